@@ -1,0 +1,20 @@
+"""Inkpush: the push notification relay for LearnInk.
+
+A signed batch is made durable in one step, cut into chunks, and each chunk flows one way:
+
+    LearnInk/Svix --> ingest --> queue of chunks --> relay --> lane(app, provider) --> FCM / APNs
+                        |                              |  ^          |
+    apps, backends --> devices --> registry -----------+  |          v
+                                                       journal <-- verdicts
+
+Rooms, and the one direction in which they may import (import-linter keeps it so):
+
+    cli -> app -> {ingest | devices | relay | ops | store | queue | observe}
+        -> problems -> ports -> events -> core -> errors
+
+Siblings in braces never import each other. All may use the vocabulary of `providers.contract`;
+only `app` knows concrete providers, and only `app` and `cli` read `config`. `core` is pure:
+the time and the dice are arguments.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,241 @@
+"""The nouns: event, item, chunk, device, delivery. Owns their identity; knows no storage.
+
+Times are epoch seconds (float) unless a name ends in `_ms`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+from gateway.core.states import DeliveryState, DeviceState
+from providers.contract import Address, AddressKind, Environment, Platform, Provider, address_hash
+
+CHUNK_SIZE = 256
+"""Notifications in a chunk: one queue row or broker message carries this many, at most."""
+
+EventStatus = Literal["accepted", "ignored", "quarantined"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One notification of an event; its identity is (event id, index)."""
+
+    index: int
+    title: str
+    body: str
+    path: str | None
+    user_id: str | None
+    custom_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An item that was not understood, and why, in words without its content."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A webhook delivery, or a call to POST /v1/notifications, that was made durable.
+
+    `occurred_at` is the event's own `timestamp` when it has a usable one. `body` is what was
+    received, kept for the retention period so that it can be replayed.
+    """
+
+    event_id: str
+    type: str
+    status: EventStatus
+    received_at: float
+    occurred_at: float | None = None
+    notifications: int = 0
+    rejections: tuple[Rejection, ...] = ()
+    chunks: int = 0
+    reason: str = ""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """A delivery that a chunk could not settle: which device, how often tried, what was said.
+
+    `flipped` is set when the other APNs environment is to be tried.
+    """
+
+    device_id: int
+    attempts: int = 0
+    flipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkItem:
+    """An item in a chunk. `remainders` is None until it was fanned out for the first time."""
+
+    item: Item
+    remainders: tuple[Remainder, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The unit of work: at most 256 items of one event.
+
+    `number` counts the original chunks of the event; leftovers keep the number of the chunk they
+    came from. `lane` is "app/provider" when all of it waits for one lane, else "".
+    """
+
+    event_id: str
+    number: int
+    first_seen: float
+    deadline: float
+    items: tuple[ChunkItem, ...]
+    due_at: float = 0.0
+    lane: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A chunk under a lease. `tries` counts how often it was claimed, this time included."""
+
+    queue_id: int
+    lease_id: str
+    chunk: Chunk
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserRef:
+    """A user, by LearnInk's `user_id`, the customer's `custom_id`, or both.
+
+    `either` builds the one from a path segment that may be any of the two.
+    """
+
+    user_id: str | None = None
+    custom_id: str | None = None
+
+    @classmethod
+    def either(cls, value: str) -> UserRef:
+        return cls(user_id=value, custom_id=value)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the app says of itself; for people and filters, never for routing."""
+
+    locale: str | None = None
+    timezone: str | None = None
+    app_version: str | None = None
+    os_version: str | None = None
+    device_model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What an app asks for with PUT /v1/devices/{installation_id}."""
+
+    installation_id: str
+    app: str
+    platform: Platform
+    provider: Provider
+    address: str = field(repr=False)
+    user_id: str | None = None
+    custom_id: str | None = None
+    address_kind: AddressKind = AddressKind.TOKEN
+    environment: Environment = Environment.PRODUCTION
+    old_address: str | None = field(default=None, repr=False)
+    profile: Profile = Profile()
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A row of the registry.
+
+    `registered_at` is when this address became this user's; `last_seen_at` is when the app last
+    confirmed it: the time that proof of death is held against.
+    """
+
+    id: int
+    installation_id: str
+    app: str
+    platform: Platform
+    provider: Provider
+    address: str = field(repr=False)
+    address_kind: AddressKind
+    environment: Environment
+    user_id: str | None
+    custom_id: str | None
+    state: DeviceState
+    state_reason: str
+    registered_at: float
+    last_seen_at: float
+    profile: Profile
+
+    @property
+    def address_hash(self) -> str:
+        return address_hash(self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An active device as the relay needs it: where to send, and what its row looked like.
+
+    `seen_at` is the registration a late answer is compared with before anything is pruned.
+    """
+
+    device_id: int
+    app: str
+    provider: Provider
+    address: Address
+    user_id: str | None
+    custom_id: str | None
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A line of the journal: how a delivery stands. `device_id` 0: the item reached no device."""
+
+    event_id: str
+    index: int
+    device_id: int
+    state: DeliveryState
+    attempts: int
+    at: float
+    user_id: str | None = None
+    custom_id: str | None = None
+    app: str = ""
+    provider: str = ""
+    address_hash: str = ""
+    reason: str = ""
+    vendor_id: str = ""
+    next_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An order to take a device out of service, if its row still is what the proof was about.
+
+    `record` is the index of the journal record that becomes `refused` when the row has changed.
+    """
+
+    device_id: int
+    address: str = field(repr=False)
+    seen_at: float
+    app: str
+    provider: Provider
+    to: Literal[DeviceState.PRUNED, DeviceState.QUARANTINED]
+    reason: str
+
+
+def delivery_id(event_id: str, index: int, device_id: int) -> UUID:
+    """Name a delivery: the same name-based UUID at every repeat, replica and restart."""
+    digest = hashlib.blake2b(f"{event_id}\0{index}\0{device_id}".encode(), digest_size=16).digest()
+    return UUID(bytes=digest, version=5)
+
+
+def lane_name(app: str, provider: str) -> str:
+    """Name a lane: "app/provider"."""
+    return f"{app}/{provider}"

@@ -1,0 +1,61 @@
+"""The states of a delivery and of a device, and which may follow which.
+
+Rules of this file: (1) every state and every allowed step is in these tables and nowhere else;
+(2) a terminal delivery never moves again, but for `dead`, which a person may replay.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class DeliveryState(StrEnum):
+    """How a delivery (event, item, device) stands."""
+
+    #: not settled: queued, in flight, or waiting for its next try
+    PENDING = "pending"
+    #: the vendor took it
+    DELIVERED = "delivered"
+    #: the vendor proved the address dead, and the device was pruned
+    PRUNED = "pruned"
+    #: the user had no active device when the notification's turn came
+    NO_DEVICE = "no_device"
+    #: its freshness deadline passed before a vendor took it
+    EXPIRED = "expired"
+    #: the vendor will never take it
+    REFUSED = "refused"
+    #: given up after the last attempt: a dead letter that can be replayed
+    DEAD = "dead"
+
+    @property
+    def is_terminal(self) -> bool:
+        return not DELIVERY_STEPS[self] or self is DeliveryState.DEAD
+
+
+DELIVERY_STEPS: dict[DeliveryState, frozenset[DeliveryState]] = {
+    DeliveryState.PENDING: frozenset(DeliveryState),
+    DeliveryState.DELIVERED: frozenset(),
+    DeliveryState.PRUNED: frozenset(),
+    DeliveryState.NO_DEVICE: frozenset(),
+    DeliveryState.EXPIRED: frozenset(),
+    DeliveryState.REFUSED: frozenset(),
+    DeliveryState.DEAD: frozenset({DeliveryState.PENDING}),
+}
+
+
+class DeviceState(StrEnum):
+    """Whether a device is sent to."""
+
+    #: it gets pushes
+    ACTIVE = "active"
+    #: suspect, not proven dead: it gets none until the app registers again
+    QUARANTINED = "quarantined"
+    #: proven dead: it gets none, and the row goes after 30 days unless the app registers again
+    PRUNED = "pruned"
+
+
+DEVICE_STEPS: dict[DeviceState, frozenset[DeviceState]] = {
+    DeviceState.ACTIVE: frozenset({DeviceState.QUARANTINED, DeviceState.PRUNED}),
+    DeviceState.QUARANTINED: frozenset({DeviceState.ACTIVE}),
+    DeviceState.PRUNED: frozenset({DeviceState.ACTIVE}),
+}

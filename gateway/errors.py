@@ -1,0 +1,50 @@
+"""Everything that can go wrong inside the gateway, as one tree.
+
+    GatewayError
+    +-- ConfigurationError     settings or credentials that cannot work; exit status 2
+    +-- StoreError             the database or broker did not do what was asked
+    |   +-- StoreUnavailable   it is away, full or too slow: nothing was stored, try later
+    |   +-- SchemaMismatch     the database belongs to another version of Inkpush
+    +-- InstallationOwned      the installation belongs to another user
+    +-- NotFound               no such event, key or dead letter
+
+Foreign exceptions are translated at the border where they arise and kept as `__cause__`.
+A class docstring is its default message. No message holds an address, a key or a text.
+"""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """Something went wrong in the gateway."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class ConfigurationError(GatewayError):
+    """The configuration cannot work."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class StoreError(GatewayError):
+    """The store did not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store is away or full; nothing was stored."""
+
+
+class SchemaMismatch(StoreError):
+    """The database belongs to another version of Inkpush."""
+
+
+class InstallationOwned(GatewayError):
+    """The installation belongs to another user; present its current address to take it over."""
+
+
+class NotFound(GatewayError):
+    """There is no such thing."""

@@ -1,0 +1,153 @@
+"""What happens in the gateway, as frozen records; metrics and logs listen from outside.
+
+Records of the hot path stand for batches, never for a single push.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookAnswered:
+    """A webhook request was answered. `result`: accepted, duplicate, ignored, quarantined,
+    unauthorized, too_large or unavailable."""
+
+    result: str
+    seconds: float
+    event_id: str = ""
+    notifications: int = 0
+    rejected: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptsFinished:
+    """Verdicts came in for one lane: how many of each label, and what they took."""
+
+    app: str
+    provider: str
+    verdicts: Mapping[str, int]
+    seconds: Sequence[float] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesSettled:
+    """Deliveries reached a terminal state. `event_ages`: seconds from the event's receipt to the
+    vendor's acceptance, for those delivered."""
+
+    app: str
+    provider: str
+    outcomes: Mapping[str, int]
+    event_ages: Sequence[float] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsEnded:
+    """Items ended without a push: `no_device` or `expired`."""
+
+    result: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DevicesRemoved:
+    """Devices were pruned or quarantined. `by_reason` counts them by the vendor's reason."""
+
+    app: str
+    provider: str
+    state: str
+    by_reason: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneHeld:
+    """A lane stopped: `held` is misconfigured or operator."""
+
+    app: str
+    provider: str
+    held: str
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneResumed:
+    """A lane goes again."""
+
+    app: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrakeTripped:
+    """Pruning stopped for a lane: too many devices would have gone."""
+
+    app: str
+    provider: str
+    would_go: int
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrakeReleased:
+    """A person released the prune brake."""
+
+    app: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneThrottled:
+    """The lane was told to slow down, or waits for its own limit, for so many seconds."""
+
+    app: str
+    provider: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkBuried:
+    """A chunk was given up because no process could finish it."""
+
+    event_id: str
+    number: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """The store or queue did not answer; `what` was being done."""
+
+    what: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """The process changed phase: starting, ready, reloaded, reload_refused, draining, stopped."""
+
+    phase: str
+    detail: str = ""
+
+
+GatewayEvent = (
+    WebhookAnswered
+    | AttemptsFinished
+    | DeliveriesSettled
+    | ItemsEnded
+    | DevicesRemoved
+    | LaneHeld
+    | LaneResumed
+    | BrakeTripped
+    | BrakeReleased
+    | LaneThrottled
+    | ChunkBuried
+    | StoreFailed
+    | Lifecycle
+)
+
+Observer = Callable[[GatewayEvent], None]
+"""Listens to what happens; must be quick and must not raise."""

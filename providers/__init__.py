@@ -1,0 +1,1 @@
+"""The push vocabulary and the vendors. Knows nothing of the gateway or its configuration."""

@@ -1,0 +1,226 @@
+"""The push vocabulary: what a push is, where it goes, and what a vendor can answer.
+
+Owns the closed set of verdicts and the promise every transport keeps. Refuses to know sockets,
+clocks, vendors' codes and the gateway: the tables that turn a vendor's answer into a verdict live
+beside each vendor, and what is done about a verdict is decided in `gateway.core`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, Protocol
+from uuid import UUID
+
+
+class Provider(StrEnum):
+    """The push service a device is reached through."""
+
+    FCM = "fcm"
+    APNS = "apns"
+
+
+class Platform(StrEnum):
+    """What the app runs on."""
+
+    ANDROID = "android"
+    IOS = "ios"
+    WEB = "web"
+
+
+class AddressKind(StrEnum):
+    """How FCM knows the installation: it is moving from tokens to Firebase installation ids."""
+
+    TOKEN = "token"
+    FID = "fid"
+
+
+class Environment(StrEnum):
+    """The APNs environment that issued a device token; FCM has only production."""
+
+    PRODUCTION = "production"
+    SANDBOX = "sandbox"
+
+    @property
+    def other(self) -> Environment:
+        """The environment to try when this one does not know the token."""
+        return Environment.SANDBOX if self is Environment.PRODUCTION else Environment.PRODUCTION
+
+
+def address_hash(value: str) -> str:
+    """Name an address in logs and answers without showing it: 12 hex digits of SHA-256."""
+    return hashlib.sha256(value.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a push goes. `value` is secret: `repr` and `str` show only its hash."""
+
+    value: str
+    kind: AddressKind = AddressKind.TOKEN
+    platform: Platform = Platform.ANDROID
+    environment: Environment = Environment.PRODUCTION
+
+    def __repr__(self) -> str:
+        return f"<Address {self.platform}/{self.kind} #{address_hash(self.value)}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one user is told; shared by the pushes to all of the user's devices.
+
+    `path` is the place to open in the WebView, passed to the app unchanged as `data.path`.
+    """
+
+    event_id: str
+    title: str
+    body: str
+    path: str | None
+
+    def __repr__(self) -> str:
+        return f"<Message of {self.event_id}>"
+
+
+@dataclass(slots=True)
+class Push:
+    """One message to one address.
+
+    `delivery_id` is the same at every repeat: `apns-id`, collapse key and tag derive from it.
+    `expires_at` is in epoch seconds: the vendor gets the remaining life as TTL or expiration.
+    `context` belongs to the caller; a transport hands it back untouched.
+    """
+
+    delivery_id: UUID
+    address: Address
+    message: Message
+    expires_at: float
+    context: Any = None
+
+
+# --- verdicts: the closed set of answers ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The vendor took the push. `vendor_id` is its name for it."""
+
+    label: ClassVar[str] = "delivered"
+    vendor_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGone:
+    """The vendor proved that the address is dead. `since_ms` (epoch ms, APNs 410): since when."""
+
+    label: ClassVar[str] = "token_gone"
+    reason: str
+    since_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """Too many, for one device or for the whole lane. `retry_after` in seconds, when told."""
+
+    label: ClassVar[str] = "throttled"
+    reason: str
+    scope: Literal["device", "lane"]
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """No answer, or one that says try later.
+
+    `outcome_known` is true when the vendor surely did not take the push; false when it may have.
+    `retry_after` in seconds, when told; 0 means at once is fine.
+    """
+
+    label: ClassVar[str] = "unavailable"
+    reason: str
+    outcome_known: bool
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """This push will never be taken.
+
+    `fault` says why: the `message` (ours to mend), the `address` (suspect, yet not proven dead),
+    or perhaps the `environment` (APNs: the token may belong to the other one).
+    """
+
+    label: ClassVar[str] = "refused"
+    reason: str
+    fault: Literal["message", "address", "environment"] = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfigured:
+    """Key, project or topic are wrong: no push of this lane can succeed. `hint` says what to do."""
+
+    label: ClassVar[str] = "misconfigured"
+    reason: str
+    hint: str
+
+
+Verdict = Delivered | TokenGone | Throttled | Unavailable | Refused | Misconfigured
+
+VERDICT_LABELS: tuple[str, ...] = (
+    Delivered.label,
+    TokenGone.label,
+    Throttled.label,
+    Unavailable.label,
+    Refused.label,
+    Misconfigured.label,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialStatus:
+    """When the vendor credential in use expires and when it last worked (epoch seconds)."""
+
+    expires_at: float | None = None
+    last_success_at: float | None = None
+
+
+Settle = Callable[[Sequence[tuple[Push, Verdict]]], None]
+"""Takes the verdicts of pushes, on the event loop, in batches of any size."""
+
+
+class PushProvider(Protocol):
+    """A transport to one vendor for one app.
+
+    Promise: every push handed to `send` gets exactly one verdict through `settle`, within the
+    transport's own deadline, whatever the vendor or the network does. A transport never retries
+    what may have been taken, and never lets an exception out of `send`.
+    """
+
+    @property
+    def free(self) -> int:
+        """How many pushes `send` will take right now; 0 while it is full."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many pushes wait for their verdict."""
+
+    @property
+    def connections(self) -> int:
+        """How many connections to the vendor are open."""
+
+    @property
+    def credential(self) -> CredentialStatus:
+        """The state of the credential in use."""
+
+    async def start(self) -> None:
+        """Get ready to send. A credential the vendor rejects is a verdict later, not an error."""
+
+    def send(self, pushes: Sequence[Push], settle: Settle) -> None:
+        """Start sending; at most `free` pushes. Returns at once; must run on the event loop."""
+
+    async def check(self) -> Misconfigured | Unavailable | None:
+        """Ask the vendor whether the credential works, sending nothing to anyone."""
+
+    async def aclose(self) -> None:
+        """Give what is in flight a verdict, then close connections."""
