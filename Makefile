@@ -1,0 +1,78 @@
+# Inkpush: `make demo` shows it working, `make test` checks everything.
+# Both build .venv with what they need; they ask for Python 3.11 or newer, and nothing else.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# the first interpreter that is new enough; `make PYTHON=/path/to/python test` chooses another
+PYTHON = $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	command -v $$p >/dev/null 2>&1 \
+	&& $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
+LOCKED := deploy/constraints.txt
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench format lock clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.runtime  ## see it work: sandbox, gateway and simulated phones; no account, no network
+	@$(BIN)/inkpush demo
+
+test: check  ## everything that CI runs: check, then all suites, the killed processes last
+	$(BIN)/pytest
+
+check: $(VENV)/.dev  ## format, lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(VENV)/.dev  ## throughput on this machine
+	$(BIN)/python -m tests.benchmarks
+
+format: $(VENV)/.dev  ## write the format, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:  ## take the newest versions that fit pyproject.toml into deploy/constraints.txt
+	@set -e; fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(PYTHON) -m venv "$$fresh"; \
+	"$$fresh/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	{ echo '# What CI and the image install. Written by `make lock`.'; \
+	  "$$fresh/bin/python" -m pip freeze --exclude-editable; } > $(LOCKED)
+
+clean:  ## remove .venv and all caches
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the virtual environment -------------------------------------------------------------------
+
+$(BIN)/python:
+	@python='$(PYTHON)'; \
+	if [ -z "$$python" ]; then \
+		echo 'Inkpush needs Python 3.11 or newer: apt-get install python3' >&2; exit 1; \
+	fi; \
+	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+		package=$$($$python -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing $$package"; \
+			apt-get update -qq && apt-get install -y -qq "$$package" >/dev/null; \
+		else \
+			echo "This Python cannot make virtual environments: sudo apt-get install $$package" >&2; \
+			exit 1; \
+		fi; \
+	fi; \
+	$$python -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# a stamp is older than what it was made from when the versions or the extras have changed
+$(VENV)/.runtime: pyproject.toml $(LOCKED) | $(BIN)/python
+	@echo 'Installing Inkpush into $(VENV): once, about a minute'
+	@$(PIP_INSTALL) -c $(LOCKED) -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(LOCKED) | $(BIN)/python
+	@echo 'Installing Inkpush and its development tools into $(VENV): once, about a minute'
+	@$(PIP_INSTALL) -c $(LOCKED) -e '.[dev]'
+	@touch $@ $(VENV)/.runtime
