@@ -134,7 +134,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What an app asks for with PUT /v1/devices/{installation_id}."""
+    """What an app asks for with PUT /v1/devices/{installation_id}.
+
+    `environment` None: the app does not say; what is known of the address stays, else production.
+    """
 
     installation_id: str
     app: str
@@ -144,7 +147,7 @@ class Registration:
     user_id: str | None = None
     custom_id: str | None = None
     address_kind: AddressKind = AddressKind.TOKEN
-    environment: Environment = Environment.PRODUCTION
+    environment: Environment | None = None
     old_address: str | None = field(default=None, repr=False)
     profile: Profile = Profile()
 

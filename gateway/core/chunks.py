@@ -1,0 +1,70 @@
+"""Chunks: how a batch is cut, how one is written as bytes, how long it is worth sending."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, Remainder
+
+
+def deadline_of(occurred_at: float | None, received_at: float, max_age_s: float) -> float:
+    """Until when the notifications of an event are fresh.
+
+    The event's own timestamp counts, for it may be days old when it arrives; one from the future
+    (a clock that runs ahead) does not prolong the life past what first sight gives.
+    """
+    start = received_at if occurred_at is None else min(occurred_at, received_at)
+    return start + max_age_s
+
+
+def cut(
+    event_id: str, items: Sequence[Item], *, received_at: float, deadline: float
+) -> list[Chunk]:
+    """Cut a batch into chunks of at most 256 items, due at once."""
+    return [
+        Chunk(
+            event_id=event_id,
+            number=number,
+            first_seen=received_at,
+            deadline=deadline,
+            items=tuple(ChunkItem(item) for item in items[start : start + CHUNK_SIZE]),
+            due_at=received_at,
+        )
+        for number, start in enumerate(range(0, len(items), CHUNK_SIZE))
+    ]
+
+
+def encode_items(chunk: Chunk) -> bytes:
+    """Write the items of a chunk; the rest of it travels in columns or headers of the queue."""
+    rows = []
+    for entry in chunk.items:
+        item = entry.item
+        row: list[object] = [
+            item.index,
+            item.title,
+            item.body,
+            item.path,
+            item.user_id,
+            item.custom_id,
+        ]
+        if entry.remainders is not None:
+            row.append([[r.device_id, r.attempts, int(r.flipped)] for r in entry.remainders])
+        rows.append(row)
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode_items(data: bytes) -> tuple[ChunkItem, ...]:
+    """Read back what `encode_items` wrote."""
+    return tuple(_decode_row(row) for row in json.loads(data))
+
+
+def _decode_row(row: list[object]) -> ChunkItem:
+    item = Item(*row[:6])  # type: ignore[arg-type]  # the row is what encode_items wrote
+    if len(row) == 6:
+        return ChunkItem(item)
+    remainders = tuple(
+        Remainder(device_id, attempts, bool(flipped))
+        for device_id, attempts, flipped in row[6]  # type: ignore[attr-defined]
+    )
+    return ChunkItem(item, remainders)

@@ -1,0 +1,132 @@
+"""Fan-out: from a chunk to the deliveries that are still to be made.
+
+What the journal calls terminal is skipped: that is what makes a repeated chunk harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.core.model import Chunk, ChunkItem, Item, Record, Target
+from gateway.core.states import DeliveryState
+
+#: what the journal knows: (index, device id) -> (state, attempts)
+Known = Mapping[tuple[int, int], tuple[DeliveryState, int]]
+
+GONE = "the device was deleted, pruned or moved to another user"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A delivery to make."""
+
+    item: Item
+    target: Target
+    attempts: int
+    flipped: bool
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a chunk comes to: deliveries to make, and records of what ends without one."""
+
+    sends: list[Send] = field(default_factory=list)
+    ended: list[Record] = field(default_factory=list)
+
+
+def plan(
+    chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now: float
+) -> Plan:
+    """Work out the deliveries of a chunk; `targets` are the active devices of each item's user."""
+    result = Plan()
+    rows_of: dict[int, list[int]] = {}
+    for index, device_id in known:
+        rows_of.setdefault(index, []).append(device_id)
+    for entry, devices in zip(chunk.items, targets, strict=True):
+        wanted = _wanted(entry, devices, rows_of.get(entry.item.index, []), known)
+        by_id = {target.device_id: target for target in devices}
+        for device_id, attempts, flipped in wanted:
+            target = by_id.get(device_id)
+            if target is None:
+                reason = GONE if device_id else ""
+                result.ended.append(
+                    _ended(chunk, entry.item, device_id, DeliveryState.NO_DEVICE, now, reason)
+                )
+            else:
+                result.sends.append(Send(entry.item, target, attempts, flipped))
+    return result
+
+
+def expire(chunk: Chunk, known: Known, *, now: float) -> list[Record]:
+    """End what a chunk still holds, because it would come too late."""
+    rows_of: dict[int, list[int]] = {}
+    for index, device_id in known:
+        rows_of.setdefault(index, []).append(device_id)
+    return [
+        _ended(chunk, entry.item, device_id, DeliveryState.EXPIRED, now, "too old", attempts)
+        for entry in chunk.items
+        for device_id, attempts, _ in _wanted(
+            entry, (), rows_of.get(entry.item.index, []), known
+        )
+    ]
+
+
+def _wanted(
+    entry: ChunkItem, devices: Sequence[Target], rows: Sequence[int], known: Known
+) -> list[tuple[int, int, bool]]:
+    """(device id, attempts so far, flipped) of what is not settled; device 0: reached none."""
+    index = entry.item.index
+    if entry.remainders is not None:
+        return [
+            (left.device_id, left.attempts, left.flipped)
+            for left in entry.remainders
+            if not _settled(known, index, left.device_id)
+        ]
+    wanted = [
+        (target.device_id, _attempts(known, index, target.device_id), False)
+        for target in devices
+        if not _settled(known, index, target.device_id)
+    ]
+    present = {target.device_id for target in devices}
+    # An earlier try of this chunk may have reached devices that are not there any more.
+    wanted += [
+        (device_id, _attempts(known, index, device_id), False)
+        for device_id in rows
+        if device_id not in present and not _settled(known, index, device_id)
+    ]
+    if not wanted and not rows:
+        wanted.append((0, 0, False))
+    return wanted
+
+
+def _settled(known: Known, index: int, device_id: int) -> bool:
+    progress = known.get((index, device_id))
+    return progress is not None and progress[0].is_terminal
+
+
+def _attempts(known: Known, index: int, device_id: int) -> int:
+    progress = known.get((index, device_id))
+    return 0 if progress is None else progress[1]
+
+
+def _ended(
+    chunk: Chunk,
+    item: Item,
+    device_id: int,
+    state: DeliveryState,
+    now: float,
+    reason: str = "",
+    attempts: int = 0,
+) -> Record:
+    return Record(
+        event_id=chunk.event_id,
+        index=item.index,
+        device_id=device_id,
+        state=state,
+        attempts=attempts,
+        at=now,
+        user_id=item.user_id,
+        custom_id=item.custom_id,
+        reason=reason,
+    )

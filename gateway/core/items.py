@@ -1,0 +1,100 @@
+"""What counts as a notification: the rules one item of a batch must keep.
+
+A bad item is rejected alone, with a reason that holds none of its content. What LearnInk may add
+later is ignored; `phone_number` is accepted and not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.core.model import Item, Rejection
+
+MAX_TEXT = 16_384
+"""Characters a title or body may have before it is cut to fit a push (both vendors: 4 096 bytes)."""
+MAX_PATH = 1_024
+"""Characters a path may have: it is never truncated, so it must leave room for the text."""
+MAX_ID = 256
+"""Characters a user id may have."""
+
+
+class _Bad(ValueError):
+    """Why an item is rejected."""
+
+
+def parse_items(raw: Sequence[Any]) -> tuple[list[Item], list[Rejection]]:
+    """Sort a batch into items that can go out and rejections, both in order of their index."""
+    items: list[Item] = []
+    rejections: list[Rejection] = []
+    for index, entry in enumerate(raw):
+        try:
+            items.append(_parse_item(index, entry))
+        except _Bad as bad:
+            rejections.append(Rejection(index, str(bad)))
+    return items, rejections
+
+
+def _parse_item(index: int, entry: Any) -> Item:
+    if not isinstance(entry, dict):
+        raise _Bad("the item is not an object")
+    title = _text(entry, "title")
+    body = _text(entry, "body")
+    if not title and not body:
+        raise _Bad("title and body are both empty")
+    user_id = _identifier(entry, "user_id")
+    custom_id = _identifier(entry, "custom_id")
+    if user_id is None and custom_id is None:
+        raise _Bad("user_id and custom_id are both missing")
+    return Item(index, title, body, _path(entry.get("path")), user_id, custom_id)
+
+
+def _text(entry: dict[str, Any], name: str) -> str:
+    value = entry.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _Bad(f"{name} is not a string")
+    if len(value) > MAX_TEXT:
+        raise _Bad(f"{name} is over {MAX_TEXT} characters")
+    return _encodable(name, value)
+
+
+def _identifier(entry: dict[str, Any], name: str) -> str | None:
+    value = entry.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise _Bad(f"{name} is not a string")
+    if len(value) > MAX_ID:
+        raise _Bad(f"{name} is over {MAX_ID} characters")
+    return _encodable(name, value)
+
+
+def _path(value: Any) -> str | None:
+    """Check a path as a browser would read it: it must stay inside the app's own host.
+
+    A missing path is no reason to withhold a reminder: the app opens where it opens by itself.
+    Browsers drop tabs and line ends and read a backslash as a slash, so none may be in it.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise _Bad("path is not a string")
+    if not value.startswith("/") or value.startswith("//"):
+        raise _Bad("path does not start with one /")
+    if "\\" in value or any(character < " " or character == "\x7f" for character in value):
+        raise _Bad("path holds a backslash or a control character")
+    if len(value) > MAX_PATH:
+        raise _Bad(f"path is over {MAX_PATH} characters")
+    return _encodable("path", value)
+
+
+def _encodable(name: str, value: str) -> str:
+    """JSON may carry half of a surrogate pair, which no vendor and no database takes."""
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise _Bad(f"{name} is not valid Unicode") from None
+    return value

@@ -1,0 +1,109 @@
+"""The rate limit of one lane, as arithmetic: a token bucket, a ramp from idle, and AIMD.
+
+The bucket holds a tenth of a second of tokens, so a limit of 9 000/s comes as 900 at once at
+most. From idle the rate ramps to the full one over `ramp_s`, for FCM asks senders to ramp over at
+least 60 s; it never starts under 100/s, so a small batch is not held back. A lane-wide 429 halves
+the rate, and it recovers by a twentieth of the full rate per second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FLOOR_PER_S = 100.0
+_BURST_S = 0.1
+_IDLE_S = 60.0
+_RECOVERY = 0.05
+_HALVE_EVERY_S = 1.0
+_UNLIMITED = float("inf")
+
+
+@dataclass(slots=True)
+class Limiter:
+    """How many pushes a lane may start. `rate` per second, 0 for no limit; `ramp_s` seconds."""
+
+    rate: float
+    ramp_s: float = 60.0
+    _tokens: float = 0.0
+    _at: float = float("-inf")
+    _active_since: float = float("-inf")
+    _allowed: float = _UNLIMITED
+    _halved_at: float = float("-inf")
+    _sent: float = 0.0
+    _sent_since: float = float("-inf")
+
+    def limit(self, now: float) -> float:
+        """The rate in force, in pushes per second; infinity when there is none."""
+        full = self.rate or _UNLIMITED
+        if full != _UNLIMITED and self.ramp_s > 0:
+            floor = min(FLOOR_PER_S, full)
+            ramped = full * max(0.0, now - self._active_since) / self.ramp_s
+            full = min(full, max(floor, ramped))
+        return min(full, self._allowed)
+
+    def take(self, wanted: int, now: float) -> int:
+        """Take up to `wanted` tokens; returns how many may go now."""
+        if wanted <= 0:
+            return 0
+        self._advance(now)
+        if self.limit(now) == _UNLIMITED:
+            granted = wanted
+        else:
+            granted = min(wanted, int(self._tokens))
+            self._tokens -= granted
+        self._sent += granted
+        return granted
+
+    def give_back(self, unused: int) -> None:
+        """Return tokens that were taken for pushes that did not go."""
+        self._tokens += unused
+        self._sent -= unused
+
+    def wait(self, now: float) -> float:
+        """Seconds until a token is there again; 0 when one is."""
+        limit = self.limit(now)
+        if limit == _UNLIMITED or self._tokens >= 1.0:
+            return 0.0
+        return (1.0 - self._tokens) / max(limit, 1.0)
+
+    def throttled(self, now: float) -> None:
+        """The vendor said 429 to the whole lane: halve the rate, at most once a second."""
+        if now - self._halved_at < _HALVE_EVERY_S:
+            return
+        self._halved_at = now
+        current = self.limit(now)
+        if current == _UNLIMITED:
+            elapsed = max(now - self._sent_since, _HALVE_EVERY_S)
+            current = max(self._sent / elapsed, 2 * FLOOR_PER_S)
+        self._allowed = max(current / 2.0, 1.0)
+        self._tokens = min(self._tokens, 0.0)
+
+    def _advance(self, now: float) -> None:
+        """Let time pass: refill the bucket, recover from a halving, notice idleness."""
+        if now - self._at >= _IDLE_S:
+            self._active_since = self._sent_since = self._at = now
+            self._sent = 0.0
+            self._tokens = self._bucket(self.limit(now))
+            return
+        elapsed = max(0.0, now - self._at)
+        self._at = now
+        if self._allowed != _UNLIMITED:
+            self._recover(elapsed, now)
+        limit = self.limit(now)
+        if limit != _UNLIMITED:
+            self._tokens = min(self._bucket(limit), self._tokens + limit * elapsed)
+        if now - self._sent_since > 10.0:
+            self._sent, self._sent_since = self._sent / 2.0, now - 5.0
+
+    def _recover(self, elapsed: float, now: float) -> None:
+        full = self.rate or 20.0 * max(self._allowed, FLOOR_PER_S)
+        self._allowed += full * _RECOVERY * elapsed
+        if self.rate and self._allowed >= self.rate:
+            self._allowed = _UNLIMITED
+        elif not self.rate and now - self._halved_at > _IDLE_S:
+            # Without a limit of its own a lane has no full rate to come back to.
+            self._allowed = _UNLIMITED
+
+    @staticmethod
+    def _bucket(limit: float) -> float:
+        return limit if limit == _UNLIMITED else max(1.0, limit * _BURST_S)

@@ -1,0 +1,183 @@
+"""What to do about a verdict. A decision is data; `gateway.relay.settle` carries it out.
+
+The waits are the vendors' own words (reference: FCM "scale", APNs "handling responses"):
+FCM asks for at least 10 s before any retry and 60 s after a 429 without Retry-After; APNs throttles
+single devices, and asks for 15 minutes after a 5xx - which is mostly one connection that shuts
+down, so the first repeat comes early.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from providers.contract import (
+    Delivered,
+    Misconfigured,
+    Provider,
+    Refused,
+    Throttled,
+    TokenGone,
+    Unavailable,
+    Verdict,
+)
+
+MAX_BACKOFF_S = 3600.0
+_FIRST_RETRY_S = 10.0
+_THROTTLE_S = 60.0
+_APNS_SECOND_RETRY_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The vendor took it."""
+
+    vendor_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """Try again at this time; one attempt is spent."""
+
+    at: float
+    reason: str
+    flipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Come back at this time; nothing is spent. `scope` says who has to be quiet until then."""
+
+    at: float
+    reason: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Give up: the attempts are spent. A person may replay it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """It would come too late."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The vendor will never take it; the device stays as it is."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """The address is proven dead: take the device out, then the delivery is `pruned`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """The address is suspect: stop sending to the device until the app registers again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseLane:
+    """Nothing of this lane can succeed until a person mends it; the delivery waits."""
+
+    reason: str
+    hint: str
+
+
+Decision = Done | RetryAt | Snooze | Dead | Expire | Refuse | Prune | Quarantine | PauseLane
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a delivery stands when its verdict comes in.
+
+    `attempts` counts the one just made; `seen_at` is the registration it was sent to, `flipped`
+    says that it went to the other APNs environment than the registered one.
+    """
+
+    provider: Provider
+    attempts: int
+    deadline: float
+    seen_at: float
+    flipped: bool = False
+
+
+def decide(
+    verdict: Verdict, standing: Standing, *, max_attempts: int, now: float, dice: float
+) -> Decision:
+    """Say what becomes of a delivery. `dice` is a random number in [0, 1)."""
+    match verdict:
+        case Delivered(vendor_id=vendor_id):
+            return Done(vendor_id)
+        case TokenGone():
+            return _gone(verdict, standing)
+        case Refused():
+            return _refused(verdict, standing, now)
+        case Misconfigured():
+            if standing.flipped:
+                # The key may serve one environment only: that says nothing of the lane.
+                return Quarantine(verdict.reason)
+            return PauseLane(verdict.reason, verdict.hint)
+        case Throttled():
+            wait = max(verdict.retry_after or 0.0, 0.0) or _THROTTLE_S
+            wait = min(wait, MAX_BACKOFF_S)
+            at = now + wait * (1.0 + 0.1 * dice)
+            return _in_time(Snooze(at, verdict.reason, verdict.scope), at, standing)
+        case Unavailable():
+            if standing.attempts >= max_attempts:
+                return Dead(verdict.reason)
+            at = now + backoff(verdict, standing, dice)
+            return _in_time(RetryAt(at, verdict.reason, standing.flipped), at, standing)
+        case _:
+            assert_never(verdict)
+
+
+def backoff(verdict: Unavailable, standing: Standing, dice: float) -> float:
+    """Seconds until the next try: exponential with full jitter above a floor, at most one hour."""
+    if verdict.outcome_known and verdict.retry_after == 0 and standing.attempts <= 1:
+        return 0.0
+    floor = max(verdict.retry_after or 0.0, _FIRST_RETRY_S)
+    if standing.provider is Provider.APNS and standing.attempts > 1:
+        floor = max(floor, _APNS_SECOND_RETRY_S)
+    spread = _FIRST_RETRY_S * 2.0 ** min(standing.attempts - 1, 16)
+    return min(floor + spread * dice, max(MAX_BACKOFF_S, verdict.retry_after or 0.0))
+
+
+def _gone(verdict: TokenGone, standing: Standing) -> Decision:
+    """APNs says since when a token is dead: a later registration outlives that proof."""
+    if verdict.since_ms is not None and verdict.since_ms < int(standing.seen_at * 1000):
+        return Refuse(f"{verdict.reason}, before the latest registration")
+    return Prune(verdict.reason)
+
+
+def _refused(verdict: Refused, standing: Standing, now: float) -> Decision:
+    match verdict.fault:
+        case "message":
+            return Refuse(verdict.reason)
+        case "address":
+            return Quarantine(verdict.reason)
+        case "environment":
+            if standing.flipped:
+                return Quarantine(verdict.reason)
+            return RetryAt(now, verdict.reason, flipped=True)
+        case _:
+            assert_never(verdict.fault)
+
+
+def _in_time(decision: Decision, at: float, standing: Standing) -> Decision:
+    if at >= standing.deadline:
+        reason = decision.reason if isinstance(decision, RetryAt | Snooze) else ""
+        return Expire(reason)
+    return decision

@@ -1,0 +1,203 @@
+"""The queue inside the SQL database: chunks are rows, a lease is a due time in the future.
+
+An event and its chunks are one transaction, and so are a settled chunk and its leftovers: here
+nothing can stop half way.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+from uuid import uuid4
+
+from gateway.core.chunks import decode_items, encode_items
+from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Claim, Event, Item, Remainder
+from gateway.ports import Clock, Database, Depth
+
+
+class InStoreQueue:
+    """The port `gateway.ports.Queue` on the embedded database."""
+
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        self._database = database
+        self._sql = database.sql
+        self._clock = clock
+
+    async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
+        rows = [_row(chunk) for chunk in chunks]
+        values = _event_values(event)
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if connection.execute(self._sql["event_insert"], values).rowcount == 0:
+                return False
+            connection.executemany(self._sql["queue_insert"], rows)
+            return True
+
+        accepted: bool = await self._database.write(work)
+        return accepted
+
+    async def publish(self, chunks: Sequence[Chunk]) -> None:
+        rows = [_row(chunk) for chunk in chunks]
+        await self._database.write(
+            lambda connection: connection.executemany(self._sql["queue_insert"], rows).rowcount
+        )
+
+    async def claim(
+        self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
+    ) -> list[Claim]:
+        lease_id = uuid4().hex
+        parameters = {
+            "lease_id": lease_id,
+            "until": now + lease_s,
+            "now": now,
+            "limit": limit,
+            "skip_lanes": json.dumps(list(skip_lanes)),
+        }
+        rows = await self._database.write(
+            lambda connection: connection.execute(self._sql["queue_claim"], parameters).fetchall()
+        )
+        return [_claim(row, lease_id) for row in sorted(rows)]
+
+    async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
+        until = now + lease_s
+
+        def work(connection: sqlite3.Connection) -> set[int]:
+            extend = self._sql["queue_extend"]
+            return {
+                claim.queue_id
+                for claim in claims
+                if not connection.execute(
+                    extend, (until, claim.queue_id, claim.lease_id)
+                ).rowcount
+            }
+
+        lost: set[int] = await self._database.write(work)
+        return lost
+
+    async def settle(self, claim: Claim, leftovers: Sequence[Chunk]) -> bool:
+        rows = [_row(chunk) for chunk in leftovers]
+        held = {"id": claim.queue_id, "lease_id": claim.lease_id}
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if connection.execute(self._sql["queue_settle"], held).rowcount == 0:
+                return False
+            connection.executemany(self._sql["queue_insert"], rows)
+            return True
+
+        settled: bool = await self._database.write(work)
+        return settled
+
+    async def rescue(self) -> int:
+        now = self._clock()
+        rescued: int = await self._database.write(
+            lambda connection: connection.execute(
+                self._sql["queue_rescue"], {"now": now}
+            ).rowcount
+        )
+        return rescued
+
+    async def replay_dead(
+        self, ids: Sequence[int] | None, *, now: float, max_age_s: float
+    ) -> int:
+        chosen = {"ids": None if ids is None else json.dumps(list(ids))}
+
+        def work(connection: sqlite3.Connection) -> int:
+            letters = connection.execute(self._sql["dead_by_ids"], chosen).fetchall()
+            for _, event_id, index, device_id, *_ in letters:
+                row = {"event_id": event_id, "item_index": index, "device_id": device_id}
+                if device_id == 0:
+                    connection.execute(self._sql["delivery_forget"], row)
+                else:
+                    connection.execute(self._sql["delivery_revive"], row | {"now": now})
+            chunks = _revived_chunks(letters, now=now, deadline=now + max_age_s)
+            connection.executemany(self._sql["queue_insert"], [_row(chunk) for chunk in chunks])
+            connection.execute(self._sql["dead_delete"], chosen)
+            return len(letters)
+
+        replayed: int = await self._database.write(work)
+        return replayed
+
+    async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
+        rows = [_row(chunk) for chunk in chunks]
+        values = _event_values(event)
+
+        def work(connection: sqlite3.Connection) -> None:
+            if connection.execute(self._sql["event_replace"], values).rowcount:
+                connection.executemany(self._sql["queue_insert"], rows)
+
+        await self._database.write(work)
+
+    async def depth(self) -> Depth:
+        row = await self._database.read(
+            lambda connection: connection.execute(self._sql["queue_depth"]).fetchone()
+        )
+        return Depth(row[0], row[1])
+
+
+def _event_values(event: Event) -> Mapping[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "type": event.type,
+        "status": event.status,
+        "received_at": event.received_at,
+        "occurred_at": event.occurred_at,
+        "notifications": event.notifications,
+        "rejected": len(event.rejections),
+        "rejections": json.dumps([[r.index, r.reason] for r in event.rejections]),
+        "chunks": event.chunks,
+        "reason": event.reason,
+        "body": event.body,
+    }
+
+
+def _row(chunk: Chunk) -> tuple[Any, ...]:
+    return (
+        chunk.event_id,
+        chunk.number,
+        chunk.lane,
+        chunk.first_seen,
+        chunk.deadline,
+        chunk.due_at,
+        len(chunk.items),
+        encode_items(chunk),
+    )
+
+
+def _claim(row: tuple[Any, ...], lease_id: str) -> Claim:
+    queue_id, event_id, number, lane, first_seen, deadline, items, tries = row
+    chunk = Chunk(
+        event_id=event_id,
+        number=number,
+        first_seen=first_seen,
+        deadline=deadline,
+        items=decode_items(items),
+        lane=lane,
+    )
+    return Claim(queue_id, lease_id, chunk, tries)
+
+
+def _revived_chunks(
+    letters: Sequence[tuple[Any, ...]], *, now: float, deadline: float
+) -> list[Chunk]:
+    """Cut dead letters into chunks of their events. The letters come sorted by event and index."""
+    chunks = []
+    for event_id, of_event in groupby(letters, key=lambda letter: letter[1]):
+        entries = []
+        for index, of_item in groupby(of_event, key=lambda letter: letter[2]):
+            same = list(of_item)
+            item = Item(index, same[0][9], same[0][10], same[0][11], same[0][12], same[0][13])
+            entries.append(ChunkItem(item, _remainders(same)))
+        for start in range(0, len(entries), CHUNK_SIZE):
+            items = tuple(entries[start : start + CHUNK_SIZE])
+            chunks.append(Chunk(event_id, -1, now, deadline, items, due_at=now))
+    return chunks
+
+
+def _remainders(letters: Sequence[tuple[Any, ...]]) -> tuple[Remainder, ...] | None:
+    """Device 0 stands for an item that never was fanned out: it is looked up anew."""
+    if any(letter[3] == 0 for letter in letters):
+        return None
+    return tuple(Remainder(letter[3]) for letter in letters)

@@ -1,0 +1,110 @@
+-- name: event_insert
+INSERT INTO events (
+    event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
+    chunks, reason, body
+) VALUES (
+    :event_id, :type, :status, :received_at, :occurred_at, :notifications, :rejected, :rejections,
+    :chunks, :reason, :body
+) ON CONFLICT (event_id) DO NOTHING;
+
+-- name: event_replace
+UPDATE events SET
+    type = :type, status = :status, occurred_at = :occurred_at, notifications = :notifications,
+    rejected = :rejected, rejections = :rejections, chunks = :chunks, reason = :reason
+WHERE event_id = :event_id AND status <> 'accepted';
+
+-- name: event_get
+SELECT * FROM events WHERE event_id = :event_id;
+
+-- name: events_page
+SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
+       chunks, reason, x'' AS body
+FROM events
+WHERE (:status IS NULL OR status = :status) AND (:before IS NULL OR received_at < :before)
+ORDER BY received_at DESC LIMIT :limit;
+
+-- name: event_states
+SELECT state, count(*) FROM deliveries WHERE event_id = :event_id GROUP BY state;
+
+-- name: event_items_seen
+SELECT count(*) FROM (SELECT DISTINCT item_index FROM deliveries WHERE event_id = :event_id);
+
+-- name: event_chunks_done
+SELECT count(*) FROM chunks_done WHERE event_id = :event_id;
+
+-- name: chunk_done
+INSERT INTO chunks_done (event_id, number) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: progress
+SELECT item_index, device_id, state, attempts FROM deliveries
+WHERE event_id = :event_id AND item_index BETWEEN :low AND :high;
+
+-- name: delivery_upsert
+INSERT INTO deliveries (
+    event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+    address_hash, reason, vendor_id, next_at
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
+    state = excluded.state, attempts = excluded.attempts, at = excluded.at,
+    address_hash = excluded.address_hash, reason = excluded.reason,
+    vendor_id = excluded.vendor_id, next_at = excluded.next_at
+WHERE deliveries.state = 'pending';
+
+-- name: deliveries_of_user
+SELECT * FROM (
+    SELECT * FROM deliveries WHERE user_id = :user_id
+    UNION
+    SELECT * FROM deliveries WHERE custom_id = :custom_id
+)
+WHERE :since IS NULL OR at >= :since
+ORDER BY at DESC, event_id, item_index, device_id LIMIT :limit;
+
+-- name: deliveries_of_event
+SELECT * FROM deliveries WHERE event_id = :event_id ORDER BY item_index, device_id;
+
+-- name: dead_insert
+INSERT INTO dead_letters (
+    event_id, item_index, device_id, app, provider, reason, attempts, died_at,
+    title, body, path, user_id, custom_id
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
+    reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at;
+
+-- name: dead_page
+SELECT * FROM dead_letters WHERE :event_id IS NULL OR event_id = :event_id
+ORDER BY died_at DESC, id DESC LIMIT :limit;
+
+-- name: dead_by_ids
+SELECT * FROM dead_letters
+WHERE :ids IS NULL OR id IN (SELECT value FROM json_each(:ids))
+ORDER BY event_id, item_index, device_id;
+
+-- name: dead_delete
+DELETE FROM dead_letters WHERE :ids IS NULL OR id IN (SELECT value FROM json_each(:ids));
+
+-- name: delivery_revive
+UPDATE deliveries SET state = 'pending', attempts = 0, at = :now, next_at = :now
+WHERE event_id = :event_id AND item_index = :item_index AND device_id = :device_id
+  AND state = 'dead';
+
+-- name: delivery_forget
+DELETE FROM deliveries
+WHERE event_id = :event_id AND item_index = :item_index AND device_id = :device_id
+  AND state = 'dead';
+
+-- name: old_events
+SELECT event_id FROM events
+WHERE received_at < :before AND event_id NOT IN (SELECT event_id FROM queue)
+ORDER BY received_at LIMIT :limit;
+
+-- name: event_delete
+DELETE FROM events WHERE event_id = ?;
+
+-- name: event_deliveries_delete
+DELETE FROM deliveries WHERE event_id = ?;
+
+-- name: event_chunks_delete
+DELETE FROM chunks_done WHERE event_id = ?;
+
+-- name: event_dead_delete
+DELETE FROM dead_letters WHERE event_id = ?;

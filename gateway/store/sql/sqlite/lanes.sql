@@ -1,0 +1,45 @@
+-- name: lanes_all
+SELECT app, provider, held, reason, hint, held_at, brake_at,
+       (SELECT count(*) FROM held_removals h WHERE h.app = l.app AND h.provider = l.provider),
+       rate, errors, waiting, seen_at
+FROM lanes l ORDER BY app, provider;
+
+-- name: lane_hold
+INSERT INTO lanes (app, provider, held, reason, hint, held_at)
+VALUES (:app, :provider, :by, :reason, :hint, :now)
+ON CONFLICT (app, provider) DO UPDATE SET
+    held = excluded.held, reason = excluded.reason, hint = excluded.hint,
+    held_at = excluded.held_at
+WHERE lanes.held <> 'operator' OR excluded.held = 'operator';
+
+-- name: lane_resume
+UPDATE lanes SET held = '', reason = '', hint = '', held_at = NULL
+WHERE app = :app AND provider = :provider AND held <> ''
+  AND (:by = 'operator' OR held <> 'operator');
+
+-- name: lane_trip
+INSERT INTO lanes (app, provider, brake_at) VALUES (:app, :provider, :now)
+ON CONFLICT (app, provider) DO UPDATE SET brake_at = coalesce(lanes.brake_at, excluded.brake_at);
+
+-- name: lane_release
+UPDATE lanes SET brake_at = NULL WHERE app = :app AND provider = :provider;
+
+-- name: lane_report
+INSERT INTO lanes (app, provider, rate, errors, waiting, seen_at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (app, provider) DO UPDATE SET
+    rate = excluded.rate, errors = excluded.errors, waiting = excluded.waiting,
+    seen_at = excluded.seen_at;
+
+-- name: held_insert
+INSERT INTO held_removals (device_id, address, seen_at, app, provider, state, reason)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (device_id) DO UPDATE SET
+    address = excluded.address, seen_at = excluded.seen_at, state = excluded.state,
+    reason = excluded.reason;
+
+-- name: held_of_lane
+SELECT device_id, address, seen_at, app, provider, state, reason FROM held_removals
+WHERE app = :app AND provider = :provider;
+
+-- name: held_delete
+DELETE FROM held_removals WHERE app = :app AND provider = :provider;

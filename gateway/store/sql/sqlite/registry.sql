@@ -1,0 +1,111 @@
+-- name: device_by_installation
+SELECT * FROM devices WHERE installation_id = :installation_id AND app = :app;
+
+-- name: device_by_address
+SELECT * FROM devices WHERE address = :address AND provider = :provider AND app = :app;
+
+-- name: device_insert
+INSERT INTO devices (
+    app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
+    environment, state, state_at, registered_at, last_seen_at,
+    locale, timezone, app_version, os_version, device_model
+) VALUES (
+    :app, :provider, :installation_id, :user_id, :custom_id, :address, :address_kind, :platform,
+    :environment, 'active', :now, :now, :now,
+    :locale, :timezone, :app_version, :os_version, :device_model
+) RETURNING *;
+
+-- name: device_update
+UPDATE devices SET
+    provider = :provider, installation_id = :installation_id, user_id = :user_id,
+    custom_id = :custom_id, address = :address, address_kind = :address_kind,
+    platform = :platform, environment = :environment, state = 'active', state_reason = '',
+    state_at = CASE state WHEN 'active' THEN state_at ELSE :now END,
+    registered_at = :registered_at, last_seen_at = :now,
+    locale = :locale, timezone = :timezone, app_version = :app_version,
+    os_version = :os_version, device_model = :device_model
+WHERE id = :id
+RETURNING *;
+
+-- name: device_delete
+DELETE FROM devices WHERE id = :id;
+
+-- name: devices_of_installation
+SELECT * FROM devices WHERE installation_id = :installation_id;
+
+-- name: devices_of_user
+SELECT * FROM devices WHERE user_id = :user_id
+UNION
+SELECT * FROM devices WHERE custom_id = :custom_id
+ORDER BY last_seen_at DESC, id DESC;
+
+-- name: targets_by_user
+SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
+       last_seen_at
+FROM devices
+WHERE user_id IN (SELECT value FROM json_each(:ids)) AND state = 'active';
+
+-- name: targets_by_custom
+SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
+       last_seen_at
+FROM devices
+WHERE custom_id IN (SELECT value FROM json_each(:ids)) AND state = 'active';
+
+-- name: device_remember_environment
+UPDATE devices SET environment = :environment WHERE id = :id;
+
+-- name: devices_page
+SELECT * FROM devices
+WHERE id > :after AND (:app IS NULL OR app = :app) AND (:state IS NULL OR state = :state)
+ORDER BY id LIMIT :limit;
+
+-- name: devices_count
+SELECT provider, app, state, count(*) FROM devices GROUP BY provider, app, state;
+
+-- name: devices_purge
+DELETE FROM devices WHERE state = 'pruned' AND state_at < :before;
+
+-- name: device_remove
+UPDATE devices SET state = :state, state_reason = :reason, state_at = :at
+WHERE id = :device_id AND address = :address AND last_seen_at = :seen_at AND state = 'active';
+
+-- name: devices_erase
+DELETE FROM devices WHERE user_id = :user_id OR custom_id = :custom_id;
+
+-- name: held_erase
+DELETE FROM held_removals WHERE device_id NOT IN (SELECT id FROM devices);
+
+-- name: erase_accepted_events
+SELECT DISTINCT event_id FROM (
+    SELECT event_id FROM deliveries WHERE user_id = :user_id
+    UNION
+    SELECT event_id FROM deliveries WHERE custom_id = :custom_id
+);
+
+-- name: erase_other_events
+SELECT event_id FROM events
+WHERE status <> 'accepted'
+  AND (instr(body, CAST(:user_id AS BLOB)) > 0 OR instr(body, CAST(:custom_id AS BLOB)) > 0);
+
+-- name: erase_queued
+SELECT id, event_id FROM queue
+WHERE instr(items, CAST(:user_id AS BLOB)) > 0 OR instr(items, CAST(:custom_id AS BLOB)) > 0;
+
+-- name: erase_deliveries
+UPDATE deliveries SET user_id = NULL, custom_id = NULL
+WHERE user_id = :user_id OR custom_id = :custom_id;
+
+-- name: erase_dead
+DELETE FROM dead_letters WHERE user_id = :user_id OR custom_id = :custom_id;
+
+-- name: event_body
+SELECT body, status FROM events WHERE event_id = :event_id;
+
+-- name: event_set_body
+UPDATE events SET body = :body WHERE event_id = :event_id;
+
+-- name: queue_items
+SELECT items FROM queue WHERE id = :id;
+
+-- name: queue_set_items
+UPDATE queue SET items = :items, size = :size WHERE id = :id;

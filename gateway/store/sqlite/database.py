@@ -1,0 +1,221 @@
+"""The SQLite file: one thread that writes, two that read, and commits that are shared.
+
+Owns connections, transactions, migrations and the translation of SQLite's errors. Knows no table.
+
+Writes that arrive while a commit is on its way to the disk wait together and become durable with
+one fsync (group commit): each runs under a savepoint of its own, so one that fails takes nothing
+along. WAL with `synchronous=FULL`: a commit that returned survives a power cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gateway.errors import GatewayError, SchemaMismatch, StoreUnavailable
+from gateway.store.queries import load_migrations, load_queries
+
+T = TypeVar("T")
+
+_READERS = 2
+_BUSY_TIMEOUT_MS = 5_000
+#: writes that may share one commit: enough to spread an fsync, few enough to answer soon
+_GROUP = 64
+
+
+class _Job:
+    """A piece of work for a database thread, and the future its caller awaits."""
+
+    __slots__ = ("error", "future", "loop", "result", "work")
+
+    def __init__(
+        self, work: Callable[[sqlite3.Connection], Any], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.work = work
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def resolve(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class SqliteDatabase:
+    """Runs work on the SQLite file; the port `gateway.ports.Database`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sql = load_queries("sqlite")
+        self._writes: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._reads: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._closed = False
+
+    async def open(self) -> None:
+        """Create or migrate the file and start the threads."""
+        await asyncio.to_thread(self._migrate)
+        self._threads = [threading.Thread(target=self._write_loop, name="sqlite-writer")]
+        self._threads += [
+            threading.Thread(target=self._read_loop, name=f"sqlite-reader-{number}")
+            for number in range(_READERS)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in a transaction; returns its result once it is durable.
+
+        Raises `StoreUnavailable` when nothing was changed, or whatever `GatewayError` the work
+        raises, with its changes undone.
+        """
+        return await self._submit(self._writes, work)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on a reading connection, beside any writing."""
+        return await self._submit(self._reads, work)
+
+    async def aclose(self) -> None:
+        """Finish what was asked, then close the file."""
+        if self._closed:
+            return
+        self._closed = True
+        self._writes.put(None)
+        for _ in range(_READERS):
+            self._reads.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+
+    async def _submit(
+        self, jobs: queue.SimpleQueue[_Job | None], work: Callable[[sqlite3.Connection], T]
+    ) -> T:
+        if self._closed or not self._threads:
+            raise StoreUnavailable("The database is closed.")
+        job = _Job(work, asyncio.get_running_loop())
+        jobs.put(job)
+        result: T = await job.future
+        return result
+
+    # --- in the threads -----------------------------------------------------------------------
+
+    def _connect(self, *, read_only: bool = False) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cache_size = -32768")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def _migrate(self) -> None:
+        migrations = load_migrations("sqlite")
+        latest = migrations[-1][0]
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                if version > latest:
+                    raise SchemaMismatch(
+                        f"{self.path} has schema {version}, this Inkpush knows {latest}: "
+                        "install the newer version again."
+                    )
+                for number, script in migrations:
+                    if number > version:
+                        _run_script(connection, script)
+                connection.execute(f"PRAGMA user_version = {latest}")
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self.path} cannot be opened: {error}") from error
+
+    def _read_loop(self) -> None:
+        with contextlib.closing(self._connect(read_only=True)) as connection:
+            while (job := self._reads.get()) is not None:
+                try:
+                    job.result = job.work(connection)
+                except BaseException as error:
+                    job.error = _translated(error)
+                _resolve([job])
+
+    def _write_loop(self) -> None:
+        with contextlib.closing(self._connect()) as connection:
+            while (first := self._writes.get()) is not None:
+                jobs = [first]
+                last = False
+                while len(jobs) < _GROUP:
+                    try:
+                        job = self._writes.get_nowait()
+                    except queue.Empty:
+                        break
+                    if job is None:
+                        last = True
+                        break
+                    jobs.append(job)
+                _write_group(connection, jobs)
+                _resolve(jobs)
+                if last:
+                    return
+
+
+def _write_group(connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+    """Run the jobs in one transaction; one that fails is undone alone, a failed commit fails all."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for job in jobs:
+            connection.execute("SAVEPOINT job")
+            try:
+                job.result = job.work(connection)
+            except BaseException as error:
+                job.error = _translated(error)
+                # A full disk ends the whole transaction: then there is nothing to go back to.
+                connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        for job in jobs:
+            job.error = job.error or _translated(error)
+
+
+def _resolve(jobs: list[_Job]) -> None:
+    """Wake the callers; one wake-up for all that share a loop."""
+
+    def wake() -> None:
+        for job in jobs:
+            job.resolve()
+
+    # A loop that was closed has nobody left who waits.
+    with contextlib.suppress(RuntimeError):
+        jobs[0].loop.call_soon_threadsafe(wake)
+
+
+def _translated(error: BaseException) -> BaseException:
+    if isinstance(error, GatewayError) or not isinstance(error, sqlite3.Error):
+        return error
+    unavailable = StoreUnavailable(f"The database did not do it: {error}")
+    unavailable.__cause__ = error
+    return unavailable
+
+
+def _run_script(connection: sqlite3.Connection, script: str) -> None:
+    """Run a migration inside the open transaction (`executescript` would commit it)."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""

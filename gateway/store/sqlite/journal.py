@@ -1,0 +1,244 @@
+"""The journal on SQLite: events, one row per delivery, dead letters.
+
+Owns the promise that a terminal row is never overwritten and that a removal and the delivery it
+stands for are written together.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from gateway.core.model import Event, EventStatus, Item, Record, Rejection, Removal, UserRef
+from gateway.core.states import DeliveryState
+from gateway.ports import DeadLetter, EventSummary, Progress
+from gateway.store.sqlite.database import SqliteDatabase
+from gateway.store.sqlite.lanes import remove_device
+
+_PURGE_BATCH = 50
+
+
+class SqliteJournal:
+    """The port `gateway.ports.Journal`."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+        self._sql = database.sql
+
+    async def progress(
+        self, event_id: str, indexes: Sequence[int]
+    ) -> Mapping[tuple[int, int], Progress]:
+        bounds = {"event_id": event_id, "low": min(indexes), "high": max(indexes)}
+        rows = await self._database.read(
+            lambda connection: connection.execute(self._sql["progress"], bounds).fetchall()
+        )
+        return {
+            (index, device_id): Progress(DeliveryState(state), attempts)
+            for index, device_id, state, attempts in rows
+        }
+
+    async def record(
+        self,
+        records: Sequence[Record],
+        removals: Sequence[tuple[int, Removal]],
+        dead: Sequence[tuple[int, Item]] = (),
+        done: Sequence[tuple[str, int]] = (),
+    ) -> set[int]:
+        def work(connection: sqlite3.Connection) -> set[int]:
+            carried_out: set[int] = set()
+            spared: set[int] = set()
+            for index, removal in removals:
+                gone = remove_device(connection, self._sql, removal, records[index].at)
+                (carried_out if gone else spared).add(index)
+            connection.executemany(
+                self._sql["delivery_upsert"],
+                [_values(record, i in spared) for i, record in enumerate(records)],
+            )
+            if dead:
+                connection.executemany(
+                    self._sql["dead_insert"], [_dead_values(records[i], item) for i, item in dead]
+                )
+            if done:
+                connection.executemany(self._sql["chunk_done"], done)
+            return carried_out
+
+        return await self._database.write(work)
+
+    async def deliveries_of(
+        self, user: UserRef, *, limit: int, since: float | None = None
+    ) -> list[Record]:
+        who = {
+            "user_id": user.user_id,
+            "custom_id": user.custom_id,
+            "since": since,
+            "limit": limit,
+        }
+        return await self._records("deliveries_of_user", who)
+
+    async def items_of(self, event_id: str) -> list[Record]:
+        return await self._records("deliveries_of_event", {"event_id": event_id})
+
+    async def event(self, event_id: str) -> EventSummary | None:
+        key = {"event_id": event_id}
+
+        def work(connection: sqlite3.Connection) -> EventSummary | None:
+            row = connection.execute(self._sql["event_get"], key).fetchone()
+            if row is None:
+                return None
+            event = _event(row)
+            states = dict(connection.execute(self._sql["event_states"], key).fetchall())
+            seen = connection.execute(self._sql["event_items_seen"], key).fetchone()[0]
+            done = connection.execute(self._sql["event_chunks_done"], key).fetchone()[0]
+            return _summary(event, states, seen, done)
+
+        return await self._database.read(work)
+
+    async def events(
+        self, *, limit: int, status: str | None = None, before: float | None = None
+    ) -> list[Event]:
+        page = {"limit": limit, "status": status, "before": before}
+        rows = await self._database.read(
+            lambda connection: connection.execute(self._sql["events_page"], page).fetchall()
+        )
+        return [_event(row) for row in rows]
+
+    async def dead(self, *, limit: int, event_id: str | None = None) -> list[DeadLetter]:
+        page = {"limit": limit, "event_id": event_id}
+        rows = await self._database.read(
+            lambda connection: connection.execute(self._sql["dead_page"], page).fetchall()
+        )
+        return [dead_letter(row) for row in rows]
+
+    async def drop_dead(self, ids: Sequence[int] | None) -> int:
+        chosen = {"ids": None if ids is None else json.dumps(list(ids))}
+        return await self._database.write(
+            lambda connection: connection.execute(self._sql["dead_delete"], chosen).rowcount
+        )
+
+    async def purge(self, *, before: float) -> int:
+        """In small transactions, so that the relay's own writes get their turn in between."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            page = {"before": before, "limit": _PURGE_BATCH}
+            old = connection.execute(self._sql["old_events"], page).fetchall()
+            for query in (
+                "event_deliveries_delete",
+                "event_chunks_delete",
+                "event_dead_delete",
+                "event_delete",
+            ):
+                connection.executemany(self._sql[query], old)
+            return len(old)
+
+        purged = 0
+        while count := await self._database.write(work):
+            purged += count
+        return purged
+
+    async def _records(self, query: str, parameters: Mapping[str, Any]) -> list[Record]:
+        rows = await self._database.read(
+            lambda connection: connection.execute(self._sql[query], parameters).fetchall()
+        )
+        return [_record(row) for row in rows]
+
+
+def dead_letter(row: tuple[Any, ...]) -> DeadLetter:
+    """A row of dead_letters."""
+    return DeadLetter(
+        id=row[0],
+        event_id=row[1],
+        item=Item(row[2], row[9], row[10], row[11], row[12], row[13]),
+        device_id=row[3],
+        app=row[4],
+        provider=row[5],
+        reason=row[6],
+        attempts=row[7],
+        died_at=row[8],
+    )
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    return Event(
+        event_id=row[0],
+        type=row[1],
+        status=cast(EventStatus, row[2]),
+        received_at=row[3],
+        occurred_at=row[4],
+        notifications=row[5],
+        rejections=tuple(Rejection(index, reason) for index, reason in json.loads(row[7])),
+        chunks=row[8],
+        reason=row[9],
+        body=row[10],
+    )
+
+
+def _summary(event: Event, states: dict[str, int], seen: int, done: int) -> EventSummary:
+    """What no row tells of yet is pending: it waits in the queue or is in flight."""
+    waiting = max(0, event.notifications - seen)
+    pending = states.pop("pending", 0) + waiting
+    settled = pending == 0 and done >= event.chunks
+    deliveries = {state.value: states.get(state.value, 0) for state in DeliveryState}
+    deliveries["pending"] = pending
+    return EventSummary(event, deliveries, settled)
+
+
+def _values(record: Record, spared: bool) -> tuple[Any, ...]:
+    state, reason = record.state.value, record.reason
+    if spared:
+        state = DeliveryState.REFUSED.value
+        reason = f"{reason}, but the app has registered again since"
+    return (
+        record.event_id,
+        record.index,
+        record.device_id,
+        state,
+        record.attempts,
+        record.at,
+        record.user_id,
+        record.custom_id,
+        record.app,
+        record.provider,
+        record.address_hash,
+        reason,
+        record.vendor_id,
+        record.next_at,
+    )
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    return Record(
+        event_id=row[0],
+        index=row[1],
+        device_id=row[2],
+        state=DeliveryState(row[3]),
+        attempts=row[4],
+        at=row[5],
+        user_id=row[6],
+        custom_id=row[7],
+        app=row[8],
+        provider=row[9],
+        address_hash=row[10],
+        reason=row[11],
+        vendor_id=row[12],
+        next_at=row[13],
+    )
+
+
+def _dead_values(record: Record, item: Item) -> tuple[Any, ...]:
+    return (
+        record.event_id,
+        record.index,
+        record.device_id,
+        record.app,
+        record.provider,
+        record.reason,
+        record.attempts,
+        record.at,
+        item.title,
+        item.body,
+        item.path,
+        item.user_id,
+        item.custom_id,
+    )

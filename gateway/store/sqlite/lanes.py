@@ -1,0 +1,111 @@
+"""The lanes' lasting state on SQLite: holds, the prune brake, and what the brake held back."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+from gateway.core.model import Removal
+from gateway.core.states import DeviceState
+from gateway.ports import LaneRow
+from gateway.store.sqlite.database import SqliteDatabase
+from providers.contract import Provider
+
+
+class SqliteLanes:
+    """The port `gateway.ports.Lanes`."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+        self._sql = database.sql
+
+    async def all(self) -> list[LaneRow]:
+        rows = await self._database.read(
+            lambda connection: connection.execute(self._sql["lanes_all"]).fetchall()
+        )
+        return [LaneRow(*row) for row in rows]
+
+    async def hold(
+        self,
+        app: str,
+        provider: str,
+        *,
+        by: Literal["operator", "misconfigured"],
+        reason: str,
+        hint: str = "",
+        now: float,
+    ) -> None:
+        await self._execute(
+            "lane_hold", app, provider, {"by": by, "reason": reason, "hint": hint, "now": now}
+        )
+
+    async def resume(
+        self, app: str, provider: str, *, by: Literal["operator", "relay"]
+    ) -> bool:
+        return await self._execute("lane_resume", app, provider, {"by": by}) > 0
+
+    async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
+        await self._execute("lane_trip", app, provider, {"now": now})
+
+    async def hold_back(self, removals: Sequence[Removal]) -> None:
+        rows = [
+            (r.device_id, r.address, r.seen_at, r.app, r.provider.value, r.to.value, r.reason)
+            for r in removals
+        ]
+        await self._database.write(
+            lambda connection: connection.executemany(self._sql["held_insert"], rows).rowcount
+        )
+
+    async def release(self, app: str, provider: str) -> int:
+        lane = {"app": app, "provider": provider}
+
+        def work(connection: sqlite3.Connection) -> int:
+            held = connection.execute(self._sql["held_of_lane"], lane).fetchall()
+            now = time.time()
+            gone = sum(
+                remove_device(connection, self._sql, _removal(row), now) for row in held
+            )
+            connection.execute(self._sql["held_delete"], lane)
+            connection.execute(self._sql["lane_release"], lane)
+            return gone
+
+        return await self._database.write(work)
+
+    async def report(self, rows: Sequence[LaneRow]) -> None:
+        values = [(r.app, r.provider, r.rate, r.errors, r.waiting, r.seen_at) for r in rows]
+        await self._database.write(
+            lambda connection: connection.executemany(self._sql["lane_report"], values).rowcount
+        )
+
+    async def _execute(
+        self, query: str, app: str, provider: str, parameters: Mapping[str, Any]
+    ) -> int:
+        given = {"app": app, "provider": provider, **parameters}
+        return await self._database.write(
+            lambda connection: connection.execute(self._sql[query], given).rowcount
+        )
+
+
+def remove_device(
+    connection: sqlite3.Connection, sql: Mapping[str, str], removal: Removal, at: float
+) -> bool:
+    """Take a device out of service if its row still is what the proof was about."""
+    cursor = connection.execute(
+        sql["device_remove"],
+        {
+            "device_id": removal.device_id,
+            "address": removal.address,
+            "seen_at": removal.seen_at,
+            "state": removal.to.value,
+            "reason": removal.reason,
+            "at": at,
+        },
+    )
+    return cursor.rowcount > 0
+
+
+def _removal(row: tuple[Any, ...]) -> Removal:
+    state = cast("Literal[DeviceState.PRUNED, DeviceState.QUARANTINED]", DeviceState(row[5]))
+    return Removal(row[0], row[1], row[2], row[3], Provider(row[4]), state, row[6])

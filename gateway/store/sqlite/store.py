@@ -1,0 +1,35 @@
+"""The SQLite store as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.store.sqlite.database import SqliteDatabase
+from gateway.store.sqlite.journal import SqliteJournal
+from gateway.store.sqlite.keys import SqliteKeys
+from gateway.store.sqlite.lanes import SqliteLanes
+from gateway.store.sqlite.registry import SqliteRegistry
+
+
+class SqliteStore:
+    """The port `gateway.ports.Store`; `database` is for the queue that lives in the same file."""
+
+    def __init__(self, database: SqliteDatabase, *, max_per_user: int) -> None:
+        self.database = database
+        self.registry = SqliteRegistry(database, max_per_user=max_per_user)
+        self.journal = SqliteJournal(database)
+        self.lanes = SqliteLanes(database)
+        self.keys = SqliteKeys(database)
+
+    async def ping(self) -> None:
+        await self.database.write(lambda connection: connection.execute("SELECT 1").fetchone())
+
+    async def aclose(self) -> None:
+        await self.database.aclose()
+
+
+async def open_sqlite(path: Path, *, max_per_user: int = 20) -> SqliteStore:
+    """Open the database file, creating or migrating it."""
+    database = SqliteDatabase(path)
+    await database.open()
+    return SqliteStore(database, max_per_user=max_per_user)
