@@ -1,0 +1,1 @@
+"""Apple's push service: what to say, what the answers mean, and a transport on aioapns."""

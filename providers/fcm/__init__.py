@@ -1,0 +1,1 @@
+"""Firebase Cloud Messaging: what to say, what the answers mean, and a transport on the SDK."""

@@ -1,0 +1,100 @@
+"""What APNs wants to be told for a push: path, headers and JSON body.
+
+Owns the fields and their limits. Refuses to know time, sockets and client libraries. The work is
+split by how often it is due: `fit` once per message, whatever the number of devices; `body` and
+`headers` per device, which add the delivery id and the expiration.
+
+The app finds the place to open in `data.path`, beside `aps`, as it does with FCM.
+No thread-id unless one is set: iOS groups by app by itself, while a thread per event would put
+each notification into a group of its own.
+
+Sources: Apple, "Sending notification requests to APNs" and "Generating a remote notification", as
+kept in the project's protocol notes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from uuid import UUID
+
+from providers.contract import Message, Push, Refused
+from providers.text import encode, fit_texts, json_size, mend
+
+PAYLOAD_LIMIT = 4096
+"""Bytes of the body of an alert."""
+
+LATEST_EXPIRATION = 4_102_444_800
+"""2100-01-01 in epoch seconds: later is taken for a mistake and cut to this."""
+
+TOO_LARGE = Refused("PayloadTooLarge", "message")
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApnsStyle:
+    """How pushes sound and are grouped. `sound` "" is silent; `thread_id` "" groups by app."""
+
+    sound: str = "default"
+    thread_id: str = ""
+
+
+def fit(message: Message, style: ApnsStyle) -> Message | Refused:
+    """The message with texts that fit for every device, body shortened before title.
+
+    The path is never shortened. Refused when not even empty texts fit, or when path or event id
+    hold what UTF-8 cannot.
+    """
+    try:
+        room = PAYLOAD_LIMIT - _frame_size(style)
+        room -= json_size(message.event_id) + json_size(message.path or "")
+    except UnicodeEncodeError:
+        return Refused("InvalidText", "message")
+    if room < 0:
+        return TOO_LARGE
+    title, body = fit_texts(mend(message.title), mend(message.body), room)
+    if (title, body) == (message.title, message.body):
+        return message
+    return replace(message, title=title, body=body)
+
+
+def render_body(message: Message, delivery_id: UUID, style: ApnsStyle) -> bytes:
+    """The body for one device; `message` is what `fit` made of the push's own."""
+    aps: dict[str, object] = {"alert": {"title": message.title, "body": message.body}}
+    if style.sound:
+        aps["sound"] = style.sound
+    if style.thread_id:
+        aps["thread-id"] = style.thread_id
+    data = {"event_id": message.event_id, "delivery_id": str(delivery_id)}
+    if message.path is not None:
+        data["path"] = message.path
+    return encode({"aps": aps, "data": data})
+
+
+def render_headers(push: Push, topic: str) -> Headers:
+    """The apns-* headers of one device, in an order that never changes.
+
+    A repeat has the same apns-id and apns-collapse-id (36 of its 64 bytes), so it replaces its
+    first copy on the phone, and the same expiration: repeating prolongs nothing.
+    """
+    delivery_id = str(push.delivery_id)
+    return (
+        ("apns-topic", topic),
+        ("apns-push-type", "alert"),
+        ("apns-priority", "10"),
+        ("apns-expiration", str(expiration(push.expires_at))),
+        ("apns-id", delivery_id),
+        ("apns-collapse-id", delivery_id),
+    )
+
+
+def expiration(expires_at: float) -> int:
+    """Epoch seconds until which APNs keeps trying; never 0, which would mean "try once"."""
+    return int(min(max(expires_at, 1.0), LATEST_EXPIRATION))
+
+
+@lru_cache(maxsize=64)
+def _frame_size(style: ApnsStyle) -> int:
+    empty = Message(event_id="", title="", body="", path="")
+    return len(render_body(empty, UUID(int=0), style))

@@ -1,0 +1,191 @@
+"""What APNs' answers mean: one table from (status, reason) to a verdict.
+
+Owns every status and reason of Apple's list. Refuses to know transports and to repeat what a
+vendor wrote: reasons come from the closed list below or are "HTTP <status>".
+
+Sources: Apple, "Handling notification responses from APNs" and "Establishing a token-based
+connection to APNs", as kept in the project's protocol notes. Only a 410 with its reason proves
+that a token is dead; a status without a reason of Apple's may come from anything in between.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from providers.contract import (
+    Delivered,
+    Environment,
+    Misconfigured,
+    Refused,
+    Throttled,
+    TokenGone,
+    Unavailable,
+    Verdict,
+)
+from providers.retry_after import parse_retry_after
+
+LANE_WAIT_S = 60.0
+"""After a 429 that is not about one device and names no time."""
+
+CLOCK_WRONG = Misconfigured(
+    "ExpiredProviderToken",
+    "APNs calls a provider token expired that was minted a short while ago: set this machine's "
+    "clock (NTP).",
+)
+_KEY_HINT = (
+    "APNs does not accept the key: check that key_file, key_id and team_id belong together and "
+    "that the key is not revoked (Apple developer account, Keys)."
+)
+_TOPIC_HINT = (
+    "APNs does not accept the topic: set topic to the bundle id of the app, and check that the "
+    "key is allowed to push to it."
+)
+_ENVIRONMENT_HINT = (
+    "The key is not for this APNs environment: create a key for it, or one for both, and set "
+    "key_file and key_id to it."
+)
+
+_TABLE: dict[tuple[int, str], Verdict] = {
+    **{
+        (400, reason): Refused(reason, "message")
+        for reason in (
+            "BadCollapseId",
+            "BadExpirationDate",
+            "BadMessageId",
+            "BadPriority",
+            "DuplicateHeaders",
+            "InvalidPushType",
+            "MissingDeviceToken",
+            "PayloadEmpty",
+        )
+    },
+    (400, "BadDeviceToken"): Refused("BadDeviceToken", "environment"),
+    (400, "DeviceTokenNotForTopic"): Refused("DeviceTokenNotForTopic", "address"),
+    **{
+        (400, reason): Misconfigured(reason, _TOPIC_HINT)
+        for reason in ("BadTopic", "MissingTopic", "TopicDisallowed")
+    },
+    # the connection was idle for too long: another one will do, at once
+    (400, "IdleTimeout"): Unavailable("IdleTimeout", outcome_known=True, retry_after=0.0),
+    # the transport mints another provider token, or answers `CLOCK_WRONG`
+    (403, "ExpiredProviderToken"): Unavailable(
+        "ExpiredProviderToken", outcome_known=True, retry_after=0.0
+    ),
+    **{
+        (403, reason): Misconfigured(reason, _KEY_HINT)
+        for reason in (
+            "BadCertificate",
+            "Forbidden",
+            "InvalidProviderToken",
+            "MissingProviderToken",
+            "UnrelatedKeyIdInToken",
+        )
+    },
+    **{
+        (403, reason): Misconfigured(reason, _ENVIRONMENT_HINT)
+        for reason in ("BadCertificateEnvironment", "BadEnvironmentKeyIdInToken")
+    },
+    (404, "BadPath"): Refused("BadPath", "message"),
+    (405, "MethodNotAllowed"): Refused("MethodNotAllowed", "message"),
+    (410, "ExpiredToken"): TokenGone("ExpiredToken"),
+    (410, "Unregistered"): TokenGone("Unregistered"),
+    (413, "PayloadTooLarge"): Refused("PayloadTooLarge", "message"),
+    (429, "TooManyRequests"): Throttled("TooManyRequests", "device"),
+    # the provider token in use stays in use: minting another one is what is complained of
+    (429, "TooManyProviderTokenUpdates"): Throttled("TooManyProviderTokenUpdates", "lane"),
+    **{
+        (status, reason): Unavailable(reason, outcome_known=True)
+        for status, reason in (
+            (500, "InternalServerError"),
+            (503, "ServiceUnavailable"),
+            (503, "Shutdown"),
+        )
+    },
+}
+
+REASONS = frozenset(reason for _, reason in _TABLE)
+"""Every reason of Apple's list."""
+
+Body = bytes | Mapping[str, Any] | None
+
+
+def classify(
+    status: int,
+    body: Body,
+    retry_after: str | None,
+    now: float,
+    *,
+    vendor_id: str = "",
+    environment: Environment = Environment.PRODUCTION,
+    other_environment: bool = True,
+) -> Verdict:
+    """Say what an answer means; never raises, whatever was answered.
+
+    `retry_after` is the header as it came, `now` in epoch seconds, `vendor_id` the apns-id of the
+    answer. `environment` is the one that answered; `other_environment` says whether there is
+    another one to try. ExpiredProviderToken comes back as Unavailable: only the transport knows
+    how old its token is, see `CLOCK_WRONG`.
+    """
+    if status == 200:
+        return Delivered(vendor_id)
+    answer = _parse(body)
+    reason = answer.get("reason")
+    listed = _TABLE.get((status, reason)) if isinstance(reason, str) else None
+    wait = parse_retry_after(retry_after, now)
+    match listed:
+        case None:
+            return _by_class(status, wait)
+        case TokenGone():
+            return TokenGone(listed.reason, _since(answer))
+        case Throttled():
+            if wait is None and listed.scope == "lane":
+                wait = LANE_WAIT_S
+            return Throttled(listed.reason, listed.scope, wait)
+        case Unavailable(retry_after=None):
+            return Unavailable(listed.reason, outcome_known=True, retry_after=wait)
+        case Refused(reason="BadDeviceToken") if not other_environment:
+            return Refused("BadDeviceToken", "address")
+        case Misconfigured(reason="BadEnvironmentKeyIdInToken") if (
+            environment is Environment.SANDBOX and other_environment
+        ):
+            # The key is fine for everybody but a developer's phone: the lane must go on.
+            return Refused("BadEnvironmentKeyIdInToken", "message")
+        case _:
+            return listed
+
+
+def _by_class(status: int, wait: float | None) -> Verdict:
+    """A status or reason that is not on Apple's list: nothing is pruned, nothing is lost."""
+    reason = f"HTTP {status}"
+    if status in (401, 403, 407):
+        return Misconfigured(reason, _KEY_HINT)
+    if status == 410:
+        return Refused(reason, "address")
+    if status == 429:
+        return Throttled(reason, "lane", LANE_WAIT_S if wait is None else wait)
+    if status in (408, 421, 425, 500, 503) or 100 <= status < 200 or 300 <= status < 400:
+        return Unavailable(reason, outcome_known=True, retry_after=wait)
+    if 400 <= status < 500:
+        return Refused(reason, "message")
+    # 502 and 504 speak for somebody in between; a 2xx that is not APNs' is no receipt
+    return Unavailable(reason, outcome_known=False, retry_after=wait)
+
+
+def _since(answer: Mapping[str, Any]) -> int | None:
+    """Since when the token is dead, in epoch milliseconds."""
+    timestamp = answer.get("timestamp")
+    if isinstance(timestamp, int) and not isinstance(timestamp, bool) and timestamp > 0:
+        return timestamp
+    return None
+
+
+def _parse(body: Body) -> Mapping[str, Any]:
+    if isinstance(body, Mapping):
+        return body
+    try:
+        value = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

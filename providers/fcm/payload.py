@@ -1,0 +1,150 @@
+"""What FCM wants to be told for a push: the `message` of a v1 send request.
+
+Owns the fields and their limits. Refuses to know time (`now` is an argument), sockets and the
+SDK. The work is split by how often it is due: `fit` once per message, whatever the number of
+devices; `render` per device, which adds the target, the delivery id and the remaining life.
+
+Sources: FCM REST v1 `Message`, "Set the lifespan of a message", "ErrorCode" (4096 bytes), as kept
+in the project's protocol notes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, assert_never
+from uuid import UUID
+
+from providers.contract import Address, AddressKind, Message, Platform, Push, Refused
+from providers.text import encode, fit_texts, json_size, mend
+
+PAYLOAD_LIMIT = 4096
+"""Bytes. FCM counts keys and values of notification and data; the whole message but for its
+target is counted here, which is never less."""
+
+LONGEST_TTL_S = 2_419_200
+"""Four weeks, the most FCM keeps a message for a phone that is away."""
+
+TOO_LARGE = Refused("PayloadTooLarge", "message")
+
+
+@dataclass(frozen=True, slots=True)
+class FcmStyle:
+    """How pushes look and sound; everything may be left out.
+
+    `android_channel_id` must exist in the app (Android 8 and later), else the app's default
+    channel is used. `sound` and `thread_id` are for iPhones reached through FCM.
+    """
+
+    android_channel_id: str = ""
+    sound: str = "default"
+    thread_id: str = ""
+
+
+def fit(message: Message, style: FcmStyle) -> Message | Refused:
+    """The message with texts that fit for every device, body shortened before title.
+
+    The path is never shortened. Refused when not even empty texts fit, or when path or event id
+    hold what UTF-8 cannot.
+    """
+    try:
+        room = PAYLOAD_LIMIT - _frame_size(style)
+        room -= json_size(message.event_id) + json_size(message.path or "")
+    except UnicodeEncodeError:
+        return Refused("InvalidText", "message")
+    if room < 0:
+        return TOO_LARGE
+    title, body = fit_texts(mend(message.title), mend(message.body), room)
+    if (title, body) == (message.title, message.body):
+        return message
+    return replace(message, title=title, body=body)
+
+
+def render(message: Message, push: Push, style: FcmStyle, now: float) -> dict[str, Any]:
+    """The `message` object for one device; `message` is what `fit` made of the push's own.
+
+    Only the block of the device's platform is there. The collapse key, the tag and their like are
+    the delivery id: a repeat replaces its first copy on the phone, and nothing else.
+    """
+    delivery_id = str(push.delivery_id)
+    ttl = ttl_seconds(push.expires_at, now)
+    data = {"event_id": message.event_id, "delivery_id": delivery_id}
+    if message.path is not None:
+        data["path"] = message.path
+    rendered: dict[str, Any] = {
+        _target(push.address): push.address.value,
+        "notification": {"title": message.title, "body": message.body},
+        "data": data,
+    }
+    match push.address.platform:
+        case Platform.ANDROID:
+            rendered["android"] = _android(delivery_id, ttl, style)
+        case Platform.IOS:
+            rendered["apns"] = _apns(delivery_id, int(now) + ttl, style)
+        case Platform.WEB:
+            rendered["webpush"] = _webpush(push.delivery_id, ttl)
+        case _:
+            assert_never(push.address.platform)
+    return rendered
+
+
+def ttl_seconds(expires_at: float, now: float) -> int:
+    """The remaining life in whole seconds, 0 to four weeks; 0 means now or never."""
+    return int(min(max(expires_at - now, 0.0), LONGEST_TTL_S))
+
+
+def _target(address: Address) -> str:
+    match address.kind:
+        case AddressKind.TOKEN:
+            return "token"
+        case AddressKind.FID:
+            return "fid"
+        case _:
+            assert_never(address.kind)
+
+
+def _android(delivery_id: str, ttl: int, style: FcmStyle) -> dict[str, Any]:
+    notification = {"tag": delivery_id}
+    if style.android_channel_id:
+        notification["channel_id"] = style.android_channel_id
+    return {
+        "collapse_key": delivery_id,
+        "priority": "high",
+        "ttl": f"{ttl}s",
+        "notification": notification,
+    }
+
+
+def _apns(delivery_id: str, expiration: int, style: FcmStyle) -> dict[str, Any]:
+    aps = {"sound": style.sound, "thread-id": style.thread_id}
+    return {
+        "headers": {
+            "apns-push-type": "alert",
+            "apns-priority": "10",
+            # 0 would mean "try once and forget", which nobody asked for
+            "apns-expiration": str(max(expiration, 1)),
+            "apns-collapse-id": delivery_id,
+        },
+        "payload": {"aps": {name: value for name, value in aps.items() if value}},
+    }
+
+
+def _webpush(delivery_id: UUID, ttl: int) -> dict[str, Any]:
+    return {
+        # a Topic has at most 32 characters of base64url (RFC 8030, 5.4): the bare hex digits
+        "headers": {"TTL": str(ttl), "Urgency": "high", "Topic": delivery_id.hex},
+        "notification": {"tag": str(delivery_id)},
+    }
+
+
+@lru_cache(maxsize=64)
+def _frame_size(style: FcmStyle) -> int:
+    """The bytes of the largest message with empty texts, ids but for the event's included."""
+    empty = Message(event_id="", title="", body="", path="")
+    sizes = []
+    for platform in Platform:
+        push = Push(UUID(int=0), Address("", platform=platform), empty, expires_at=4e9)
+        frame = render(empty, push, style, now=4e9 - LONGEST_TTL_S)
+        del frame["token"]
+        sizes.append(len(encode(frame)))
+    return max(sizes)

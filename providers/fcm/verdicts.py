@@ -1,0 +1,231 @@
+"""What FCM's answers mean: one table from (status, error details) to a verdict.
+
+Owns every status and error code of FCM v1. Refuses to know transports and to repeat what a vendor
+wrote: reasons come from the closed lists below or are "HTTP <status>".
+
+Sources: firebase.google.com "ErrorCode", "FCM error codes", "Scale FCM", as kept in the project's
+protocol notes. An address counts as dead only on proof: anything may answer 404 or 400, so
+FCM's own error detail must be there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from providers.contract import (
+    Delivered,
+    Misconfigured,
+    Refused,
+    Throttled,
+    TokenGone,
+    Unavailable,
+    Verdict,
+)
+from providers.retry_after import parse_retry_after
+
+QUOTA_WAIT_S = 60.0
+"""FCM asks for a minute after a 429 that names no time."""
+
+NEW_TOKEN_WAIT_S = 1.0
+"""After a refused access token: time enough to fetch another one."""
+
+FCM_ERROR_CODES = frozenset(
+    {
+        "UNSPECIFIED_ERROR",
+        "INVALID_ARGUMENT",
+        "UNREGISTERED",
+        "SENDER_ID_MISMATCH",
+        "QUOTA_EXCEEDED",
+        "UNAVAILABLE",
+        "INTERNAL",
+        "THIRD_PARTY_AUTH_ERROR",
+        "APNS_AUTH_ERROR",
+    }
+)
+RPC_STATUSES = frozenset(
+    {
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "UNAUTHENTICATED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+    }
+)
+_DEAD_APNS_REASONS = frozenset({"Unregistered", "ExpiredToken"})
+_SUSPECT_APNS_REASONS = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic"})
+
+ACCESS_TOKEN_REFUSED = Misconfigured(
+    "UNAUTHENTICATED",
+    "FCM refuses an access token that was fetched just now: check that the service account of "
+    "credentials_file is enabled, that endpoint is FCM, and that this machine's clock is right.",
+)
+_APNS_KEY = Misconfigured(
+    "THIRD_PARTY_AUTH_ERROR",
+    "FCM cannot log in to APNs or the web push service: upload a valid APNs authentication key in "
+    "the Firebase console (Project settings, Cloud Messaging) for the iOS app.",
+)
+_NO_PERMISSION = Misconfigured(
+    "PERMISSION_DENIED",
+    "Enable the Firebase Cloud Messaging API (V1) for the project, and give the service account "
+    "of credentials_file the role roles/firebasecloudmessaging.admin.",
+)
+_NO_PROJECT = Misconfigured(
+    "NOT_FOUND",
+    "FCM knows no such project: compare project_id (or that of credentials_file) with the Firebase "
+    "console, and endpoint with https://fcm.googleapis.com.",
+)
+_PROXY_LOGIN = Misconfigured(
+    "HTTP 407",
+    "A proxy between this machine and FCM wants a login: let the endpoint through without one.",
+)
+
+Body = bytes | Mapping[str, Any] | None
+
+
+def classify(status: int, body: Body, retry_after: str | None, now: float) -> Verdict:
+    """Say what an answer means; never raises, whatever was answered.
+
+    `retry_after` is the header as it came; `now` is in epoch seconds. A 401 of FCM's own comes
+    back as Unavailable: only the transport knows whether its access token was old, see
+    `ACCESS_TOKEN_REFUSED`.
+    """
+    answer = _parse(body)
+    return _accepted(answer) if status == 200 else _refused(status, answer, retry_after, now)
+
+
+def _refused(
+    status: int, answer: Mapping[str, Any], retry_after: str | None, now: float
+) -> Verdict:
+    error = answer.get("error")
+    error = error if isinstance(error, Mapping) else {}
+    code = _fcm_code(error)
+    wait = parse_retry_after(retry_after, now)
+    reason = _reason(status, code, error)
+    if code in ("THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR"):
+        return _APNS_KEY
+    match status:
+        case 400:
+            return _bad_request(code, error, reason)
+        case 401:
+            return Unavailable(reason, outcome_known=True, retry_after=NEW_TOKEN_WAIT_S)
+        case 403:
+            return Refused(code, "address") if code == "SENDER_ID_MISMATCH" else _NO_PERMISSION
+        case 404:
+            return TokenGone(code) if code == "UNREGISTERED" else _NO_PROJECT
+        case 429:
+            return Throttled(reason, _scope(error), QUOTA_WAIT_S if wait is None else wait)
+        case _:
+            return _by_class(status, reason, wait, is_fcm=bool(error))
+
+
+def _by_class(status: int, reason: str, wait: float | None, *, is_fcm: bool) -> Verdict:
+    """A status that FCM does not document: nothing is pruned, nothing is lost."""
+    if status == 407:
+        return _PROXY_LOGIN
+    if status in (408, 421, 425) or 100 <= status < 200 or 300 <= status < 400:
+        return Unavailable(reason, outcome_known=True, retry_after=wait)
+    if status == 503 or (status == 500 and is_fcm):
+        return Unavailable(reason, outcome_known=True, retry_after=wait)
+    if 400 <= status < 500:
+        return Refused(reason, "address" if reason == "UNREGISTERED" else "message")
+    # 502, 504 and a proxy's 500 speak for somebody in between; another 2xx is no receipt
+    return Unavailable(reason, outcome_known=False, retry_after=wait)
+
+
+def _accepted(answer: Mapping[str, Any]) -> Verdict:
+    name = answer.get("name")
+    if isinstance(name, str) and name:
+        return Delivered(name)
+    return Unavailable("HTTP 200", outcome_known=False)
+
+
+def _bad_request(code: str, error: Mapping[str, Any], reason: str) -> Verdict:
+    for detail in _details(error, "ApnsError"):
+        return _refused_by_apns(detail)
+    fields = [
+        violation.get("field")
+        for detail in _details(error, "BadRequest")
+        for violation in _mappings(detail.get("fieldViolations"))
+    ]
+    if fields:
+        # It names the address: suspect, yet it is not the plain statement that the address is dead.
+        address = all(field in ("message.token", "message.fid") for field in fields)
+        return Refused(reason, "address" if address else "message")
+    if code == "INVALID_ARGUMENT" and not _details_named(error, "BadRequest"):
+        return TokenGone(code)
+    return Refused(reason, "address" if code == "UNREGISTERED" else "message")
+
+
+def _refused_by_apns(detail: Mapping[str, Any]) -> Verdict:
+    """FCM passes on what APNs said of an iPhone's device token."""
+    reason = detail.get("reason")
+    if detail.get("statusCode") == 410 and reason in _DEAD_APNS_REASONS:
+        return TokenGone(reason)
+    if reason in _SUSPECT_APNS_REASONS:
+        return Refused(reason, "address")
+    return Refused("ApnsError", "message")
+
+
+def _scope(error: Mapping[str, Any]) -> Literal["device", "lane"]:
+    """Which quota it was. Only a plain "device" spares the lane; in doubt all slow down."""
+    said = [
+        f"{violation.get('subject')} {violation.get('description')}".lower()
+        for detail in _details(error, "QuotaFailure")
+        for violation in _mappings(detail.get("violations"))
+    ]
+    is_device = said and all("device" in words and "project" not in words for words in said)
+    return "device" if is_device else "lane"
+
+
+def _reason(status: int, code: str, error: Mapping[str, Any]) -> str:
+    if code:
+        return code
+    name = error.get("status")
+    return name if isinstance(name, str) and name in RPC_STATUSES else f"HTTP {status}"
+
+
+def _fcm_code(error: Mapping[str, Any]) -> str:
+    for detail in _details(error, "FcmError"):
+        code = detail.get("errorCode")
+        if isinstance(code, str) and code in FCM_ERROR_CODES:
+            return code
+    return ""
+
+
+def _details_named(error: Mapping[str, Any], kind: str) -> bool:
+    return any(True for _ in _details(error, kind))
+
+
+def _details(error: Mapping[str, Any], kind: str) -> Iterator[Mapping[str, Any]]:
+    """The error details whose protobuf type has this last name."""
+    for detail in _mappings(error.get("details")):
+        if str(detail.get("@type", "")).rpartition(".")[2] == kind:
+            yield detail
+
+
+def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, list | tuple):
+        yield from (item for item in value if isinstance(item, Mapping))
+
+
+def _parse(body: Body) -> Mapping[str, Any]:
+    if isinstance(body, Mapping):
+        return body
+    try:
+        value = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
