@@ -1,0 +1,1 @@
+"""Settings: read, checked and explained. Knows nothing of the gateway and the vendors."""

@@ -1,0 +1,117 @@
+"""Whether the settings are sound: each table by its model, and all of them together.
+
+Every table is checked even where another is wrong, so that a person hears of all mistakes at
+once. `advice` names what works, yet is weak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from config import wording
+
+if TYPE_CHECKING:
+    from config.settings import OpsSettings, ServerSettings, Settings
+    from config.sources import Gathered
+
+_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
+HS256_BYTES = 32
+"""RFC 7518 section 3.2: an HS256 key has at least the hash's 32 bytes."""
+SIGNING_BYTES = 24
+"""Standard Webhooks: a signing secret has 24 to 64 bytes; base64 makes 32 characters of 24."""
+
+
+def validate(model: type[BaseModel], gathered: Gathered) -> tuple[dict[str, Any], list[str]]:
+    """Check every table of the data by its model. Returns the sound ones, and the mistakes."""
+    sections: dict[str, Any] = {}
+    problems = [
+        wording.unknown(key, model.model_fields)
+        for key in gathered.data
+        if key not in model.model_fields
+    ]
+    for name, info in model.model_fields.items():
+        if name not in gathered.data:
+            sections[name] = info.get_default()
+            continue
+        value = gathered.data[name]
+        try:
+            sections[name] = _adapter(info.annotation).validate_python(value)
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+            for detail in errors:
+                loc = (name, *detail["loc"])
+                problems.append(wording.explain(model, loc, detail, gathered.variables))
+    return sections, problems
+
+
+def fit_together(sections: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+    """What no table can know alone. `data` speaks for tables that are wrong in themselves."""
+    return list(_misfits(sections, data))
+
+
+def _misfits(sections: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
+    server, ops = sections.get("server"), sections.get("ops")
+    if server and ops and _clash(server, ops):
+        yield f"ops.port: is {ops.port}, which server.port is too; expected two different ports"
+    webhook, apps = data.get("webhook", {}), data.get("apps", [])
+    role = _role(data)
+    if role in ("all", "ingest") and isinstance(webhook, dict) and not webhook.get("secrets"):
+        yield (
+            "webhook.secrets: is missing; expected the endpoint's signing secret (whsec_...), "
+            "here or in webhook.secrets_file"
+        )
+    if role in ("all", "relay") and not apps:
+        yield "apps: is missing; expected at least one [[apps]] with fcm or apns"
+    if isinstance(apps, list):
+        yield from _app_misfits(apps)
+
+
+def _role(data: Mapping[str, Any]) -> Any:
+    server = data.get("server", {})
+    return server.get("role", "all") if isinstance(server, dict) else "all"
+
+
+def _clash(server: ServerSettings, ops: OpsSettings) -> bool:
+    if server.port != ops.port or server.port == 0:
+        return False
+    return server.host == ops.host or bool({server.host, ops.host} & _EVERYWHERE)
+
+
+def _app_misfits(apps: list[Any]) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    for i, app in enumerate(apps):
+        if not isinstance(app, dict):
+            continue
+        if not app.get("fcm") and not app.get("apns"):
+            yield f"apps[{i}]: has no push service; expected apps.fcm, apps.apns or both"
+        first = seen.setdefault(str(app.get("id", f"#{i}")), i)
+        if first != i:
+            yield f"apps[{i}].id: is the same as apps[{first}].id; expected another name"
+
+
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)
+
+
+def advice(settings: Settings) -> list[str]:
+    """What is allowed, yet weak or likely a slip: "key: what is odd; what would be better"."""
+    return list(_advice(settings))
+
+
+def _advice(settings: Settings) -> Iterator[str]:
+    secret = settings.auth.jwt_secret.get_secret_value()
+    if 0 < len(secret.encode()) < HS256_BYTES:
+        yield f"auth.jwt_secret: is short; better {HS256_BYTES} random bytes or more (RFC 7518)"
+    for i, signing in enumerate(settings.webhook.secrets):
+        text = signing.get_secret_value().partition("_")[2].rstrip("=")
+        if len(text) * 3 // 4 < SIGNING_BYTES:
+            yield f"webhook.secrets[{i}]: is short; better at least {SIGNING_BYTES} bytes"
+    if settings.ops.host in _EVERYWHERE:
+        yield "ops.host: is reachable from everywhere; better loopback or a private address"
+    for i, app in enumerate(settings.apps):
+        for name in ("key_id", "team_id"):
+            if app.apns and len(getattr(app.apns, name)) != 10:
+                yield f"apps[{i}].apns.{name}: Apple's have 10 characters; better look again"

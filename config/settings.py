@@ -1,0 +1,310 @@
+"""Every setting of Inkpush: its name, unit, default and why it is what it is.
+
+Owns the names and what a value must look like. Where values come from is `config.sources`, which
+settings must fit each other is `config.checks`, how a mistake is told is `config.wording`, and
+what a setting does is for whoever reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+)
+
+from config import formats
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Filled = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+HttpUrl = Annotated[str, AfterValidator(formats.http_url)]
+OptionalHttpUrl = Annotated[str, AfterValidator(formats.optional_http_url)]
+OptionalPath = Annotated[Path | None, BeforeValidator(formats.empty_is_none)]
+SdkTransport = Annotated[Literal["sdk"], BeforeValidator(formats.known_transport)]
+
+
+class Section(BaseModel):
+    """A table of the configuration file: unchangeable, and without room for unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+
+class ServerSettings(Section):
+    """The public listener: webhooks, devices, deliveries."""
+
+    host: Filled = "0.0.0.0"  # noqa: S104 - the public listener is meant to be reached
+    """Address to listen on. All interfaces, since webhooks come from outside."""
+    port: Port = 8080
+    """TCP port; 0 takes a free one."""
+    role: Literal["all", "ingest", "relay"] = "all"
+    """What this process does: `ingest` takes webhooks and registrations, `relay` sends pushes,
+    `all` does both. SQLite serves one process, so the default is both."""
+
+
+class OpsSettings(Section):
+    """The listener for operators: metrics, health, console."""
+
+    host: Filled = "127.0.0.1"
+    """Address to listen on. Loopback, since metrics and console are not for the public."""
+    port: Port = 9090
+    """TCP port; 0 takes a free one."""
+
+
+class WebhookSettings(Section):
+    """How LearnInk's webhooks, delivered by Svix, are taken."""
+
+    secrets: tuple[Annotated[SecretStr, AfterValidator(formats.signing_secret)], ...] = ()
+    """Signing secrets (`whsec_` and base64), any of which may sign: several at once let a secret
+    be rotated without a gap, and staging share a gateway. Roles `all` and `ingest` need one."""
+    secrets_file: OptionalPath = None
+    """File with more signing secrets, one a line, so that none stands in this file."""
+    tolerance_s: Seconds = 300
+    """Seconds a signature's timestamp may be off, either way: what the Standard Webhooks
+    libraries allow. It bounds how long a captured request can be repeated."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    """Bytes a webhook body may have: about 25 000 notifications of usual length."""
+
+
+class AuthSettings(Section):
+    """Who may use /v1: user tokens (JWT) of the customer's backend, and limits per caller.
+
+    Any of the three sources of keys may be used, or none: API keys work without.
+    """
+
+    jwt_secret: SecretStr = SecretStr("")
+    """Secret that HS256 user tokens are signed with. Empty: none are taken."""
+    jwt_secret_file: OptionalPath = None
+    """File with `jwt_secret`, so that it does not stand in this file."""
+    jwt_public_keys: tuple[Annotated[str, AfterValidator(formats.public_key)], ...] = ()
+    """Public keys (PEM) that RS256 and ES256 user tokens may be signed with."""
+    jwt_public_keys_file: OptionalPath = None
+    """File with more public keys (PEM), one after the other."""
+    jwks_url: OptionalHttpUrl = ""
+    """Where the customer's backend publishes its public keys (JWKS). Empty: nowhere."""
+    issuer: str = ""
+    """The `iss` a user token must have. Empty: not checked."""
+    audience: str = ""
+    """The `aud` a user token must have. Empty: not checked."""
+    subject: Literal["custom_id", "user_id"] = "custom_id"
+    """Which id a token's `sub` is: the customer's own (`custom_id`), which its backend knows, or
+    LearnInk's (`user_id`)."""
+    jwt_requests_per_minute: Count = 600
+    """Requests a minute that one user may make: an app asks once per launch, so this only stops
+    loops."""
+    key_requests_per_minute: Count = 60_000
+    """Requests a minute that one API key may make: room for an import through the API."""
+
+
+class StoreSettings(Section):
+    """The database: registry, journal, events, keys."""
+
+    url: Annotated[str, AfterValidator(formats.store_url)] = "sqlite:///inkpush.db"
+    """`sqlite:///file.db` (relative) or `sqlite:////path/file.db` (absolute). One file, so that
+    a newcomer needs no server."""
+
+
+class QueueSettings(Section):
+    """Where chunks of notifications wait."""
+
+    url: Annotated[str, AfterValidator(formats.queue_url)] = "store"
+    """`store`: in the database, so that an event and its chunks are one transaction."""
+
+
+class RelaySettings(Section):
+    """How pushes are sent, tried again, given up and remembered."""
+
+    max_age_s: Seconds = 86_400
+    """Seconds after which a notification is stale, from the event's own timestamp. A day: an
+    older reminder annoys more than it helps. The life left goes to the vendors as TTL."""
+    max_attempts: Count = 12
+    """Attempts per delivery before it becomes a dead letter. With the backoff, 12 fill the day;
+    throttling spends none."""
+    retention_days: Count = 14
+    """Days that events and deliveries are kept, and duplicate webhooks recognised."""
+    lease_s: Seconds = 120
+    """Seconds a claimed chunk is kept from other workers before it is taken for abandoned. Leases
+    are prolonged while work goes on."""
+    drain_s: Seconds = 25
+    """Seconds that a stopping process gives pushes in flight: under the 30 of most
+    supervisors."""
+    max_backlog: Count = 1_000_000
+    """Notifications that may wait before webhooks are answered 503; Svix keeps and repeats
+    them."""
+    brake_share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Share of an app's devices (0 to 1) that may be pruned within `brake_window_s`; beyond it
+    pruning stops until a person releases it, since a fault is likelier than so many uninstalls."""
+    brake_min_devices: Count = 50
+    """Devices that may always be pruned within the window, so that small apps are not braked by
+    chance."""
+    brake_window_s: Seconds = 600
+    """Seconds over which the brake counts."""
+    probe_s: Seconds = 60
+    """Seconds between tries of a lane that is paused because the vendor rejects its
+    credentials."""
+
+
+class DevicesSettings(Section):
+    """The device registry."""
+
+    max_per_user: Count = 20
+    """Devices a user may have; over it the least recently seen goes."""
+    keep_pruned_days: Count = 30
+    """Days a pruned device is kept, to come back to life when the app registers it again."""
+
+
+class LogSettings(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is written; `debug` adds a line per batch of attempts."""
+    format: Literal["auto", "json", "console"] = "auto"
+    """`json`: one object a line; `console`: for people; `auto`: people at a terminal, JSON
+    elsewhere."""
+
+
+class FcmSettings(Section):
+    """Firebase Cloud Messaging for one app."""
+
+    credentials_file: Path
+    """Service-account JSON of the Firebase project, from its console under "Service accounts"."""
+    project_id: str = ""
+    """Firebase project. Empty: the one in the credentials."""
+    endpoint: HttpUrl = "https://fcm.googleapis.com"
+    """Where FCM is; another value points at a stand-in."""
+    transport: SdkTransport = "sdk"
+    """`sdk` sends through firebase-admin."""
+    rate_per_s: Rate = 9_000
+    """Pushes a second at most, 0 for no limit. Under a project's default quota of 600 000 a
+    minute."""
+    ramp_s: Rate = 60
+    """Seconds from idle to the full rate, as Firebase asks for; never under 100 a second, so that
+    a small batch is not held back. 0: no ramp."""
+    ca_file: OptionalPath = None
+    """Certificates (PEM) trusted beside the system's, for a stand-in."""
+    max_connections: Count = 10
+    """Connections to FCM at most."""
+    timeout_s: Seconds = 15
+    """Seconds until a request without an answer counts as failed."""
+    android_channel_id: str = ""
+    """Android notification channel. Empty: the app's default channel."""
+
+
+class ApnsSettings(Section):
+    """Apple Push Notification service for one app."""
+
+    key_file: Path
+    """Authentication key (`AuthKey_....p8`) from the Apple developer account, under "Keys"."""
+    key_id: Filled
+    """The key's id: 10 characters, also in the file's name."""
+    team_id: Filled
+    """The team's id: 10 characters, from the account's membership page."""
+    topic: Filled
+    """The app's bundle id."""
+    endpoint: OptionalHttpUrl = ""
+    """Where APNs production is; another value points at a stand-in. Empty: Apple's."""
+    sandbox_endpoint: OptionalHttpUrl = ""
+    """Where the APNs development environment is. Empty: Apple's."""
+    transport: SdkTransport = "sdk"
+    """`sdk` sends through aioapns."""
+    rate_per_s: Rate = 0
+    """Pushes a second at most, 0 for no limit: Apple names none."""
+    ramp_s: Rate = 60
+    """Seconds from idle to the full rate, where there is one; never under 100 a second. 0: no
+    ramp."""
+    ca_file: OptionalPath = None
+    """Certificates (PEM) trusted beside the system's, for a stand-in."""
+    max_connections: Count = 4
+    """Connections to APNs at most: each carries about 1 000 pushes at once, and Apple asks for few
+    that stay open."""
+    timeout_s: Seconds = 15
+    """Seconds until a request without an answer counts as failed."""
+    sound: str = "default"
+    """Sound that a push plays. Empty: none."""
+
+
+class AppSettings(Section):
+    """A mobile app and the push services that reach it; at least one of them."""
+
+    id: Name
+    """Name of the app in registrations, metrics and commands."""
+    fcm: FcmSettings | None = None
+    """FCM, for the app on Android, the web, or on iOS through Firebase."""
+    apns: ApnsSettings | None = None
+    """APNs, for the app on iOS."""
+
+
+class Settings(Section):
+    """All settings of a process."""
+
+    server: ServerSettings = ServerSettings()
+    """The public listener."""
+    ops: OpsSettings = OpsSettings()
+    """The operators' listener."""
+    webhook: WebhookSettings = WebhookSettings()
+    """How webhooks are taken."""
+    auth: AuthSettings = AuthSettings()
+    """Who may use the API."""
+    store: StoreSettings = StoreSettings()
+    """The database."""
+    queue: QueueSettings = QueueSettings()
+    """The queue."""
+    relay: RelaySettings = RelaySettings()
+    """How pushes are sent."""
+    devices: DevicesSettings = DevicesSettings()
+    """The device registry."""
+    log: LogSettings = LogSettings()
+    """What is logged."""
+    apps: tuple[AppSettings, ...] = ()
+    """The apps; roles `all` and `relay` need one."""
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; `problems` has a line for every single mistake."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+def load(path: Path | None, env: Mapping[str, str]) -> Settings:
+    """Read the settings from a file and the environment, which wins.
+
+    The file is `path`, else INKPUSH_CONFIG, else ./inkpush.toml if there is one, else none.
+    Files that the file names are relative to its folder, those that the environment names to the
+    working directory. Raises `SettingsError` with all mistakes at once; no line shows a secret.
+    """
+    # here, since they read the models above
+    from config import checks, sources  # noqa: PLC0415
+
+    gathered = sources.gather(Settings, path, env)
+    sections, problems = checks.validate(Settings, gathered)
+    problems = [*gathered.problems, *problems]
+    if gathered.complete:
+        problems += checks.fit_together(sections, gathered.data)
+    if problems:
+        raise SettingsError(problems)
+    return Settings(**sections)
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """The settings as plain data, with every secret shown as asterisks."""
+    return settings.model_dump(mode="json")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the configuration file."""
+    return Settings.model_json_schema()

@@ -1,0 +1,221 @@
+"""Where settings come from: the file, the environment, and the files that hold secrets.
+
+Owns finding, reading and merging them into plain nested data. Refuses to judge values: that is
+the models' business. Nothing here raises: every mistake becomes a line in `problems`.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from config import formats, shape, wording
+
+PREFIX = "INKPUSH_"
+DEFAULT_FILE = "inkpush.toml"
+#: variables that are no settings: the file's place, and what the command line reads itself
+OTHER_VARIABLES = frozenset({"INKPUSH_CONFIG", "INKPUSH_API_KEY"})
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The merged data, which variable set what, and what went wrong on the way.
+
+    Not `complete` where the file could not be read: then nothing can be called missing.
+    """
+
+    data: dict[str, Any] = field(default_factory=dict)
+    variables: dict[shape.Loc, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    complete: bool = True
+
+
+def find_file(path: Path | None, env: Mapping[str, str]) -> Path | None:
+    """The file to read: the given one, else INKPUSH_CONFIG, else ./inkpush.toml, else none."""
+    if path is not None:
+        return path
+    if env.get("INKPUSH_CONFIG"):
+        return Path(env["INKPUSH_CONFIG"])
+    default = Path(DEFAULT_FILE)
+    return default if default.is_file() else None
+
+
+def gather(model: type[BaseModel], path: Path | None, env: Mapping[str, str]) -> Gathered:
+    """Read the file, lay the environment over it, and bring in the files that hold secrets."""
+    gathered = Gathered()
+    file = find_file(path, env)
+    base = file.absolute().parent if file else Path.cwd()
+    if file:
+        gathered.data = _read_toml(file, gathered.problems)
+        gathered.complete = not gathered.problems
+    _anchor_paths(model, gathered.data, base)
+    _overlay_environment(model, gathered, env)
+    store = gathered.data.setdefault("store", {})
+    if isinstance(store, dict):
+        default = shape.field_of(model, ("store", "url")).get_default()
+        store.setdefault("url", _anchor_url(default, base))
+    _bring_in_secrets(gathered)
+    _look_for_files(model, gathered)
+    return gathered
+
+
+def _read_toml(file: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"{file}: is not valid TOML; {str(error).lower()}")
+    except UnicodeDecodeError:
+        problems.append(f"{file}: is not UTF-8 text; expected a TOML file")
+    except OSError as error:
+        problems.append(f"{file}: cannot be read ({error.strerror}); expected a TOML file")
+    return {}
+
+
+# --- the environment ---------------------------------------------------------------------------
+
+
+def _overlay_environment(
+    model: type[BaseModel], gathered: Gathered, env: Mapping[str, str]
+) -> None:
+    names = [name for name in env if name.startswith(PREFIX)]
+    for name in sorted(names, key=_in_order):
+        if name in OTHER_VARIABLES:
+            continue
+        loc = shape.parse_variable(name.removeprefix(PREFIX))
+        if not shape.exists(model, loc):
+            known = [PREFIX + shape.variable(loc) for loc in shape.leaves(model)]
+            gathered.problems.append(wording.unknown(name, known))
+            continue
+        value = _from_text(model, loc, env[name])
+        branch = _branch(loc, value)
+        _anchor_paths(model, branch, Path.cwd())
+        if _lay_over(gathered.data, branch):
+            gathered.variables[loc] = name
+        else:
+            gathered.problems.append(
+                f"{name}: counts from an app that is not there; expected the numbers 0, 1, 2 ..."
+            )
+
+
+def _in_order(name: str) -> list[str]:
+    """Sort app 2 before app 10."""
+    return [part.zfill(8) if part.isdecimal() else part for part in name.split("__")]
+
+
+def _from_text(model: type[BaseModel], loc: shape.Loc, text: str) -> Any:
+    """A list may be JSON or separated by commas; anything else is text, or JSON for a table."""
+    if shape.is_text(model, loc):
+        return text
+    if text[:1] in {"[", "{"}:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    if shape.is_list(model, loc):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
+
+
+def _branch(loc: shape.Loc, value: Any) -> Any:
+    for key in reversed(loc):
+        value = {key: value}
+    return value
+
+
+def _lay_over(data: Any, branch: dict[Any, Any]) -> bool:
+    """Merge one value into nested tables and lists; False where a list would get a gap."""
+    ((key, value),) = branch.items()
+    if isinstance(key, int):
+        if not isinstance(data, list) or key > len(data):
+            return False
+        if key == len(data):
+            data.append({})
+    last = not isinstance(value, dict)
+    if last or not isinstance(data[key] if isinstance(key, int) else data.get(key), dict | list):
+        inner: Any = [] if not last and isinstance(next(iter(value)), int) else {}
+        data[key] = value if last else inner
+    return last or _lay_over(data[key], value)
+
+
+# --- files that settings name ------------------------------------------------------------------
+
+
+def _anchor_paths(model: type[BaseModel], data: Any, base: Path) -> None:
+    """Make the relative paths in `data` absolute, from `base`."""
+    for loc in shape.walk(data):
+        text = shape.get(data, loc)
+        if not isinstance(text, str) or not text:
+            continue
+        if loc == ("store", "url"):
+            shape.put(data, loc, _anchor_url(text, base))
+        elif shape.is_path(model, loc):
+            shape.put(data, loc, str(base / Path(text).expanduser()))
+
+
+def _anchor_url(url: str, base: Path) -> str:
+    name = url.removeprefix(formats.SQLITE_PREFIX)
+    if name == url or not name or name.startswith("/"):
+        return url
+    return f"{formats.SQLITE_PREFIX}{base / name}"
+
+
+def _bring_in_secrets(gathered: Gathered) -> None:
+    """Read the `..._file` twins of settings into the settings themselves."""
+    webhook, auth = gathered.data.get("webhook"), gathered.data.get("auth")
+    if isinstance(webhook, dict) and (text := _read(webhook, "webhook.secrets_file", gathered)):
+        lines = [line.strip() for line in text.splitlines()]
+        secrets = [line for line in lines if line and not line.startswith("#")]
+        webhook["secrets"] = _joined(webhook.get("secrets", []), secrets)
+    if not isinstance(auth, dict):
+        return
+    if text := _read(auth, "auth.jwt_secret_file", gathered):
+        if auth.get("jwt_secret"):
+            gathered.problems.append(
+                "auth.jwt_secret: is given here and as auth.jwt_secret_file; expected one of them"
+            )
+        auth["jwt_secret"] = text.strip()
+    if text := _read(auth, "auth.jwt_public_keys_file", gathered):
+        end = "-----END PUBLIC KEY-----"
+        keys = [part.strip() + f"\n{end}\n" for part in text.split(end) if part.strip()]
+        auth["jwt_public_keys"] = _joined(auth.get("jwt_public_keys", []), keys)
+
+
+def _joined(given: Any, more: list[str]) -> Any:
+    return [*given, *more] if isinstance(given, list) else given
+
+
+def _read(section: dict[str, Any], key: str, gathered: Gathered) -> str:
+    path = section.get(key.rpartition(".")[2])
+    if not isinstance(path, str) or not path:
+        return ""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return ""  # told once, with the other files
+    except UnicodeDecodeError:
+        text = ""
+    if not text.strip():
+        gathered.problems.append(f"{key}: {path} holds no text; expected what its name says")
+    return text
+
+
+def _look_for_files(model: type[BaseModel], gathered: Gathered) -> None:
+    """Every file that is named must be there and be readable."""
+    for loc in shape.walk(gathered.data):
+        path = shape.get(gathered.data, loc)
+        if not isinstance(path, str) or not path or not shape.is_path(model, loc):
+            continue
+        try:
+            with Path(path).open("rb"):
+                continue
+        except FileNotFoundError:
+            wrong = f"there is no file {path}"
+        except OSError as error:
+            wrong = f"{path} cannot be read ({error.strerror})"
+        gathered.problems.append(f"{shape.dotted(loc)}: {wrong}; expected a readable file")
