@@ -20,11 +20,15 @@ class Breaker:
     _wait: float = 0.0
     _probing: bool = False
 
+    def may_send(self, now: float) -> bool:
+        """Whether at least one push may go now."""
+        return not self.held or (not self._probing and now >= self._probe_at)
+
     def allowance(self, wanted: int, now: float) -> int:
         """How many pushes may go now; while held, one at each probe time."""
         if not self.held:
             return wanted
-        if self._probing or now < self._probe_at or wanted <= 0:
+        if wanted <= 0 or not self.may_send(now):
             return 0
         self._probing = True
         return 1

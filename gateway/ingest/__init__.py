@@ -1,0 +1,1 @@
+"""The front door for LearnInk: verify, understand, make durable, answer."""

@@ -7,7 +7,6 @@ nothing can stop half way.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -30,7 +29,7 @@ class InStoreQueue:
         rows = [_row(chunk) for chunk in chunks]
         values = _event_values(event)
 
-        def work(connection: sqlite3.Connection) -> bool:
+        def work(connection: Any) -> bool:
             if connection.execute(self._sql["event_insert"], values).rowcount == 0:
                 return False
             connection.executemany(self._sql["queue_insert"], rows)
@@ -64,7 +63,7 @@ class InStoreQueue:
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         until = now + lease_s
 
-        def work(connection: sqlite3.Connection) -> set[int]:
+        def work(connection: Any) -> set[int]:
             extend = self._sql["queue_extend"]
             return {
                 claim.queue_id
@@ -81,7 +80,7 @@ class InStoreQueue:
         rows = [_row(chunk) for chunk in leftovers]
         held = {"id": claim.queue_id, "lease_id": claim.lease_id}
 
-        def work(connection: sqlite3.Connection) -> bool:
+        def work(connection: Any) -> bool:
             if connection.execute(self._sql["queue_settle"], held).rowcount == 0:
                 return False
             connection.executemany(self._sql["queue_insert"], rows)
@@ -104,7 +103,7 @@ class InStoreQueue:
     ) -> int:
         chosen = {"ids": None if ids is None else json.dumps(list(ids))}
 
-        def work(connection: sqlite3.Connection) -> int:
+        def work(connection: Any) -> int:
             letters = connection.execute(self._sql["dead_by_ids"], chosen).fetchall()
             for _, event_id, index, device_id, *_ in letters:
                 row = {"event_id": event_id, "item_index": index, "device_id": device_id}
@@ -124,7 +123,7 @@ class InStoreQueue:
         rows = [_row(chunk) for chunk in chunks]
         values = _event_values(event)
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Any) -> None:
             if connection.execute(self._sql["event_replace"], values).rowcount:
                 connection.executemany(self._sql["queue_insert"], rows)
 

@@ -1,0 +1,1 @@
+"""The relay: claims chunks, sends their deliveries through lanes, settles what comes back."""

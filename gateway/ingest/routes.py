@@ -1,0 +1,141 @@
+"""POST /webhooks/learnink: verify, understand, make durable, answer - in that order.
+
+A 2xx leaves only after the event is on disk (or at the broker's quorum), and never after sending.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
+
+from gateway.errors import StoreUnavailable
+from gateway.events import Observer, WebhookAnswered
+from gateway.ingest.schema import understand
+from gateway.ingest.signature import BadSignature, verify
+from gateway.ports import Clock, Queue
+from gateway.problems import RETRY_AFTER_S, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookLimits:
+    """The settings of the webhook. Seconds, bytes, notifications."""
+
+    keys: Sequence[bytes]
+    tolerance_s: float
+    max_body_bytes: int
+    max_age_s: float
+    max_backlog: int
+
+
+class WebhookRoute:
+    """Takes LearnInk's batches. `wake` tells the relay, in the same process, that work came.
+
+    `limits` is asked at each request, so that a reload takes effect; `backlog` is how many
+    notifications wait, as far as this process knows.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        *,
+        limits: Callable[[], WebhookLimits],
+        backlog: Callable[[], int],
+        wake: Callable[[], None],
+        observer: Observer,
+        clock: Clock,
+    ) -> None:
+        self._queue = queue
+        self._limits = limits
+        self._backlog = backlog
+        self._wake = wake
+        self._observer = observer
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/webhooks/learnink", self.receive)]
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """Answer one webhook request as the contract's table says."""
+        started = time.perf_counter()
+        try:
+            answer = await self._receive(request)
+        except Problem as problem:
+            result = {401: "unauthorized", 413: "too_large"}.get(problem.status, "unavailable")
+            self._tell(WebhookAnswered(result, time.perf_counter() - started, reason=problem.detail))
+            raise
+        except StoreUnavailable as error:
+            self._tell(
+                WebhookAnswered("unavailable", time.perf_counter() - started, reason=str(error))
+            )
+            raise
+        self._tell(
+            WebhookAnswered(
+                answer.status,
+                time.perf_counter() - started,
+                event_id=answer.event_id,
+                notifications=answer.notifications,
+                rejected=answer.rejected,
+                reason=answer.reason,
+            )
+        )
+        return web.json_response(answer.body())
+
+    async def _receive(self, request: web.Request) -> _Answer:
+        limits = self._limits()
+        body = await self._body(request, limits.max_body_bytes)
+        now = self._clock()
+        try:
+            verified = verify(
+                request.headers, body, limits.keys, now=now, tolerance_s=limits.tolerance_s
+            )
+        except BadSignature as bad:
+            raise Problem("unauthorized", str(bad)) from bad
+        if self._backlog() >= limits.max_backlog:
+            raise Problem("unavailable", "the backlog is full", retry_after=RETRY_AFTER_S)
+        understood = understand(
+            verified.message_id, body, received_at=now, max_age_s=limits.max_age_s
+        )
+        event = understood.event
+        fresh = await self._queue.accept(event, understood.chunks)
+        if fresh and understood.chunks:
+            self._wake()
+        return _Answer(
+            status=event.status if fresh else "duplicate",
+            event_id=event.event_id,
+            notifications=event.notifications,
+            rejected=len(event.rejections),
+            reason=event.reason,
+        )
+
+    async def _body(self, request: web.Request, limit: int) -> bytes:
+        if request.content_length is not None and request.content_length > limit:
+            raise Problem("body_too_large", f"the limit is {limit} bytes")
+        try:
+            body = await request.read()
+        except HTTPRequestEntityTooLarge:
+            raise Problem("body_too_large", f"the limit is {limit} bytes") from None
+        if len(body) > limit:
+            raise Problem("body_too_large", f"the limit is {limit} bytes")
+        return body
+
+    def _tell(self, event: WebhookAnswered) -> None:
+        self._observer(event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: str
+    event_id: str
+    notifications: int
+    rejected: int
+    reason: str
+
+    def body(self) -> dict[str, object]:
+        answer: dict[str, object] = {"status": self.status, "event_id": self.event_id}
+        if self.status in ("accepted", "duplicate"):
+            answer |= {"notifications": self.notifications, "rejected": self.rejected}
+        return answer

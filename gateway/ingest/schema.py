@@ -1,0 +1,117 @@
+"""LearnInk's event envelope: from verified bytes to an event. Pure.
+
+What is signed but not understood is quarantined, not refused: LearnInk's sender would only repeat
+it, and five days of failures disable the endpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.core.chunks import cut, deadline_of
+from gateway.core.items import parse_items
+from gateway.core.model import Chunk, Event
+
+NOTIFICATIONS_SENT = "notifications.sent"
+_MOST_NOTIFICATIONS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """An event as it will be kept, and the chunks it comes to."""
+
+    event: Event
+    chunks: tuple[Chunk, ...] = ()
+
+
+class _NotUnderstood(ValueError):
+    """Why an event is quarantined, in words without its content."""
+
+
+def understand(
+    event_id: str, body: bytes, *, received_at: float, max_age_s: float
+) -> Understood:
+    """Read an event; never raises. `max_age_s`: how long notifications stay fresh, in seconds."""
+    event_type = ""
+    try:
+        document = _document(body)
+        event_type = _type_of(document)
+        if event_type != NOTIFICATIONS_SENT:
+            return Understood(
+                Event(
+                    event_id,
+                    event_type,
+                    "ignored",
+                    received_at,
+                    occurred_at=_occurred_at(document),
+                    body=body,
+                )
+            )
+        return _notifications(event_id, document, body, received_at, max_age_s)
+    except _NotUnderstood as reason:
+        return Understood(
+            Event(event_id, event_type, "quarantined", received_at, reason=str(reason), body=body)
+        )
+
+
+def _notifications(
+    event_id: str, document: dict[str, Any], body: bytes, received_at: float, max_age_s: float
+) -> Understood:
+    data = document.get("data")
+    entries = data.get("notifications") if isinstance(data, dict) else None
+    if not isinstance(entries, list):
+        raise _NotUnderstood("data.notifications is not an array")
+    if len(entries) > _MOST_NOTIFICATIONS:
+        raise _NotUnderstood(f"more than {_MOST_NOTIFICATIONS} notifications")
+    items, rejections = parse_items(entries)
+    occurred_at = _occurred_at(document)
+    deadline = deadline_of(occurred_at, received_at, max_age_s)
+    chunks = tuple(cut(event_id, items, received_at=received_at, deadline=deadline))
+    event = Event(
+        event_id=event_id,
+        type=NOTIFICATIONS_SENT,
+        status="accepted",
+        received_at=received_at,
+        occurred_at=occurred_at,
+        notifications=len(items),
+        rejections=tuple(rejections),
+        chunks=len(chunks),
+        body=body,
+    )
+    return Understood(event, chunks)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _NotUnderstood("the body is not JSON") from None
+    if not isinstance(document, dict):
+        raise _NotUnderstood("the body is not a JSON object")
+    return document
+
+
+def _type_of(document: dict[str, Any]) -> str:
+    event_type = document.get("type")
+    if not isinstance(event_type, str) or not event_type:
+        raise _NotUnderstood("type is missing")
+    if len(event_type) > 128 or not event_type.isprintable():
+        raise _NotUnderstood("type is malformed")
+    return event_type
+
+
+def _occurred_at(document: dict[str, Any]) -> float | None:
+    """The event's own time; one that cannot be read is as good as none."""
+    text = document.get("timestamp")
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp()

@@ -1,0 +1,245 @@
+"""The dispatcher: claims chunks, works out their deliveries and hands them to the lanes.
+
+Owns the leases of this process and the order of its end: stop claiming, finish what is in flight
+within a limit, put the rest back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+
+from gateway.core.fanout import Known, Send, expire, plan
+from gateway.core.model import CHUNK_SIZE, Claim, Record, delivery_id, lane_name
+from gateway.core.states import DeliveryState
+from gateway.errors import StoreUnavailable
+from gateway.events import ChunkBuried, Observer, StoreFailed
+from gateway.ports import Clock, Journal, Queue, Registry
+from gateway.relay.lane import BACKLOG, Lane
+from gateway.relay.settle import Settler
+from gateway.relay.work import Delivery, Work
+from providers.contract import Message
+
+T = TypeVar("T")
+
+#: chunks claimed at once: enough to keep the readers busy
+_CLAIM = 8
+#: how long an empty queue is left alone, in seconds; ingest wakes the dispatcher sooner
+_IDLE_S = 0.25
+#: how often a chunk may be claimed before it is taken for one that ends processes
+_MAX_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPorts:
+    """What the relay works with."""
+
+    registry: Registry
+    journal: Journal
+    queue: Queue
+
+
+class Dispatcher:
+    """Feeds the lanes from the queue. `lanes` is shared with app and housekeeping."""
+
+    def __init__(
+        self,
+        *,
+        ports: RelayPorts,
+        lanes: Mapping[str, Lane],
+        settler: Settler,
+        observer: Observer,
+        clock: Clock,
+        lease_s: float,
+    ) -> None:
+        self._ports = ports
+        self._lanes = lanes
+        self._settler = settler
+        self._observer = observer
+        self._clock = clock
+        self._lease_s = lease_s
+        self._works: dict[int, Work] = {}
+        self._wake = asyncio.Event()
+        self._gate = asyncio.Event()
+        self._gate.set()
+        settler.on_finished = self._finished
+        settler.on_gate = self._set_gate
+
+    @property
+    def unfinished(self) -> int:
+        """Chunks under a lease of this process."""
+        return len(self._works)
+
+    def wake(self) -> None:
+        """Something was queued: look now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Claim and fan out until cancelled; an outage of the store is waited out."""
+        while True:
+            await self._gate.wait()
+            self._wake.clear()
+            claims = await self._patiently("claim", self._claim)
+            if claims:
+                await asyncio.gather(*(self._begin(claim) for claim in claims))
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_IDLE_S):
+                        await self._wake.wait()
+
+    async def keep_leases(self) -> None:
+        """Prolong the leases of this process until cancelled; drop what was lost."""
+        while True:
+            await asyncio.sleep(self._lease_s / 3)
+            held = [work.claim for work in self._works.values()]
+            if not held:
+                continue
+            try:
+                lost = await self._ports.queue.extend(
+                    held, lease_s=self._lease_s, now=self._clock()
+                )
+            except StoreUnavailable as error:
+                self._observer(StoreFailed("extend leases", str(error)))
+                continue
+            for queue_id in lost:
+                work = self._works.pop(queue_id, None)
+                if work is not None:
+                    work.lost = True
+
+    async def drain(self, limit_s: float) -> None:
+        """Finish what is in flight within `limit_s`, put back the rest. Call after `run` ended."""
+        for lane in self._lanes.values():
+            lane.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                while any(lane.provider.in_flight for lane in self._lanes.values()):
+                    await asyncio.sleep(0.02)
+        # A transport that closes gives what is still in flight a verdict.
+        await asyncio.gather(*(lane.provider.aclose() for lane in self._lanes.values()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(5.0, limit_s)):
+                await self._settler.flush()
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _claim(self) -> list[Claim]:
+        in_memory = sum(lane.load for lane in self._lanes.values())
+        room = BACKLOG * max(1, len(self._lanes)) - in_memory
+        if room < CHUNK_SIZE:
+            return []
+        closed = [name for name, lane in self._lanes.items() if not lane.accepts()]
+        return await self._ports.queue.claim(
+            limit=min(_CLAIM, room // CHUNK_SIZE),
+            lease_s=self._lease_s,
+            now=self._clock(),
+            skip_lanes=closed,
+        )
+
+    async def _begin(self, claim: Claim) -> None:
+        work = Work(claim)
+        self._works[claim.queue_id] = work
+        await self._patiently("look up devices", lambda: self._fan_out(work))
+
+    async def _fan_out(self, work: Work) -> None:
+        chunk, now = work.chunk, self._clock()
+        items = [entry.item for entry in chunk.items]
+        if not items:
+            self._settler.begin(work, [])
+            return
+        known = await self._known(work)
+        if work.claim.tries > _MAX_TRIES:
+            self._bury(work, known, now)
+        elif chunk.deadline <= now:
+            self._settler.begin(work, expire(chunk, known, now=now))
+        else:
+            targets = await self._ports.registry.targets(items)
+            todo = plan(chunk, targets, known, now=now)
+            self._offer(work, todo.sends, todo.ended)
+
+    async def _known(self, work: Work) -> Known:
+        chunk = work.chunk
+        progress = await self._ports.journal.progress(
+            chunk.event_id, [entry.item.index for entry in chunk.items]
+        )
+        return {key: (row.state, row.attempts) for key, row in progress.items()}
+
+    def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
+        by_lane: dict[str, list[Delivery]] = {}
+        messages: dict[int, Message] = {}
+        for send in sends:
+            item, target = send.item, send.target
+            name = lane_name(target.app, target.provider)
+            if name not in self._lanes:
+                ended.append(self._unknown_lane(work, send))
+                continue
+            message = messages.get(item.index)
+            if message is None:
+                message = Message(work.chunk.event_id, item.title, item.body, item.path)
+                messages[item.index] = message
+            by_lane.setdefault(name, []).append(
+                Delivery(
+                    work=work,
+                    item=item,
+                    target=target,
+                    id=delivery_id(work.chunk.event_id, item.index, target.device_id),
+                    message=message,
+                    attempts=send.attempts,
+                    flipped=send.flipped,
+                )
+            )
+        work.open = sum(map(len, by_lane.values()))
+        self._settler.begin(work, ended)
+        for name, deliveries in by_lane.items():
+            self._lanes[name].offer(deliveries)
+
+    def _unknown_lane(self, work: Work, send: Send) -> Record:
+        return Record(
+            event_id=work.chunk.event_id,
+            index=send.item.index,
+            device_id=send.target.device_id,
+            state=DeliveryState.REFUSED,
+            attempts=send.attempts,
+            at=self._clock(),
+            user_id=send.item.user_id,
+            custom_id=send.item.custom_id,
+            app=send.target.app,
+            provider=send.target.provider.value,
+            reason="the configuration has no such app or provider",
+        )
+
+    def _bury(self, work: Work, known: Known, now: float) -> None:
+        """Give up a chunk that no process could finish: it may be what ends them."""
+        chunk = work.chunk
+        self._observer(ChunkBuried(chunk.event_id, chunk.number, work.claim.tries))
+        self._settler.bury(work, expire(chunk, known, now=now))
+
+    def _finished(self, work: Work) -> None:
+        self._works.pop(work.claim.queue_id, None)
+        self._wake.set()
+
+    def _set_gate(self, open_: bool) -> None:
+        if open_:
+            self._gate.set()
+        else:
+            self._gate.clear()
+        for lane in self._lanes.values():
+            lane.set_gate(open_)
+
+    async def _patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
+        """Do a step, waiting out an outage of the store."""
+
+        def refused(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            self._observer(StoreFailed(what, str(error)))
+
+        patiently = AsyncRetrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_exponential(multiplier=0.1, max=5.0),
+            after=refused,
+        )
+        return await patiently(step)

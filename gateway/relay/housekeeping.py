@@ -1,0 +1,142 @@
+"""Housekeeping: what has to be done from time to time, whoever does it.
+
+Follows the lanes' lasting state (a person's hold, a released brake), tells it how the lanes fare,
+counts devices for the brakes, and deletes what the retention period is over for. All of it may be
+done by several processes without harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+
+from gateway.errors import StoreUnavailable
+from gateway.events import BrakeReleased, LaneHeld, LaneResumed, Observer, StoreFailed
+from gateway.ports import Clock, Journal, LaneRow, Lanes, Registry
+from gateway.relay.lane import Lane
+from gateway.relay.settle import Settler
+
+_FOLLOW_S = 1.0
+_COUNT_S = 15.0
+_PURGE_S = 3600.0
+_FADE_S = 60.0
+
+
+class Housekeeping:
+    """Runs the periodic duties of one process."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        journal: Journal,
+        lane_book: Lanes,
+        lanes: Mapping[str, Lane],
+        settler: Settler,
+        observer: Observer,
+        clock: Clock,
+        retention_s: float,
+        keep_pruned_s: float,
+    ) -> None:
+        self._registry = registry
+        self._journal = journal
+        self._lane_book = lane_book
+        self._lanes = lanes
+        self._settler = settler
+        self._observer = observer
+        self._clock = clock
+        self._retention_s = retention_s
+        self._keep_pruned_s = keep_pruned_s
+
+    async def begin(self) -> None:
+        """Take over what the store knows of the lanes; count devices. Before the relay starts."""
+        rows = await self._lane_book.all()
+        for row in rows:
+            # Credentials may have been mended while the process was away: try them anew.
+            if row.held == "misconfigured":
+                await self._lane_book.resume(row.app, row.provider, by="relay")
+        self._follow(await self._lane_book.all())
+        await self.count_devices()
+
+    async def run(self) -> None:
+        """Do every duty at its interval until cancelled."""
+        async with asyncio.TaskGroup() as duties:
+            duties.create_task(self._every(_FOLLOW_S, "lane state", self.follow))
+            duties.create_task(self._every(_COUNT_S, "device count", self.count_devices))
+            duties.create_task(self._every(_PURGE_S, "retention", self.purge))
+            duties.create_task(self._every(_FADE_S, "lane health", self._fade))
+
+    async def follow(self) -> None:
+        """Report the lanes, then do what a person decided about them."""
+        now = self._clock()
+        await self._lane_book.report(
+            [
+                LaneRow(
+                    app=lane.app,
+                    provider=lane.kind.value,
+                    rate=lane.rate(),
+                    errors=lane.health.errors,
+                    waiting=len(lane.backlog),
+                    seen_at=now,
+                )
+                for lane in self._lanes.values()
+            ]
+        )
+        self._follow(await self._lane_book.all())
+
+    async def count_devices(self) -> None:
+        """Count the active devices of each lane: the prune brake works with their share."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for (provider, app, state), count in (await self._registry.count()).items():
+            if state == "active":
+                counts[(provider, app)] += count
+        self._settler.devices = counts
+
+    async def purge(self) -> None:
+        """Delete what is over its retention period."""
+        now = self._clock()
+        await self._journal.purge(before=now - self._retention_s)
+        await self._registry.purge(pruned_before=now - self._keep_pruned_s)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _follow(self, rows: list[LaneRow]) -> None:
+        known = {f"{row.app}/{row.provider}": row for row in rows}
+        for name, lane in self._lanes.items():
+            row = known.get(name, LaneRow(lane.app, lane.kind.value))
+            self._follow_hold(lane, row)
+            if lane.brake.on and row.brake_at is None:
+                lane.brake.release()
+                self._observer(BrakeReleased(lane.app, lane.kind))
+            elif row.brake_at is not None:
+                lane.brake.on = True
+
+    def _follow_hold(self, lane: Lane, row: LaneRow) -> None:
+        wanted = row.held == "operator"
+        if wanted and not lane.operator_hold:
+            lane.operator_hold = True
+            lane.reason, lane.hint = row.reason, row.hint
+            lane.give_back_all(row.reason or "held by an operator")
+            self._observer(LaneHeld(lane.app, lane.kind, "operator", row.reason, row.hint))
+        elif lane.operator_hold and not wanted:
+            lane.operator_hold = False
+            lane.reason = lane.hint = ""
+            self._observer(LaneResumed(lane.app, lane.kind))
+            lane.pump()
+        if lane.breaker.held and row.held == "":
+            lane.breaker.probe_now()
+
+    async def _fade(self) -> None:
+        for lane in self._lanes.values():
+            lane.health.fade()
+
+    async def _every(
+        self, seconds: float, what: str, duty: Callable[[], Awaitable[None]]
+    ) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await duty()
+            except StoreUnavailable as error:
+                self._observer(StoreFailed(what, str(error)))

@@ -1,0 +1,84 @@
+"""Work in memory: a chunk under its lease, and the deliveries it came to.
+
+A chunk is finished when each of its deliveries was either journaled for good or became part of a
+leftover; only then may its lease be given up.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from gateway.core.model import Chunk, ChunkItem, Claim, Item, Remainder, Target, lane_name
+from providers.contract import Address, Message, Push
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A claimed chunk: `open` deliveries have no decision yet. `lost`: its lease is gone."""
+
+    claim: Claim
+    open: int = 0
+    lost: bool = False
+    leftovers: dict[tuple[str, float], dict[int, tuple[Item, list[Remainder]]]] = field(
+        default_factory=dict
+    )
+
+    @property
+    def chunk(self) -> Chunk:
+        return self.claim.chunk
+
+    def leave(self, item: Item, remainder: Remainder, *, lane: str, due_at: float) -> None:
+        """Leave a delivery for later. Due times are rounded up to a second, to share chunks."""
+        group = self.leftovers.setdefault((lane, float(math.ceil(due_at))), {})
+        group.setdefault(item.index, (item, []))[1].append(remainder)
+
+    def leftover_chunks(self) -> list[Chunk]:
+        """What is to be queued when this chunk is settled."""
+        chunk = self.chunk
+        return [
+            Chunk(
+                event_id=chunk.event_id,
+                number=chunk.number,
+                first_seen=chunk.first_seen,
+                deadline=chunk.deadline,
+                items=tuple(
+                    ChunkItem(item, tuple(remainders)) for item, remainders in group.values()
+                ),
+                due_at=due_at,
+                lane=lane,
+            )
+            for (lane, due_at), group in self.leftovers.items()
+        ]
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One item on its way to one device. `attempts` counts those made; `started` is monotonic."""
+
+    work: Work
+    item: Item
+    target: Target
+    id: UUID
+    message: Message
+    attempts: int = 0
+    flipped: bool = False
+    started: float = 0.0
+
+    @property
+    def lane(self) -> str:
+        return lane_name(self.target.app, self.target.provider)
+
+    @property
+    def deadline(self) -> float:
+        return self.work.chunk.deadline
+
+    def push(self) -> Push:
+        """What the transport gets; the other APNs environment when that is to be tried."""
+        address = self.target.address
+        if self.flipped:
+            address = Address(
+                address.value, address.kind, address.platform, address.environment.other
+            )
+        return Push(self.id, address, self.message, self.deadline, self)
