@@ -1,0 +1,173 @@
+"""Who is calling, and may they: user tokens, API keys, scopes, limits per caller.
+
+Owns the way from a request to a `Caller`. Whatever is sent, the answer is a caller or a problem
+document of 401, 403, 429 or (published keys never seen) 503; it never says which part of a
+credential was close to right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from gateway.core.model import UserRef
+from gateway.devices.api_keys import KeyRing, looks_like_key
+from gateway.devices.jwks import PAUSE_S, KeysUnavailable, RemoteKeys
+from gateway.devices.limits import CallerLimits
+from gateway.devices.public_keys import load_pem
+from gateway.devices.tokens import BadToken, SubjectKind, TokenVerifier
+from gateway.ports import ApiKey, Clock, Keys
+from gateway.problems import Problem
+
+USER_SCOPES = frozenset({"devices:read", "devices:write"})
+"""What a user token allows, for its own user."""
+FAILURES_PER_MINUTE = 120
+"""Failed authentications one remote address may make before 401 becomes 429. Only failures count,
+so that a proxy's one address never keeps out the callers behind it who prove themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthRules:
+    """Settings of authentication; see the section `auth` of the configuration."""
+
+    jwt_secret: str = field(default="", repr=False)
+    public_keys: tuple[str, ...] = ()
+    jwks_url: str = ""
+    issuer: str = ""
+    audience: str = ""
+    subject: SubjectKind = "custom_id"
+    jwt_requests_per_minute: int = 600
+    key_requests_per_minute: int = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls. `proven` is what a user token proves; None: a backend that acts for everybody.
+
+    `name` is "user" and the token's ids, or "key" and the key's id: for limits, never for logs.
+    """
+
+    name: str = field(repr=False)
+    scopes: frozenset[str]
+    proven: UserRef | None = field(default=None, repr=False)
+    key: ApiKey | None = None
+
+    def require(self, scope: str) -> None:
+        """Raise a 403 unless the caller has this scope; `admin` has all."""
+        if scope not in self.scopes and "admin" not in self.scopes:
+            raise Problem("forbidden", f"this needs an API key of scope {scope}")
+
+    def acts_for(self, identifier: str) -> UserRef:
+        """The user that a path names, or a 403 for a token that does not prove this id."""
+        if self.proven is None:
+            return UserRef.either(identifier)
+        if identifier in (self.proven.user_id, self.proven.custom_id):
+            return self.proven
+        raise Problem("forbidden", "a user token acts for its own user alone")
+
+
+class Authenticator:
+    """Turns requests into callers. Call `aclose` at the end."""
+
+    def __init__(self, rules: AuthRules, keys: Keys, *, clock: Clock) -> None:
+        self._clock = clock
+        self._ring = KeyRing(keys, clock=clock)
+        self._failures = CallerLimits(FAILURES_PER_MINUTE, clock=clock)
+        self._remote: RemoteKeys | None = None
+        self._apply(rules)
+
+    async def reload(self, rules: AuthRules) -> None:
+        """Go on with other rules. Raises `ConfigurationError`, and then nothing has changed."""
+        before = self._remote
+        self._apply(rules)
+        if before is not None and before is not self._remote:
+            await before.aclose()
+
+    async def aclose(self) -> None:
+        """Let go of the connection to the key endpoint."""
+        if self._remote is not None:
+            await self._remote.aclose()
+
+    async def find_key(self, text: str) -> ApiKey | None:
+        """The API key in force with this text; a revoked one is known for 5 s at most."""
+        return await self._ring.find(text)
+
+    async def authorize(self, request: web.Request, scope: str) -> Caller:
+        """The caller, who has this scope; else a problem."""
+        caller = await self.caller(request)
+        caller.require(scope)
+        return caller
+
+    async def caller(self, request: web.Request) -> Caller:
+        """The caller, or a problem: 401, 429, or 503 while no published key was ever seen."""
+        try:
+            caller = await self._identify(_credential(request))
+        except BadToken as error:
+            wait = self._failures.take(request.remote or "")
+            if wait:
+                raise Problem("too_many_requests", retry_after=wait) from error
+            raise _unauthorized(str(error)) from error
+        except KeysUnavailable as error:
+            detail = "the keys behind auth.jwks_url cannot be fetched"
+            raise Problem("unavailable", detail, retry_after=PAUSE_S) from error
+        limits = self._user_limits if caller.key is None else self._key_limits
+        wait = limits.take(caller.name)
+        if wait:
+            raise Problem("too_many_requests", retry_after=wait)
+        return caller
+
+    async def _identify(self, credential: str) -> Caller:
+        if not looks_like_key(credential):
+            proven = await self._tokens.verify(credential)
+            name = f"user\0{proven.user_id or ''}\0{proven.custom_id or ''}"
+            return Caller(name, USER_SCOPES, proven=proven)
+        key = await self._ring.find(credential)
+        if key is None:
+            raise BadToken("the API key is unknown or revoked")
+        return Caller(f"key\0{key.id}", key.scopes, key=key)
+
+    def _apply(self, rules: AuthRules) -> None:
+        """Build everything first: bad rules must leave the old ones in force."""
+        public_keys = load_pem(rules.public_keys)
+        remote = self._remote_for(rules.jwks_url)
+        self._tokens = TokenVerifier(
+            secret=rules.jwt_secret,
+            keys=public_keys,
+            remote=remote,
+            issuer=rules.issuer,
+            audience=rules.audience,
+            subject=rules.subject,
+            clock=self._clock,
+        )
+        self._remote = remote
+        self._user_limits = CallerLimits(rules.jwt_requests_per_minute, clock=self._clock)
+        self._key_limits = CallerLimits(rules.key_requests_per_minute, clock=self._clock)
+
+    def _remote_for(self, url: str) -> RemoteKeys | None:
+        """The endpoint's keys, kept over a reload that does not move the endpoint."""
+        if not url:
+            return None
+        remote = RemoteKeys(url, clock=self._clock)
+        known = self._remote
+        return known if known is not None and known.url == remote.url else remote
+
+
+def _credential(request: web.Request) -> str:
+    authorization = request.headers.get("Authorization")
+    if authorization is None:
+        key = request.headers.get("X-API-Key", "")
+        if not looks_like_key(key):
+            raise _unauthorized("send a user token or an API key as a bearer token", given=False)
+        return key
+    scheme, _, credential = authorization.partition(" ")
+    credential = credential.strip()
+    if scheme.lower() != "bearer" or not credential:
+        raise _unauthorized("send a user token or an API key as a bearer token", given=False)
+    return credential
+
+
+def _unauthorized(reason: str, *, given: bool = True) -> Problem:
+    """RFC 6750, section 3: the error code is left out when no credential was sent."""
+    challenge = 'Bearer realm="inkpush"' + (', error="invalid_token"' if given else "")
+    return Problem("unauthorized", reason, headers={"WWW-Authenticate": challenge})

@@ -1,0 +1,79 @@
+"""The devices API: an app registers its phone, a user logs out, a backend looks or erases.
+
+Owns which caller may act for which user. Ownership of installations and addresses is kept by the
+registry, which gets told what the caller proves.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.devices.auth import Authenticator
+from gateway.devices.bodies import read_object
+from gateway.devices.schema import Apps, device_view, read_registration
+from gateway.ports import Clock, Registry
+
+MAX_BODY = 16 * 1024
+"""Bytes of a registration: the longest address leaves three quarters of it for the rest."""
+
+
+class DeviceRoutes:
+    """`/v1/devices/...` and `/v1/users/{id}...` of the public listener."""
+
+    def __init__(
+        self, registry: Registry, authenticator: Authenticator, apps: Apps, clock: Clock
+    ) -> None:
+        self._registry = registry
+        self._authenticator = authenticator
+        self._apps = apps
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to add to the public application."""
+        # [^/]+ and not aiohttp's default, which would not match an id with braces
+        return [
+            web.put("/v1/devices/{installation_id:[^/]+}", self.put_device),
+            web.delete("/v1/devices/{installation_id:[^/]+}", self.delete_device),
+            web.get("/v1/users/{id:[^/]+}/devices", self.list_devices, allow_head=False),
+            web.delete("/v1/users/{id:[^/]+}", self.erase_user),
+        ]
+
+    async def put_device(self, request: web.Request) -> web.Response:
+        """Register an installation, or confirm that it is still there: 201 new, 200 known."""
+        caller = await self._authenticator.authorize(request, "devices:write")
+        document = await read_object(request, limit=MAX_BODY)
+        registration = read_registration(
+            request.match_info["installation_id"],
+            document,
+            apps=self._apps(),
+            proven=caller.proven,
+        )
+        done = await self._registry.register(registration, proven=caller.proven, now=self._clock())
+        return web.json_response(device_view(done.device), status=201 if done.created else 200)
+
+    async def delete_device(self, request: web.Request) -> web.Response:
+        """Log an installation out. Always 204: a stranger learns nothing of what exists.
+
+        `?app=` narrows it down where one installation id is used in several apps.
+        """
+        caller = await self._authenticator.authorize(request, "devices:write")
+        await self._registry.forget(
+            request.match_info["installation_id"],
+            proven=caller.proven,
+            app=request.query.get("app") or None,
+        )
+        return web.Response(status=204)
+
+    async def list_devices(self, request: web.Request) -> web.Response:
+        """A user's devices in any state, most recently seen first."""
+        caller = await self._authenticator.authorize(request, "devices:read")
+        user = caller.acts_for(request.match_info["id"])
+        devices = await self._registry.devices_of(user)
+        return web.json_response({"devices": [device_view(device) for device in devices]})
+
+    async def erase_user(self, request: web.Request) -> web.Response:
+        """Remove a user: devices, addresses, and the names and texts in the log."""
+        caller = await self._authenticator.authorize(request, "devices:write")
+        user = caller.acts_for(request.match_info["id"])
+        await self._registry.erase(user, now=self._clock())
+        return web.Response(status=204)

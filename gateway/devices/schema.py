@@ -1,0 +1,245 @@
+"""What an app may say of its device, and how a device is shown.
+
+Owns every limit of the registration body. Fields that are not known are ignored: apps in the field
+outlive gateways in both directions, and a phone that gets no more pushes because its new version
+says more would be the worse error. What is known must be right, and what is wrong is named by its
+field, never quoted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Annotated, Any
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from gateway.core.instants import to_iso
+from gateway.core.model import Device, Profile, Registration, UserRef
+from gateway.problems import Problem
+from providers.contract import AddressKind, Environment, Platform, Provider
+
+Apps = Callable[[], Mapping[str, frozenset[Provider]]]
+"""The configured apps and the providers of each; asked every time, for a reload may change them."""
+
+_INSTALLATION_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:-]{1,128}")
+_ADDRESS = re.compile(r"[!-~]{8,4096}")
+# Hex of even length. Apple tells providers not to assume a length; all seen so far fit in here.
+_APNS_TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){16,100}")
+_LOCALE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
+_MAX_ID = 256
+_MAX_LOCALE = 64
+_MAX_LABEL = 128
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("wrong", message)
+
+
+def _absent_if_empty(value: Any) -> Any:
+    """Apps send "" for what they do not know."""
+    return None if value == "" else value
+
+
+def _user_id(value: str) -> str:
+    if len(value) > _MAX_ID or not value.isprintable():
+        raise _wrong(f"must be 1 to {_MAX_ID} printable characters")
+    return value
+
+
+def _label(value: str) -> str:
+    if len(value) > _MAX_LABEL or not value.isprintable():
+        raise _wrong(f"must be 1 to {_MAX_LABEL} printable characters")
+    return value
+
+
+def _address(value: str) -> str:
+    if _ADDRESS.fullmatch(value) is None:
+        raise _wrong("must be 8 to 4096 printable ASCII characters without spaces")
+    return value
+
+
+def _locale(value: str) -> str:
+    """Android and iOS write `en_US` where BCP 47 has `en-US`."""
+    value = value.replace("_", "-")
+    if len(value) > _MAX_LOCALE or _LOCALE.fullmatch(value) is None:
+        raise _wrong("must be a language tag such as en-US")
+    return value
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _timezone(value: str) -> str:
+    if value not in _timezones():
+        raise _wrong("must be an IANA time zone such as Africa/Nairobi")
+    return value
+
+
+_Absentable = BeforeValidator(_absent_if_empty)
+_Lax = Field(strict=False)  # an enum member is given by its value
+_UserId = Annotated[Annotated[str, AfterValidator(_user_id)] | None, _Absentable]
+_Label = Annotated[Annotated[str, AfterValidator(_label)] | None, _Absentable]
+_Address = Annotated[str, AfterValidator(_address)]
+_Locale = Annotated[str, AfterValidator(_locale)]
+_Timezone = Annotated[str, AfterValidator(_timezone)]
+
+
+class DeviceBody(BaseModel):
+    """The body of PUT /v1/devices/{installation_id}."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
+
+    platform: Annotated[Platform, _Lax]
+    provider: Annotated[Provider, _Lax]
+    address: Annotated[_Address, Field(repr=False)]
+    user_id: _UserId = None
+    custom_id: _UserId = None
+    app: _Label = None
+    address_kind: Annotated[Annotated[AddressKind, _Lax] | None, _Absentable] = None
+    environment: Annotated[Annotated[Environment, _Lax] | None, _Absentable] = None
+    old_address: Annotated[_Address | None, _Absentable, Field(repr=False)] = None
+    locale: Annotated[_Locale | None, _Absentable] = None
+    timezone: Annotated[_Timezone | None, _Absentable] = None
+    app_version: _Label = None
+    os_version: _Label = None
+    device_model: _Label = None
+
+
+def read_registration(
+    installation_id: str,
+    document: Mapping[str, Any],
+    *,
+    apps: Mapping[str, frozenset[Provider]],
+    proven: UserRef | None,
+) -> Registration:
+    """Check what an app asks for, with all that is wrong at once.
+
+    `proven` fills in the ids a user token stands for. Raises `Problem`: 422 `invalid` with the
+    fields, or 403 `id_not_proven` for an id in the body that the token does not prove.
+    """
+    errors: list[dict[str, str]] = []
+    if _INSTALLATION_ID.fullmatch(installation_id) is None:
+        errors.append(_error("installation_id", "must be 1 to 128 of A-Z a-z 0-9 . _ : -"))
+    try:
+        body = DeviceBody.model_validate(document)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        errors += [_error(str(entry["loc"][0]), entry["msg"]) for entry in found]
+        raise Problem("invalid", errors=errors) from None
+    user = _whose(body, proven)
+    app = body.app if body.app is not None else _only(apps)
+    errors += _contradictions(body, app, apps)
+    if user.user_id is None and user.custom_id is None:
+        errors.append(_error("user_id", "user_id or custom_id is needed"))
+    if errors or app is None:
+        raise Problem("invalid", errors=errors)
+    return _registration(installation_id, body, app, user)
+
+
+def _registration(installation_id: str, body: DeviceBody, app: str, user: UserRef) -> Registration:
+    return Registration(
+        installation_id=installation_id,
+        app=app,
+        platform=body.platform,
+        provider=body.provider,
+        address=_canonical(body.address, body.provider),
+        user_id=user.user_id,
+        custom_id=user.custom_id,
+        address_kind=body.address_kind or AddressKind.TOKEN,
+        environment=body.environment,
+        old_address=body.old_address and _canonical(body.old_address, body.provider),
+        profile=Profile(
+            locale=body.locale,
+            timezone=body.timezone,
+            app_version=body.app_version,
+            os_version=body.os_version,
+            device_model=body.device_model,
+        ),
+    )
+
+
+def _whose(body: DeviceBody, proven: UserRef | None) -> UserRef:
+    if proven is None:
+        return UserRef(body.user_id, body.custom_id)
+    if body.user_id not in (None, proven.user_id) or body.custom_id not in (
+        None,
+        proven.custom_id,
+    ):
+        raise Problem("id_not_proven")
+    return proven
+
+
+def _only(apps: Mapping[str, frozenset[Provider]]) -> str | None:
+    return next(iter(apps)) if len(apps) == 1 else None
+
+
+def _contradictions(
+    body: DeviceBody, app: str | None, apps: Mapping[str, frozenset[Provider]]
+) -> list[dict[str, str]]:
+    """Fields that are fine alone and wrong together, or unknown to this gateway."""
+    errors = []
+    if app is None:
+        errors.append(_error("app", "is needed, for several apps are configured"))
+    elif app not in apps:
+        errors.append(_error("app", "is not configured"))
+    elif body.provider not in apps[app]:
+        errors.append(_error("provider", "is not configured for this app"))
+    if body.provider is Provider.FCM:
+        if body.environment is not None:
+            errors.append(_error("environment", "is for apns alone"))
+        return errors
+    if body.platform is not Platform.IOS:
+        errors.append(_error("platform", "must be ios with apns"))
+    if body.address_kind is AddressKind.FID:
+        errors.append(_error("address_kind", "must be token with apns"))
+    if _APNS_TOKEN.fullmatch(body.address) is None:
+        errors.append(_error("address", "must be 32 to 200 hex digits, of even number"))
+    return errors
+
+
+def _canonical(address: str, provider: Provider) -> str:
+    """A device token's hex digits in one case: two spellings would be two devices."""
+    is_hex = provider is Provider.APNS and _APNS_TOKEN.fullmatch(address) is not None
+    return address.lower() if is_hex else address
+
+
+def _error(field: str, message: str) -> dict[str, str]:
+    return {"field": field, "message": message}
+
+
+def device_view(device: Device) -> dict[str, Any]:
+    """How a device is shown: all but its address, of which there is a short hash."""
+    profile = device.profile
+    return {
+        "installation_id": device.installation_id,
+        "user_id": device.user_id,
+        "custom_id": device.custom_id,
+        "app": device.app,
+        "platform": device.platform.value,
+        "provider": device.provider.value,
+        "address_kind": device.address_kind.value,
+        "address_hash": device.address_hash,
+        "environment": device.environment.value if device.provider is Provider.APNS else None,
+        "state": device.state.value,
+        "state_reason": device.state_reason,
+        "registered_at": to_iso(device.registered_at),
+        "last_seen_at": to_iso(device.last_seen_at),
+        "locale": profile.locale,
+        "timezone": profile.timezone,
+        "app_version": profile.app_version,
+        "os_version": profile.os_version,
+        "device_model": profile.device_model,
+    }
