@@ -21,7 +21,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from config import formats
+from config import checks, formats, sources
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -287,9 +287,6 @@ def load(path: Path | None, env: Mapping[str, str]) -> Settings:
     Files that the file names are relative to its folder, those that the environment names to the
     working directory. Raises `SettingsError` with all mistakes at once; no line shows a secret.
     """
-    # here, since they read the models above
-    from config import checks, sources  # noqa: PLC0415
-
     gathered = sources.gather(Settings, path, env)
     sections, problems = checks.validate(Settings, gathered)
     problems = [*gathered.problems, *problems]

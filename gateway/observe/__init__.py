@@ -1,0 +1,1 @@
+"""Listening from outside: what happens becomes metrics and log lines."""

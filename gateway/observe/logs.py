@@ -1,0 +1,168 @@
+"""Log lines: JSON for machines, colours for a terminal; one line per batch, never per push.
+
+Owns the wording and level of every event's line, and the way of all other logging (aiohttp,
+asyncio, httpx, firebase, aioapns) through the same redaction. Lines go to standard error, for
+the supervisor to keep.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal, TextIO, assert_never
+
+import structlog
+
+from gateway.events import (
+    AttemptsFinished,
+    BrakeReleased,
+    BrakeTripped,
+    ChunkBuried,
+    DeliveriesSettled,
+    DevicesRemoved,
+    GatewayEvent,
+    ItemsEnded,
+    LaneHeld,
+    LaneResumed,
+    LaneThrottled,
+    Lifecycle,
+    StoreFailed,
+    WebhookAnswered,
+)
+from gateway.observe.redact import redact, redact_text
+
+Format = Literal["auto", "json", "console"]
+Level = Literal["debug", "info", "warning", "error"]
+Said = tuple[Level, str]
+
+#: libraries that tell of every request or frame at their info level, some with device tokens
+_CHATTY = ("aioapns", "asyncio", "google", "h2", "hpack", "httpcore", "httpx", "urllib3")
+#: one line per request, with the path; the gateway's own lines say what matters
+_SILENT = "aiohttp.access"
+#: of these many values only how many there are is worth a line
+_MEASURED = frozenset({"seconds", "event_ages"})
+
+
+def configure(level: Level = "info", format: Format = "auto", stream: TextIO | None = None) -> None:  # noqa: A002 - the setting's own name
+    """Send all logging of the process through redaction to `stream` (standard error).
+
+    May be called again: the last call counts.
+    """
+    out = stream or sys.stderr
+    as_json = format == "json" or (format == "auto" and not out.isatty())
+    renderer: Any = (
+        structlog.processors.JSONRenderer(default=str)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=out.isatty(), sort_keys=False)
+    )
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                redact_line,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger(_SILENT).disabled = True
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def redact_line(_logger: Any, _method: str, line: Mapping[str, Any]) -> dict[str, Any]:
+    """Redact a line on its way out; the last thing before it is rendered."""
+    return {
+        name: redact_text(str(value)) if name == "event" else redact(value, name)
+        for name, value in line.items()
+    }
+
+
+class LogObserver:
+    """An Observer that writes a line for each event, at the level that fits it."""
+
+    def __init__(self) -> None:
+        self._logger: Any = structlog.get_logger("inkpush")
+
+    def __call__(self, event: GatewayEvent) -> None:
+        """Write the event's line, unless its level is not wanted."""
+        level, text = say(event)
+        if self._logger.isEnabledFor(logging.getLevelName(level.upper())):
+            self._logger.log(logging.getLevelName(level.upper()), text, **_facts(event))
+
+
+def say(event: GatewayEvent) -> Said:
+    """How bad an event is, and what to call it."""
+    match event:
+        case WebhookAnswered(result):
+            return _WEBHOOK_LEVELS.get(result, "info"), f"webhook {result}"
+        case AttemptsFinished():
+            return "debug", "attempts finished"
+        case DeliveriesSettled():
+            return "debug", "deliveries settled"
+        case ItemsEnded(result):
+            return "debug", f"notifications ended: {result}"
+        case DevicesRemoved(state=state):
+            return "info", f"devices {state}"
+        case LaneHeld(held="operator"):
+            return "warning", "lane held by an operator"
+        case LaneHeld():
+            return "error", "lane paused: the vendor does not accept its configuration"
+        case LaneResumed():
+            return "info", "lane goes again"
+        case BrakeTripped():
+            return "error", "prune brake tripped: release it with `inkpush lanes release`"
+        case BrakeReleased():
+            return "warning", "prune brake released"
+        case LaneThrottled(reason="rate limit"):
+            return "debug", "lane at its own rate limit"
+        case LaneThrottled():
+            return "info", "lane throttled"
+        case ChunkBuried():
+            return "error", "chunk given up: no process could finish it"
+        case StoreFailed():
+            return "error", "store failed"
+        case Lifecycle(phase):
+            return ("error" if phase == "reload_refused" else "info"), phase.replace("_", " ")
+        case _:
+            assert_never(event)
+
+
+_WEBHOOK_LEVELS: dict[str, Level] = {
+    "quarantined": "warning",
+    "unauthorized": "warning",
+    "too_large": "warning",
+    "unavailable": "error",
+}
+
+
+def _facts(event: GatewayEvent) -> dict[str, Any]:
+    """The event's fields for its line; empty ones and long measurements are left out."""
+    facts: dict[str, Any] = {}
+    for item in fields(event):
+        value = getattr(event, item.name)
+        if isinstance(event, WebhookAnswered) and item.name == "seconds":
+            value = round(value, 4)
+        elif item.name in _MEASURED and not isinstance(value, int | float):
+            continue
+        if value not in ("", {}, ()):
+            facts[item.name] = dict(value) if isinstance(value, Mapping) else value
+    return facts

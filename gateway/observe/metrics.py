@@ -1,0 +1,309 @@
+"""The metrics: every name, label set and bucket of Inkpush, and nothing else knows them.
+
+Label values come from closed sets, so the number of series is known from the settings: an unknown
+value counts as "other". Every child exists at zero from the start, so that `rate()` and alerts
+see the first step. The registry is passed in; the process's global one is never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import assert_never
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+
+from gateway import __version__
+from gateway.core.states import DeliveryState, DeviceState
+from gateway.events import (
+    AttemptsFinished,
+    BrakeReleased,
+    BrakeTripped,
+    ChunkBuried,
+    DeliveriesSettled,
+    DevicesRemoved,
+    GatewayEvent,
+    ItemsEnded,
+    LaneHeld,
+    LaneResumed,
+    LaneThrottled,
+    Lifecycle,
+    StoreFailed,
+    WebhookAnswered,
+)
+from gateway.ports import Depth, LaneRow
+from providers.contract import VERDICT_LABELS, CredentialStatus, Provider
+
+OTHER = "other"
+WEBHOOK_RESULTS = (
+    "accepted",
+    "duplicate",
+    "ignored",
+    "quarantined",
+    "unauthorized",
+    "too_large",
+    "unavailable",
+    OTHER,
+)
+NOTIFICATION_RESULTS = ("accepted", "rejected", "no_device", "expired", OTHER)
+OUTCOMES = (
+    *(state for state in DeliveryState if state not in {"pending", "no_device"}),
+    OTHER,
+)
+VERDICTS = (*VERDICT_LABELS, OTHER)
+PAUSE_REASONS = ("misconfigured", "operator")
+#: what vendors say of a dead address; see the tables in providers/*/verdicts.py
+PRUNE_REASONS = ("UNREGISTERED", "INVALID_ARGUMENT", "Unregistered", "ExpiredToken", OTHER)
+
+_OPENMETRICS = "application/openmetrics-text"
+_ACK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SEND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
+_AGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 43_200, 86_400)
+
+
+class Metrics:
+    """Listens to what happens, takes what the process measures, and renders both.
+
+    An Observer: call it with an event. Lanes are (app, provider); `add_lane` makes the children of
+    one that a reload brought.
+    """
+
+    def __init__(self, registry: CollectorRegistry, lanes: Iterable[tuple[str, str]]) -> None:
+        self._registry = registry
+        self._lanes: set[tuple[str, str]] = set()
+        self._webhook_events = Counter(
+            "inkpush_webhook_events",
+            "Webhook requests answered, by result.",
+            ["result"],
+            registry=registry,
+        )
+        self._webhook_ack = Histogram(
+            "inkpush_webhook_ack_seconds",
+            "Seconds from a webhook's arrival to its answer.",
+            buckets=_ACK_BUCKETS,
+            registry=registry,
+        )
+        self._notifications = Counter(
+            "inkpush_notifications",
+            "Notifications taken, rejected, or ended without a push.",
+            ["result"],
+            registry=registry,
+        )
+        self._deliveries = self._lane_counter(
+            "deliveries", "Deliveries that reached a terminal state.", "outcome"
+        )
+        self._attempts = self._lane_counter(
+            "attempts", "Answers of vendors, by verdict.", "verdict"
+        )
+        self._send = Histogram(
+            "inkpush_send_seconds",
+            "Seconds from handing a push to the transport to its verdict.",
+            ["provider"],
+            buckets=_SEND_BUCKETS,
+            registry=registry,
+        )
+        self._event_to_provider = Histogram(
+            "inkpush_event_to_provider_seconds",
+            "Seconds from an event's receipt to the vendor's acceptance of a push.",
+            ["provider"],
+            buckets=_AGE_BUCKETS,
+            registry=registry,
+        )
+        self._queue_depth = Gauge(
+            "inkpush_queue_depth", "Notifications that wait or are worked on.", registry=registry
+        )
+        self._queue_oldest = Gauge(
+            "inkpush_queue_oldest_seconds",
+            "Seconds that the oldest waiting notification has waited; 0 when none waits.",
+            registry=registry,
+        )
+        self._inflight = Gauge(
+            "inkpush_inflight",
+            "Pushes that wait for their verdict.",
+            ["provider"],
+            registry=registry,
+        )
+        self._connections = self._lane_gauge("connections", "Open connections to the vendor.")
+        self._rate_limit = self._lane_gauge(
+            "rate_limit_per_second", "The rate limit in force; 0 when there is none."
+        )
+        self._throttled = self._lane_counter(
+            "throttled_seconds", "Seconds a lane was told, or had, to wait."
+        )
+        self._paused = self._lane_gauge("lane_paused", "1 while the lane is held.", "reason")
+        self._devices = self._lane_gauge("devices", "Registered devices, by state.", "state")
+        self._pruned = self._lane_counter(
+            "pruned", "Devices taken out of service on the vendor's proof.", "reason"
+        )
+        self._brake = self._lane_gauge(
+            "prune_brake_active", "1 while pruning is stopped until a person releases it."
+        )
+        self._expiry = self._lane_gauge(
+            "credential_expiry_timestamp_seconds",
+            "When the vendor credential in use expires; 0 when unknown.",
+        )
+        self._last_success = self._lane_gauge(
+            "credential_last_success_timestamp_seconds",
+            "When the vendor last accepted the credential; 0 before the first time.",
+        )
+        build = Gauge(
+            "inkpush_build_info", "1, with the version as label.", ["version"], registry=registry
+        )
+        build.labels(__version__).set(1)
+        self._make_children(lanes)
+
+    def _lane_counter(self, name: str, text: str, *label: str) -> Counter:
+        labels = ["provider", "app", *label]
+        return Counter(f"inkpush_{name}", text, labels, registry=self._registry)
+
+    def _lane_gauge(self, name: str, text: str, *label: str) -> Gauge:
+        labels = ["provider", "app", *label]
+        return Gauge(f"inkpush_{name}", text, labels, registry=self._registry)
+
+    def _make_children(self, lanes: Iterable[tuple[str, str]]) -> None:
+        for result in WEBHOOK_RESULTS:
+            self._webhook_events.labels(result)
+        for result in NOTIFICATION_RESULTS:
+            self._notifications.labels(result)
+        for known in Provider:
+            for by_provider in (self._send, self._event_to_provider, self._inflight):
+                by_provider.labels(known)
+        for app, provider in lanes:
+            self.add_lane(app, provider)
+
+    def add_lane(self, app: str, provider: str) -> None:
+        """Make the children of a lane, at zero; a lane that has them keeps what it counted."""
+        if (app, provider) in self._lanes:
+            return
+        self._lanes.add((app, provider))
+        alone: tuple[Counter | Gauge, ...] = (
+            self._connections,
+            self._rate_limit,
+            self._throttled,
+            self._brake,
+            self._expiry,
+            self._last_success,
+        )
+        for metric in alone:
+            metric.labels(provider, app)
+        sets: tuple[tuple[Counter | Gauge, Sequence[str]], ...] = (
+            (self._deliveries, OUTCOMES),
+            (self._attempts, VERDICTS),
+            (self._paused, PAUSE_REASONS),
+            (self._devices, tuple(DeviceState)),
+            (self._pruned, PRUNE_REASONS),
+        )
+        for metric, values in sets:
+            for value in values:
+                metric.labels(provider, app, value)
+
+    # --- what happens --------------------------------------------------------------------------
+
+    def __call__(self, event: GatewayEvent) -> None:
+        """Count an event."""
+        match event:
+            case WebhookAnswered():
+                self._webhook(event)
+            case AttemptsFinished(app, provider, verdicts, seconds):
+                _count(self._attempts, provider, app, verdicts, VERDICTS)
+                _observe(self._send, provider, seconds)
+            case DeliveriesSettled(app, provider, outcomes, ages):
+                _count(self._deliveries, provider, app, outcomes, OUTCOMES)
+                _observe(self._event_to_provider, provider, ages)
+            case ItemsEnded(result, count):
+                self._notifications.labels(_closed(result, NOTIFICATION_RESULTS)).inc(count)
+            case DevicesRemoved(app, provider, DeviceState.PRUNED, by_reason):
+                _count(self._pruned, provider, app, by_reason, PRUNE_REASONS)
+            case LaneHeld(app, provider, held):
+                self._set_paused(app, provider, held)
+            case LaneResumed(app, provider):
+                self._set_paused(app, provider, "")
+            case BrakeTripped(app, provider):
+                self._brake.labels(provider, app).set(1)
+            case BrakeReleased(app, provider):
+                self._brake.labels(provider, app).set(0)
+            case LaneThrottled(app, provider, seconds):
+                self._throttled.labels(provider, app).inc(max(0.0, seconds))
+            case DevicesRemoved() | ChunkBuried() | StoreFailed() | Lifecycle():
+                pass  # the gauges of devices show the first; the others are for the log
+            case _:
+                assert_never(event)
+
+    def _webhook(self, event: WebhookAnswered) -> None:
+        self._webhook_events.labels(_closed(event.result, WEBHOOK_RESULTS)).inc()
+        self._webhook_ack.observe(event.seconds)
+        if event.result == "accepted":
+            self._notifications.labels("accepted").inc(event.notifications)
+            self._notifications.labels("rejected").inc(event.rejected)
+
+    def _set_paused(self, app: str, provider: str, held: str) -> None:
+        for reason in PAUSE_REASONS:
+            self._paused.labels(provider, app, reason).set(reason == held)
+
+    # --- what is measured ----------------------------------------------------------------------
+
+    def set_queue(self, depth: Depth, *, now: float) -> None:
+        """Take how much waits."""
+        self._queue_depth.set(depth.notifications)
+        waited = 0.0 if depth.oldest_at is None else now - depth.oldest_at
+        self._queue_oldest.set(max(0.0, waited))
+
+    def set_devices(self, counts: Mapping[tuple[str, str, str], int]) -> None:
+        """Take the registry's count by (provider, app, state); what is not named is 0."""
+        for app, provider in self._lanes:
+            for state in DeviceState:
+                found = counts.get((provider, app, state), 0)
+                self._devices.labels(provider, app, state).set(found)
+
+    def set_inflight(self, by_provider: Mapping[str, int]) -> None:
+        """Take how many pushes wait for their verdict; a provider that is not named has none."""
+        for provider in Provider:
+            self._inflight.labels(provider).set(by_provider.get(provider, 0))
+
+    def set_lane(
+        self,
+        app: str,
+        provider: str,
+        *,
+        connections: int,
+        rate_per_s: float,
+        credential: CredentialStatus,
+    ) -> None:
+        """Take what a lane of this process shows; `rate_per_s` 0 means no limit."""
+        self._connections.labels(provider, app).set(connections)
+        self._rate_limit.labels(provider, app).set(rate_per_s)
+        self._expiry.labels(provider, app).set(credential.expires_at or 0)
+        self._last_success.labels(provider, app).set(credential.last_success_at or 0)
+
+    def set_lane_rows(self, rows: Sequence[LaneRow]) -> None:
+        """Take the lanes' state from the store, where any process may have changed it."""
+        for row in rows:
+            if (row.app, row.provider) in self._lanes:
+                self._set_paused(row.app, row.provider, row.held)
+                self._brake.labels(row.provider, row.app).set(row.brake_at is not None)
+
+    # --- what is shown -------------------------------------------------------------------------
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """Render all metrics: as OpenMetrics where an Accept header names it, else in Prometheus'
+        own format. Returns the body and its content type."""
+        # the header itself is not passed on: what callers write there makes the library raise
+        encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
+        return encode(self._registry), content_type
+
+
+def _closed(value: str, known: Sequence[str]) -> str:
+    return value if value in known else OTHER
+
+
+def _count(
+    counter: Counter, provider: str, app: str, counts: Mapping[str, int], known: Sequence[str]
+) -> None:
+    for value, count in counts.items():
+        counter.labels(provider, app, _closed(value, known)).inc(count)
+
+
+def _observe(histogram: Histogram, provider: str, seconds: Sequence[float]) -> None:
+    child = histogram.labels(provider)
+    for value in seconds:
+        child.observe(max(0.0, value))

@@ -1,0 +1,304 @@
+"""Metrics: names and labels as the contract says, all at zero, and each event counted right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+import gateway.observe
+from gateway import __version__
+from gateway.core.states import DeliveryState
+from gateway.events import (
+    AttemptsFinished,
+    BrakeReleased,
+    BrakeTripped,
+    ChunkBuried,
+    DeliveriesSettled,
+    DevicesRemoved,
+    GatewayEvent,
+    ItemsEnded,
+    LaneHeld,
+    LaneResumed,
+    LaneThrottled,
+    Lifecycle,
+    StoreFailed,
+    WebhookAnswered,
+)
+from gateway.observe import metrics
+from gateway.observe.metrics import Metrics
+from gateway.ports import Depth, LaneRow
+from providers.contract import VERDICT_LABELS, CredentialStatus
+
+LANE = {"app": "agent", "provider": "fcm"}
+OTHER_LANE = {"app": "agent", "provider": "apns"}
+EXAMPLES: list[GatewayEvent] = [
+    WebhookAnswered("accepted", 0.02, "msg_1", notifications=3, rejected=1),
+    AttemptsFinished("agent", "fcm", {"delivered": 2, "throttled": 1}, [0.1, 0.2, 0.3]),
+    DeliveriesSettled("agent", "fcm", {"delivered": 2, "pruned": 1}, [0.5, 1.5]),
+    ItemsEnded("no_device", 4),
+    DevicesRemoved("agent", "fcm", "pruned", {"UNREGISTERED": 2, "something new": 1}),
+    LaneHeld("agent", "fcm", "misconfigured", "PERMISSION_DENIED", "grant the role"),
+    LaneResumed("agent", "fcm"),
+    BrakeTripped("agent", "fcm", 60, 1000),
+    BrakeReleased("agent", "fcm"),
+    LaneThrottled("agent", "fcm", 12.5, "QUOTA_EXCEEDED"),
+    ChunkBuried("msg_1", 0, 5),
+    StoreFailed("claim", "database is locked"),
+    Lifecycle("ready"),
+]
+#: contract.md section 6; the type is Prometheus'
+CONTRACT = {
+    "webhook_events_total": {"result"},
+    "webhook_ack_seconds": set(),
+    "notifications_total": {"result"},
+    "deliveries_total": {"provider", "app", "outcome"},
+    "attempts_total": {"provider", "app", "verdict"},
+    "send_seconds": {"provider"},
+    "event_to_provider_seconds": {"provider"},
+    "queue_depth": set(),
+    "queue_oldest_seconds": set(),
+    "inflight": {"provider"},
+    "connections": {"provider", "app"},
+    "rate_limit_per_second": {"provider", "app"},
+    "throttled_seconds_total": {"provider", "app"},
+    "lane_paused": {"provider", "app", "reason"},
+    "devices": {"provider", "app", "state"},
+    "pruned_total": {"provider", "app", "reason"},
+    "prune_brake_active": {"provider", "app"},
+    "credential_expiry_timestamp_seconds": {"provider", "app"},
+    "credential_last_success_timestamp_seconds": {"provider", "app"},
+    "build_info": {"version"},
+}
+
+
+class Meter:
+    """The metrics with a registry to look into."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry, [("agent", "fcm"), ("agent", "apns")])
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"inkpush_{name}", labels)
+
+    def samples(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in self.registry.collect()
+            for sample in family.samples
+            if not sample.name.endswith("_created")
+        }
+
+
+@pytest.fixture
+def meter() -> Meter:
+    return Meter()
+
+
+def test_there_is_an_example_of_every_event() -> None:
+    assert {type(event) for event in EXAMPLES} == set(get_args(GatewayEvent))
+
+
+def test_names_and_labels_are_those_of_the_contract(meter: Meter) -> None:
+    found: dict[str, set[str]] = {}
+    for family in meter.registry.collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        for sample in family.samples:
+            found.setdefault(name.removeprefix("inkpush_"), set()).update(
+                set(sample.labels) - {"le"}
+            )
+    assert found == CONTRACT
+
+
+def test_every_child_exists_at_zero(meter: Meter) -> None:
+    samples = meter.samples()
+    nonzero = {name for (name, _), value in samples.items() if value}
+    assert nonzero == {"inkpush_build_info"}
+    assert meter.value("build_info", version=__version__) == 1
+    for verdict in VERDICT_LABELS:
+        assert meter.value("attempts_total", **LANE, verdict=verdict) == 0
+    for outcome in set(DeliveryState) - {DeliveryState.PENDING, DeliveryState.NO_DEVICE}:
+        assert meter.value("deliveries_total", **OTHER_LANE, outcome=outcome) == 0
+
+
+def test_no_event_makes_a_series_that_was_not_there(meter: Meter) -> None:
+    before = set(meter.samples())
+    for event in EXAMPLES:
+        meter.metrics(event)
+    meter.metrics(WebhookAnswered("never seen", 0.1))
+    meter.metrics(AttemptsFinished("agent", "fcm", {"never seen": 1}))
+    meter.metrics(DeliveriesSettled("agent", "fcm", {"never seen": 1}))
+    meter.metrics(ItemsEnded("never seen", 1))
+    meter.metrics(LaneHeld("agent", "fcm", "never seen", "", ""))
+    assert set(meter.samples()) == before
+
+
+def test_a_webhook_counts_itself_its_items_and_its_time(meter: Meter) -> None:
+    meter.metrics(WebhookAnswered("accepted", 0.02, "msg_1", notifications=3, rejected=1))
+    meter.metrics(WebhookAnswered("duplicate", 0.01, "msg_1", notifications=3, rejected=1))
+    assert meter.value("webhook_events_total", result="accepted") == 1
+    assert meter.value("webhook_events_total", result="duplicate") == 1
+    assert meter.value("notifications_total", result="accepted") == 3
+    assert meter.value("notifications_total", result="rejected") == 1
+    assert meter.value("webhook_ack_seconds_count") == 2
+    assert meter.value("webhook_ack_seconds_sum") == pytest.approx(0.03)
+
+
+def test_attempts_and_deliveries_count_by_lane(meter: Meter) -> None:
+    meter.metrics(AttemptsFinished("agent", "fcm", {"delivered": 2, "throttled": 1}, [0.1, 0.2]))
+    meter.metrics(DeliveriesSettled("agent", "fcm", {"delivered": 2, "dead": 1}, [0.5]))
+    assert meter.value("attempts_total", **LANE, verdict="delivered") == 2
+    assert meter.value("attempts_total", **LANE, verdict="throttled") == 1
+    assert meter.value("attempts_total", **OTHER_LANE, verdict="delivered") == 0
+    assert meter.value("deliveries_total", **LANE, outcome="delivered") == 2
+    assert meter.value("deliveries_total", **LANE, outcome="dead") == 1
+    assert meter.value("send_seconds_count", provider="fcm") == 2
+    assert meter.value("event_to_provider_seconds_sum", provider="fcm") == 0.5
+
+
+def test_items_without_a_push_are_counted_by_their_end(meter: Meter) -> None:
+    meter.metrics(ItemsEnded("no_device", 4))
+    meter.metrics(ItemsEnded("expired", 2))
+    assert meter.value("notifications_total", result="no_device") == 4
+    assert meter.value("notifications_total", result="expired") == 2
+
+
+def test_only_proven_deaths_count_as_pruned_and_unknown_reasons_share_one_series(
+    meter: Meter,
+) -> None:
+    meter.metrics(DevicesRemoved("agent", "fcm", "pruned", {"UNREGISTERED": 2, "new reason": 3}))
+    meter.metrics(DevicesRemoved("agent", "fcm", "quarantined", {"UNREGISTERED": 50}))
+    assert meter.value("pruned_total", **LANE, reason="UNREGISTERED") == 2
+    assert meter.value("pruned_total", **LANE, reason="other") == 3
+
+
+def test_a_held_lane_shows_why_until_it_goes_again(meter: Meter) -> None:
+    meter.metrics(LaneHeld("agent", "fcm", "misconfigured", "PERMISSION_DENIED", ""))
+    assert meter.value("lane_paused", **LANE, reason="misconfigured") == 1
+    meter.metrics(LaneHeld("agent", "fcm", "operator", "", ""))
+    assert meter.value("lane_paused", **LANE, reason="misconfigured") == 0
+    assert meter.value("lane_paused", **LANE, reason="operator") == 1
+    assert meter.value("lane_paused", **OTHER_LANE, reason="operator") == 0
+    meter.metrics(LaneResumed("agent", "fcm"))
+    assert meter.value("lane_paused", **LANE, reason="operator") == 0
+
+
+def test_the_brake_shows_until_it_is_released(meter: Meter) -> None:
+    meter.metrics(BrakeTripped("agent", "fcm", 60, 1000))
+    assert meter.value("prune_brake_active", **LANE) == 1
+    meter.metrics(BrakeReleased("agent", "fcm"))
+    assert meter.value("prune_brake_active", **LANE) == 0
+
+
+def test_what_another_process_did_to_a_lane_shows_too(meter: Meter) -> None:
+    rows = [
+        LaneRow("agent", "fcm", held="operator"),
+        LaneRow("agent", "apns", brake_at=1.0),
+        LaneRow("gone", "fcm", held="operator"),
+    ]
+    before = set(meter.samples())
+    meter.metrics.set_lane_rows(rows)
+    assert meter.value("lane_paused", **LANE, reason="operator") == 1
+    assert meter.value("prune_brake_active", **OTHER_LANE) == 1
+    assert set(meter.samples()) == before
+
+
+def test_throttled_seconds_add_up(meter: Meter) -> None:
+    meter.metrics(LaneThrottled("agent", "fcm", 12.5, "QUOTA_EXCEEDED"))
+    meter.metrics(LaneThrottled("agent", "fcm", -1, "clock went back"))
+    assert meter.value("throttled_seconds_total", **LANE) == 12.5
+
+
+def test_the_queue_shows_its_depth_and_the_age_of_its_oldest(meter: Meter) -> None:
+    meter.metrics.set_queue(Depth(7, oldest_at=90.0), now=100.0)
+    assert meter.value("queue_depth") == 7
+    assert meter.value("queue_oldest_seconds") == 10
+    meter.metrics.set_queue(Depth(0, oldest_at=None), now=200.0)
+    assert meter.value("queue_oldest_seconds") == 0
+
+
+def test_devices_that_are_gone_count_as_none(meter: Meter) -> None:
+    meter.metrics.set_devices({("fcm", "agent", "active"): 5, ("fcm", "agent", "pruned"): 2})
+    meter.metrics.set_devices({("fcm", "agent", "active"): 4})
+    assert meter.value("devices", **LANE, state="active") == 4
+    assert meter.value("devices", **LANE, state="pruned") == 0
+
+
+def test_a_lane_shows_its_limit_connections_and_credential(meter: Meter) -> None:
+    status = CredentialStatus(expires_at=2000.0, last_success_at=1000.0)
+    meter.metrics.set_lane("agent", "fcm", connections=3, rate_per_s=150.0, credential=status)
+    meter.metrics.set_inflight({"fcm": 12})
+    assert meter.value("connections", **LANE) == 3
+    assert meter.value("rate_limit_per_second", **LANE) == 150
+    assert meter.value("credential_expiry_timestamp_seconds", **LANE) == 2000
+    assert meter.value("credential_last_success_timestamp_seconds", **LANE) == 1000
+    assert meter.value("inflight", provider="fcm") == 12
+    meter.metrics.set_inflight({})
+    assert meter.value("inflight", provider="fcm") == 0
+
+
+def test_a_lane_that_a_reload_brought_starts_at_zero_and_one_that_was_there_keeps_its_counts(
+    meter: Meter,
+) -> None:
+    meter.metrics(AttemptsFinished("agent", "fcm", {"delivered": 2}))
+    meter.metrics.add_lane("learner", "fcm")
+    meter.metrics.add_lane("agent", "fcm")
+    assert meter.value("attempts_total", app="learner", provider="fcm", verdict="delivered") == 0
+    assert meter.value("attempts_total", **LANE, verdict="delivered") == 2
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "parse"),
+    [
+        ("", "text/plain", parse_text),
+        ("*/*", "text/plain", parse_text),
+        (
+            "application/openmetrics-text;version=rubbish",
+            "application/openmetrics",
+            parse_openmetrics,
+        ),
+        (
+            "application/openmetrics-text;version=1.0.0",
+            "application/openmetrics",
+            parse_openmetrics,
+        ),
+    ],
+)
+def test_both_formats_are_served_and_parse(
+    meter: Meter, accept: str, content_type: str, parse: type
+) -> None:
+    body, served = meter.metrics.render(accept)
+    assert served.startswith(content_type)
+    families = {family.name for family in parse(body.decode())}
+    assert any(name.startswith("inkpush_deliveries") for name in families)
+    assert "inkpush_queue_depth" in families
+
+
+def test_the_reference_lists_every_metric_with_its_labels_and_meaning(meter: Meter) -> None:
+    readme = (Path(gateway.observe.__file__).parent / "README.md").read_text()
+    rows = set(re.findall(r"^\| `inkpush_.*$", readme, re.MULTILINE))
+    expected = set()
+    for family in meter.registry.collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = ", ".join(sorted(CONTRACT[name.removeprefix("inkpush_")])) or "-"
+        expected.add(f"| `{name}` | {labels} | {family.documentation} |")
+    assert rows == expected
+
+
+def test_the_closed_sets_know_every_reason_that_lets_a_device_go() -> None:
+    tables = (Path(metrics.__file__).parents[2] / "providers").glob("*/verdicts.py")
+    named = {
+        reason
+        for table in tables
+        for reason in re.findall(r'TokenGone\("(\w+)"', table.read_text())
+    }
+    assert named
+    assert named <= set(metrics.PRUNE_REASONS)
