@@ -8,37 +8,56 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.items import parse_items
-from gateway.core.model import Event, Rejection
+from gateway.core.model import Chunk, Event, Item, Rejection
 from gateway.devices.auth import Authenticator, Caller
 from gateway.devices.bodies import read_object
 from gateway.ports import Clock, Queue
-from gateway.problems import Problem
+from gateway.problems import RETRY_AFTER_S, Problem
 
-MAX_BODY = 8 * 1024 * 1024
-"""Bytes of a call, as of a webhook by default."""
+_TYPE = "notifications.sent"
 _MAX_IDEMPOTENCY_KEY = 128
 
 
+@dataclass(frozen=True, slots=True)
+class NotificationLimits:
+    """The settings of this route: those of the webhook. Seconds, notifications, bytes."""
+
+    max_age_s: float
+    max_backlog: int
+    max_body_bytes: int = 8 * 1024 * 1024
+
+
 class NotificationRoutes:
-    """`/v1/notifications` of the public listener. `max_age_s`: how long pushes stay fresh."""
+    """`/v1/notifications` of the public listener. `wake` tells the relay, in the same process,
+    that work came.
+
+    `limits` is asked at each request, so that a reload takes effect; `backlog` is how many
+    notifications wait, as far as this process knows.
+    """
 
     def __init__(
         self,
         queue: Queue,
         authenticator: Authenticator,
-        max_age_s: Callable[[], float],
+        *,
+        limits: Callable[[], NotificationLimits],
+        backlog: Callable[[], int],
+        wake: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._queue = queue
         self._authenticator = authenticator
-        self._max_age_s = max_age_s
+        self._limits = limits
+        self._backlog = backlog
+        self._wake = wake
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -48,27 +67,22 @@ class NotificationRoutes:
     async def post_notifications(self, request: web.Request) -> web.Response:
         """Take one notification, or a list of them; 422 when none of them can go out."""
         caller = await self._authenticator.authorize(request, "notifications:write")
-        document = await read_object(request, limit=MAX_BODY)
-        idempotency_key = _idempotency_key(document)
+        limits = self._limits()
+        document = await read_object(request, limit=limits.max_body_bytes)
         raw = _notifications(document)
+        event_id = _event_id(caller, _idempotency_key(document))
         items, rejections = parse_items(raw)
         if not items:
             raise Problem("invalid", "no notification can go out", errors=_errors(rejections))
+        if self._backlog() >= limits.max_backlog:
+            raise Problem("unavailable", "the backlog is full", retry_after=RETRY_AFTER_S)
         now = self._clock()
-        event_id = _event_id(caller, idempotency_key)
-        deadline = deadline_of(None, now, self._max_age_s())
+        deadline = deadline_of(None, now, limits.max_age_s)
         chunks = cut(event_id, items, received_at=now, deadline=deadline)
-        event = Event(
-            event_id=event_id,
-            type="notifications.sent",
-            status="accepted",
-            received_at=now,
-            notifications=len(items),
-            rejections=tuple(rejections),
-            chunks=len(chunks),
-            body=_as_webhook(raw),
-        )
+        event = _event(event_id, raw, items, rejections, chunks, now)
         accepted = await self._queue.accept(event, chunks)
+        if accepted:
+            self._wake()
         return web.json_response(
             {
                 "status": "accepted" if accepted else "duplicate",
@@ -115,11 +129,23 @@ def _event_id(caller: Caller, idempotency_key: str) -> str:
     return f"ntf_{digest[:32]}"
 
 
-def _as_webhook(raw: list[Any]) -> bytes:
-    """Keep the batch in the shape of a webhook: erasure and replay then know their way in it."""
-    event = {
-        "object": "event",
-        "type": "notifications.sent",
-        "data": {"notifications": raw},
-    }
-    return json.dumps(event).encode()
+def _event(
+    event_id: str,
+    raw: list[Any],
+    items: Sequence[Item],
+    rejections: Sequence[Rejection],
+    chunks: Sequence[Chunk],
+    now: float,
+) -> Event:
+    """The event as it is kept: in the shape of a webhook, so that erasure knows its way in it."""
+    batch = {"object": "event", "type": _TYPE, "data": {"notifications": raw}}
+    return Event(
+        event_id=event_id,
+        type=_TYPE,
+        status="accepted",
+        received_at=now,
+        notifications=len(items),
+        rejections=tuple(rejections),
+        chunks=len(chunks),
+        body=json.dumps(batch).encode(),
+    )

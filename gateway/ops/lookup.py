@@ -1,0 +1,163 @@
+"""The deliveries API: what became of a user's pushes, and of an event.
+
+Owns how the journal is shown to a backend. Shows no address, no text and no phone number. Who may
+look is decided by `authorize`, which the composition root injects.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from gateway.core.instants import to_iso
+from gateway.core.model import Record, UserRef
+from gateway.core.states import DeliveryState
+from gateway.ports import EventSummary, Journal, Registry
+from gateway.problems import Problem
+
+Authorize = Callable[[web.Request, str], Awaitable[object]]
+"""Raises a `Problem` unless the caller of the request has the scope."""
+
+SCOPE = "deliveries:read"
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1_000
+
+
+class LookupRoutes:
+    """`/v1/users/{id}/deliveries` and `/v1/events/{event_id}` of the public listener."""
+
+    def __init__(self, journal: Journal, registry: Registry, authorize: Authorize) -> None:
+        self._journal = journal
+        self._registry = registry
+        self._authorize = authorize
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to add to the public application."""
+        return [
+            web.get("/v1/users/{id:[^/]+}/deliveries", self.user_deliveries, allow_head=False),
+            web.get("/v1/events/{event_id:[^/]+}", self.event, allow_head=False),
+        ]
+
+    async def user_deliveries(self, request: web.Request) -> web.Response:
+        """Why did Mary not get it: her deliveries, newest first."""
+        await self._authorize(request, SCOPE)
+        limit, since = _page(request.query)
+        user = UserRef.either(request.match_info["id"])
+        records = await self._journal.deliveries_of(user, limit=limit, since=since)
+        devices = await self._registry.devices_of(user)
+        installations = {device.id: device.installation_id for device in devices}
+        views = [delivery_view(record, installations) for record in records]
+        return web.json_response({"deliveries": views})
+
+    async def event(self, request: web.Request) -> web.Response:
+        """How an event stands; with `?items=1` each of its items as well."""
+        await self._authorize(request, SCOPE)
+        with_items = _flag(request.query, "items")
+        event_id = request.match_info["event_id"]
+        summary = await self._journal.event(event_id)
+        if summary is None:
+            raise Problem("not_found")
+        view = event_view(summary)
+        if with_items:
+            view["items"] = _items(summary, await self._journal.items_of(event_id))
+            view["rejections"] = [
+                {"index": one.index, "reason": one.reason} for one in summary.event.rejections
+            ]
+        return web.json_response(view)
+
+
+def delivery_view(record: Record, installations: Mapping[int, str]) -> dict[str, Any]:
+    """How a delivery is shown. `installations` gives the installation ids that are known."""
+    return {
+        "event_id": record.event_id,
+        "index": record.index,
+        "device_id": record.device_id or None,
+        "installation_id": installations.get(record.device_id),
+        "user_id": record.user_id,
+        "custom_id": record.custom_id,
+        "app": record.app or None,
+        "provider": record.provider or None,
+        "state": record.state.value,
+        "attempts": record.attempts,
+        "reason": record.reason,
+        "vendor_id": record.vendor_id or None,
+        "address_hash": record.address_hash or None,
+        "at": to_iso(record.at),
+        "next_attempt_at": None if record.next_at is None else to_iso(record.next_at),
+    }
+
+
+def event_view(summary: EventSummary) -> dict[str, Any]:
+    """How an event is shown."""
+    event = summary.event
+    return {
+        "event_id": event.event_id,
+        "type": event.type,
+        "timestamp": None if event.occurred_at is None else to_iso(event.occurred_at),
+        "received_at": to_iso(event.received_at),
+        "status": event.status,
+        "reason": event.reason,
+        "notifications": event.notifications,
+        "rejected": len(event.rejections),
+        "deliveries": summary.deliveries,
+        "settled": summary.settled,
+    }
+
+
+def _items(summary: EventSummary, records: list[Record]) -> list[dict[str, Any]]:
+    """Every item that was taken, by index: those without a line in the journal wait in the queue.
+
+    An item of a user with several devices has a line for each of them.
+    """
+    event = summary.event
+    rejected = {rejection.index for rejection in event.rejections}
+    seen = {record.index for record in records}
+    waiting = [
+        Record(event.event_id, index, 0, DeliveryState.PENDING, 0, event.received_at)
+        for index in range(event.notifications + len(rejected))
+        if index not in seen and index not in rejected
+    ]
+    in_order = sorted([*records, *waiting], key=lambda record: (record.index, record.device_id))
+    return [delivery_view(record, {}) for record in in_order]
+
+
+def _page(query: Mapping[str, str]) -> tuple[int, float | None]:
+    errors = []
+    limit, since = DEFAULT_LIMIT, None
+    try:
+        limit = int(query.get("limit", str(DEFAULT_LIMIT)))
+    except ValueError:
+        limit = 0
+    if not 1 <= limit <= MAX_LIMIT:
+        errors.append({"field": "limit", "message": f"must be 1 to {MAX_LIMIT}"})
+    try:
+        since = _instant(query["since"]) if "since" in query else None
+    except (ValueError, OverflowError):
+        message = "must be ISO 8601, as 2026-11-23T10:00:00Z, or epoch seconds"
+        errors.append({"field": "since", "message": message})
+    if errors:
+        raise Problem("invalid", errors=errors)
+    return limit, since
+
+
+def _instant(text: str) -> float:
+    """Epoch seconds from ISO 8601 (UTC unless it says otherwise) or from themselves."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not math.isfinite(seconds):
+        raise ValueError("not a moment")
+    return seconds
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    value = query.get(name, "0")
+    if value not in ("0", "1"):
+        raise Problem("invalid", errors=[{"field": name, "message": "must be 0 or 1"}])
+    return value == "1"
