@@ -68,6 +68,9 @@ class Registry(Protocol):
     async def devices_of(self, user: UserRef) -> list[Device]:
         """All devices of a user in any state, most recently seen first."""
 
+    async def installations(self, installation_id: str) -> list[Device]:
+        """The devices of an installation in any state: one per app that registered it."""
+
     async def erase(self, user: UserRef, *, now: float) -> None:
         """Remove a user's devices, and the user's names and texts from the log."""
 

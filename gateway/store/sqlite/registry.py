@@ -77,6 +77,14 @@ class SqliteRegistry:
         )
         return [_device(row) for row in rows]
 
+    async def installations(self, installation_id: str) -> list[Device]:
+        rows = await self._database.read(
+            lambda connection: self._rows(
+                connection, "devices_of_installation", {"installation_id": installation_id}
+            )
+        )
+        return [_device(row) for row in rows]
+
     async def erase(self, user: UserRef, *, now: float) -> None:
         found = await self._database.read(
             lambda connection: erasure.find(connection, self._database.sql, user)
