@@ -322,10 +322,21 @@ class Keys(Protocol):
 class Store(Protocol):
     """The database as a whole: its ports, its health, its end."""
 
-    registry: Registry
-    journal: Journal
-    lanes: Lanes
-    keys: Keys
+    @property
+    def registry(self) -> Registry:
+        """Who has which device."""
+
+    @property
+    def journal(self) -> Journal:
+        """What happened."""
+
+    @property
+    def lanes(self) -> Lanes:
+        """The lanes' lasting state."""
+
+    @property
+    def keys(self) -> Keys:
+        """API keys."""
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless the store can read and write now."""
@@ -340,7 +351,9 @@ class Store(Protocol):
 class Database(Protocol):
     """A SQL database whose writes share commits. `sql` holds the named queries."""
 
-    sql: Mapping[str, str]
+    @property
+    def sql(self) -> Mapping[str, str]:
+        """Queries by name."""
 
     async def write(self, work: Callable[[Any], Any]) -> Any:
         """Run `work(connection)` in a transaction; returns when it is durable (fsync)."""

@@ -1,0 +1,79 @@
+"""The composition root: the only room that knows concrete stores, transports and settings together.
+
+What the command line calls stands here, with imports inside: `inkpush keys create` has no use for
+the vendors' libraries, which take most of a second to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway.app.storage import Stores, open_store
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from gateway.app.checking import Finding
+    from gateway.app.submitting import Submitted
+
+__all__ = ["Stores", "check", "demo", "open_store", "run_sandbox", "serve", "submit"]
+
+
+def serve(settings: Settings, *, reload: Callable[[], Settings]) -> int:
+    """Run the gateway until SIGTERM or SIGINT; SIGHUP calls `reload`. Returns the exit status."""
+    from gateway.app.serving import run
+
+    return run(settings, reload)
+
+
+async def check(settings: Settings, *, online: bool) -> list[Finding]:
+    """Look at configuration and credentials; `online` asks the vendors, sending nothing."""
+    from gateway.app.checking import examine
+
+    return await examine(settings, online=online)
+
+
+async def submit(
+    settings: Settings, items: Sequence[dict[str, Any]], *, dry_run: bool
+) -> Submitted:
+    """Queue notifications in the store, as POST /v1/notifications does; or show where they go."""
+    from gateway.app.submitting import submit_items
+
+    return await submit_items(settings, items, dry_run=dry_run)
+
+
+async def run_sandbox(
+    directory: Path,
+    *,
+    host: str = "127.0.0.1",
+    fcm_port: int = 0,
+    apns_port: int = 0,
+    apns_sandbox_port: int = 0,
+    control_port: int = 0,
+    on_ready: Callable[[dict[str, Any], str], None],
+) -> None:
+    """Run the vendor stand-ins until SIGTERM or SIGINT.
+
+    `on_ready` gets their addresses and files, and a configuration that points at them.
+    """
+    from gateway.app.sandboxing import run
+
+    await run(
+        directory,
+        host=host,
+        fcm_port=fcm_port,
+        apns_port=apns_port,
+        apns_sandbox_port=apns_sandbox_port,
+        control_port=control_port,
+        on_ready=on_ready,
+    )
+
+
+async def demo(
+    *, notifications: int, once: bool, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Show the main job without any account. Returns a summary; `ok` tells whether all went well."""
+    from gateway.app.demonstrating import run
+
+    return await run(notifications=notifications, once=once, say=say)

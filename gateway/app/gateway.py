@@ -1,0 +1,169 @@
+"""The gateway as a whole: one process of any role, from an open database to a drained end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry
+
+from gateway import __version__
+from gateway.app.gauges import Gauges
+from gateway.app.lanes import plan_lanes
+from gateway.app.listeners import listen, ops_application, public_application
+from gateway.app.relaying import Relay
+from gateway.app.storage import Stores, open_store, sole_relay
+from gateway.devices.auth import Authenticator, AuthRules
+from gateway.events import GatewayEvent, Lifecycle, Observer, WebhookAnswered
+from gateway.observe.metrics import Metrics
+from gateway.ports import Clock
+from providers.contract import Provider
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+class Gateway:
+    """One running process. Made by `open_gateway`.
+
+    `relay` is None in the role `ingest`. `settings` are those in force; a reload replaces them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        *,
+        log: Observer,
+        on_failure: Callable[[BaseException], None],
+        clock: Clock,
+    ) -> None:
+        self.settings = settings
+        self.stores = stores
+        self.clock = clock
+        self.ready = False
+        self.draining = False
+        self.public_port = 0
+        self.ops_port = 0
+        self._log = log
+        self.metrics = Metrics(CollectorRegistry(), lanes_of(settings))
+        self.authenticator = Authenticator(auth_rules(settings), stores.keys, clock=clock)
+        self.relay: Relay | None = None
+        if settings.server.role != "ingest":
+            self.relay = Relay(
+                settings, stores, observer=self.observe, clock=clock, failed=on_failure
+            )
+        lanes = self.relay.lanes if self.relay is not None else {}
+        self.gauges = Gauges(stores, self.metrics, lanes, clock=clock)
+
+    def observe(self, event: GatewayEvent) -> None:
+        """Tell metrics and log what happened."""
+        if isinstance(event, WebhookAnswered) and event.result == "accepted":
+            self.gauges.accepted(event.notifications)
+        self.metrics(event)
+        self._log(event)
+
+    def wake(self) -> None:
+        """Something was queued: the relay of this process, if there is one, should look."""
+        if self.relay is not None:
+            self.relay.wake()
+
+    async def reload(self, settings: Settings) -> None:
+        """Take over credentials, limits and apps.
+
+        Raises ConfigurationError, and changes nothing, when the new settings cannot work.
+        Listeners, store and role stay as they were started.
+        """
+        for app, provider in lanes_of(settings):
+            self.metrics.add_lane(app, provider)
+        if self.relay is not None:
+            await self.relay.reload(settings)
+        await self.authenticator.reload(auth_rules(settings))
+        self.settings = settings
+        self.observe(Lifecycle("reloaded"))
+
+
+@asynccontextmanager
+async def open_gateway(
+    settings: Settings,
+    *,
+    log: Observer,
+    on_failure: Callable[[BaseException], None],
+    clock: Clock = time.time,
+) -> AsyncIterator[Gateway]:
+    """Run a gateway; at the end it drains: take nothing more, finish what is in flight, put back
+    the rest, close.
+
+    `on_failure` hears when a loop of the relay ends by a fault: the process should end then, for a
+    supervisor to start it anew; leases and journal make that harmless. Raises ConfigurationError
+    for credentials that cannot work, StoreUnavailable for a database that cannot be opened,
+    OSError for an address that cannot be listened on.
+    """
+    with_relay = settings.server.role != "ingest"
+    plans = plan_lanes(settings, clock=clock) if with_relay else []
+    # What is entered last ends first: webhooks stop, the relay drains, metrics and health stay
+    # up until it has.
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_store(settings, clock=clock))
+        if with_relay:
+            stack.enter_context(sole_relay(stores.path))
+        gateway = Gateway(settings, stores, log=log, on_failure=on_failure, clock=clock)
+        gateway.observe(Lifecycle("starting", f"Inkpush {__version__}"))
+        stack.callback(gateway.observe, Lifecycle("stopped"))
+        stack.push_async_callback(gateway.authenticator.aclose)
+        await stack.enter_async_context(_running(gateway.gauges.run()))
+        ops = settings.ops
+        gateway.ops_port = await listen(stack, ops_application(gateway), ops.host, ops.port)
+        if gateway.relay is not None:
+            stack.push_async_callback(gateway.relay.stop, settings.relay.drain_s)
+            await gateway.relay.start(plans)
+        if settings.server.role != "relay":
+            server = settings.server
+            application = public_application(gateway)
+            gateway.public_port = await listen(stack, application, server.host, server.port)
+        gateway.ready = True
+        where = f"public {gateway.public_port}, ops {gateway.ops_port}"
+        gateway.observe(Lifecycle("ready", where))
+        try:
+            yield gateway
+        finally:
+            gateway.draining = True
+            gateway.observe(Lifecycle("draining"))
+
+
+@asynccontextmanager
+async def _running(loop: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.get_running_loop().create_task(loop)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def auth_rules(settings: Settings) -> AuthRules:
+    """The settings of authentication."""
+    auth = settings.auth
+    return AuthRules(
+        jwt_secret=auth.jwt_secret.get_secret_value(),
+        public_keys=auth.jwt_public_keys,
+        jwks_url=auth.jwks_url,
+        issuer=auth.issuer,
+        audience=auth.audience,
+        subject=auth.subject,
+        jwt_requests_per_minute=auth.jwt_requests_per_minute,
+        key_requests_per_minute=auth.key_requests_per_minute,
+    )
+
+
+def lanes_of(settings: Settings) -> list[tuple[str, str]]:
+    """Every (app, provider) the settings name."""
+    return [
+        (app.id, provider.value)
+        for app in settings.apps
+        for provider, section in ((Provider.FCM, app.fcm), (Provider.APNS, app.apns))
+        if section is not None
+    ]

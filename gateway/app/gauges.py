@@ -1,0 +1,107 @@
+"""What is measured rather than counted: queue, lanes, devices; and whether each part is ready."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+
+from gateway.app.storage import Stores
+from gateway.errors import StoreUnavailable
+from gateway.observe.metrics import Metrics
+from gateway.ports import Clock, Depth
+from gateway.relay.lane import Lane
+
+_DEPTH_S = 1.0
+_DEVICES_S = 10.0
+
+Probe = Callable[[], Awaitable[str | None]]
+
+
+class Gauges:
+    """Looks at queue, lanes and registry for metrics, health and the webhook's high-water mark."""
+
+    def __init__(
+        self, stores: Stores, metrics: Metrics, lanes: Mapping[str, Lane], *, clock: Clock
+    ) -> None:
+        self._stores = stores
+        self._metrics = metrics
+        self._lanes = lanes
+        self._clock = clock
+        self._depth = Depth(0, None)
+        self._accepted_since = 0
+        self._devices_at = float("-inf")
+
+    @property
+    def backlog(self) -> int:
+        """Notifications that wait: at the last look, and what was accepted since."""
+        return self._depth.notifications + self._accepted_since
+
+    def accepted(self, notifications: int) -> None:
+        """This process made so many notifications durable."""
+        self._accepted_since += notifications
+
+    async def run(self) -> None:
+        """Look at the queue every second until cancelled; an outage keeps the last look."""
+        while True:
+            try:
+                await self._look_at_queue()
+            except StoreUnavailable:
+                pass  # the probes of /readyz tell of it
+            await asyncio.sleep(_DEPTH_S)
+
+    async def refresh(self) -> None:
+        """Bring the metrics up to date, for a scrape."""
+        now = self._clock()
+        await self._look_at_queue()
+        self._metrics.set_queue(self._depth, now=now)
+        if now - self._devices_at >= _DEVICES_S:
+            self._devices_at = now
+            self._metrics.set_devices(await self._stores.registry.count())
+        inflight: Counter[str] = Counter()
+        for lane in self._lanes.values():
+            provider = lane.provider
+            inflight[lane.kind] += provider.in_flight
+            self._metrics.set_lane(
+                lane.app,
+                lane.kind,
+                connections=provider.connections,
+                rate_per_s=lane.rate(),
+                credential=provider.credential,
+            )
+        self._metrics.set_inflight(inflight)
+        self._metrics.set_lane_rows(await self._stores.lanes.all())
+
+    def probes(self) -> dict[str, Probe]:
+        """What /readyz asks: each answers None, or what is wrong and what to do."""
+        probes: dict[str, Probe] = {"store": self._store_answers, "queue": self._queue_answers}
+        for name, lane in self._lanes.items():
+            probes[name] = _lane_probe(lane)
+        return probes
+
+    async def _look_at_queue(self) -> None:
+        self._depth = await self._stores.queue.depth()
+        self._accepted_since = 0
+
+    async def _store_answers(self) -> str | None:
+        try:
+            await self._stores.store.ping()
+        except StoreUnavailable as error:
+            return f"{error} Check the disk and the file's permissions."
+        return None
+
+    async def _queue_answers(self) -> str | None:
+        try:
+            await self._stores.queue.depth()
+        except StoreUnavailable as error:
+            return str(error)
+        return None
+
+
+def _lane_probe(lane: Lane) -> Probe:
+    async def probe() -> str | None:
+        if lane.breaker.held:
+            return f"paused, nothing is lost: {lane.reason}. {lane.hint}"
+        return None
+
+    return probe

@@ -1,0 +1,113 @@
+"""The two HTTP listeners: the public one, and the one for operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from gateway.devices.notifications import NotificationLimits, NotificationRoutes
+from gateway.devices.routes import DeviceRoutes
+from gateway.events import StoreFailed
+from gateway.ingest.routes import WebhookLimits, WebhookRoute
+from gateway.ingest.signature import decode_secret
+from gateway.problems import problem_middleware
+from providers.contract import Provider
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from gateway.app.gateway import Gateway
+
+#: how long open requests may take to end when a listener closes, in seconds
+_CLOSE_S = 5.0
+#: the largest body any route may read; each route has its own, lower limit
+_MAX_BODY = 256 * 1024 * 1024
+
+
+def public_application(gateway: Gateway) -> web.Application:
+    """Webhooks, devices, notifications, deliveries."""
+    stores, clock = gateway.stores, gateway.clock
+    webhook = WebhookRoute(
+        stores.queue,
+        limits=lambda: webhook_limits(gateway.settings),
+        backlog=lambda: gateway.gauges.backlog,
+        wake=gateway.wake,
+        observer=gateway.observe,
+        clock=clock,
+    )
+    devices = DeviceRoutes(
+        stores.registry, gateway.authenticator, lambda: apps_of(gateway.settings), clock
+    )
+    notifications = NotificationRoutes(
+        stores.queue,
+        gateway.authenticator,
+        limits=lambda: notification_limits(gateway.settings),
+        backlog=lambda: gateway.gauges.backlog,
+        wake=gateway.wake,
+        clock=clock,
+    )
+    application = web.Application(
+        middlewares=[problem_middleware(_tell(gateway))], client_max_size=_MAX_BODY
+    )
+    for routes in (webhook, devices, notifications):
+        application.add_routes(routes.routes())
+    return application
+
+
+def ops_application(gateway: Gateway) -> web.Application:
+    """Metrics, health, console."""
+    return web.Application(middlewares=[problem_middleware(_tell(gateway))])
+
+
+async def listen(stack: AsyncExitStack, application: web.Application, host: str, port: int) -> int:
+    """Listen until the stack ends. Returns the port, which the system chose if 0 was asked for."""
+    runner = web.AppRunner(
+        application, access_log=None, shutdown_timeout=_CLOSE_S, handle_signals=False
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, host, port, backlog=1024)
+    await site.start()
+    bound: int = runner.addresses[0][1]
+    return bound
+
+
+def apps_of(settings: Settings) -> dict[str, frozenset[Provider]]:
+    """The providers of each app."""
+    return {
+        app.id: frozenset(
+            provider
+            for provider, section in ((Provider.FCM, app.fcm), (Provider.APNS, app.apns))
+            if section is not None
+        )
+        for app in settings.apps
+    }
+
+
+def webhook_limits(settings: Settings) -> WebhookLimits:
+    """The settings of the webhook."""
+    return WebhookLimits(
+        keys=[decode_secret(secret.get_secret_value()) for secret in settings.webhook.secrets],
+        tolerance_s=settings.webhook.tolerance_s,
+        max_body_bytes=settings.webhook.max_body_bytes,
+        max_age_s=settings.relay.max_age_s,
+        max_backlog=settings.relay.max_backlog,
+    )
+
+
+def notification_limits(settings: Settings) -> NotificationLimits:
+    """The settings of POST /v1/notifications."""
+    return NotificationLimits(
+        max_age_s=settings.relay.max_age_s,
+        max_backlog=settings.relay.max_backlog,
+        max_body_bytes=settings.webhook.max_body_bytes,
+    )
+
+
+def _tell(gateway: Gateway) -> Callable[[BaseException], None]:
+    def tell(error: BaseException) -> None:
+        gateway.observe(StoreFailed("request", type(error).__name__))
+
+    return tell

@@ -1,0 +1,180 @@
+"""The relay as a whole: lanes, settler, dispatcher and housekeeping, their start, reload and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
+from gateway.app.storage import Stores
+from gateway.core.limiter import Limiter
+from gateway.events import LaneResumed, Observer
+from gateway.ports import Clock
+from gateway.relay.dispatcher import Dispatcher, RelayPorts
+from gateway.relay.housekeeping import Housekeeping
+from gateway.relay.lane import Lane
+from gateway.relay.settle import Settler
+from providers.contract import PushProvider
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+_DAY_S = 86_400.0
+_CLOSE_S = 60.0
+
+
+class Relay:
+    """Sends what is queued. `failed` is called when one of its loops ends by a fault."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        *,
+        observer: Observer,
+        clock: Clock,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._stores = stores
+        self._observer = observer
+        self._clock = clock
+        self._failed = failed
+        self.lanes: dict[str, Lane] = {}
+        self._settler = Settler(
+            journal=stores.journal,
+            queue=stores.queue,
+            registry=stores.registry,
+            lane_book=stores.lanes,
+            observer=observer,
+            clock=clock,
+            monotonic=time.monotonic,
+            max_attempts=settings.relay.max_attempts,
+        )
+        self._dispatcher = Dispatcher(
+            ports=RelayPorts(stores.registry, stores.journal, stores.queue),
+            lanes=self.lanes,
+            settler=self._settler,
+            observer=observer,
+            clock=clock,
+            lease_s=settings.relay.lease_s,
+        )
+        self._housekeeping = Housekeeping(
+            registry=stores.registry,
+            journal=stores.journal,
+            lane_book=stores.lanes,
+            lanes=self.lanes,
+            settler=self._settler,
+            observer=observer,
+            clock=clock,
+            retention_s=settings.relay.retention_days * _DAY_S,
+            keep_pruned_s=settings.devices.keep_pruned_days * _DAY_S,
+        )
+        self._claiming: asyncio.Task[None] | None = None
+        self._duties: list[asyncio.Task[None]] = []
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def start(self, plans: list[LanePlan]) -> None:
+        """Open the lanes and begin to claim."""
+        for plan in plans:
+            await self._add_lane(plan, self._settings)
+        await self._stores.queue.rescue()
+        await self._housekeeping.begin()
+        self._claiming = self._run(self._dispatcher.run())
+        self._duties = [
+            self._run(self._settler.run()),
+            self._run(self._dispatcher.keep_leases()),
+            self._run(self._housekeeping.run()),
+        ]
+
+    def wake(self) -> None:
+        """Something was queued by this process."""
+        self._dispatcher.wake()
+
+    async def reload(self, settings: Settings) -> None:
+        """Take over credentials, limits and apps; what is in flight ends on the old transports.
+
+        Raises ConfigurationError, with nothing changed, when a credential cannot be read.
+        """
+        plans = {plan.name: plan for plan in plan_lanes(settings, clock=self._clock)}
+        for name, plan in plans.items():
+            lane = self.lanes.get(name)
+            if lane is None:
+                await self._add_lane(plan, settings)
+            else:
+                await self._renew(lane, plan, settings)
+        for name in [name for name in self.lanes if name not in plans]:
+            lane = self.lanes.pop(name)
+            lane.stop()
+            self._retire(lane.provider)
+        self._settings = settings
+        self._dispatcher.wake()
+
+    async def stop(self, limit_s: float) -> None:
+        """Stop claiming, finish what is in flight within the limit, put back the rest."""
+        await _end(self._claiming)
+        await self._dispatcher.drain(limit_s)
+        for duty in self._duties:
+            await _end(duty)
+        for task in list(self._retiring):
+            await _end(task)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _add_lane(self, plan: LanePlan, settings: Settings) -> None:
+        lane = make_lane(
+            plan, settings, settler=self._settler, observer=self._observer, clock=self._clock
+        )
+        await lane.provider.start()
+        self.lanes[plan.name] = lane
+
+    async def _renew(self, lane: Lane, plan: LanePlan, settings: Settings) -> None:
+        provider = plan.make()
+        await provider.start()
+        old, lane.provider = lane.provider, provider
+        if (lane.limiter.rate, lane.limiter.ramp_s) != (plan.rate_per_s, plan.ramp_s):
+            lane.limiter = Limiter(plan.rate_per_s, plan.ramp_s)
+        lane.brake.rule = brake_rule(settings)
+        self._retire(old)
+        if lane.breaker.held:
+            # What was wrong may be mended: open the lane, and the first answers will tell.
+            lane.breaker.reset()
+            lane.reason = lane.hint = ""
+            await self._stores.lanes.resume(lane.app, lane.kind, by="relay")
+            self._observer(LaneResumed(lane.app, lane.kind))
+        lane.pump()
+
+    def _retire(self, provider: PushProvider) -> None:
+        """Close a transport once its pushes have their verdicts."""
+
+        async def close() -> None:
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_CLOSE_S):
+                        while provider.in_flight:
+                            await asyncio.sleep(0.1)
+            finally:
+                await provider.aclose()
+
+        task = asyncio.get_running_loop().create_task(close())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    def _run(self, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(loop)
+        task.add_done_callback(self._look_at)
+        return task
+
+    def _look_at(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed(error)
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is None:
+        return
+    task.cancel()
+    await asyncio.wait([task])

@@ -1,0 +1,36 @@
+"""`inkpush sandbox`: the vendor stand-ins alone, until a signal ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from providers.sandbox import Sandbox
+from providers.sandbox.describe import config_toml, describe
+
+
+async def run(
+    directory: Path,
+    *,
+    host: str,
+    fcm_port: int,
+    apns_port: int,
+    apns_sandbox_port: int,
+    control_port: int,
+    on_ready: Callable[[dict[str, Any], str], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT; credentials are kept in `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    sandbox = Sandbox(
+        fcm_port, apns_port, apns_sandbox_port, control_port, host, credentials_dir=directory
+    )
+    async with sandbox:
+        on_ready(dict(describe(sandbox, sandbox.credentials)), config_toml(sandbox, sandbox.credentials))
+        await ended.wait()

@@ -1,0 +1,86 @@
+"""`inkpush serve`: signals, reload, and the exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+import uvloop
+
+from gateway.app.gateway import Gateway, open_gateway
+from gateway.errors import ConfigurationError, GatewayError
+from gateway.events import Lifecycle
+from gateway.observe import logs
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+_LOG = structlog.get_logger("inkpush")
+
+
+def run(settings: Settings, reload: Callable[[], Settings]) -> int:
+    """Run until a signal ends it. 0: drained; 1: a fault or an address that is taken."""
+    logs.configure(settings.log.level, settings.log.format)
+    return uvloop.run(_serve(settings, reload))
+
+
+async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    failures: list[BaseException] = []
+
+    def failed(error: BaseException) -> None:
+        failures.append(error)
+        trace = "".join(traceback.format_tb(error.__traceback__))
+        _LOG.error("the relay failed", error=type(error).__name__, trace=trace)
+        ended.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    observer = logs.LogObserver()
+    try:
+        async with open_gateway(settings, log=observer, on_failure=failed) as gateway:
+            reloads = _Reloads(gateway, reload)
+            loop.add_signal_handler(signal.SIGHUP, reloads.ask)
+            await ended.wait()
+            loop.remove_signal_handler(signal.SIGHUP)
+            await reloads.finish()
+    except ConfigurationError:
+        raise
+    except (GatewayError, OSError) as error:
+        _LOG.error("cannot start", reason=str(error))
+        return 1
+    return 1 if failures else 0
+
+
+class _Reloads:
+    """One reload at a time; signals that come meanwhile ask for one more."""
+
+    def __init__(self, gateway: Gateway, reload: Callable[[], Settings]) -> None:
+        self._gateway = gateway
+        self._reload = reload
+        self._asked = False
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self) -> None:
+        self._asked = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def finish(self) -> None:
+        """Let a reload that is under way come to its end."""
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        while self._asked:
+            self._asked = False
+            try:
+                settings = await asyncio.to_thread(self._reload)
+                await self._gateway.reload(settings)
+            except Exception as error:  # noqa: BLE001  # whatever is wrong, the old settings stay
+                self._gateway.observe(Lifecycle("reload_refused", str(error)))

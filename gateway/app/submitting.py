@@ -1,0 +1,80 @@
+"""`inkpush send`: a push from the command line, as durable as one from the API."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from gateway.app.storage import open_store
+from gateway.core.chunks import cut, deadline_of
+from gateway.core.items import parse_items
+from gateway.core.model import Event
+from providers.contract import address_hash
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A device a notification would go to; the address only as its hash."""
+
+    index: int
+    app: str
+    provider: str
+    platform: str
+    address_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of the items. `event_id` is empty for a dry run."""
+
+    event_id: str
+    notifications: int
+    rejections: tuple[str, ...]
+    destinations: tuple[Destination, ...]
+
+
+async def submit_items(
+    settings: Settings, raw: Sequence[dict[str, Any]], *, dry_run: bool
+) -> Submitted:
+    """Queue notifications in the store, from where a running gateway takes them at once."""
+    items, rejections = parse_items(list(raw))
+    reasons = tuple(f"item {rejection.index}: {rejection.reason}" for rejection in rejections)
+    async with open_store(settings) as stores:
+        targets = await stores.registry.targets(items)
+        destinations = tuple(
+            Destination(
+                item.index,
+                target.app,
+                target.provider.value,
+                target.address.platform.value,
+                address_hash(target.address.value),
+            )
+            for item, found in zip(items, targets, strict=True)
+            for target in found
+        )
+        if dry_run or not items:
+            return Submitted("", len(items), reasons, destinations)
+        now = time.time()
+        event_id = f"cli_{uuid4().hex}"
+        deadline = deadline_of(None, now, settings.relay.max_age_s)
+        chunks = cut(event_id, items, received_at=now, deadline=deadline)
+        body = {"type": "notifications.sent", "data": {"notifications": list(raw)}}
+        event = Event(
+            event_id=event_id,
+            type="notifications.sent",
+            status="accepted",
+            received_at=now,
+            notifications=len(items),
+            rejections=tuple(rejections),
+            chunks=len(chunks),
+            body=json.dumps(body, ensure_ascii=False).encode(),
+        )
+        await stores.queue.accept(event, chunks)
+    return Submitted(event_id, len(items), reasons, destinations)
