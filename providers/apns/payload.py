@@ -14,11 +14,12 @@ kept in the project's protocol notes.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from uuid import UUID
 
-from providers.contract import Message, Push, Refused
+from providers.contract import Address, Message, Push, Refused
 from providers.text import encode, fit_texts, json_size, mend
 
 PAYLOAD_LIMIT = 4096
@@ -28,6 +29,9 @@ LATEST_EXPIRATION = 4_102_444_800
 """2100-01-01 in epoch seconds: later is taken for a mistake and cut to this."""
 
 TOO_LARGE = Refused("PayloadTooLarge", "message")
+
+# Apple's are hex of any length; whether one is real is for APNs to say
+_DEVICE_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,512}\Z", re.ASCII)
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -57,6 +61,11 @@ def fit(message: Message, style: ApnsStyle) -> Message | Refused:
     if (title, body) == (message.title, message.body):
         return message
     return replace(message, title=title, body=body)
+
+
+def device_path(address: Address) -> str | None:
+    """The path to post to; None for what cannot be a device token, and could alter the path."""
+    return f"/3/device/{address.value}" if _DEVICE_TOKEN.match(address.value) else None
 
 
 def render_body(message: Message, delivery_id: UUID, style: ApnsStyle) -> bytes:

@@ -1,0 +1,101 @@
+"""What is the same for every transport to APNs: a push becomes a request, an answer a verdict.
+
+Owns the step between the pure tables and the options in force: style, topic, environment, provider
+token. Refuses to know connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from providers.apns.options import ApnsOptions
+from providers.apns.payload import Headers, device_path, fit, render_body, render_headers
+from providers.apns.verdicts import CLOCK_WRONG, classify
+from providers.contract import (
+    Environment,
+    Message,
+    Misconfigured,
+    Push,
+    Refused,
+    Unavailable,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A push as it goes out, but for the provider token."""
+
+    environment: Environment
+    path: str
+    headers: Headers
+    body: bytes
+    delivery_id: str
+
+    def __repr__(self) -> str:
+        return f"<Letter {self.delivery_id}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete response; `retry_after` is the header as it came."""
+
+    status: int
+    body: bytes
+    apns_id: str = ""
+    retry_after: str | None = None
+
+
+class Desk:
+    """Writes letters and reads answers, as the options say. `clock`: epoch seconds."""
+
+    def __init__(self, options: ApnsOptions, clock: Callable[[], float]) -> None:
+        self._options = options
+        self._clock = clock
+        self._environments = options.endpoints.keys()
+        self._fitted: tuple[Message, Message | Refused] | None = None
+
+    def write(self, push: Push) -> Letter | Refused:
+        """The request for a push."""
+        path = device_path(push.address)
+        if path is None:
+            return Refused("BadDeviceToken", "address")
+        message = self._fit(push.message)
+        if isinstance(message, Refused):
+            return message
+        environment = push.address.environment
+        return Letter(
+            environment if environment in self._environments else Environment.PRODUCTION,
+            path,
+            render_headers(push, self._options.topic),
+            render_body(message, push.delivery_id, self._options.style),
+            str(push.delivery_id),
+        )
+
+    def judge(self, answer: Answer, letter: Letter, authorization: str) -> Verdict:
+        """The verdict; `authorization` is the header that the letter was sent with."""
+        credentials = self._options.credentials
+        verdict = classify(
+            answer.status,
+            answer.body,
+            answer.retry_after,
+            self._clock(),
+            vendor_id=answer.apns_id or letter.delivery_id,
+            environment=letter.environment,
+            other_environment=len(self._environments) > 1,
+        )
+        match verdict:
+            case Unavailable(reason="ExpiredProviderToken"):
+                return verdict if credentials.expired(authorization) else CLOCK_WRONG
+            case Unavailable() | Misconfigured():
+                pass
+            case _:
+                credentials.accepted()
+        return verdict
+
+    def _fit(self, message: Message) -> Message | Refused:
+        """`fit`, once for all devices of a user: their pushes come one after the other."""
+        if self._fitted is None or self._fitted[0] is not message:
+            self._fitted = message, fit(message, self._options.style)
+        return self._fitted[1]

@@ -1,0 +1,377 @@
+"""A transport to APNs on aioapns. The only file that imports it.
+
+Owns connections, their number and their end. Refuses to know what answers mean: see `verdicts`.
+aioapns 4.0 keeps its place as the client - its requests, pool and protocol - while what it does
+wrong on the wire is replaced: `Channel` reads and writes the frames, one provider token serves all
+connections, nothing is ever re-sent behind the caller's back, and every wait has an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from typing import assert_never, cast
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from aioapns.common import NotificationRequest, NotificationResult
+from aioapns.connection import (
+    APNsBaseClientProtocol,
+    APNsBaseConnectionPool,
+    APNsTLSClientProtocol,
+    AuthorizationHeaderProvider,
+)
+
+from providers.apns.channel import CannotOpen, End, Lost, NotProcessed
+from providers.apns.connection import CLOSE_TIMEOUT_S, Connection
+from providers.apns.credentials import ApnsCredentials
+from providers.apns.desk import Answer, Desk, Letter
+from providers.apns.options import ApnsOptions
+from providers.contract import (
+    Address,
+    CredentialStatus,
+    Environment,
+    Message,
+    Misconfigured,
+    Push,
+    Refused,
+    Settle,
+    Unavailable,
+    Verdict,
+)
+from providers.flight import CLOSED, Flights
+from providers.trust import client_context
+from providers.turns import Backoff, Turns
+
+__all__ = ["ApnsOptions", "ApnsSdkProvider"]
+
+MAX_IN_FLIGHT = 1000
+CONNECT_TIMEOUT_S = 10.0
+LONGEST_BACKOFF_S = 30.0
+
+# about to end, or bound to the key that it saw first
+_ENDS_CONNECTION = frozenset({"IdleTimeout", "Shutdown", "UnrelatedKeyIdInToken"})
+
+_log = logging.getLogger(__name__)
+# At DEBUG hpack logs header blocks, and those hold provider and device tokens.
+logging.getLogger("hpack").setLevel(logging.INFO)
+
+
+class ApnsSdkProvider:
+    """Sends pushes through aioapns; `providers.contract.PushProvider` says what it promises."""
+
+    def __init__(self, options: ApnsOptions, clock: Callable[[], float] = time.time) -> None:
+        self._options = options
+        self._clock = clock
+        self._desk = Desk(options, clock)
+        self._flights = Flights(self._attempt)
+        self._pools: dict[Environment, _Pool] = {}
+
+    @property
+    def free(self) -> int:
+        """The streams that production connections have left.
+
+        The other environment's are not counted: a few developers' phones must not hold up
+        everybody else. What goes there waits for its turn inside, until its own deadline.
+        """
+        pool = self._pools.get(Environment.PRODUCTION)
+        if pool is None or self._flights.closed:
+            return 0
+        return max(0, min(pool.free, MAX_IN_FLIGHT - len(self._flights)))
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._flights)
+
+    @property
+    def connections(self) -> int:
+        return sum(len(pool.live) for pool in self._pools.values())
+
+    @property
+    def credential(self) -> CredentialStatus:
+        return self._options.credentials.status
+
+    async def start(self) -> None:
+        """Get ready; connections are made when they are needed.
+
+        Raises CredentialError when `ca_file` cannot be used.
+        """
+        context = client_context(self._options.ca_file, alpn=("h2",))
+        self._pools = {
+            environment: _Pool(endpoint, context, self._options)
+            for environment, endpoint in self._options.endpoints.items()
+        }
+
+    def send(self, pushes: Sequence[Push], settle: Settle) -> None:
+        """Start sending. Pushes over `MAX_IN_FLIGHT` are settled as not sent."""
+        room = MAX_IN_FLIGHT - len(self._flights) if self._pools else 0
+        self._flights.launch(pushes, settle, max(0, room))
+
+    async def check(self) -> Misconfigured | Unavailable | None:
+        """Send to a device token that no phone can have, and look only at what is said of us."""
+        if not self._pools or self._flights.closed:
+            return CLOSED
+        push = Push(UUID(int=0), _NOBODY, _CHECK, expires_at=self._clock() + 60)
+        verdict = await self._attempt(push)
+        return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
+
+    async def aclose(self) -> None:
+        await self._flights.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
+
+    async def _attempt(self, push: Push) -> Verdict:
+        """Send one push once, and return its verdict within `timeout_s`."""
+        letter = self._desk.write(push)
+        if isinstance(letter, Refused):
+            return letter
+        request = _Request(letter)
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                end = (await self._pools[letter.environment].send_notification(request)).end
+        except TimeoutError:
+            return Unavailable("Timeout", outcome_known=not request.sent)
+        match end:
+            case Answer():
+                verdict = self._desk.judge(end, letter, request.authorization)
+                if isinstance(verdict, Misconfigured | Unavailable):
+                    request.leave_after(verdict.reason)
+                return verdict
+            case NotProcessed():
+                return Unavailable(end.reason, outcome_known=True, retry_after=end.retry_after)
+            case Lost():
+                return Unavailable(end.reason, outcome_known=False)
+            case _:
+                assert_never(end)
+
+
+_NOBODY = Address("inkpush-check")
+_CHECK = Message(event_id="check", title="Inkpush", body="", path=None)
+
+
+class _Request(NotificationRequest):
+    """A push as it goes out: headers and body are ready made, for aioapns would compute its own.
+
+    `sent`: it has left for a connection. `authorization`: the header it was sent with.
+    """
+
+    __slots__ = ("_connection", "authorization", "letter", "sent")
+
+    def __init__(self, letter: Letter) -> None:
+        super().__init__(device_token="", message={}, notification_id=letter.delivery_id)
+        self.letter = letter
+        self.sent = False
+        self.authorization = ""
+        self._connection: _Connection | None = None
+
+    def goes_by(self, connection: _Connection, authorization: str) -> None:
+        self.sent = True
+        self.authorization = authorization
+        self._connection = connection
+
+    def leave_after(self, reason: str) -> None:
+        """Let the connection take nothing new, where the reason is one of its own."""
+        if reason in _ENDS_CONNECTION and self._connection is not None:
+            self._connection.drain()
+
+
+class _Result(NotificationResult):
+    """aioapns' result, with the whole of the answer or the lack of it."""
+
+    __slots__ = ("end",)
+
+    def __init__(self, request: _Request, end: End) -> None:
+        status = str(end.status) if isinstance(end, Answer) else ""
+        super().__init__(request.notification_id, status)
+        self.end = end
+
+
+class _SharedToken(AuthorizationHeaderProvider):
+    """One provider token for all connections; aioapns would make one for each."""
+
+    def __init__(self, credentials: ApnsCredentials) -> None:
+        self._credentials = credentials
+
+    def get_header(self) -> str:
+        return self._credentials.header()
+
+
+class _Connection(Connection, APNsTLSClientProtocol):
+    """aioapns' protocol, with its reading and writing of frames replaced."""
+
+    def __init__(self, pool: _Pool, token: AuthorizationHeaderProvider) -> None:
+        APNsTLSClientProtocol.__init__(self, pool.topic, pool.loop, None, token)
+        Connection.__init__(self, pool.loop, pool)
+        self._authority = pool.host
+        self._token = token
+
+    @property
+    def is_busy(self) -> bool:
+        return self.channel.room <= 0
+
+    async def send_notification(self, request: NotificationRequest) -> _Result:
+        """Send a request and wait for its end. The caller saw that the connection is not busy."""
+        assert isinstance(request, _Request)
+        letter = request.letter
+        authorization = self._token.get_header()
+        headers = (
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":path", letter.path),
+            (":authority", self._authority),
+            *letter.headers,
+            ("authorization", authorization),
+        )
+        try:
+            end = self.post(headers, letter.body)
+        except CannotOpen:
+            return _Result(request, NotProcessed("StreamRefused", 1.0))
+        request.goes_by(self, authorization)
+        return _Result(request, await self.outcome(end))
+
+
+class _Unreachable(Exception):
+    """No connection can be made now; the next try is in `wait` seconds."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__()
+        self.wait = wait
+
+
+class _Pool(APNsBaseConnectionPool):
+    """The connections to one environment. Opened one at a time, and only when all others are full.
+
+    `live` are those that take requests; one that is ending leaves it at once.
+    """
+
+    def __init__(self, endpoint: str, context: ssl.SSLContext, options: ApnsOptions) -> None:
+        super().__init__(
+            options.topic, max_connections=options.max_connections, max_connection_attempts=1
+        )
+        url = urlsplit(endpoint)
+        self.topic = options.topic
+        self.host = url.hostname or ""
+        self.port = url.port or (443 if url.scheme == "https" else 80)
+        self.ssl_context = context if url.scheme == "https" else None
+        self.live: list[_Connection] = []
+        self.connections = cast("list[APNsBaseClientProtocol]", self.live)
+        self._token = _SharedToken(options.credentials)
+        self._ending: set[Connection] = set()
+        self._turns = Turns(self.wake)
+        self._backoff = Backoff(LONGEST_BACKOFF_S)
+        self._opening: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def free(self) -> int:
+        """Streams that are left, and one for a connection that could be opened."""
+        room = self._room - len(self._turns)
+        return 1 if room == 0 and self._may_open else room
+
+    @property
+    def _room(self) -> int:
+        return sum(max(0, connection.channel.room) for connection in self.live)
+
+    @property
+    def _may_open(self) -> bool:
+        return (
+            not self._closed
+            and self._opening is None
+            and len(self.live) < self.max_connections
+            and not self._backoff.wait(self.loop.time())
+            # a new connection allows one stream, and a thousand as soon as it knows its sender
+            and all(connection.channel.answered for connection in self.live)
+        )
+
+    async def send_notification(self, request: NotificationRequest) -> _Result:
+        """Send a request once, on the first connection that takes it."""
+        assert isinstance(request, _Request)
+        try:
+            connection = await self.acquire()
+        except _Unreachable as error:
+            return _Result(request, NotProcessed("Unreachable", error.wait))
+        return await connection.send_notification(request)
+
+    async def acquire(self) -> _Connection:
+        while True:
+            for connection in self.live:
+                if not connection.is_busy:
+                    return connection
+            self._open_more()
+            if (error := self._hopeless()) is not None:
+                raise error
+            await self._turns.wait()
+
+    def wake(self) -> None:
+        """Let requests on for which there is room, and open another connection for the rest."""
+        self._turns.grant(self._room)
+        if self._turns:
+            self._open_more()
+            if (error := self._hopeless()) is not None:
+                self._turns.fail(error)
+
+    def retire(self, connection: Connection) -> None:
+        """Give the connection no new requests."""
+        for live in self.live:
+            if live is connection:
+                self.live.remove(live)
+                self._ending.add(connection)
+                break
+
+    def lost(self, connection: Connection) -> None:
+        """The connection is gone. One that never answered counts as a failure to connect."""
+        self.retire(connection)
+        self._ending.discard(connection)
+        if connection.channel.answered:
+            self._backoff.succeeded()
+        else:
+            self._backoff.failed(self.loop.time())
+        self.wake()
+
+    async def create_connection(self) -> _Connection:
+        """Connect; the name is looked up each time, as Apple asks."""
+        tls = self.ssl_context is not None
+        _, connection = await self.loop.create_connection(
+            lambda: _Connection(self, self._token),
+            self.host,
+            self.port,
+            ssl=self.ssl_context,
+            ssl_shutdown_timeout=CLOSE_TIMEOUT_S if tls else None,
+        )
+        return connection
+
+    async def aclose(self) -> None:
+        """Close all connections and wait until they are."""
+        self._closed = True
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        for connection in [*self.live]:
+            connection.drain()
+        await asyncio.gather(*(connection.wait_closed() for connection in [*self._ending]))
+
+    def _open_more(self) -> None:
+        if self._may_open:
+            self._opening = self.loop.create_task(self._open())
+
+    async def _open(self) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                connection = await self.create_connection()
+        except OSError as error:  # timeouts and TLS failures are OSErrors too
+            _log.warning("no connection to %s: %s", self.host, type(error).__name__)
+            self._backoff.failed(self.loop.time())
+        else:
+            self.live.append(connection)
+        finally:
+            self._opening = None
+            self.wake()
+
+    def _hopeless(self) -> _Unreachable | None:
+        """Set while there is no connection and none may be tried."""
+        if self.live or self._opening is not None or self._may_open:
+            return None
+        return _Unreachable(self._backoff.wait(self.loop.time()))

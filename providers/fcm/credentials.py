@@ -1,0 +1,284 @@
+"""The access token of FCM: fetched with a service account's key, ahead of time, off the loop.
+
+Owns the key file and the one token that all requests share. Refuses to know messages. A token that
+cannot be had is a verdict, not an error: the pushes that wait for it get it as theirs.
+
+Source: google-auth is blocking (its own transport waits up to 120 s), so it runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import google.auth.exceptions
+import google.auth.transport.requests
+import google.oauth2.service_account
+import requests
+import tenacity
+
+from providers.contract import CredentialStatus, Misconfigured, Unavailable
+from providers.errors import CredentialError
+from providers.trust import client_context
+
+__all__ = ["AccessToken", "CredentialError", "FcmCredentials"]
+
+SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+RENEW_AT = 0.8
+"""The part of its life after which a token is replaced: 48 of 60 minutes."""
+
+USABLE_UNTIL_S = 30.0
+"""A token this close to its end may end on the way: it is not used any more."""
+
+USUAL_LIFE_S = 3600.0
+OAUTH_TIMEOUT_S = 10.0
+HOLD_S = 5.0
+"""How long a failure answers for the next ones: the token endpoint is not asked by every push."""
+
+RETRY_RENEWAL_S = 30.0
+JUST_FETCHED_S = 60.0
+
+_OAUTH_ERRORS = frozenset(
+    {
+        "access_denied",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    }
+)
+_HINT = (
+    "Google's token endpoint refuses the service account: check that it and its key still exist "
+    "(Google Cloud console, IAM, Service accounts), that token_uri in credentials_file is right, "
+    "and that this machine's clock is (NTP)."
+)
+
+
+@dataclass(slots=True)
+class AccessToken:
+    """An OAuth token; times in epoch seconds. `worked`: FCM has taken it."""
+
+    value: str = field(repr=False)
+    fetched_at: float
+    expires_at: float
+    after_refusal: bool
+    worked: bool = False
+
+
+NoToken = Misconfigured | Unavailable
+
+
+class FcmCredentials:
+    """A service account and its access token. `clock`: epoch seconds."""
+
+    def __init__(
+        self,
+        account: google.oauth2.service_account.Credentials,
+        project_id: str,
+        request: Callable[..., Any],
+        clock: Callable[[], float],
+    ) -> None:
+        self.account = account
+        self.project_id = project_id
+        self._request = request
+        self._clock = clock
+        self._token: AccessToken | None = None
+        self._was_refused = False
+        self._fetching: asyncio.Task[AccessToken | NoToken] | None = None
+        self._failure: tuple[float, NoToken] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_success_at: float | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<FcmCredentials project_id={self.project_id}>"
+
+    @classmethod
+    def load(
+        cls, file: str | Path, *, clock: Callable[[], float], ca_file: str = ""
+    ) -> FcmCredentials:
+        """Read a service account's JSON key; `ca_file` is trusted besides the system's authorities.
+
+        Raises CredentialError with everything that is wrong at once.
+        """
+        info = _load_info(Path(file))
+        try:
+            account = google.oauth2.service_account.Credentials.from_service_account_info(
+                info, scopes=[SCOPE]
+            )
+        except (ValueError, TypeError, google.auth.exceptions.GoogleAuthError):
+            # the cause may quote the key
+            raise CredentialError(
+                [f"credentials_file {file}: private_key is not a PEM key; download a new one."]
+            ) from None
+        session = requests.Session()
+        session.mount("https://", _Adapter(ca_file))
+        # google-auth would wait for two minutes
+        request = partial(google.auth.transport.requests.Request(session), timeout=OAUTH_TIMEOUT_S)
+        return cls(account, str(info["project_id"]), request, clock)
+
+    @property
+    def held(self) -> AccessToken | None:
+        """The token in force, if there is one."""
+        token = self._token
+        if token is None:
+            return None
+        life = token.expires_at - token.fetched_at
+        margin = min(USABLE_UNTIL_S, life * (1 - RENEW_AT))
+        return token if self._clock() < token.expires_at - margin else None
+
+    async def token(self, *, insist: bool = False) -> AccessToken | NoToken:
+        """The token in force, fetched first where there is none; one fetch serves all who wait.
+
+        Shortly after a failure its verdict comes back at once, unless the caller insists.
+        """
+        if (token := self.held) is not None:
+            return token
+        if self._failure is not None and self._fetching is None and not insist:
+            failed_at, failure = self._failure
+            if 0 <= self._clock() - failed_at < HOLD_S:
+                return failure
+        # Shielded: whoever stops waiting must not stop it for the others.
+        return await asyncio.shield(self._fetch())
+
+    def warm_up(self) -> None:
+        """Begin to fetch a token, and from then on keep one in hand."""
+        if self.held is None:
+            self._fetch()
+
+    def accepted(self, token: AccessToken) -> None:
+        """FCM took this token."""
+        token.worked = True
+        self._last_success_at = self._clock()
+
+    def refused(self, token: AccessToken) -> bool:
+        """FCM answered 401 to this token. True: another one will be fetched, and may do better.
+
+        False: it was fetched just now and never worked, so neither would the next.
+        """
+        if token is not self._token:
+            return True
+        self._token = None
+        young = token.after_refusal or self._clock() - token.fetched_at < JUST_FETCHED_S
+        self._was_refused = token.worked or not young
+        return self._was_refused
+
+    @property
+    def status(self) -> CredentialStatus:
+        """Until when the token in hand is valid, and when FCM last took one."""
+        expires_at = self._token.expires_at if self._token else None
+        return CredentialStatus(expires_at, self._last_success_at)
+
+    async def aclose(self) -> None:
+        """Stop renewing."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait([self._fetching])
+
+    def _fetch(self) -> asyncio.Task[AccessToken | NoToken]:
+        if self._fetching is None:
+            self._fetching = asyncio.get_running_loop().create_task(self._fetch_once())
+            self._fetching.add_done_callback(self._fetched)
+        return self._fetching
+
+    def _fetched(self, task: asyncio.Task[AccessToken | NoToken]) -> None:
+        self._fetching = None
+        if task.cancelled() or self._closed:
+            return
+        match task.result():
+            case AccessToken() as token:
+                self._token, self._failure = token, None
+                wait = (token.expires_at - self._clock()) * RENEW_AT
+            case failure:
+                self._failure = (self._clock(), failure)
+                wait = RETRY_RENEWAL_S
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(max(wait, 1.0), self._fetch)
+
+    async def _fetch_once(self) -> AccessToken | NoToken:
+        """Ask the token endpoint, a second time where it could not be reached."""
+        after_refusal, self._was_refused = self._was_refused, False
+        asked_at = self._clock()
+        try:
+            async for attempt in tenacity.AsyncRetrying(
+                stop=tenacity.stop_after_attempt(2),
+                wait=tenacity.wait_random(0.2, 1.0),
+                retry=tenacity.retry_if_exception_type(google.auth.exceptions.TransportError),
+                reraise=True,
+            ):
+                with attempt:
+                    await asyncio.to_thread(self.account.refresh, self._request)
+        except google.auth.exceptions.RefreshError as error:
+            return _refusal(error)
+        except Exception:  # noqa: BLE001 - google-auth lets KeyError and others out on odd answers
+            return Unavailable("OAuthUnreachable", outcome_known=True)
+        life = _life_s(self.account)
+        return AccessToken(str(self.account.token), asked_at, asked_at + life, after_refusal)
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Connections that trust one more authority; `verify=` of requests would replace the others."""
+
+    def __init__(self, ca_file: str) -> None:
+        self._context = client_context(ca_file)
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+
+def _life_s(account: google.oauth2.service_account.Credentials) -> float:
+    """What the answer's `expires_in` said; google-auth keeps it as a naive UTC time of its own
+    clock, so it is that clock which is asked for the difference."""
+    if account.expiry is None:
+        return USUAL_LIFE_S
+    return float((account.expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _refusal(error: google.auth.exceptions.RefreshError) -> NoToken:
+    if error.retryable:
+        return Unavailable("OAuthUnavailable", outcome_known=True)
+    said = error.args[1] if len(error.args) > 1 else None
+    code = said.get("error") if isinstance(said, dict) else None
+    return Misconfigured(code if code in _OAUTH_ERRORS else "OAuthRefused", _HINT)
+
+
+def _load_info(path: Path) -> dict[str, Any]:
+    where = f"credentials_file {path}"
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError as error:
+        raise CredentialError(
+            [f"{where}: no such file; download a key of the service account as JSON."]
+        ) from error
+    except OSError as error:
+        raise CredentialError([f"{where}: cannot be read ({error.strerror})."]) from error
+    try:
+        info = json.loads(text)
+    except ValueError:
+        # the cause holds the whole file
+        raise CredentialError([f"{where}: not JSON."]) from None
+    if not isinstance(info, dict) or info.get("type") != "service_account":
+        raise CredentialError(
+            [f'{where}: not a service account\'s key ("type" must be "service_account").']
+        )
+    problems = [
+        f"{where}: {name} is missing; download a new key."
+        for name in ("project_id", "client_email", "private_key", "token_uri")
+        if not isinstance(info.get(name), str) or not info[name]
+    ]
+    if problems:
+        raise CredentialError(problems)
+    return info

@@ -1,0 +1,94 @@
+"""Pushes on their way, for transports whose client library wants a task per push.
+
+Owns the promise that every push gets exactly one verdict, handed over in one batch per turn of
+the event loop. Refuses to know vendors: what to do about one push is the transport's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+from providers.contract import Push, Settle, Unavailable, Verdict
+
+_log = logging.getLogger(__name__)
+
+CLOSE_GRACE_S = 2.0
+"""How long closing waits for answers: longer than they take, shorter than anyone waits."""
+
+FULL = Unavailable("Full", outcome_known=True, retry_after=0.0)
+CLOSED = Unavailable("Closed", outcome_known=True)
+CUT_OFF = Unavailable("Closed", outcome_known=False)
+BROKEN = Unavailable("TransportError", outcome_known=False)
+
+
+class Flights:
+    """The pushes in flight. `attempt` sends one and returns its verdict."""
+
+    def __init__(self, attempt: Callable[[Push], Coroutine[Any, Any, Verdict]]) -> None:
+        self._attempt = attempt
+        self._tasks: set[asyncio.Task[Verdict]] = set()
+        self._landed: list[tuple[Settle, Push, Verdict]] = []
+        self.closed = False
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def launch(self, pushes: Sequence[Push], settle: Settle, free: int) -> None:
+        """Start a task for each of the first `free` pushes; the others are settled as full."""
+        if self.closed:
+            free = 0
+        loop = asyncio.get_running_loop()
+        for push in pushes[:free]:
+            task = loop.create_task(self._attempt(push))
+            self._tasks.add(task)
+            # not a `try` inside the task: one that is cancelled before its first step never runs
+            task.add_done_callback(partial(self._land, push, settle))
+        for push in pushes[free:]:
+            self.settle(push, CLOSED if self.closed else FULL, settle)
+
+    def settle(self, push: Push, verdict: Verdict, settle: Settle) -> None:
+        """Hand a verdict over at the next turn of the loop."""
+        if not self._landed:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._landed.append((settle, push, verdict))
+
+    async def aclose(self) -> None:
+        """Wait a moment for answers, then give what is left a verdict. No push starts after it."""
+        self.closed = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_GRACE_S)
+        for task in self._tasks:
+            task.cancel()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+            await asyncio.sleep(0)
+        self._hand_over()
+
+    def _land(self, push: Push, settle: Settle, task: asyncio.Task[Verdict]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            verdict: Verdict = CUT_OFF
+        elif (error := task.exception()) is not None:
+            # Its text may hold an address: the type has to do.
+            _log.error("a transport failed with %s", type(error).__name__)
+            verdict = BROKEN
+        else:
+            verdict = task.result()
+        self.settle(push, verdict, settle)
+
+    def _hand_over(self) -> None:
+        landed, self._landed = self._landed, []
+        batches: dict[Settle, list[tuple[Push, Verdict]]] = {}
+        for settle, push, verdict in landed:
+            batches.setdefault(settle, []).append((push, verdict))
+        for settle, batch in batches.items():
+            try:
+                settle(batch)
+            except Exception as error:  # noqa: BLE001 - one caller's fault must not cost another's
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "settle raised", "exception": error}
+                )

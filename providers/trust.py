@@ -1,0 +1,30 @@
+"""Whom TLS clients trust: the system's authorities, and one more when told so.
+
+Owns the TLS contexts of the transports. Refuses to switch verification off.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+from providers.errors import CredentialError
+
+
+def client_context(ca_file: str = "", alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
+    """A verifying client context; `ca_file` (PEM) is trusted besides the system's authorities.
+
+    Raises CredentialError when the file cannot be used.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except ssl.SSLError:
+            raise CredentialError([f"ca_file {ca_file}: not a PEM certificate."]) from None
+        except OSError as error:
+            problem = f"ca_file {ca_file}: cannot be read ({error.strerror})."
+            raise CredentialError([problem]) from error
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    return context
