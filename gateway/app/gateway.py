@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry
 
 from gateway import __version__
-from gateway.app.gauges import Gauges
+from gateway.app.gauges import Gauges, Probe
 from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
 from gateway.app.relaying import Relay
@@ -70,6 +70,13 @@ class Gateway:
         """Something was queued: the relay of this process, if there is one, should look."""
         if self.relay is not None:
             self.relay.wake()
+
+    def probes(self) -> dict[str, Probe]:
+        """What /readyz asks; while the gateway starts, that it does."""
+        probes = self.gauges.probes()
+        if not self.ready:
+            probes["start"] = _starting
+        return probes
 
     async def reload(self, settings: Settings) -> None:
         """Take over credentials, limits and apps.
@@ -142,6 +149,10 @@ async def _running(loop: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def _starting() -> str | None:
+    return "the gateway is starting"
 
 
 def auth_rules(settings: Settings) -> AuthRules:

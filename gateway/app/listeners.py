@@ -13,6 +13,9 @@ from gateway.devices.routes import DeviceRoutes
 from gateway.events import StoreFailed
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.ingest.signature import decode_secret
+from gateway.ops.health import HealthRoutes
+from gateway.ops.lookup import LookupRoutes
+from gateway.ops.openapi import OpenApiRoutes
 from gateway.problems import problem_middleware
 from providers.contract import Provider
 
@@ -51,14 +54,24 @@ def public_application(gateway: Gateway) -> web.Application:
     application = web.Application(
         middlewares=[problem_middleware(_tell(gateway))], client_max_size=_MAX_BODY
     )
-    for routes in (webhook, devices, notifications):
+    lookup = LookupRoutes(stores.journal, stores.registry, gateway.authenticator.authorize)
+    for routes in (webhook, devices, notifications, lookup, OpenApiRoutes()):
         application.add_routes(routes.routes())
     return application
 
 
 def ops_application(gateway: Gateway) -> web.Application:
     """Metrics, health, console."""
-    return web.Application(middlewares=[problem_middleware(_tell(gateway))])
+    health = HealthRoutes(
+        probes=gateway.probes,
+        draining=lambda: gateway.draining,
+        render=gateway.metrics.render,
+        refresh=gateway.gauges.refresh,
+        clock=gateway.clock,
+    )
+    application = web.Application(middlewares=[problem_middleware(_tell(gateway))])
+    application.add_routes(health.routes())
+    return application
 
 
 async def listen(stack: AsyncExitStack, application: web.Application, host: str, port: int) -> int:

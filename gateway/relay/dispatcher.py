@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
-
 from gateway.core.fanout import Known, Send, expire, plan
 from gateway.core.model import CHUNK_SIZE, Claim, Record, delivery_id, lane_name
 from gateway.core.states import DeliveryState
@@ -21,6 +19,7 @@ from gateway.errors import StoreUnavailable
 from gateway.events import ChunkBuried, Observer, StoreFailed
 from gateway.ports import Clock, Journal, Queue, Registry
 from gateway.relay.lane import BACKLOG, Lane
+from gateway.relay.patience import insist
 from gateway.relay.settle import Settler
 from gateway.relay.work import Delivery, Work
 from providers.contract import Message
@@ -232,14 +231,6 @@ class Dispatcher:
 
     async def _patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step, waiting out an outage of the store."""
-
-        def refused(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
-            self._observer(StoreFailed(what, str(error)))
-
-        patiently = AsyncRetrying(
-            retry=retry_if_exception_type(StoreUnavailable),
-            wait=wait_exponential(multiplier=0.1, max=5.0),
-            after=refused,
+        return await insist(
+            step, refused=lambda error: self._observer(StoreFailed(what, str(error)))
         )
-        return await patiently(step)

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TypeVar, assert_never
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
-
 from gateway.core.model import Item, Record, Remainder, Removal
 from gateway.core.retry import (
     Dead,
@@ -46,6 +44,7 @@ from gateway.events import (
 )
 from gateway.ports import Clock, Journal, Lanes, Queue, Registry
 from gateway.relay.lane import Lane
+from gateway.relay.patience import insist
 from gateway.relay.work import Delivery, Work
 from providers.contract import (
     Delivered,
@@ -374,19 +373,13 @@ class Settler:
         """Do a step until the store takes it."""
         failed = False
 
-        def refused(state: RetryCallState) -> None:
+        def refused(error: BaseException | None) -> None:
             nonlocal failed
             failed = True
             self.on_gate(False)
-            error = state.outcome.exception() if state.outcome else None
             self._observer(StoreFailed("journal", str(error)))
 
-        patiently = AsyncRetrying(
-            retry=retry_if_exception_type(StoreUnavailable),
-            wait=wait_exponential(multiplier=0.1, max=5.0),
-            after=refused,
-        )
-        result: T = await patiently(step)
+        result = await insist(step, refused=refused)
         if failed:
             self.on_gate(True)
         return result
