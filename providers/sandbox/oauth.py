@@ -24,6 +24,9 @@ SCOPES = frozenset(
         "https://www.googleapis.com/auth/cloud-platform",
     }
 )
+GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"
+"""google-auth names this one as audience, whatever `token_uri` the key file has."""
+
 MAX_GRANT_LIFE_S = 3600
 _CLOCK_SKEW_S = 60
 
@@ -101,7 +104,7 @@ class Grants:
             return "invalid_grant", "Invalid JWT Signature."
         if claims.get("iss") != self.client_email:
             return "invalid_grant", "Invalid grant: account not found"
-        if claims.get("aud") != self.token_uri:
+        if claims.get("aud") not in (self.token_uri, GOOGLE_TOKEN_URI):
             return "invalid_grant", "Invalid JWT: audience is not the token endpoint."
         if not self._is_timely(claims):
             return (
