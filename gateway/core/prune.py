@@ -33,20 +33,26 @@ class Brake:
     _window: deque[tuple[float, int]] = field(default_factory=deque)
     _count: int = 0
 
+    def would_trip(self, wanted: int, *, devices: int, now: float) -> bool:
+        """Whether `admit` would turn the brake on; asked before the devices are counted anew."""
+        return not self.on and wanted > self._room(devices, now)
+
     def admit(self, wanted: int, *, devices: int, now: float) -> int:
         """Say how many of `wanted` removals may go; fewer means that the brake is on."""
         if self.on:
             return 0
-        while self._window and self._window[0][0] <= now - self.rule.window_s:
-            self._count -= self._window.popleft()[1]
-        room = max(0, self.rule.threshold(devices) - self._count)
-        admitted = min(wanted, room)
+        admitted = min(wanted, self._room(devices, now))
         if admitted:
             self._window.append((now, admitted))
             self._count += admitted
         if admitted < wanted:
             self.on = True
         return admitted
+
+    def _room(self, devices: int, now: float) -> int:
+        while self._window and self._window[0][0] <= now - self.rule.window_s:
+            self._count -= self._window.popleft()[1]
+        return max(0, self.rule.threshold(devices) - self._count)
 
     def release(self) -> None:
         """Begin to count anew."""

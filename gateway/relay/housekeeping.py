@@ -8,7 +8,6 @@ done by several processes without harm.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.errors import StoreUnavailable
@@ -57,13 +56,13 @@ class Housekeeping:
             if row.held == "misconfigured":
                 await self._lane_book.resume(row.app, row.provider, by="relay")
         self._follow(await self._lane_book.all())
-        await self.count_devices()
+        await self._settler.count_devices()
 
     async def run(self) -> None:
         """Do every duty at its interval until cancelled."""
         async with asyncio.TaskGroup() as duties:
             duties.create_task(self._every(_FOLLOW_S, "lane state", self.follow))
-            duties.create_task(self._every(_COUNT_S, "device count", self.count_devices))
+            duties.create_task(self._every(_COUNT_S, "device count", self._settler.count_devices))
             duties.create_task(self._every(_PURGE_S, "retention", self.purge))
             duties.create_task(self._every(_FADE_S, "lane health", self._fade))
 
@@ -84,14 +83,6 @@ class Housekeeping:
             ]
         )
         self._follow(await self._lane_book.all())
-
-    async def count_devices(self) -> None:
-        """Count the active devices of each lane: the prune brake works with their share."""
-        counts: Counter[tuple[str, str]] = Counter()
-        for (provider, app, state), count in (await self._registry.count()).items():
-            if state == "active":
-                counts[(provider, app)] += count
-        self._settler.devices = counts
 
     async def purge(self) -> None:
         """Delete what is over its retention period."""

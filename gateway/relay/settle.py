@@ -105,8 +105,7 @@ class Settler:
         self._batch = _Batch()
         self._due = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
-        #: devices per (provider, app), kept fresh by housekeeping: what the brake's share is of
-        self.devices: Counter[tuple[str, str]] = Counter()
+        self._devices: Counter[tuple[str, str]] = Counter()
         #: called when a chunk is finished, and with False/True when the journal stops or goes on
         self.on_finished: Callable[[Work], None] = lambda work: None
         self.on_gate: Callable[[bool], None] = lambda open_: None
@@ -346,6 +345,9 @@ class Settler:
         if not self._batch:
             return
         batch, self._batch = self._batch, _Batch()
+        if self._would_trip(batch):
+            # The count may be older than the registrations of the last seconds.
+            await self._insist(self.count_devices)
         removals, held_back, tripped = self._ask_brakes(batch)
         for lane in tripped:
             await self._insist(
@@ -368,6 +370,14 @@ class Settler:
         self._report(batch, removals, gone)
         for work in batch.finished:
             self.on_finished(work)
+
+    async def count_devices(self) -> None:
+        """Count the active devices of each lane: the brakes work with their share."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for (provider, app, state), count in (await self._registry.count()).items():
+            if state == DeviceState.ACTIVE:
+                counts[(provider, app)] += count
+        self._devices = counts
 
     async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step until the store takes it."""
@@ -394,6 +404,17 @@ class Settler:
         ]
         await asyncio.gather(*settles, *environments)
 
+    def _would_trip(self, batch: _Batch) -> bool:
+        wanted = Counter(lane for _, _, lane in batch.removals)
+        now = self._monotonic()
+        return any(
+            lane.brake.would_trip(count, devices=self._devices_of(lane), now=now)
+            for lane, count in wanted.items()
+        )
+
+    def _devices_of(self, lane: Lane) -> int:
+        return self._devices[(lane.kind.value, lane.app)]
+
     def _ask_brakes(
         self, batch: _Batch
     ) -> tuple[list[tuple[int, Removal]], list[Removal], list[Lane]]:
@@ -406,7 +427,7 @@ class Settler:
         for index, removal, lane in batch.removals:
             by_lane.setdefault(lane, []).append((index, removal))
         for lane, orders in by_lane.items():
-            devices = self.devices[(lane.kind.value, lane.app)]
+            devices = self._devices_of(lane)
             was_on = lane.brake.on
             count = lane.brake.admit(len(orders), devices=devices, now=now)
             admitted += orders[:count]
