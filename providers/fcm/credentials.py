@@ -83,12 +83,16 @@ class FcmCredentials:
         self,
         account: google.oauth2.service_account.Credentials,
         project_id: str,
-        request: Callable[..., Any],
+        session: requests.Session,
         clock: Callable[[], float],
     ) -> None:
         self.account = account
         self.project_id = project_id
-        self._request = request
+        self._session = session
+        # google-auth would wait for two minutes
+        self._request = partial(
+            google.auth.transport.requests.Request(session), timeout=OAUTH_TIMEOUT_S
+        )
         self._clock = clock
         self._token: AccessToken | None = None
         self._was_refused = False
@@ -121,9 +125,7 @@ class FcmCredentials:
             ) from None
         session = requests.Session()
         session.mount("https://", _Adapter(ca_file))
-        # google-auth would wait for two minutes
-        request = partial(google.auth.transport.requests.Request(session), timeout=OAUTH_TIMEOUT_S)
-        return cls(account, str(info["project_id"]), request, clock)
+        return cls(account, str(info["project_id"]), session, clock)
 
     @property
     def held(self) -> AccessToken | None:
@@ -185,6 +187,7 @@ class FcmCredentials:
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
+        self._session.close()
 
     def _fetch(self) -> asyncio.Task[AccessToken | NoToken]:
         if self._fetching is None:

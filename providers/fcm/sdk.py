@@ -1,0 +1,209 @@
+"""A transport to FCM on firebase-admin. The only file that imports it.
+
+Owns the life of the SDK's app and one task per push. Refuses to know what answers mean: see
+`verdicts`. The SDK builds and checks the message, and calls FCM; with what it is called is
+`HttpClient`. One message per call: in a batch, one odd answer would spoil the verdicts of all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import firebase_admin
+from firebase_admin import exceptions, messaging
+
+from providers.contract import (
+    Address,
+    CredentialStatus,
+    Delivered,
+    Message,
+    Misconfigured,
+    Push,
+    Refused,
+    Settle,
+    Unavailable,
+    Verdict,
+)
+from providers.fcm.credentials import AccessToken
+from providers.fcm.http import HttpClient, Judged
+from providers.fcm.options import FcmOptions
+from providers.fcm.payload import fit, render
+from providers.flight import BROKEN, CLOSED, Flights
+from providers.trust import client_context
+
+__all__ = ["FcmOptions", "FcmSdkProvider"]
+
+MAX_IN_FLIGHT = 500
+"""A push costs the SDK milliseconds of CPU: more at once would only wait for each other."""
+
+_NOBODY = Address("inkpush-check:APA91bThisIsNoRegistrationTokenOfAnyPhone")
+_CHECK = Message(event_id="check", title="Inkpush", body="", path=None)
+_UNSENDABLE = Refused("InvalidMessage", "message")
+
+
+class FcmSdkProvider:
+    """Sends through firebase-admin; `providers.contract.PushProvider` says what it promises."""
+
+    def __init__(self, options: FcmOptions, clock: Callable[[], float] = time.time) -> None:
+        self._options = options
+        self._clock = clock
+        self._flights = Flights(self._attempt)
+        self._app: firebase_admin.App | None = None
+        self._client: HttpClient | None = None
+        self._fitted: tuple[Message, Message | Refused] | None = None
+
+    @property
+    def free(self) -> int:
+        if self._client is None or self._flights.closed:
+            return 0
+        return max(0, min(self._client.capacity, MAX_IN_FLIGHT) - len(self._flights))
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._flights)
+
+    @property
+    def connections(self) -> int:
+        return 0 if self._client is None else self._client.connections
+
+    @property
+    def credential(self) -> CredentialStatus:
+        return self._options.credentials.status
+
+    async def start(self) -> None:
+        """Get ready, and begin to fetch an access token.
+
+        Raises CredentialError when `ca_file` cannot be used.
+        """
+        context = client_context(self._options.ca_file)
+        self._client = HttpClient(self._options, context, self._clock)
+        # in a thread: the SDK's own client, which is replaced, loads authorities three times
+        self._app = await asyncio.to_thread(_make_app, self._options)
+        service = messaging._get_messaging_service(self._app)  # noqa: SLF001 - no public way
+        service._fcm_url = self._options.url  # noqa: SLF001 - the endpoint has no option
+        await service._async_client.aclose()  # noqa: SLF001
+        service._async_client = self._client  # noqa: SLF001
+        self._options.credentials.warm_up()
+
+    def send(self, pushes: Sequence[Push], settle: Settle) -> None:
+        """Start sending. Pushes over `MAX_IN_FLIGHT` are settled as not sent."""
+        room = MAX_IN_FLIGHT - len(self._flights) if self._client is not None else 0
+        self._flights.launch(pushes, settle, max(0, room))
+
+    async def check(self) -> Misconfigured | Unavailable | None:
+        """Fetch a token, and have a message to a made-up address validated only."""
+        if self._client is None or self._flights.closed:
+            return CLOSED
+        token = await self._options.credentials.token(insist=True)
+        if not isinstance(token, AccessToken):
+            return token
+        push = Push(UUID(int=0), _NOBODY, _CHECK, expires_at=self._clock() + 60)
+        verdict = await self._attempt(push, validate_only=True)
+        return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
+
+    async def aclose(self) -> None:
+        await self._flights.aclose()
+        await self._options.credentials.aclose()
+        if self._client is not None:
+            await self._client.aclose()
+        if self._app is not None:
+            app, self._app = self._app, None
+            # in a thread: it calls asyncio.run, which fails where a loop is running
+            await asyncio.to_thread(firebase_admin.delete_app, app)
+
+    async def _attempt(self, push: Push, *, validate_only: bool = False) -> Verdict:
+        """Send one push once, and return its verdict within `timeout_s`."""
+        message = self._fit(push.message)
+        if isinstance(message, Refused):
+            return message
+        rendered = _sdk_message(render(message, push, self._options.style, self._clock()))
+        is_sent = False
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                token = await self._options.credentials.token()
+                if not isinstance(token, AccessToken):
+                    return token
+                is_sent = True
+                return await self._call(rendered, validate_only=validate_only)
+        except TimeoutError:
+            return Unavailable("Timeout", outcome_known=not is_sent)
+
+    async def _call(self, message: messaging.Message, *, validate_only: bool) -> Verdict:
+        try:
+            batch = await messaging.send_each_async([message], validate_only, self._app)
+        except exceptions.UnknownError as error:
+            # the SDK's wrapping of whatever its client raises
+            if isinstance(error.cause, Judged):
+                return error.cause.verdict
+            return _UNSENDABLE if isinstance(error.cause, UnicodeEncodeError) else BROKEN
+        except ValueError:
+            return _UNSENDABLE
+        return Delivered(batch.responses[0].message_id)
+
+    def _fit(self, message: Message) -> Message | Refused:
+        """`fit`, once for all devices of a user: their pushes come one after the other."""
+        if self._fitted is None or self._fitted[0] is not message:
+            self._fitted = message, fit(message, self._options.style)
+        return self._fitted[1]
+
+
+def _make_app(options: FcmOptions) -> firebase_admin.App:
+    app = firebase_admin.initialize_app(
+        options.credentials.account,
+        {"projectId": options.project_id or options.credentials.project_id},
+        name=f"inkpush-{uuid4()}",
+    )
+    messaging._get_messaging_service(app)  # noqa: SLF001 - made here, in the thread
+    return app
+
+
+def _sdk_message(rendered: dict[str, Any]) -> messaging.Message:
+    """The SDK's form of a rendered message; it encodes to the same again."""
+    message = messaging.Message(
+        data=rendered["data"],
+        notification=messaging.Notification(**rendered["notification"]),
+        android=_android(rendered.get("android")),
+        apns=_apns(rendered.get("apns")),
+        webpush=_webpush(rendered.get("webpush")),
+        fid=rendered.get("fid"),
+    )
+    # The constructor warns that `token` is going away. Yet most phones still have nothing else,
+    # and switching the warning off is not safe where several tasks run.
+    message.token = rendered.get("token")
+    return message
+
+
+def _android(block: dict[str, Any] | None) -> messaging.AndroidConfig | None:
+    if block is None:
+        return None
+    return messaging.AndroidConfig(
+        collapse_key=block["collapse_key"],
+        priority=block["priority"],
+        ttl=int(block["ttl"].removesuffix("s")),
+        notification=messaging.AndroidNotification(**block["notification"]),
+    )
+
+
+def _apns(block: dict[str, Any] | None) -> messaging.APNSConfig | None:
+    if block is None:
+        return None
+    aps = block["payload"]["aps"]
+    return messaging.APNSConfig(
+        headers=block["headers"],
+        payload=messaging.APNSPayload(
+            messaging.Aps(sound=aps.get("sound"), thread_id=aps.get("thread-id"))
+        ),
+    )
+
+
+def _webpush(block: dict[str, Any] | None) -> messaging.WebpushConfig | None:
+    if block is None:
+        return None
+    return messaging.WebpushConfig(
+        headers=block["headers"],
+        notification=messaging.WebpushNotification(**block["notification"]),
+    )
