@@ -17,7 +17,7 @@ help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.runtime  ## see it work: sandbox, gateway and simulated phones; no account, no network
-	@$(BIN)/inkpush demo
+	@$(BIN)/inkpush demo --once
 
 test: check  ## everything that CI runs: check, then all suites, the killed processes last
 	$(BIN)/pytest

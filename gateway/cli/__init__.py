@@ -1,0 +1,44 @@
+"""The command line: `inkpush`. Says what was done; knows nothing of how.
+
+One module per group. A command reads its options, calls `gateway.app` or a port of the store, and
+shows the answer, as a table or with `--json` as one line. Exit status: 0 done, 1 failed, 2 wrong
+use or a configuration that cannot work.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from config.settings import SettingsError
+from gateway.cli.root import inkpush
+from gateway.errors import ConfigurationError, GatewayError
+
+DONE, FAILED, WRONG_USE = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status; no mistake of a user ends in a stack trace."""
+    try:
+        status = inkpush.main(args=argv, prog_name="inkpush", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        return FAILED
+    except (SettingsError, ConfigurationError) as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        return WRONG_USE
+    except BrokenPipeError:
+        # whoever read the output has seen enough; nothing is left to be flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (GatewayError, OSError) as error:
+        click.echo(f"inkpush: {error}", err=True)
+        return FAILED
+    return status if isinstance(status, int) else DONE

@@ -1,0 +1,133 @@
+"""`inkpush keys` and `inkpush token`: who may call the gateway."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+import click
+
+from gateway.cli import show
+from gateway.cli.base import Group, State, asynchronous, json_option
+from gateway.ports import SCOPES
+
+COLUMNS = ("id", "name", "scopes", "created_at", "revoked_at")
+_DAY_S = 86_400
+
+
+@click.group(cls=Group)
+def keys() -> None:
+    """API keys of your backend and of people."""
+
+
+@keys.command("create", example="inkpush keys create --scope devices:write --name backend")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    required=True,
+    help="What the key allows; may be given several times. `admin` allows everything.",
+)
+@click.option("--name", default="", help="What the key is for.")
+@json_option
+@click.pass_obj
+@asynchronous
+async def create(state: State, scopes: tuple[str, ...], name: str, as_json: bool) -> None:
+    """Make an API key. It is shown this once: only its hash is kept."""
+    from gateway.devices.api_keys import key_digest, new_key
+
+    key, text = new_key(name, scopes, now=time.time(), random=secrets.token_bytes)
+    async with state.store() as stores:
+        await stores.keys.add(key, key_digest(text))
+    if as_json:
+        show.as_line({"id": key.id, "key": text})
+    else:
+        click.echo(f"Key {key.id} for {', '.join(sorted(key.scopes))}, shown this once:", err=True)
+        click.echo(text)
+
+
+@keys.command("list", example="inkpush keys list")
+@json_option
+@click.pass_obj
+@asynchronous
+async def list_keys(state: State, as_json: bool) -> None:
+    """List API keys, newest first; never the keys themselves."""
+    async with state.store() as stores:
+        rows = [
+            {
+                "id": key.id,
+                "name": key.name,
+                "scopes": sorted(key.scopes),
+                "created_at": show.moment(key.created_at),
+                "revoked_at": show.moment(key.revoked_at),
+            }
+            for key in await stores.keys.all()
+        ]
+    if as_json:
+        show.as_line({"keys": rows})
+    else:
+        show.table(rows, COLUMNS, empty="There is no API key.")
+
+
+@keys.command("revoke", example="inkpush keys revoke 0a1b2c3d")
+@click.argument("key_id", metavar="ID")
+@click.pass_obj
+@asynchronous
+async def revoke(state: State, key_id: str) -> None:
+    """End an API key; running gateways refuse it within seconds."""
+    async with state.store() as stores:
+        if not await stores.keys.revoke(key_id, now=time.time()):
+            raise click.ClickException(f"there is no key {key_id} in force")
+    click.echo(f"Key {key_id} is revoked.")
+
+
+@click.group(cls=Group)
+def token() -> None:
+    """User tokens, for development: your backend mints the real ones."""
+
+
+@token.command("mint", example="inkpush token mint --user 3c2143e4-3e8e-478a-bf0b-9dc6e284fa33")
+@click.option("--user", required=True, help="The user's id, as auth.subject says: custom_id...")
+@click.option("--user-id", help="Also prove LearnInk's user_id, by a claim.")
+@click.option("--custom-id", help="Also prove the customer's custom_id, by a claim.")
+@click.option(
+    "--ttl",
+    type=click.IntRange(1, 365 * _DAY_S),
+    default=3600,
+    show_default=True,
+    help="Seconds it is good for.",
+)
+@json_option
+@click.pass_obj
+def mint(
+    state: State,
+    user: str,
+    user_id: str | None,
+    custom_id: str | None,
+    ttl: int,
+    as_json: bool,
+) -> None:
+    """Mint a user token (JWT, HS256) with auth.jwt_secret."""
+    import jwt
+
+    auth = state.settings().auth
+    secret = auth.jwt_secret.get_secret_value()
+    if not secret:
+        raise click.UsageError("auth.jwt_secret is not set: there is nothing to sign a token with")
+    now = int(time.time())
+    optional = {
+        "user_id": user_id,
+        "custom_id": custom_id,
+        "iss": auth.issuer,
+        "aud": auth.audience,
+    }
+    claims = {"sub": user, "iat": now, "exp": now + ttl}
+    claims |= {name: value for name, value in optional.items() if value}
+    # zero bytes change nothing about an HMAC key; PyJWT else warns of a short one, which is for
+    # `inkpush check` to say
+    text = jwt.encode(claims, secret.encode().ljust(32, b"\0"), algorithm="HS256")
+    if as_json:
+        show.as_line({"token": text})
+    else:
+        click.echo(text)

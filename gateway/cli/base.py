@@ -1,0 +1,125 @@
+"""What every command shares: the configuration it reads, the store it opens, how it runs.
+
+Every command takes `--config`, before or after its name, and shows an example in its help.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from gateway.app import Stores
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class State:
+    """What the options before the command said."""
+
+    config: Path | None = None
+
+    def settings(self, **variables: str) -> Settings:
+        """The settings in force; `variables` stand over the environment. Raises SettingsError."""
+        from config.settings import load
+
+        return load(self.config, {**os.environ, **variables})
+
+    @asynccontextmanager
+    async def store(self) -> AsyncIterator[Stores]:
+        """Open the store that the settings name."""
+        from gateway.app import open_store
+
+        async with open_store(self.settings()) as stores:
+            yield stores
+
+
+def config_option() -> click.Option:
+    """The option `--config`, which may stand before or after the command's name."""
+
+    def remember(ctx: click.Context, _option: click.Parameter, value: Path | None) -> None:
+        if value is not None:
+            ctx.ensure_object(State).config = value
+
+    return click.Option(
+        ["--config", "-c"],
+        type=click.Path(path_type=Path, dir_okay=False),
+        expose_value=False,
+        is_eager=True,
+        callback=remember,
+        help="Configuration file. Else INKPUSH_CONFIG, else ./inkpush.toml.",
+    )
+
+
+class Command(click.Command):
+    """A command with `--config`, and with an example of its use."""
+
+    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+        kwargs["params"] = [*(kwargs.get("params") or []), config_option()]
+        lines = "\n".join(f"  {line}" for line in example.splitlines())
+        kwargs["epilog"] = f"\b\nExample:\n{lines}"
+        super().__init__(*args, **kwargs)
+
+
+class Group(click.Group):
+    """A group with `--config`, whose commands are `Command`s."""
+
+    command_class = Command
+    group_class = type
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["params"] = [*(kwargs.get("params") or []), config_option()]
+        super().__init__(*args, **kwargs)
+
+
+def asynchronous(
+    command: Callable[Concatenate[State, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[State, P], T]:
+    """Run a command that is a coroutine."""
+
+    @functools.wraps(command)
+    def run(state: State, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return asyncio.run(command(state, *args, **kwargs))
+
+    return run
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, on one line.")
+yes_option = click.confirmation_option("--yes", "-y", prompt="Are you sure?")
+
+
+class Moment(click.ParamType[float]):
+    """A time: ISO 8601 (UTC unless it says otherwise), epoch seconds, or an age like 90m or 7d."""
+
+    name = "time"
+    _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # noqa: RUF012 - never changed
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Turn it into epoch seconds."""
+        if isinstance(value, float):
+            return value
+        now = datetime.now(UTC).timestamp()
+        number, unit = value[:-1], value[-1:]
+        if unit in self._UNITS and number.isdecimal():
+            return now - int(number) * self._UNITS[unit]
+        if value.isdecimal():
+            return float(value)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("expected 2026-11-23T10:00:00Z, or an age like 90m, 2h or 7d", param, ctx)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

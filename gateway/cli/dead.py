@@ -1,0 +1,95 @@
+"""`inkpush dead`: deliveries that were given up, and what to do about them."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from gateway.cli import show
+from gateway.cli.base import Group, State, asynchronous, json_option, yes_option
+
+COLUMNS = ("id", "died_at", "event_id", "index", "app", "provider", "attempts", "reason")
+
+
+@click.group(cls=Group)
+def dead() -> None:
+    """Dead letters: deliveries given up after their last attempt."""
+
+
+@dead.command("list", example="inkpush dead list --event msg_2Lh9KRb0pzN4LePd3XiA4v12Axj")
+@click.option("--event", "event_id", help="Only those of this event.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@json_option
+@click.pass_obj
+@asynchronous
+async def list_dead(state: State, event_id: str | None, limit: int, as_json: bool) -> None:
+    """List dead letters, newest first; what they would have said is not shown."""
+    async with state.store() as stores:
+        letters = await stores.journal.dead(limit=limit, event_id=event_id)
+    rows = [
+        {
+            "id": letter.id,
+            "event_id": letter.event_id,
+            "index": letter.item.index,
+            "device_id": letter.device_id,
+            "app": letter.app,
+            "provider": letter.provider,
+            "reason": letter.reason,
+            "attempts": letter.attempts,
+            "died_at": show.moment(letter.died_at),
+        }
+        for letter in letters
+    ]
+    if as_json:
+        show.as_line({"dead": rows})
+    else:
+        show.table(rows, COLUMNS, empty="There is no dead letter.")
+
+
+ids_argument = click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
+all_option = click.option("--all", "every", is_flag=True, help="All of them.")
+
+
+@dead.command("replay", example="inkpush dead replay 17 18")
+@ids_argument
+@all_option
+@json_option
+@click.pass_obj
+@asynchronous
+async def replay(state: State, ids: tuple[int, ...], every: bool, as_json: bool) -> int:
+    """Queue dead letters again, with a new life of relay.max_age_s."""
+    chosen = _chosen(ids, every)
+    max_age_s = state.settings().relay.max_age_s
+    async with state.store() as stores:
+        count = await stores.queue.replay_dead(chosen, now=time.time(), max_age_s=max_age_s)
+    return _tell("replayed", count, ids, as_json)
+
+
+@dead.command("drop", example="inkpush dead drop --all --yes")
+@ids_argument
+@all_option
+@yes_option
+@json_option
+@click.pass_obj
+@asynchronous
+async def drop(state: State, ids: tuple[int, ...], every: bool, as_json: bool) -> int:
+    """Delete dead letters; the journal keeps that their deliveries failed."""
+    chosen = _chosen(ids, every)
+    async with state.store() as stores:
+        count = await stores.journal.drop_dead(chosen)
+    return _tell("dropped", count, ids, as_json)
+
+
+def _chosen(ids: tuple[int, ...], every: bool) -> list[int] | None:
+    if bool(ids) == every:
+        raise click.UsageError("name dead letters by their ids, or take --all")
+    return None if every else list(ids)
+
+
+def _tell(what: str, count: int, ids: tuple[int, ...], as_json: bool) -> int:
+    if as_json:
+        show.as_line({what: count})
+    else:
+        click.echo(f"{count} {what}")
+    return 1 if count < len(set(ids)) else 0

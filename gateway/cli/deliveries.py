@@ -1,0 +1,52 @@
+"""`inkpush deliveries`: why did Mary not get it."""
+
+from __future__ import annotations
+
+import click
+
+from gateway.cli import show
+from gateway.cli.base import Group, Moment, State, asynchronous, json_option
+
+COLUMNS = (
+    "at",
+    "event_id",
+    "index",
+    "installation_id",
+    "app",
+    "provider",
+    "state",
+    "attempts",
+    "reason",
+    "next_attempt_at",
+)
+
+
+@click.group(cls=Group)
+def deliveries() -> None:
+    """What became of a user's pushes."""
+
+
+@deliveries.command("show", example="inkpush deliveries show --user 3c2143e4 --since 2d")
+@click.option("--user", required=True, help="The user's custom_id or user_id.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--since", type=Moment(), help="Only from then on: 2026-11-23T10:00:00Z, 90m, 7d.")
+@json_option
+@click.pass_obj
+@asynchronous
+async def show_deliveries(
+    state: State, user: str, limit: int, since: float | None, as_json: bool
+) -> None:
+    """Show a user's deliveries, newest first: when, to which device, and the vendor's answer."""
+    from gateway.core.model import UserRef
+    from gateway.ops.lookup import delivery_view
+
+    whose = UserRef.either(user)
+    async with state.store() as stores:
+        records = await stores.journal.deliveries_of(whose, limit=limit, since=since)
+        known = await stores.registry.devices_of(whose)
+    installations = {device.id: device.installation_id for device in known}
+    views = [delivery_view(record, installations) for record in records]
+    if as_json:
+        show.as_line({"deliveries": views})
+    else:
+        show.table(views, COLUMNS, empty="No delivery to this user is known.")

@@ -1,0 +1,149 @@
+"""`inkpush devices`: the registry, for support and for moving in and out."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli import show
+from gateway.cli.base import Group, State, asynchronous, json_option
+from gateway.cli.transfer import export_devices, import_devices
+
+if TYPE_CHECKING:
+    from gateway.app import Stores
+    from gateway.core.model import Device
+
+COLUMNS = (
+    "installation_id",
+    "user_id",
+    "custom_id",
+    "app",
+    "provider",
+    "platform",
+    "state",
+    "address_hash",
+    "last_seen_at",
+)
+STATES = ("active", "quarantined", "pruned")
+
+
+@click.group(cls=Group)
+def devices() -> None:
+    """The device registry: who has which phone."""
+
+
+devices.add_command(import_devices)
+devices.add_command(export_devices)
+
+
+@devices.command("list", example="inkpush devices list --user 3c2143e4")
+@click.option("--user", help="Only those of this user, by custom_id or user_id.")
+@click.option("--app", help="Only those of this app.")
+@click.option("--state", "wanted", type=click.Choice(STATES), help="Only those in this state.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@json_option
+@click.pass_obj
+@asynchronous
+async def list_devices(
+    state: State,
+    user: str | None,
+    app: str | None,
+    wanted: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List devices; addresses only as short hashes."""
+    from gateway.devices.schema import device_view
+
+    async with state.store() as stores:
+        found = await _find(stores, user, app, wanted, limit)
+    views = [device_view(device) for device in found]
+    if as_json:
+        show.as_line({"devices": views})
+    else:
+        show.table(views, COLUMNS, empty="There is no such device.")
+
+
+async def _find(
+    stores: Stores, user: str | None, app: str | None, wanted: str | None, limit: int
+) -> list[Device]:
+    from gateway.core.model import UserRef
+    from gateway.core.states import DeviceState
+
+    if user is not None:
+        mine = await stores.registry.devices_of(UserRef.either(user))
+        fitting = [one for one in mine if app in (None, one.app) and wanted in (None, one.state)]
+        return fitting[:limit]
+    found: list[Device] = []
+    in_state = DeviceState(wanted) if wanted else None
+    async for page in stores.registry.export(app=app, state=in_state):
+        found += page
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+@devices.command("show", example="inkpush devices show 5b0c8e7a-phone-of-mary")
+@click.argument("installation_id")
+@json_option
+@click.pass_obj
+@asynchronous
+async def show_device(state: State, installation_id: str, as_json: bool) -> None:
+    """Show all that is known of an installation, but its address."""
+    from gateway.devices.schema import device_view
+
+    async with state.store() as stores:
+        found = await stores.registry.installations(installation_id)
+    if not found:
+        raise click.ClickException(f"there is no installation {installation_id}")
+    views = [device_view(device) for device in found]
+    if as_json:
+        show.as_line({"devices": views})
+        return
+    for number, view in enumerate(views):
+        if number:
+            click.echo()
+        show.fields(view)
+
+
+@devices.command("forget", example="inkpush devices forget --user 3c2143e4 --yes")
+@click.argument("installation_id", required=False)
+@click.option("--user", help="Erase this user: devices, addresses, and names in the log.")
+@click.option("--app", help="Only the installation's row of this app.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before a user is erased.")
+@json_option
+@click.pass_obj
+@asynchronous
+async def forget(
+    state: State,
+    installation_id: str | None,
+    user: str | None,
+    app: str | None,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Forget one installation, or erase a user for good."""
+    from gateway.core.model import UserRef
+
+    if (installation_id is None) == (user is None):
+        raise click.UsageError("name an installation, or a user by --user")
+    if user is not None:
+        if app is not None:
+            raise click.UsageError("--app goes with an installation: a user is erased whole")
+        if not yes:
+            click.confirm(f"Erase {user} for good?", abort=True, err=True)
+    async with state.store() as stores:
+        if user is not None:
+            whose = UserRef.either(user)
+            gone = len(await stores.registry.devices_of(whose))
+            await stores.registry.erase(whose, now=time.time())
+        else:
+            assert installation_id is not None
+            gone = await stores.registry.forget(installation_id, proven=None, app=app)
+    if as_json:
+        show.as_line({"forgotten": gone})
+    else:
+        click.echo(f"{gone} devices forgotten")
+    return 0 if gone or user is not None else 1

@@ -1,0 +1,136 @@
+"""`inkpush events`: what came in, how it stands, and another try at what was not understood."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli import show
+from gateway.cli.base import Group, Moment, State, asynchronous, json_option
+
+if TYPE_CHECKING:
+    from gateway.core.model import Chunk, Event
+
+LIST_COLUMNS = ("received_at", "event_id", "type", "status", "notifications", "rejected", "reason")
+ITEM_COLUMNS = ("index", "device_id", "app", "provider", "state", "attempts", "reason", "at")
+
+
+@click.group(cls=Group)
+def events() -> None:
+    """Events: what LearnInk, or your own backend, had to say."""
+
+
+@events.command("list", example="inkpush events list --status quarantined")
+@click.option(
+    "--status", type=click.Choice(["accepted", "ignored", "quarantined"]), help="Only these."
+)
+@click.option("--before", type=Moment(), help="Only older ones: 2026-11-23T10:00:00Z, 90m, 7d.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@json_option
+@click.pass_obj
+@asynchronous
+async def list_events(
+    state: State, status: str | None, before: float | None, limit: int, as_json: bool
+) -> None:
+    """List events, newest first."""
+    async with state.store() as stores:
+        found = await stores.journal.events(limit=limit, status=status, before=before)
+    rows = [
+        {
+            "event_id": event.event_id,
+            "type": event.type,
+            "status": event.status,
+            "received_at": show.moment(event.received_at),
+            "timestamp": show.moment(event.occurred_at),
+            "notifications": event.notifications,
+            "rejected": len(event.rejections),
+            "reason": event.reason,
+        }
+        for event in found
+    ]
+    if as_json:
+        show.as_line({"events": rows})
+    else:
+        show.table(rows, LIST_COLUMNS, empty="There is no such event.")
+
+
+@events.command("show", example="inkpush events show msg_2Lh9KRb0pzN4LePd3XiA4v12Axj --items")
+@click.argument("event_id")
+@click.option("--items", is_flag=True, help="Show each item and delivery as well.")
+@json_option
+@click.pass_obj
+@asynchronous
+async def show_event(state: State, event_id: str, items: bool, as_json: bool) -> int:
+    """Show how an event stands: its deliveries by state, and whether all are settled."""
+    from gateway.ops.lookup import delivery_view, event_view
+
+    async with state.store() as stores:
+        summary = await stores.journal.event(event_id)
+        records = await stores.journal.items_of(event_id) if items else []
+    if summary is None:
+        raise click.ClickException(f"there is no event {event_id}")
+    view = event_view(summary)
+    rejections = [{"index": one.index, "reason": one.reason} for one in summary.event.rejections]
+    rows = [delivery_view(record, {}) for record in records]
+    if as_json:
+        show.as_line({**view, **({"items": rows, "rejections": rejections} if items else {})})
+        return 0
+    show.fields(view)
+    if items:
+        click.echo()
+        show.table(rows, ITEM_COLUMNS, empty="No delivery is settled yet.")
+    if items and rejections:
+        click.echo()
+        show.table(rejections, ("index", "reason"), empty="")
+    return 0
+
+
+@events.command("replay", example="inkpush events replay msg_2Lh9KRb0pzN4LePd3XiA4v12Axj")
+@click.argument("event_ids", metavar="EVENT_ID...", nargs=-1, required=True)
+@click.option("--fresh", is_flag=True, help="Count its age from now, else stale pushes expire.")
+@json_option
+@click.pass_obj
+@asynchronous
+async def replay(state: State, event_ids: tuple[str, ...], fresh: bool, as_json: bool) -> int:
+    """Read quarantined events again, as this version understands them, and send their pushes."""
+    results: list[dict[str, object]] = []
+    max_age_s = state.settings().relay.max_age_s
+    async with state.store() as stores:
+        for event_id in event_ids:
+            summary = await stores.journal.event(event_id)
+            if summary is None:
+                results.append({"event_id": event_id, "result": "unknown"})
+            elif summary.event.status != "quarantined":
+                results.append({"event_id": event_id, "result": "not quarantined"})
+            else:
+                event, chunks = _understand(summary.event, max_age_s, fresh=fresh)
+                if event.status != "quarantined":
+                    await stores.queue.replay_event(event, chunks)
+                results.append(
+                    {
+                        "event_id": event_id,
+                        "result": event.status,
+                        "reason": event.reason,
+                        "notifications": event.notifications,
+                    }
+                )
+    if as_json:
+        show.as_line({"events": results})
+    else:
+        columns = ("event_id", "result", "notifications", "reason")
+        show.table(results, columns, empty="")
+    return 0 if all(row["result"] in ("accepted", "ignored") for row in results) else 1
+
+
+def _understand(event: Event, max_age_s: float, *, fresh: bool) -> tuple[Event, tuple[Chunk, ...]]:
+    from gateway.ingest.schema import understand
+
+    now = time.time()
+    understood = understand(event.event_id, event.body, received_at=now, max_age_s=max_age_s)
+    chunks = understood.chunks
+    if fresh:
+        chunks = tuple(replace(chunk, deadline=now + max_age_s) for chunk in chunks)
+    return understood.event, chunks

@@ -1,0 +1,48 @@
+"""The tree of commands."""
+
+from __future__ import annotations
+
+import click
+
+from gateway import __version__
+from gateway.cli.access import keys, token
+from gateway.cli.base import Group, State
+from gateway.cli.configuration import check, config
+from gateway.cli.dead import dead
+from gateway.cli.deliveries import deliveries
+from gateway.cli.devices import devices
+from gateway.cli.events import events
+from gateway.cli.lanes import lanes
+from gateway.cli.sending import send
+from gateway.cli.serving import migrate, serve
+from gateway.cli.trying import demo, sandbox
+from gateway.cli.webhook import webhook
+
+
+@click.group(cls=Group)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def inkpush(ctx: click.Context) -> None:
+    """The push notification relay for LearnInk: signed webhooks in, FCM and APNs pushes out."""
+    ctx.ensure_object(State)
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    serve,
+    demo,
+    sandbox,
+    check,
+    send,
+    webhook,
+    devices,
+    deliveries,
+    events,
+    dead,
+    lanes,
+    keys,
+    token,
+    migrate,
+    config,
+)
+for _command in COMMANDS:
+    inkpush.add_command(_command)

@@ -1,0 +1,41 @@
+"""`inkpush serve` and `inkpush migrate`."""
+
+from __future__ import annotations
+
+import click
+
+from gateway.cli.base import Command, State, asynchronous
+
+
+@click.command(cls=Command, example="inkpush serve --config /etc/inkpush/inkpush.toml")
+@click.option(
+    "--role",
+    type=click.Choice(["all", "ingest", "relay"]),
+    help="What this process does, instead of server.role.",
+)
+@click.pass_obj
+def serve(state: State, role: str | None) -> int:
+    """Run the gateway until it gets SIGTERM or SIGINT.
+
+    SIGHUP reads credentials, limits and apps again, without losing a push.
+    """
+    from config.settings import Settings
+    from gateway import app
+
+    def load() -> Settings:
+        return state.settings(**({"INKPUSH_SERVER__ROLE": role} if role else {}))
+
+    return app.serve(load(), reload=load)
+
+
+@click.command(cls=Command, example="inkpush migrate --config inkpush.toml")
+@click.pass_obj
+@asynchronous
+async def migrate(state: State) -> None:
+    """Create the database, or bring it to this version's schema.
+
+    `inkpush serve` does so too; this is for doing it before.
+    """
+    async with state.store() as stores:
+        await stores.store.ping()
+        click.echo(f"The schema of {stores.path} is up to date.")

@@ -1,0 +1,70 @@
+"""How answers look: tables for people, one line of JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from gateway.core.instants import to_iso
+
+_WIDE = 1_000
+
+
+def as_line(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def moment(seconds: float | None) -> str | None:
+    """Write a time, or nothing."""
+    return None if seconds is None else to_iso(seconds)
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> None:
+    """Print the named columns of the rows; `empty` when there are none.
+
+    Into a pipe no column is cut, whatever its width.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    found = list(rows)
+    if not found:
+        click.echo(empty, err=True)
+        return
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        drawn.add_column(column.replace("_", " "), overflow="fold")
+    for row in found:
+        drawn.add_row(*(Text(_cell(row.get(column))) for column in columns))
+    width = None if sys.stdout.isatty() else _WIDE
+    Console(file=sys.stdout, width=width, highlight=False).print(drawn)
+
+
+def fields(values: Mapping[str, Any]) -> None:
+    """Print one thing, a line for each of its fields that has a value."""
+    width = max(len(name) for name in values)
+    for name, value in values.items():
+        if value not in (None, "", {}):
+            click.echo(f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g}"
+        case Mapping():
+            return ", ".join(f"{key} {inner}" for key, inner in value.items())
+        case list() | tuple():
+            return ", ".join(_cell(inner) for inner in value)
+        case _:
+            return str(value)

@@ -1,0 +1,219 @@
+"""`inkpush devices import` and `export`: the registry as NDJSON or CSV, streamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from gateway.cli import show
+from gateway.cli.base import Command, State, asynchronous, json_option
+from gateway.cli.records import COLUMNS, BadLine, Format, format_of, read_records, write_record
+
+if TYPE_CHECKING:
+    from gateway.app import Stores
+    from gateway.core.model import Device, Registration
+
+_BATCH = 500
+_TOLD = 1_000
+"""Bad lines that the JSON summary lists; all of them are told on standard error."""
+
+format_option = click.option(
+    "--format",
+    "chosen",
+    type=click.Choice(["ndjson", "csv"]),
+    help="Else by the file's name: .csv, or NDJSON.",
+)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What an import came to."""
+
+    new: int = 0
+    known: int = 0
+    bad: int = 0
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+    def reject(self, line: int, reason: str) -> None:
+        """Note a bad line, and tell it at once."""
+        self.bad += 1
+        if self.bad <= _TOLD:
+            self.errors.append({"line": line, "reason": reason})
+        click.echo(f"line {line}: {reason}", err=True)
+
+
+@click.command("import", cls=Command, example="inkpush devices import devices.csv --json")
+@click.argument("file", type=click.File("rb"))
+@format_option
+@json_option
+@click.pass_obj
+@asynchronous
+async def import_devices(state: State, file: BinaryIO, chosen: Format | None, as_json: bool) -> int:
+    """Take devices from FILE (- for standard input), with the fields of the devices API.
+
+    Each bad line is told with its number and reason; the good ones are imported all the same.
+    Exit status 1 if any was bad. It may be repeated: what is known is not changed.
+    """
+    settings = state.settings()
+    apps = {
+        app.id: frozenset(kind for kind in _providers() if getattr(app, kind) is not None)
+        for app in settings.apps
+    }
+    tally = Tally()
+    async with state.store() as stores:
+        with _progress("Importing", _size(file)) as advance:
+            records = read_records(file, format_of(file.name, chosen), advance)
+            await _import(stores, records, apps, tally)
+    if as_json:
+        summary = {"new": tally.new, "known": tally.known, "bad": tally.bad}
+        show.as_line({**summary, "errors": tally.errors})
+    else:
+        click.echo(f"{tally.new} new, {tally.known} known, {tally.bad} bad")
+    return 1 if tally.bad else 0
+
+
+def _providers() -> list[Any]:
+    from providers.contract import Provider
+
+    return list(Provider)
+
+
+async def _import(
+    stores: Stores, records: Iterator[tuple[int, Any]], apps: dict[str, Any], tally: Tally
+) -> None:
+    batch: list[Registration] = []
+    for line, record in records:
+        registration = _registration(line, record, apps, tally)
+        if registration is not None:
+            batch.append(registration)
+        if len(batch) == _BATCH:
+            await _register(stores, batch, tally)
+            batch = []
+    if batch:
+        await _register(stores, batch, tally)
+
+
+def _registration(
+    line: int, record: dict[str, Any] | BadLine, apps: Any, tally: Tally
+) -> Registration | None:
+    from gateway.devices.schema import read_registration
+    from gateway.problems import Problem
+
+    if isinstance(record, BadLine):
+        tally.reject(line, record.reason)
+        return None
+    installation_id = record.pop("installation_id", None)
+    try:
+        return read_registration(str(installation_id or ""), record, apps=apps, proven=None)
+    except Problem as problem:
+        errors = problem.errors or [{"field": problem.code, "message": problem.detail}]
+        reasons = [f"{error['field']} {error['message']}" for error in errors]
+        tally.reject(line, "; ".join(reasons))
+        return None
+
+
+async def _register(stores: Stores, batch: list[Registration], tally: Tally) -> None:
+    new, known = await stores.registry.register_many(batch, now=time.time())
+    tally.new += new
+    tally.known += known
+
+
+@click.command("export", cls=Command, example="inkpush devices export devices.ndjson")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@format_option
+@click.option("--app", help="Only those of this app.")
+@click.option(
+    "--state",
+    "wanted",
+    type=click.Choice(["active", "quarantined", "pruned", "all"]),
+    default="active",
+    show_default=True,
+    help="An import brings every device back as active.",
+)
+@json_option
+@click.pass_obj
+@asynchronous
+async def export_devices(
+    state: State, file: Path, chosen: Format | None, app: str | None, wanted: str, as_json: bool
+) -> None:
+    """Write devices to FILE (- for standard output), with their addresses: keep it safe.
+
+    A file is made readable for its owner alone; `inkpush devices import` reads it back.
+    """
+    count = 0
+    async with state.store() as stores:
+        with _output(file) as out, _progress("Exporting", await _expected(stores)) as advance:
+            write = write_record(out, format_of(file.name, chosen))
+            async for page in _pages(stores, app, wanted):
+                for device in page:
+                    write(_record(device))
+                count += len(page)
+                advance(len(page))
+    if as_json:
+        click.echo(f'{{"exported": {count}}}', err=str(file) == "-")
+    else:
+        click.echo(f"{count} devices exported", err=True)
+
+
+def _pages(stores: Stores, app: str | None, wanted: str) -> AsyncIterator[list[Device]]:
+    from gateway.core.states import DeviceState
+
+    return stores.registry.export(app=app, state=None if wanted == "all" else DeviceState(wanted))
+
+
+async def _expected(stores: Stores) -> int:
+    return sum((await stores.registry.count()).values())
+
+
+def _record(device: Device) -> dict[str, str | None]:
+    from providers.contract import Provider
+
+    values = {
+        name: getattr(device.profile if hasattr(device.profile, name) else device, name)
+        for name in COLUMNS
+    }
+    if device.provider is Provider.FCM:
+        values["environment"] = None
+    return values
+
+
+@contextlib.contextmanager
+def _output(file: Path) -> Iterator[Any]:
+    if str(file) == "-":
+        yield sys.stdout
+        return
+    file.touch(mode=0o600)
+    if file.is_file():
+        file.chmod(0o600)
+    with file.open("w", encoding="utf-8", newline="") as out:
+        yield out
+
+
+def _size(file: BinaryIO) -> int | None:
+    try:
+        return os.fstat(file.fileno()).st_size or None
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int | None) -> Iterator[Any]:
+    """Show how far it is, on standard error, where a person looks at it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _done: None
+        return
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.advance(task, done)

@@ -1,0 +1,89 @@
+"""`inkpush demo` and `inkpush sandbox`: the gateway without any account."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli import show
+from gateway.cli.base import Command, State, asynchronous, json_option
+
+Port = click.IntRange(0, 65_535)
+
+
+@click.command(cls=Command, example="inkpush demo --once --notifications 1000")
+@click.option("--once", is_flag=True, help="Print a JSON summary as the last line.")
+@click.option(
+    "--notifications",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="How many notifications the batch has.",
+)
+@click.pass_obj
+def demo(_state: State, once: bool, notifications: int) -> int:
+    """Show the main job: no account and no network needed.
+
+    Starts the vendor sandbox and a gateway, registers simulated phones, posts a signed batch, and
+    tells what became of it. Exit status 0: every push ended as it should.
+    """
+    from gateway import app
+
+    summary = asyncio.run(app.demo(notifications=notifications, once=once, say=click.echo))
+    if once:
+        show.as_line(summary)
+    return 0 if summary["ok"] else 1
+
+
+@click.command(cls=Command, example="inkpush sandbox --directory /tmp/sandbox")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("inkpush-sandbox"),
+    show_default=True,
+    help="Where certificates, keys and a matching inkpush.toml are written.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--fcm-port", type=Port, default=0, help="Port of FCM and OAuth; 0: a free one.")
+@click.option("--apns-port", type=Port, default=0, help="Port of APNs; 0: a free one.")
+@click.option("--apns-sandbox-port", type=Port, default=0, help="Port of APNs' development side.")
+@click.option("--control-port", type=Port, default=0, help="Port that answers are scripted on.")
+@json_option
+@click.pass_obj
+@asynchronous
+async def sandbox(
+    _state: State,
+    directory: Path,
+    host: str,
+    fcm_port: int,
+    apns_port: int,
+    apns_sandbox_port: int,
+    control_port: int,
+    as_json: bool,
+) -> None:
+    """Run stand-ins for FCM, its OAuth endpoint and APNs, with scriptable answers.
+
+    They check what they get as the vendors do. Prints where they are, and a configuration that
+    points at them; runs until SIGTERM or SIGINT.
+    """
+    from gateway import app
+
+    def ready(places: dict[str, Any], configuration: str) -> None:
+        if as_json:
+            show.as_line(places)
+        else:
+            show.fields(places)
+            click.echo(f"\n{configuration}")
+
+    await app.run_sandbox(
+        directory,
+        host=host,
+        fcm_port=fcm_port,
+        apns_port=apns_port,
+        apns_sandbox_port=apns_sandbox_port,
+        control_port=control_port,
+        on_ready=ready,
+    )

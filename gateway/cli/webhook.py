@@ -1,0 +1,105 @@
+"""`inkpush webhook`: signing a body as LearnInk's sender does."""
+
+from __future__ import annotations
+
+import json
+import secrets as dice
+import time
+from typing import Any, BinaryIO
+
+import click
+
+from gateway.cli import show
+from gateway.cli.base import Group, State, asynchronous, json_option
+from gateway.cli.calls import post
+
+
+@click.group(cls=Group)
+def webhook() -> None:
+    """Webhooks, for trying out an endpoint."""
+
+
+@webhook.command(
+    "sign",
+    example="inkpush webhook sign event.json --now --to http://127.0.0.1:8080/webhooks/learnink",
+)
+@click.argument("file", type=click.File("rb"))
+@click.option("--secret", help="Signing secret (whsec_...), instead of the configuration's first.")
+@click.option("--id", "message_id", help="Message id; a repeated one counts as a duplicate.")
+@click.option("--to", "url", help="Post the body there, and print the answer.")
+@click.option("--now", is_flag=True, help="Set the event's timestamp to now: an old one is stale.")
+@json_option
+@click.pass_obj
+@asynchronous
+async def sign(
+    state: State,
+    file: BinaryIO,
+    secret: str | None,
+    message_id: str | None,
+    url: str | None,
+    now: bool,
+    as_json: bool,
+) -> int:
+    """Sign the body in FILE (- for standard input): print its headers, or post it.
+
+    With --now the body changes; post it with --to, or take it from --json.
+    """
+    if now and not url and not as_json:
+        raise click.UsageError("--now changes the body: post it with --to, or print it with --json")
+    body = file.read()
+    if now:
+        body = _dated_now(body)
+    headers = _headers(_key(state, secret), message_id, body)
+    if not url:
+        _print(headers, body, as_json)
+        return 0
+    answer = await post(url, body, headers)
+    if as_json:
+        show.as_line({"status": answer.status, "answer": answer.text, "headers": headers})
+    else:
+        click.echo(f"{answer.status} {answer.text}")
+    return 0 if answer.ok else 1
+
+
+def _headers(key: bytes, message_id: str | None, body: bytes) -> dict[str, str]:
+    from gateway.ingest.signature import sign as signature
+
+    message_id = message_id or f"msg_{dice.token_urlsafe(20)}"
+    at = int(time.time())
+    return {
+        "svix-id": message_id,
+        "svix-timestamp": str(at),
+        "svix-signature": signature(key, message_id, at, body),
+    }
+
+
+def _key(state: State, secret: str | None) -> bytes:
+    from gateway.ingest.signature import decode_secret
+
+    if secret is None:
+        known = state.settings().webhook.secrets
+        if not known:
+            raise click.UsageError("the configuration has no signing secret; give one by --secret")
+        secret = known[0].get_secret_value()
+    try:
+        return decode_secret(secret)
+    except ValueError as error:
+        raise click.UsageError(f"--secret: {error}") from error
+
+
+def _dated_now(body: bytes) -> bytes:
+    try:
+        event: Any = json.loads(body)
+    except ValueError as error:
+        raise click.ClickException("--now: the body is no JSON") from error
+    if not isinstance(event, dict):
+        raise click.ClickException("--now: the body is no event")
+    return json.dumps({**event, "timestamp": show.moment(time.time())}).encode()
+
+
+def _print(headers: dict[str, str], body: bytes, as_json: bool) -> None:
+    if as_json:
+        show.as_line({"headers": headers, "body": body.decode(errors="replace")})
+        return
+    for name, value in headers.items():
+        click.echo(f"{name}: {value}")
