@@ -116,11 +116,12 @@ class Relay:
     async def stop(self, limit_s: float) -> None:
         """Stop claiming, finish what is in flight within the limit, put back the rest."""
         await _end(self._claiming)
+        # Transports that a reload replaced first: their verdicts belong to the last flush as well.
+        for task in list(self._retiring):
+            await _end(task)
         await self._dispatcher.drain(limit_s)
         for duty in self._duties:
             await _end(duty)
-        for task in list(self._retiring):
-            await _end(task)
 
     # --- inside -------------------------------------------------------------------------------
 

@@ -82,7 +82,9 @@ class Housekeeping:
                 for lane in self._lanes.values()
             ]
         )
-        self._follow(await self._lane_book.all())
+        for lane in self._follow(await self._lane_book.all()):
+            # What was held back until this process heard of the release goes now.
+            await self._lane_book.release(lane.app, lane.kind)
 
     async def purge(self) -> None:
         """Delete what is over its retention period."""
@@ -92,16 +94,21 @@ class Housekeeping:
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _follow(self, rows: list[LaneRow]) -> None:
+    def _follow(self, rows: list[LaneRow]) -> list[Lane]:
+        """Do what the rows say. Returns the lanes whose brake a person has released."""
+        released: list[Lane] = []
         known = {f"{row.app}/{row.provider}": row for row in rows}
         for name, lane in self._lanes.items():
             row = known.get(name, LaneRow(lane.app, lane.kind.value))
             self._follow_hold(lane, row)
-            if lane.brake.on and row.brake_at is None:
+            if row.brake_at is not None:
+                lane.brake.on = lane.brake_known = True
+            elif lane.brake_known:
                 lane.brake.release()
+                lane.brake_known = False
+                released.append(lane)
                 self._observer(BrakeReleased(lane.app, lane.kind))
-            elif row.brake_at is not None:
-                lane.brake.on = True
+        return released
 
     def _follow_hold(self, lane: Lane, row: LaneRow) -> None:
         wanted = row.held == "operator"

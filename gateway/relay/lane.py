@@ -69,6 +69,8 @@ class Lane:
     on_verdicts: Verdicts
     on_returned: Returned
     operator_hold: bool = False
+    #: the store was seen to know that the brake is on: only then can its absence mean a release
+    brake_known: bool = False
     reason: str = ""
     hint: str = ""
     health: LaneHealth = field(default_factory=LaneHealth)
@@ -197,6 +199,7 @@ class Lane:
     def _take(self, wanted: int, now: float) -> list[Push]:
         """Take pushes from the backlog; what is stale, lost or throttled is left out of them."""
         pushes: list[Push] = []
+        stale: list[Delivery] = []
         wall = self.wall()
         throttled: dict[float, list[Delivery]] = {}
         while self.backlog and len(pushes) < wanted:
@@ -209,10 +212,12 @@ class Lane:
                     throttled.setdefault(until, []).append(delivery)
                     continue
             if delivery.deadline <= wall:
-                throttled.setdefault(wall, []).append(delivery)
+                stale.append(delivery)
                 continue
             delivery.started = now
             pushes.append(delivery.push())
+        if stale:
+            self.on_returned(self, stale, "", None)
         for until, waiting in throttled.items():
             self.on_returned(self, waiting, "the device is throttled", until)
         return pushes

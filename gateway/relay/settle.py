@@ -104,6 +104,7 @@ class Settler:
         self._random = random or Random()  # noqa: S311  # jitter, not secrets
         self._batch = _Batch()
         self._due = asyncio.Event()
+        self._flushing = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
         self._devices: Counter[tuple[str, str]] = Counter()
         #: called when a chunk is finished, and with False/True when the journal stops or goes on
@@ -172,7 +173,8 @@ class Settler:
             dice=self._random.random(),
         )
         self._tell_breaker(lane, verdict, decision)
-        if not delivery.work.lost:
+        # Whoever has the chunk now decides about it, but what was delivered is worth knowing.
+        if not delivery.work.lost or isinstance(decision, Done):
             self._carry_out(lane, delivery, decision, now)
 
     def _tell_breaker(self, lane: Lane, verdict: Verdict, decision: Decision) -> None:
@@ -342,9 +344,12 @@ class Settler:
         Each step is repeated until the store takes it, for rows are upserts and a settled chunk
         stays settled; meanwhile the lanes start nothing that could not be journaled.
         """
-        if not self._batch:
-            return
-        batch, self._batch = self._batch, _Batch()
+        async with self._flushing:
+            if self._batch:
+                batch, self._batch = self._batch, _Batch()
+                await self._write(batch)
+
+    async def _write(self, batch: _Batch) -> None:
         if self._would_trip(batch):
             # The count may be older than the registrations of the last seconds.
             await self._insist(self.count_devices)
