@@ -11,8 +11,7 @@ import ipaddress
 import json
 
 import aiohttp
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 from yarl import URL
 
 from gateway.devices.public_keys import PublicKey, parse_jwks
@@ -116,7 +115,7 @@ class RemoteKeys:
         waits = AsyncRetrying(
             retry=retry_if_exception_type(_FetchFailed),
             stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_exponential_jitter(initial=0.1, max=1, jitter=0.1),
+            wait=wait_random(0.05, 0.2),
             reraise=True,
         )
         try:
