@@ -25,7 +25,7 @@ from h2.events import (
     StreamEnded,
     StreamReset,
 )
-from h2.exceptions import ProtocolError, StreamClosedError
+from h2.exceptions import FrameTooLargeError, ProtocolError, StreamClosedError
 from hpack import NeverIndexedHeaderTuple
 from hyperframe.exceptions import InvalidDataError, InvalidFrameError
 
@@ -227,8 +227,8 @@ class _Splitter:
         while len(data) - at >= _HEADER:
             size = int.from_bytes(data[at : at + 3])
             if size > _LARGEST_FRAME:
-                at = len(data)  # h2 knows what to say to that
-                break
+                # h2 would wait for the whole of it; an answer in HTTP/1.1 begins with 4 MB
+                raise FrameTooLargeError
             end = at + _HEADER + size
             if end > len(data):
                 break
