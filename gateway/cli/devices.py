@@ -138,7 +138,7 @@ async def forget(
         if user is not None:
             whose = UserRef.either(user)
             gone = len(await stores.registry.devices_of(whose))
-            await stores.registry.erase(whose, now=time.time())
+            await stores.registry.erase(whose)
         else:
             assert installation_id is not None
             gone = await stores.registry.forget(installation_id, proven=None, app=app)

@@ -44,7 +44,7 @@ def demo(_state: State, once: bool, notifications: int) -> int:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("inkpush-sandbox"),
     show_default=True,
-    help="Where certificates, keys and a matching inkpush.toml are written.",
+    help="Where certificates and keys are written.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--fcm-port", type=Port, default=0, help="Port of FCM and OAuth; 0: a free one.")

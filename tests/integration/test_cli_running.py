@@ -1,0 +1,143 @@
+"""The command line against a running gateway, with the vendors' sandbox behind it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kit.commands import DEADLINE_S, Workplace, running_gateway
+
+DEVICES = [
+    {
+        "installation_id": "android",
+        "user_id": "mary",
+        "platform": "android",
+        "provider": "fcm",
+        "address": "dQw4w9WgXcQ:APA91b" + "x" * 120,
+    },
+    {
+        "installation_id": "iphone",
+        "custom_id": "john",
+        "platform": "ios",
+        "provider": "apns",
+        "address": "ab" * 32,
+    },
+]
+EVENT = {
+    "api_version": "2022-11-15",
+    "object": "event",
+    "type": "notifications.sent",
+    "timestamp": "2025-11-06T09:58:58.233Z",
+    "data": {"notifications": [{"title": "Hi Mary!", "body": "Train", "user_id": "mary"}]},
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """A workplace whose vendors are the sandbox, started by its own command."""
+    folder = tmp_path_factory.mktemp("running")
+    sandbox = Workplace(folder)
+    with sandbox.start("sandbox", "--directory", str(folder / "sandbox")) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("transport") and "[apps.apns]\n" in lines:
+                break
+        configuration = "".join(lines[lines.index("[[apps]]\n") :])
+        yield Workplace.make(folder, configuration)
+
+
+@pytest.fixture(scope="module")
+def url(place: Workplace) -> Iterator[str]:
+    lines = "\n".join(json.dumps(device) for device in DEVICES)
+    assert place.run("devices", "import", "-", given=lines).status == 0
+    with running_gateway(place) as public:
+        yield public
+
+
+def settled(place: Workplace, event_id: str) -> dict[str, int]:
+    """The deliveries of an event once all are settled."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        shown = place.run("events", "show", event_id, "--json").json
+        if shown["settled"]:
+            return {state: count for state, count in shown["deliveries"].items() if count}
+        assert time.monotonic() < deadline, f"{event_id} did not settle: {shown}"
+
+
+def test_a_push_sent_from_the_command_line_arrives(place: Workplace, url: str) -> None:
+    event_id = place.run("send", "--user", "john", "--title", "Hi", "--json").json["event_id"]
+    assert settled(place, event_id) == {"delivered": 1}
+    shown = place.run("deliveries", "show", "--user", "john", "--json").json["deliveries"]
+    assert shown[0]["state"] == "delivered"
+    assert shown[0]["installation_id"] == "iphone"
+
+
+def test_with_an_api_key_a_push_goes_through_the_gateway_and_a_repeat_sends_nothing(
+    place: Workplace, url: str
+) -> None:
+    key = place.run("keys", "create", "--scope", "notifications:write", "--json").json["key"]
+    call = ("send", "--user", "mary", "--title", "Hi", "--url", url, "--key", key)
+    first = place.run(*call, "--idempotency-key", "once", "--json")
+    again = place.run(*call, "--idempotency-key", "once", "--json")
+    assert (first.status, first.json["status"]) == (0, "accepted")
+    assert again.json["status"] == "duplicate"
+    assert settled(place, first.json["event_id"]) == {"delivered": 1}
+
+
+def test_a_wrong_key_is_told(place: Workplace, url: str) -> None:
+    done = place.run("send", "--user", "mary", "--title", "Hi", "--url", url, "--key", "ik_wrong")
+    assert done.status == 1
+    assert done.err.startswith("401 ")
+
+
+def test_a_signed_event_is_posted_and_arrives(place: Workplace, url: str) -> None:
+    (place.folder / "event.json").write_text(json.dumps(EVENT))
+    call = ("webhook", "sign", "event.json", "--to", f"{url}/webhooks/learnink", "--id", "msg_now")
+    done = place.run(*call, "--now")
+    assert done.status == 0, done.err
+    assert done.out.startswith("200 ")
+    assert settled(place, "msg_now") == {"delivered": 1}
+    assert "duplicate" in place.run(*call).out
+
+
+def test_an_old_event_is_taken_and_expires(place: Workplace, url: str) -> None:
+    (place.folder / "old.json").write_text(json.dumps(EVENT))
+    call = ("webhook", "sign", "old.json", "--to", f"{url}/webhooks/learnink", "--id", "msg_old")
+    assert place.run(*call).status == 0
+    assert settled(place, "msg_old") == {"expired": 1}
+
+
+def test_a_wrongly_signed_event_is_refused(place: Workplace, url: str) -> None:
+    (place.folder / "bad.json").write_text("{}")
+    target = f"{url}/webhooks/learnink"
+    done = place.run("webhook", "sign", "bad.json", "--to", target, "--secret", "whsec_d3Jvbmc=")
+    assert done.status == 1
+    assert done.out.startswith("401 ")
+
+
+def test_nobody_at_the_address_is_told_without_a_trace(place: Workplace) -> None:
+    done = place.run(
+        "send", "--user", "u", "--title", "x", "--url", "http://127.0.0.1:9", "--key", "k"
+    )
+    assert done.status == 1
+    assert "cannot reach 127.0.0.1:9" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_credentials_are_checked_with_the_vendors(place: Workplace) -> None:
+    done = place.run("check", "--online", "--json")
+    assert done.status == 0, done.out
+    told = [found["what"] for found in done.json["findings"]]
+    assert sum("the vendor accepts the credential" in what for what in told) == 2
+
+
+def test_the_demo_shows_every_push_arriving(place: Workplace) -> None:
+    done = place.run("demo", "--once", "--notifications", "10")
+    assert done.status == 0, done.out + done.err
+    assert done.json["ok"] is True
+    assert done.json["delivered"] == 10

@@ -1,0 +1,186 @@
+"""The command line: help, wrong use, bad configuration, and what needs no store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import jwt
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from gateway import __version__
+from gateway.cli.root import inkpush
+from tests.kit.commands import JWT_SECRET, SECRET, Workplace
+
+EVENT = '{"type": "notifications.sent", "timestamp": "2025-11-06T09:58:58.233Z", "data": {}}'
+GROUPS = {
+    "webhook": {"sign"},
+    "devices": {"list", "show", "import", "export", "forget"},
+    "deliveries": {"show"},
+    "events": {"list", "show", "replay"},
+    "dead": {"list", "replay", "drop"},
+    "lanes": {"list", "pause", "resume", "release"},
+    "keys": {"create", "list", "revoke"},
+    "token": {"mint"},
+    "config": {"show", "schema"},
+}
+ALONE = {"serve", "demo", "sandbox", "check", "send", "migrate"}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    return Workplace.make(tmp_path)
+
+
+def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+ALL_COMMANDS = dict(commands(inkpush))
+
+
+def test_the_commands_are_those_of_the_contract() -> None:
+    grouped = {f"{group} {name}" for group, names in GROUPS.items() for name in names}
+    assert set(ALL_COMMANDS) == grouped | ALONE
+
+
+@pytest.mark.parametrize("path", ALL_COMMANDS)
+def test_every_command_explains_itself_with_an_example_of_its_own(path: str) -> None:
+    command = ALL_COMMANDS[path]
+    with click.Context(command, info_name=f"inkpush {path}") as context:
+        text = command.get_help(context)
+    assert "--config" in text
+    assert len(command.help or "") > 20
+    assert f"inkpush {path}" in (command.epilog or "")
+    for option in command.params:
+        if isinstance(option, click.Option) and option.name != "limit":
+            assert option.help, f"{path}: {option.name} has no help"
+
+
+def test_the_installed_command_knows_its_version(place: Workplace) -> None:
+    done = place.run("--version")
+    assert (done.status, done.out) == (0, f"inkpush {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["devices", "list", "--nonsense"],
+        ["keys", "create", "--scope", "everything"],
+        ["send", "--user", "u1"],
+        ["devices", "forget"],
+        ["dead", "replay"],
+        ["dead", "replay", "1", "--all"],
+        ["lanes", "pause"],
+        ["lanes", "pause", "agent/smoke"],
+        ["deliveries", "show", "--user", "u", "--since", "yesterday"],
+        ["webhook", "sign", "inkpush.toml", "--now"],
+        ["webhook", "sign", "inkpush.toml", "--secret", "whsec_?"],
+        ["webhook", "sign", "gone.json"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_explained_and_ends_with_2(place: Workplace, arguments: list[str]) -> None:
+    done = place.run(*arguments)
+    assert done.status == 2
+    assert done.out == ""
+    assert "Error: " in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["check"], ["config", "show"], ["keys", "list"]])
+def test_a_bad_configuration_shows_all_its_mistakes_and_ends_with_2(
+    place: Workplace, arguments: list[str]
+) -> None:
+    (place.folder / "inkpush.toml").write_text('[server]\nport = "x"\n[webhook]\nsecret = 1\n')
+    done = place.run(*arguments)
+    assert done.status == 2
+    keys = [line.partition(": ")[0] for line in done.err.splitlines()]
+    assert keys == ["server.port", "webhook.secret", "webhook.secrets", "apps"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--config", "other.toml", "config", "show", "--json"],
+        ["config", "--config", "other.toml", "show", "--json"],
+        ["config", "show", "--json", "--config", "other.toml"],
+    ],
+    ids=" ".join,
+)
+def test_the_configuration_may_be_named_before_and_after_the_command(
+    place: Workplace, arguments: list[str]
+) -> None:
+    text = (place.folder / "inkpush.toml").read_text()
+    (place.folder / "other.toml").write_text(text.replace("port = 0", "port = 7", 1))
+    done = place.run(*arguments)
+    assert done.status == 0, done.err
+    assert done.json["server"]["port"] == 7
+
+
+def test_the_settings_in_force_are_shown_with_secrets_masked(place: Workplace) -> None:
+    place.variables["INKPUSH_RELAY__MAX_ATTEMPTS"] = "3"
+    for done in (place.run("config", "show"), place.run("config", "show", "--json")):
+        assert done.status == 0
+        assert SECRET not in done.out
+        assert JWT_SECRET not in done.out
+    assert done.json["relay"]["max_attempts"] == 3
+
+
+def test_the_schema_is_json(place: Workplace) -> None:
+    assert "webhook" in place.run("config", "schema").json["properties"]
+
+
+def test_a_signed_body_is_accepted_by_an_independent_verifier(place: Workplace) -> None:
+    (place.folder / "event.json").write_text(EVENT)
+    done = place.run("webhook", "sign", "event.json", "--id", "msg_1")
+    assert done.status == 0, done.err
+    headers = dict(line.split(": ", 1) for line in done.out.splitlines())
+    assert headers["svix-id"] == "msg_1"
+    named = {name.replace("svix", "webhook"): value for name, value in headers.items()}
+    assert Webhook(SECRET).verify(EVENT, named) == json.loads(EVENT)
+
+
+def test_signing_for_now_sets_the_events_timestamp_and_signs_what_it_prints(
+    place: Workplace,
+) -> None:
+    other = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"
+    done = place.run("webhook", "sign", "-", "--now", "--json", "--secret", other, given=EVENT)
+    assert done.status == 0, done.err
+    body, headers = done.json["body"], done.json["headers"]
+    named = {name.replace("svix", "webhook"): value for name, value in headers.items()}
+    event = Webhook(other).verify(body, named)
+    assert event["type"] == "notifications.sent"
+    assert event["timestamp"] > "2026"
+
+
+def test_a_minted_token_proves_its_user(place: Workplace) -> None:
+    done = place.run("token", "mint", "--user", "u1", "--user-id", "li1", "--ttl", "60", "--json")
+    claims = jwt.decode(done.json["token"], JWT_SECRET, algorithms=["HS256"])
+    assert (claims["sub"], claims["user_id"]) == ("u1", "li1")
+    assert claims["exp"] - claims["iat"] == 60
+
+
+def test_without_a_secret_no_token_is_minted(place: Workplace) -> None:
+    text = (place.folder / "inkpush.toml").read_text()
+    (place.folder / "inkpush.toml").write_text(text.replace(JWT_SECRET, ""))
+    done = place.run("token", "mint", "--user", "u1")
+    assert done.status == 2
+    assert "auth.jwt_secret" in done.err
+
+
+def test_check_says_what_to_do_and_fails_when_something_cannot_work(place: Workplace) -> None:
+    done = place.run("check", "--json")
+    assert done.status == 1
+    wrong = [found["what"] for found in done.json["findings"] if found["level"] == "error"]
+    assert any("fcm" in what for what in wrong)
+    assert any("apns" in what for what in wrong)
+    assert "ERROR" in place.run("check").out
