@@ -289,8 +289,8 @@ async def test_a_body_over_16_kib_is_a_413_whether_or_not_it_says_so(
             yield b" " * 1024
 
     token = user_token("mary")
-    said: Any = b" " * (16 * 1024 + 1)
-    for body in (said, in_pieces()):
+    bodies: list[bytes | AsyncIterator[bytes]] = [b" " * (16 * 1024 + 1), in_pieces()]
+    for body in bodies:
         answer = await public.call("PUT", "/v1/devices/a", token=token, data=body)
         assert (answer.status, answer.code) == (413, "body_too_large")
     padded = FCM | {"ignored": "x" * 15_000}
@@ -322,7 +322,7 @@ async def test_each_route_takes_its_own_scope_and_admin_alone(
 ) -> None:
     for held in SCOPES:
         token = await public.key(held)
-        body = None if method in ("GET", "DELETE") else {}
+        body: Any = None if method in ("GET", "DELETE") else {}
         answer = await public.call(method, path, token=token, json=body)
         if held in (scope, "admin"):
             assert answer.status in (200, 204, 404, 422), held

@@ -40,10 +40,12 @@ class KeyServer:
     asked: int = 0
     respond: Callable[[], web.Response] | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
     async def handle(self, _request: web.Request) -> web.Response:
         self.asked += 1
+        self.reached.set()
         await self.gate.wait()
         if self.respond is not None:
             return self.respond()
@@ -199,7 +201,7 @@ async def test_published_keys_are_fetched_once_for_all_who_wait(
 ) -> None:
     keys.gate.clear()
     asking = [asyncio.create_task(look(published, signed_by("a"))) for _ in range(10)]
-    await until(lambda: keys.asked == 1)
+    await asyncio.wait_for(keys.reached.wait(), 10)
     keys.gate.set()
     assert {answer.status for answer in await asyncio.gather(*asking)} == {200}
     assert (await look(published, without_kid("a"))).status == 200
@@ -211,7 +213,7 @@ async def test_a_caller_who_hangs_up_does_not_take_the_fetch_along(
 ) -> None:
     keys.gate.clear()
     gone = asyncio.create_task(look(published, signed_by("a")))
-    await until(lambda: keys.asked == 1)
+    await asyncio.wait_for(keys.reached.wait(), 10)
     stays = asyncio.create_task(look(published, signed_by("a")))
     gone.cancel()
     await asyncio.wait([gone])
@@ -308,9 +310,3 @@ async def test_a_reload_changes_the_rules_and_a_bad_one_does_not(
     assert (await look(public, by_key)).status == 401
     assert (await look(public, signed_by("a", iss="acme"))).status == 200
     assert keys.asked == 1  # the endpoint did not move: its keys were kept
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)

@@ -84,7 +84,7 @@ class PublicListener:
         *,
         token: str | None = None,
         json: Any = None,
-        data: bytes | None = None,
+        data: bytes | AsyncIterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Make one request; `token` goes as bearer."""
@@ -164,7 +164,7 @@ def _routes(listener: PublicListener) -> list[list[web.RouteDef]]:
         NotificationRoutes(
             queue,
             authenticator,
-            limits=lambda: NotificationLimits(max_age_s=3_600, max_backlog=1_000),
+            limits=lambda: NotificationLimits(3_600, 1_000, max_body_bytes=100_000),
             backlog=lambda: listener.backlog,
             wake=woke,
             clock=clock,

@@ -1,0 +1,132 @@
+"""POST /v1/notifications over HTTP: what is taken, once, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit.public import Answer, PublicListener, public_listener
+
+ITEM = {"title": "Hi Mary!", "body": "Training", "path": "/learning", "user_id": "u1"}
+
+
+@pytest.fixture
+async def public(tmp_path: Path) -> AsyncIterator[PublicListener]:
+    async with public_listener(tmp_path) as listener:
+        yield listener
+
+
+async def post(public: PublicListener, token: str, body: Any) -> Answer:
+    return await public.call("POST", "/v1/notifications", token=token, json=body)
+
+
+async def test_one_notification_is_durable_and_waits_for_the_relay(public: PublicListener) -> None:
+    key = await public.key("notifications:write")
+    answer = await post(public, key, ITEM | {"idempotency_key": "k1", "phone_number": "+254"})
+    assert answer.status == 200
+    event_id = answer.json["event_id"]
+    assert re.fullmatch(r"ntf_[0-9a-f]{32}", event_id)
+    assert answer.json == {
+        "status": "accepted",
+        "event_id": event_id,
+        "notifications": 1,
+        "rejected": 0,
+    }
+    assert public.woken == 1
+    (claim,) = await public.queue.claim(limit=10, lease_s=60, now=public.clock())
+    (entry,) = claim.chunk.items
+    assert (entry.item.title, entry.item.path, entry.item.user_id) == (
+        "Hi Mary!",
+        "/learning",
+        "u1",
+    )
+    assert claim.chunk.event_id == event_id
+    assert claim.chunk.deadline == pytest.approx(public.clock() + 3_600)
+
+
+async def test_a_list_is_cut_into_chunks_and_bad_items_are_counted(public: PublicListener) -> None:
+    key = await public.key("notifications:write")
+    items = [ITEM | {"user_id": f"u{number}"} for number in range(300)]
+    items[7] = {"title": "nobody's"}
+    answer = await post(public, key, {"notifications": items, "idempotency_key": "k1"})
+    assert (answer.json["notifications"], answer.json["rejected"]) == (299, 1)
+    claims = await public.queue.claim(limit=10, lease_s=60, now=public.clock())
+    assert [len(claim.chunk.items) for claim in claims] == [256, 43]
+
+
+async def test_the_same_key_is_taken_once_even_at_once(public: PublicListener) -> None:
+    key = await public.key("notifications:write")
+    body = ITEM | {"idempotency_key": "k1"}
+    answers = await asyncio.gather(*(post(public, key, body) for _ in range(20)))
+    assert sorted(answer.json["status"] for answer in answers) == ["accepted"] + ["duplicate"] * 19
+    assert len({answer.json["event_id"] for answer in answers}) == 1
+    assert public.woken == 1
+    assert (await public.queue.depth()).notifications == 1
+
+
+async def test_an_idempotency_key_belongs_to_its_api_key(public: PublicListener) -> None:
+    body = ITEM | {"idempotency_key": "k1"}
+    answers = [await post(public, await public.key("notifications:write"), body) for _ in range(2)]
+    assert [answer.json["status"] for answer in answers] == ["accepted", "accepted"]
+    assert answers[0].json["event_id"] != answers[1].json["event_id"]
+
+
+@pytest.mark.parametrize("given", [None, "", 7, "k" * 129, "a\nb", ["k"]])
+async def test_an_idempotency_key_is_needed(public: PublicListener, given: Any) -> None:
+    key = await public.key("notifications:write")
+    for body in (ITEM | {"idempotency_key": given}, ITEM):
+        answer = await post(public, key, body)
+        assert (answer.status, answer.json["errors"][0]["field"]) == (422, "idempotency_key")
+
+
+@pytest.mark.parametrize("given", [[], {}, "x", None, 7])
+async def test_a_batch_must_be_a_list_of_something(public: PublicListener, given: Any) -> None:
+    key = await public.key("notifications:write")
+    answer = await post(public, key, {"notifications": given, "idempotency_key": "k1"})
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, "notifications")
+
+
+async def test_a_batch_of_nothing_but_bad_items_is_a_422_and_leaves_no_trace(
+    public: PublicListener,
+) -> None:
+    key = await public.key("notifications:write")
+    body = {"notifications": [{"title": "secret"}, 5, None], "idempotency_key": "k1"}
+    answer = await post(public, key, body)
+    assert answer.code == "invalid"
+    fields = [error["field"] for error in answer.json["errors"]]
+    assert fields == ["notifications[0]", "notifications[1]", "notifications[2]"]
+    assert "secret" not in str(answer.json)
+    mended = await post(public, key, ITEM | {"idempotency_key": "k1"})
+    assert mended.json["status"] == "accepted"
+
+
+async def test_a_full_backlog_is_a_503_and_keeps_nothing(public: PublicListener) -> None:
+    key = await public.key("notifications:write")
+    public.backlog = 1_000
+    answer = await post(public, key, ITEM | {"idempotency_key": "k1"})
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert "Retry-After" in answer.headers
+    public.backlog = 999
+    answer = await post(public, key, ITEM | {"idempotency_key": "k1"})
+    assert answer.json["status"] == "accepted"
+
+
+async def test_erasing_a_user_takes_the_text_out_of_what_was_posted(
+    public: PublicListener,
+) -> None:
+    key = await public.key("notifications:write", "devices:write", "deliveries:read")
+    other = ITEM | {"user_id": "u2", "title": "Hi John!"}
+    body = {"notifications": [ITEM, other], "idempotency_key": "k1"}
+    event_id = (await post(public, key, body)).json["event_id"]
+    assert (await public.call("DELETE", "/v1/users/u1", token=key)).status == 204
+    summary = await public.store.journal.event(event_id)
+    assert summary is not None
+    kept = json.loads(summary.event.body)["data"]["notifications"]
+    assert "Mary" not in str(kept)
+    assert kept[1]["title"] == "Hi John!"
