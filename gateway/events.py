@@ -127,7 +127,8 @@ class StoreFailed:
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """The process changed phase: starting, ready, reloaded, reload_refused, draining, stopped."""
+    """The process changed phase: starting, ready, reloaded, reload_refused, draining, stopped;
+    or failed."""
 
     phase: str
     detail: str = ""

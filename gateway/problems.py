@@ -101,7 +101,7 @@ def problem_middleware(on_error: Callable[[BaseException], None]) -> Any:
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
             code = _HTTP_CODES.get(error.status, "bad_request")
             return Problem(code, headers=headers).response()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the caller gets a 500, the log the rest
             on_error(error)
             return Problem("internal").response()
 

@@ -70,10 +70,8 @@ async def run_sandbox(
     )
 
 
-async def demo(
-    *, notifications: int, once: bool, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Show the main job without any account. Returns a summary; `ok` tells whether all went well."""
+async def demo(*, notifications: int, once: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """Show the main job without any account. Returns a summary; `ok`: all went well."""
     from gateway.app.demonstrating import run
 
     return await run(notifications=notifications, once=once, say=say)

@@ -94,6 +94,8 @@ async def _ask_vendor(plan: LanePlan) -> Finding:
             return Finding("error", f"{plan.name}: {reason}", hint)
         case Unavailable(reason=reason):
             advice_text = "check this machine's way to the vendor (DNS, firewall, proxy)"
-            return Finding("error", f"{plan.name}: the vendor does not answer ({reason})", advice_text)
+            return Finding(
+                "error", f"{plan.name}: the vendor does not answer ({reason})", advice_text
+            )
         case _:
             assert_never(answer)

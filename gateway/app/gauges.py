@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -44,10 +45,8 @@ class Gauges:
     async def run(self) -> None:
         """Look at the queue every second until cancelled; an outage keeps the last look."""
         while True:
-            try:
+            with contextlib.suppress(StoreUnavailable):  # the probes of /readyz tell of it
                 await self._look_at_queue()
-            except StoreUnavailable:
-                pass  # the probes of /readyz tell of it
             await asyncio.sleep(_DEPTH_S)
 
     async def refresh(self) -> None:

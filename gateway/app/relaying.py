@@ -1,4 +1,4 @@
-"""The relay as a whole: lanes, settler, dispatcher and housekeeping, their start, reload and end."""
+"""The relay as a whole: its parts, and how they start, reload and end together."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gateway.relay.dispatcher import Dispatcher, RelayPorts
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lane import Lane
 from gateway.relay.settle import Settler
+from gateway.relay.write import Writer
 from providers.contract import PushProvider
 
 if TYPE_CHECKING:
@@ -44,10 +45,17 @@ class Relay:
         self._clock = clock
         self._failed = failed
         self.lanes: dict[str, Lane] = {}
-        self._settler = Settler(
+        self._writer = Writer(
             journal=stores.journal,
             queue=stores.queue,
             registry=stores.registry,
+            lane_book=stores.lanes,
+            observer=observer,
+            clock=clock,
+            monotonic=time.monotonic,
+        )
+        self._settler = Settler(
+            self._writer,
             lane_book=stores.lanes,
             observer=observer,
             clock=clock,
@@ -58,6 +66,7 @@ class Relay:
             ports=RelayPorts(stores.registry, stores.journal, stores.queue),
             lanes=self.lanes,
             settler=self._settler,
+            writer=self._writer,
             observer=observer,
             clock=clock,
             lease_s=settings.relay.lease_s,
@@ -67,7 +76,7 @@ class Relay:
             journal=stores.journal,
             lane_book=stores.lanes,
             lanes=self.lanes,
-            settler=self._settler,
+            writer=self._writer,
             observer=observer,
             clock=clock,
             retention_s=settings.relay.retention_days * _DAY_S,
@@ -85,7 +94,7 @@ class Relay:
         await self._housekeeping.begin()
         self._claiming = self._run(self._dispatcher.run())
         self._duties = [
-            self._run(self._settler.run()),
+            self._run(self._writer.run()),
             self._run(self._dispatcher.keep_leases()),
             self._run(self._housekeeping.run()),
         ]
@@ -155,7 +164,7 @@ class Relay:
             try:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_CLOSE_S):
-                        while provider.in_flight:
+                        while provider.in_flight:  # noqa: ASYNC110  # it has no event
                             await asyncio.sleep(0.1)
             finally:
                 await provider.aclose()

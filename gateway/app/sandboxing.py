@@ -23,7 +23,7 @@ async def run(
     on_ready: Callable[[dict[str, Any], str], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT; credentials are kept in `directory`."""
-    directory.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -32,5 +32,7 @@ async def run(
         fcm_port, apns_port, apns_sandbox_port, control_port, host, credentials_dir=directory
     )
     async with sandbox:
-        on_ready(dict(describe(sandbox, sandbox.credentials)), config_toml(sandbox, sandbox.credentials))
+        on_ready(
+            dict(describe(sandbox, sandbox.credentials)), config_toml(sandbox, sandbox.credentials)
+        )
         await ended.wait()

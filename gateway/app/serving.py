@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import structlog
 import uvloop
 
 from gateway.app.gateway import Gateway, open_gateway
@@ -18,8 +17,6 @@ from gateway.observe import logs
 
 if TYPE_CHECKING:
     from config.settings import Settings
-
-_LOG = structlog.get_logger("inkpush")
 
 
 def run(settings: Settings, reload: Callable[[], Settings]) -> int:
@@ -32,16 +29,16 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     failures: list[BaseException] = []
+    observer = logs.LogObserver()
 
     def failed(error: BaseException) -> None:
         failures.append(error)
         trace = "".join(traceback.format_tb(error.__traceback__))
-        _LOG.error("the relay failed", error=type(error).__name__, trace=trace)
+        observer(Lifecycle("failed", f"{type(error).__name__}\n{trace}"))
         ended.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    observer = logs.LogObserver()
     try:
         async with open_gateway(settings, log=observer, on_failure=failed) as gateway:
             reloads = _Reloads(gateway, reload)
@@ -52,7 +49,7 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     except ConfigurationError:
         raise
     except (GatewayError, OSError) as error:
-        _LOG.error("cannot start", reason=str(error))
+        observer(Lifecycle("failed", str(error)))
         return 1
     return 1 if failures else 0
 

@@ -12,7 +12,7 @@ from typing import Any
 from gateway.core.model import Item, Rejection
 
 MAX_TEXT = 16_384
-"""Characters a title or body may have before it is cut to fit a push (both vendors: 4 096 bytes)."""
+"""Characters a title or body may have; what is over a push's 4 096 bytes is cut off later."""
 MAX_PATH = 1_024
 """Characters a path may have: it is never truncated, so it must leave room for the text."""
 MAX_ID = 256

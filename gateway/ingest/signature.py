@@ -45,7 +45,12 @@ def decode_secret(secret: str) -> bytes:
 
 
 def verify(
-    headers: Mapping[str, str], body: bytes, keys: Sequence[bytes], *, now: float, tolerance_s: float
+    headers: Mapping[str, str],
+    body: bytes,
+    keys: Sequence[bytes],
+    *,
+    now: float,
+    tolerance_s: float,
 ) -> Verified:
     """Check a request against every secret, in constant time for each.
 

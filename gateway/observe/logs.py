@@ -141,11 +141,12 @@ def say(event: GatewayEvent) -> Said:
         case StoreFailed():
             return "error", "store failed"
         case Lifecycle(phase):
-            return ("error" if phase == "reload_refused" else "info"), phase.replace("_", " ")
+            return _PHASE_LEVELS.get(phase, "info"), phase.replace("_", " ")
         case _:
             assert_never(event)
 
 
+_PHASE_LEVELS: dict[str, Level] = {"reload_refused": "error", "failed": "error"}
 _WEBHOOK_LEVELS: dict[str, Level] = {
     "quarantined": "warning",
     "unauthorized": "warning",

@@ -68,9 +68,7 @@ class InStoreQueue:
             return {
                 claim.queue_id
                 for claim in claims
-                if not connection.execute(
-                    extend, (until, claim.queue_id, claim.lease_id)
-                ).rowcount
+                if not connection.execute(extend, (until, claim.queue_id, claim.lease_id)).rowcount
             }
 
         lost: set[int] = await self._database.write(work)
@@ -92,15 +90,11 @@ class InStoreQueue:
     async def rescue(self) -> int:
         now = self._clock()
         rescued: int = await self._database.write(
-            lambda connection: connection.execute(
-                self._sql["queue_rescue"], {"now": now}
-            ).rowcount
+            lambda connection: connection.execute(self._sql["queue_rescue"], {"now": now}).rowcount
         )
         return rescued
 
-    async def replay_dead(
-        self, ids: Sequence[int] | None, *, now: float, max_age_s: float
-    ) -> int:
+    async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
         chosen = {"ids": None if ids is None else json.dumps(list(ids))}
 
         def work(connection: Any) -> int:

@@ -22,6 +22,7 @@ from gateway.relay.lane import BACKLOG, Lane
 from gateway.relay.patience import insist
 from gateway.relay.settle import Settler
 from gateway.relay.work import Delivery, Work
+from gateway.relay.write import Writer
 from providers.contract import Message
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class Dispatcher:
         ports: RelayPorts,
         lanes: Mapping[str, Lane],
         settler: Settler,
+        writer: Writer,
         observer: Observer,
         clock: Clock,
         lease_s: float,
@@ -59,6 +61,7 @@ class Dispatcher:
         self._ports = ports
         self._lanes = lanes
         self._settler = settler
+        self._writer = writer
         self._observer = observer
         self._clock = clock
         self._lease_s = lease_s
@@ -66,8 +69,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._gate = asyncio.Event()
         self._gate.set()
-        settler.on_finished = self._finished
-        settler.on_gate = self._set_gate
+        writer.on_finished = self._finished
+        writer.on_gate = self._set_gate
 
     @property
     def unfinished(self) -> int:
@@ -116,13 +119,16 @@ class Dispatcher:
             lane.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
-                while any(lane.provider.in_flight for lane in self._lanes.values()):
+                while self._in_flight():  # noqa: ASYNC110  # transports have no event for it
                     await asyncio.sleep(0.02)
         # A transport that closes gives what is still in flight a verdict.
         await asyncio.gather(*(lane.provider.aclose() for lane in self._lanes.values()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(5.0, limit_s)):
-                await self._settler.flush()
+                await self._writer.flush()
+
+    def _in_flight(self) -> bool:
+        return any(lane.provider.in_flight for lane in self._lanes.values())
 
     # --- inside -------------------------------------------------------------------------------
 

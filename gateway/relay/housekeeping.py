@@ -14,7 +14,7 @@ from gateway.errors import StoreUnavailable
 from gateway.events import BrakeReleased, LaneHeld, LaneResumed, Observer, StoreFailed
 from gateway.ports import Clock, Journal, LaneRow, Lanes, Registry
 from gateway.relay.lane import Lane
-from gateway.relay.settle import Settler
+from gateway.relay.write import Writer
 
 _FOLLOW_S = 1.0
 _COUNT_S = 15.0
@@ -32,7 +32,7 @@ class Housekeeping:
         journal: Journal,
         lane_book: Lanes,
         lanes: Mapping[str, Lane],
-        settler: Settler,
+        writer: Writer,
         observer: Observer,
         clock: Clock,
         retention_s: float,
@@ -42,7 +42,7 @@ class Housekeeping:
         self._journal = journal
         self._lane_book = lane_book
         self._lanes = lanes
-        self._settler = settler
+        self._writer = writer
         self._observer = observer
         self._clock = clock
         self._retention_s = retention_s
@@ -56,13 +56,13 @@ class Housekeeping:
             if row.held == "misconfigured":
                 await self._lane_book.resume(row.app, row.provider, by="relay")
         self._follow(await self._lane_book.all())
-        await self._settler.count_devices()
+        await self._writer.count_devices()
 
     async def run(self) -> None:
         """Do every duty at its interval until cancelled."""
         async with asyncio.TaskGroup() as duties:
             duties.create_task(self._every(_FOLLOW_S, "lane state", self.follow))
-            duties.create_task(self._every(_COUNT_S, "device count", self._settler.count_devices))
+            duties.create_task(self._every(_COUNT_S, "device count", self._writer.count_devices))
             duties.create_task(self._every(_PURGE_S, "retention", self.purge))
             duties.create_task(self._every(_FADE_S, "lane health", self._fade))
 
@@ -129,9 +129,7 @@ class Housekeeping:
         for lane in self._lanes.values():
             lane.health.fade()
 
-    async def _every(
-        self, seconds: float, what: str, duty: Callable[[], Awaitable[None]]
-    ) -> None:
+    async def _every(self, seconds: float, what: str, duty: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(seconds)
             try:

@@ -27,7 +27,7 @@ _QUIET_DEVICES = 100_000
 _RECHECK_S = 0.1
 
 Verdicts = Callable[["Lane", Sequence[tuple[Push, Verdict]]], None]
-Returned = Callable[["Lane", Sequence[Delivery], str, float | None], None]
+Returned = Callable[[Sequence[Delivery], str, float | None], None]
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ class Lane:
         """Take deliveries on, or return them when the lane cannot use them now."""
         if self._stopped or self.operator_hold or len(self.backlog) >= BACKLOG:
             reason = self.reason if self.operator_hold else ""
-            self.on_returned(self, deliveries, reason, None)
+            self.on_returned(deliveries, reason, None)
             return
         self.backlog.extend(deliveries)
         self.pump()
@@ -114,7 +114,7 @@ class Lane:
     def again(self, delivery: Delivery) -> None:
         """Send a delivery once more at once, ahead of the others."""
         if self._stopped or self.paused:
-            self.on_returned(self, [delivery], self.reason, None)
+            self.on_returned([delivery], self.reason, None)
             return
         self.backlog.appendleft(delivery)
         self._wake_in(0.0)
@@ -156,7 +156,7 @@ class Lane:
         if self.backlog:
             waiting = list(self.backlog)
             self.backlog.clear()
-            self.on_returned(self, waiting, reason, None)
+            self.on_returned(waiting, reason, None)
 
     def stop(self) -> None:
         """Start no push any more; return the backlog."""
@@ -217,9 +217,9 @@ class Lane:
             delivery.started = now
             pushes.append(delivery.push())
         if stale:
-            self.on_returned(self, stale, "", None)
+            self.on_returned(stale, "", None)
         for until, waiting in throttled.items():
-            self.on_returned(self, waiting, "the device is throttled", until)
+            self.on_returned(waiting, "the device is throttled", until)
         return pushes
 
     def _settle(self, verdicts: Sequence[tuple[Push, Verdict]]) -> None:

@@ -145,7 +145,7 @@ class SqliteDatabase:
             while (job := self._reads.get()) is not None:
                 try:
                     job.result = job.work(connection)
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001  # the caller gets it
                     job.error = _translated(error)
                 _resolve([job])
 
@@ -170,14 +170,14 @@ class SqliteDatabase:
 
 
 def _write_group(connection: sqlite3.Connection, jobs: list[_Job]) -> None:
-    """Run the jobs in one transaction; one that fails is undone alone, a failed commit fails all."""
+    """Run the jobs in one transaction; what fails is undone alone, a failed commit fails all."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         for job in jobs:
             connection.execute("SAVEPOINT job")
             try:
                 job.result = job.work(connection)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  # the caller gets it
                 job.error = _translated(error)
                 # A full disk ends the whole transaction: then there is nothing to go back to.
                 connection.execute("ROLLBACK TO job")

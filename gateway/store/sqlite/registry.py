@@ -85,7 +85,7 @@ class SqliteRegistry:
         )
         return [_device(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> None:
+    async def erase(self, user: UserRef) -> None:
         found = await self._database.read(
             lambda connection: erasure.find(connection, self._database.sql, user)
         )
@@ -110,10 +110,12 @@ class SqliteRegistry:
 
     async def remember_environment(self, device_id: int, environment: Environment) -> None:
         await self._database.write(
-            lambda connection: connection.execute(
-                self._database.sql["device_remember_environment"],
-                {"id": device_id, "environment": environment.value},
-            ).rowcount
+            lambda connection: (
+                connection.execute(
+                    self._database.sql["device_remember_environment"],
+                    {"id": device_id, "environment": environment.value},
+                ).rowcount
+            )
         )
 
     async def export(
@@ -140,9 +142,11 @@ class SqliteRegistry:
 
     async def purge(self, *, pruned_before: float) -> int:
         return await self._database.write(
-            lambda connection: connection.execute(
-                self._database.sql["devices_purge"], {"before": pruned_before}
-            ).rowcount
+            lambda connection: (
+                connection.execute(
+                    self._database.sql["devices_purge"], {"before": pruned_before}
+                ).rowcount
+            )
         )
 
     # --- in the database's threads ------------------------------------------------------------
@@ -299,9 +303,7 @@ def _device(row: Row) -> Device:
 def _group(rows: list[tuple[Any, ...]], *, column: int) -> dict[str, list[Target]]:
     grouped: dict[str, list[Target]] = {}
     for row in rows:
-        address = Address(
-            row[3], AddressKind(row[4]), Platform(row[5]), Environment(row[6])
-        )
+        address = Address(row[3], AddressKind(row[4]), Platform(row[5]), Environment(row[6]))
         target = Target(row[0], row[1], Provider(row[2]), address, row[7], row[8], row[9])
         grouped.setdefault(row[column], []).append(target)
     return grouped

@@ -1,0 +1,247 @@
+"""Writing: what was decided becomes rows, in batches.
+
+Owns the order of a flush - what the brakes keep, then the journal, then the queue - and with it
+the promise that a chunk is given up only after its deliveries are on record. The buffer is flushed
+at least every 100 ms: what is in it when the process dies may be sent again, under the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
+
+from gateway.core.model import Item, Record, Removal
+from gateway.core.states import DeliveryState, DeviceState
+from gateway.events import (
+    BrakeTripped,
+    DeliveriesSettled,
+    DevicesRemoved,
+    ItemsEnded,
+    Observer,
+    StoreFailed,
+)
+from gateway.ports import Clock, Journal, Lanes, Queue, Registry
+from gateway.relay.lane import Lane
+from gateway.relay.patience import insist
+from gateway.relay.work import Work
+from providers.contract import Environment
+
+T = TypeVar("T")
+
+FLUSH_S = 0.05
+_FLUSH_ROWS = 512
+
+
+@dataclass(slots=True)
+class Batch:
+    """What waits to be written. Removals, dead letters and ages name records by their index."""
+
+    records: list[Record] = field(default_factory=list)
+    removals: list[tuple[int, Removal, Lane]] = field(default_factory=list)
+    dead: list[tuple[int, Item]] = field(default_factory=list)
+    finished: list[Work] = field(default_factory=list)
+    ages: dict[int, float] = field(default_factory=dict)
+    environments: dict[int, Environment] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.finished)
+
+
+def _nobody_listens(_what: object) -> None:
+    """What happens until the dispatcher listens."""
+
+
+class Writer:
+    """Writes `batch` when its time has come. `lane_book` is the lanes' lasting state."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        queue: Queue,
+        registry: Registry,
+        lane_book: Lanes,
+        observer: Observer,
+        clock: Clock,
+        monotonic: Clock,
+    ) -> None:
+        self._journal = journal
+        self._queue = queue
+        self._registry = registry
+        self._lane_book = lane_book
+        self._observer = observer
+        self._clock = clock
+        self._monotonic = monotonic
+        self._due = asyncio.Event()
+        self._flushing = asyncio.Lock()
+        self._devices: Counter[tuple[str, str]] = Counter()
+        self.batch = Batch()
+        #: called when a chunk is finished, and with False/True when the journal stops or goes on
+        self.on_finished: Callable[[Work], None] = _nobody_listens
+        self.on_gate: Callable[[bool], None] = _nobody_listens
+
+    def grown(self) -> None:
+        """Something was added to the batch: write early when it has become large."""
+        if len(self.batch.records) >= _FLUSH_ROWS:
+            self._due.set()
+
+    async def run(self) -> None:
+        """Flush every 50 ms, or sooner when much has come in. Ends by cancellation."""
+        while True:
+            try:
+                async with asyncio.timeout(FLUSH_S):
+                    await self._due.wait()
+            except TimeoutError:
+                pass
+            self._due.clear()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what has come in: first what the brakes keep, then the journal, then the queue.
+
+        Each step is repeated until the store takes it, for rows are upserts and a settled chunk
+        stays settled; meanwhile the lanes start nothing that could not be journaled.
+        """
+        async with self._flushing:
+            if self.batch:
+                batch, self.batch = self.batch, Batch()
+                await self._write(batch)
+
+    async def _write(self, batch: Batch) -> None:
+        if self._would_trip(batch):
+            # The count may be older than the registrations of the last seconds.
+            await self._insist(self.count_devices)
+        removals, held_back, tripped = self._ask_brakes(batch)
+        for lane in tripped:
+            await self._insist(partial(self._trip, lane))
+        if held_back:
+            await self._insist(lambda: self._lane_book.hold_back(held_back))
+        done = [
+            (work.chunk.event_id, work.chunk.number)
+            for work in batch.finished
+            if work.chunk.number >= 0
+        ]
+        gone = await self._insist(
+            lambda: self._journal.record(batch.records, removals, batch.dead, done)
+        )
+        if batch.finished or batch.environments:
+            await self._insist(lambda: self._settle_finished(batch))
+        self._report(batch, removals, gone)
+        for work in batch.finished:
+            self.on_finished(work)
+
+    async def count_devices(self) -> None:
+        """Count the active devices of each lane: the brakes work with their share."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for (provider, app, state), count in (await self._registry.count()).items():
+            if state == DeviceState.ACTIVE:
+                counts[(provider, app)] += count
+        self._devices = counts
+
+    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Do a step until the store takes it."""
+        failed = False
+
+        def refused(error: BaseException | None) -> None:
+            nonlocal failed
+            failed = True
+            self.on_gate(False)
+            self._observer(StoreFailed("journal", str(error)))
+
+        result = await insist(step, refused=refused)
+        if failed:
+            self.on_gate(True)
+        return result
+
+    async def _trip(self, lane: Lane) -> None:
+        await self._lane_book.trip_brake(lane.app, lane.kind, now=self._clock())
+
+    async def _settle_finished(self, batch: Batch) -> None:
+        settles = [
+            self._queue.settle(work.claim, work.leftover_chunks()) for work in batch.finished
+        ]
+        environments = [
+            self._registry.remember_environment(device_id, environment)
+            for device_id, environment in batch.environments.items()
+        ]
+        await asyncio.gather(*settles, *environments)
+
+    def _would_trip(self, batch: Batch) -> bool:
+        wanted = Counter(lane for _, _, lane in batch.removals)
+        now = self._monotonic()
+        return any(
+            lane.brake.would_trip(count, devices=self._devices_of(lane), now=now)
+            for lane, count in wanted.items()
+        )
+
+    def _devices_of(self, lane: Lane) -> int:
+        return self._devices[(lane.kind.value, lane.app)]
+
+    def _ask_brakes(
+        self, batch: Batch
+    ) -> tuple[list[tuple[int, Removal]], list[Removal], list[Lane]]:
+        """Let the brakes decide: removals that go, those kept for a person, lanes that tripped."""
+        admitted: list[tuple[int, Removal]] = []
+        held_back: list[Removal] = []
+        tripped: list[Lane] = []
+        now = self._monotonic()
+        by_lane: dict[Lane, list[tuple[int, Removal]]] = {}
+        for index, removal, lane in batch.removals:
+            by_lane.setdefault(lane, []).append((index, removal))
+        for lane, orders in by_lane.items():
+            devices = self._devices_of(lane)
+            was_on = lane.brake.on
+            count = lane.brake.admit(len(orders), devices=devices, now=now)
+            admitted += orders[:count]
+            for index, removal in orders[count:]:
+                held_back.append(removal)
+                if removal.to is DeviceState.PRUNED:
+                    batch.records[index] = _kept(batch.records[index])
+            if lane.brake.on and not was_on:
+                tripped.append(lane)
+                self._observer(BrakeTripped(lane.app, lane.kind, len(orders), devices))
+        return admitted, held_back, tripped
+
+    # --- telling ------------------------------------------------------------------------------
+
+    def _report(self, batch: Batch, removals: list[tuple[int, Removal]], gone: set[int]) -> None:
+        spared = {index for index, _ in removals if index not in gone}
+        outcomes: dict[tuple[str, str], Counter[str]] = {}
+        ages: dict[tuple[str, str], list[float]] = {}
+        ended: Counter[str] = Counter()
+        for index, record in enumerate(batch.records):
+            if not record.state.is_terminal:
+                continue
+            if record.state in (DeliveryState.NO_DEVICE, DeliveryState.EXPIRED):
+                ended[record.state.value] += 1
+            if not record.app:
+                continue
+            lane = (record.app, record.provider)
+            state = DeliveryState.REFUSED if index in spared else record.state
+            outcomes.setdefault(lane, Counter())[state.value] += 1
+            if index in batch.ages:
+                ages.setdefault(lane, []).append(batch.ages[index])
+        for (app, provider), counts in outcomes.items():
+            lane_ages = ages.get((app, provider), [])
+            self._observer(DeliveriesSettled(app, provider, counts, lane_ages))
+        for result, count in ended.items():
+            self._observer(ItemsEnded(result, count))
+        self._report_removed([removal for index, removal in removals if index in gone])
+
+    def _report_removed(self, removed: Sequence[Removal]) -> None:
+        groups: dict[tuple[str, str, str], Counter[str]] = {}
+        for removal in removed:
+            key = (removal.app, removal.provider.value, removal.to.value)
+            groups.setdefault(key, Counter())[removal.reason] += 1
+        for (app, provider, state), reasons in groups.items():
+            self._observer(DevicesRemoved(app, provider, state, reasons))
+
+
+def _kept(record: Record) -> Record:
+    """The record of a delivery whose device would have been pruned, had the brake not been on."""
+    reason = f"{record.reason}; the prune brake keeps the device"
+    return replace(record, state=DeliveryState.REFUSED, reason=reason)
