@@ -1,0 +1,1 @@
+"""The web page for ops and support: read-only, rendered on the server, no script."""

@@ -1,0 +1,195 @@
+"""The console's routes: who may look, and what each page is made of.
+
+Owns login and logout. Only an API key of scope `admin` gets in; the cookie is HttpOnly, SameSite
+strict and ends after half an hour, and at once with its key. Nothing can be changed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import jinja2
+from aiohttp import web
+
+import gateway
+from gateway.core.instants import to_iso
+from gateway.core.model import UserRef
+from gateway.ops.console.session import LIFE_S, seal, unseal
+from gateway.ops.console.words import age, explain, meaning
+from gateway.ports import ApiKey, Clock, Journal, Keys, Lanes, Queue, Registry
+from gateway.problems import Problem
+
+COOKIE = "inkpush_console"
+_EVENTS = 25
+_DELIVERIES = 100
+_ITEMS = 500
+_MAX_LOGIN_BYTES = 4_096
+_HERE = Path(__file__).parent
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSources:
+    """What the pages read. `find_key` gives the API key in force with a text."""
+
+    registry: Registry
+    journal: Journal
+    lanes: Lanes
+    queue: Queue
+    keys: Keys
+    find_key: Callable[[str], Awaitable[ApiKey | None]]
+
+
+class ConsoleRoutes:
+    """`/console` of the ops listener. `secret` signs the cookies: 32 random bytes."""
+
+    def __init__(self, sources: ConsoleSources, *, secret: bytes, clock: Clock) -> None:
+        self._sources = sources
+        self._secret = secret
+        self._clock = clock
+        self._style = (_HERE / "style.css").read_text(encoding="utf-8")
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {"iso": to_iso, "age": age, "meaning": meaning}
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to add to the ops application."""
+        return [
+            web.get("/console", self._guarded(self.overview)),
+            web.get("/console/user", self._guarded(self.user)),
+            web.get("/console/event", self._guarded(self.event)),
+            web.get("/console/style.css", self.style),
+            web.post("/console/login", self.login),
+            web.post("/console/logout", self.logout),
+        ]
+
+    async def login(self, request: web.Request) -> web.Response:
+        """Exchange an API key for a session."""
+        key = await self._sources.find_key(await _sent_key(request))
+        if key is None or not key.allows("admin"):
+            message = "This is not an API key in force of scope admin."
+            return self._page("login.html", status=401, message=message)
+        response = web.Response(status=303, headers={**_HEADERS, "Location": "/console"})
+        response.set_cookie(
+            COOKIE,
+            seal(key.id, now=self._clock(), secret=self._secret),
+            max_age=LIFE_S,
+            path="/console",
+            httponly=True,
+            samesite="Strict",
+            secure=request.secure,
+        )
+        return response
+
+    async def logout(self, _request: web.Request) -> web.Response:
+        """End the session of this browser."""
+        response = web.Response(status=303, headers={**_HEADERS, "Location": "/console"})
+        response.del_cookie(COOKIE, path="/console", httponly=True, samesite="Strict")
+        return response
+
+    async def style(self, _request: web.Request) -> web.Response:
+        """The style sheet; it tells nothing, so it is open to all."""
+        return web.Response(text=self._style, content_type="text/css", headers=_HEADERS)
+
+    async def overview(self, _request: web.Request) -> web.Response:
+        """Lanes, queue, devices, and what came in last."""
+        sources = self._sources
+        lanes, depth, devices, events = await asyncio.gather(
+            sources.lanes.all(),
+            sources.queue.depth(),
+            sources.registry.count(),
+            sources.journal.events(limit=_EVENTS),
+        )
+        states: dict[str, int] = {}
+        for (_, _, state), count in devices.items():
+            states[state] = states.get(state, 0) + count
+        response = self._page(
+            "overview.html", lanes=lanes, depth=depth, devices=states, events=events
+        )
+        response.headers["Refresh"] = "15"
+        return response
+
+    async def user(self, request: web.Request) -> web.Response:
+        """Why did Mary not get it?"""
+        identifier = request.query.get("id", "").strip()
+        if not identifier:
+            raise web.HTTPSeeOther("/console")
+        who, sources = UserRef.either(identifier), self._sources
+        devices, deliveries, lanes = await asyncio.gather(
+            sources.registry.devices_of(who),
+            sources.journal.deliveries_of(who, limit=_DELIVERIES),
+            sources.lanes.all(),
+        )
+        return self._page(
+            "user.html",
+            identifier=identifier,
+            devices=devices,
+            deliveries=deliveries,
+            reasons=explain(devices, deliveries, lanes),
+        )
+
+    async def event(self, request: web.Request) -> web.Response:
+        """One event, its counts, and what became of its items."""
+        event_id = request.query.get("id", "").strip()
+        summary = await self._sources.journal.event(event_id)
+        if summary is None:
+            return self._page("missing.html", status=404, event_id=event_id)
+        records = await self._sources.journal.items_of(event_id)
+        return self._page(
+            "event.html", summary=summary, records=records[:_ITEMS], hidden=len(records) - _ITEMS
+        )
+
+    def _guarded(self, handler: Handler) -> Handler:
+        """Let in who has a session whose key is still in force; show the login to all others."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            cookie = request.cookies.get(COOKIE, "")
+            key_id = unseal(cookie, now=self._clock(), secret=self._secret)
+            if key_id is None or not await self._in_force(key_id):
+                return self._page("login.html", status=401, message="")
+            return await handler(request)
+
+        return guarded
+
+    async def _in_force(self, key_id: str) -> bool:
+        keys = await self._sources.keys.all()
+        return any(key.id == key_id and key.allows("admin") for key in keys)
+
+    def _page(self, name: str, *, status: int = 200, **values: Any) -> web.Response:
+        html = self._templates.get_template(name).render(
+            now=self._clock(), version=gateway.__version__, inside=name != "login.html", **values
+        )
+        return web.Response(text=html, content_type="text/html", status=status, headers=_HEADERS)
+
+
+async def _sent_key(request: web.Request) -> str:
+    """The key from the login form; "" when there is none. aiohttp's own form reader would let a
+    hostile body, such as multipart without a boundary, become a 500."""
+    if (request.content_length or 0) > _MAX_LOGIN_BYTES:
+        raise Problem("body_too_large")
+    try:
+        form = parse_qs((await request.read()).decode(), max_num_fields=2)
+    except ValueError:
+        return ""
+    return form.get("key", [""])[0].strip()

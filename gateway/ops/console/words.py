@@ -1,0 +1,69 @@
+"""What states mean, in words for people who do not know the gateway. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from gateway.core.model import Device, Record
+from gateway.core.states import DeliveryState, DeviceState
+from gateway.ports import LaneRow
+
+_UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+
+
+def age(seconds: float) -> str:
+    """Write a duration in its largest unit: `3 min`."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def meaning(state: DeliveryState) -> str:
+    """What became of a push, in one sentence."""
+    match state:
+        case DeliveryState.PENDING:
+            return "It waits for its turn or its next try."
+        case DeliveryState.DELIVERED:
+            return "The push service took it; showing it is up to the phone."
+        case DeliveryState.PRUNED:
+            return "The app is no longer on that phone."
+        case DeliveryState.NO_DEVICE:
+            return "No active device was registered when its turn came."
+        case DeliveryState.EXPIRED:
+            return "It was too old before it could be sent."
+        case DeliveryState.REFUSED:
+            return "The push service will not take it."
+        case DeliveryState.DEAD:
+            return "Given up after the last try; it can be replayed."
+        case _:
+            assert_never(state)
+
+
+def explain(
+    devices: Sequence[Device], deliveries: Sequence[Record], lanes: Sequence[LaneRow]
+) -> list[str]:
+    """Why a user may not get pushes, the likeliest reason first; empty when nothing speaks so."""
+    if not devices and not deliveries:
+        return ["Nothing is known under this id: check the spelling, and which id the app sends."]
+    reasons = []
+    active = [device for device in devices if device.state is DeviceState.ACTIVE]
+    if not devices:
+        reasons.append("No device is registered: has the app been opened after the login?")
+    elif not active:
+        reasons.append(
+            "No device is active: the app was removed, or has not registered again since."
+        )
+    used = {(device.app, device.provider.value) for device in active}
+    reasons += [
+        f"The lane {lane.app}/{lane.provider} is stopped: {lane.reason or lane.held}. {lane.hint}"
+        for lane in lanes
+        if lane.held and (lane.app, lane.provider) in used
+    ]
+    if devices and not deliveries:
+        reasons.append("No notification for this user came in within the retention period.")
+    if deliveries and deliveries[0].state is not DeliveryState.DELIVERED:
+        latest = deliveries[0]
+        reasons.append(f"The latest push is {latest.state.value}: {meaning(latest.state)}")
+    return reasons
