@@ -56,9 +56,8 @@ class Breaker:
             self._probe_at = now + self._wait
 
     def probe_now(self) -> None:
-        """Something was mended, perhaps: the next push may try."""
-        if self.held:
-            self._probe_at, self._probing = 0.0, False
+        """Something was mended, perhaps: the next push may try, once a probe in flight is back."""
+        self._probe_at = float("-inf")
 
     def reset(self) -> None:
         """Open the lane."""

@@ -49,9 +49,9 @@ def plan(
         for device_id, attempts, flipped in wanted:
             target = by_id.get(device_id)
             if target is None:
-                reason = GONE if device_id else ""
+                state, reason = DeliveryState.NO_DEVICE, GONE if device_id else ""
                 result.ended.append(
-                    _ended(chunk, entry.item, device_id, DeliveryState.NO_DEVICE, now, reason)
+                    _ended(chunk, entry.item, device_id, state, now, reason, attempts)
                 )
             else:
                 result.sends.append(Send(entry.item, target, attempts, flipped))
@@ -83,6 +83,9 @@ def _wanted(
             for left in entry.remainders
             if not _settled(known, index, left.device_id)
         ]
+    if _settled(known, index, 0):
+        # The item ended before it reached anyone: a device that came since is no reason to begin.
+        return []
     wanted = [
         (target.device_id, _attempts(known, index, target.device_id), False)
         for target in devices

@@ -3,7 +3,8 @@
 The bucket holds a tenth of a second of tokens, so a limit of 9 000/s comes as 900 at once at
 most. From idle the rate ramps to the full one over `ramp_s`, for FCM asks senders to ramp over at
 least 60 s; it never starts under 100/s, so a small batch is not held back. A lane-wide 429 halves
-the rate, and it recovers by a twentieth of the full rate per second.
+the rate, and it recovers by a twentieth of the full rate per second. A lane without a limit gets
+one for a minute: half of what it sent when it was throttled, and that counts as its full rate.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ _UNLIMITED = float("inf")
 
 @dataclass(slots=True)
 class Limiter:
-    """How many pushes a lane may start. `rate` per second, 0 for no limit; `ramp_s` seconds."""
+    """How many pushes a lane may start. `rate` per second, 0 for no limit; `ramp_s` seconds.
+
+    `now` is a monotonic time in seconds. One that goes back all the same neither stalls the lane
+    nor lets out more than a bucket.
+    """
 
     rate: float
     ramp_s: float = 60.0
@@ -29,6 +34,7 @@ class Limiter:
     _active_since: float = float("-inf")
     _allowed: float = _UNLIMITED
     _halved_at: float = float("-inf")
+    _estimate: float = FLOOR_PER_S
     _sent: float = 0.0
     _sent_since: float = float("-inf")
 
@@ -62,9 +68,10 @@ class Limiter:
     def wait(self, now: float) -> float:
         """Seconds until a token is there again; 0 when one is."""
         limit = self.limit(now)
-        if limit == _UNLIMITED or self._tokens >= 1.0:
+        if limit == _UNLIMITED:
             return 0.0
-        return (1.0 - self._tokens) / max(limit, 1.0)
+        tokens = self._tokens + limit * max(0.0, now - self._at)
+        return max(0.0, 1.0 - tokens) / limit
 
     def throttled(self, now: float) -> None:
         """The vendor said 429 to the whole lane: halve the rate, at most once a second."""
@@ -74,7 +81,7 @@ class Limiter:
         current = self.limit(now)
         if current == _UNLIMITED:
             elapsed = max(now - self._sent_since, _HALVE_EVERY_S)
-            current = max(self._sent / elapsed, 2 * FLOOR_PER_S)
+            self._estimate = current = max(self._sent / elapsed, 2 * FLOOR_PER_S)
         self._allowed = max(current / 2.0, 1.0)
         self._tokens = min(self._tokens, 0.0)
 
@@ -96,8 +103,7 @@ class Limiter:
             self._sent, self._sent_since = self._sent / 2.0, now - 5.0
 
     def _recover(self, elapsed: float, now: float) -> None:
-        full = self.rate or 20.0 * max(self._allowed, FLOOR_PER_S)
-        self._allowed += full * _RECOVERY * elapsed
+        self._allowed += (self.rate or self._estimate) * _RECOVERY * elapsed
         if self.rate and self._allowed >= self.rate:
             self._allowed = _UNLIMITED
         elif not self.rate and now - self._halved_at > _IDLE_S:

@@ -62,9 +62,10 @@ class Dead:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """It would come too late."""
+    """It would come too late. `snooze`: what the vendor asked for still holds for the others."""
 
     reason: str
+    snooze: Snooze | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,27 +133,31 @@ def decide(
             return PauseLane(verdict.reason, verdict.hint)
         case Throttled():
             wait = max(verdict.retry_after or 0.0, 0.0) or _THROTTLE_S
-            wait = min(wait, MAX_BACKOFF_S)
             at = now + wait * (1.0 + 0.1 * dice)
-            return _in_time(Snooze(at, verdict.reason, verdict.scope), at, standing)
+            return _in_time(Snooze(at, verdict.reason, verdict.scope), standing)
         case Unavailable():
             if standing.attempts >= max_attempts:
                 return Dead(verdict.reason)
             at = now + backoff(verdict, standing, dice)
-            return _in_time(RetryAt(at, verdict.reason, standing.flipped), at, standing)
+            return _in_time(RetryAt(at, verdict.reason, standing.flipped), standing)
         case _:
             assert_never(verdict)
 
 
 def backoff(verdict: Unavailable, standing: Standing, dice: float) -> float:
-    """Seconds until the next try: exponential with full jitter above a floor, at most one hour."""
+    """Seconds until the next try: exponential with full jitter above a floor.
+
+    At most one hour, but never less than the vendor's Retry-After.
+    """
     if verdict.outcome_known and verdict.retry_after == 0 and standing.attempts <= 1:
         return 0.0
-    floor = max(verdict.retry_after or 0.0, _FIRST_RETRY_S)
-    if standing.provider is Provider.APNS and standing.attempts > 1:
-        floor = max(floor, _APNS_SECOND_RETRY_S)
+    told = verdict.retry_after
+    floor = max(told or 0.0, _FIRST_RETRY_S)
+    if told is None and standing.provider is Provider.APNS and standing.attempts > 1:
+        # A request that was never looked at (GOAWAY, a refused stream) says so by naming a time.
+        floor = _APNS_SECOND_RETRY_S
     spread = _FIRST_RETRY_S * 2.0 ** min(standing.attempts - 1, 16)
-    return min(floor + spread * dice, max(MAX_BACKOFF_S, verdict.retry_after or 0.0))
+    return min(floor + spread * dice, max(MAX_BACKOFF_S, told or 0.0))
 
 
 def _gone(verdict: TokenGone, standing: Standing) -> Decision:
@@ -171,13 +176,12 @@ def _refused(verdict: Refused, standing: Standing, now: float) -> Decision:
         case "environment":
             if standing.flipped:
                 return Quarantine(verdict.reason)
-            return RetryAt(now, verdict.reason, flipped=True)
+            return _in_time(RetryAt(now, verdict.reason, flipped=True), standing)
         case _:
             assert_never(verdict.fault)
 
 
-def _in_time(decision: Decision, at: float, standing: Standing) -> Decision:
-    if at >= standing.deadline:
-        reason = decision.reason if isinstance(decision, RetryAt | Snooze) else ""
-        return Expire(reason)
-    return decision
+def _in_time(later: RetryAt | Snooze, standing: Standing) -> Decision:
+    if later.at < standing.deadline:
+        return later
+    return Expire(later.reason, later if isinstance(later, Snooze) else None)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
-from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
@@ -114,13 +114,16 @@ class WebhookRoute:
     async def _body(self, request: web.Request, limit: int) -> bytes:
         if request.content_length is not None and request.content_length > limit:
             raise Problem("body_too_large", f"the limit is {limit} bytes")
+        body = bytearray()
         try:
-            body = await request.read()
-        except HTTPRequestEntityTooLarge:
-            raise Problem("body_too_large", f"the limit is {limit} bytes") from None
-        if len(body) > limit:
-            raise Problem("body_too_large", f"the limit is {limit} bytes")
-        return body
+            async for part in request.content.iter_any():
+                body += part
+                if len(body) > limit:
+                    raise Problem("body_too_large", f"the limit is {limit} bytes")
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            # Cut off, or not in the encoding it claims: nobody's signature can be on it.
+            raise Problem("unauthorized", "the body cannot be read") from error
+        return bytes(body)
 
     def _tell(self, event: WebhookAnswered) -> None:
         self._observer(event)

@@ -110,8 +110,9 @@ def _occurred_at(document: dict[str, Any]) -> float | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        # In UTC it may lie before the year 1 or after 9999, where nothing could show it.
+        return moment.astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp()

@@ -1,0 +1,122 @@
+"""Fan-out loses nothing and doubles nothing, whatever the journal and the registry say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.fanout import Plan, expire, plan
+from gateway.core.model import Chunk, ChunkItem, Record, Remainder, Target
+from gateway.core.states import DeliveryState
+from tests.kit.build import NOW, chunk, item, target
+
+Key = tuple[int, int]
+Known = dict[Key, tuple[DeliveryState, int]]
+
+DEVICES = st.integers(1, 5)
+TERMINAL = [state for state in DeliveryState if state.is_terminal]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A chunk, who has which device now, and what the journal holds."""
+
+    chunk: Chunk
+    targets: list[list[Target]]
+    known: Known
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    indexes = draw(st.lists(st.integers(0, 20), min_size=1, max_size=6, unique=True))
+    entries, targets, known = [], [], {}
+    for index in indexes:
+        left = draw(st.none() | st.lists(DEVICES, max_size=4, unique=True))
+        remainders = [Remainder(device, draw(st.integers(0, 9))) for device in left or []]
+        entries.append(item(index) if left is None else (item(index), remainders))
+        targets.append([target(d) for d in draw(st.lists(DEVICES, max_size=4, unique=True))])
+        for device in draw(st.lists(DEVICES, max_size=4, unique=True)):
+            known[index, device] = draw(
+                st.tuples(st.sampled_from(DeliveryState), st.integers(0, 9))
+            )
+        # An item that reached no device has no other row; only a fresh one can have come to that.
+        if left is None and draw(st.integers(0, 4)) == 0:
+            known = {key: value for key, value in known.items() if key[0] != index}
+            known[index, 0] = (draw(st.sampled_from(TERMINAL)), 0)
+    # The journal is asked for a range of indexes: rows of other chunks' items may come along.
+    known[99, 1] = (DeliveryState.DELIVERED, 1)
+    return Case(chunk(entries), targets, known)
+
+
+def settled(known: Mapping[Key, tuple[DeliveryState, int]], key: Key) -> bool:
+    return key in known and known[key][0].is_terminal
+
+
+def owed(entry: ChunkItem, devices: list[Target], known: Known) -> set[Key]:
+    """The deliveries an item owes by the rules, in plain words: of a leftover, its devices; else
+    the user's devices and those an earlier try began with; device 0 when it reached none."""
+    index = entry.item.index
+    if entry.remainders is not None:
+        keys = {(index, left.device_id) for left in entry.remainders}
+    elif settled(known, (index, 0)):
+        keys = set()
+    else:
+        keys = {(index, one.device_id) for one in devices}
+        keys |= {key for key in known if key[0] == index}
+        keys = keys or {(index, 0)}
+    return {key for key in keys if not settled(known, key)}
+
+
+def made(todo: Plan) -> list[Key]:
+    sends = [(send.item.index, send.target.device_id) for send in todo.sends]
+    return sends + [(record.index, record.device_id) for record in todo.ended]
+
+
+@given(cases())
+def test_each_delivery_is_settled_or_sent_or_ended_and_only_one_of_these(case: Case) -> None:
+    todo = plan(case.chunk, case.targets, case.known, now=NOW)
+    accounted = made(todo)
+    assert len(accounted) == len(set(accounted))
+    assert set(accounted) == set().union(
+        *(
+            owed(entry, devices, case.known)
+            for entry, devices in zip(case.chunk.items, case.targets, strict=True)
+        )
+    )
+
+
+@given(cases())
+def test_nothing_is_sent_to_a_device_that_is_not_the_users_now(case: Case) -> None:
+    todo = plan(case.chunk, case.targets, case.known, now=NOW)
+    current = {
+        entry.item.index: {one.device_id for one in devices}
+        for entry, devices in zip(case.chunk.items, case.targets, strict=True)
+    }
+    assert all(send.target.device_id in current[send.item.index] for send in todo.sends)
+
+
+@given(cases(), st.data())
+def test_a_crash_after_any_part_was_journaled_repeats_none_of_it_and_loses_none(
+    case: Case, data: st.DataObject
+) -> None:
+    first = plan(case.chunk, case.targets, case.known, now=NOW)
+    outcomes = made(first)
+    journaled = data.draw(st.sets(st.sampled_from(outcomes)) if outcomes else st.just(set()))
+    known = case.known | {key: (DeliveryState.DELIVERED, 1) for key in journaled}
+    again = made(plan(case.chunk, case.targets, known, now=NOW))
+    assert journaled.isdisjoint(again)
+    assert journaled | set(again) == set(outcomes)
+
+
+@given(cases())
+def test_expiry_ends_what_is_open_once_and_leaves_what_is_settled(case: Case) -> None:
+    records: list[Record] = expire(case.chunk, case.known, now=NOW)
+    accounted = [(record.index, record.device_id) for record in records]
+    assert len(accounted) == len(set(accounted))
+    assert all(record.state is DeliveryState.EXPIRED for record in records)
+    nobody: list[list[Target]] = [[] for _ in case.targets]
+    expected = set(made(plan(case.chunk, nobody, case.known, now=NOW)))
+    assert set(accounted) == expected

@@ -1,0 +1,116 @@
+"""From a chunk to the deliveries that are still to be made."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.fanout import GONE, Send, expire, plan
+from gateway.core.model import Record, Remainder
+from gateway.core.states import DeliveryState
+from tests.kit.build import NOW, chunk, item, target
+
+PENDING, DELIVERED = DeliveryState.PENDING, DeliveryState.DELIVERED
+NO_DEVICE, EXPIRED, DEAD = DeliveryState.NO_DEVICE, DeliveryState.EXPIRED, DeliveryState.DEAD
+TERMINAL = [state for state in DeliveryState if state.is_terminal]
+
+
+def ended(
+    device_id: int, state: DeliveryState, reason: str, *, attempts: int = 0
+) -> Record:
+    return Record("msg_1", 0, device_id, state, attempts, NOW, user_id="mary", reason=reason)
+
+
+def test_an_item_goes_to_every_device_of_its_user() -> None:
+    todo = plan(chunk(), [[target(1), target(2)]], {}, now=NOW)
+    assert todo.sends == [
+        Send(item(), target(1), attempts=0, flipped=False),
+        Send(item(), target(2), attempts=0, flipped=False),
+    ]
+    assert todo.ended == []
+
+
+def test_an_item_whose_user_has_no_device_ends_as_no_device_under_device_0() -> None:
+    todo = plan(chunk(), [[]], {}, now=NOW)
+    assert todo.sends == []
+    assert todo.ended == [ended(0, NO_DEVICE, "")]
+
+
+@pytest.mark.parametrize("state", TERMINAL)
+def test_what_the_journal_calls_terminal_is_skipped(state: DeliveryState) -> None:
+    todo = plan(chunk(), [[target(1), target(2)]], {(0, 1): (state, 1)}, now=NOW)
+    assert [send.target.device_id for send in todo.sends] == [2]
+    assert todo.ended == []
+
+
+def test_a_repeated_chunk_goes_on_with_the_attempts_that_the_journal_counted() -> None:
+    todo = plan(chunk(), [[target(1)]], {(0, 1): (PENDING, 3)}, now=NOW)
+    assert [send.attempts for send in todo.sends] == [3]
+
+
+@pytest.mark.parametrize("state", [NO_DEVICE, EXPIRED, DEAD])
+def test_a_repeated_chunk_does_not_begin_with_a_device_that_came_after_its_item_ended(
+    state: DeliveryState,
+) -> None:
+    todo = plan(chunk(), [[target(1)]], {(0, 0): (state, 0)}, now=NOW)
+    assert (todo.sends, todo.ended) == ([], [])
+
+
+def test_a_device_that_went_between_two_tries_ends_with_the_attempts_it_had() -> None:
+    todo = plan(chunk(), [[target(2)]], {(0, 1): (PENDING, 2)}, now=NOW)
+    assert [send.target.device_id for send in todo.sends] == [2]
+    assert todo.ended == [ended(1, NO_DEVICE, GONE, attempts=2)]
+
+
+def test_a_leftover_goes_to_its_device_only_with_its_attempts_and_environment() -> None:
+    left = chunk([(item(), [Remainder(2, attempts=4, flipped=True)])])
+    todo = plan(left, [[target(1), target(2), target(3)]], {}, now=NOW)
+    assert todo.sends == [Send(item(), target(2), attempts=4, flipped=True)]
+    assert todo.ended == []
+
+
+def test_a_leftover_of_a_device_that_moved_to_another_user_is_never_sent() -> None:
+    # The registry no longer counts device 2 among Mary's: it is somebody else's phone now.
+    left = chunk([(item(), [Remainder(2, attempts=1)])])
+    todo = plan(left, [[target(1)]], {(0, 2): (PENDING, 1)}, now=NOW)
+    assert todo.sends == []
+    assert todo.ended == [ended(2, NO_DEVICE, GONE, attempts=1)]
+
+
+def test_a_leftover_that_the_journal_settled_is_not_sent_again() -> None:
+    left = chunk([(item(), [Remainder(1, 1), Remainder(2, 1)])])
+    todo = plan(left, [[target(1), target(2)]], {(0, 1): (DELIVERED, 1)}, now=NOW)
+    assert [send.target.device_id for send in todo.sends] == [2]
+
+
+def test_items_are_not_confused_with_each_other() -> None:
+    both = chunk([item(0, user_id="mary"), item(7, user_id="asha")])
+    devices = [[target(1)], [target(2, user_id="asha")]]
+    todo = plan(both, devices, {(0, 1): (DELIVERED, 1), (3, 2): (DELIVERED, 1)}, now=NOW)
+    assert [(send.item.index, send.target.device_id) for send in todo.sends] == [(7, 2)]
+
+
+def test_targets_that_do_not_belong_to_the_chunk_are_a_fault_not_a_guess() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        plan(chunk([item(0), item(1)]), [[target(1)]], {}, now=NOW)
+
+
+def test_a_chunk_that_comes_too_late_ends_as_expired_without_asking_who_has_a_device() -> None:
+    assert expire(chunk(), {}, now=NOW) == [ended(0, EXPIRED, "too old")]
+
+
+def test_what_began_before_the_deadline_expires_under_its_device() -> None:
+    known = {(0, 1): (DELIVERED, 1), (0, 2): (PENDING, 5)}
+    assert expire(chunk(), known, now=NOW) == [ended(2, EXPIRED, "too old", attempts=5)]
+
+
+def test_leftovers_expire_one_by_one_unless_the_journal_settled_them() -> None:
+    left = chunk([(item(), [Remainder(1, 2), Remainder(2, 3)])])
+    assert expire(left, {(0, 2): (DELIVERED, 3)}, now=NOW) == [
+        ended(1, EXPIRED, "too old", attempts=2)
+    ]
+
+
+@pytest.mark.parametrize("state", TERMINAL)
+def test_what_is_settled_does_not_expire_again(state: DeliveryState) -> None:
+    assert expire(chunk(), {(0, 1): (state, 1)}, now=NOW) == []
+    assert expire(chunk(), {(0, 0): (state, 0)}, now=NOW) == []

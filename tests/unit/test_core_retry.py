@@ -1,0 +1,229 @@
+"""What becomes of a delivery, over every kind of verdict, both vendors and every attempt."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import get_args
+
+import pytest
+
+from gateway.core.retry import (
+    Dead,
+    Decision,
+    Done,
+    Expire,
+    PauseLane,
+    Prune,
+    Quarantine,
+    Refuse,
+    RetryAt,
+    Snooze,
+    Standing,
+    decide,
+)
+from providers.contract import (
+    Delivered,
+    Misconfigured,
+    Provider,
+    Refused,
+    Throttled,
+    TokenGone,
+    Unavailable,
+    Verdict,
+)
+from tests.kit.build import NOW
+
+FCM, APNS = Provider.FCM, Provider.APNS
+MAX_ATTEMPTS = 12
+SEEN = NOW - 1000.0
+SEEN_MS = int(SEEN * 1000)
+DAY = 86_400.0
+
+
+def standing(
+    provider: Provider = FCM,
+    attempts: int = 1,
+    *,
+    deadline: float = NOW + DAY,
+    seen_at: float = SEEN,
+    flipped: bool = False,
+) -> Standing:
+    return Standing(provider, attempts, deadline, seen_at, flipped)
+
+
+def decided(verdict: Verdict, how: Standing | None = None, *, dice: float = 0.0) -> Decision:
+    return decide(verdict, how or standing(), max_attempts=MAX_ATTEMPTS, now=NOW, dice=dice)
+
+
+# Verdicts whose decision knows neither vendor nor attempts: the first, the last, one too many.
+ALWAYS: list[tuple[Verdict, Decision]] = [
+    (Delivered("projects/p/messages/1"), Done("projects/p/messages/1")),
+    (TokenGone("UNREGISTERED"), Prune("UNREGISTERED")),
+    # 429 without Retry-After: FCM's 60 s, and the 60 s of our own for an APNs device
+    (Throttled("QUOTA_EXCEEDED", "lane"), Snooze(NOW + 60, "QUOTA_EXCEEDED", "lane")),
+    (Throttled("TooManyRequests", "device"), Snooze(NOW + 60, "TooManyRequests", "device")),
+    # with it: the vendor's word, shorter or longer than ours, even over our hour
+    (Throttled("QUOTA_EXCEEDED", "lane", 5.0), Snooze(NOW + 5, "QUOTA_EXCEEDED", "lane")),
+    (Throttled("QUOTA_EXCEEDED", "lane", 900.0), Snooze(NOW + 900, "QUOTA_EXCEEDED", "lane")),
+    (Throttled("QUOTA_EXCEEDED", "lane", 7200.0), Snooze(NOW + 7200, "QUOTA_EXCEEDED", "lane")),
+    # a wait of nothing after a 429 is no wait that was named
+    (Throttled("QUOTA_EXCEEDED", "lane", 0.0), Snooze(NOW + 60, "QUOTA_EXCEEDED", "lane")),
+    (Throttled("QUOTA_EXCEEDED", "lane", -5.0), Snooze(NOW + 60, "QUOTA_EXCEEDED", "lane")),
+    (Refused("PayloadTooLarge", "message"), Refuse("PayloadTooLarge")),
+    (Refused("DeviceTokenNotForTopic", "address"), Quarantine("DeviceTokenNotForTopic")),
+    (Refused("BadDeviceToken", "environment"), RetryAt(NOW, "BadDeviceToken", flipped=True)),
+    (Misconfigured("BadTopic", "set topic"), PauseLane("BadTopic", "set topic")),
+]
+
+
+@pytest.mark.parametrize(("verdict", "decision"), ALWAYS)
+@pytest.mark.parametrize("provider", Provider)
+@pytest.mark.parametrize("attempts", [1, 2, MAX_ATTEMPTS - 1, MAX_ATTEMPTS, MAX_ATTEMPTS + 1])
+def test_these_are_decided_alike_for_both_vendors_and_at_every_attempt(
+    verdict: Verdict, decision: Decision, provider: Provider, attempts: int
+) -> None:
+    assert decided(verdict, standing(provider, attempts)) == decision
+
+
+# (provider, attempts made, Retry-After) -> the shortest and the longest wait.
+# attempts count the one just made; the longest wait adds 10 s * 2^(attempts - 1), cap 3 600.
+WAITS: dict[tuple[Provider, int, float | None], tuple[float, float]] = {
+    # FCM: never sooner than 10 s
+    (FCM, 1, None): (10, 20),  # 10 + 10
+    (FCM, 2, None): (10, 30),  # 10 + 20
+    (FCM, 3, None): (10, 50),  # 10 + 40
+    (FCM, 4, None): (10, 90),  # 10 + 80
+    (FCM, 5, None): (10, 170),  # 10 + 160
+    (FCM, 6, None): (10, 330),  # 10 + 320
+    (FCM, 7, None): (10, 650),  # 10 + 640
+    (FCM, 8, None): (10, 1290),  # 10 + 1 280
+    (FCM, 9, None): (10, 2570),  # 10 + 2 560
+    (FCM, 10, None): (10, 3600),  # 10 + 5 120 is over the hour
+    (FCM, 11, None): (10, 3600),
+    # Retry-After is a floor, jitter comes on top; under FCM's 10 s it is 10 s
+    (FCM, 1, 0.0): (10, 20),
+    (FCM, 1, 1.0): (10, 20),
+    (FCM, 1, 120.0): (120, 130),  # 120 + 10
+    (FCM, 5, 120.0): (120, 280),  # 120 + 160
+    (FCM, 11, 120.0): (120, 3600),
+    (FCM, 1, 7200.0): (7200, 7200),  # over the hour the vendor's word alone holds
+    # APNs: once from 10 s, then Apple's 15 minutes
+    (APNS, 1, None): (10, 20),
+    (APNS, 2, None): (900, 920),  # 900 + 20
+    (APNS, 3, None): (900, 940),  # 900 + 40
+    (APNS, 8, None): (900, 2180),  # 900 + 1 280
+    (APNS, 11, None): (900, 3600),
+    (APNS, 1, 30.0): (30, 40),
+    (APNS, 2, 7200.0): (7200, 7200),
+    # a request that APNs never looked at (GOAWAY, a refused stream) names a time of its own
+    (APNS, 2, 0.0): (10, 30),
+    (APNS, 2, 1.0): (10, 30),
+}
+
+
+@pytest.mark.parametrize(("case", "waits"), WAITS.items())
+def test_an_outage_is_waited_out_for_as_long_as_the_vendor_asks(
+    case: tuple[Provider, int, float | None], waits: tuple[float, float]
+) -> None:
+    provider, attempts, retry_after = case
+    # Whether the vendor may have taken it makes a difference only where "at once" was said.
+    verdict = Unavailable("UNAVAILABLE", outcome_known=False, retry_after=retry_after)
+    for dice, wait in zip((0.0, 1.0), waits, strict=True):
+        decision = decided(verdict, standing(provider, attempts), dice=dice)
+        assert decision == RetryAt(NOW + wait, "UNAVAILABLE")
+
+
+@pytest.mark.parametrize("provider", Provider)
+def test_what_surely_was_not_taken_may_go_again_at_once_but_only_once(provider: Provider) -> None:
+    verdict = Unavailable("Shutdown", outcome_known=True, retry_after=0.0)
+    assert decided(verdict, standing(provider, 1)) == RetryAt(NOW, "Shutdown")
+    assert decided(verdict, standing(provider, 2)) == RetryAt(NOW + 10, "Shutdown")
+
+
+@pytest.mark.parametrize("provider", Provider)
+@pytest.mark.parametrize("attempts", [MAX_ATTEMPTS, MAX_ATTEMPTS + 1])
+@pytest.mark.parametrize("outcome_known", [True, False])
+def test_after_the_last_attempt_an_outage_ends_in_a_dead_letter(
+    provider: Provider, attempts: int, outcome_known: bool
+) -> None:
+    verdict = Unavailable("INTERNAL", outcome_known)
+    assert decided(verdict, standing(provider, attempts)) == Dead("INTERNAL")
+
+
+def test_every_kind_of_verdict_is_in_the_tables() -> None:
+    tested = {type(verdict) for verdict, _ in ALWAYS} | {Unavailable}
+    assert tested == set(get_args(Verdict))
+    assert {(provider, attempts) for provider, attempts, _ in WAITS} >= set(
+        product(Provider, (1, 2, MAX_ATTEMPTS - 1))
+    )
+
+
+# --- the deadline -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verdict", "wait"),
+    [
+        (Throttled("QUOTA_EXCEEDED", "device"), 60.0),
+        (Throttled("QUOTA_EXCEEDED", "lane", 7200.0), 7200.0),
+        (Unavailable("INTERNAL", outcome_known=False), 10.0),
+        (Refused("BadDeviceToken", "environment"), 0.0),
+    ],
+)
+def test_nothing_outlives_its_deadline(verdict: Verdict, wait: float) -> None:
+    in_time = decided(verdict, standing(deadline=NOW + wait + 0.001))
+    assert isinstance(in_time, RetryAt | Snooze)
+    late = decided(verdict, standing(deadline=NOW + wait))
+    assert isinstance(late, Expire)
+    assert late.reason == in_time.reason
+
+
+def test_a_throttled_push_that_expires_still_says_what_the_vendor_asked_of_the_lane() -> None:
+    decision = decided(Throttled("QUOTA_EXCEEDED", "lane", 30.0), standing(deadline=NOW + 20))
+    assert decision == Expire("QUOTA_EXCEEDED", Snooze(NOW + 30, "QUOTA_EXCEEDED", "lane"))
+
+
+def test_a_push_that_was_taken_in_the_last_moment_counts_as_delivered() -> None:
+    assert decided(Delivered("1"), standing(deadline=NOW - 60)) == Done("1")
+
+
+# --- proof of death -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ["Unregistered", "ExpiredToken"])
+def test_a_410_older_than_the_registration_keeps_the_device(reason: str) -> None:
+    decision = decided(TokenGone(reason, since_ms=SEEN_MS - 1), standing(APNS))
+    assert decision == Refuse(f"{reason}, before the latest registration")
+
+
+@pytest.mark.parametrize("since_ms", [None, SEEN_MS, SEEN_MS + 1, 2**62])
+def test_a_410_that_is_not_older_than_the_registration_prunes(since_ms: int | None) -> None:
+    decision = decided(TokenGone("Unregistered", since_ms), standing(APNS))
+    assert decision == Prune("Unregistered")
+
+
+def test_proof_and_registration_are_compared_in_whole_milliseconds() -> None:
+    how = standing(APNS, seen_at=SEEN + 0.0009)
+    assert decided(TokenGone("Unregistered", SEEN_MS), how) == Prune("Unregistered")
+
+
+# --- the other APNs environment -----------------------------------------------------------------
+
+
+def test_a_bad_device_token_tries_the_other_environment_once_then_quarantines() -> None:
+    verdict = Refused("BadDeviceToken", "environment")
+    assert decided(verdict, standing(APNS)) == RetryAt(NOW, "BadDeviceToken", flipped=True)
+    assert decided(verdict, standing(APNS, 2, flipped=True)) == Quarantine("BadDeviceToken")
+
+
+@pytest.mark.parametrize("attempts", [1, MAX_ATTEMPTS])
+def test_a_misconfiguration_on_a_flipped_try_never_pauses_the_lane(attempts: int) -> None:
+    verdict = Misconfigured("BadEnvironmentKeyIdInToken", "create a key for it")
+    decision = decided(verdict, standing(APNS, attempts, flipped=True))
+    assert decision == Quarantine("BadEnvironmentKeyIdInToken")
+
+
+def test_an_outage_of_the_other_environment_is_waited_out_there() -> None:
+    verdict = Unavailable("InternalServerError", outcome_known=True)
+    decision = decided(verdict, standing(APNS, 2, flipped=True))
+    assert decision == RetryAt(NOW + 900, "InternalServerError", flipped=True)
