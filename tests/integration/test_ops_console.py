@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import DummyCookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.core.model import Device, Event, Profile, Record, Registration, Rejection
@@ -72,7 +72,7 @@ async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
         )
         app = web.Application(middlewares=[problem_middleware(behind.errors.append)])
         app.add_routes(ConsoleRoutes(sources, secret=SECRET, clock=behind.clock).routes())
-        async with TestClient(TestServer(app)) as client:
+        async with TestClient(TestServer(app), cookie_jar=DummyCookieJar()) as client:
             yield Browser(client, behind)
 
 
