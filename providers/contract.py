@@ -51,7 +51,7 @@ class Environment(StrEnum):
 
 def address_hash(value: str) -> str:
     """Name an address in logs and answers without showing it: 12 hex digits of SHA-256."""
-    return hashlib.sha256(value.encode()).hexdigest()[:12]
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
