@@ -32,6 +32,10 @@ REFUSED_STREAM = 7
 """The HTTP/2 error code that promises: not processed, safe to repeat (RFC 9113, 8.7)."""
 
 
+class BadAnswer(ValueError):
+    """The JSON form of an answer cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One scripted answer; build it with the constructors below.
@@ -173,18 +177,18 @@ class Answer:
 
     @classmethod
     def from_json(cls, value: object) -> Answer:
-        """Read the JSON form; a bare string is a kind. ValueError says what is wrong."""
+        """Read the JSON form; a bare string is a kind. BadAnswer says what is wrong."""
         if isinstance(value, str):
             value = {"kind": value}
         if not isinstance(value, Mapping):
-            raise ValueError("an answer is an object or the name of a kind")
+            raise BadAnswer("an answer is an object or the name of a kind")
         read = {_ALIASES.get(str(name), str(name)): item for name, item in value.items()}
         for name, item in read.items():
             if name not in _CHECKS:
-                raise ValueError(f"an answer has no {name!r}; it has {', '.join(_CHECKS)}")
+                raise BadAnswer(f"an answer has no {name!r}; it has {', '.join(_CHECKS)}")
             wanted, accepts = _CHECKS[name]
             if not accepts(item):
-                raise ValueError(f"{name} of an answer must be {wanted}")
+                raise BadAnswer(f"{name} of an answer must be {wanted}")
         details = read.get("details")
         if details is not None:
             read["details"] = tuple(details)

@@ -84,6 +84,11 @@ class Apns:
         """What APNs allows a sender that has not proven itself."""
         return self._desk.settings.stream_limit_before_auth
 
+    @property
+    def receive_window(self) -> int:
+        """As set."""
+        return self._desk.settings.receive_window
+
     def handle(self, request: Request, session: Session) -> Handling:
         """Judge a request: form, sender, headers, address, payload, script."""
         headers = request.headers

@@ -75,7 +75,7 @@ class _Control:
             self._sandbox.script(address, *answers, repeat_last=repeat_last)
         return web.json_response({"scripts": len(scripts)})
 
-    async def delete_scripts(self, request: web.Request) -> web.Response:
+    async def delete_scripts(self, _: web.Request) -> web.Response:
         self._sandbox.clear_scripts()
         return web.Response(status=204)
 
@@ -88,7 +88,7 @@ class _Control:
         last = pushes[-1].seq if pushes else since
         return web.json_response({"pushes": [push.to_json() for push in pushes], "last": last})
 
-    async def delete_pushes(self, request: web.Request) -> web.Response:
+    async def delete_pushes(self, _: web.Request) -> web.Response:
         self._sandbox.clear_pushes()
         return web.Response(status=204)
 
@@ -96,10 +96,10 @@ class _Control:
         shown = self._sandbox.phone(request.match_info["address"])
         return web.json_response({"shown": [push.to_json() for push in shown]})
 
-    async def get_stats(self, request: web.Request) -> web.Response:
+    async def get_stats(self, _: web.Request) -> web.Response:
         return web.json_response(self._sandbox.stats())
 
-    async def get_settings(self, request: web.Request) -> web.Response:
+    async def get_settings(self, _: web.Request) -> web.Response:
         return web.json_response(self._sandbox.settings.to_json())
 
     async def put_settings(self, request: web.Request) -> web.Response:
@@ -119,14 +119,14 @@ class _Control:
             self._sandbox.only_in(home, address)
         return web.json_response({"addresses": len(homes)})
 
-    async def revoke_tokens(self, request: web.Request) -> web.Response:
+    async def revoke_tokens(self, _: web.Request) -> web.Response:
         self._sandbox.revoke_tokens()
         return web.Response(status=204)
 
-    async def drop_connections(self, request: web.Request) -> web.Response:
+    async def drop_connections(self, _: web.Request) -> web.Response:
         return web.json_response({"dropped": self._sandbox.drop_connections()})
 
-    async def go_away(self, request: web.Request) -> web.Response:
+    async def go_away(self, _: web.Request) -> web.Response:
         return web.json_response({"told": self._sandbox.go_away()})
 
 

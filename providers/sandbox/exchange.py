@@ -74,5 +74,9 @@ class Vendor(Protocol):
     def first_stream_limit(self) -> int:
         """SETTINGS_MAX_CONCURRENT_STREAMS of a new connection."""
 
+    @property
+    def receive_window(self) -> int:
+        """Bytes of bodies that a sender may have under way on one connection."""
+
     def handle(self, request: Request, session: Session) -> Handling:
         """Judge a request, record it, and say what to do. Never raises for bad input."""

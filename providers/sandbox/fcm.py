@@ -41,7 +41,12 @@ class Fcm:
         """See `stream_limit`."""
         return self._desk.settings.stream_limit
 
-    def handle(self, request: Request, session: Session) -> Handling:
+    @property
+    def receive_window(self) -> int:
+        """As set."""
+        return self._desk.settings.receive_window
+
+    def handle(self, request: Request, session: Session) -> Handling:  # noqa: ARG002 - Vendor
         """Judge a request in FCM's order: path, caller, form, project, address, script."""
         draft = Draft("fcm")
         match = _PATH.match(request.path)
@@ -60,7 +65,7 @@ class Fcm:
         refusal = self._project_refusal(match[1])
         if refusal is None and not message.address_is_possible:
             refusal = fcm_errors.error(
-                400, fcm_errors.INVALID_TOKEN, code="INVALID_ARGUMENT"
+                400, fcm_errors.INVALID_ADDRESS, code="INVALID_ARGUMENT"
             )
         if refusal is not None:
             return self._desk.refuse(draft, refusal, authenticated=True)

@@ -47,7 +47,7 @@ _MESSAGES = {
     "OAuth 2 access token, login cookie or other valid authentication credential.",
 }
 
-INVALID_TOKEN = "The registration token is not a valid FCM registration token"
+INVALID_ADDRESS = "The registration token is not a valid FCM registration token"
 
 _HTML_PAGE = (
     b"<html><head><title>502 Server Error</title></head><body><h1>Error: Server Error</h1>"
@@ -105,7 +105,7 @@ def scripted(answer: Answer, *, name: str, project: str, address: str) -> Render
         case "internal":
             return _coded(500, "INTERNAL", answer)
         case "bad_token":
-            return error(400, INVALID_TOKEN, code="INVALID_ARGUMENT")
+            return error(400, INVALID_ADDRESS, code="INVALID_ARGUMENT")
         case "apns_error":
             detail = {"@type": APNS_ERROR, "statusCode": answer.code, "reason": answer.reason}
             text = "APNs device token is disabled."

@@ -18,22 +18,24 @@ MAX_TOPIC_PAYLOAD_BYTES = 2048
 MAX_TTL_S = 2_419_200
 """Four weeks."""
 
+_ANDROID = """
+    collapse_key priority ttl restricted_package_name data notification fcm_options
+    direct_boot_ok bandwidth_constrained_ok restricted_satellite_ok
+"""
+_ANDROID_NOTIFICATION = """
+    title body icon color sound tag click_action body_loc_key body_loc_args title_loc_key
+    title_loc_args channel_id ticker sticky event_time local_only notification_priority
+    default_sound default_vibrate_timings default_light_settings vibrate_timings visibility
+    notification_count light_settings image bypass_proxy_notification proxy
+"""
 _FIELDS: dict[str, frozenset[str]] = {
     "": frozenset({"message", "validate_only"}),
     "message": frozenset(
         {*TARGETS, "name", "data", "notification", "android", "webpush", "apns", "fcm_options"}
     ),
     "message.notification": frozenset({"title", "body", "image"}),
-    "message.android": frozenset(
-        "collapse_key priority ttl restricted_package_name data notification fcm_options "
-        "direct_boot_ok bandwidth_constrained_ok restricted_satellite_ok".split()
-    ),
-    "message.android.notification": frozenset(
-        "title body icon color sound tag click_action body_loc_key body_loc_args title_loc_key "
-        "title_loc_args channel_id ticker sticky event_time local_only notification_priority "
-        "default_sound default_vibrate_timings default_light_settings vibrate_timings visibility "
-        "notification_count light_settings image bypass_proxy_notification proxy".split()
-    ),
+    "message.android": frozenset(_ANDROID.split()),
+    "message.android.notification": frozenset(_ANDROID_NOTIFICATION.split()),
     "message.apns": frozenset({"headers", "payload", "fcm_options", "live_activity_token"}),
     "message.webpush": frozenset({"headers", "data", "notification", "fcm_options"}),
 }
@@ -194,14 +196,18 @@ def _summary(message: dict[str, Any], validate_only: bool) -> FcmMessage:
         "collapse_key": android.get("collapse_key"),
         "channel": drawer.get("channel_id"),
     }
-    apple = message.get("apns", {}).get("headers", {})
+    replaced_by = (
+        drawer.get("tag"),
+        message.get("apns", {}).get("headers", {}).get("apns-collapse-id"),
+        message.get("webpush", {}).get("notification", {}).get("tag"),
+    )
     return FcmMessage(
         kind,
         message[kind],
         validate_only,
         title=drawer.get("title") or notification.get("title", ""),
         body=drawer.get("body") or notification.get("body", ""),
-        tag=drawer.get("tag") or apple.get("apns-collapse-id", ""),
+        tag=next((tag for tag in replaced_by if tag), ""),
         data=android.get("data") or message.get("data", {}),
         headers={name: value for name, value in steering.items() if value is not None},
     )

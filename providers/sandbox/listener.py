@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
+from typing import cast
 
 from aiohttp import web
 
@@ -26,6 +27,8 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._connections: set[Http2Connection] = set()
         self._switches: set[_Switch] = set()
+        self._all_gone = asyncio.Event()
+        self._all_gone.set()
         self._opened = 0
         self._port = 0
 
@@ -80,12 +83,12 @@ class Listener:
             await self._http1.shutdown(0)
         # Transports report their end through the loop; without it they count as leaked.
         async with asyncio.timeout(_CLOSING_TIMEOUT_S):
-            while self._switches:
-                await asyncio.sleep(0)
+            await self._all_gone.wait()
 
-    def enter(self, switch: _Switch) -> asyncio.Protocol | None:
-        """Choose the protocol of a new connection; None: it is not welcome."""
+    def enter(self, switch: _Switch) -> asyncio.Protocol:
+        """Choose the protocol of a new connection."""
         self._switches.add(switch)
+        self._all_gone.clear()
         self._opened += 1
         offered = switch.transport.get_extra_info("ssl_object").selected_alpn_protocol()
         if offered == "h2" or self._http1 is None:
@@ -96,6 +99,8 @@ class Listener:
     def leave(self, switch: _Switch) -> None:
         """Forget a connection that has ended."""
         self._switches.discard(switch)
+        if not self._switches:
+            self._all_gone.set()
 
     async def _serve_http1(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.content.read(MAX_BODY_BYTES)
@@ -127,36 +132,28 @@ class _Switch(asyncio.Protocol):
     """Hands a connection to the protocol that its TLS handshake agreed on."""
 
     transport: asyncio.Transport
+    _inner: asyncio.Protocol
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._inner: asyncio.Protocol | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         self._inner = self._listener.enter(self)
-        if self._inner is None:
-            transport.abort()
-            return
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._inner is not None:
-            self._inner.data_received(data)
+        self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        return self._inner.eof_received() if self._inner is not None else None
+        return self._inner.eof_received()
 
     def pause_writing(self) -> None:
-        if self._inner is not None:
-            self._inner.pause_writing()
+        self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        if self._inner is not None:
-            self._inner.resume_writing()
+        self._inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.leave(self)
-        if self._inner is not None:
-            self._inner.connection_lost(exc)
+        self._inner.connection_lost(exc)

@@ -24,11 +24,15 @@ SCOPES = frozenset(
         "https://www.googleapis.com/auth/cloud-platform",
     }
 )
-GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"
+GOOGLE_AUDIENCE = "https://oauth2.googleapis.com/token"
 """google-auth names this one as audience, whatever `token_uri` the key file has."""
 
 MAX_GRANT_LIFE_S = 3600
 _CLOCK_SKEW_S = 60
+_NOT_TIMELY = (
+    "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. "
+    "Check your iat and exp values in the JWT claim."
+)
 
 
 class AccessTokens:
@@ -104,14 +108,10 @@ class Grants:
             return "invalid_grant", "Invalid JWT Signature."
         if claims.get("iss") != self.client_email:
             return "invalid_grant", "Invalid grant: account not found"
-        if claims.get("aud") not in (self.token_uri, GOOGLE_TOKEN_URI):
+        if claims.get("aud") not in (self.token_uri, GOOGLE_AUDIENCE):
             return "invalid_grant", "Invalid JWT: audience is not the token endpoint."
         if not self._is_timely(claims):
-            return (
-                "invalid_grant",
-                "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable "
-                "timeframe. Check your iat and exp values in the JWT claim.",
-            )
+            return "invalid_grant", _NOT_TIMELY
         if SCOPES.isdisjoint(str(claims.get("scope", "")).split()):
             return "invalid_scope", "Invalid OAuth scope or ID token audience provided."
         return None

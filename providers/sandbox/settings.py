@@ -12,6 +12,10 @@ Clock = Callable[[], float]
 """The time now, in epoch seconds."""
 
 
+class BadSetting(ValueError):
+    """There is no such setting, or it cannot have this value."""
+
+
 @dataclass(slots=True)
 class Settings:
     """What can be changed while the sandbox runs, from Python or with PUT /settings."""
@@ -34,13 +38,15 @@ class Settings:
     """Streams of a new APNs connection until its first authenticated answer."""
     stream_limit: int = 1000
     """Streams of a connection after that, and of FCM connections from the start."""
+    receive_window: int = 16 * 1024 * 1024
+    """Flow-control window of new connections, in bytes; under 65535 there is none."""
 
     def change(self, changes: Mapping[str, Any]) -> None:
-        """Apply all changes or none. ValueError says what is wrong."""
+        """Apply all changes or none. BadSetting says what is wrong."""
         checked: dict[str, Any] = {}
         for name, value in changes.items():
             if name not in _NAMES:
-                raise ValueError(f"there is no setting {name!r}; there are {', '.join(_NAMES)}")
+                raise BadSetting(f"there is no setting {name!r}; there are {', '.join(_NAMES)}")
             checked[name] = _checked(name, value)
         for name, value in checked.items():
             setattr(self, name, value)
@@ -59,12 +65,12 @@ def _checked(name: str, value: object) -> object:
         return Answer.from_json(value)
     if name in ("trust_apns_key", "limit_token_updates"):
         if not isinstance(value, bool):
-            raise ValueError(f"{name} must be true or false")
+            raise BadSetting(f"{name} must be true or false")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ValueError(f"{name} must be a number, 0 or more")
+        raise BadSetting(f"{name} must be a number, 0 or more")
     if name.endswith("_s"):
         return float(value)
     if isinstance(value, float):
-        raise ValueError(f"{name} must be a whole number")
+        raise BadSetting(f"{name} must be a whole number")
     return value
