@@ -13,6 +13,7 @@ from providers.apns.options import ApnsOptions
 from providers.apns.payload import Headers, device_path, fit, render_body, render_headers
 from providers.apns.verdicts import CLOCK_WRONG, classify
 from providers.contract import (
+    Address,
     Environment,
     Message,
     Misconfigured,
@@ -56,6 +57,11 @@ class Desk:
         self._environments = options.endpoints.keys()
         self._fitted: tuple[Message, Message | Refused] | None = None
 
+    def environment(self, address: Address) -> Environment:
+        """Where a device is reached: in its own environment, where there is more than one."""
+        here = address.environment in self._environments
+        return address.environment if here else Environment.PRODUCTION
+
     def write(self, push: Push) -> Letter | Refused:
         """The request for a push."""
         path = device_path(push.address)
@@ -64,9 +70,8 @@ class Desk:
         message = self._fit(push.message)
         if isinstance(message, Refused):
             return message
-        environment = push.address.environment
         return Letter(
-            environment if environment in self._environments else Environment.PRODUCTION,
+            self.environment(push.address),
             path,
             render_headers(push, self._options.topic),
             render_body(message, push.delivery_id, self._options.style),

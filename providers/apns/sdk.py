@@ -67,8 +67,9 @@ class ApnsSdkProvider:
         self._options = options
         self._clock = clock
         self._desk = Desk(options, clock)
-        self._flights = Flights(self._attempt)
+        self._flights = {each: Flights(self._attempt) for each in options.endpoints}
         self._pools: dict[Environment, _Pool] = {}
+        self._closed = False
 
     @property
     def free(self) -> int:
@@ -78,13 +79,16 @@ class ApnsSdkProvider:
         everybody else. What goes there waits for its turn inside, until its own deadline.
         """
         pool = self._pools.get(Environment.PRODUCTION)
-        if pool is None or self._flights.closed:
+        if pool is None or self._closed:
             return 0
-        return max(0, min(pool.free, MAX_IN_FLIGHT - len(self._flights)))
+        in_flight = len(self._flights[Environment.PRODUCTION])
+        left = min(pool.capacity, MAX_IN_FLIGHT) - in_flight
+        # one more makes the pool open another connection
+        return 1 if left == 0 and pool.may_open and in_flight < MAX_IN_FLIGHT else max(0, left)
 
     @property
     def in_flight(self) -> int:
-        return len(self._flights)
+        return sum(map(len, self._flights.values()))
 
     @property
     def connections(self) -> int:
@@ -107,19 +111,25 @@ class ApnsSdkProvider:
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         """Start sending. Pushes over `MAX_IN_FLIGHT` are settled as not sent."""
-        room = MAX_IN_FLIGHT - len(self._flights) if self._pools else 0
-        self._flights.launch(pushes, settle, max(0, room))
+        by_environment: dict[Environment, list[Push]] = {each: [] for each in self._flights}
+        for push in pushes:
+            by_environment[self._desk.environment(push.address)].append(push)
+        for environment, group in by_environment.items():
+            flights = self._flights[environment]
+            room = MAX_IN_FLIGHT - len(flights) if self._pools else 0
+            flights.launch(group, settle, max(0, room))
 
     async def check(self) -> Misconfigured | Unavailable | None:
         """Send to a device token that no phone can have, and look only at what is said of us."""
-        if not self._pools or self._flights.closed:
+        if not self._pools or self._closed:
             return CLOSED
         push = Push(UUID(int=0), _NOBODY, _CHECK, expires_at=self._clock() + 60)
         verdict = await self._attempt(push)
         return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
 
     async def aclose(self) -> None:
-        await self._flights.aclose()
+        self._closed = True
+        await asyncio.gather(*(flights.aclose() for flights in self._flights.values()))
         for pool in self._pools.values():
             await pool.aclose()
 
@@ -266,17 +276,13 @@ class _Pool(APNsBaseConnectionPool):
         self._closed = False
 
     @property
-    def free(self) -> int:
-        """Streams that are left, and one for a connection that could be opened."""
-        room = self._room - len(self._turns)
-        return 1 if room == 0 and self._may_open else room
+    def capacity(self) -> int:
+        """How many requests may be open at once on the connections there are."""
+        return sum(connection.channel.limit for connection in self.live)
 
     @property
-    def _room(self) -> int:
-        return sum(max(0, connection.channel.room) for connection in self.live)
-
-    @property
-    def _may_open(self) -> bool:
+    def may_open(self) -> bool:
+        """Whether another connection may be opened now."""
         return (
             not self._closed
             and self._opening is None
@@ -307,7 +313,7 @@ class _Pool(APNsBaseConnectionPool):
 
     def wake(self) -> None:
         """Let requests on for which there is room, and open another connection for the rest."""
-        self._turns.grant(self._room)
+        self._turns.grant(sum(max(0, connection.channel.room) for connection in self.live))
         if self._turns:
             self._open_more()
             if (error := self._hopeless()) is not None:
@@ -354,7 +360,7 @@ class _Pool(APNsBaseConnectionPool):
         await asyncio.gather(*(connection.wait_closed() for connection in [*self._ending]))
 
     def _open_more(self) -> None:
-        if self._may_open:
+        if self.may_open:
             self._opening = self.loop.create_task(self._open())
 
     async def _open(self) -> None:
@@ -372,6 +378,6 @@ class _Pool(APNsBaseConnectionPool):
 
     def _hopeless(self) -> _Unreachable | None:
         """Set while there is no connection and none may be tried."""
-        if self.live or self._opening is not None or self._may_open:
+        if self.live or self._opening is not None or self.may_open:
             return None
         return _Unreachable(self._backoff.wait(self.loop.time()))
