@@ -58,6 +58,10 @@ class Answer:
     process_current: bool = True
     details: tuple[Mapping[str, Any], ...] | None = None
 
+    def __post_init__(self) -> None:
+        if self.kind in ("status", "empty", "apns_error") and not 200 <= self.code <= 599:
+            raise BadAnswer(f"an answer of kind {self.kind} needs a code from 200 to 599")
+
     @classmethod
     def ok(cls) -> Answer:
         """Take the push."""
@@ -230,7 +234,9 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "process_current": ("true or false", _is_bool),
     "details": (
         "a list of objects or null",
-        lambda value: value is None
-        or (isinstance(value, list) and all(isinstance(item, Mapping) for item in value)),
+        lambda value: (
+            value is None
+            or (isinstance(value, list) and all(isinstance(item, Mapping) for item in value))
+        ),
     ),
 }

@@ -5,6 +5,7 @@ Owns the X.509 of the sandbox; strict enough for clients that verify with VERIFY
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -26,7 +27,7 @@ class Certificates:
     server_pem: bytes
 
 
-def make_certificates(extra_names: tuple[str, ...] = ()) -> Certificates:
+def make_certificates(extra_names: Sequence[str] = ()) -> Certificates:
     """Make an authority and let it certify loopback, and the given host names and addresses.
 
     The authority's key is forgotten at once: it can never certify anything else.
@@ -40,7 +41,7 @@ def make_certificates(extra_names: tuple[str, ...] = ()) -> Certificates:
         .sign(ca_key, hashes.SHA256())
     )
     key = ec.generate_private_key(ec.SECP256R1())
-    names = [_general_name(name) for name in (*_NAMES, *extra_names)]
+    names = [_general_name(name) for name in dict.fromkeys((*_NAMES, *extra_names))]
     certificate = (
         _builder(_name("Inkpush sandbox"), ca_name, key, ca_key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -55,9 +56,9 @@ class Identity:
     certificates: Certificates
 
     @classmethod
-    def make(cls) -> Identity:
-        """New keys."""
-        return cls(_service_account_pem(), _p256_pem(), _p256_pem(), make_certificates())
+    def make(cls, names: Sequence[str] = ()) -> Identity:
+        """New keys; `names` are host names of the server besides those of loopback."""
+        return cls(_service_account_pem(), _p256_pem(), _p256_pem(), make_certificates(names))
 
     @classmethod
     def load(cls, directory: Path) -> Identity | None:

@@ -22,9 +22,7 @@ Rendered = tuple[Reply, str]
 class Desk:
     """Shared by all vendors of a sandbox."""
 
-    def __init__(
-        self, scripts: Scripts, record: Record, settings: Settings, clock: Clock
-    ) -> None:
+    def __init__(self, scripts: Scripts, record: Record, settings: Settings, clock: Clock) -> None:
         self.scripts = scripts
         self.record = record
         self.settings = settings
@@ -67,9 +65,7 @@ class Desk:
         return Handling(reply, delay_s=self.settings.latency_s, authenticated=True)
 
     def _record(self, draft: Draft, status: int, reason: str, *, accepted: bool) -> None:
-        self.record.add(
-            draft, status=status, reason=reason, accepted=accepted, at=self.clock()
-        )
+        self.record.add(draft, status=status, reason=reason, accepted=accepted, at=self.clock())
 
 
 def _act(answer: Answer) -> Act:

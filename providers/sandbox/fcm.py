@@ -64,9 +64,7 @@ class Fcm:
         _describe(draft, message)
         refusal = self._project_refusal(match[1])
         if refusal is None and not message.address_is_possible:
-            refusal = fcm_errors.error(
-                400, fcm_errors.INVALID_ADDRESS, code="INVALID_ARGUMENT"
-            )
+            refusal = fcm_errors.error(400, fcm_errors.INVALID_ADDRESS, code="INVALID_ARGUMENT")
         if refusal is not None:
             return self._desk.refuse(draft, refusal, authenticated=True)
         return self._answer(draft, message)

@@ -61,9 +61,7 @@ class FcmMessage:
     @property
     def address_is_possible(self) -> bool:
         """Whether the address could ever have been issued."""
-        return self.kind in ("topic", "condition") or bool(
-            _REGISTRATION_TOKEN.match(self.address)
-        )
+        return self.kind in ("topic", "condition") or bool(_REGISTRATION_TOKEN.match(self.address))
 
 
 class InvalidMessage(Exception):
@@ -97,9 +95,7 @@ def parse(body: bytes) -> FcmMessage:
     return _summary(message, bool(request.get("validate_only", False)))
 
 
-def _known_fields(
-    path: str, value: object, unknown: list[tuple[str, str]]
-) -> dict[str, Any]:
+def _known_fields(path: str, value: object, unknown: list[tuple[str, str]]) -> dict[str, Any]:
     """The object with its names in snake case, as proto JSON takes both; notes what is foreign."""
     if not isinstance(value, dict):
         text = f"Invalid value at '{path}', expected an object."
@@ -123,6 +119,8 @@ def _violations(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
     targets = [name for name in TARGETS if message.get(name)]
     if len(targets) != 1 or not isinstance(message[targets[0]], str):
         yield "message", "Exactly one of token, fid, topic or condition must be a string."
+    elif not _is_text(message[targets[0]]):
+        yield f"message.{targets[0]}", "Invalid value (TYPE_STRING)"
     yield from _data_violations("message.data", message.get("data", {}))
     for name, value in message.get("notification", {}).items():
         if not isinstance(value, str):
@@ -171,8 +169,22 @@ def _apns_violations(apns: dict[str, Any]) -> Iterator[tuple[str, str]]:
     payload = apns.get("payload", {})
     if not isinstance(payload, dict):
         yield "message.apns.payload", "Invalid value (TYPE_MESSAGE)"
-    elif len(json.dumps(payload, ensure_ascii=False).encode()) > MAX_PAYLOAD_BYTES:
+    elif _size(json.dumps(payload, ensure_ascii=False)) > MAX_PAYLOAD_BYTES:
         yield "message.apns.payload", f"Message is too big: over {MAX_PAYLOAD_BYTES} bytes"
+
+
+def _is_text(value: str) -> bool:
+    """Whether a string is Unicode: JSON can also write the halves of a surrogate pair alone."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    """The value if it is an object: parts of a message are free form."""
+    return value if isinstance(value, dict) else {}
 
 
 def _payload_bytes(message: dict[str, Any]) -> int:
@@ -182,7 +194,11 @@ def _payload_bytes(message: dict[str, Any]) -> int:
         if isinstance(content, dict):
             for key, value in content.items():
                 parts += (key, str(value))
-    return len("".join(parts).encode("utf-8", "surrogatepass"))
+    return _size("".join(parts))
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _summary(message: dict[str, Any], validate_only: bool) -> FcmMessage:
@@ -199,7 +215,7 @@ def _summary(message: dict[str, Any], validate_only: bool) -> FcmMessage:
     replaced_by = (
         drawer.get("tag"),
         message.get("apns", {}).get("headers", {}).get("apns-collapse-id"),
-        message.get("webpush", {}).get("notification", {}).get("tag"),
+        _mapping(message.get("webpush", {}).get("notification")).get("tag"),
     )
     return FcmMessage(
         kind,
@@ -207,7 +223,7 @@ def _summary(message: dict[str, Any], validate_only: bool) -> FcmMessage:
         validate_only,
         title=drawer.get("title") or notification.get("title", ""),
         body=drawer.get("body") or notification.get("body", ""),
-        tag=next((tag for tag in replaced_by if tag), ""),
+        tag=next((str(tag) for tag in replaced_by if tag), ""),
         data=android.get("data") or message.get("data", {}),
         headers={name: value for name, value in steering.items() if value is not None},
     )

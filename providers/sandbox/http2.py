@@ -137,6 +137,9 @@ class Http2Connection(asyncio.Protocol):
     # --- what arrives -------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
+        if self._closed:
+            # What came behind the push that ended the connection was never seen.
+            return
         match event:
             case RequestReceived(stream_id=int(stream_id), headers=list(headers)):
                 self._on_request(stream_id, headers)
@@ -260,9 +263,7 @@ class Http2Connection(asyncio.Protocol):
             self._h2.send_data(stream_id, reply.body, end_stream=True)
 
     def _room(self, stream_id: int) -> int:
-        return min(
-            self._h2.local_flow_control_window(stream_id), self._h2.max_outbound_frame_size
-        )
+        return min(self._h2.local_flow_control_window(stream_id), self._h2.max_outbound_frame_size)
 
     def _send_unsent(self) -> None:
         """Send what the sender's windows allow; a body waits for its own stream's window too."""

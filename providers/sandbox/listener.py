@@ -13,7 +13,7 @@ from typing import cast
 from aiohttp import web
 
 from providers.sandbox.exchange import Handling, Request, Session, Vendor
-from providers.sandbox.http2 import MAX_BODY_BYTES, Http2Connection
+from providers.sandbox.http2 import Http2Connection
 
 _CLOSING_TIMEOUT_S = 2.0
 
@@ -23,7 +23,11 @@ class Listener:
 
     def __init__(self, vendor: Vendor, *, http1: bool) -> None:
         self._vendor = vendor
-        self._http1 = web.Server(self._serve_http1, access_log=None) if http1 else None
+        self._http1 = (
+            web.Server(self._serve_http1, access_log=None, handler_cancellation=True)
+            if http1
+            else None
+        )
         self._server: asyncio.Server | None = None
         self._connections: set[Http2Connection] = set()
         self._switches: set[_Switch] = set()
@@ -40,7 +44,12 @@ class Listener:
         context.set_alpn_protocols(["h2", "http/1.1"] if self._http1 is not None else ["h2"])
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Switch(self), host, port, ssl=context, backlog=512
+            lambda: _Switch(self),
+            host,
+            port,
+            ssl=context,
+            backlog=512,
+            ssl_shutdown_timeout=_CLOSING_TIMEOUT_S,
         )
         self._port = self._server.sockets[0].getsockname()[1]
 
@@ -103,7 +112,7 @@ class Listener:
             self._all_gone.set()
 
     async def _serve_http1(self, request: web.BaseRequest) -> web.StreamResponse:
-        body = await request.content.read(MAX_BODY_BYTES)
+        body = await request.read()
         headers = {name.lower().encode(): value.encode() for name, value in request.headers.items()}
         handling = self._vendor.handle(
             Request(request.method.encode(), request.path, headers, body, len(body)), Session()

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from providers.sandbox.settings import Settings
+
 ProviderName = Literal["fcm", "apns"]
 
 
@@ -60,13 +62,13 @@ class ReceivedPush:
 
 
 class Record:
-    """The pushes, oldest first; `cap` keeps only about the newest so many (0: all).
+    """The pushes, oldest first; `push_cap` says how many of the newest are kept.
 
     Figures and phones always cover everything since the last `clear`.
     """
 
-    def __init__(self, cap: int = 0) -> None:
-        self.cap = cap
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self.pushes: list[ReceivedPush] = []
         self._seq = 0
         self._reset_figures()
@@ -102,8 +104,9 @@ class Record:
         self._outcomes[draft.provider, status, reason] += 1
         if accepted:
             self._deliver(push, draft.delivery_id)
-        if self.cap and len(self.pushes) >= 2 * self.cap:
-            del self.pushes[: -self.cap]
+        cap = self._settings.push_cap
+        if cap and len(self.pushes) >= 2 * cap:
+            del self.pushes[:-cap]
 
     def _deliver(self, push: ReceivedPush, delivery_id: str) -> None:
         self._accepted += 1

@@ -42,8 +42,8 @@ class Sandbox:
 
     A port of 0 takes a free one. `credentials_dir` keeps the keys: a sandbox that is started
     again with it (and on the same ports) serves senders that were set up for the one before.
-    `push_cap` bounds the list of pushes that is kept. All methods belong to the event loop's
-    thread; `aclose` cuts every connection.
+    `name` is the host name others reach it by, in its URLs and on its certificate, where that is
+    not `host`. All methods belong to the event loop's thread; `aclose` cuts every connection.
     """
 
     def __init__(
@@ -56,17 +56,18 @@ class Sandbox:
         *,
         credentials_dir: Path | None = None,
         settings: Settings | None = None,
-        push_cap: int = 0,
+        name: str = "",
         clock: Clock = time.time,
     ) -> None:
         self.settings = settings or Settings()
         self._ports = (fcm_port, apns_port, apns_sandbox_port)
         self._control_port = control_port
         self._host = host
+        self._name = name or host
         self._given_dir = credentials_dir
         self._clock = clock
         self._scripts = Scripts()
-        self._record = Record(push_cap)
+        self._record = Record(self.settings)
         self._addresses = Addresses(TOPIC)
         self._tokens = AccessTokens(clock)
         self._started = False
@@ -88,7 +89,7 @@ class Sandbox:
             else None
         )
         directory = self._given_dir or Path(self._temporary.name if self._temporary else "")
-        self._identity = Identity.load(directory) or Identity.make()
+        self._identity = Identity.load(directory) or Identity.make((self._name,))
         self._runner = web.AppRunner(control_app(self), access_log=None, shutdown_timeout=0)
         self._listeners = self._make_listeners()
         self._started = True
@@ -116,7 +117,7 @@ class Sandbox:
     async def _open(self, directory: Path) -> None:
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._control_port).start()
-        self.control_url = f"http://{self._host}:{self._runner.addresses[0][1]}"
+        self.control_url = f"http://{self._name}:{self._runner.addresses[0][1]}"
         token_uri = f"{self.control_url}/token"
         self._credentials = self._identity.write(directory, token_uri)
         self.grants = Grants(
@@ -161,7 +162,7 @@ class Sandbox:
         return self._url(2)
 
     def _url(self, index: int) -> str:
-        return f"https://{self._host}:{self._listeners[index].port}"
+        return f"https://{self._name}:{self._listeners[index].port}"
 
     @property
     def credentials(self) -> Credentials:

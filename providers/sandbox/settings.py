@@ -40,6 +40,8 @@ class Settings:
     """Streams of a connection after that, and of FCM connections from the start."""
     receive_window: int = 16 * 1024 * 1024
     """Flow-control window of new connections, in bytes; under 65535 there is none."""
+    push_cap: int = 0
+    """How many pushes are kept at least, of the newest; 0 keeps all."""
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Apply all changes or none. BadSetting says what is wrong."""
