@@ -35,9 +35,7 @@ class Plan:
     ended: list[Record] = field(default_factory=list)
 
 
-def plan(
-    chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now: float
-) -> Plan:
+def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now: float) -> Plan:
     """Work out the deliveries of a chunk; `targets` are the active devices of each item's user."""
     result = Plan()
     rows_of: dict[int, list[int]] = {}
@@ -66,9 +64,7 @@ def expire(chunk: Chunk, known: Known, *, now: float) -> list[Record]:
     return [
         _ended(chunk, entry.item, device_id, DeliveryState.EXPIRED, now, "too old", attempts)
         for entry in chunk.items
-        for device_id, attempts, _ in _wanted(
-            entry, (), rows_of.get(entry.item.index, []), known
-        )
+        for device_id, attempts, _ in _wanted(entry, (), rows_of.get(entry.item.index, []), known)
     ]
 
 

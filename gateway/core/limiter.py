@@ -3,8 +3,9 @@
 The bucket holds a tenth of a second of tokens, so a limit of 9 000/s comes as 900 at once at
 most. From idle the rate ramps to the full one over `ramp_s`, for FCM asks senders to ramp over at
 least 60 s; it never starts under 100/s, so a small batch is not held back. A lane-wide 429 halves
-the rate, and it recovers by a twentieth of the full rate per second. A lane without a limit gets
-one for a minute: half of what it sent when it was throttled, and that counts as its full rate.
+the rate, and it recovers by a twentieth of the full rate per second of use: a pause that the
+vendor asked for heals nothing. A lane without a limit gets half of what it sent when it was
+throttled, which counts as its full rate until it has had three times as much in peace.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ _BURST_S = 0.1
 _IDLE_S = 60.0
 _RECOVERY = 0.05
 _HALVE_EVERY_S = 1.0
+_LONGEST_STEP_S = 1.0
+_FREE_AGAIN = 3.0
 _UNLIMITED = float("inf")
 
 
@@ -77,6 +80,8 @@ class Limiter:
         """The vendor said 429 to the whole lane: halve the rate, at most once a second."""
         if now - self._halved_at < _HALVE_EVERY_S:
             return
+        # What time brought until now was brought at the old rate, and is forfeit.
+        self._advance(now)
         self._halved_at = now
         current = self.limit(now)
         if current == _UNLIMITED:
@@ -87,27 +92,22 @@ class Limiter:
 
     def _advance(self, now: float) -> None:
         """Let time pass: refill the bucket, recover from a halving, notice idleness."""
-        if now - self._at >= _IDLE_S:
-            self._active_since = self._sent_since = self._at = now
-            self._sent = 0.0
-            self._tokens = self._bucket(self.limit(now))
-            return
         elapsed = max(0.0, now - self._at)
         self._at = now
+        if elapsed >= _IDLE_S:
+            self._active_since = self._sent_since = now
+            self._sent = 0.0
         if self._allowed != _UNLIMITED:
-            self._recover(elapsed, now)
+            self._recover(min(elapsed, _LONGEST_STEP_S))
         limit = self.limit(now)
         if limit != _UNLIMITED:
             self._tokens = min(self._bucket(limit), self._tokens + limit * elapsed)
         if now - self._sent_since > 10.0:
             self._sent, self._sent_since = self._sent / 2.0, now - 5.0
 
-    def _recover(self, elapsed: float, now: float) -> None:
-        self._allowed += (self.rate or self._estimate) * _RECOVERY * elapsed
-        if self.rate and self._allowed >= self.rate:
-            self._allowed = _UNLIMITED
-        elif not self.rate and now - self._halved_at > _IDLE_S:
-            # Without a limit of its own a lane has no full rate to come back to.
+    def _recover(self, seconds: float) -> None:
+        self._allowed += (self.rate or self._estimate) * _RECOVERY * seconds
+        if self._allowed >= (self.rate or self._estimate * _FREE_AGAIN):
             self._allowed = _UNLIMITED
 
     @staticmethod

@@ -65,7 +65,8 @@ class WebhookRoute:
             answer = await self._receive(request)
         except Problem as problem:
             result = {401: "unauthorized", 413: "too_large"}.get(problem.status, "unavailable")
-            self._tell(WebhookAnswered(result, time.perf_counter() - started, reason=problem.detail))
+            seconds = time.perf_counter() - started
+            self._tell(WebhookAnswered(result, seconds, reason=problem.detail))
             raise
         except StoreUnavailable as error:
             self._tell(

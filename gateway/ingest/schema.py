@@ -31,9 +31,7 @@ class _NotUnderstood(ValueError):
     """Why an event is quarantined, in words without its content."""
 
 
-def understand(
-    event_id: str, body: bytes, *, received_at: float, max_age_s: float
-) -> Understood:
+def understand(event_id: str, body: bytes, *, received_at: float, max_age_s: float) -> Understood:
     """Read an event; never raises. `max_age_s`: how long notifications stay fresh, in seconds."""
     event_type = ""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.chunks import cut, decode_items, deadline_of, encode_items
+from gateway.core.chunks import cut, deadline_of, decode_items, encode_items
 from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, Remainder
 from tests.kit.build import NOW
 
@@ -28,9 +28,7 @@ remainders = st.builds(
     attempts=st.integers(0, 1000),
     flipped=st.booleans(),
 )
-entries = st.builds(
-    ChunkItem, items, st.none() | st.lists(remainders, max_size=4).map(tuple)
-)
+entries = st.builds(ChunkItem, items, st.none() | st.lists(remainders, max_size=4).map(tuple))
 
 
 @given(st.lists(entries, max_size=8))

@@ -105,7 +105,7 @@ def test_a_crash_after_any_part_was_journaled_repeats_none_of_it_and_loses_none(
     first = plan(case.chunk, case.targets, case.known, now=NOW)
     outcomes = made(first)
     journaled = data.draw(st.sets(st.sampled_from(outcomes)) if outcomes else st.just(set()))
-    known = case.known | {key: (DeliveryState.DELIVERED, 1) for key in journaled}
+    known = case.known | dict.fromkeys(journaled, (DeliveryState.DELIVERED, 1))
     again = made(plan(case.chunk, case.targets, known, now=NOW))
     assert journaled.isdisjoint(again)
     assert journaled | set(again) == set(outcomes)

@@ -88,9 +88,7 @@ def test_only_what_was_taken_is_done_and_only_proof_prunes(
 
 
 @given(verdicts, standings, dice)
-def test_no_delivery_is_tried_for_ever(
-    verdict: Verdict, standing: Standing, roll: float
-) -> None:
+def test_no_delivery_is_tried_for_ever(verdict: Verdict, standing: Standing, roll: float) -> None:
     """From the last attempt on only a flip, which happens once, leads to another one."""
     decision = decided(verdict, standing, roll)
     if isinstance(decision, RetryAt) and standing.attempts >= MAX_ATTEMPTS:

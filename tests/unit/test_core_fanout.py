@@ -14,9 +14,7 @@ NO_DEVICE, EXPIRED, DEAD = DeliveryState.NO_DEVICE, DeliveryState.EXPIRED, Deliv
 TERMINAL = [state for state in DeliveryState if state.is_terminal]
 
 
-def ended(
-    device_id: int, state: DeliveryState, reason: str, *, attempts: int = 0
-) -> Record:
+def ended(device_id: int, state: DeliveryState, reason: str, *, attempts: int = 0) -> Record:
     return Record("msg_1", 0, device_id, state, attempts, NOW, user_id="mary", reason=reason)
 
 

@@ -158,7 +158,7 @@ def test_every_kind_of_verdict_is_in_the_tables() -> None:
     )
 
 
-# --- the deadline -----------------------------------------------------------------------------
+# --- the deadline ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_push_that_was_taken_in_the_last_moment_counts_as_delivered() -> None:
     assert decided(Delivered("1"), standing(deadline=NOW - 60)) == Done("1")
 
 
-# --- proof of death -----------------------------------------------------------------------------
+# --- proof of death ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reason", ["Unregistered", "ExpiredToken"])
@@ -207,7 +207,7 @@ def test_proof_and_registration_are_compared_in_whole_milliseconds() -> None:
     assert decided(TokenGone("Unregistered", SEEN_MS), how) == Prune("Unregistered")
 
 
-# --- the other APNs environment -----------------------------------------------------------------
+# --- the other APNs environment ----------------------------------------------------------------
 
 
 def test_a_bad_device_token_tries_the_other_environment_once_then_quarantines() -> None:
