@@ -33,7 +33,7 @@ class Platform(StrEnum):
 class AddressKind(StrEnum):
     """How FCM knows the installation: it is moving from tokens to Firebase installation ids."""
 
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105  # a kind of address, not a password
     FID = "fid"
 
 
