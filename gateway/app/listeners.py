@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from gateway.devices.routes import DeviceRoutes
 from gateway.events import StoreFailed
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.ingest.signature import decode_secret
+from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
 from gateway.ops.health import HealthRoutes
 from gateway.ops.lookup import LookupRoutes
 from gateway.ops.openapi import OpenApiRoutes
@@ -69,8 +71,19 @@ def ops_application(gateway: Gateway) -> web.Application:
         refresh=gateway.gauges.refresh,
         clock=gateway.clock,
     )
+    stores = gateway.stores
+    sources = ConsoleSources(
+        registry=stores.registry,
+        journal=stores.journal,
+        lanes=stores.lanes,
+        queue=stores.queue,
+        keys=stores.keys,
+        find_key=gateway.authenticator.find_key,
+    )
+    # The secret lives as long as the process: a restart asks for the key again.
+    console = ConsoleRoutes(sources, secret=secrets.token_bytes(32), clock=gateway.clock)
     application = web.Application(middlewares=[problem_middleware(_tell(gateway))])
-    application.add_routes(health.routes())
+    application.add_routes([*health.routes(), *console.routes()])
     return application
 
 
