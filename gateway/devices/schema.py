@@ -159,7 +159,7 @@ def _registration(installation_id: str, body: DeviceBody, app: str, user: UserRe
         user_id=user.user_id,
         custom_id=user.custom_id,
         address_kind=body.address_kind or AddressKind.TOKEN,
-        environment=body.environment,
+        environment=body.environment if body.provider is Provider.APNS else None,
         old_address=body.old_address and _canonical(body.old_address, body.provider),
         profile=Profile(
             locale=body.locale,
@@ -198,8 +198,8 @@ def _contradictions(
     elif body.provider not in apps[app]:
         errors.append(_error("provider", "is not configured for this app"))
     if body.provider is Provider.FCM:
-        if body.environment is not None:
-            errors.append(_error("environment", "is for apns alone"))
+        if body.environment is Environment.SANDBOX:
+            errors.append(_error("environment", "fcm has no sandbox, which is of apns alone"))
         return errors
     if body.platform is not Platform.IOS:
         errors.append(_error("platform", "must be ios with apns"))

@@ -171,7 +171,7 @@ def test_an_app_that_moves_from_fcm_to_apns_may_name_its_fcm_token() -> None:
         (APNS | {"platform": "android"}, "platform"),
         (APNS | {"platform": "web"}, "platform"),
         (APNS | {"address_kind": "fid"}, "address_kind"),
-        (FCM | {"environment": "production"}, "environment"),
+        (FCM | {"environment": "sandbox"}, "environment"),
         (APNS | {"environment": "development"}, "environment"),
         (FCM | {"address_kind": "uuid"}, "address_kind"),
         (FCM | {"platform": 1}, "platform"),
