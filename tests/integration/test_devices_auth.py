@@ -51,10 +51,17 @@ class KeyServer:
             return self.respond()
         return web.json_response({"keys": [self.jwk(name) for name in self.published]})
 
+    async def elsewhere(self, _request: web.Request) -> web.Response:
+        return web.Response(body=key_set("b"))
+
     @staticmethod
     def jwk(name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(KEYS[name].public_key()))
         return found | {"kid": name, "alg": "RS256", "use": "sig"}
+
+
+def key_set(name: str) -> bytes:
+    return json.dumps({"keys": [KeyServer.jwk(name)]}).encode()
 
 
 @asynccontextmanager
@@ -62,7 +69,7 @@ async def key_server() -> AsyncIterator[KeyServer]:
     keys = KeyServer()
     keys.gate.set()
     app = web.Application()
-    app.add_routes([web.get("/jwks", keys.handle)])
+    app.add_routes([web.get("/jwks", keys.handle), web.get("/elsewhere", keys.elsewhere)])
     async with TestServer(app) as server:
         keys.url = str(server.make_url("/jwks"))
         yield keys
@@ -253,8 +260,8 @@ async def test_a_key_that_is_no_longer_published_ends_with_the_hour(
         lambda: web.Response(status=500),
         lambda: web.Response(text="<html>"),
         lambda: web.json_response({"error": "x"}),
-        lambda: web.Response(body=b" " * 300_000),
-        lambda: web.Response(status=302, headers={"Location": "/jwks"}),
+        lambda: web.Response(body=key_set("b") + b" " * 300_000),
+        lambda: web.Response(status=302, headers={"Location": "/elsewhere"}),
         lambda: web.Response(body=b"[" * 100_000),
     ],
 )

@@ -96,6 +96,15 @@ async def test_a_configured_public_key_checks_its_own_algorithms(key: Any, algor
         await verifier(keys=[], secret="").verify(good)
 
 
+async def test_a_key_of_another_kind_does_not_get_in_the_way() -> None:
+    pems = [pem_of(key) for key in (ED_KEY, P384_KEY, P256_KEY, RSA_KEY)]
+    for ordered in (pems, pems[::-1]):
+        keys = load_pem(ordered)
+        for key, algorithm in ((RSA_KEY, "PS256"), (P256_KEY, "ES256"), (ED_KEY, "EdDSA")):
+            good = token({"sub": "mary"}, key, algorithm)
+            assert await verifier(keys=keys).verify(good) == UserRef(custom_id="mary")
+
+
 async def test_a_token_signed_with_the_public_key_as_a_secret_is_refused() -> None:
     """The RS/HS confusion: the public key is known to everybody."""
     public = pem_of(RSA_KEY).encode()
