@@ -24,7 +24,14 @@ from gateway.store.queries import load_migrations, load_queries
 T = TypeVar("T")
 
 _READERS = 2
-_BUSY_TIMEOUT_MS = 5_000
+_SETTINGS = (
+    "busy_timeout = 5000",  # ms: another process may be at its own commit
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "cache_size = -32768",  # KiB
+    "wal_autocheckpoint = 4000",  # pages
+)
+_READING = ("query_only = ON",)
 #: writes that may share one commit: enough to spread an fsync, few enough to answer soon
 _GROUP = 64
 
@@ -65,11 +72,13 @@ class SqliteDatabase:
 
     async def open(self) -> None:
         """Create or migrate the file and start the threads."""
-        await asyncio.to_thread(self._migrate)
-        self._threads = [threading.Thread(target=self._write_loop, name="sqlite-writer")]
+        writing, *reading = await asyncio.to_thread(self._prepare)
+        self._threads = [
+            threading.Thread(target=self._write_loop, args=(writing,), name="sqlite-writer")
+        ]
         self._threads += [
-            threading.Thread(target=self._read_loop, name=f"sqlite-reader-{number}")
-            for number in range(_READERS)
+            threading.Thread(target=self._read_loop, args=(one,), name=f"sqlite-reader-{number}")
+            for number, one in enumerate(reading)
         ]
         for thread in self._threads:
             thread.start()
@@ -83,17 +92,16 @@ class SqliteDatabase:
         return await self._submit(self._writes, work)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on a reading connection, beside any writing."""
+        """Run `work` on one snapshot of the data, beside any writing."""
         return await self._submit(self._reads, work)
 
     async def aclose(self) -> None:
         """Finish what was asked, then close the file."""
-        if self._closed:
-            return
-        self._closed = True
-        self._writes.put(None)
-        for _ in range(_READERS):
-            self._reads.put(None)
+        if not self._closed:
+            self._closed = True
+            self._writes.put(None)
+            for _ in range(_READERS):
+                self._reads.put(None)
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
 
@@ -111,46 +119,52 @@ class SqliteDatabase:
 
     def _connect(self, *, read_only: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA cache_size = -32768")
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
-        if read_only:
-            connection.execute("PRAGMA query_only = ON")
+        try:
+            for setting in (*_SETTINGS, *(_READING if read_only else ())):
+                connection.execute(f"PRAGMA {setting}")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
+
+    def _prepare(self) -> list[sqlite3.Connection]:
+        """Migrate, then open what the threads will work with: what fails, fails here."""
+        connections: list[sqlite3.Connection] = []
+        try:
+            self._migrate()
+            connections.append(self._connect())
+            connections.extend(self._connect(read_only=True) for _ in range(_READERS))
+        except sqlite3.Error as error:
+            for connection in connections:
+                connection.close()
+            raise StoreUnavailable(f"{self.path} cannot be opened: {error}") from error
+        return connections
 
     def _migrate(self) -> None:
         migrations = load_migrations("sqlite")
         latest = migrations[-1][0]
-        try:
-            with contextlib.closing(self._connect()) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
-                if version > latest:
-                    raise SchemaMismatch(
-                        f"{self.path} has schema {version}, this Inkpush knows {latest}: "
-                        "install the newer version again."
-                    )
-                for number, script in migrations:
-                    if number > version:
-                        _run_script(connection, script)
-                connection.execute(f"PRAGMA user_version = {latest}")
-                connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise StoreUnavailable(f"{self.path} cannot be opened: {error}") from error
+        with contextlib.closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > latest:
+                raise SchemaMismatch(
+                    f"{self.path} has schema {version}, this Inkpush knows {latest}: "
+                    "install the newer version again."
+                )
+            for number, script in migrations:
+                if number > version:
+                    _run_script(connection, script)
+            connection.execute(f"PRAGMA user_version = {latest}")
+            connection.execute("COMMIT")
 
-    def _read_loop(self) -> None:
-        with contextlib.closing(self._connect(read_only=True)) as connection:
+    def _read_loop(self, connection: sqlite3.Connection) -> None:
+        with contextlib.closing(connection):
             while (job := self._reads.get()) is not None:
-                try:
-                    job.result = job.work(connection)
-                except BaseException as error:  # noqa: BLE001  # the caller gets it
-                    job.error = _translated(error)
+                _read_snapshot(connection, job)
                 _resolve([job])
 
-    def _write_loop(self) -> None:
-        with contextlib.closing(self._connect()) as connection:
+    def _write_loop(self, connection: sqlite3.Connection) -> None:
+        with contextlib.closing(connection):
             while (first := self._writes.get()) is not None:
                 jobs = [first]
                 last = False
@@ -167,6 +181,19 @@ class SqliteDatabase:
                 _resolve(jobs)
                 if last:
                     return
+
+
+def _read_snapshot(connection: sqlite3.Connection, job: _Job) -> None:
+    """Run the job in one transaction: its queries see the same data, whatever is written."""
+    try:
+        connection.execute("BEGIN")
+        job.result = job.work(connection)
+    except BaseException as error:  # noqa: BLE001  # the caller gets it
+        job.error = _translated(error)
+    finally:
+        if connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
 
 
 def _write_group(connection: sqlite3.Connection, jobs: list[_Job]) -> None:
@@ -193,14 +220,18 @@ def _write_group(connection: sqlite3.Connection, jobs: list[_Job]) -> None:
 
 def _resolve(jobs: list[_Job]) -> None:
     """Wake the callers; one wake-up for all that share a loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, waiting in by_loop.items():
+        # A loop that was closed has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_wake, waiting)
 
-    def wake() -> None:
-        for job in jobs:
-            job.resolve()
 
-    # A loop that was closed has nobody left who waits.
-    with contextlib.suppress(RuntimeError):
-        jobs[0].loop.call_soon_threadsafe(wake)
+def _wake(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.resolve()
 
 
 def _translated(error: BaseException) -> BaseException:

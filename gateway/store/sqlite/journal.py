@@ -15,9 +15,10 @@ from gateway.core.model import Event, EventStatus, Item, Record, Rejection, Remo
 from gateway.core.states import DeliveryState
 from gateway.ports import DeadLetter, EventSummary, Progress
 from gateway.store.sqlite.database import SqliteDatabase
-from gateway.store.sqlite.lanes import remove_device
+from gateway.store.sqlite.lanes import is_removed, remove_device
 
-_PURGE_BATCH = 50
+_PURGE_EVENTS = 50
+_PURGE_ROWS = 2_000
 
 
 class SqliteJournal:
@@ -30,13 +31,17 @@ class SqliteJournal:
     async def progress(
         self, event_id: str, indexes: Sequence[int]
     ) -> Mapping[tuple[int, int], Progress]:
-        bounds = {"event_id": event_id, "low": min(indexes), "high": max(indexes)}
+        wanted = frozenset(indexes)
+        if not wanted:
+            return {}
+        bounds = {"event_id": event_id, "low": min(wanted), "high": max(wanted)}
         rows = await self._database.read(
             lambda connection: connection.execute(self._sql["progress"], bounds).fetchall()
         )
         return {
             (index, device_id): Progress(DeliveryState(state), attempts)
             for index, device_id, state, attempts in rows
+            if index in wanted
         }
 
     async def record(
@@ -50,7 +55,10 @@ class SqliteJournal:
             carried_out: set[int] = set()
             spared: set[int] = set()
             for index, removal in removals:
-                gone = remove_device(connection, self._sql, removal, records[index].at)
+                # Two pushes to a dead address are two proofs of one death: the second stands too.
+                gone = remove_device(
+                    connection, self._sql, removal, records[index].at
+                ) or is_removed(connection, self._sql, removal)
                 (carried_out if gone else spared).add(index)
             connection.executemany(
                 self._sql["delivery_upsert"],
@@ -91,7 +99,9 @@ class SqliteJournal:
             states = dict(connection.execute(self._sql["event_states"], key).fetchall())
             seen = connection.execute(self._sql["event_items_seen"], key).fetchone()[0]
             done = connection.execute(self._sql["event_chunks_done"], key).fetchone()[0]
-            return _summary(event, states, seen, done)
+            # A chunk that is back in the queue holds deliveries, journaled yet or not.
+            queued = connection.execute(self._sql["event_is_queued"], key).fetchone()[0]
+            return _summary(event, states, seen, finished=done >= event.chunks and not queued)
 
         return await self._database.read(work)
 
@@ -121,21 +131,27 @@ class SqliteJournal:
         """In small transactions, so that the relay's own writes get their turn in between."""
 
         def work(connection: sqlite3.Connection) -> int:
-            page = {"before": before, "limit": _PURGE_BATCH}
-            old = connection.execute(self._sql["old_events"], page).fetchall()
-            for query in (
-                "event_deliveries_delete",
-                "event_chunks_delete",
-                "event_dead_delete",
-                "event_delete",
-            ):
-                connection.executemany(self._sql[query], old)
-            return len(old)
+            page = {"before": before, "limit": _PURGE_EVENTS}
+            rows = 0
+            for (event_id,) in connection.execute(self._sql["old_events"], page).fetchall():
+                rows += self._purge_event(connection, event_id, limit=_PURGE_ROWS - rows)
+                if rows >= _PURGE_ROWS:
+                    break
+            return rows
 
         purged = 0
         while count := await self._database.write(work):
             purged += count
         return purged
+
+    def _purge_event(self, connection: sqlite3.Connection, event_id: str, *, limit: int) -> int:
+        """Delete at most `limit` deliveries of an event, and the event with the last of them."""
+        key = {"event_id": event_id, "limit": limit}
+        rows = connection.execute(self._sql["event_deliveries_delete"], key).rowcount
+        if rows < limit:
+            for query in ("event_chunks_delete", "event_dead_delete", "event_delete"):
+                rows += connection.execute(self._sql[query], key).rowcount
+        return rows
 
     async def _records(self, query: str, parameters: Mapping[str, Any]) -> list[Record]:
         rows = await self._database.read(
@@ -174,11 +190,11 @@ def _event(row: tuple[Any, ...]) -> Event:
     )
 
 
-def _summary(event: Event, states: dict[str, int], seen: int, done: int) -> EventSummary:
+def _summary(event: Event, states: dict[str, int], seen: int, *, finished: bool) -> EventSummary:
     """What no row tells of yet is pending: it waits in the queue or is in flight."""
     waiting = max(0, event.notifications - seen)
     pending = states.pop("pending", 0) + waiting
-    settled = pending == 0 and done >= event.chunks
+    settled = pending == 0 and finished
     deliveries = {state.value: states.get(state.value, 0) for state in DeliveryState}
     deliveries["pending"] = pending
     return EventSummary(event, deliveries, settled)
@@ -188,7 +204,7 @@ def _values(record: Record, spared: bool) -> tuple[Any, ...]:
     state, reason = record.state.value, record.reason
     if spared:
         state = DeliveryState.REFUSED.value
-        reason = f"{reason}, but the app has registered again since"
+        reason = f"{reason}, but the device has registered again or gone since"
     return (
         record.event_id,
         record.index,

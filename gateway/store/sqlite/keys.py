@@ -43,9 +43,9 @@ class SqliteKeys:
 
     async def revoke(self, key_id: str, *, now: float) -> bool:
         changed: int = await self._database.write(
-            lambda connection: connection.execute(
-                self._sql["key_revoke"], {"id": key_id, "now": now}
-            ).rowcount
+            lambda connection: (
+                connection.execute(self._sql["key_revoke"], {"id": key_id, "now": now}).rowcount
+            )
         )
         return changed > 0
 

@@ -41,9 +41,7 @@ class SqliteLanes:
             "lane_hold", app, provider, {"by": by, "reason": reason, "hint": hint, "now": now}
         )
 
-    async def resume(
-        self, app: str, provider: str, *, by: Literal["operator", "relay"]
-    ) -> bool:
+    async def resume(self, app: str, provider: str, *, by: Literal["operator", "relay"]) -> bool:
         return await self._execute("lane_resume", app, provider, {"by": by}) > 0
 
     async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
@@ -64,9 +62,7 @@ class SqliteLanes:
         def work(connection: sqlite3.Connection) -> int:
             held = connection.execute(self._sql["held_of_lane"], lane).fetchall()
             now = time.time()
-            gone = sum(
-                remove_device(connection, self._sql, _removal(row), now) for row in held
-            )
+            gone = sum(remove_device(connection, self._sql, _removal(row), now) for row in held)
             connection.execute(self._sql["held_delete"], lane)
             connection.execute(self._sql["lane_release"], lane)
             return gone
@@ -92,18 +88,22 @@ def remove_device(
     connection: sqlite3.Connection, sql: Mapping[str, str], removal: Removal, at: float
 ) -> bool:
     """Take a device out of service if its row still is what the proof was about."""
-    cursor = connection.execute(
-        sql["device_remove"],
-        {
-            "device_id": removal.device_id,
-            "address": removal.address,
-            "seen_at": removal.seen_at,
-            "state": removal.to.value,
-            "reason": removal.reason,
-            "at": at,
-        },
-    )
-    return cursor.rowcount > 0
+    order = {**_proof(removal), "state": removal.to.value, "reason": removal.reason, "at": at}
+    return connection.execute(sql["device_remove"], order).rowcount > 0
+
+
+def is_removed(connection: sqlite3.Connection, sql: Mapping[str, str], removal: Removal) -> bool:
+    """Whether the row the proof is about is out of service already."""
+    row = connection.execute(sql["device_is_removed"], _proof(removal)).fetchone()
+    return row is not None
+
+
+def _proof(removal: Removal) -> dict[str, Any]:
+    return {
+        "device_id": removal.device_id,
+        "address": removal.address,
+        "seen_at": removal.seen_at,
+    }
 
 
 def _removal(row: tuple[Any, ...]) -> Removal:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gateway.core.model import Device, Item, Profile, Registration, Target, UserRef
@@ -20,6 +21,8 @@ from gateway.store.sqlite.database import SqliteDatabase
 from providers.contract import Address, AddressKind, Environment, Platform, Provider
 
 _PAGE = 500
+_PURGE_BATCH = 1_000
+_ERASE_ROUNDS = 3
 _PROFILE = ("locale", "timezone", "app_version", "os_version", "device_model")
 Row = dict[str, Any]
 
@@ -86,12 +89,17 @@ class SqliteRegistry:
         return [_device(row) for row in rows]
 
     async def erase(self, user: UserRef) -> None:
-        found = await self._database.read(
-            lambda connection: erasure.find(connection, self._database.sql, user)
-        )
-        await self._database.write(
-            lambda connection: erasure.erase(connection, self._database.sql, user, found)
-        )
+        sql = self._database.sql
+        await self._database.write(partial(erasure.erase_devices, sql=sql, user=user))
+        # More than once, for the relay goes on writing down what was in flight.
+        for _ in range(_ERASE_ROUNDS):
+            found = await self._database.read(partial(erasure.find_events, sql=sql, user=user))
+            for event_id in found:
+                await self._database.write(
+                    partial(erasure.erase_event, sql=sql, event_id=event_id, user=user)
+                )
+            if not found:
+                return
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
         user_ids = {item.user_id for item in items if item.user_id is not None}
@@ -141,13 +149,16 @@ class SqliteRegistry:
         return {(provider, app, state): count for provider, app, state, count in rows}
 
     async def purge(self, *, pruned_before: float) -> int:
-        return await self._database.write(
+        """In small transactions, so that the relay's own writes get their turn in between."""
+        page = {"before": pruned_before, "limit": _PURGE_BATCH}
+        purged = 0
+        while count := await self._database.write(
             lambda connection: (
-                connection.execute(
-                    self._database.sql["devices_purge"], {"before": pruned_before}
-                ).rowcount
+                connection.execute(self._database.sql["devices_purge"], page).rowcount
             )
-        )
+        ):
+            purged += count
+        return purged
 
     # --- in the database's threads ------------------------------------------------------------
 
@@ -185,8 +196,10 @@ class SqliteRegistry:
         )
         if known is not None and proven is not None:
             _check_owner(known, asked, proven)
+        holders = self._holders(connection, asked)
+        environment = _environment(holders, asked)
         row = known
-        for other in self._holders(connection, asked):
+        for other in holders:
             if known is not None and other["id"] == known["id"]:
                 continue
             if row is None and _same_user(other, asked.user_id, asked.custom_id):
@@ -194,7 +207,7 @@ class SqliteRegistry:
                 row = other
             else:
                 connection.execute(self._database.sql["device_delete"], {"id": other["id"]})
-        saved = self._save(connection, row, asked, now)
+        saved = self._save(connection, row, asked, environment, now)
         self._evict(connection, saved)
         return Registered(known is None, _device(saved))
 
@@ -214,7 +227,12 @@ class SqliteRegistry:
         return holders
 
     def _save(
-        self, connection: sqlite3.Connection, row: Row | None, asked: Registration, now: float
+        self,
+        connection: sqlite3.Connection,
+        row: Row | None,
+        asked: Registration,
+        environment: Environment,
+        now: float,
     ) -> Row:
         values: Row = {
             "app": asked.app,
@@ -225,7 +243,7 @@ class SqliteRegistry:
             "address": asked.address,
             "address_kind": asked.address_kind.value,
             "platform": asked.platform.value,
-            "environment": _environment(row, asked).value,
+            "environment": environment.value,
             "now": now,
         }
         profile = {name: getattr(asked.profile, name) for name in _PROFILE}
@@ -271,12 +289,14 @@ def _same_user(row: Row, user_id: str | None, custom_id: str | None) -> bool:
     )
 
 
-def _environment(row: Row | None, asked: Registration) -> Environment:
-    """A token belongs to one APNs environment: what was learned of it outlives a silent app."""
+def _environment(holders: Sequence[Row], asked: Registration) -> Environment:
+    """A token belongs to one APNs environment: what was learned of it outlives a silent app, and
+    goes along when the token moves to another user."""
     if asked.environment is not None:
         return asked.environment
-    if row is not None and row["address"] == asked.address:
-        return Environment(row["environment"])
+    for row in holders:
+        if row["address"] == asked.address:
+            return Environment(row["environment"])
     return Environment.PRODUCTION
 
 

@@ -29,6 +29,9 @@ SELECT state, count(*) FROM deliveries WHERE event_id = :event_id GROUP BY state
 -- name: event_items_seen
 SELECT count(*) FROM (SELECT DISTINCT item_index FROM deliveries WHERE event_id = :event_id);
 
+-- name: event_is_queued
+SELECT EXISTS (SELECT 1 FROM queue WHERE event_id = :event_id);
+
 -- name: event_chunks_done
 SELECT count(*) FROM chunks_done WHERE event_id = :event_id;
 
@@ -52,11 +55,14 @@ WHERE deliveries.state = 'pending';
 
 -- name: deliveries_of_user
 SELECT * FROM (
-    SELECT * FROM deliveries WHERE user_id = :user_id
-    UNION
-    SELECT * FROM deliveries WHERE custom_id = :custom_id
+    SELECT * FROM deliveries WHERE user_id = :user_id AND at >= coalesce(:since, 0)
+    ORDER BY at DESC, event_id, item_index, device_id LIMIT :limit
 )
-WHERE :since IS NULL OR at >= :since
+UNION
+SELECT * FROM (
+    SELECT * FROM deliveries WHERE custom_id = :custom_id AND at >= coalesce(:since, 0)
+    ORDER BY at DESC, event_id, item_index, device_id LIMIT :limit
+)
 ORDER BY at DESC, event_id, item_index, device_id LIMIT :limit;
 
 -- name: deliveries_of_event
@@ -94,17 +100,21 @@ WHERE event_id = :event_id AND item_index = :item_index AND device_id = :device_
 
 -- name: old_events
 SELECT event_id FROM events
-WHERE received_at < :before AND event_id NOT IN (SELECT event_id FROM queue)
+WHERE received_at < :before
+  AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.event_id = events.event_id)
 ORDER BY received_at LIMIT :limit;
 
--- name: event_delete
-DELETE FROM events WHERE event_id = ?;
-
 -- name: event_deliveries_delete
-DELETE FROM deliveries WHERE event_id = ?;
+DELETE FROM deliveries
+WHERE event_id = :event_id AND (item_index, device_id) IN (
+    SELECT item_index, device_id FROM deliveries WHERE event_id = :event_id LIMIT :limit
+);
 
 -- name: event_chunks_delete
-DELETE FROM chunks_done WHERE event_id = ?;
+DELETE FROM chunks_done WHERE event_id = :event_id;
 
 -- name: event_dead_delete
-DELETE FROM dead_letters WHERE event_id = ?;
+DELETE FROM dead_letters WHERE event_id = :event_id;
+
+-- name: event_delete
+DELETE FROM events WHERE event_id = :event_id;

@@ -31,7 +31,7 @@ RETURNING *;
 DELETE FROM devices WHERE id = :id;
 
 -- name: devices_of_installation
-SELECT * FROM devices WHERE installation_id = :installation_id;
+SELECT * FROM devices WHERE installation_id = :installation_id ORDER BY app;
 
 -- name: devices_of_user
 SELECT * FROM devices WHERE user_id = :user_id
@@ -63,49 +63,15 @@ ORDER BY id LIMIT :limit;
 SELECT provider, app, state, count(*) FROM devices GROUP BY provider, app, state;
 
 -- name: devices_purge
-DELETE FROM devices WHERE state = 'pruned' AND state_at < :before;
+DELETE FROM devices WHERE id IN (
+    SELECT id FROM devices WHERE state = 'pruned' AND state_at < :before
+    ORDER BY state_at LIMIT :limit
+);
 
 -- name: device_remove
 UPDATE devices SET state = :state, state_reason = :reason, state_at = :at
 WHERE id = :device_id AND address = :address AND last_seen_at = :seen_at AND state = 'active';
 
--- name: devices_erase
-DELETE FROM devices WHERE user_id = :user_id OR custom_id = :custom_id;
-
--- name: held_erase
-DELETE FROM held_removals WHERE device_id NOT IN (SELECT id FROM devices);
-
--- name: erase_accepted_events
-SELECT DISTINCT event_id FROM (
-    SELECT event_id FROM deliveries WHERE user_id = :user_id
-    UNION
-    SELECT event_id FROM deliveries WHERE custom_id = :custom_id
-);
-
--- name: erase_other_events
-SELECT event_id FROM events
-WHERE status <> 'accepted'
-  AND (instr(body, CAST(:user_id AS BLOB)) > 0 OR instr(body, CAST(:custom_id AS BLOB)) > 0);
-
--- name: erase_queued
-SELECT id, event_id FROM queue
-WHERE instr(items, CAST(:user_id AS BLOB)) > 0 OR instr(items, CAST(:custom_id AS BLOB)) > 0;
-
--- name: erase_deliveries
-UPDATE deliveries SET user_id = NULL, custom_id = NULL
-WHERE user_id = :user_id OR custom_id = :custom_id;
-
--- name: erase_dead
-DELETE FROM dead_letters WHERE user_id = :user_id OR custom_id = :custom_id;
-
--- name: event_body
-SELECT body, status FROM events WHERE event_id = :event_id;
-
--- name: event_set_body
-UPDATE events SET body = :body WHERE event_id = :event_id;
-
--- name: queue_items
-SELECT items FROM queue WHERE id = :id;
-
--- name: queue_set_items
-UPDATE queue SET items = :items, size = :size WHERE id = :id;
+-- name: device_is_removed
+SELECT 1 FROM devices
+WHERE id = :device_id AND address = :address AND last_seen_at = :seen_at AND state <> 'active';

@@ -26,7 +26,8 @@ CREATE UNIQUE INDEX devices_installation ON devices (installation_id, app);
 CREATE UNIQUE INDEX devices_address ON devices (address, provider, app);
 CREATE INDEX devices_user ON devices (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX devices_custom ON devices (custom_id) WHERE custom_id IS NOT NULL;
-CREATE INDEX devices_state ON devices (provider, app, state, state_at);
+CREATE INDEX devices_state ON devices (provider, app, state);
+CREATE INDEX devices_pruned ON devices (state_at) WHERE state = 'pruned';
 
 -- What was received. The primary key is the svix-id: it is what makes a repeat a duplicate.
 CREATE TABLE events (
@@ -104,7 +105,9 @@ CREATE TABLE queue (
     size       INTEGER NOT NULL,
     items      BLOB NOT NULL
 );
-CREATE INDEX queue_due ON queue (due_at, id);
+-- Wide, so that neither a claim that skips lanes nor the depth reads the rows with their texts.
+CREATE INDEX queue_due ON queue (due_at, id, lane, deadline, first_seen, size);
+CREATE INDEX queue_event ON queue (event_id);
 
 -- What a person or the relay decided about a lane, and what the relay says of it.
 CREATE TABLE lanes (
