@@ -82,10 +82,11 @@ class Flights:
 
     def _hand_over(self) -> None:
         landed, self._landed = self._landed, []
-        batches: dict[Settle, list[tuple[Push, Verdict]]] = {}
+        batches: dict[int, tuple[Settle, list[tuple[Push, Verdict]]]] = {}
         for settle, push, verdict in landed:
-            batches.setdefault(settle, []).append((push, verdict))
-        for settle, batch in batches.items():
+            # by identity: a callable need not be hashable
+            batches.setdefault(id(settle), (settle, []))[1].append((push, verdict))
+        for settle, batch in batches.values():
             try:
                 settle(batch)
             except Exception as error:  # noqa: BLE001 - one caller's fault must not cost another's

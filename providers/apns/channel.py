@@ -114,6 +114,8 @@ class Channel:
         Device token and authorization are never put into a header table, as Apple advises.
         Raises CannotOpen, and is `draining` from then on, when the connection takes no more.
         """
+        if self.draining:
+            raise CannotOpen
         fields = [
             NeverIndexedHeaderTuple(name, value) if name in _SECRET_NAMES else (name, value)
             for name, value in headers

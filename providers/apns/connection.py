@@ -35,15 +35,25 @@ class Owner(Protocol):
 class Connection(asyncio.Protocol):
     """One connection. Every request given to `post` comes to an end, or is given up."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        owner: Owner,
+        *,
+        quiet_s: float = QUIET_S,
+        pong_timeout_s: float = PONG_TIMEOUT_S,
+    ) -> None:
         self.channel = Channel()
         self.transport: asyncio.Transport | None = None
         self._loop = loop
         self._owner = owner
+        self._quiet_s = quiet_s
+        self._pong_timeout_s = pong_timeout_s
         self._ends: dict[int, asyncio.Future[End]] = {}
         self._gone: asyncio.Future[None] = loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._write_due = False
+        self._pinged_at = float("-inf")
         self._heard_at = loop.time()
 
     def post(self, headers: Iterable[tuple[str, str]], body: bytes) -> int:
@@ -102,7 +112,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.channel.start()
         self.flush()
-        self._watch(QUIET_S)
+        self._watch(self._quiet_s)
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
@@ -145,12 +155,13 @@ class Connection(asyncio.Protocol):
 
     def _look(self) -> None:
         """See whether the connection was quiet for an hour, and if so whether the peer lives."""
-        quiet = self._loop.time() - self._heard_at
-        if quiet < QUIET_S:
-            self._watch(QUIET_S - quiet)
-        elif quiet < QUIET_S + PONG_TIMEOUT_S / 2:
+        now = self._loop.time()
+        if self._pinged_at > self._heard_at:
+            self.drain()
+        elif now - self._heard_at < self._quiet_s:
+            self._watch(self._heard_at + self._quiet_s - now)
+        else:
+            self._pinged_at = now
             self.channel.ping()
             self.flush()
-            self._watch(PONG_TIMEOUT_S)
-        else:
-            self.drain()
+            self._watch(self._pong_timeout_s)

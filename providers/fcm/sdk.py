@@ -98,7 +98,11 @@ class FcmSdkProvider:
         """Fetch a token, and have a message to a made-up address validated only."""
         if self._client is None or self._flights.closed:
             return CLOSED
-        token = await self._options.credentials.token(insist=True)
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                token = await self._options.credentials.token(insist=True)
+        except TimeoutError:
+            return Unavailable("Timeout", outcome_known=True)
         if not isinstance(token, AccessToken):
             return token
         push = Push(UUID(int=0), _NOBODY, _CHECK, expires_at=self._clock() + 60)
