@@ -193,8 +193,6 @@ async def test_an_event_counts_its_deliveries_until_none_is_pending(
     await journal(public, record("msg_1", 0), refused, done=1)
     (claim,) = await public.queue.claim(limit=10, lease_s=60, now=T0)
     assert await public.queue.settle(claim, [])
-    (claim,) = await public.queue.claim(limit=1, lease_s=60.0, now=T0)
-    await public.queue.settle(claim, [])
     answer = await look(public, "/v1/events/msg_1?items=0")
     settled = {"deliveries": nothing | {"delivered": 1, "refused": 1}, "settled": True}
     assert answer.json == expected | settled
