@@ -38,7 +38,7 @@ async def examine(settings: Settings, *, online: bool) -> list[Finding]:
             plans += plan_lanes(alone)
         except ConfigurationError as error:
             findings += [
-                Finding("error", problem.replace("apps.0.", f"apps.{number}.", 1))
+                Finding("error", problem.replace("apps[0].", f"apps[{number}].", 1))
                 for problem in error.problems
             ]
     for plan in plans:

@@ -55,7 +55,7 @@ def plan_lanes(settings: Settings, *, clock: Clock = time.time) -> list[LanePlan
             try:
                 plans.append(plan(app, clock))
             except CredentialError as error:
-                problems += [f"apps.{number}.{section}.{text}" for text in error.problems]
+                problems += [f"apps[{number}].{section}.{text}" for text in error.problems]
     if problems:
         raise ConfigurationError(problems)
     return plans

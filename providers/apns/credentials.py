@@ -29,7 +29,8 @@ RENEW_AFTER_S = 40 * 60.0
 YOUNGEST_RENEWAL_S = 20 * 60.0
 LIFE_S = 60 * 60.0
 
-_ID = re.compile(r"[A-Z0-9]{10}\Z")
+# Apple's have 10 characters of A-Z and 0-9; a stand-in's need not, and a wrong one is told by APNs.
+_ID = re.compile(r"[A-Za-z0-9]{1,64}\Z")
 
 
 class ApnsCredentials:
@@ -59,7 +60,7 @@ class ApnsCredentials:
     ) -> ApnsCredentials:
         """Read a .p8 key. Raises CredentialError with everything that is wrong at once."""
         problems = [
-            f"{name}: must be the 10 characters (A-Z, 0-9) that Apple's developer account shows "
+            f"{name}: must be letters and digits: the 10 that Apple's developer account shows "
             f"as the {label}."
             for name, label, value in (
                 ("key_id", "Key ID", key_id),

@@ -121,7 +121,7 @@ def test_a_key_as_apple_gives_it_is_read(tmp_path: Path) -> None:
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
-    told = problems(tmp_path / "none.p8", key_id="short", team_id="lower12345")
+    told = problems(tmp_path / "none.p8", key_id="", team_id="DEF 123")
 
     assert "key_id" in told
     assert "team_id" in told
