@@ -152,7 +152,8 @@ class FcmCredentials:
         return await asyncio.shield(self._fetch())
 
     def warm_up(self) -> None:
-        """Begin to fetch a token, and from then on keep one in hand."""
+        """Begin to fetch a token, and keep one in hand until `aclose`; may be called again then."""
+        self._closed = False
         if self.held is None:
             self._fetch()
 

@@ -175,6 +175,21 @@ async def test_a_wrong_project_is_found_by_a_check_and_prunes_nobody(
         assert await ready.one() == found
 
 
+async def test_a_second_provider_can_be_made_of_the_same_options(ready: Rig) -> None:
+    assert isinstance(await ready.one(), Delivered)
+    first = ready.provider
+    await first.aclose()
+    ready.clock.ahead_s += 4000  # the token in hand has come to its end meanwhile
+
+    options = first._options  # type: ignore[attr-defined]  # every transport has them
+    ready.provider = type(first)(options, ready.clock)  # type: ignore[call-arg]
+    await ready.provider.start()
+
+    assert isinstance(await ready.one(), Delivered)
+    assert ready.sandbox.stats()["oauth_calls"] == 2
+    await ready.provider.aclose()
+
+
 async def test_two_lanes_in_one_process_keep_to_themselves(
     name: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
