@@ -121,7 +121,7 @@ class WebhookRoute:
                 body += part
                 if len(body) > limit:
                     raise Problem("body_too_large", f"the limit is {limit} bytes")
-        except (web.RequestPayloadError, HttpProcessingError) as error:
+        except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
             # Cut off, or not in the encoding it claims: nobody's signature can be on it.
             raise Problem("unauthorized", "the body cannot be read") from error
         return bytes(body)
