@@ -23,6 +23,15 @@ class WebhookAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class NotificationsPosted:
+    """A backend's own notifications (POST /v1/notifications) were made durable."""
+
+    event_id: str
+    notifications: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptsFinished:
     """Verdicts came in for one lane: how many of each label, and what they took."""
 
@@ -136,6 +145,7 @@ class Lifecycle:
 
 GatewayEvent = (
     WebhookAnswered
+    | NotificationsPosted
     | AttemptsFinished
     | DeliveriesSettled
     | ItemsEnded

@@ -17,7 +17,7 @@ from gateway.app.listeners import listen, ops_application, public_application
 from gateway.app.relaying import Relay
 from gateway.app.storage import Stores, open_store, sole_relay
 from gateway.devices.auth import Authenticator, AuthRules
-from gateway.events import GatewayEvent, Lifecycle, Observer, WebhookAnswered
+from gateway.events import GatewayEvent, Lifecycle, NotificationsPosted, Observer, WebhookAnswered
 from gateway.observe.metrics import Metrics
 from gateway.ports import Clock
 from providers.contract import Provider
@@ -61,8 +61,11 @@ class Gateway:
 
     def observe(self, event: GatewayEvent) -> None:
         """Tell metrics and log what happened."""
-        if isinstance(event, WebhookAnswered) and event.result == "accepted":
-            self.gauges.accepted(event.notifications)
+        match event:
+            case WebhookAnswered(result="accepted") | NotificationsPosted():
+                self.gauges.accepted(event.notifications)
+            case _:
+                pass
         self.metrics(event)
         self._log(event)
 

@@ -51,6 +51,7 @@ def public_application(gateway: Gateway) -> web.Application:
         limits=lambda: notification_limits(gateway.settings),
         backlog=lambda: gateway.gauges.backlog,
         wake=gateway.wake,
+        observer=gateway.observe,
         clock=clock,
     )
     application = web.Application(

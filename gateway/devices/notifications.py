@@ -19,6 +19,7 @@ from gateway.core.items import parse_items
 from gateway.core.model import Chunk, Event, Item, Rejection
 from gateway.devices.auth import Authenticator, Caller
 from gateway.devices.bodies import read_object
+from gateway.events import NotificationsPosted, Observer
 from gateway.ports import Clock, Queue
 from gateway.problems import RETRY_AFTER_S, Problem
 
@@ -51,6 +52,7 @@ class NotificationRoutes:
         limits: Callable[[], NotificationLimits],
         backlog: Callable[[], int],
         wake: Callable[[], None],
+        observer: Observer,
         clock: Clock,
     ) -> None:
         self._queue = queue
@@ -58,6 +60,7 @@ class NotificationRoutes:
         self._limits = limits
         self._backlog = backlog
         self._wake = wake
+        self._observer = observer
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -83,6 +86,7 @@ class NotificationRoutes:
         accepted = await self._queue.accept(event, chunks)
         if accepted:
             self._wake()
+            self._observer(NotificationsPosted(event_id, len(items), len(rejections)))
         return web.json_response(
             {
                 "status": "accepted" if accepted else "duplicate",

@@ -28,6 +28,7 @@ from gateway.events import (
     LaneResumed,
     LaneThrottled,
     Lifecycle,
+    NotificationsPosted,
     StoreFailed,
     WebhookAnswered,
 )
@@ -114,6 +115,8 @@ def say(event: GatewayEvent) -> Said:
     match event:
         case WebhookAnswered(result):
             return _WEBHOOK_LEVELS.get(result, "info"), f"webhook {result}"
+        case NotificationsPosted():
+            return "info", "own notifications accepted"
         case AttemptsFinished():
             return "debug", "attempts finished"
         case DeliveriesSettled():

@@ -28,6 +28,7 @@ from gateway.events import (
     LaneResumed,
     LaneThrottled,
     Lifecycle,
+    NotificationsPosted,
     StoreFailed,
     WebhookAnswered,
 )
@@ -204,6 +205,8 @@ class Metrics:
         match event:
             case WebhookAnswered():
                 self._webhook(event)
+            case NotificationsPosted():
+                self._accepted(event.notifications, event.rejected)
             case AttemptsFinished(app, provider, verdicts, seconds):
                 _count(self._attempts, provider, app, verdicts, VERDICTS)
                 _observe(self._send, provider, seconds)
@@ -233,8 +236,11 @@ class Metrics:
         self._webhook_events.labels(_closed(event.result, WEBHOOK_RESULTS)).inc()
         self._webhook_ack.observe(event.seconds)
         if event.result == "accepted":
-            self._notifications.labels("accepted").inc(event.notifications)
-            self._notifications.labels("rejected").inc(event.rejected)
+            self._accepted(event.notifications, event.rejected)
+
+    def _accepted(self, notifications: int, rejected: int) -> None:
+        self._notifications.labels("accepted").inc(notifications)
+        self._notifications.labels("rejected").inc(rejected)
 
     def _set_paused(self, app: str, provider: str, held: str) -> None:
         for reason in PAUSE_REASONS:

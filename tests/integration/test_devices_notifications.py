@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.events import NotificationsPosted
 from tests.kit.public import Answer, PublicListener, public_listener
 
 ITEM = {"title": "Hi Mary!", "body": "Training", "path": "/learning", "user_id": "u1"}
@@ -39,6 +40,7 @@ async def test_one_notification_is_durable_and_waits_for_the_relay(public: Publi
         "rejected": 0,
     }
     assert public.woken == 1
+    assert public.events == [NotificationsPosted(event_id, notifications=1, rejected=0)]
     (claim,) = await public.queue.claim(limit=10, lease_s=60, now=public.clock())
     (entry,) = claim.chunk.items
     assert (entry.item.title, entry.item.path, entry.item.user_id) == (

@@ -20,6 +20,7 @@ from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.routes import DeviceRoutes
+from gateway.events import GatewayEvent
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.ops.lookup import LookupRoutes
 from gateway.ops.openapi import OpenApiRoutes
@@ -75,6 +76,7 @@ class PublicListener:
     apps: dict[str, frozenset[Provider]]
     backlog: int = 0
     woken: int = 0
+    events: list[GatewayEvent] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
 
     async def call(
@@ -167,6 +169,7 @@ def _routes(listener: PublicListener) -> list[list[web.RouteDef]]:
             limits=lambda: NotificationLimits(3_600, 1_000, max_body_bytes=100_000),
             backlog=lambda: listener.backlog,
             wake=woke,
+            observer=listener.events.append,
             clock=clock,
         ).routes(),
         LookupRoutes(store.journal, store.registry, authenticator.authorize).routes(),
@@ -176,7 +179,7 @@ def _routes(listener: PublicListener) -> list[list[web.RouteDef]]:
             limits=lambda: WebhookLimits([WEBHOOK_KEY], 300, 100_000, 3_600, 1_000),
             backlog=lambda: listener.backlog,
             wake=woke,
-            observer=lambda _event: None,
+            observer=listener.events.append,
             clock=clock,
         ).routes(),
     ]
