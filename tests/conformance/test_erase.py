@@ -1,0 +1,218 @@
+"""What erasing a user promises: devices, names and texts go, and nobody else's do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gateway.core.model import Event, Rejection, Remainder, UserRef
+from gateway.core.states import DeliveryState
+from tests.kit.build import NOW, item
+from tests.kit.stores import (
+    Handle,
+    accept,
+    leftover,
+    record,
+    register,
+    registration,
+    removal,
+)
+
+MARY = UserRef.either("mary")
+SECRET = "for her eyes only"
+
+
+def body_of(*notifications: Any) -> bytes:
+    return json.dumps(
+        {"type": "notifications.sent", "data": {"notifications": notifications}}
+    ).encode()
+
+
+def said_to(user_id: str | None, custom_id: str | None = None) -> dict[str, Any]:
+    text = SECRET if "mary" in (user_id, custom_id) else f"to {user_id or custom_id}"
+    return {"title": "t", "body": text, "user_id": user_id, "custom_id": custom_id}
+
+
+async def body_now(handle: Handle, event_id: str) -> bytes:
+    summary = await handle.journal.event(event_id)
+    assert summary is not None
+    return summary.event.body
+
+
+async def queued_texts(handle: Handle) -> list[tuple[str, str | None]]:
+    claims = await handle.queue.claim(limit=100, lease_s=1.0, now=NOW)
+    return [
+        (entry.item.body, entry.item.user_id or entry.item.custom_id)
+        for claim in claims
+        for entry in claim.chunk.items
+    ]
+
+
+async def test_a_users_devices_go_whichever_id_they_were_registered_under(handle: Handle) -> None:
+    await register(handle, "a", "a", user_id="mary")
+    await register(handle, "b", "b", custom_id="mary")
+    await register(handle, "c", "c", user_id="mary2")
+    await handle.registry.erase(MARY)
+    left = [device async for page in handle.registry.export() for device in page]
+    assert [device.user_id for device in left] == ["mary2"]
+
+
+async def test_an_erased_phone_may_be_registered_again(handle: Handle) -> None:
+    await register(handle)
+    await handle.registry.erase(MARY)
+    done = await handle.registry.register(registration(), proven=None, now=NOW)
+    assert done.created
+
+
+async def test_what_the_brake_held_back_of_a_user_goes(handle: Handle) -> None:
+    mary = await register(handle, "a", "a", user_id="mary")
+    bob = await register(handle, "b", "b", user_id="bob")
+    await handle.lanes.trip_brake("agent", "fcm", now=NOW)
+    await handle.lanes.hold_back([removal(mary), removal(bob)])
+    await handle.registry.erase(MARY)
+    (lane,) = await handle.lanes.all()
+    assert lane.held_back == 1
+
+
+async def test_the_journal_keeps_what_happened_without_the_name(handle: Handle) -> None:
+    bobs = record(index=1, user_id="bob", custom_id="c-bob")
+    await handle.journal.record([record(user_id=None, custom_id="mary"), bobs], [])
+    await handle.registry.erase(MARY)
+    erased, kept = await handle.journal.items_of("msg_1")
+    assert (erased.user_id, erased.custom_id, erased.address_hash) == (None, None, "")
+    assert erased.state is DeliveryState.DELIVERED
+    assert kept == bobs
+    assert await handle.journal.deliveries_of(MARY, limit=10) == []
+
+
+async def test_an_accepted_body_loses_the_users_items_alone(handle: Handle) -> None:
+    body = body_of(said_to("mary"), said_to("mary2"), said_to(None, "mary"))
+    await accept(handle, items=3, body=body)
+    lines = [record(index=n, user_id=who) for n, who in enumerate(("mary", "mary2", "mary"))]
+    await handle.journal.record(lines, [])
+    await handle.registry.erase(MARY)
+    left = json.loads(await body_now(handle, "msg_1"))["data"]["notifications"]
+    assert left == [{"erased": True}, said_to("mary2"), {"erased": True}]
+
+
+async def test_texts_that_went_to_the_user_under_the_other_id_go_too(handle: Handle) -> None:
+    """The item named only the custom_id; the device it reached had both."""
+    letter = item(body=SECRET, user_id=None, custom_id="c-1")
+    other = item(1, body="to bob", user_id=None, custom_id="c-2")
+    body = body_of(said_to(None, "c-1") | {"body": SECRET}, said_to(None, "c-2"))
+    await accept(handle, items=[letter, other], body=body)
+    lines = [
+        record(index=0, state=DeliveryState.DEAD, user_id="mary", custom_id="c-1"),
+        record(index=1, user_id="bob", custom_id="c-2"),
+    ]
+    await handle.journal.record(lines, [], dead=[(0, letter)])
+    await handle.registry.erase(UserRef(user_id="mary"))
+    assert SECRET.encode() not in await body_now(handle, "msg_1")
+    assert await queued_texts(handle) == [("", None), ("to bob", "c-2")]
+    assert await handle.journal.dead(limit=10) == []
+    assert [line.custom_id for line in await handle.journal.items_of("msg_1")] == [None, "c-2"]
+
+
+async def test_queued_texts_go_before_anything_was_journaled(handle: Handle) -> None:
+    items = [
+        item(0, body=SECRET, user_id="mary"),
+        item(1, body="to mary2", user_id="mary2"),
+        item(2, body=SECRET, user_id=None, custom_id="mary"),
+    ]
+    body = body_of(said_to("mary"), said_to("mary2"), said_to(None, "mary"))
+    await accept(handle, items=items, body=body)
+    await handle.registry.erase(MARY)
+    assert await queued_texts(handle) == [("", None), ("to mary2", "mary2"), ("", None)]
+    assert SECRET.encode() not in await body_now(handle, "msg_1")
+
+
+async def test_an_erased_item_still_ends_so_that_its_event_is_settled(handle: Handle) -> None:
+    """It stays in its chunk, for nobody: the relay finds no device and says so."""
+    await accept(handle, items=[item(0), item(1, user_id="bob")])
+    await handle.queue.publish([leftover("msg_1", Remainder(7, 2))])
+    await handle.registry.erase(MARY)
+    assert (await handle.queue.depth()).notifications == 3
+    claims = await handle.queue.claim(limit=10, lease_s=60.0, now=NOW)
+    held = [entry for claim in claims for entry in claim.chunk.items]
+    assert [(entry.item.index, entry.item.user_id) for entry in held] == [
+        (0, None),
+        (1, "bob"),
+        (0, None),
+    ]
+    assert held[2].remainders == (Remainder(7, 2),)
+
+
+async def test_a_rejected_item_is_erased_from_the_body_as_well(handle: Handle) -> None:
+    body = body_of(said_to("mary") | {"path": "//evil"}, said_to("bob"))
+    await accept(
+        handle,
+        items=[item(1, user_id="bob")],
+        body=body,
+        rejections=(Rejection(0, "path does not start with one /"),),
+    )
+    await handle.registry.erase(MARY)
+    left = json.loads(await body_now(handle, "msg_1"))["data"]["notifications"]
+    assert left == [{"erased": True}, said_to("bob")]
+
+
+async def test_a_body_that_was_not_understood_goes_whole_when_it_names_the_user(
+    handle: Handle,
+) -> None:
+    bodies = {
+        "msg_cut": b'{"data":{"notifications":[{"user_id":"mary","title":"for her e',
+        "msg_type": json.dumps({"type": "user.updated", "data": {"user_id": "mary"}}).encode(),
+        "msg_other": b'{"data":{"notifications":[{"user_id":"mary2","title":"not for',
+        "msg_spaced": b'{"custom_id" : "mary"}',
+    }
+    for event_id, body in bodies.items():
+        await _keep(handle, event_id, body)
+    await handle.registry.erase(MARY)
+    left = {event_id: await body_now(handle, event_id) for event_id in bodies}
+    assert left == dict.fromkeys(bodies, b"") | {"msg_other": bodies["msg_other"]}
+
+
+async def test_a_batch_that_was_not_understood_keeps_the_items_of_others(handle: Handle) -> None:
+    await _keep(handle, "msg_1", body_of(said_to("mary"), said_to("bob")))
+    await handle.registry.erase(MARY)
+    left = json.loads(await body_now(handle, "msg_1"))["data"]["notifications"]
+    assert left == [{"erased": True}, said_to("bob")]
+
+
+async def test_an_id_is_found_however_json_spells_it(handle: Handle) -> None:
+    await _keep(handle, "msg_plain", '{"user_id":"Zoë"}'.encode())
+    await _keep(handle, "msg_escaped", b'{"user_id":"Zo\\u00eb"}')
+    await handle.registry.erase(UserRef.either("Zoë"))
+    assert await body_now(handle, "msg_plain") == b""
+    assert await body_now(handle, "msg_escaped") == b""
+
+
+async def test_dead_letters_of_the_user_go_and_nobody_elses(handle: Handle) -> None:
+    lines = [record(index=n, state=DeliveryState.DEAD, user_id=None) for n in range(3)]
+    letters = [item(0), item(1, user_id="mary2"), item(2, user_id=None, custom_id="mary")]
+    await handle.journal.record(lines, [], dead=list(enumerate(letters)))
+    await handle.registry.erase(MARY)
+    assert [letter.item.user_id for letter in await handle.journal.dead(limit=10)] == ["mary2"]
+
+
+async def test_erasing_nobody_erases_nothing(handle: Handle) -> None:
+    await register(handle)
+    await accept(handle, items=[item(user_id=None, custom_id="c-1", body="kept")])
+    await handle.registry.erase(UserRef())
+    await handle.registry.erase(UserRef.either("unknown"))
+    assert len(await handle.registry.devices_of(MARY)) == 1
+    assert await queued_texts(handle) == [("kept", "c-1")]
+
+
+async def test_two_users_may_be_erased_from_one_batch(handle: Handle) -> None:
+    names = ["mary", "bob", "carol"]
+    items = [item(n, user_id=name) for n, name in enumerate(names)]
+    await accept(handle, items=items, body=body_of(*map(said_to, names)))
+    for name in ("mary", "bob"):
+        await handle.registry.erase(UserRef.either(name))
+    left = json.loads(await body_now(handle, "msg_1"))["data"]["notifications"]
+    assert left == [{"erased": True}, {"erased": True}, said_to("carol")]
+
+
+async def _keep(handle: Handle, event_id: str, body: bytes) -> None:
+    kept = Event(event_id, "", "quarantined", NOW, reason="not understood", body=body)
+    assert await handle.queue.accept(kept, [])

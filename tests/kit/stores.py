@@ -1,0 +1,190 @@
+"""The backends that the behaviour suites run on, and builders of what the suites write.
+
+A backend is a factory: each call opens another handle on the same data, as another replica would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gateway.core.chunks import cut
+from gateway.core.model import (
+    Chunk,
+    ChunkItem,
+    Device,
+    Event,
+    Item,
+    Record,
+    Registration,
+    Remainder,
+    Removal,
+)
+from gateway.core.states import DeliveryState, DeviceState
+from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.queue.in_store import InStoreQueue
+from gateway.store.sqlite import open_sqlite
+from providers.contract import Platform, Provider
+from tests.kit.build import NOW, item
+
+LIFE_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Handle:
+    """One process' view of a backend: its store and its queue."""
+
+    store: Store
+    queue: Queue
+
+    @property
+    def registry(self) -> Registry:
+        return self.store.registry
+
+    @property
+    def journal(self) -> Journal:
+        return self.store.journal
+
+    @property
+    def lanes(self) -> Lanes:
+        return self.store.lanes
+
+    @property
+    def keys(self) -> Keys:
+        return self.store.keys
+
+
+Opener = Callable[[Path, Clock], AbstractAsyncContextManager[Handle]]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """How to open a backend in a folder of its own, and what it cannot do, by name and reason."""
+
+    open: Opener
+    cannot: Mapping[str, str]
+
+
+@asynccontextmanager
+async def _sqlite(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
+    store = await open_sqlite(folder / "inkpush.db")
+    try:
+        yield Handle(store, InStoreQueue(store.database, clock=clock))
+    finally:
+        await store.aclose()
+
+
+BACKENDS = {"sqlite": Backend(_sqlite, cannot={})}
+"""A further backend joins every suite by its entry here."""
+
+
+# --- builders ---------------------------------------------------------------------------------
+
+
+def registration(
+    installation_id: str = "phone", address: str = "address-1", **changed: Any
+) -> Registration:
+    """Mary's Android phone, unless told otherwise."""
+    values: dict[str, Any] = {
+        "installation_id": installation_id,
+        "app": "agent",
+        "platform": Platform.ANDROID,
+        "provider": Provider.FCM,
+        "address": address,
+    }
+    if not changed.keys() & {"user_id", "custom_id"}:
+        values["user_id"] = "mary"
+    return Registration(**(values | changed))
+
+
+async def register(handle: Handle, *args: Any, now: float = NOW, **changed: Any) -> Device:
+    """Register as an API key would."""
+    asked = registration(*args, **changed)
+    return (await handle.registry.register(asked, proven=None, now=now)).device
+
+
+def record(event_id: str = "msg_1", index: int = 0, device_id: int = 1, **changed: Any) -> Record:
+    """A delivered push to Mary."""
+    values: dict[str, Any] = {
+        "state": DeliveryState.DELIVERED,
+        "attempts": 1,
+        "at": NOW,
+        "user_id": "mary",
+        "app": "agent",
+        "provider": "fcm",
+        "address_hash": "0123456789ab",
+    }
+    return Record(event_id, index, device_id, **(values | changed))
+
+
+def removal(
+    device: Device,
+    to: Literal[DeviceState.PRUNED, DeviceState.QUARANTINED] = DeviceState.PRUNED,
+    reason: str = "UNREGISTERED",
+) -> Removal:
+    """The order to take a device out of service as it is now."""
+    return Removal(
+        device.id,
+        device.address,
+        device.last_seen_at,
+        device.app,
+        device.provider,
+        to,
+        reason,
+    )
+
+
+async def take_out(
+    handle: Handle,
+    device: Device,
+    to: Literal[DeviceState.PRUNED, DeviceState.QUARANTINED] = DeviceState.PRUNED,
+    *,
+    at: float = NOW,
+) -> None:
+    """Prune or quarantine a device, the way the relay does."""
+    line = record("msg_that_proved_it", 0, device.id, state=DeliveryState.PRUNED, at=at)
+    assert await handle.journal.record([line], [(0, removal(device, to))]) == {0}
+
+
+def batch(
+    event_id: str = "msg_1",
+    items: Sequence[Item] | int = 1,
+    *,
+    at: float = NOW,
+    **changed: Any,
+) -> tuple[Event, list[Chunk]]:
+    """An accepted event with its chunks."""
+    taken = [item(index) for index in range(items)] if isinstance(items, int) else list(items)
+    chunks = cut(event_id, taken, received_at=at, deadline=at + LIFE_S)
+    values: dict[str, Any] = {
+        "event_id": event_id,
+        "type": "notifications.sent",
+        "status": "accepted",
+        "received_at": at,
+        "notifications": len(taken),
+        "chunks": len(chunks),
+        "body": b"{}",
+    }
+    return Event(**(values | changed)), chunks
+
+
+async def accept(handle: Handle, *args: Any, **changed: Any) -> Event:
+    """Make an event durable that was not known."""
+    event, chunks = batch(*args, **changed)
+    assert await handle.queue.accept(event, chunks)
+    return event
+
+
+def leftover(
+    event_id: str = "msg_1",
+    *remainders: Remainder,
+    due_at: float = NOW,
+    lane: str = "",
+    deadline: float = NOW + LIFE_S,
+) -> Chunk:
+    """What a chunk could not settle: Mary's notification for some of her devices."""
+    entry = ChunkItem(item(), remainders or (Remainder(1, 1),))
+    return Chunk(event_id, 0, NOW, deadline, (entry,), due_at=due_at, lane=lane)
