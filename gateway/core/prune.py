@@ -26,7 +26,10 @@ class BrakeRule:
 
 @dataclass(slots=True)
 class Brake:
-    """Counts the removals of one lane. `on` lasts until `release`."""
+    """Counts the removals of one lane. `on` lasts until `release`.
+
+    `devices` is what the lane had when the window began: those still there, and `gone`.
+    """
 
     rule: BrakeRule
     on: bool = False
@@ -49,10 +52,14 @@ class Brake:
             self.on = True
         return admitted
 
-    def _room(self, devices: int, now: float) -> int:
+    def gone(self, now: float) -> int:
+        """How many went within the window."""
         while self._window and self._window[0][0] <= now - self.rule.window_s:
             self._count -= self._window.popleft()[1]
-        return max(0, self.rule.threshold(devices) - self._count)
+        return self._count
+
+    def _room(self, devices: int, now: float) -> int:
+        return max(0, self.rule.threshold(devices) - self.gone(now))
 
     def release(self) -> None:
         """Begin to count anew."""

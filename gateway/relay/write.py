@@ -128,6 +128,9 @@ class Writer:
         gone = await self._insist(
             lambda: self._journal.record(batch.records, removals, batch.dead, done)
         )
+        self._devices.subtract(
+            (removal.provider.value, removal.app) for index, removal in removals if index in gone
+        )
         if batch.finished or batch.environments:
             await self._insist(lambda: self._settle_finished(batch))
         self._report(batch, removals, gone)
@@ -174,12 +177,13 @@ class Writer:
         wanted = Counter(lane for _, _, lane in batch.removals)
         now = self._monotonic()
         return any(
-            lane.brake.would_trip(count, devices=self._devices_of(lane), now=now)
+            lane.brake.would_trip(count, devices=self._devices_of(lane, now), now=now)
             for lane, count in wanted.items()
         )
 
-    def _devices_of(self, lane: Lane) -> int:
-        return self._devices[(lane.kind.value, lane.app)]
+    def _devices_of(self, lane: Lane, now: float) -> int:
+        """The lane's devices before the brake's window took some, or the threshold would shrink."""
+        return self._devices[(lane.kind.value, lane.app)] + lane.brake.gone(now)
 
     def _ask_brakes(
         self, batch: Batch
@@ -193,7 +197,7 @@ class Writer:
         for index, removal, lane in batch.removals:
             by_lane.setdefault(lane, []).append((index, removal))
         for lane, orders in by_lane.items():
-            devices = self._devices_of(lane)
+            devices = self._devices_of(lane, now)
             was_on = lane.brake.on
             count = lane.brake.admit(len(orders), devices=devices, now=now)
             admitted += orders[:count]
