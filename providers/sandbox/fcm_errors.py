@@ -1,7 +1,7 @@
 """FCM's error bodies, word for word where they are known.
 
 Owns the wording of FCM. Refuses to decide what is wrong. Facts: the ErrorCode and error-codes
-pages of the FCM v1 reference; the bodies were seen in public bug reports.
+pages of the FCM v1 reference; what those leave open (messages, quota subjects) is made up.
 """
 
 from __future__ import annotations
