@@ -23,7 +23,7 @@ from providers.contract import Provider
 
 if TYPE_CHECKING:
     from config.settings import Settings
-    from gateway.app.gateway import Gateway
+    from gateway.app.process import Gateway
 
 #: how long open requests may take to end when a listener closes, in seconds
 _CLOSE_S = 5.0

@@ -1,0 +1,125 @@
+"""One running process: its parts, what it tells, and how it takes over new settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from gateway.app.gauges import Gauges, Probe
+from gateway.app.relaying import Relay
+from gateway.app.storage import Stores
+from gateway.devices.auth import Authenticator, AuthRules
+from gateway.events import (
+    GatewayEvent,
+    Lifecycle,
+    NotificationsPosted,
+    Observer,
+    WebhookAnswered,
+)
+from gateway.observe.metrics import Metrics
+from gateway.ports import Clock
+from providers.contract import Provider
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+class Gateway:
+    """One running process. Made by `gateway.app.gateway.open_gateway`.
+
+    `relay` is None in the role `ingest`. `settings` are those in force; a reload replaces them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        *,
+        log: Observer,
+        on_failure: Callable[[BaseException], None],
+        clock: Clock,
+    ) -> None:
+        self.settings = settings
+        self.stores = stores
+        self.clock = clock
+        self.ready = False
+        self.draining = False
+        self.public_port = 0
+        self.ops_port = 0
+        self._log = log
+        self.metrics = Metrics(CollectorRegistry(), lanes_of(settings))
+        self.authenticator = Authenticator(auth_rules(settings), stores.keys, clock=clock)
+        self.relay: Relay | None = None
+        if settings.server.role != "ingest":
+            self.relay = Relay(
+                settings, stores, observer=self.observe, clock=clock, failed=on_failure
+            )
+        lanes = self.relay.lanes if self.relay is not None else {}
+        self.gauges = Gauges(stores, self.metrics, lanes, clock=clock)
+
+    def observe(self, event: GatewayEvent) -> None:
+        """Tell metrics and log what happened."""
+        match event:
+            case WebhookAnswered(result="accepted") | NotificationsPosted():
+                self.gauges.accepted(event.notifications)
+            case _:
+                pass
+        self.metrics(event)
+        self._log(event)
+
+    def wake(self) -> None:
+        """Something was queued: the relay of this process, if there is one, should look."""
+        if self.relay is not None:
+            self.relay.wake()
+
+    def probes(self) -> dict[str, Probe]:
+        """What /readyz asks; while the gateway starts, that it does."""
+        probes = self.gauges.probes()
+        if not self.ready:
+            probes["start"] = _starting
+        return probes
+
+    async def reload(self, settings: Settings) -> None:
+        """Take over credentials, limits and apps.
+
+        Raises ConfigurationError, and changes nothing, when the new settings cannot work.
+        Listeners, store and role stay as they were started.
+        """
+        for app, provider in lanes_of(settings):
+            self.metrics.add_lane(app, provider)
+        if self.relay is not None:
+            await self.relay.reload(settings)
+        await self.authenticator.reload(auth_rules(settings))
+        self.settings = settings
+        self.observe(Lifecycle("reloaded"))
+
+
+async def _starting() -> str | None:
+    return "the gateway is starting"
+
+
+def auth_rules(settings: Settings) -> AuthRules:
+    """The settings of authentication."""
+    auth = settings.auth
+    return AuthRules(
+        jwt_secret=auth.jwt_secret.get_secret_value(),
+        public_keys=auth.jwt_public_keys,
+        jwks_url=auth.jwks_url,
+        issuer=auth.issuer,
+        audience=auth.audience,
+        subject=auth.subject,
+        jwt_requests_per_minute=auth.jwt_requests_per_minute,
+        key_requests_per_minute=auth.key_requests_per_minute,
+    )
+
+
+def lanes_of(settings: Settings) -> list[tuple[str, str]]:
+    """Every (app, provider) the settings name."""
+    return [
+        (app.id, provider.value)
+        for app in settings.apps
+        for provider, section in ((Provider.FCM, app.fcm), (Provider.APNS, app.apns))
+        if section is not None
+    ]
