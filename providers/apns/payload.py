@@ -15,20 +15,16 @@ kept in the project's protocol notes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
 from providers.contract import Address, Message, Push, Refused
-from providers.text import encode, fit_texts, json_size, mend
-
-PAYLOAD_LIMIT = 4096
-"""Bytes of the body of an alert."""
+from providers.fitting import fit_message
+from providers.text import encode
 
 LATEST_EXPIRATION = 4_102_444_800
 """2100-01-01 in epoch seconds: later is taken for a mistake and cut to this."""
-
-TOO_LARGE = Refused("PayloadTooLarge", "message")
 
 # Apple's are hex of any length; whether one is real is for APNs to say
 _DEVICE_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,512}\Z", re.ASCII)
@@ -45,22 +41,8 @@ class ApnsStyle:
 
 
 def fit(message: Message, style: ApnsStyle) -> Message | Refused:
-    """The message with texts that fit for every device, body shortened before title.
-
-    The path is never shortened. Refused when not even empty texts fit, or when path or event id
-    hold what UTF-8 cannot.
-    """
-    try:
-        room = PAYLOAD_LIMIT - _frame_size(style)
-        room -= json_size(message.event_id) + json_size(message.path or "")
-    except UnicodeEncodeError:
-        return Refused("InvalidText", "message")
-    if room < 0:
-        return TOO_LARGE
-    title, body = fit_texts(mend(message.title), mend(message.body), room)
-    if (title, body) == (message.title, message.body):
-        return message
-    return replace(message, title=title, body=body)
+    """The message with texts that fit for every device; see `fit_message`."""
+    return fit_message(message, _frame_size(style))
 
 
 def device_path(address: Address) -> str | None:

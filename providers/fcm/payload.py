@@ -10,22 +10,17 @@ in the project's protocol notes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, assert_never
 from uuid import UUID
 
 from providers.contract import Address, AddressKind, Message, Platform, Push, Refused
-from providers.text import encode, fit_texts, json_size, mend
-
-PAYLOAD_LIMIT = 4096
-"""Bytes. FCM counts keys and values of notification and data; the whole message but for its
-target is counted here, which is never less."""
+from providers.fitting import fit_message
+from providers.text import encode
 
 LONGEST_TTL_S = 2_419_200
 """Four weeks, the most FCM keeps a message for a phone that is away."""
-
-TOO_LARGE = Refused("PayloadTooLarge", "message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +37,8 @@ class FcmStyle:
 
 
 def fit(message: Message, style: FcmStyle) -> Message | Refused:
-    """The message with texts that fit for every device, body shortened before title.
-
-    The path is never shortened. Refused when not even empty texts fit, or when path or event id
-    hold what UTF-8 cannot.
-    """
-    try:
-        room = PAYLOAD_LIMIT - _frame_size(style)
-        room -= json_size(message.event_id) + json_size(message.path or "")
-    except UnicodeEncodeError:
-        return Refused("InvalidText", "message")
-    if room < 0:
-        return TOO_LARGE
-    title, body = fit_texts(mend(message.title), mend(message.body), room)
-    if (title, body) == (message.title, message.body):
-        return message
-    return replace(message, title=title, body=body)
+    """The message with texts that fit for every device; see `fit_message`."""
+    return fit_message(message, _frame_size(style))
 
 
 def render(message: Message, push: Push, style: FcmStyle, now: float) -> dict[str, Any]:
@@ -139,7 +120,11 @@ def _webpush(delivery_id: UUID, ttl: int) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _frame_size(style: FcmStyle) -> int:
-    """The bytes of the largest message with empty texts, ids but for the event's included."""
+    """The bytes of the largest message with empty texts, ids but for the event's included.
+
+    FCM counts keys and values of notification and data; all but the target is counted here, which
+    is never less.
+    """
     empty = Message(event_id="", title="", body="", path="")
     sizes = []
     for platform in Platform:

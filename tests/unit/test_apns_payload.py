@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from providers.apns.payload import (
     LATEST_EXPIRATION,
-    PAYLOAD_LIMIT,
-    TOO_LARGE,
     ApnsStyle,
     device_path,
     expiration,
@@ -22,6 +20,7 @@ from providers.apns.payload import (
     render_headers,
 )
 from providers.contract import Address, Message, Platform, Push, Refused
+from providers.fitting import PAYLOAD_LIMIT, TOO_LARGE
 
 ID = UUID("3C2143E4-3E8E-478A-BF0B-9DC6E284FA33")
 MESSAGE = Message("msg_1", "Hi Mary!", "Don't forget your training", "/learning")

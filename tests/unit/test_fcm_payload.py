@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from providers.contract import Address, AddressKind, Message, Platform, Push, Refused
 from providers.fcm.payload import (
     LONGEST_TTL_S,
-    PAYLOAD_LIMIT,
-    TOO_LARGE,
     FcmStyle,
     fit,
     render,
     ttl_seconds,
 )
+from providers.fitting import PAYLOAD_LIMIT, TOO_LARGE
 from providers.text import encode
 
 NOW = 1_762_423_138.5
