@@ -1,0 +1,166 @@
+"""Any sequence of calls, by two processes: the queue does what a dictionary would."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from gateway.core.model import Claim
+from tests.kit.build import NOW
+from tests.kit.stores import BACKENDS, Handle, accept, batch, leftover
+
+LEASE_S = 10.0
+LIFE_S = 25.0
+LANES = st.sampled_from(["", "agent/fcm", "agent/apns"])
+DELAYS = st.floats(0.0, 20.0)
+
+
+@dataclass
+class Row:
+    """A chunk as the model knows it: who it is, when it is due, and under whose lease."""
+
+    name: str
+    due_at: float
+    deadline: float
+    lane: str
+    lease_id: str | None = None
+    tries: int = 0
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """`backend` is set by the subclass that a backend's test makes."""
+
+    backend: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.now = NOW
+        self.stack = AsyncExitStack()
+        self.handles = [self._open() for _ in range(2)]
+        self.rows: list[Row] = []
+        self.claims: list[Claim] = []
+        self.names = 0
+
+    def _open(self) -> Handle:
+        opened = BACKENDS[self.backend].open(Path(self.folder.name), lambda: self.now)
+        return self.runner.run(self.stack.enter_async_context(opened))
+
+    def teardown(self) -> None:
+        self.runner.run(self.stack.aclose())
+        self.runner.close()
+        self.folder.cleanup()
+
+    def _row(self, delay: float, lane: str) -> Row:
+        self.names += 1
+        row = Row(f"msg_{self.names}", self.now + delay, self.now + LIFE_S, lane)
+        self.rows.append(row)
+        return row
+
+    def _holder(self, held: Claim) -> Row | None:
+        return next((row for row in self.rows if row.lease_id == self._lease(held)), None)
+
+    def _lease(self, held: Claim) -> str:
+        return f"{held.lease_id}/{held.queue_id}"
+
+    @rule()
+    def accept_an_event(self) -> None:
+        name = self._row(0.0, "").name
+        self.rows[-1].deadline = self.now + 86_400.0
+        self.runner.run(accept(self.handles[0], name, at=self.now))
+
+    @precondition(lambda self: self.names)
+    @rule()
+    def accept_a_known_event(self) -> None:
+        event, chunks = batch("msg_known")
+        fresh = self.runner.run(self.handles[0].queue.accept(event, chunks))
+        if fresh:
+            self.names += 1
+            self.rows.append(Row("msg_known", NOW, NOW + 86_400.0, ""))
+
+    @rule(delay=DELAYS, lane=LANES)
+    def publish(self, delay: float, lane: str) -> None:
+        row = self._row(delay, lane)
+        chunk = leftover(row.name, due_at=row.due_at, lane=lane, deadline=row.deadline)
+        self.runner.run(self.handles[0].queue.publish([chunk]))
+
+    @rule(limit=st.integers(1, 4), skip=st.sets(LANES.filter(bool)), who=st.integers(0, 1))
+    def claim(self, limit: int, skip: set[str], who: int) -> None:
+        due = [
+            row
+            for row in self.rows
+            if row.due_at <= self.now and (row.lane not in skip or row.deadline <= self.now)
+        ]
+        claims = self.runner.run(
+            self.handles[who].queue.claim(
+                limit=limit, lease_s=LEASE_S, now=self.now, skip_lanes=sorted(skip)
+            )
+        )
+        assert len(claims) == min(limit, len(due))
+        taken = []
+        for held in claims:
+            row = next(row for row in due if row.name == held.chunk.event_id)
+            assert (held.tries, held.chunk.lane) == (row.tries + 1, row.lane)
+            taken.append(row.due_at)
+            due.remove(row)
+            row.lease_id, row.tries = self._lease(held), held.tries
+            row.due_at = self.now + LEASE_S
+        # whatever was left behind had not been due for longer than what was taken
+        assert max(taken, default=0.0) <= min((row.due_at for row in due), default=self.now)
+        self.claims += claims
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), left=st.booleans(), delay=DELAYS, lane=LANES)
+    def settle(self, data: st.DataObject, left: bool, delay: float, lane: str) -> None:
+        held = data.draw(st.sampled_from(self.claims))
+        row = self._holder(held)
+        name, chunks = f"{held.chunk.event_id}+", []
+        if left:
+            chunks = [leftover(name, due_at=self.now + delay, lane=lane, deadline=self.now + 5)]
+        done = self.runner.run(self.handles[1].queue.settle(held, chunks))
+        assert done == (row is not None)
+        if row is not None:
+            self.rows.remove(row)
+            if left:
+                self.rows.append(Row(name, self.now + delay, self.now + 5, lane))
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def extend(self, data: st.DataObject) -> None:
+        held = data.draw(st.lists(st.sampled_from(self.claims), max_size=4))
+        lost = self.runner.run(self.handles[0].queue.extend(held, lease_s=LEASE_S, now=self.now))
+        expected = {one.queue_id for one in held if self._holder(one) is None}
+        assert lost == expected
+        for one in held:
+            if (row := self._holder(one)) is not None:
+                row.due_at = self.now + LEASE_S
+
+    @rule(seconds=st.floats(0.1, 15.0))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        depth = self.runner.run(self.handles[1].queue.depth())
+        assert depth.notifications == len(self.rows)
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_any_sequence_of_calls_leaves_the_queue_as_the_model_says(backend: str) -> None:
+    machine = type("Machine", (QueueMachine,), {"backend": backend})
+    run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=30))
