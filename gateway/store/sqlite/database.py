@@ -18,14 +18,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
+
 from gateway.errors import GatewayError, SchemaMismatch, StoreUnavailable
 from gateway.store.queries import load_migrations, load_queries
 
 T = TypeVar("T")
 
 _READERS = 2
+_BUSY_TIMEOUT_S = 5
 _SETTINGS = (
-    "busy_timeout = 5000",  # ms: another process may be at its own commit
+    f"busy_timeout = {_BUSY_TIMEOUT_S * 1000}",  # another process may be at its own commit
     "journal_mode = WAL",
     "synchronous = FULL",
     "cache_size = -32768",  # KiB
@@ -34,6 +37,14 @@ _SETTINGS = (
 _READING = ("query_only = ON",)
 #: writes that may share one commit: enough to spread an fsync, few enough to answer soon
 _GROUP = 64
+
+
+def _is_busy(error: BaseException) -> bool:
+    primary_code = 0xFF
+    return (
+        isinstance(error, sqlite3.OperationalError)
+        and error.sqlite_errorcode & primary_code == sqlite3.SQLITE_BUSY
+    )
 
 
 class _Job:
@@ -117,6 +128,13 @@ class SqliteDatabase:
 
     # --- in the threads -----------------------------------------------------------------------
 
+    @retry(
+        # Switching to WAL does not wait for another process at the same, as all else does.
+        retry=retry_if_exception(_is_busy),
+        wait=wait_random(0.01, 0.05),
+        stop=stop_after_delay(_BUSY_TIMEOUT_S),
+        reraise=True,
+    )
     def _connect(self, *, read_only: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         try:
