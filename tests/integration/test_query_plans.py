@@ -1,0 +1,182 @@
+"""What is asked at every push, launch or second is found by an index, however much is stored.
+
+The plans are SQLite's own, on a database with content, before and after `ANALYZE`. The steps are
+those of SQLite's virtual machine: they are the same on every machine, as seconds are not.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.store.queries import load_queries
+from gateway.store.sqlite import open_sqlite
+
+QUERIES = load_queries("sqlite")
+
+SEED = """
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+INSERT INTO devices (
+    app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
+    environment, state, state_at, registered_at, last_seen_at
+)
+SELECT 'agent', iif(i % 3, 'fcm', 'apns'), 'phone-' || i, iif(i % 5, 'user-' || (i / 2), NULL),
+       iif(i % 7, 'custom-' || (i / 2), NULL), 'address-' || i, 'token', 'android', 'production',
+       iif(i % 50, 'active', 'pruned'), i, i, i
+FROM n;
+
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 199)
+INSERT INTO events (
+    event_id, type, status, received_at, notifications, rejected, rejections, chunks, reason, body
+)
+SELECT 'msg_' || i, 'notifications.sent', iif(i % 40, 'accepted', 'quarantined'), i, 100, 0, '[]',
+       1, '', zeroblob(2000)
+FROM n;
+
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+INSERT INTO deliveries (
+    event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+    address_hash, reason, vendor_id
+)
+SELECT 'msg_' || (i / 100), i % 100, i, 'delivered', 1, i,
+       iif(i % 2, 'user-busy', 'user-' || i), iif(i % 2, 'custom-busy', 'custom-' || i),
+       'agent', 'fcm', '', '', ''
+FROM n;
+
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4999)
+INSERT INTO queue (event_id, number, lane, first_seen, deadline, due_at, tries, size, items)
+SELECT 'msg_' || (i % 150), 0, iif(i < 4000, 'agent/apns', ''), i, 99999, i, 0, 256, zeroblob(3000)
+FROM n;
+"""
+
+#: which index a query has to use; where there are several, all of them
+INDEXES = {
+    "deliveries_of_event": ("PRIMARY KEY (event_id=?)",),
+    "deliveries_of_user": (
+        "deliveries_user (user_id=? AND at>?)",
+        "deliveries_custom (custom_id=? AND at>?)",
+    ),
+    "delivery_revive": ("PRIMARY KEY (event_id=? AND item_index=? AND device_id=?)",),
+    "device_by_address": ("devices_address (address=? AND provider=? AND app=?)",),
+    "device_by_installation": ("devices_installation (installation_id=? AND app=?)",),
+    "device_is_removed": ("INTEGER PRIMARY KEY (rowid=?)",),
+    "device_remove": ("INTEGER PRIMARY KEY (rowid=?)",),
+    "devices_count": ("COVERING INDEX devices_state",),
+    "devices_of_installation": ("devices_installation (installation_id=?)",),
+    "devices_of_user": ("devices_user (user_id=?)", "devices_custom (custom_id=?)"),
+    "devices_page": ("INTEGER PRIMARY KEY (rowid>?)",),
+    "devices_purge": ("devices_pruned (state_at<?)",),
+    "erase_deliveries": ("PRIMARY KEY (event_id=? AND item_index=?)",),
+    "erase_devices": ("devices_user (user_id=?)", "devices_custom (custom_id=?)"),
+    "erase_find_events": ("deliveries_user (user_id=?)", "deliveries_custom (custom_id=?)"),
+    "erase_indexes": ("SEARCH deliveries",),
+    "erase_queued": ("queue_event (event_id=?)",),
+    "event_deliveries_delete": ("PRIMARY KEY (event_id=? AND item_index=?",),
+    "event_is_queued": ("queue_event (event_id=?)",),
+    "event_states": ("PRIMARY KEY (event_id=?)",),
+    "events_page": ("events_received",),
+    "key_find": ("(digest=?)",),
+    "old_events": ("events_received (received_at<?)", "queue_event (event_id=?)"),
+    "progress": ("PRIMARY KEY (event_id=? AND item_index>? AND item_index<?)",),
+    "queue_claim": ("COVERING INDEX queue_due (due_at<?)", "INTEGER PRIMARY KEY (rowid=?)"),
+    "queue_depth": ("COVERING INDEX queue_due",),
+    "queue_extend": ("INTEGER PRIMARY KEY (rowid=?)",),
+    "queue_settle": ("INTEGER PRIMARY KEY (rowid=?)",),
+    "targets_by_custom": ("devices_custom (custom_id=?)",),
+    "targets_by_user": ("devices_user (user_id=?)",),
+}
+
+#: what goes through a whole table, and why it may; a covering index is not the table
+SCANS = {
+    "erase_find_events": "bodies and queued texts can only be found by reading them",
+    "events_page": "along the index, newest first, until the limit",
+    "queue_rescue": "once, at the start of a process",
+}
+
+LARGE = re.compile(r"SCAN (devices|deliveries|queue|events)\b(?! USING COVERING INDEX)")
+
+
+@pytest.fixture(params=["as it grew", "analyzed"])
+async def seeded(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / "inkpush.db"
+    await (await open_sqlite(path)).aclose()
+    connection = sqlite3.connect(path)
+    connection.executescript(SEED)
+    if request.param == "analyzed":
+        connection.execute("ANALYZE")
+    connection.close()
+    return path
+
+
+@pytest.fixture
+def connection(seeded: Path) -> Iterator[sqlite3.Connection]:
+    opened = sqlite3.connect(seeded)
+    yield opened
+    opened.close()
+
+
+def plan(connection: sqlite3.Connection, name: str) -> str:
+    query = QUERIES[name]
+    named = set(re.findall(r":(\w+)", query))
+    values: Any = dict.fromkeys(named) if named else [None] * query.count("?")
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {query}", values).fetchall()
+    return "\n".join(row[3] for row in rows)
+
+
+def test_each_query_uses_the_index_that_was_made_for_it(connection: sqlite3.Connection) -> None:
+    missing = {
+        name: plan(connection, name)
+        for name, indexes in INDEXES.items()
+        if not all(index in plan(connection, name) for index in indexes)
+    }
+    assert missing == {}
+
+
+def test_no_query_goes_through_a_large_table_without_a_reason(
+    connection: sqlite3.Connection,
+) -> None:
+    scanning = {name for name in QUERIES if LARGE.search(plan(connection, name))}
+    assert scanning == set(SCANS)
+
+
+# --- what it comes to ---------------------------------------------------------------------------
+
+
+def steps(connection: sqlite3.Connection, name: str, values: Mapping[str, Any]) -> int:
+    """How many hundred instructions of SQLite's virtual machine a query takes."""
+    count = 0
+
+    def tick() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    connection.set_progress_handler(tick, 100)
+    connection.execute(QUERIES[name], values).fetchall()
+    connection.set_progress_handler(None, 0)
+    return count
+
+
+def test_the_newest_deliveries_of_a_user_cost_what_is_asked_for_not_the_history(
+    connection: sqlite3.Connection,
+) -> None:
+    busy = {"user_id": "user-busy", "custom_id": "custom-busy", "since": None}
+    few = steps(connection, "deliveries_of_user", busy | {"limit": 10})
+    whole = steps(connection, "deliveries_of_user", busy | {"limit": 10_000})
+    assert few * 100 < whole
+
+
+def test_what_may_be_purged_is_found_without_reading_the_queue(
+    connection: sqlite3.Connection,
+) -> None:
+    page = {"before": 1_000.0, "limit": 50}
+    assert connection.execute(QUERIES["old_events"], page).fetchall() == [
+        (f"msg_{n}",) for n in range(150, 200)
+    ]
+    # 200 events were looked at, each by one search in an index; the queue has 5 000 rows
+    assert steps(connection, "old_events", page) < 50
