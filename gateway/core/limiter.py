@@ -45,9 +45,8 @@ class Limiter:
         """The rate in force, in pushes per second; infinity when there is none."""
         full = self.rate or _UNLIMITED
         if full != _UNLIMITED and self.ramp_s > 0:
-            floor = min(FLOOR_PER_S, full)
             ramped = full * max(0.0, now - self._active_since) / self.ramp_s
-            full = min(full, max(floor, ramped))
+            full = min(full, max(FLOOR_PER_S, ramped))
         return min(full, self._allowed)
 
     def take(self, wanted: int, now: float) -> int:

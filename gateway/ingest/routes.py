@@ -5,6 +5,7 @@ A 2xx leaves only after the event is on disk (or at the broker's quorum), and ne
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ class WebhookRoute:
     """Takes LearnInk's batches. `wake` tells the relay, in the same process, that work came.
 
     `limits` is asked at each request, so that a reload takes effect; `backlog` is how many
-    notifications wait, as far as this process knows.
+    notifications wait, as far as this process knows. `body_timeout_s`: how long a body may take to
+    come in, in seconds; Svix gives a whole request 15.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class WebhookRoute:
         wake: Callable[[], None],
         observer: Observer,
         clock: Clock,
+        body_timeout_s: float = 30.0,
     ) -> None:
         self._queue = queue
         self._limits = limits
@@ -54,6 +57,7 @@ class WebhookRoute:
         self._wake = wake
         self._observer = observer
         self._clock = clock
+        self._body_timeout_s = body_timeout_s
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/webhooks/learnink", self.receive)]
@@ -117,10 +121,13 @@ class WebhookRoute:
             raise Problem("body_too_large", f"the limit is {limit} bytes")
         body = bytearray()
         try:
-            async for part in request.content.iter_any():
-                body += part
-                if len(body) > limit:
-                    raise Problem("body_too_large", f"the limit is {limit} bytes")
+            async with asyncio.timeout(self._body_timeout_s):
+                async for part in request.content.iter_any():
+                    body += part
+                    if len(body) > limit:
+                        raise Problem("body_too_large", f"the limit is {limit} bytes")
+        except TimeoutError as error:
+            raise Problem("unauthorized", "the body did not come in time") from error
         except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
             # Cut off, or not in the encoding it claims: nobody's signature can be on it.
             raise Problem("unauthorized", "the body cannot be read") from error

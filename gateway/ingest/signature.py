@@ -96,7 +96,7 @@ def _offered(header: str) -> list[bytes]:
     offered = []
     for entry in header.split(" ")[:_MOST_SIGNATURES]:
         version, comma, encoded = entry.partition(",")
-        if version != "v1" or not comma or not encoded.isascii():
+        if version != "v1" or not comma:
             continue
         try:
             offered.append(base64.b64decode(encoded, validate=True))

@@ -320,6 +320,24 @@ async def test_a_body_that_is_not_in_the_encoding_it_claims_is_401_not_500(
     assert_refused(webhook, await webhook.post(EXAMPLE, headers), 401, "unauthorized")
 
 
+async def test_chunks_that_are_none_are_refused_and_leave_no_trace(webhook: Webhook) -> None:
+    head = "".join(f"{name}: {value}\r\n" for name, value in signed(EXAMPLE).items())
+    head += "Transfer-Encoding: chunked\r\n"
+    line = await raw_post(webhook, head.encode(), b"5\r\nabcde\r\nno size\r\n")
+    assert b" 40" in line
+    assert webhook.events() == []
+
+
+async def test_a_sender_that_stalls_in_the_middle_is_not_waited_for_for_ever(
+    tmp_path: Path,
+) -> None:
+    async with running_webhook(tmp_path, body_timeout_s=0.05) as webhook:
+        head = "".join(f"{name}: {value}\r\n" for name, value in signed(EXAMPLE).items())
+        length = f"Content-Length: {len(EXAMPLE)}\r\n"
+        assert b" 401 " in await raw_post(webhook, (head + length).encode(), EXAMPLE[:50])
+        assert webhook.events() == []
+
+
 async def test_a_sender_that_hangs_up_in_the_middle_leaves_no_trace(webhook: Webhook) -> None:
     head = "".join(f"{name}: {value}\r\n" for name, value in signed(EXAMPLE).items())
     length = f"Content-Length: {len(EXAMPLE)}\r\n"

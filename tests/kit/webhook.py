@@ -109,7 +109,7 @@ def signed(body: bytes, *, message_id: str = "msg_1", at: float | None = None) -
 
 
 @asynccontextmanager
-async def running_webhook(folder: Path) -> AsyncIterator[Webhook]:
+async def running_webhook(folder: Path, *, body_timeout_s: float = 30.0) -> AsyncIterator[Webhook]:
     """Run the webhook on a new store in this folder; at the end nothing unforeseen may have
     happened in it."""
     path = folder / "inkpush.db"
@@ -120,13 +120,13 @@ async def running_webhook(folder: Path) -> AsyncIterator[Webhook]:
         stack.push_async_callback(store.aclose)
         session = await stack.enter_async_context(ClientSession())
         webhook = Webhook(session, 0, store, path, errors=errors)
-        application.add_routes(_route(webhook).routes())
+        application.add_routes(_route(webhook, body_timeout_s).routes())
         webhook.port = await listen(stack, application, HOST, 0)
         yield webhook
     assert errors == []
 
 
-def _route(webhook: Webhook) -> WebhookRoute:
+def _route(webhook: Webhook, body_timeout_s: float) -> WebhookRoute:
     def woke() -> None:
         webhook.woken += 1
 
@@ -137,4 +137,5 @@ def _route(webhook: Webhook) -> WebhookRoute:
         wake=woke,
         observer=webhook.heard.append,
         clock=time.time,
+        body_timeout_s=body_timeout_s,
     )
