@@ -379,7 +379,8 @@ async def test_what_was_learned_of_a_token_goes_with_it_to_another_user(handle: 
     device = await register(handle, "phone", "address-1", **IPHONE)
     await handle.registry.remember_environment(device.id, Environment.SANDBOX)
     await register(handle, "tablet", "address-2", user_id="bob", **IPHONE)
-    moved = await register(handle, "tablet", "address-1", user_id="bob", **IPHONE)
+    asked = registration("tablet", "address-1", user_id="bob", old_address="address-2", **IPHONE)
+    moved = (await handle.registry.register(asked, proven=BOB, now=NOW)).device
     assert moved.environment is Environment.SANDBOX
 
 
