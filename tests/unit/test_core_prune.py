@@ -95,3 +95,24 @@ def test_the_rule_can_be_changed_while_it_counts() -> None:
     brake.rule = BrakeRule(share=0.01, minimum=10, window_s=60.0)
     assert brake.admit(1, devices=LARGE, now=1.0) == 0
     assert brake.on
+
+
+@pytest.mark.parametrize("wanted", [0, 199, 200, 201, 10_000])
+def test_whether_it_would_trip_is_what_admitting_then_does(wanted: int) -> None:
+    brake = Brake(BrakeRule())
+    brake.admit(300, devices=LARGE, now=0.0)
+    foreseen = brake.would_trip(wanted, devices=LARGE, now=1.0)
+    assert foreseen is (wanted > 200)
+    brake.admit(wanted, devices=LARGE, now=1.0)
+    assert brake.on is foreseen
+
+
+def test_a_brake_that_is_on_cannot_trip_again() -> None:
+    assert not Brake(BrakeRule(), on=True).would_trip(10_000, devices=0, now=0.0)
+
+
+def test_what_went_is_counted_for_ten_minutes() -> None:
+    brake = Brake(BrakeRule())
+    brake.admit(3, devices=LARGE, now=0.0)
+    brake.admit(4, devices=LARGE, now=300.0)
+    assert [brake.gone(now) for now in (300.0, 599.9, 600.0, 900.0)] == [7, 7, 4, 0]
