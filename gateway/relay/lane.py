@@ -53,6 +53,8 @@ class LaneHealth:
 class Lane:
     """Sends deliveries through `provider` as fast as limiter, breaker and transport allow.
 
+    `burst` is how many it hands over in one turn of the event loop. Between bursts answers are
+    read and journaled: what was taken but not journaled yet is what a crash makes come twice.
     `on_verdicts` gets every verdict; `on_returned` gets deliveries that go back to the queue
     unsent, with the reason and the time they are due (None: as soon as the lane is free).
     """
@@ -68,6 +70,7 @@ class Lane:
     observer: Observer
     on_verdicts: Verdicts
     on_returned: Returned
+    burst: int = 8
     operator_hold: bool = False
     #: the store was seen to know that the brake is on: only then can its absence mean a release
     brake_known: bool = False
@@ -127,7 +130,7 @@ class Lane:
         if self._stopped or not self._gate_open:
             return
         now = self.monotonic()
-        self._send(now)
+        more = self._send(now)
         if not self.backlog:
             return
         if self.paused:
@@ -135,7 +138,9 @@ class Lane:
             return
         wait = max(self._quiet_until - now, self.limiter.wait(now))
         self._tell_throttled(now, now + wait, "rate limit")
-        self._wake_in(wait if wait > 0 else _RECHECK_S)
+        if wait <= 0:
+            wait = 0.0 if more else _RECHECK_S
+        self._wake_in(wait)
 
     def quiet(self, until: float) -> None:
         """The vendor throttled the lane: slow down, and send nothing until then (monotonic)."""
@@ -179,22 +184,21 @@ class Lane:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _send(self, now: float) -> None:
+    def _send(self, now: float) -> bool:
+        """Hand one burst to the transport. True: another may follow at the loop's next turn."""
         if self.operator_hold or now < self._quiet_until:
-            return
-        while self.backlog:
-            room = min(len(self.backlog), self.provider.free)
-            granted = self.limiter.take(room, now)
-            allowed = self.breaker.allowance(granted, now)
-            pushes = self._take(allowed, now)
-            if granted > len(pushes):
-                self.limiter.give_back(granted - len(pushes))
-            if pushes:
-                self.provider.send(pushes, self._settle)
-            if allowed == 0 or not pushes:
-                if allowed:
-                    self.breaker.unclear(now)
-                return
+            return False
+        room = min(len(self.backlog), self.provider.free, self.burst)
+        granted = self.limiter.take(room, now)
+        allowed = self.breaker.allowance(granted, now)
+        pushes = self._take(allowed, now)
+        if granted > len(pushes):
+            self.limiter.give_back(granted - len(pushes))
+        if pushes:
+            self.provider.send(pushes, self._settle)
+        elif allowed:
+            self.breaker.unclear(now)
+        return bool(pushes)
 
     def _take(self, wanted: int, now: float) -> list[Push]:
         """Take pushes from the backlog; what is stale, lost or throttled is left out of them."""

@@ -1,4 +1,4 @@
-"""LearnInk's documented example, signed by packages that are not ours, reaches the user's phones."""
+"""LearnInk's documented example, signed by packages not ours, reaches the user's phones."""
 
 from __future__ import annotations
 

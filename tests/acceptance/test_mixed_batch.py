@@ -106,4 +106,6 @@ async def test_6000_rejections_over_one_apns_connection_do_not_stall_it(
     assert stats["connections_opened"]["apns"] == 1
     assert stats["by_status"]["apns"] == {"410": len(kept), "200": len(last)}
     assert await installation.installations("pruned") == set()
-    figures(f"6000 x 410 and 10 x 200 on one connection, in {took:.1f} s; 0 pruned, 0 connections more")
+    figures(
+        f"6000 x 410 and 10 x 200 on one connection, in {took:.1f} s; 0 pruned, 0 connections more"
+    )

@@ -1,4 +1,4 @@
-"""The sender of webhooks: LearnInk's envelope, signed as Svix does by packages that are not ours."""
+"""The sender of webhooks: LearnInk's envelope, signed as Svix does, by packages not ours."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Signer = Literal["svix", "standardwebhooks"]
 DOCUMENTED_EVENT = """\
 {"api_version":"2022-11-15","object":"event","type":"notifications.sent",\
 "timestamp":"2025-11-06T09:58:58.233Z",
- "data":{"notifications":[{"title":"Hi Mary!","body":"Don't forget to complete your training today",\
-"path":"/learning",
+ "data":{"notifications":[{"title":"Hi Mary!",\
+"body":"Don't forget to complete your training today","path":"/learning",
    "user_id":"le2bB6Fi4CMgrIOIqMCJryZb9PR2","custom_id":"3c2143e4-3e8e-478a-bf0b-9dc6e284fa33",\
 "phone_number":"+254705408079"}]}}"""
 """The example of LearnInk's documentation (developers.learn.ink), to the letter."""
@@ -34,9 +34,7 @@ def event(notifications: Sequence[dict[str, Any]], at: datetime | None = None) -
     return json.dumps(envelope, ensure_ascii=False).encode()
 
 
-def signed(
-    message_id: str, body: bytes, secret: str, *, signer: Signer = "svix"
-) -> dict[str, str]:
+def signed(message_id: str, body: bytes, secret: str, *, signer: Signer = "svix") -> dict[str, str]:
     """The headers of a delivery: `svix-*` from Svix's package, `webhook-*` from the standard's."""
     now = datetime.now(UTC)
     sign = (
