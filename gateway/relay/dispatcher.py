@@ -98,19 +98,20 @@ class Dispatcher:
         """Prolong the leases of this process until cancelled; drop what was lost."""
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            held = [work.claim for work in self._works.values()]
+            held = {queue_id: work.claim for queue_id, work in self._works.items()}
             if not held:
                 continue
             try:
                 lost = await self._ports.queue.extend(
-                    held, lease_s=self._lease_s, now=self._clock()
+                    list(held.values()), lease_s=self._lease_s, now=self._clock()
                 )
             except StoreUnavailable as error:
                 self._observer(StoreFailed("extend leases", str(error)))
                 continue
             for queue_id in lost:
-                work = self._works.pop(queue_id, None)
-                if work is not None:
+                work = self._works.get(queue_id)
+                if work is not None and work.claim is held[queue_id]:
+                    del self._works[queue_id]
                     work.lost = True
 
     async def drain(self, limit_s: float) -> None:
@@ -146,6 +147,12 @@ class Dispatcher:
         )
 
     async def _begin(self, claim: Claim) -> None:
+        at_work = self._works.get(claim.queue_id)
+        if at_work is not None:
+            # The lease ran out under us (the clock jumped, or the process stood still): nobody
+            # else took the chunk, so what is in flight goes on under the new one.
+            at_work.claim = claim
+            return
         work = Work(claim)
         self._works[claim.queue_id] = work
         await self._patiently("look up devices", lambda: self._fan_out(work))

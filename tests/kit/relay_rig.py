@@ -1,7 +1,8 @@
 """A gateway in the test's own process, on a real database, against a vendor sandbox.
 
-What is slow in life - an hour's wait, a lease - is made quick by the clock, which the test owns
-and which gateway and sandbox share.
+What is slow in life - a wait of minutes, a lease - is made quick by the clock, which the test owns
+and which gateway and sandbox share. Google's library keeps to the machine's: FCM's access token is
+good for an hour of the test's time, no more.
 """
 
 from __future__ import annotations

@@ -1,0 +1,96 @@
+"""Devices that come, go and change hands while a notification is on its way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.core.states import DeliveryState
+from providers.contract import Provider
+from providers.sandbox import Answer
+from tests.kit.audience import Phone, notification
+from tests.kit.relay_rig import RelayRig
+
+ANDROID = Phone(Provider.FCM, 1, 1)
+SECOND = Phone(Provider.FCM, 2, 1)
+
+
+async def test_a_user_without_a_device_is_told_apart(rig: RelayRig) -> None:
+    async with rig.running() as running:
+        await running.register(ANDROID)
+        await running.queue("msg_1", [notification(7), notification(1)])
+        assert await running.settled("msg_1") == {"no_device": 1, "delivered": 1}
+        nobody, _ = await running.rows("msg_1")
+        assert (nobody.device_id, nobody.attempts, nobody.custom_id) == (0, 0, "own-7")
+        await running.empty()
+
+
+async def test_a_device_that_is_deleted_between_two_tries_gets_nothing_more(rig: RelayRig) -> None:
+    rig.sandbox.script(ANDROID.address, Answer.unavailable(), Answer.ok())
+    async with rig.running() as running:
+        await running.register(ANDROID)
+        await running.queue_for("msg_1", [ANDROID])
+        await running.pending_for("msg_1", "UNAVAILABLE")
+        await running.forget(ANDROID)
+        rig.clock.ahead_s += 21
+        row = await running.row("msg_1", "no_device")
+        assert row.attempts == 1
+        assert "deleted" in row.reason
+        await running.empty()
+    assert len(rig.sent_to(ANDROID)) == 1
+
+
+async def test_a_device_of_another_user_by_now_does_not_get_the_first_ones_push(
+    rig: RelayRig,
+) -> None:
+    rig.sandbox.script(ANDROID.address, Answer.unavailable(), Answer.ok())
+    async with rig.running() as running:
+        await running.register(ANDROID)
+        await running.queue_for("msg_1", [ANDROID])
+        await running.pending_for("msg_1", "UNAVAILABLE")
+        await running.register(replace(ANDROID, owner=2))
+        rig.clock.ahead_s += 21
+        await running.row("msg_1", "no_device")
+        await running.queue("msg_2", [notification(2)])
+        assert await running.settled("msg_2") == {"delivered": 1}
+    assert [push.data["event_id"] for push in rig.shown_by(ANDROID)] == ["msg_2"]
+
+
+async def test_a_device_that_came_after_the_first_try_is_not_part_of_it(rig: RelayRig) -> None:
+    rig.sandbox.script(ANDROID.address, Answer.unavailable(), Answer.ok())
+    async with rig.running() as running:
+        await running.register(ANDROID)
+        await running.queue_for("msg_1", [ANDROID])
+        await running.pending_for("msg_1", "UNAVAILABLE")
+        await running.register(SECOND)
+        rig.clock.ahead_s += 21
+        assert await running.settled("msg_1") == {"delivered": 1}
+    assert rig.sent_to(SECOND) == []
+
+
+async def test_a_new_address_of_the_device_gets_the_second_try(rig: RelayRig) -> None:
+    renewed = replace(ANDROID.registration(), address=SECOND.address)
+    rig.sandbox.script(ANDROID.address, Answer.unavailable())
+    async with rig.running() as running:
+        await running.register(ANDROID)
+        await running.queue_for("msg_1", [ANDROID])
+        await running.pending_for("msg_1", "UNAVAILABLE")
+        await running.stores.registry.register(renewed, proven=None, now=rig.clock())
+        rig.clock.ahead_s += 21
+        assert await running.settled("msg_1") == {"delivered": 1}
+    assert len(rig.shown_by(SECOND)) == 1
+
+
+async def test_a_device_of_an_app_that_is_not_configured_is_refused(rig: RelayRig) -> None:
+    """Such a row was registered before the app was taken out of the configuration."""
+    registration = replace(ANDROID.registration(), app="an-old-app")
+    async with rig.running() as running:
+        await running.register(SECOND)
+        await running.stores.registry.register(registration, proven=None, now=rig.clock())
+        await running.queue_for("msg_1", [ANDROID])
+        assert await running.settled("msg_1") == {"refused": 1, "delivered": 1}
+        (refused,) = [
+            row for row in await running.rows("msg_1") if row.state == DeliveryState.REFUSED
+        ]
+        assert (refused.app, refused.attempts) == ("an-old-app", 0)
+        assert "configuration" in refused.reason
+        await running.empty()

@@ -1,0 +1,125 @@
+"""Leases: what a relay does with a chunk that is not its own any more, or that ends processes."""
+
+from __future__ import annotations
+
+from gateway.core.states import DeliveryState
+from gateway.events import ChunkBuried
+from providers.contract import Provider
+from providers.sandbox import Answer
+from tests.kit.audience import Phone, androids, iphones
+from tests.kit.gateway import eventually
+from tests.kit.relay_rig import RelayRig, Running, both
+
+ANDROID, IPHONE = Phone(Provider.FCM, 1, 1), Phone(Provider.APNS, 1, 1)
+SHORT = {"relay": {"lease_s": 0.3}}
+
+STEAL = "UPDATE queue SET lease_id = 'another relay', due_at = ?"
+
+
+async def lost(running: Running) -> None:
+    """Wait until the relay knows that it holds no lease."""
+    relay = running.gateway.relay
+    assert relay is not None
+    await eventually("the lease is lost", lambda: relay._dispatcher.unfinished == 0)
+
+
+async def test_a_lease_is_prolonged_while_its_pushes_are_in_flight(rig: RelayRig) -> None:
+    rig.sandbox.script(ANDROID.address, Answer.slow(1.0))
+    async with rig.running(**SHORT) as running:
+        await running.register(ANDROID)
+        await running.queue_for("msg_1", [ANDROID])
+        assert await running.settled("msg_1") == {"delivered": 1}
+        await running.empty()
+    assert len(rig.sent_to(ANDROID)) == 1
+
+
+async def test_a_lost_chunk_is_not_sent_on_and_not_queued_twice(rig: RelayRig) -> None:
+    """Of three phones one takes its push after the lease is gone, one asks for a retry, and the
+    third's has not been sent: the first is on record, the others are up to the new owner."""
+    delivered, retried, waiting = iphones([1, 2, 3])
+    rig.sandbox.script(delivered.address, Answer.slow(1.0))
+    rig.sandbox.script(retried.address, Answer.slow(1.0, Answer.unavailable()), Answer.ok())
+    rig.sandbox.settings.stream_limit_before_auth = 2
+    rig.sandbox.settings.stream_limit = 2
+    async with rig.running(**SHORT, apns={"max_connections": 1}) as running:
+        await running.register(delivered, retried, waiting)
+        await running.queue_for("msg_1", [delivered, retried, waiting])
+        await rig.arrived(delivered)
+        await rig.arrived(retried)
+        rig.sql(STEAL, rig.clock() + 3600)
+        await lost(running)
+
+        async def on_record() -> bool:
+            return [row.state for row in await running.rows("msg_1")] == ["delivered"]
+
+        await eventually("what was delivered is on record", on_record)
+        transport = running.lane_in_memory(Provider.APNS).provider
+        await eventually("all answers are in", lambda: transport.in_flight == 0)
+        assert rig.sent_to(waiting) == []
+        assert rig.sql("SELECT lease_id FROM queue") == [("another relay",)]
+
+        # The other relay dies; its lease runs out, and the chunk comes back as it was.
+        rig.sql("UPDATE queue SET due_at = ?", rig.clock())
+        assert await running.settled("msg_1") == {"delivered": 3}
+        await running.empty()
+    assert len(rig.sent_to(delivered)) == 1
+    assert rig.times_delivered() == {1: 3}
+
+
+async def test_a_relay_that_stood_still_goes_on_with_its_own_chunk(rig: RelayRig) -> None:
+    """The machine slept, and every lease ran out meanwhile: nothing in flight is sent twice."""
+    phones = both(range(20))
+    rig.sandbox.latency_s = 0.5
+    async with rig.running() as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        await eventually("all arrived", lambda: len(rig.sandbox.pushes) == 40)
+        rig.clock.ahead_s += 200
+
+        async def claimed_again() -> bool:
+            return rig.sql("SELECT tries FROM queue") == [(2,)]
+
+        await eventually("the chunk was claimed again", claimed_again)
+        assert await running.settled("msg_1") == {"delivered": 40}
+        await running.empty()
+    assert rig.times_delivered() == {1: 40}
+
+
+async def test_a_chunk_that_comes_again_skips_what_is_on_record(rig: RelayRig) -> None:
+    """A process that died between the journal and the queue leaves exactly this behind."""
+    phones = androids(range(10))
+    async with rig.running() as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        (chunk,) = rig.sql("SELECT * FROM queue")
+        assert await running.settled("msg_1") == {"delivered": 10}
+        await running.empty()
+        rig.sql("DELETE FROM deliveries WHERE item_index = 7")
+        rig.sql(f"INSERT INTO queue VALUES ({', '.join('?' * len(chunk))})", *chunk)
+        running.gateway.wake()
+        await rig.arrived(phones[7], 2)
+        assert await running.settled("msg_1") == {"delivered": 10}
+        await running.empty()
+    assert len(rig.sandbox.pushes) == 11
+    # under the same id, so that the phone shows it once
+    assert len(rig.shown_by(phones[7])) == 1
+
+
+async def test_a_chunk_that_no_process_could_finish_becomes_dead_letters(rig: RelayRig) -> None:
+    async with rig.running(server={"role": "ingest", "host": "127.0.0.1", "port": 0}) as ingest:
+        await ingest.register(ANDROID, IPHONE)
+        await ingest.queue_for("msg_1", [ANDROID, IPHONE])
+    rig.sql("UPDATE queue SET tries = 20")
+    async with rig.running() as running:
+        assert await running.settled("msg_1") == {"dead": 1}
+        (row,) = await running.rows("msg_1")
+        assert (row.device_id, row.state) == (0, DeliveryState.DEAD)
+        assert "no process could finish" in row.reason
+        assert [event.tries for event in running.told(ChunkBuried)] == [21]
+        await running.empty()
+        assert rig.sandbox.pushes == []
+
+        # A person who mended the cause sends it again.
+        await running.stores.queue.replay_dead(None, now=rig.clock(), max_age_s=3600)
+        running.gateway.wake()
+        assert await running.settled("msg_1") == {"delivered": 2}
