@@ -135,6 +135,15 @@ class StoreFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Something nobody foresaw: `error` is its kind, `trace` where it came from, without values."""
+
+    what: str
+    error: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lifecycle:
     """The process changed phase: starting, ready, reloaded, reload_refused, draining, stopped;
     or failed."""
@@ -157,6 +166,7 @@ GatewayEvent = (
     | LaneThrottled
     | ChunkBuried
     | StoreFailed
+    | Fault
     | Lifecycle
 )
 

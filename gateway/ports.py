@@ -58,7 +58,11 @@ class Registry(Protocol):
     async def register_many(
         self, registrations: Sequence[Registration], *, now: float
     ) -> tuple[int, int]:
-        """Import: upsert all in one transaction, as an API key would. Returns (new, known)."""
+        """Upsert all in one transaction, as an API key would. Returns (new, known).
+
+        One with `seen_at` is no word from the app: a device that is known as it says stays as it
+        is, pruned ones included.
+        """
 
     async def forget(
         self, installation_id: str, *, proven: UserRef | None, app: str | None = None
@@ -77,8 +81,10 @@ class Registry(Protocol):
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
         """Look up the active devices of each item's user; one list per item, in order."""
 
-    async def remember_environment(self, device_id: int, environment: Environment) -> None:
-        """Note which APNs environment knows the device's token."""
+    async def remember_environment(
+        self, device_id: int, address: str, environment: Environment
+    ) -> None:
+        """Note which APNs environment knows the address, if the device still has it."""
 
     def export(
         self, *, app: str | None = None, state: DeviceState | None = None
@@ -146,9 +152,9 @@ class Journal(Protocol):
 
         A removal is carried out if the device's row still is what the proof was about; its number
         is the index of its record, which becomes `refused` where the row has changed. Returns the
-        indexes of the removals that were carried out. `dead` gives, by record index, the items to
-        keep as dead letters. `done` names the (event id, chunk number) that are finished.
-        A terminal row is never overwritten.
+        indexes of the removals that were carried out, or already had been. `dead` gives, by record
+        index, the items to keep as dead letters. `done` names the (event id, chunk number) that
+        are finished. A terminal row is never overwritten.
         """
 
     async def deliveries_of(
@@ -214,9 +220,7 @@ class Queue(Protocol):
     async def rescue(self) -> int:
         """End the leases of dead processes; only where this process is known to be the only one."""
 
-    async def replay_dead(
-        self, ids: Sequence[int] | None, *, now: float, max_age_s: float
-    ) -> int:
+    async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
         """Queue dead letters again (None: all) with a new life. Returns how many."""
 
     async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
@@ -235,7 +239,8 @@ class LaneRow:
 
     `held` is "" (open), "operator", or "misconfigured"; `brake_at` is set while the prune brake
     is on. `rate` is the limit in force (pushes per second, 0 none), `errors` the share of failed
-    attempts lately; both are written by the relay for people to read.
+    attempts lately; both are written by the relay for people to read. `waiting` counts what is
+    queued for the lane, or in memory.
     """
 
     app: str
@@ -259,14 +264,18 @@ class Lanes(Protocol):
         """Every lane that was ever seen."""
 
     async def hold(
-        self, app: str, provider: str, *, by: Literal["operator", "misconfigured"], reason: str,
-        hint: str = "", now: float,
+        self,
+        app: str,
+        provider: str,
+        *,
+        by: Literal["operator", "misconfigured"],
+        reason: str,
+        hint: str = "",
+        now: float,
     ) -> None:
         """Stop a lane. An operator's hold is not overwritten by the relay's own."""
 
-    async def resume(
-        self, app: str, provider: str, *, by: Literal["operator", "relay"]
-    ) -> bool:
+    async def resume(self, app: str, provider: str, *, by: Literal["operator", "relay"]) -> bool:
         """Let a lane go. The relay cannot lift an operator's hold. False: nothing to lift."""
 
     async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
@@ -275,9 +284,9 @@ class Lanes(Protocol):
     async def hold_back(self, removals: Sequence[Removal]) -> None:
         """Keep removals that the brake stopped, to be carried out by the same proof later."""
 
-    async def release(self, app: str, provider: str) -> int:
-        """Release the brake and carry out what it held back, by the same proof. Returns how many
-        devices went."""
+    async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
+        """Release the brake and carry out what it held back, by the same proof; or `discard` it,
+        for the proof came of a fault. Returns how many devices went."""
 
     async def report(self, rows: Sequence[LaneRow]) -> None:
         """Write `rate`, `errors`, `waiting` and `seen_at` of the lanes of this process."""

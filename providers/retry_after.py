@@ -17,10 +17,13 @@ _SECONDS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?\Z", re.ASCII)
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
-    """Seconds to wait from `now` (epoch seconds), 0 to 3600; None when nothing usable was said."""
+    """Seconds to wait from `now` (epoch seconds), up to 3600; None when nothing usable was said.
+
+    A wait of 0 says nothing: both vendors ask for more than that after any answer they repeat.
+    """
     text = (value or "").strip()
     if _SECONDS.match(text):
-        return min(float(text), LONGEST_S)
+        return min(float(text), LONGEST_S) or None
     try:
         date = parsedate_to_datetime(text)
     except ValueError:
@@ -28,4 +31,4 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
     wait = (date - datetime.fromtimestamp(now, UTC)).total_seconds()
-    return min(max(wait, 0.0), LONGEST_S)
+    return min(max(wait, 0.0), LONGEST_S) or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import traceback
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from aiohttp import web
 
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.routes import DeviceRoutes
-from gateway.events import StoreFailed
+from gateway.events import Fault
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.ingest.signature import decode_secret
 from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: how long open requests may take to end when a listener closes, in seconds
 _CLOSE_S = 5.0
+#: the longest header that is read: a malformed signature of this length is a 401 like any other
+_MAX_HEADER = 64 * 1024
 #: the largest body any route may read; each route has its own, lower limit
 _MAX_BODY = 256 * 1024 * 1024
 
@@ -91,7 +94,11 @@ def ops_application(gateway: Gateway) -> web.Application:
 async def listen(stack: AsyncExitStack, application: web.Application, host: str, port: int) -> int:
     """Listen until the stack ends. Returns the port, which the system chose if 0 was asked for."""
     runner = web.AppRunner(
-        application, access_log=None, shutdown_timeout=_CLOSE_S, handle_signals=False
+        application,
+        access_log=None,
+        shutdown_timeout=_CLOSE_S,
+        handle_signals=False,
+        max_field_size=_MAX_HEADER,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -135,6 +142,7 @@ def notification_limits(settings: Settings) -> NotificationLimits:
 
 def _tell(gateway: Gateway) -> Callable[[BaseException], None]:
     def tell(error: BaseException) -> None:
-        gateway.observe(StoreFailed("request", type(error).__name__))
+        trace = "".join(traceback.format_tb(error.__traceback__))
+        gateway.observe(Fault("request", type(error).__name__, trace))
 
     return tell

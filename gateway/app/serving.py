@@ -12,7 +12,7 @@ import uvloop
 
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.errors import ConfigurationError, GatewayError
-from gateway.events import Lifecycle
+from gateway.events import Fault, Lifecycle
 from gateway.observe import logs
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     def failed(error: BaseException) -> None:
         failures.append(error)
         trace = "".join(traceback.format_tb(error.__traceback__))
-        observer(Lifecycle("failed", f"{type(error).__name__}\n{trace}"))
+        observer(Fault("relay", type(error).__name__, trace))
         ended.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -88,21 +88,25 @@ async def resume(state: State, names: tuple[str, ...], as_json: bool) -> int:
 
 
 @lanes.command("release", example="inkpush lanes release agent/fcm")
+@click.option("--discard", is_flag=True, help="Keep the devices: the proof came of a fault.")
 @lanes_argument
 @json_option
 @click.pass_obj
 @asynchronous
-async def release(state: State, names: tuple[str, ...], as_json: bool) -> int:
+async def release(state: State, names: tuple[str, ...], discard: bool, as_json: bool) -> int:
     """Release the prune brake, on all lanes when none is named.
 
-    What it held back is pruned by the same proof. Look before at `inkpush lanes list`: that many
-    devices rarely die at once, while a wrong project or topic looks just like it.
+    What it held back is pruned by the same proof, or kept with --discard. Look before at `inkpush
+    lanes list`: that many devices rarely die at once, while a wrong project or topic looks just
+    like it.
     """
     released = []
     async with state.store() as stores:
         for row in await _named(state.settings(), stores, names):
             if row.brake_at is not None:
-                gone = await stores.lanes.release(row.app, row.provider)
+                gone = await stores.lanes.release(
+                    row.app, row.provider, now=time.time(), discard=discard
+                )
                 released.append({"lane": _name(row), "pruned": gone})
     if as_json:
         show.as_line({"released": released})

@@ -25,6 +25,7 @@ COLUMNS = (
     "app_version",
     "os_version",
     "device_model",
+    "last_seen_at",
 )
 
 

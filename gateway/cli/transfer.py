@@ -7,7 +7,8 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -60,7 +61,8 @@ async def import_devices(state: State, file: BinaryIO, chosen: Format | None, as
     """Take devices from FILE (- for standard input), with the fields of the devices API.
 
     Each bad line is told with its number and reason; the good ones are imported all the same.
-    Exit status 1 if any was bad. It may be repeated: what is known is not changed.
+    Exit status 1 if any was bad. It may be repeated: a device that is known with this address is
+    not changed. `last_seen_at`, if given, is when the app last confirmed the address.
     """
     settings = state.settings()
     apps = {
@@ -112,12 +114,27 @@ def _registration(
         return None
     installation_id = record.pop("installation_id", None)
     try:
-        return read_registration(str(installation_id or ""), record, apps=apps, proven=None)
+        seen_at = _seen_at(record.pop("last_seen_at", None))
+    except ValueError:
+        tally.reject(line, "last_seen_at must be a time such as 2026-11-23T10:00:00Z")
+        return None
+    try:
+        asked = read_registration(str(installation_id or ""), record, apps=apps, proven=None)
+        return replace(asked, seen_at=seen_at)
     except Problem as problem:
         errors = problem.errors or [{"field": problem.code, "message": problem.detail}]
         reasons = [f"{error['field']} {error['message']}" for error in errors]
         tally.reject(line, "; ".join(reasons))
         return None
+
+
+def _seen_at(text: Any) -> float:
+    """When the app last confirmed the address. 0, "never", if nobody knows: then any proof that
+    the address is dead counts."""
+    if text in (None, ""):
+        return 0.0
+    moment = datetime.fromisoformat(str(text))
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 async def _register(stores: Stores, batch: list[Registration], tally: Tally) -> None:
@@ -174,6 +191,7 @@ async def _expected(stores: Stores) -> int:
 
 
 def _record(device: Device) -> dict[str, str | None]:
+    from gateway.core.instants import to_iso
     from providers.contract import Provider
 
     values = {
@@ -182,6 +200,7 @@ def _record(device: Device) -> dict[str, str | None]:
     }
     if device.provider is Provider.FCM:
         values["environment"] = None
+    values["last_seen_at"] = to_iso(device.last_seen_at) if device.last_seen_at else None
     return values
 
 

@@ -45,7 +45,8 @@ class Limiter:
         """The rate in force, in pushes per second; infinity when there is none."""
         full = self.rate or _UNLIMITED
         if full != _UNLIMITED and self.ramp_s > 0:
-            ramped = full * max(0.0, now - self._active_since) / self.ramp_s
+            active = 0.0 if now - self._at >= _IDLE_S else now - self._active_since
+            ramped = full * max(0.0, active) / self.ramp_s
             full = min(full, max(FLOOR_PER_S, ramped))
         return min(full, self._allowed)
 

@@ -137,6 +137,8 @@ class Registration:
     """What an app asks for with PUT /v1/devices/{installation_id}.
 
     `environment` None: the app does not say; what is known of the address stays, else production.
+    `seen_at` is for imports: when the app itself last confirmed the address, 0 if nobody knows.
+    None: it does so now.
     """
 
     installation_id: str
@@ -149,6 +151,7 @@ class Registration:
     address_kind: AddressKind = AddressKind.TOKEN
     environment: Environment | None = None
     old_address: str | None = field(default=None, repr=False)
+    seen_at: float | None = None
     profile: Profile = Profile()
 
 
@@ -157,7 +160,7 @@ class Device:
     """A row of the registry.
 
     `registered_at` is when this address became this user's; `last_seen_at` is when the app last
-    confirmed it: the time that proof of death is held against.
+    confirmed it: the time that proof of death is held against; 0 when it never did (an import).
     """
 
     id: int

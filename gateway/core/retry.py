@@ -153,8 +153,10 @@ def backoff(verdict: Unavailable, standing: Standing, dice: float) -> float:
         return 0.0
     told = verdict.retry_after
     floor = max(told or 0.0, _FIRST_RETRY_S)
-    if told is None and standing.provider is Provider.APNS and standing.attempts > 1:
-        # A request that was never looked at (GOAWAY, a refused stream) says so by naming a time.
+    answered = verdict.outcome_known and told is None
+    if answered and standing.provider is Provider.APNS and standing.attempts > 1:
+        # Apple's own 5xx. A request that was never looked at (GOAWAY, a refused stream) says so by
+        # naming a time, and one that was cut off leaves its outcome open.
         floor = _APNS_SECOND_RETRY_S
     spread = _FIRST_RETRY_S * 2.0 ** min(standing.attempts - 1, 16)
     return min(floor + spread * dice, max(MAX_BACKOFF_S, told or 0.0))

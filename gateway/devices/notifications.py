@@ -14,11 +14,11 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.bodies import read_object
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.items import parse_items
 from gateway.core.model import Chunk, Event, Item, Rejection
 from gateway.devices.auth import Authenticator, Caller
-from gateway.devices.bodies import read_object
 from gateway.events import NotificationsPosted, Observer
 from gateway.ports import Clock, Queue
 from gateway.problems import RETRY_AFTER_S, Problem

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway.bodies import read_object
 from gateway.devices.auth import Authenticator
-from gateway.devices.bodies import read_object
 from gateway.devices.schema import Apps, device_view, read_registration
 from gateway.ports import Clock, Registry
 

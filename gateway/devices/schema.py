@@ -236,7 +236,7 @@ def device_view(device: Device) -> dict[str, Any]:
         "state": device.state.value,
         "state_reason": device.state_reason,
         "registered_at": to_iso(device.registered_at),
-        "last_seen_at": to_iso(device.last_seen_at),
+        "last_seen_at": to_iso(device.last_seen_at) if device.last_seen_at else None,
         "locale": profile.locale,
         "timezone": profile.timezone,
         "app_version": profile.app_version,

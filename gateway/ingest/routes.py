@@ -5,14 +5,13 @@ A 2xx leaves only after the event is on disk (or at the broker's quorum), and ne
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
+from gateway.bodies import UnreadableBody, read_body
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
 from gateway.ingest.schema import understand
@@ -117,21 +116,11 @@ class WebhookRoute:
         )
 
     async def _body(self, request: web.Request, limit: int) -> bytes:
-        if request.content_length is not None and request.content_length > limit:
-            raise Problem("body_too_large", f"the limit is {limit} bytes")
-        body = bytearray()
         try:
-            async with asyncio.timeout(self._body_timeout_s):
-                async for part in request.content.iter_any():
-                    body += part
-                    if len(body) > limit:
-                        raise Problem("body_too_large", f"the limit is {limit} bytes")
-        except TimeoutError as error:
-            raise Problem("unauthorized", "the body did not come in time") from error
-        except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
-            # Cut off, or not in the encoding it claims: nobody's signature can be on it.
-            raise Problem("unauthorized", "the body cannot be read") from error
-        return bytes(body)
+            return await read_body(request, limit=limit, within_s=self._body_timeout_s)
+        except UnreadableBody as error:
+            # Nobody's signature can be on it.
+            raise Problem("unauthorized", str(error)) from error
 
     def _tell(self, event: WebhookAnswered) -> None:
         self._observer(event)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, Literal, TextIO, assert_never
 
@@ -22,6 +23,7 @@ from gateway.events import (
     ChunkBuried,
     DeliveriesSettled,
     DevicesRemoved,
+    Fault,
     GatewayEvent,
     ItemsEnded,
     LaneHeld,
@@ -100,14 +102,26 @@ def redact_line(_logger: Any, _method: str, line: Mapping[str, Any]) -> dict[str
 class LogObserver:
     """An Observer that writes a line for each event, at the level that fits it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._logger: Any = structlog.get_logger("inkpush")
+        self._clock = clock
+        self._next_stranger = float("-inf")
+        self._strangers = 0
 
     def __call__(self, event: GatewayEvent) -> None:
         """Write the event's line, unless its level is not wanted."""
         level, text = say(event)
-        if self._logger.isEnabledFor(logging.getLevelName(level.upper())):
-            self._logger.log(logging.getLevelName(level.upper()), text, **_facts(event))
+        if not self._logger.isEnabledFor(logging.getLevelName(level.upper())):
+            return
+        facts = _facts(event)
+        if isinstance(event, WebhookAnswered) and event.result in _STRANGERS:
+            if self._clock() < self._next_stranger:
+                self._strangers += 1
+                return
+            self._next_stranger = self._clock() + STRANGERS_S
+            if self._strangers:
+                facts["more"], self._strangers = self._strangers, 0
+        self._logger.log(logging.getLevelName(level.upper()), text, **facts)
 
 
 def say(event: GatewayEvent) -> Said:
@@ -141,6 +155,8 @@ def say(event: GatewayEvent) -> Said:
             return "info", "lane throttled"
         case ChunkBuried():
             return "error", "chunk given up: no process could finish it"
+        case Fault(what=what):
+            return "error", f"unforeseen failure: {what}"
         case StoreFailed():
             return "error", "store failed"
         case Lifecycle(phase):
@@ -150,6 +166,9 @@ def say(event: GatewayEvent) -> Said:
 
 
 _PHASE_LEVELS: dict[str, Level] = {"reload_refused": "error", "failed": "error"}
+#: anybody can cause these, as many as they like: one line in so many seconds tells enough
+_STRANGERS = frozenset({"unauthorized", "too_large"})
+STRANGERS_S = 10.0
 _WEBHOOK_LEVELS: dict[str, Level] = {
     "quarantined": "warning",
     "unauthorized": "warning",

@@ -22,6 +22,7 @@ from gateway.events import (
     ChunkBuried,
     DeliveriesSettled,
     DevicesRemoved,
+    Fault,
     GatewayEvent,
     ItemsEnded,
     LaneHeld,
@@ -227,7 +228,7 @@ class Metrics:
                 self._brake.labels(provider, app).set(0)
             case LaneThrottled(app, provider, seconds):
                 self._throttled.labels(provider, app).inc(max(0.0, seconds))
-            case DevicesRemoved() | ChunkBuried() | StoreFailed() | Lifecycle():
+            case DevicesRemoved() | ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
                 pass  # the gauges of devices show the first; the others are for the log
             case _:
                 assert_never(event)

@@ -84,7 +84,7 @@ class Housekeeping:
         )
         for lane in self._follow(await self._lane_book.all()):
             # What was held back until this process heard of the release goes now.
-            await self._lane_book.release(lane.app, lane.kind)
+            await self._lane_book.release(lane.app, lane.kind, now=now)
 
     async def purge(self) -> None:
         """Delete what is over its retention period."""

@@ -82,7 +82,7 @@ class Lane:
     _throttled_until: float = float("-inf")
     _quiet_devices: OrderedDict[int, float] = field(default_factory=OrderedDict)
     _timer: asyncio.TimerHandle | None = None
-    _stopped: bool = False
+    stopped: bool = False
     _gate_open: bool = True
 
     @property
@@ -100,14 +100,14 @@ class Lane:
 
     def accepts(self) -> bool:
         """Whether chunks that wait for this lane should be claimed now."""
-        if self._stopped or self.operator_hold or len(self.backlog) >= BACKLOG:
+        if self.stopped or self.operator_hold or len(self.backlog) >= BACKLOG:
             return False
         now = self.monotonic()
         return now >= self._quiet_until and self.breaker.may_send(now)
 
     def offer(self, deliveries: Sequence[Delivery]) -> None:
         """Take deliveries on, or return them when the lane cannot use them now."""
-        if self._stopped or self.operator_hold or len(self.backlog) >= BACKLOG:
+        if self.stopped or self.operator_hold or len(self.backlog) >= BACKLOG:
             reason = self.reason if self.operator_hold else ""
             self.on_returned(deliveries, reason, None)
             return
@@ -116,7 +116,7 @@ class Lane:
 
     def again(self, delivery: Delivery) -> None:
         """Send a delivery once more at once, ahead of the others."""
-        if self._stopped or self.paused:
+        if self.stopped or self.paused:
             self.on_returned([delivery], self.reason, None)
             return
         self.backlog.appendleft(delivery)
@@ -127,7 +127,7 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._stopped or not self._gate_open:
+        if self.stopped or not self._gate_open:
             return
         now = self.monotonic()
         more = self._send(now)
@@ -165,7 +165,7 @@ class Lane:
 
     def stop(self) -> None:
         """Start no push any more; return the backlog."""
-        self._stopped = True
+        self.stopped = True
         if self._timer is not None:
             self._timer.cancel()
         self.give_back_all("")

@@ -116,6 +116,10 @@ class Settler:
     # --- decisions ----------------------------------------------------------------------------
 
     def _decide(self, lane: Lane, delivery: Delivery, verdict: Verdict, now: float) -> None:
+        if lane.stopped and isinstance(verdict, Unavailable):
+            # The transport was closed over it, which is our doing: no attempt is spent.
+            self.returned([delivery], verdict.reason, None)
+            return
         delivery.attempts += 1
         standing = Standing(
             provider=lane.kind,
@@ -149,13 +153,14 @@ class Settler:
         match decision:
             case Done(vendor_id=vendor_id):
                 if delivery.flipped:
-                    environment = delivery.target.address.environment.other
-                    self._batch.environments[delivery.target.device_id] = environment
+                    self._batch.environments[delivery.target.device_id] = delivery.address
                 self._batch.ages[len(self._batch.records)] = now - delivery.work.chunk.first_seen
                 self._end(delivery, DeliveryState.DELIVERED, "", now, vendor_id)
             case Refuse(reason=reason):
                 self._end(delivery, DeliveryState.REFUSED, reason, now)
-            case Expire(reason=reason):
+            case Expire(reason=reason, snooze=snooze):
+                if snooze is not None and snooze.scope == "lane":
+                    lane.quiet(self._monotonic() + (snooze.at - now))
                 self._end(delivery, DeliveryState.EXPIRED, reason, now)
             case Dead(reason=reason):
                 self._batch.dead.append((len(self._batch.records), delivery.item))

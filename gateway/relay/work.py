@@ -7,7 +7,7 @@ leftover; only then may its lease be given up.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from gateway.core.model import Chunk, ChunkItem, Claim, Item, Remainder, Target, lane_name
@@ -74,11 +74,14 @@ class Delivery:
     def deadline(self) -> float:
         return self.work.chunk.deadline
 
-    def push(self) -> Push:
-        """What the transport gets; the other APNs environment when that is to be tried."""
+    @property
+    def address(self) -> Address:
+        """Where it goes: in the other APNs environment when that is to be tried."""
         address = self.target.address
-        if self.flipped:
-            address = Address(
-                address.value, address.kind, address.platform, address.environment.other
-            )
-        return Push(self.id, address, self.message, self.deadline, self)
+        if not self.flipped:
+            return address
+        return replace(address, environment=address.environment.other)
+
+    def push(self) -> Push:
+        """What the transport gets."""
+        return Push(self.id, self.address, self.message, self.deadline, self)

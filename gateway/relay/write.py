@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -28,7 +28,7 @@ from gateway.ports import Clock, Journal, Lanes, Queue, Registry
 from gateway.relay.lane import Lane
 from gateway.relay.patience import insist
 from gateway.relay.work import Work
-from providers.contract import Environment
+from providers.contract import Address
 
 T = TypeVar("T")
 
@@ -45,10 +45,18 @@ class Batch:
     dead: list[tuple[int, Item]] = field(default_factory=list)
     finished: list[Work] = field(default_factory=list)
     ages: dict[int, float] = field(default_factory=dict)
-    environments: dict[int, Environment] = field(default_factory=dict)
+    environments: dict[int, Address] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.records or self.finished)
+
+    def removals_by_lane(self) -> dict[Lane, dict[int, list[tuple[int, Removal]]]]:
+        """The removals of each lane, by device: several pushes may prove the same one dead."""
+        by_lane: dict[Lane, dict[int, list[tuple[int, Removal]]]] = {}
+        for index, removal, lane in self.removals:
+            by_device = by_lane.setdefault(lane, {})
+            by_device.setdefault(removal.device_id, []).append((index, removal))
+        return by_lane
 
 
 def _nobody_listens(_what: object) -> None:
@@ -128,12 +136,12 @@ class Writer:
         gone = await self._insist(
             lambda: self._journal.record(batch.records, removals, batch.dead, done)
         )
-        self._devices.subtract(
-            (removal.provider.value, removal.app) for index, removal in removals if index in gone
-        )
+        removed = {removal.device_id: removal for index, removal in removals if index in gone}
+        self._devices.subtract((one.provider.value, one.app) for one in removed.values())
         if batch.finished or batch.environments:
             await self._insist(lambda: self._settle_finished(batch))
-        self._report(batch, removals, gone)
+        self._report(batch, {index for index, _ in removals} - gone)
+        self._report_removed(removed.values())
         for work in batch.finished:
             self.on_finished(work)
 
@@ -168,17 +176,16 @@ class Writer:
             self._queue.settle(work.claim, work.leftover_chunks()) for work in batch.finished
         ]
         environments = [
-            self._registry.remember_environment(device_id, environment)
-            for device_id, environment in batch.environments.items()
+            self._registry.remember_environment(device_id, address.value, address.environment)
+            for device_id, address in batch.environments.items()
         ]
         await asyncio.gather(*settles, *environments)
 
     def _would_trip(self, batch: Batch) -> bool:
-        wanted = Counter(lane for _, _, lane in batch.removals)
         now = self._monotonic()
         return any(
-            lane.brake.would_trip(count, devices=self._devices_of(lane, now), now=now)
-            for lane, count in wanted.items()
+            lane.brake.would_trip(len(orders), devices=self._devices_of(lane, now), now=now)
+            for lane, orders in batch.removals_by_lane().items()
         )
 
     def _devices_of(self, lane: Lane, now: float) -> int:
@@ -193,18 +200,18 @@ class Writer:
         held_back: list[Removal] = []
         tripped: list[Lane] = []
         now = self._monotonic()
-        by_lane: dict[Lane, list[tuple[int, Removal]]] = {}
-        for index, removal, lane in batch.removals:
-            by_lane.setdefault(lane, []).append((index, removal))
-        for lane, orders in by_lane.items():
+        for lane, orders in batch.removals_by_lane().items():
             devices = self._devices_of(lane, now)
             was_on = lane.brake.on
             count = lane.brake.admit(len(orders), devices=devices, now=now)
-            admitted += orders[:count]
-            for index, removal in orders[count:]:
-                held_back.append(removal)
-                if removal.to is DeviceState.PRUNED:
-                    batch.records[index] = _kept(batch.records[index])
+            for place, same_device in enumerate(orders.values()):
+                if place < count:
+                    admitted += same_device
+                    continue
+                held_back.append(same_device[0][1])
+                for index, removal in same_device:
+                    if removal.to is DeviceState.PRUNED:
+                        batch.records[index] = _kept(batch.records[index])
             if lane.brake.on and not was_on:
                 tripped.append(lane)
                 self._observer(BrakeTripped(lane.app, lane.kind, len(orders), devices))
@@ -212,8 +219,7 @@ class Writer:
 
     # --- telling ------------------------------------------------------------------------------
 
-    def _report(self, batch: Batch, removals: list[tuple[int, Removal]], gone: set[int]) -> None:
-        spared = {index for index, _ in removals if index not in gone}
+    def _report(self, batch: Batch, spared: set[int]) -> None:
         outcomes: dict[tuple[str, str], Counter[str]] = {}
         ages: dict[tuple[str, str], list[float]] = {}
         ended: Counter[str] = Counter()
@@ -234,9 +240,8 @@ class Writer:
             self._observer(DeliveriesSettled(app, provider, counts, lane_ages))
         for result, count in ended.items():
             self._observer(ItemsEnded(result, count))
-        self._report_removed([removal for index, removal in removals if index in gone])
 
-    def _report_removed(self, removed: Sequence[Removal]) -> None:
+    def _report_removed(self, removed: Iterable[Removal]) -> None:
         groups: dict[tuple[str, str, str], Counter[str]] = {}
         for removal in removed:
             key = (removal.app, removal.provider.value, removal.to.value)

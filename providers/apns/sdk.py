@@ -59,6 +59,9 @@ _log = logging.getLogger(__name__)
 # At DEBUG hpack logs header blocks, and those hold provider and device tokens.
 logging.getLogger("hpack").setLevel(logging.INFO)
 
+NEVER_SENT_S = 10.0
+"""Until what found no free stream is tried again: Apple's 15 minutes are for its own 5xx."""
+
 
 class ApnsSdkProvider:
     """Sends pushes through aioapns; `providers.contract.PushProvider` says what it promises."""
@@ -143,7 +146,9 @@ class ApnsSdkProvider:
             async with asyncio.timeout(self._options.timeout_s):
                 end = (await self._pools[letter.environment].send_notification(request)).end
         except TimeoutError:
-            return Unavailable("Timeout", outcome_known=not request.sent)
+            if request.sent:
+                return Unavailable("Timeout", outcome_known=False)
+            return Unavailable("Timeout", outcome_known=True, retry_after=NEVER_SENT_S)
         match end:
             case Answer():
                 verdict = self._desk.judge(end, letter, request.authorization)

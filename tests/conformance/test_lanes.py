@@ -42,7 +42,7 @@ async def hold(handle: Handle, by: str, reason: str = "why", now: float = NOW) -
 async def test_a_lane_that_nobody_spoke_of_is_not_listed(handle: Handle) -> None:
     assert await handle.lanes.all() == []
     assert not await handle.lanes.resume(*LANE, by="operator")
-    assert await handle.lanes.release(*LANE) == 0
+    assert await handle.lanes.release(*LANE, now=NOW) == 0
     assert await handle.lanes.all() == []
 
 
@@ -90,7 +90,7 @@ async def test_lanes_do_not_touch_each_other(handle: Handle) -> None:
         await handle.lanes.hold(*lane, by="operator", reason="", now=NOW)
         await handle.lanes.trip_brake(*lane, now=NOW)
     await handle.lanes.resume(*LANE, by="operator")
-    await handle.lanes.release(*LANE)
+    await handle.lanes.release(*LANE, now=NOW)
     found = [(one.app, one.provider, one.held, one.brake_at) for one in await handle.lanes.all()]
     assert found == [
         ("agent", "apns", "operator", NOW),
@@ -106,7 +106,7 @@ async def test_the_brake_stays_on_from_the_moment_it_tripped(handle: Handle) -> 
     await handle.lanes.trip_brake(*LANE, now=NOW)
     await handle.lanes.trip_brake(*LANE, now=NOW + 60)
     assert (await row(handle)).brake_at == NOW
-    await handle.lanes.release(*LANE)
+    await handle.lanes.release(*LANE, now=NOW)
     assert (await row(handle)).brake_at is None
 
 
@@ -116,7 +116,7 @@ async def test_the_brake_and_a_hold_are_two_things(handle: Handle) -> None:
     await handle.lanes.resume(*LANE, by="operator")
     assert (await row(handle)).brake_at == NOW
     await hold(handle, "operator")
-    await handle.lanes.release(*LANE)
+    await handle.lanes.release(*LANE, now=NOW)
     assert (await row(handle)).held == "operator"
 
 
@@ -135,7 +135,7 @@ async def test_a_release_carries_out_what_was_held_back(handle: Handle) -> None:
     await handle.lanes.hold_back(
         [removal(a), removal(b, DeviceState.QUARANTINED, "INVALID_ARGUMENT")]
     )
-    assert await handle.lanes.release(*LANE) == 2
+    assert await handle.lanes.release(*LANE, now=NOW) == 2
     assert await devices(handle) == {
         "a": DeviceState.PRUNED,
         "b": DeviceState.QUARANTINED,
@@ -144,7 +144,17 @@ async def test_a_release_carries_out_what_was_held_back(handle: Handle) -> None:
     (pruned,) = await handle.registry.devices_of(UserRef(user_id="user-a"))
     assert pruned.state_reason == "UNREGISTERED"
     assert await row(handle) == LaneRow(*LANE)
-    assert await handle.lanes.release(*LANE) == 0
+    assert await handle.lanes.release(*LANE, now=NOW) == 0
+
+
+async def test_a_release_may_discard_what_was_held_back(handle: Handle) -> None:
+    (device,) = await phones(handle, "a")
+    await handle.lanes.trip_brake(*LANE, now=NOW)
+    await handle.lanes.hold_back([removal(device)])
+    assert await handle.lanes.release(*LANE, now=NOW, discard=True) == 0
+    assert await devices(handle) == {"a": DeviceState.ACTIVE}
+    assert await row(handle) == LaneRow(*LANE)
+    assert await handle.lanes.release(*LANE, now=NOW) == 0
 
 
 async def test_a_release_spares_what_registered_meanwhile(handle: Handle) -> None:
@@ -154,7 +164,7 @@ async def test_a_release_spares_what_registered_meanwhile(handle: Handle) -> Non
     await register(handle, "again", "again", user_id="user-again", now=NOW)
     await register(handle, "moved", "another", user_id="user-moved", now=NOW)
     await handle.registry.forget("gone", proven=None)
-    assert await handle.lanes.release(*LANE) == 1
+    assert await handle.lanes.release(*LANE, now=NOW) == 1
     assert await devices(handle) == {
         "again": DeviceState.ACTIVE,
         "moved": DeviceState.ACTIVE,
@@ -169,20 +179,20 @@ async def test_the_newest_proof_counts(handle: Handle) -> None:
     await handle.lanes.hold_back([removal(before)])
     after = await register(handle, "a", "a", user_id="user-a", now=NOW + 60)
     await handle.lanes.hold_back([removal(after)])
-    assert await handle.lanes.release(*LANE) == 1
+    assert await handle.lanes.release(*LANE, now=NOW) == 1
 
 
 async def test_a_device_already_out_of_service_is_not_counted_again(handle: Handle) -> None:
     (device,) = await phones(handle, "a")
     await handle.lanes.hold_back([removal(device)])
-    assert await handle.lanes.release(*LANE) == 1
+    assert await handle.lanes.release(*LANE, now=NOW) == 1
     await handle.lanes.hold_back([removal(device)])
-    assert await handle.lanes.release(*LANE) == 0
+    assert await handle.lanes.release(*LANE, now=NOW) == 0
 
 
 async def test_holding_nothing_back_is_fine(handle: Handle) -> None:
     await handle.lanes.hold_back([])
-    assert await handle.lanes.release(*LANE) == 0
+    assert await handle.lanes.release(*LANE, now=NOW) == 0
 
 
 # --- reports ------------------------------------------------------------------------------------

@@ -371,13 +371,13 @@ IPHONE: dict[str, Any] = {"platform": Platform.IOS, "provider": Provider.APNS}
 async def test_a_silent_app_gets_production_and_keeps_what_was_learned(handle: Handle) -> None:
     device = await register(handle, **IPHONE)
     assert device.environment is Environment.PRODUCTION
-    await handle.registry.remember_environment(device.id, Environment.SANDBOX)
+    await handle.registry.remember_environment(device.id, device.address, Environment.SANDBOX)
     assert (await register(handle, **IPHONE)).environment is Environment.SANDBOX
 
 
 async def test_what_was_learned_of_a_token_goes_with_it_to_another_user(handle: Handle) -> None:
     device = await register(handle, "phone", "address-1", **IPHONE)
-    await handle.registry.remember_environment(device.id, Environment.SANDBOX)
+    await handle.registry.remember_environment(device.id, device.address, Environment.SANDBOX)
     await register(handle, "tablet", "address-2", user_id="bob", **IPHONE)
     asked = registration("tablet", "address-1", user_id="bob", old_address="address-2", **IPHONE)
     moved = (await handle.registry.register(asked, proven=BOB, now=NOW)).device
@@ -386,7 +386,7 @@ async def test_what_was_learned_of_a_token_goes_with_it_to_another_user(handle: 
 
 async def test_what_was_learned_of_a_token_says_nothing_of_the_next(handle: Handle) -> None:
     device = await register(handle, address="address-1", **IPHONE)
-    await handle.registry.remember_environment(device.id, Environment.SANDBOX)
+    await handle.registry.remember_environment(device.id, device.address, Environment.SANDBOX)
     fresh = await register(handle, address="address-2", **IPHONE)
     assert fresh.environment is Environment.PRODUCTION
 
@@ -394,11 +394,11 @@ async def test_what_was_learned_of_a_token_says_nothing_of_the_next(handle: Hand
 async def test_what_the_app_says_of_the_environment_counts(handle: Handle) -> None:
     device = await register(handle, **IPHONE, environment=Environment.SANDBOX)
     assert device.environment is Environment.SANDBOX
-    await handle.registry.remember_environment(device.id, Environment.SANDBOX)
+    await handle.registry.remember_environment(device.id, device.address, Environment.SANDBOX)
     device = await register(handle, **IPHONE, environment=Environment.PRODUCTION)
     assert device.environment is Environment.PRODUCTION
 
 
 async def test_an_environment_of_a_device_that_went_is_no_error(handle: Handle) -> None:
-    await handle.registry.remember_environment(4711, Environment.SANDBOX)
+    await handle.registry.remember_environment(4711, "ab" * 32, Environment.SANDBOX)
     assert await everything(handle) == []

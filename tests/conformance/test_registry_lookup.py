@@ -139,6 +139,40 @@ async def test_an_import_tells_new_from_known(handle: Handle) -> None:
     assert {d.address for d in await everything(handle)} == {"known", "newer"}
 
 
+async def test_an_import_is_no_word_from_the_app(handle: Handle) -> None:
+    """It moves no time that proof of death is held against, and brings nothing back to life."""
+    before = await register(handle, "known", "known")
+    gone = await register(handle, "gone", "gone")
+    await take_out(handle, gone)
+    asked = [
+        registration("known", "known", seen_at=0.0),
+        registration("gone", "gone", seen_at=NOW + 60),
+        registration("new", "new", seen_at=0.0),
+        registration("old", "old", seen_at=NOW - 60),
+    ]
+    assert await handle.registry.register_many(asked, now=NOW + 60) == (2, 2)
+    after = {device.installation_id: device for device in await everything(handle)}
+    assert after["known"] == before
+    assert after["gone"].state is DeviceState.PRUNED
+    assert (after["new"].last_seen_at, after["old"].last_seen_at) == (0.0, NOW - 60)
+    assert after["new"].registered_at == NOW + 60
+
+
+async def test_an_import_moves_a_device_to_another_address(handle: Handle) -> None:
+    await register(handle, "known", "known")
+    asked = [registration("known", "another", seen_at=0.0)]
+    assert await handle.registry.register_many(asked, now=NOW) == (0, 1)
+    (device,) = await everything(handle)
+    assert (device.address, device.last_seen_at) == ("another", 0.0)
+
+
+async def test_an_environment_is_remembered_of_the_address_alone(handle: Handle) -> None:
+    device = await register(handle)
+    await handle.registry.remember_environment(device.id, "an older one", Environment.SANDBOX)
+    (after,) = await everything(handle)
+    assert after.environment is Environment.PRODUCTION
+
+
 async def test_an_export_streams_every_device_once(handle: Handle) -> None:
     asked = [registration(f"p-{n}", f"a-{n}", user_id=f"user-{n}") for n in range(1_234)]
     await handle.registry.register_many(asked, now=NOW)

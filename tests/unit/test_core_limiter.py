@@ -83,7 +83,16 @@ def test_from_idle_the_rate_ramps_to_the_full_one_over_60_seconds() -> None:
     assert limiter.limit(1000.5) == 100
     assert limiter.limit(1010.0) == 1500
     assert limiter.limit(1030.0) == 4500
+    limiter.take(1, 1050.0)
     assert limiter.limit(1060.0) == limiter.limit(1090.0) == 9000
+
+
+def test_an_idle_lane_shows_the_rate_it_would_begin_with() -> None:
+    limiter = Limiter(9000)
+    assert limiter.limit(1000.0) == 100
+    limiter.take(1, 1000.0)
+    assert limiter.limit(1059.0) == pytest.approx(8850)
+    assert limiter.limit(1060.0) == 100
 
 
 def test_the_ramp_lets_out_half_of_what_the_full_rate_would() -> None:

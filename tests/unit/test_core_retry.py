@@ -126,11 +126,19 @@ def test_an_outage_is_waited_out_for_as_long_as_the_vendor_asks(
     case: tuple[Provider, int, float | None], waits: tuple[float, float]
 ) -> None:
     provider, attempts, retry_after = case
-    # Whether the vendor may have taken it makes a difference only where "at once" was said.
-    verdict = Unavailable("UNAVAILABLE", outcome_known=False, retry_after=retry_after)
+    # The vendor's own answer, but where "at once" was said: that alone is told apart below.
+    verdict = Unavailable("UNAVAILABLE", retry_after != 0.0, retry_after)
     for dice, wait in zip((0.0, 1.0), waits, strict=True):
         decision = decided(verdict, standing(provider, attempts), dice=dice)
         assert decision == RetryAt(NOW + wait, "UNAVAILABLE")
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 5])
+def test_a_cut_connection_to_apns_is_no_reason_for_the_15_minutes_of_its_5xx(attempts: int) -> None:
+    verdict = Unavailable("ConnectionLost", outcome_known=False)
+    assert decided(verdict, standing(APNS, attempts), dice=0.0) == RetryAt(
+        NOW + 10, "ConnectionLost"
+    )
 
 
 @pytest.mark.parametrize("provider", Provider)

@@ -19,7 +19,7 @@ from gateway.events import (
     Lifecycle,
     WebhookAnswered,
 )
-from gateway.observe.logs import Format, Level, LogObserver, configure, say
+from gateway.observe.logs import STRANGERS_S, Format, Level, LogObserver, configure, say
 from gateway.observe.redact import MASK, redact, redact_text
 from tests.unit.test_metrics import EXAMPLES
 
@@ -204,3 +204,17 @@ def test_configuring_again_replaces_what_was() -> None:
     logging.getLogger("any").warning("once")
     assert first.getvalue() == ""
     assert len(lines_of(second)) == 1
+
+
+def test_strangers_cannot_flood_the_log() -> None:
+    now = [0.0]
+    stream = io.StringIO()
+    configure("info", "json", stream)
+    observe = LogObserver(clock=lambda: now[0])
+    for _ in range(50):
+        observe(WebhookAnswered("unauthorized", 0.0, reason="no signature matches"))
+    now[0] = STRANGERS_S
+    observe(WebhookAnswered("unauthorized", 0.0, reason="no signature matches"))
+    first, second = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert "more" not in first
+    assert second["more"] == 49

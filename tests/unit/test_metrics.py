@@ -23,6 +23,7 @@ from gateway.events import (
     ChunkBuried,
     DeliveriesSettled,
     DevicesRemoved,
+    Fault,
     GatewayEvent,
     ItemsEnded,
     LaneHeld,
@@ -55,6 +56,7 @@ EXAMPLES: list[GatewayEvent] = [
     ChunkBuried("msg_1", 0, 5),
     StoreFailed("claim", "database is locked"),
     Lifecycle("ready"),
+    Fault("request", "KeyError", "trace"),
 ]
 #: contract.md section 6; the type is Prometheus'
 CONTRACT = {

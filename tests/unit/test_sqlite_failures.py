@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import pytest
 
 from gateway.errors import SchemaMismatch, StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
-from gateway.store.sqlite import open_sqlite
+from gateway.store.sqlite import SqliteDatabase, open_sqlite
 from tests.kit.build import NOW
 from tests.kit.stores import BACKENDS, Handle, accept, register
 
@@ -26,7 +27,7 @@ import asyncio, json, os, resource, sys
 from pathlib import Path
 from gateway.errors import StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
-from gateway.store.sqlite import open_sqlite
+from gateway.store.sqlite import SqliteDatabase, open_sqlite
 from tests.kit.build import NOW
 from tests.kit.stores import Handle, batch
 
@@ -318,3 +319,14 @@ asyncio.run(main())
     assert set(told["seen"]) == {"msg_gateway", "msg_command"}
     assert {event.event_id for event in await handle.journal.events(limit=10)} == set(told["seen"])
     await store.aclose()
+
+
+async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """It holds device addresses, and so do the files beside it."""
+    database = SqliteDatabase(tmp_path / "inkpush.db")
+    await database.open()
+    await database.write(lambda connection: connection.execute("SELECT 1").fetchone())
+    files = await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in files}
+    await database.aclose()
+    assert modes == {0o600}

@@ -149,10 +149,12 @@ class SqliteDatabase:
         """Migrate, then open what the threads will work with: what fails, fails here."""
         connections: list[sqlite3.Connection] = []
         try:
+            # It holds device addresses: for its owner alone. The files beside it take its mode.
+            self.path.touch(mode=0o600)
             self._migrate()
             connections.append(self._connect())
             connections.extend(self._connect(read_only=True) for _ in range(_READERS))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             for connection in connections:
                 connection.close()
             raise StoreUnavailable(f"{self.path} cannot be opened: {error}") from error

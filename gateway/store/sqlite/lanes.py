@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -56,13 +55,13 @@ class SqliteLanes:
             lambda connection: connection.executemany(self._sql["held_insert"], rows).rowcount
         )
 
-    async def release(self, app: str, provider: str) -> int:
+    async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
         lane = {"app": app, "provider": provider}
 
         def work(connection: sqlite3.Connection) -> int:
             held = connection.execute(self._sql["held_of_lane"], lane).fetchall()
-            now = time.time()
-            gone = sum(remove_device(connection, self._sql, _removal(row), now) for row in held)
+            orders = [] if discard else [_removal(row) for row in held]
+            gone = sum(remove_device(connection, self._sql, order, now) for order in orders)
             connection.execute(self._sql["held_delete"], lane)
             connection.execute(self._sql["lane_release"], lane)
             return gone

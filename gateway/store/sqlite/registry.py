@@ -116,12 +116,14 @@ class SqliteRegistry:
         by_custom = _group(by_custom_rows, column=8)
         return [_merge(by_user, by_custom, item) for item in items]
 
-    async def remember_environment(self, device_id: int, environment: Environment) -> None:
+    async def remember_environment(
+        self, device_id: int, address: str, environment: Environment
+    ) -> None:
         await self._database.write(
             lambda connection: (
                 connection.execute(
                     self._database.sql["device_remember_environment"],
-                    {"id": device_id, "environment": environment.value},
+                    {"id": device_id, "address": address, "environment": environment.value},
                 ).rowcount
             )
         )
@@ -196,6 +198,8 @@ class SqliteRegistry:
         )
         if known is not None and proven is not None:
             _check_owner(known, asked, proven)
+        if known is not None and asked.seen_at is not None and _says_nothing_new(known, asked):
+            return Registered(created=False, device=_device(known))
         holders = self._holders(connection, asked)
         environment = _environment(holders, asked)
         row = known
@@ -245,6 +249,7 @@ class SqliteRegistry:
             "platform": asked.platform.value,
             "environment": environment.value,
             "now": now,
+            "seen_at": now if asked.seen_at is None else asked.seen_at,
         }
         profile = {name: getattr(asked.profile, name) for name in _PROFILE}
         if row is None:
@@ -256,9 +261,10 @@ class SqliteRegistry:
                     values[name] = values[name] or row[name]
                 profile = {name: profile[name] or row[name] for name in _PROFILE}
             same = same_user and row["address"] == asked.address and row["state"] == "active"
-            # Proof of death is held against this time, so every registration moves it.
-            values["now"] = max(now, row["last_seen_at"] + 0.001)
-            values["registered_at"] = row["registered_at"] if same else values["now"]
+            values["registered_at"] = row["registered_at"] if same else now
+            if asked.seen_at is None:
+                # Proof of death is held against this time, so every registration moves it.
+                values["seen_at"] = max(now, row["last_seen_at"] + 0.001)
             values["id"] = row["id"]
             saved = self._row(connection, "device_update", values | profile)
         assert saved is not None
@@ -286,6 +292,15 @@ def _check_owner(known: Row, asked: Registration, proven: UserRef) -> None:
 def _same_user(row: Row, user_id: str | None, custom_id: str | None) -> bool:
     return (user_id is not None and row["user_id"] == user_id) or (
         custom_id is not None and row["custom_id"] == custom_id
+    )
+
+
+def _says_nothing_new(known: Row, asked: Registration) -> bool:
+    """Whether an import names a device as it is: it is no word from the app itself."""
+    return (
+        known["address"] == asked.address
+        and known["provider"] == asked.provider
+        and _same_user(known, asked.user_id, asked.custom_id)
     )
 
 

@@ -1,7 +1,10 @@
 -- name: lanes_all
 SELECT app, provider, held, reason, hint, held_at, brake_at,
        (SELECT count(*) FROM held_removals h WHERE h.app = l.app AND h.provider = l.provider),
-       rate, errors, waiting, seen_at
+       rate, errors,
+       max(waiting, (SELECT coalesce(sum(size), 0) FROM queue q
+                     WHERE q.lane = l.app || '/' || l.provider)),
+       seen_at
 FROM lanes l ORDER BY app, provider;
 
 -- name: lane_hold

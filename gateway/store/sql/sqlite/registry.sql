@@ -11,7 +11,7 @@ INSERT INTO devices (
     locale, timezone, app_version, os_version, device_model
 ) VALUES (
     :app, :provider, :installation_id, :user_id, :custom_id, :address, :address_kind, :platform,
-    :environment, 'active', :now, :now, :now,
+    :environment, 'active', :now, :now, :seen_at,
     :locale, :timezone, :app_version, :os_version, :device_model
 ) RETURNING *;
 
@@ -21,7 +21,7 @@ UPDATE devices SET
     custom_id = :custom_id, address = :address, address_kind = :address_kind,
     platform = :platform, environment = :environment, state = 'active', state_reason = '',
     state_at = CASE state WHEN 'active' THEN state_at ELSE :now END,
-    registered_at = :registered_at, last_seen_at = :now,
+    registered_at = :registered_at, last_seen_at = :seen_at,
     locale = :locale, timezone = :timezone, app_version = :app_version,
     os_version = :os_version, device_model = :device_model
 WHERE id = :id
@@ -52,7 +52,7 @@ FROM devices
 WHERE custom_id IN (SELECT value FROM json_each(:ids)) AND state = 'active';
 
 -- name: device_remember_environment
-UPDATE devices SET environment = :environment WHERE id = :id;
+UPDATE devices SET environment = :environment WHERE id = :id AND address = :address;
 
 -- name: devices_page
 SELECT * FROM devices
