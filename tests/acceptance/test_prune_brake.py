@@ -6,7 +6,7 @@ import json
 
 from providers.contract import Provider
 from providers.sandbox import Answer, Sandbox
-from tests.kit.audience import Phone, androids, iphones, notifications_to
+from tests.kit.audience import androids, iphones, notifications_to
 from tests.kit.figures import Figures
 from tests.kit.gateway import Installation, Process, eventually
 from tests.kit.sender import event
@@ -67,7 +67,7 @@ async def test_a_fifth_of_the_audience_dead_trips_the_brake_until_a_person_relea
 
         # A phone that registers again outlives the proof that was held against it.
         returned = kept[:10]
-        await register_again(gateway, key, returned)
+        await gateway.register(returned, key)
         done = await installation.run("lanes", "release", "--json")
         assert done.status == 0, done.err
         went = {row["lane"]: row["pruned"] for row in done.json["released"]}
@@ -87,9 +87,3 @@ async def test_a_fifth_of_the_audience_dead_trips_the_brake_until_a_person_relea
         f"{len(kept)} kept, brake 1; after the release {json.dumps(went)} pruned, "
         f"{len(returned)} had registered again and stay, brake 0"
     )
-
-
-async def register_again(gateway: Process, key: str, phones: list[Phone]) -> None:
-    for phone in phones:
-        path = f"/v1/devices/{phone.installation}"
-        assert (await gateway.call("PUT", path, key=key, body=phone.body())).status == 200

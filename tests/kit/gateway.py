@@ -31,6 +31,7 @@ SECRET = "whsec_" + base64.b64encode(b"the signing secret of tests!").decode()
 JWT_SECRET = "a secret of at least thirty-two bytes"
 DEADLINE_S = 60.0
 """What is waited for and does not come by then is a failure."""
+_AT_ONCE = 32
 
 
 async def eventually(
@@ -119,6 +120,18 @@ class Process:
                 total, found = total + float(match[2]), True
         assert found, f"there is no metric {name} with {labels}"
         return total
+
+    async def register(self, phones: Sequence[Phone], key: str) -> None:
+        """Register phones as the apps do at each launch, many at once."""
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(phone: Phone) -> None:
+            async with turns:
+                path = f"/v1/devices/{phone.installation}"
+                reply = await self.call("PUT", path, key=key, body=phone.body())
+            assert reply.status in (200, 201), reply.text
+
+        await asyncio.gather(*(one(phone) for phone in phones))
 
     async def post(
         self, message_id: str, body: bytes, *, signer: Signer = "svix", secret: str = SECRET
@@ -224,7 +237,7 @@ class Installation:
         return Done(process.returncode, out.decode(), err.decode())
 
     async def register(self, phones: Sequence[Phone]) -> None:
-        """Import phones, as a customer with an audience does."""
+        """Import phones, as a customer with an audience does. That is no word from the apps."""
         done = await self.run("devices", "import", "-", "--json", given=as_ndjson(phones))
         assert done.status == 0, done.err
         assert done.json["new"] == len(phones)
