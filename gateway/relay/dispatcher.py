@@ -134,7 +134,8 @@ class Dispatcher:
     # --- inside -------------------------------------------------------------------------------
 
     async def _claim(self) -> list[Claim]:
-        in_memory = sum(lane.load for lane in self._lanes.values())
+        # One lane's share at most: what one of them holds is no reason to stop the others.
+        in_memory = sum(min(lane.load, BACKLOG) for lane in self._lanes.values())
         room = BACKLOG * max(1, len(self._lanes)) - in_memory
         if room < CHUNK_SIZE:
             return []

@@ -21,6 +21,10 @@ from providers.contract import Provider, Push, PushProvider, Verdict
 
 #: deliveries a lane keeps in memory; more stay in the queue
 BACKLOG = 2048
+#: so few of them are left when what waits for the lane is fetched: there is room for it then
+_REFILL = BACKLOG // 2
+#: a lane that has to be quiet for longer gives back what it holds, in seconds
+_REST_S = 2.0
 #: devices whose own throttling is remembered
 _QUIET_DEVICES = 100_000
 #: how soon to look again when the transport takes nothing, in seconds
@@ -100,7 +104,7 @@ class Lane:
 
     def accepts(self) -> bool:
         """Whether chunks that wait for this lane should be claimed now."""
-        if self.stopped or self.operator_hold or len(self.backlog) >= BACKLOG:
+        if self.stopped or self.operator_hold or len(self.backlog) > _REFILL:
             return False
         now = self.monotonic()
         return now >= self._quiet_until and self.breaker.may_send(now)
@@ -112,6 +116,7 @@ class Lane:
             self.on_returned(deliveries, reason, None)
             return
         self.backlog.extend(deliveries)
+        self._rest()
         self.pump()
 
     def again(self, delivery: Delivery) -> None:
@@ -148,6 +153,7 @@ class Lane:
         self.limiter.throttled(now)
         self._quiet_until = max(self._quiet_until, until)
         self._tell_throttled(now, until, "vendor")
+        self._rest()
 
     def quiet_device(self, device_id: int, until: float) -> None:
         """The vendor throttled one device: send it nothing until then (wall clock)."""
@@ -183,6 +189,14 @@ class Lane:
         return 0.0 if limit == float("inf") else limit
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        """Give back the backlog of a lane that is to be quiet for long.
+
+        A chunk is finished when all of it is: pushes for other lanes must not wait for this one.
+        """
+        if self._quiet_until - self.monotonic() > _REST_S:
+            self.give_back_all("the lane is throttled")
 
     def _send(self, now: float) -> bool:
         """Hand one burst to the transport. True: another may follow at the loop's next turn."""
