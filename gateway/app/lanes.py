@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.core.breaker import Breaker
@@ -24,6 +25,7 @@ from providers.errors import CredentialError
 from providers.fcm.credentials import FcmCredentials
 from providers.fcm.payload import FcmStyle
 from providers.fcm.sdk import FcmOptions, FcmSdkProvider
+from providers.trust import client_context
 
 if TYPE_CHECKING:
     from config.settings import ApnsSettings, AppSettings, FcmSettings, Settings
@@ -50,15 +52,28 @@ def plan_lanes(settings: Settings, *, clock: Clock = time.time) -> list[LanePlan
     problems: list[str] = []
     for number, app in enumerate(settings.apps):
         for section, plan in (("fcm", _plan_fcm), ("apns", _plan_apns)):
-            if getattr(app, section) is None:
+            vendor = getattr(app, section)
+            if vendor is None:
                 continue
+            wrong = _trust_problems(vendor.ca_file)
             try:
                 plans.append(plan(app, clock))
             except CredentialError as error:
-                problems += [f"apps[{number}].{section}.{text}" for text in error.problems]
+                wrong += [text for text in error.problems if text not in wrong]
+            problems += [f"apps[{number}].{section}.{text}" for text in wrong]
     if problems:
         raise ConfigurationError(problems)
     return plans
+
+
+def _trust_problems(ca_file: Path | None) -> list[str]:
+    """What is wrong with a trust anchor. Transports read it when they start: too late to refuse."""
+    if ca_file is not None:
+        try:
+            client_context(str(ca_file))
+        except CredentialError as error:
+            return list(error.problems)
+    return []
 
 
 def _plan_fcm(app: AppSettings, clock: Clock) -> LanePlan:

@@ -125,10 +125,10 @@ class Relay:
     async def stop(self, limit_s: float) -> None:
         """Stop claiming, finish what is in flight within the limit, put back the rest."""
         await _end(self._claiming)
+        ends_at = time.monotonic() + limit_s
         # Transports that a reload replaced first: their verdicts belong to the last flush as well.
-        for task in list(self._retiring):
-            await _end(task)
-        await self._dispatcher.drain(limit_s)
+        await self._end_retiring(limit_s)
+        await self._dispatcher.drain(max(0.0, ends_at - time.monotonic()))
         for duty in self._duties:
             await _end(duty)
 
@@ -172,6 +172,17 @@ class Relay:
         task = asyncio.get_running_loop().create_task(close())
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
+
+    async def _end_retiring(self, limit_s: float) -> None:
+        """Wait for the transports that a reload replaced; meanwhile the others start nothing."""
+        retiring = list(self._retiring)
+        if not retiring:
+            return
+        for lane in self.lanes.values():
+            lane.stop()
+        await asyncio.wait(retiring, timeout=limit_s)
+        for task in retiring:
+            await _end(task)
 
     def _run(self, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(loop)

@@ -232,7 +232,7 @@ class Lane:
             if delivery.deadline <= wall:
                 stale.append(delivery)
                 continue
-            delivery.started = now
+            delivery.started, delivery.transport = now, self.provider
             pushes.append(delivery.push())
         if stale:
             self.on_returned(stale, "", None)

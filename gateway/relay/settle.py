@@ -135,7 +135,9 @@ class Settler:
             now=now,
             dice=self._random.random(),
         )
-        self._tell_breaker(lane, verdict, decision)
+        if delivery.transport is lane.provider:
+            # What was said to a key that a reload has replaced tells nothing of the new one.
+            self._tell_breaker(lane, verdict, decision)
         # Whoever has the chunk now decides about it, but what was delivered is worth knowing.
         if not delivery.work.lost or isinstance(decision, Done):
             self._carry_out(lane, delivery, decision, now)

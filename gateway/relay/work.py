@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from gateway.core.model import Chunk, ChunkItem, Claim, Item, Remainder, Target, lane_name
-from providers.contract import Address, Message, Push
+from providers.contract import Address, Message, Push, PushProvider
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +55,11 @@ class Work:
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """One item on its way to one device. `attempts` counts those made; `started` is monotonic."""
+    """One item on its way to one device.
+
+    `attempts` counts those made. Of the last one, `started` is when (monotonic) and `transport`
+    by which: a reload replaces a lane's transport while pushes are on their way by the old one.
+    """
 
     work: Work
     item: Item
@@ -65,6 +69,7 @@ class Delivery:
     attempts: int = 0
     flipped: bool = False
     started: float = 0.0
+    transport: PushProvider | None = None
 
     @property
     def lane(self) -> str:

@@ -68,3 +68,18 @@ async def test_credentials_that_cannot_be_read_are_told_at_once_too(
     assert done.status == 2
     assert "Traceback" not in done.err
     figures(f"exit status {done.status}, {len(lines)} mistakes in {len(lines)} lines")
+
+
+async def test_a_trust_anchor_that_is_none_is_told_by_serve_and_by_check(
+    installation: Installation, figures: Figures
+) -> None:
+    wrong = installation.folder / "wrong.pem"
+    wrong.write_text("no certificate")
+    installation.configure(fcm={"ca_file": str(wrong)}, apns={"ca_file": str(wrong)})
+    served, checked = await installation.run("serve"), await installation.run("check")
+    assert (served.status, checked.status) == (2, 1)
+    for told in (served.err, checked.out):
+        assert f"apps[0].fcm.ca_file {wrong}: not a PEM certificate" in told
+        assert f"apps[0].apns.ca_file {wrong}: not a PEM certificate" in told
+        assert "Traceback" not in told
+    figures(f"serve: exit status {served.status}, check: {checked.status}, both lanes named")
