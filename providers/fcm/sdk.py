@@ -37,8 +37,9 @@ from providers.trust import client_context
 
 __all__ = ["FcmOptions", "FcmSdkProvider"]
 
-MAX_IN_FLIGHT = 500
-"""A push costs the SDK milliseconds of CPU: more at once would only wait for each other."""
+MAX_IN_FLIGHT = 64
+"""A push costs the SDK more than a millisecond of CPU: more at once would only wait for each other,
+and would be in doubt if the process died."""
 
 _NOBODY = Address("inkpush-check:APA91bThisIsNoRegistrationTokenOfAnyPhone")
 _CHECK = Message(event_id="check", title="Inkpush", body="", path=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from providers.apns.sdk import MAX_IN_FLIGHT
 from providers.apns.verdicts import CLOCK_WRONG
 from providers.contract import (
     Delivered,
@@ -83,7 +84,7 @@ async def test_one_stream_is_used_until_the_vendor_allows_more(
         await ready.outcome(first)
 
         # SETTINGS and answer may come in different reads
-        await until(lambda: ready.provider.free == 1000)
+        await until(lambda: ready.provider.free == MAX_IN_FLIGHT)
 
 
 async def test_a_lowered_limit_is_kept_and_a_raised_one_used(
@@ -91,7 +92,7 @@ async def test_a_lowered_limit_is_kept_and_a_raised_one_used(
 ) -> None:
     async with rig(name, sandbox, tmp_path, max_connections=1) as ready:
         sandbox.script(ready.address(1).value, Answer.set_stream_limit(2))
-        sandbox.script(ready.address(2).value, Answer.set_stream_limit(500))
+        sandbox.script(ready.address(2).value, Answer.set_stream_limit(150))
         assert isinstance(await ready.one(ready.push(ready.address(1))), Delivered)
         await until(lambda: ready.provider.free == 2)
 
@@ -99,7 +100,7 @@ async def test_a_lowered_limit_is_kept_and_a_raised_one_used(
         assert {type(verdict) for verdict in verdicts} == {Delivered}
         assert isinstance(await ready.one(ready.push(ready.address(2))), Delivered)
 
-        await until(lambda: ready.provider.free == 500)
+        await until(lambda: ready.provider.free == 150)
 
 
 async def test_what_waits_for_a_stream_and_was_never_sent_was_surely_not_taken(
