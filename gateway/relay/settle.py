@@ -161,8 +161,8 @@ class Settler:
             case Refuse(reason=reason):
                 self._end(delivery, DeliveryState.REFUSED, reason, now)
             case Expire(reason=reason, snooze=snooze):
-                if snooze is not None and snooze.scope == "lane":
-                    lane.quiet(self._monotonic() + (snooze.at - now))
+                if snooze is not None:
+                    self._keep_quiet(lane, delivery, snooze, now)
                 self._end(delivery, DeliveryState.EXPIRED, reason, now)
             case Dead(reason=reason):
                 self._batch.dead.append((len(self._batch.records), delivery.item))
@@ -177,18 +177,22 @@ class Settler:
                     lane.again(delivery)
                 else:
                     self._leave(delivery, now, reason, due_at=at)
-            case Snooze(at=at, reason=reason, scope=scope):
+            case Snooze(at=at, reason=reason):
                 delivery.attempts -= 1
-                if scope == "lane":
-                    lane.quiet(self._monotonic() + (at - now))
-                else:
-                    lane.quiet_device(delivery.target.device_id, at)
+                self._keep_quiet(lane, delivery, decision, now)
                 self._leave(delivery, now, reason, due_at=at)
             case PauseLane(reason=reason):
                 delivery.attempts -= 1
                 self._leave(delivery, now, reason, due_at=now)
             case _:
                 assert_never(decision)
+
+    def _keep_quiet(self, lane: Lane, delivery: Delivery, snooze: Snooze, now: float) -> None:
+        """What the vendor asked for holds for the others too: for the device's, or the lane's."""
+        if snooze.scope == "lane":
+            lane.quiet(self._monotonic() + (snooze.at - now))
+        else:
+            lane.quiet_device(delivery.target.device_id, snooze.at)
 
     def _end(
         self,
