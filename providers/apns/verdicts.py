@@ -10,10 +10,10 @@ that a token is dead; a status without a reason of Apple's may come from anythin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from providers.body import Body, parse_body
 from providers.contract import (
     Delivered,
     Environment,
@@ -108,8 +108,6 @@ _TABLE: dict[tuple[int, str], Verdict] = {
 REASONS = frozenset(reason for _, reason in _TABLE)
 """Every reason of Apple's list."""
 
-Body = bytes | Mapping[str, Any] | None
-
 
 def classify(
     status: int,
@@ -130,7 +128,7 @@ def classify(
     """
     if status == 200:
         return Delivered(vendor_id)
-    answer = _parse(body)
+    answer = parse_body(body)
     reason = answer.get("reason")
     listed = _TABLE.get((status, reason)) if isinstance(reason, str) else None
     wait = parse_retry_after(retry_after, now)
@@ -179,13 +177,3 @@ def _since(answer: Mapping[str, Any]) -> int | None:
     if isinstance(timestamp, int) and not isinstance(timestamp, bool) and timestamp > 0:
         return timestamp
     return None
-
-
-def _parse(body: Body) -> Mapping[str, Any]:
-    if isinstance(body, Mapping):
-        return body
-    try:
-        value = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

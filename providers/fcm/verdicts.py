@@ -10,10 +10,10 @@ FCM's own error detail must be there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from providers.body import Body, parse_body
 from providers.contract import (
     Delivered,
     Misconfigured,
@@ -92,8 +92,6 @@ _PROXY_LOGIN = Misconfigured(
     "A proxy between this machine and FCM wants a login: let the endpoint through without one.",
 )
 
-Body = bytes | Mapping[str, Any] | None
-
 
 def classify(status: int, body: Body, retry_after: str | None, now: float) -> Verdict:
     """Say what an answer means; never raises, whatever was answered.
@@ -102,7 +100,7 @@ def classify(status: int, body: Body, retry_after: str | None, now: float) -> Ve
     back as Unavailable: only the transport knows whether its access token was old, see
     `ACCESS_TOKEN_REFUSED`.
     """
-    answer = _parse(body)
+    answer = parse_body(body)
     return _accepted(answer) if status == 200 else _refused(status, answer, retry_after, now)
 
 
@@ -219,13 +217,3 @@ def _details(error: Mapping[str, Any], kind: str) -> Iterator[Mapping[str, Any]]
 def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
     if isinstance(value, list | tuple):
         yield from (item for item in value if isinstance(item, Mapping))
-
-
-def _parse(body: Body) -> Mapping[str, Any]:
-    if isinstance(body, Mapping):
-        return body
-    try:
-        value = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
