@@ -89,9 +89,9 @@ class Relay:
     async def start(self, plans: list[LanePlan]) -> None:
         """Open the lanes and begin to claim."""
         for plan in plans:
-            await self._add_lane(plan, self._settings)
+            self.lanes[plan.name] = await self._open_lane(plan, self._settings)
         await self._stores.queue.rescue()
-        await self._housekeeping.begin()
+        await self._writer.count_devices()
         self._claiming = self._run(self._dispatcher.run())
         self._duties = [
             self._run(self._writer.run()),
@@ -112,7 +112,7 @@ class Relay:
         for name, plan in plans.items():
             lane = self.lanes.get(name)
             if lane is None:
-                await self._add_lane(plan, settings)
+                self.lanes[name] = await self._open_lane(plan, settings)
             else:
                 await self._renew(lane, plan, settings)
         for name in [name for name in self.lanes if name not in plans]:
@@ -134,12 +134,13 @@ class Relay:
 
     # --- inside -------------------------------------------------------------------------------
 
-    async def _add_lane(self, plan: LanePlan, settings: Settings) -> None:
+    async def _open_lane(self, plan: LanePlan, settings: Settings) -> Lane:
         lane = make_lane(
             plan, settings, settler=self._settler, observer=self._observer, clock=self._clock
         )
+        await self._housekeeping.take_over(lane)
         await lane.provider.start()
-        self.lanes[plan.name] = lane
+        return lane
 
     async def _renew(self, lane: Lane, plan: LanePlan, settings: Settings) -> None:
         provider = plan.make()

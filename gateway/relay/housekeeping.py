@@ -48,15 +48,16 @@ class Housekeeping:
         self._retention_s = retention_s
         self._keep_pruned_s = keep_pruned_s
 
-    async def begin(self) -> None:
-        """Take over what the store knows of the lanes; count devices. Before the relay starts."""
-        rows = await self._lane_book.all()
-        for row in rows:
-            # Credentials may have been mended while the process was away: try them anew.
+    async def take_over(self, lane: Lane) -> None:
+        """Take over what the store knows of a lane that is new in this process, before it sends."""
+        for row in await self._lane_book.all():
+            if (row.app, row.provider) != (lane.app, lane.kind.value):
+                continue
             if row.held == "misconfigured":
-                await self._lane_book.resume(row.app, row.provider, by="relay")
-        self._follow(await self._lane_book.all())
-        await self._writer.count_devices()
+                # Credentials may have been mended while nobody looked: try them anew.
+                await self._lane_book.resume(lane.app, lane.kind, by="relay")
+            self._follow_hold(lane, row)
+            lane.brake.on = lane.brake_known = row.brake_at is not None
 
     async def run(self) -> None:
         """Do every duty at its interval until cancelled."""
@@ -82,7 +83,9 @@ class Housekeeping:
                 for lane in self._lanes.values()
             ]
         )
-        for lane in self._follow(await self._lane_book.all()):
+        # What the store knew before it is read: only then does its silence mean a release.
+        braked = {lane for lane in self._lanes.values() if lane.brake_known}
+        for lane in self._follow(await self._lane_book.all(), braked):
             # What was held back until this process heard of the release goes now.
             await self._lane_book.release(lane.app, lane.kind, now=now)
 
@@ -94,7 +97,7 @@ class Housekeeping:
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _follow(self, rows: list[LaneRow]) -> list[Lane]:
+    def _follow(self, rows: list[LaneRow], braked: set[Lane]) -> list[Lane]:
         """Do what the rows say. Returns the lanes whose brake a person has released."""
         released: list[Lane] = []
         known = {f"{row.app}/{row.provider}": row for row in rows}
@@ -103,7 +106,7 @@ class Housekeeping:
             self._follow_hold(lane, row)
             if row.brake_at is not None:
                 lane.brake.on = lane.brake_known = True
-            elif lane.brake_known:
+            elif lane in braked:
                 lane.brake.release()
                 lane.brake_known = False
                 released.append(lane)

@@ -32,8 +32,10 @@ from providers.contract import Address
 
 T = TypeVar("T")
 
-FLUSH_S = 0.05
+FLUSH_S = 0.02
 _FLUSH_ROWS = 512
+#: devices taken out lately that are remembered; more than a brake lets go in its window
+_TAKEN_OUT = 100_000
 
 
 @dataclass(slots=True)
@@ -87,6 +89,8 @@ class Writer:
         self._due = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._devices: Counter[tuple[str, str]] = Counter()
+        #: (device, registration) of what was taken out lately, oldest first
+        self._taken_out: dict[tuple[int, float], None] = {}
         self.batch = Batch()
         #: called when a chunk is finished, and with False/True when the journal stops or goes on
         self.on_finished: Callable[[Work], None] = _nobody_listens
@@ -120,6 +124,7 @@ class Writer:
                 await self._write(batch)
 
     async def _write(self, batch: Batch) -> None:
+        gone_before = self._part_known(batch)
         if self._would_trip(batch):
             # The count may be older than the registrations of the last seconds.
             await self._insist(self.count_devices)
@@ -134,16 +139,35 @@ class Writer:
             if work.chunk.number >= 0
         ]
         gone = await self._insist(
-            lambda: self._journal.record(batch.records, removals, batch.dead, done)
+            lambda: self._journal.record(batch.records, [*gone_before, *removals], batch.dead, done)
         )
         removed = {removal.device_id: removal for index, removal in removals if index in gone}
         self._devices.subtract((one.provider.value, one.app) for one in removed.values())
+        self._remember(removed.values())
         if batch.finished or batch.environments:
             await self._insist(lambda: self._settle_finished(batch))
-        self._report(batch, {index for index, _ in removals} - gone)
+        self._report(batch, {index for index, _ in [*gone_before, *removals]} - gone)
         self._report_removed(removed.values())
         for work in batch.finished:
             self.on_finished(work)
+
+    def _part_known(self, batch: Batch) -> list[tuple[int, Removal]]:
+        """Take out of the batch what was removed already: a brake counts a device once, however
+        many notifications it had on their way."""
+        known = [
+            (index, removal)
+            for index, removal, _ in batch.removals
+            if (removal.device_id, removal.seen_at) in self._taken_out
+        ]
+        indexes = {index for index, _ in known}
+        batch.removals = [order for order in batch.removals if order[0] not in indexes]
+        return known
+
+    def _remember(self, removed: Iterable[Removal]) -> None:
+        for removal in removed:
+            self._taken_out[removal.device_id, removal.seen_at] = None
+        while len(self._taken_out) > _TAKEN_OUT:
+            del self._taken_out[next(iter(self._taken_out))]
 
     async def count_devices(self) -> None:
         """Count the active devices of each lane: the brakes work with their share."""
@@ -170,6 +194,7 @@ class Writer:
 
     async def _trip(self, lane: Lane) -> None:
         await self._lane_book.trip_brake(lane.app, lane.kind, now=self._clock())
+        lane.brake_known = True
 
     async def _settle_finished(self, batch: Batch) -> None:
         settles = [

@@ -1,4 +1,4 @@
-"""Connections that break under load: nothing is lost; only what may have been taken comes twice.
+"""Connections that break under load: nothing is lost, only what may have been taken comes twice.
 
 Half a thousand pushes are in flight when it happens; the sandbox takes each on arrival.
 """

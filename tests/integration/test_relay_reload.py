@@ -1,20 +1,39 @@
-"""Reloading while pushes are on their way: new lanes and keys, and what the old ones still say."""
+"""Reloading while pushes are on their way: new keys, limits and apps, and what the old ones still
+say."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from config.settings import Settings
+from gateway.core.states import DeliveryState
 from gateway.errors import ConfigurationError
-from gateway.events import LaneHeld
+from gateway.events import LaneHeld, LaneResumed
 from providers.contract import Provider
-from tests.kit.audience import androids, iphones
+from tests.kit.audience import APP, Phone, androids, iphones
 from tests.kit.gateway import eventually
-from tests.kit.relay_rig import RelayRig, both
+from tests.kit.relay_rig import RelayRig, Running, both
 
+FCM, APNS = Provider.FCM, Provider.APNS
+OTHER = "another-app"
 LATENCY_S = 0.5
 """What a vendor's answer takes, so that a reload finds pushes in flight."""
+
+
+def with_other_app(settings: Settings) -> Settings:
+    """The same with one more app, which has the same vendors."""
+    (app,) = settings.apps
+    return settings.model_copy(update={"apps": (app, app.model_copy(update={"id": OTHER}))})
+
+
+async def register_other(running: Running, phones: list[Phone]) -> None:
+    """Register phones with the other app."""
+    registrations = [replace(phone.registration(), app=OTHER) for phone in phones]
+    await running.stores.registry.register_many(registrations, now=running.clock())
 
 
 async def test_an_answer_to_the_old_key_does_not_pause_a_lane_that_has_a_new_one(
@@ -100,3 +119,113 @@ async def test_reloads_in_the_middle_of_a_batch_lose_and_repeat_nothing(rig: Rel
             await running.reload(rig.settings())
         assert await running.settled("msg_1") == {"delivered": len(phones)}
     assert rig.times_delivered() == {1: len(phones)}
+
+
+async def test_the_right_key_lets_a_paused_lane_go_at_once(rig: RelayRig) -> None:
+    phones = both(range(100))
+    no_probes = {"relay": {"probe_s": 3600}}
+    wrong_key = {"key_file": str(rig.sandbox.credentials.wrong_apns_key_file)}
+    async with rig.running(apns=wrong_key, **no_probes) as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+
+        async def is_paused() -> bool:
+            states = await running.states("msg_1")
+            held = (await running.lane(APNS)).held == "misconfigured"
+            return held and states == {"delivered": 100, "pending": 100}
+
+        await eventually("APNs is paused, FCM done", is_paused)
+        await running.reload(rig.settings(**no_probes))
+        assert await running.settled("msg_1") == {"delivered": 200}
+        assert (await running.lane(APNS)).held == ""
+        assert len(running.told(LaneResumed)) == 1
+        assert {row.attempts for row in await running.rows("msg_1")} == {1}
+        assert (await running.stores.registry.count()) == {
+            ("fcm", APP, "active"): 100,
+            ("apns", APP, "active"): 100,
+        }
+    assert rig.times_delivered() == {1: 200}
+
+
+async def test_a_reload_takes_over_limits(rig: RelayRig) -> None:
+    async with rig.running() as running:
+        lane = running.lane_in_memory(FCM)
+        assert lane.rate() == 0
+        await running.reload(rig.settings(fcm={"rate_per_s": 50, "ramp_s": 0}))
+        assert lane.rate() == 50
+
+
+async def test_a_reload_adds_an_app(rig: RelayRig) -> None:
+    phones = both(range(10))
+    settings = rig.settings()
+    async with rig.gateway(settings) as running:
+        await register_other(running, phones)
+        await running.queue_for("msg_1", phones)
+        assert await running.settled("msg_1") == {"refused": 20}
+        await running.reload(with_other_app(settings))
+        await running.queue_for("msg_2", phones)
+        assert await running.settled("msg_2") == {"delivered": 20}
+        assert f"{OTHER}/apns" in running.gateway.probes()
+
+
+async def test_an_app_that_comes_back_is_still_held(rig: RelayRig) -> None:
+    """A person held a lane; taking the app out and in again is no reason to send."""
+    settings = with_other_app(rig.settings())
+    (phone,) = iphones([1])
+    async with rig.gateway(settings) as running:
+        await register_other(running, [phone])
+        await running.stores.lanes.hold(OTHER, APNS, by="operator", reason="", now=rig.clock())
+        await running.reload(rig.settings())
+        await running.reload(settings)
+        assert running.lane_in_memory(APNS, OTHER).operator_hold
+        await running.queue_for("msg_1", [phone])
+        assert await running.stores.lanes.resume(OTHER, APNS, by="operator")
+        assert await running.settled("msg_1") == {"delivered": 1}
+
+
+async def test_a_reload_removes_an_app_and_lets_its_pushes_in_flight_end(rig: RelayRig) -> None:
+    phones = iphones(range(60))
+    settings = with_other_app(rig.settings(apns={"max_connections": 1}))
+    rig.sandbox.settings.stream_limit = 20
+    rig.sandbox.latency_s = 0.3
+    async with rig.gateway(settings) as running:
+        await register_other(running, phones)
+        await running.queue_for("msg_1", phones)
+        # the first alone, and twenty more as soon as APNs knows its sender
+        await eventually("some are in flight", lambda: len(rig.sandbox.pushes) == 21)
+        await running.reload(rig.settings())
+        states = await running.settled("msg_1")
+        assert states == {"delivered": 21, "refused": 39}
+        refused = [row for row in await running.rows("msg_1") if row.state == DeliveryState.REFUSED]
+        assert {row.reason for row in refused} == {"the configuration has no such app or provider"}
+        assert f"{OTHER}/apns" not in running.gateway.probes()
+        # the app that stays is not touched
+        await running.register(*androids([1000]))
+        await running.queue_for("msg_2", androids([1000]))
+        assert await running.settled("msg_2") == {"delivered": 1}
+    assert len(rig.sandbox.pushes) == 22
+
+
+@pytest.mark.parametrize(("section", "key"), [("apns", "key_file"), ("fcm", "credentials_file")])
+async def test_a_credential_that_cannot_be_read_is_refused_and_nothing_changes(
+    rig: RelayRig, section: str, key: str
+) -> None:
+    broken = rig.folder / "broken"
+    broken.write_text("neither key nor account")
+    async with rig.running() as running:
+        lanes = [running.lane_in_memory(each) for each in Provider]
+        transports = [lane.provider for lane in lanes]
+        changes: dict[str, Any] = {
+            "fcm": {"rate_per_s": 7},
+            "apns": {"rate_per_s": 7},
+            "id": "renamed",
+        }
+        changes[section] = {key: str(broken)}
+        with pytest.raises(ConfigurationError, match=section):
+            await running.reload(rig.settings(**changes))
+        assert [running.lane_in_memory(each) for each in Provider] == lanes
+        assert [lane.provider for lane in lanes] == transports
+        assert [lane.rate() for lane in lanes] == [0, 0]
+        await running.register(*both([1]))
+        await running.queue_for("msg_1", both([1]))
+        assert await running.settled("msg_1") == {"delivered": 2}

@@ -1,0 +1,141 @@
+"""The prune brake at work: where it stops, what it keeps, and how a person lets it go."""
+
+from __future__ import annotations
+
+from gateway.events import BrakeReleased, BrakeTripped
+from providers.contract import Provider
+from providers.sandbox import Answer
+from tests.kit.audience import APP, Phone, androids
+from tests.kit.gateway import eventually
+from tests.kit.relay_rig import RelayRig, Running
+
+FCM = Provider.FCM
+AUDIENCE = 1200
+THRESHOLD = 60
+"""5 % of 1 200."""
+
+
+def die(rig: RelayRig, phones: list[Phone]) -> list[Phone]:
+    """Let the vendor call these phones dead."""
+    for phone in phones:
+        rig.sandbox.script(phone.address, Answer.unregistered())
+    return phones
+
+
+async def counts(running: Running) -> dict[str, int]:
+    """FCM's devices by state."""
+    counted = await running.stores.registry.count()
+    return {state: n for (provider, _, state), n in counted.items() if provider == "fcm"}
+
+
+async def release(running: Running) -> int:
+    """What `inkpush lanes release` does; returns how many devices went."""
+    return await running.stores.lanes.release(APP, FCM, now=running.clock())
+
+
+async def test_pruning_stops_at_the_threshold_and_pushes_go_on(rig: RelayRig) -> None:
+    phones = androids(range(AUDIENCE))
+    dead = die(rig, phones[:100])
+    async with rig.running() as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones[:200])
+        assert await running.settled("msg_1") == {
+            "delivered": 100,
+            "pruned": THRESHOLD,
+            "refused": 100 - THRESHOLD,
+        }
+        assert await counts(running) == {"active": AUDIENCE - THRESHOLD, "pruned": THRESHOLD}
+        kept = [row for row in await running.rows("msg_1") if row.state == "refused"]
+        assert {row.reason for row in kept} == {"UNREGISTERED; the prune brake keeps the device"}
+        (tripped,) = running.told(BrakeTripped)
+        assert (tripped.provider, tripped.devices) == (FCM, AUDIENCE)
+        lane = await running.lane(FCM)
+        assert lane.brake_at is not None
+        assert lane.held_back == 100 - THRESHOLD
+        assert lane.held == ""
+
+        # the kept ones are still tried, and kept again
+        still_there = [phones[row.index] for row in kept]
+        await running.queue_for("msg_2", still_there)
+        assert await running.settled("msg_2") == {"refused": len(still_there)}
+        assert (await running.lane(FCM)).held_back == len(still_there)
+    assert len(dead) == 100
+
+
+async def test_the_brake_survives_a_restart_and_its_release_carries_out_what_was_held_back(
+    rig: RelayRig,
+) -> None:
+    phones = androids(range(AUDIENCE))
+    die(rig, phones[:100])
+    async with rig.running() as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones[:100])
+        await running.settled("msg_1")
+    async with rig.running() as running:
+        die(rig, phones[100:105])
+        await running.queue_for("msg_2", phones[100:105])
+        assert await running.settled("msg_2") == {"refused": 5}
+        assert await counts(running) == {"active": AUDIENCE - THRESHOLD, "pruned": THRESHOLD}
+
+        # Who comes back meanwhile outlives the proof.
+        rig.clock.ahead_s += 1
+        await running.register(*phones[100:103])
+        assert await release(running) == 100 - THRESHOLD + 5 - 3
+        assert await counts(running) == {"active": AUDIENCE - 102, "pruned": 102}
+
+        await eventually("the gateway heard of it", lambda: bool(running.told(BrakeReleased)))
+        die(rig, phones[200:205])
+        await running.queue_for("msg_3", phones[200:205])
+        assert await running.settled("msg_3") == {"pruned": 5}
+
+
+async def test_a_brake_that_is_released_at_once_is_released(rig: RelayRig) -> None:
+    """Before the gateway has looked, even: it must not stay braked with nothing left to release."""
+    phones = androids(range(AUDIENCE))
+    die(rig, phones[:100])
+    async with rig.running() as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones[:100])
+
+        async def tripped() -> bool:
+            return (await running.lane(FCM)).brake_at is not None
+
+        await eventually("the brake is on", tripped)
+        await running.settled("msg_1")
+        await release(running)
+        lane = running.lane_in_memory(FCM)
+        await eventually("the gateway heard of it", lambda: not lane.brake.on)
+        assert (await running.lane(FCM)).brake_at is None
+
+
+async def test_fifty_devices_may_always_go(rig: RelayRig) -> None:
+    phones = androids(range(100))
+    die(rig, phones)
+    async with rig.running() as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        assert await running.settled("msg_1") == {"pruned": 50, "refused": 50}
+
+
+async def test_devices_of_the_last_seconds_count_for_the_share(rig: RelayRig) -> None:
+    """The gateway counted none at its start: 90 of 2 000 are under 5 % all the same."""
+    phones = androids(range(2000))
+    die(rig, phones[:90])
+    async with rig.running() as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones[:90])
+        assert await running.settled("msg_1") == {"pruned": 90}
+        assert running.told(BrakeTripped) == []
+
+
+async def test_several_notifications_to_one_dead_phone_count_once(rig: RelayRig) -> None:
+    phones = androids(range(100))
+    die(rig, phones[:30])
+    async with rig.running() as running:
+        await running.register(*phones)
+        for number in range(3):
+            await running.queue_for(f"msg_{number}", phones[:30])
+        for number in range(3):
+            await running.settled(f"msg_{number}")
+        assert await counts(running) == {"active": 70, "pruned": 30}
+        assert running.told(BrakeTripped) == []
