@@ -223,13 +223,21 @@ class FcmCredentials:
                 reraise=True,
             ):
                 with attempt:
-                    await asyncio.to_thread(self.account.refresh, self._request)
+                    await asyncio.to_thread(self._refresh)
         except google.auth.exceptions.RefreshError as error:
             return _refusal(error)
         except Exception:  # noqa: BLE001 - google-auth lets KeyError and others out on odd answers
             return Unavailable("OAuthUnreachable", outcome_known=True)
         life = _life_s(self.account)
         return AccessToken(str(self.account.token), asked_at, asked_at + life, after_refusal)
+
+    def _refresh(self) -> None:
+        """Fetch a token; runs in a thread, which goes on when nobody waits for it any more."""
+        try:
+            self.account.refresh(self._request)
+        finally:
+            if self._closed:
+                self._session.close()
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
