@@ -102,7 +102,7 @@ class Writer:
             self._due.set()
 
     async def run(self) -> None:
-        """Flush every 50 ms, or sooner when much has come in. Ends by cancellation."""
+        """Flush every 20 ms, or sooner when much has come in. Ends by cancellation."""
         while True:
             try:
                 async with asyncio.timeout(FLUSH_S):
