@@ -123,3 +123,12 @@ async def test_a_chunk_that_no_process_could_finish_becomes_dead_letters(rig: Re
         await running.stores.queue.replay_dead(None, now=rig.clock(), max_age_s=3600)
         running.gateway.wake()
         assert await running.settled("msg_1") == {"delivered": 2}
+
+
+async def test_what_a_dead_process_had_under_its_lease_is_taken_at_once(rig: RelayRig) -> None:
+    async with rig.running(server={"role": "ingest", "host": "127.0.0.1", "port": 0}) as ingest:
+        await ingest.register(ANDROID)
+        await ingest.queue_for("msg_1", [ANDROID])
+    rig.sql(STEAL, rig.clock() + 3600)
+    async with rig.running() as running:
+        assert await running.settled("msg_1") == {"delivered": 1}
