@@ -224,6 +224,14 @@ def test_a_bad_device_token_tries_the_other_environment_once_then_quarantines() 
     assert decided(verdict, standing(APNS, 2, flipped=True)) == Quarantine("BadDeviceToken")
 
 
+def test_a_token_whose_other_environment_cannot_be_asked_is_quarantined() -> None:
+    """The key serves production alone: else every push would try both environments again."""
+    verdict = Refused("BadEnvironmentKeyIdInToken", "message")
+    decision = decided(verdict, standing(APNS, 2, flipped=True))
+    assert decision == Quarantine("BadEnvironmentKeyIdInToken")
+
+
+
 @pytest.mark.parametrize("attempts", [1, MAX_ATTEMPTS])
 def test_a_misconfiguration_on_a_flipped_try_never_pauses_the_lane(attempts: int) -> None:
     verdict = Misconfigured("BadEnvironmentKeyIdInToken", "create a key for it")
