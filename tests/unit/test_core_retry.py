@@ -231,7 +231,6 @@ def test_a_token_whose_other_environment_cannot_be_asked_is_quarantined() -> Non
     assert decision == Quarantine("BadEnvironmentKeyIdInToken")
 
 
-
 @pytest.mark.parametrize("attempts", [1, MAX_ATTEMPTS])
 def test_a_misconfiguration_on_a_flipped_try_never_pauses_the_lane(attempts: int) -> None:
     verdict = Misconfigured("BadEnvironmentKeyIdInToken", "create a key for it")
