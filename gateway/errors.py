@@ -6,7 +6,6 @@
     |   +-- StoreUnavailable   it is away, full or too slow: nothing was stored, try later
     |   +-- SchemaMismatch     the database belongs to another version of Inkpush
     +-- InstallationOwned      the installation belongs to another user
-    +-- NotFound               no such event, key or dead letter
 
 Foreign exceptions are translated at the border where they arise and kept as `__cause__`.
 A class docstring is its default message. No message holds an address, a key or a text.
@@ -44,7 +43,3 @@ class SchemaMismatch(StoreError):
 
 class InstallationOwned(GatewayError):
     """The installation belongs to another user; present its current address to take it over."""
-
-
-class NotFound(GatewayError):
-    """There is no such thing."""

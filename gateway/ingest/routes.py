@@ -69,14 +69,14 @@ class WebhookRoute:
         except Problem as problem:
             result = {401: "unauthorized", 413: "too_large"}.get(problem.status, "unavailable")
             seconds = time.perf_counter() - started
-            self._tell(WebhookAnswered(result, seconds, reason=problem.detail))
+            self._observer(WebhookAnswered(result, seconds, reason=problem.detail))
             raise
         except StoreUnavailable as error:
-            self._tell(
+            self._observer(
                 WebhookAnswered("unavailable", time.perf_counter() - started, reason=str(error))
             )
             raise
-        self._tell(
+        self._observer(
             WebhookAnswered(
                 answer.status,
                 time.perf_counter() - started,
@@ -121,9 +121,6 @@ class WebhookRoute:
         except UnreadableBody as error:
             # Nobody's signature can be on it.
             raise Problem("unauthorized", str(error)) from error
-
-    def _tell(self, event: WebhookAnswered) -> None:
-        self._observer(event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import NotFound, StoreUnavailable
+from gateway.errors import InstallationOwned, StoreUnavailable
 from gateway.store.sqlite import SqliteDatabase
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -93,7 +93,7 @@ def fails_half_way(error: Exception) -> Work:
 
 
 async def test_a_domain_error_undoes_its_own_changes_alone(database: SqliteDatabase) -> None:
-    error = NotFound()
+    error = InstallationOwned()
     results, statements = await together(
         database, note("before"), fails_half_way(error), note("after")
     )
@@ -198,10 +198,10 @@ async def test_a_read_cannot_write(database: SqliteDatabase) -> None:
 async def test_a_read_that_failed_leaves_the_reader_usable(database: SqliteDatabase) -> None:
     def fail(connection: sqlite3.Connection) -> None:
         connection.execute("SELECT * FROM notes")
-        raise NotFound
+        raise InstallationOwned
 
     for _ in range(5):
-        with pytest.raises(NotFound):
+        with pytest.raises(InstallationOwned):
             await database.read(fail)
     await database.write(note("one"))
     assert await names(database) == ["one"]
