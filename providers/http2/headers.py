@@ -36,6 +36,11 @@ for _index, _pair in enumerate(HeaderTable.STATIC_TABLE, start=1):
 logging.getLogger("hpack").setLevel(logging.INFO)
 
 
+def read_literals(coded: bytes) -> list[tuple[str, str]]:
+    """The fields that `literal` coded."""
+    return [(name.decode(), value.decode()) for name, value in _decode(Decoder(), coded)]
+
+
 class BadHeaders(Exception):
     """A header block that cannot be read."""
 
@@ -126,14 +131,17 @@ class HeaderReader:
     def read(self, block: bytes) -> tuple[int, dict[bytes, bytes]]:
         """The status and the other fields, the last of each name. Raises BadHeaders."""
         try:
-            pairs = self._decoder.decode(block, raw=True)
+            fields = dict(_decode(self._decoder, block))
         except HPACKDecodingError as error:
             raise BadHeaders(type(error).__name__) from None
         except (IndexError, ValueError) as error:  # what the library lets out on odd bytes
             raise BadHeaders(type(error).__name__) from None
-        fields: dict[bytes, bytes] = {bytes(name): bytes(value) for name, value in pairs}
         status = fields.pop(b":status", b"")
         return (int(status) if len(status) == 3 and status.isdigit() else 0), fields
+
+
+def _decode(decoder: Decoder, block: bytes) -> list[tuple[bytes, bytes]]:
+    return [(bytes(name), bytes(value)) for name, value in decoder.decode(block, raw=True)]
 
 
 def _literal(pattern: int, prefix: int, name: bytes, value: bytes) -> bytes:

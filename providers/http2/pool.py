@@ -93,9 +93,13 @@ class Pool:
         room = min(self._room, self._limits.most_in_flight - self.in_flight)
         return max(0, room - self._queued)
 
-    def submit(self, requests: Sequence[Request]) -> None:
-        """Send requests, now or as soon as there is a stream for them."""
-        deadline = self._loop.time() + self._limits.timeout_s
+    def submit(self, requests: Sequence[Request], deadline: float | None = None) -> None:
+        """Send requests, now or as soon as there is a stream for them.
+
+        `deadline` (the loop's time) is for what has waited elsewhere; else `timeout_s` from now.
+        """
+        if deadline is None:
+            deadline = self._loop.time() + self._limits.timeout_s
         if self._closed:
             self._end_early([(request, NotProcessed("Closed", None)) for request in requests])
             return
