@@ -31,6 +31,7 @@ for _index, _pair in enumerate(HeaderTable.STATIC_TABLE, start=1):
     _STATIC.setdefault(_pair, _index)
     _STATIC_NAMES.setdefault(_pair[0], _index)
 
+
 def read_literals(coded: bytes) -> list[tuple[str, str]]:
     """The fields that `literal` coded."""
     return [(name.decode(), value.decode()) for name, value in _decode(Decoder(), coded)]
