@@ -134,6 +134,8 @@ class FcmCredentials:
         session.mount("https://", _Adapter(ca_file))
         if proxy:
             session.proxies = {"http": proxy, "https": proxy}
+            # or requests would put the proxy of the environment before this one
+            session.trust_env = False
         return cls(account, str(info["project_id"]), session, clock)
 
     @property
@@ -258,6 +260,9 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
 
 
 def _life_s(account: google.oauth2.service_account.Credentials) -> float:
