@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 OK = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -76,21 +78,49 @@ class ConnectProxy:
         host, _, port = self.places[-1].rpartition(":")
         there_reader, there_writer = await asyncio.open_connection(host, int(port))
         try:
-            self.first_bytes.append(b"")
-            await asyncio.gather(
-                _pump(reader, there_writer, self.first_bytes), _pump(there_reader, writer, [])
-            )
+            first = await reader.read(65_536)
+            self.first_bytes.append(first)
+            there_writer.write(first)
+            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
         finally:
             there_writer.transport.abort()
 
 
-async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: list[bytes]
-) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Copy until one side ends; then both do."""
     while data := await reader.read(65_536):
-        if first and not first[-1]:
-            first[-1] = data
         writer.write(data)
         await writer.drain()
     writer.close()
+
+
+@asynccontextmanager
+async def tls_front(certificate: Path, port: int) -> AsyncIterator[int]:
+    """TLS on a port of its own, in front of a port without."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+        except (OSError, asyncio.CancelledError):
+            pass  # an end went away, or the test is over
+        finally:
+            tasks.discard(task)
+            there_writer.transport.abort()
+            writer.transport.abort()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
