@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.kit.http2_server import Trust, make_trust
+from tests.kit.frame_server import Trust, make_trust
 from tests.kit.relay_rig import RelayRig, relay_rig
 
 ON_BOTH_LOOPS = {

@@ -14,7 +14,7 @@ import pytest
 
 from providers.errors import CredentialError
 from providers.http2.dial import Proxy
-from tests.kit.http2_server import Http2Server, Trust, make_trust
+from tests.kit.frame_server import Http2Server, Trust, make_trust
 from tests.kit.pool_rig import pool_rig, statuses, unreachable
 from tests.kit.provider_rig import until
 from tests.kit.proxy import ConnectProxy

@@ -12,7 +12,7 @@ import pytest
 
 from providers.http2 import wire
 from providers.http2.exchange import Lost, NotProcessed, Response
-from tests.kit.http2_server import (
+from tests.kit.frame_server import (
     STREAMS,
     Http2Server,
     Peer,

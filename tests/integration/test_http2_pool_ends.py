@@ -13,7 +13,7 @@ import pytest
 from hyperframe.frame import HeadersFrame
 
 from providers.http2.exchange import NEVER_SENT_S, Lost, NotProcessed, Response
-from tests.kit.http2_server import Http2Server, Peer, Trust, keep_silent, take
+from tests.kit.frame_server import Http2Server, Peer, Trust, keep_silent, take
 from tests.kit.pool_rig import numbered, pool_rig, statuses
 from tests.kit.provider_rig import until
 
