@@ -214,6 +214,14 @@ def test_a_priority_in_front_of_an_answer_is_passed_over() -> None:
     assert named(connection.receive(plain + padded)) == {1: Response(200), 3: Response(200)}
 
 
+def test_a_priority_that_looks_like_an_answer_is_none() -> None:
+    connection = opened()
+
+    ((_, end),) = connection.receive(headers(1, OK + b"\0\0\0\x10" + GONE, 0x25))
+
+    assert end == Response(410, b"", {b"apns-id": b"AB-1"})
+
+
 @pytest.mark.parametrize("parts", [2, 3, 20])
 @pytest.mark.parametrize("fragment", [OK, b"\x20" + OK, GONE, b"\x20" + GONE])
 def test_a_header_block_may_come_in_many_frames(fragment: bytes, parts: int) -> None:
