@@ -13,6 +13,7 @@ from providers.apns.options import ApnsOptions
 from providers.apns.payload import Headers, device_path, fit, render_body, render_headers
 from providers.apns.verdicts import CLOCK_WRONG, classify
 from providers.contract import (
+    NO_DELIVERY,
     Address,
     Environment,
     Message,
@@ -22,6 +23,7 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
+from providers.http2.exchange import Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +40,10 @@ class Letter:
         return f"<Letter {self.delivery_id}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A complete response; `retry_after` is the header as it came."""
-
-    status: int
-    body: bytes
-    apns_id: str = ""
-    retry_after: str | None = None
+def check_push(now: float) -> Push:
+    """A push to a device token that no phone can have: what is said of it is said of us."""
+    message = Message(event_id="check", title="Inkpush", body="", path=None)
+    return Push(NO_DELIVERY, Address("inkpush-check"), message, expires_at=now + 60)
 
 
 class Desk:
@@ -75,19 +73,22 @@ class Desk:
             path,
             render_headers(push, self._options.topic),
             render_body(message, push.delivery_id, self._options.style),
-            str(push.delivery_id),
+            push.delivery_id,
         )
 
-    def judge(self, answer: Answer, letter: Letter, authorization: str) -> Verdict:
-        """The verdict; `authorization` is the header that the letter was sent with."""
+    def judge(
+        self, answer: Response, *, environment: Environment, delivery_id: str, authorization: str
+    ) -> Verdict:
+        """The verdict; `authorization` is the header that the push was sent with."""
         credentials = self._options.credentials
+        retry_after = answer.headers.get(b"retry-after")
         verdict = classify(
             answer.status,
             answer.body,
-            answer.retry_after,
+            None if retry_after is None else retry_after.decode("latin-1"),
             self._clock(),
-            vendor_id=answer.apns_id or letter.delivery_id,
-            environment=letter.environment,
+            vendor_id=answer.headers.get(b"apns-id", b"").decode("latin-1") or delivery_id,
+            environment=environment,
             other_environment=len(self._environments) > 1,
         )
         match verdict:

@@ -15,12 +15,12 @@ kept in the project's protocol notes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from uuid import UUID
 
-from providers.contract import Address, Message, Push, Refused
+from providers.contract import NO_DELIVERY, Address, Message, Push, Refused
 from providers.fitting import fit_message
+from providers.template import Template, quoted
 from providers.text import encode
 
 LATEST_EXPIRATION = 4_102_444_800
@@ -30,6 +30,9 @@ LATEST_EXPIRATION = 4_102_444_800
 _DEVICE_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,512}\Z", re.ASCII)
 
 Headers = tuple[tuple[str, str], ...]
+
+ALERT: Headers = (("apns-push-type", "alert"), ("apns-priority", "10"))
+"""What every push is: shown at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,45 @@ def device_path(address: Address) -> str | None:
     return f"/3/device/{address.value}" if _DEVICE_TOKEN.match(address.value) else None
 
 
-def render_body(message: Message, delivery_id: UUID, style: ApnsStyle) -> bytes:
+def render_body(message: Message, delivery_id: str, style: ApnsStyle) -> bytes:
     """The body for one device; `message` is what `fit` made of the push's own."""
     aps: dict[str, object] = {"alert": {"title": message.title, "body": message.body}}
     if style.sound:
         aps["sound"] = style.sound
     if style.thread_id:
         aps["thread-id"] = style.thread_id
-    data = {"event_id": message.event_id, "delivery_id": str(delivery_id)}
+    data = {"event_id": message.event_id, "delivery_id": delivery_id}
     if message.path is not None:
         data["path"] = message.path
     return encode({"aps": aps, "data": data})
+
+
+class BodyTemplates:
+    """`render_body` for one style, as templates: the same bytes at a fraction of the cost."""
+
+    def __init__(self, style: ApnsStyle) -> None:
+        names = ("event_id", "title", "body", "path")
+        gaps = {name: f"inkpush gap {name}" for name in names}
+        message = Message(**gaps)
+        delivery_id = "inkpush gap delivery"
+        gaps["delivery_id"] = delivery_id
+        self._with_path = Template(render_body(message, delivery_id, style), gaps)
+        message = replace(message, path=None)
+        self._without = Template(render_body(message, delivery_id, style), gaps)
+        self._message: Message | None = None
+        self._values: dict[str, str] = {}
+
+    def fill(self, message: Message, delivery_id: str) -> bytes:
+        """The body for one device; what its message takes is done once for all of a user's."""
+        values = self._values
+        if message is not self._message:
+            self._message = message
+            values["title"] = quoted(message.title)
+            values["body"] = quoted(message.body)
+            values["event_id"] = quoted(message.event_id)
+            values["path"] = quoted(message.path or "")
+        values["delivery_id"] = f'"{delivery_id}"'
+        return (self._without if message.path is None else self._with_path).fill(values)
 
 
 def render_headers(push: Push, topic: str) -> Headers:
@@ -69,11 +100,10 @@ def render_headers(push: Push, topic: str) -> Headers:
     A repeat has the same apns-id and apns-collapse-id (36 of its 64 bytes), so it replaces its
     first copy on the phone, and the same expiration: repeating prolongs nothing.
     """
-    delivery_id = str(push.delivery_id)
+    delivery_id = push.delivery_id
     return (
         ("apns-topic", topic),
-        ("apns-push-type", "alert"),
-        ("apns-priority", "10"),
+        *ALERT,
         ("apns-expiration", str(expiration(push.expires_at))),
         ("apns-id", delivery_id),
         ("apns-collapse-id", delivery_id),
@@ -88,4 +118,4 @@ def expiration(expires_at: float) -> int:
 @lru_cache(maxsize=64)
 def _frame_size(style: ApnsStyle) -> int:
     empty = Message(event_id="", title="", body="", path="")
-    return len(render_body(empty, UUID(int=0), style))
+    return len(render_body(empty, NO_DELIVERY, style))

@@ -15,7 +15,16 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from providers.http2 import frames
-from providers.http2.exchange import End, Ends, Lost, NotProcessed, Request, Response
+from providers.http2.exchange import (
+    NEVER_SENT_S,
+    REFUSED_S,
+    End,
+    Ends,
+    Lost,
+    NotProcessed,
+    Request,
+    Response,
+)
 from providers.http2.frames import (
     CONTINUATION,
     DATA,
@@ -61,11 +70,8 @@ _MOST_CONTROL = 1_000
 
 _LAST_REQUEST = frames.LARGEST_ID - 2 * MOST_STREAMS
 _MASK = 0x7FFF_FFFF
-NEVER_SENT_S = 10.0
-"""Until what was not sent in time is tried again."""
-
-REFUSED_S = 1.0
-"""Until what the peer refused to look at is tried again."""
+_MOST_REFUSALS = 3
+"""Refused streams in a row, within what the peer allows, before the connection drains."""
 
 _OK = Response(200)
 _HELLO = (
@@ -134,6 +140,7 @@ class Connection:
         self._last_stream_id = frames.LARGEST_ID
         self._received = 0
         self._control = 0
+        self._refusals = 0
 
     @property
     def room(self) -> int:
@@ -165,7 +172,7 @@ class Connection:
         window = self._window
         largest_body = 0 if self._unsent else min(self._stream_window, self._largest_frame)
         for request in requests:
-            block = before + request.fields.coded + after
+            block = before + request.fields + after
             before, after = before_later, after_later
             body = request.body
             size = len(body)
@@ -416,6 +423,9 @@ class Connection:
         cut = self._unsent.pop(stream_id, None) is not None
         if frames.read_number(payload) == frames.REFUSED_STREAM:
             ends.append((request, NotProcessed("StreamRefused", REFUSED_S)))
+            self._refusals += 1
+            if self._refusals >= _MOST_REFUSALS:
+                self.draining = True
         elif cut:
             ends.append((request, NotProcessed("StreamReset", None)))
         else:
@@ -430,6 +440,7 @@ class Connection:
         if not self._greeted:
             self._greeted = True
             self._limit = MOST_STREAMS
+        self._refusals = 0
         stream_window = self._stream_window
         for name, value in frames.read_settings(payload):
             self._on_setting(name, value)
@@ -503,6 +514,7 @@ class Connection:
         """A complete answer. One that came before its whole request ends the request too."""
         ends.append((self._streams[stream_id], answer))
         self.answered = True
+        self._refusals = 0
         if stream_id in self._unsent:
             self._abandon(stream_id, frames.CANCEL)
         else:

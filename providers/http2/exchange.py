@@ -9,33 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from providers.http2.headers import literal
+NEVER_SENT_S = 10.0
+"""Until what could not be sent in time is tried again."""
 
-
-class Fields:
-    """Header fields of one request beyond the constant ones, coded for HTTP/2.
-
-    `pairs` is given where the same request may have to go by HTTP/1.1.
-    """
-
-    __slots__ = ("coded", "pairs")
-
-    def __init__(self, coded: bytes, pairs: tuple[tuple[str, str], ...] = ()) -> None:
-        self.coded = coded
-        self.pairs = pairs
-
-    @classmethod
-    def of(cls, *pairs: tuple[str, str], secret: bool = False) -> Fields:
-        """The fields, as literals that enter no table."""
-        return cls(b"".join(literal(*pair, secret=secret) for pair in pairs), pairs)
+REFUSED_S = 1.0
+"""Until what the peer refused to look at is tried again."""
 
 
 class Request:
-    """What goes out on one stream. `context` belongs to the caller."""
+    """What goes out on one stream.
+
+    `fields` are the header fields beyond the constant ones, coded by `headers.literal`, `:path`
+    first if it is one of them. `context` belongs to the caller.
+    """
 
     __slots__ = ("body", "context", "fields")
 
-    def __init__(self, fields: Fields, body: bytes, context: Any) -> None:
+    def __init__(self, fields: bytes, body: bytes, context: Any) -> None:
         self.fields = fields
         self.body = body
         self.context = context

@@ -11,7 +11,6 @@ that begins with 0x88 is status 200, and most are nothing else.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 
 from hpack import Decoder, HPACKDecodingError
@@ -32,8 +31,10 @@ for _index, _pair in enumerate(HeaderTable.STATIC_TABLE, start=1):
     _STATIC.setdefault(_pair, _index)
     _STATIC_NAMES.setdefault(_pair[0], _index)
 
-# At DEBUG hpack logs header blocks, and those hold tokens.
-logging.getLogger("hpack").setLevel(logging.INFO)
+
+def read_literals(coded: bytes) -> list[tuple[str, str]]:
+    """The fields that `literal` coded."""
+    return [(name.decode(), value.decode()) for name, value in _decode(Decoder(), coded)]
 
 
 class BadHeaders(Exception):
@@ -48,6 +49,13 @@ def literal(name: str, value: str, *, secret: bool = False) -> bytes:
 def literal_name(name: str, *, secret: bool = False) -> bytes:
     """The beginning of a literal: what follows is `short_string` of its value."""
     return literal(name, "", secret=secret)[:-1]
+
+
+def literal_after(name: bytes, value: bytes) -> bytes:
+    """A literal whose `literal_name` is at hand."""
+    if len(value) < 0x7F:
+        return b"%b%c%b" % (name, len(value), value)
+    return name + _string(value)
 
 
 def short_string(value: bytes) -> bytes:
@@ -126,14 +134,17 @@ class HeaderReader:
     def read(self, block: bytes) -> tuple[int, dict[bytes, bytes]]:
         """The status and the other fields, the last of each name. Raises BadHeaders."""
         try:
-            pairs = self._decoder.decode(block, raw=True)
+            fields = dict(_decode(self._decoder, block))
         except HPACKDecodingError as error:
             raise BadHeaders(type(error).__name__) from None
         except (IndexError, ValueError) as error:  # what the library lets out on odd bytes
             raise BadHeaders(type(error).__name__) from None
-        fields: dict[bytes, bytes] = {bytes(name): bytes(value) for name, value in pairs}
         status = fields.pop(b":status", b"")
         return (int(status) if len(status) == 3 and status.isdigit() else 0), fields
+
+
+def _decode(decoder: Decoder, block: bytes) -> list[tuple[bytes, bytes]]:
+    return [(bytes(name), bytes(value)) for name, value in decoder.decode(block, raw=True)]
 
 
 def _literal(pattern: int, prefix: int, name: bytes, value: bytes) -> bytes:

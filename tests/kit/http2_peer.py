@@ -15,8 +15,8 @@ from hyperframe.frame import Frame
 
 from providers.http2 import frames
 from providers.http2.connection import Connection
-from providers.http2.exchange import End, Ends, Fields, Request
-from providers.http2.headers import ConstantFields
+from providers.http2.exchange import End, Ends, Request
+from providers.http2.headers import ConstantFields, literal
 
 CONSTANT = (
     (":method", "POST"),
@@ -31,7 +31,7 @@ OK = b"\x88"
 
 def request(name: object = "a", body: bytes = b"{}") -> Request:
     """A request whose context is its name."""
-    return Request(Fields.of((":path", f"/3/device/{name}")), body, name)
+    return Request(literal(":path", f"/3/device/{name}"), body, name)
 
 
 def requests(count: int, body: bytes = b"{}") -> list[Request]:

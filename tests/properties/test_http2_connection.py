@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from providers.http2 import connection as limits
 from providers.http2 import frames
 from providers.http2.connection import Connection
-from providers.http2.exchange import End, Ends, Fields, Lost, NotProcessed, Request
-from providers.http2.headers import ConstantFields
+from providers.http2.exchange import End, Ends, Lost, NotProcessed, Request
+from providers.http2.headers import ConstantFields, literal
 from tests.kit.http2_peer import CONSTANT, parsed
 from tests.kit.http2_server import Mark, Server
 
@@ -60,7 +60,7 @@ class Conversation(RuleBasedStateMachine):
         self.ended: dict[int, End] = {}
         self.unfinished: set[int] = set()
         self.limit, self.window, self.draining = limits.FIRST_STREAMS, frames.DEFAULT_WINDOW, False
-        self.delivered = self.checked = 0
+        self.delivered = self.checked = self.refusals = 0
         self.to_server = bytearray()
         self.collect()
 
@@ -106,6 +106,7 @@ class Conversation(RuleBasedStateMachine):
         stream_id = mark.stream_id
         match mark.what:
             case "limit":
+                self.refusals = 0
                 self.limit = min(mark.number, limits.MOST_STREAMS)
             case "window":
                 self.window += mark.number
@@ -117,11 +118,14 @@ class Conversation(RuleBasedStateMachine):
                 return [(late, NotProcessed("GoAway", 0.0)) for late in above]
             case "answer" if stream_id in self.open:
                 assert mark.answer is not None
+                self.refusals = 0
                 del self.open[stream_id]
                 return [(stream_id, mark.answer)]
             case "reset" if stream_id in self.open:
                 del self.open[stream_id]
                 if mark.number == frames.REFUSED_STREAM:
+                    self.refusals += 1
+                    self.draining |= self.refusals >= 3
                     return [(stream_id, NotProcessed("StreamRefused", 1.0))]
                 if stream_id in self.unfinished:
                     return [(stream_id, NotProcessed("StreamReset", None))]
@@ -156,7 +160,8 @@ class Conversation(RuleBasedStateMachine):
             if field_size:
                 own.append(("authorization", "x" * field_size))
             body = (b"%d." % stream_id * size)[:size]
-            request = Request(Fields.of(*own, secret=bool(size % 2)), body, stream_id)
+            coded = b"".join(literal(*pair, secret=bool(size % 2)) for pair in own)
+            request = Request(coded, body, stream_id)
             pairs = [*CONSTANT[:3], *own, *CONSTANT[3:]]
             fields = [(name.encode(), value.encode()) for name, value in pairs]
             self.open[stream_id] = self.sent[stream_id] = Sent(request, fields, self.deadline)

@@ -18,7 +18,7 @@ from hyperframe.frame import (
 )
 
 from providers.http2 import connection as limits
-from providers.http2 import frames
+from providers.http2 import exchange, frames
 from providers.http2.connection import Connection
 from providers.http2.exchange import Lost, NotProcessed, Response
 from providers.http2.headers import ConstantFields
@@ -328,7 +328,39 @@ def test_a_reset_stream_is_lost_whatever_the_reason(code: int) -> None:
 def test_a_refused_stream_is_surely_not_processed_and_tried_again_soon() -> None:
     ends = opened().receive(frames.rst_stream(1, REFUSED))
 
-    assert named(ends) == {1: NotProcessed("StreamRefused", limits.REFUSED_S)}
+    assert named(ends) == {1: NotProcessed("StreamRefused", exchange.REFUSED_S)}
+
+
+def refusals(*stream_ids: int) -> bytes:
+    return b"".join(frames.rst_stream(stream_id, REFUSED) for stream_id in stream_ids)
+
+
+def test_a_peer_that_refuses_what_it_allowed_again_and_again_gets_no_more() -> None:
+    connection = opened(4)
+
+    connection.receive(refusals(1, 3))
+    assert connection.room > 0
+    connection.receive(refusals(5))
+
+    assert connection.room == 0
+    assert connection.draining
+    assert named(connection.receive(headers(7))) == {7: Response(200)}
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        headers(1),
+        headers(1, OK, NO_END) + data(1, b"x" * 16_384, 0) * 2,
+        frames.settings({frames.MAX_CONCURRENT_STREAMS: 20}),
+    ],
+)
+def test_refusals_with_a_sign_of_good_will_between_them_are_borne(between: bytes) -> None:
+    connection = opened(5)
+
+    connection.receive(refusals(3, 5) + between + refusals(7, 9))
+
+    assert connection.room > 0
 
 
 def test_an_answer_that_is_cut_short_is_lost() -> None:
@@ -468,7 +500,7 @@ def test_what_did_not_leave_before_its_deadline_is_surely_not_processed() -> Non
 
     assert named(connection.expire(100.0)) == {
         1: Lost("Timeout"),
-        3: NotProcessed("Timeout", limits.NEVER_SENT_S),
+        3: NotProcessed("Timeout", exchange.NEVER_SENT_S),
     }
 
 

@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 
 from providers.contract import Address, Delivered, Message, Push, Unavailable, Verdict
-from providers.flight import BROKEN, CLOSED, CUT_OFF, FULL, Flights
+from providers.flight import BROKEN, CUT_OFF, Flights
+from providers.landing import CLOSED, FULL
 from providers.turns import Backoff, Turns
 
 MESSAGE = Message("msg_1", "a", "b", None)
@@ -35,7 +36,7 @@ class Book:
 
 
 def pushes(count: int) -> list[Push]:
-    return [Push(uuid4(), Address("ab"), MESSAGE, 0.0) for _ in range(count)]
+    return [Push(str(uuid4()), Address("ab"), MESSAGE, 0.0) for _ in range(count)]
 
 
 async def deliver(push: Push) -> Verdict:
