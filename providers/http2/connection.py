@@ -354,6 +354,7 @@ class Connection:
             # enough to judge by; the stream's window ends here
             ends.append((self._streams[stream_id], answer))
             self.answered = True
+            self._refusals = 0
             self._abandon(stream_id, frames.CANCEL)
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes, ends: Ends) -> None:

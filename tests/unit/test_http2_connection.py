@@ -416,6 +416,7 @@ def test_streams_above_a_goaway_are_surely_not_processed() -> None:
     assert connection.draining
     assert connection.room == 0
     assert connection.in_flight == 2
+    assert connection.receive(data(5, b"late") + headers(7) + frames.rst_stream(7, 0)) == []
 
 
 def test_streams_below_a_goaway_are_still_answered() -> None:
