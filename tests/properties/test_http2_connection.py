@@ -394,7 +394,7 @@ ACTS: dict[Callable[[Conversation, random.Random], None], int] = {
 def test_long_conversations_come_to_every_kind_of_end_and_each_is_right() -> None:
     dice = random.Random(9113)
     kinds: Counter[str] = Counter()
-    for _ in range(600):
+    for _ in range(300):
         it = Conversation()
         it.connect()
         for act in dice.choices(list(ACTS), list(ACTS.values()), k=dice.choice([50, 150, 300])):
@@ -406,7 +406,7 @@ def test_long_conversations_come_to_every_kind_of_end_and_each_is_right() -> Non
         else:
             it.teardown()
         kinds.update(getattr(end, "reason", "answer") for end in it.ended.values())
-    assert min(kinds.values()) >= 100, kinds
+    assert min(kinds.values()) >= 50, kinds
     assert kinds.keys() == {
         "answer",
         "GoAway",
