@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import takewhile
 
 from providers.http2 import frames
 from providers.http2.exchange import (
@@ -353,6 +354,7 @@ class Connection:
             # enough to judge by; the stream's window ends here
             ends.append((self._streams[stream_id], answer))
             self.answered = True
+            self._refusals = 0
             self._abandon(stream_id, frames.CANCEL)
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes, ends: Ends) -> None:
@@ -440,10 +442,12 @@ class Connection:
             self._greeted = True
             self._limit = MOST_STREAMS
         self._refusals = 0
+        stream_window = self._stream_window
         for name, value in frames.read_settings(payload):
             self._on_setting(name, value)
         self._answer_control(frames.frame(SETTINGS, frames.ACK, 0))
-        self._send_unsent()
+        if self._stream_window != stream_window:
+            self._move_windows(self._stream_window - stream_window)
 
     def _on_setting(self, name: int, value: int) -> None:
         match name:
@@ -455,11 +459,7 @@ class Connection:
                 self._limit = min(value, MOST_STREAMS)
             case frames.INITIAL_WINDOW_SIZE:
                 _expect(value <= frames.LARGEST_WINDOW, frames.FLOW_CONTROL_ERROR)
-                change = value - self._stream_window
                 self._stream_window = value
-                for unsent in self._unsent.values():
-                    unsent.window += change
-                    _expect(unsent.window <= frames.LARGEST_WINDOW, frames.FLOW_CONTROL_ERROR)
             case frames.MAX_FRAME_SIZE:
                 _expect(frames.DEFAULT_FRAME <= value <= frames.LARGEST_FRAME)
                 self._largest_frame = value
@@ -471,9 +471,11 @@ class Connection:
         increment = frames.read_number(payload) & _MASK
         if stream_id == 0:
             _expect(increment != 0)
+            was_shut = self._window == 0
             self._window += increment
             _expect(self._window <= frames.LARGEST_WINDOW, frames.FLOW_CONTROL_ERROR)
-            self._send_unsent()
+            if was_shut:  # else no body waits for it
+                self._send_unsent()
             return
         self._expect_known(stream_id)
         unsent = self._unsent.get(stream_id)
@@ -485,7 +487,7 @@ class Connection:
             code = frames.FLOW_CONTROL_ERROR if increment else frames.PROTOCOL_ERROR
             self._abandon(stream_id, code)
             return
-        self._send_unsent()
+        self._send_rest(stream_id, unsent)
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         _expect(stream_id == 0)
@@ -501,7 +503,8 @@ class Connection:
         _expect(last <= self._last_stream_id)
         self._last_stream_id = last
         self.draining = True
-        for late in [late for late in self._streams if late > last]:
+        above = list(takewhile(lambda stream_id: stream_id > last, reversed(self._streams)))
+        for late in reversed(above):
             ends.append((self._streams.pop(late), NotProcessed("GoAway", 0.0)))
             self._answers.pop(late, None)
             self._unsent.pop(late, None)
@@ -541,21 +544,32 @@ class Connection:
         self._received += size
         _expect(self._received <= RECEIVE_WINDOW, frames.FLOW_CONTROL_ERROR)
 
+    def _move_windows(self, change: int) -> None:
+        """All streams' windows change with the setting, and may become negative."""
+        for unsent in self._unsent.values():
+            unsent.window += change
+            _expect(unsent.window <= frames.LARGEST_WINDOW, frames.FLOW_CONTROL_ERROR)
+        if change > 0:
+            self._send_unsent()
+
     def _send_unsent(self) -> None:
         """Send what the windows allow now, oldest first."""
-        for stream_id, unsent in list(self._unsent.items()):
-            while True:
-                size = min(len(unsent.rest), unsent.window, self._window, self._largest_frame)
-                if size < 0 or (size == 0 and unsent.rest):
-                    break
-                part, unsent.rest = unsent.rest[:size], unsent.rest[size:]
-                unsent.window -= size
-                self._window -= size
-                flags = 0 if unsent.rest else END_STREAM
-                self._out.append(frames.frame(DATA, flags, stream_id, part))
-                if flags:
-                    del self._unsent[stream_id]
-                    break
+        for stream_id in tuple(self._unsent):
+            if self._window <= 0:
+                break
+            unsent = self._unsent[stream_id]
+            if unsent.window > 0:
+                self._send_rest(stream_id, unsent)
+
+    def _send_rest(self, stream_id: int, unsent: _Unsent) -> None:
+        """Send what the windows allow of one body; one that waits is never empty."""
+        while (size := min(len(unsent.rest), unsent.window, self._window, self._largest_frame)) > 0:
+            part, unsent.rest = unsent.rest[:size], unsent.rest[size:]
+            unsent.window -= size
+            self._window -= size
+            self._out.append(frames.frame(DATA, 0 if unsent.rest else END_STREAM, stream_id, part))
+        if not unsent.rest:
+            del self._unsent[stream_id]
 
     def _send_long_block(self, stream_id: int, block: bytes) -> None:
         """A header block that takes more than one frame."""
