@@ -38,7 +38,7 @@ def run(*, pushes: int, provider: Provider, say: Say) -> dict[str, Any]:
         with running_vendors(folder / "vendors") as vendors:
             say(f"The vendors' stand-in is {vendors.kind}; pushes go to its {provider}.")
             secret = new_secret()
-            config = write_config(folder, vendors, secret)
+            config = write_config(folder, vendors.places, secret)
             users = [f"person-{number}" for number in range(pushes)]
             asyncio.run(_register(config, users, provider))
             say(f"{pushes} devices are registered.")

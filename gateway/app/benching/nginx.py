@@ -85,13 +85,13 @@ _TOKEN = "ya29." + "x" * 200
 
 
 @dataclass(frozen=True, slots=True)
-class NginxPlaces:
-    """Where a running nginx answers."""
+class Ports:
+    """Where a running nginx answers, each on 127.0.0.1."""
 
-    apns_port: int
-    short_port: int
-    fcm_port: int
-    status_port: int
+    apns: int
+    short_lived: int
+    fcm: int
+    status: int
 
 
 def find_nginx() -> str | None:
@@ -100,33 +100,33 @@ def find_nginx() -> str | None:
 
 
 @contextmanager
-def running_nginx(program: str, folder: Path) -> Iterator[tuple[Child, NginxPlaces, Credentials]]:
+def running_nginx(program: str, folder: Path) -> Iterator[tuple[Child, Ports, Credentials]]:
     """Run it until the block ends; yields it when all its listeners answer."""
     for attempt in range(1, _TRIES + 1):
-        places = NginxPlaces(*_free_ports(4))
-        credentials = Identity.make().write(folder, f"https://127.0.0.1:{places.fcm_port}/token")
-        (folder / "nginx.conf").write_text(_configuration(places, folder))
+        ports = Ports(*_free_ports(4))
+        credentials = Identity.make().write(folder, f"https://127.0.0.1:{ports.fcm}/token")
+        (folder / "nginx.conf").write_text(_configuration(ports, folder))
         command = [program, "-p", f"{folder}/", "-c", str(folder / "nginx.conf"), "-e", "stderr"]
         with running("nginx", command, folder) as child:
             try:
-                _wait_until_it_answers(child, places, credentials)
+                _wait_until_it_answers(child, ports, credentials)
             except BenchFailure:
                 # between our look and its bind somebody else may have taken a port
                 if attempt == _TRIES or "in use" not in child.said():
                     raise
                 continue
-            yield child, places, credentials
+            yield child, ports, credentials
             return
 
 
-def _configuration(places: NginxPlaces, folder: Path) -> str:
+def _configuration(ports: Ports, folder: Path) -> str:
     return _CONFIGURATION.substitute(
         server_file=server_file(folder),
-        apns_port=places.apns_port,
-        short_port=places.short_port,
+        apns_port=ports.apns,
+        short_port=ports.short_lived,
         short_life=SHORT_LIFE,
-        fcm_port=places.fcm_port,
-        status_port=places.status_port,
+        fcm_port=ports.fcm,
+        status_port=ports.status,
         project=PROJECT_ID,
         token=_TOKEN,
     )
@@ -143,7 +143,7 @@ def _free_ports(count: int) -> list[int]:
             one.close()
 
 
-def _wait_until_it_answers(child: Child, places: NginxPlaces, credentials: Credentials) -> None:
+def _wait_until_it_answers(child: Child, ports: Ports, credentials: Credentials) -> None:
     """All listeners are opened in one step, so that one which speaks TLS speaks for all."""
     context = ssl.create_default_context(cafile=str(credentials.ca_file))
     ends_at = time.monotonic() + _READY_S
@@ -151,7 +151,7 @@ def _wait_until_it_answers(child: Child, places: NginxPlaces, credentials: Crede
         child.must_live()
         try:
             with (
-                socket.create_connection(("127.0.0.1", places.apns_port), timeout=1.0) as plain,
+                socket.create_connection(("127.0.0.1", ports.apns), timeout=1.0) as plain,
                 context.wrap_socket(plain, server_hostname="127.0.0.1"),
             ):
                 return

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app.benching.processes import Child, running, wait_for_line
-from gateway.app.benching.vendors import Vendors
+from gateway.app.benching.vendors import Places
 
 APP = "bench"
 SERVE = (sys.executable, "-m", "gateway", "serve")
@@ -53,13 +53,13 @@ def sum_of(metrics: str, name: str, **labels: str) -> float:
 
 def write_config(
     folder: Path,
-    vendors: Vendors,
+    places: Places,
     secret: str,
     *,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write a configuration that sends as fast as it can. `changes` are added by section."""
-    pace = {"ca_file": vendors.ca_file, "rate_per_s": 0, "ramp_s": 0}
+    pace = {"ca_file": places.ca_file, "rate_per_s": 0, "ramp_s": 0}
     sections: dict[str, dict[str, Any]] = {
         "[server]": {"host": "127.0.0.1", "port": 0},
         "[ops]": {"port": 0},
@@ -69,16 +69,16 @@ def write_config(
         "[log]": {"format": "json"},
         "[[apps]]": {"id": APP},
         "[apps.fcm]": {
-            "credentials_file": vendors.fcm_file,
-            "endpoint": vendors.fcm_url,
+            "credentials_file": places.fcm_file,
+            "endpoint": places.fcm_url,
             **pace,
         },
         "[apps.apns]": {
-            "key_file": vendors.apns_key_file,
-            "key_id": vendors.key_id,
-            "team_id": vendors.team_id,
-            "topic": vendors.topic,
-            "endpoint": vendors.apns_url,
+            "key_file": places.apns_key_file,
+            "key_id": places.key_id,
+            "team_id": places.team_id,
+            "topic": places.topic,
+            "endpoint": places.apns_url,
             **pace,
         },
     }
@@ -96,9 +96,15 @@ def write_config(
 
 
 @contextmanager
-def running_gateway(config: Path, *, command: Sequence[str] = SERVE) -> Iterator[Served]:
+def running_gateway(
+    config: Path,
+    *,
+    command: Sequence[str] = SERVE,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Served]:
     """Serve until the block ends; yields when both listeners are open."""
-    with running("gateway", [*command, "--config", str(config)], config.parent) as child:
+    whole = [*command, "--config", str(config)]
+    with running("gateway", whole, config.parent, environment=environment) as child:
         line = wait_for_line(child, '"ready"', within_s=60.0)
         public, ops = re.findall(r"\d+", json.loads(line)["detail"])
         yield Served(child, f"http://127.0.0.1:{public}", f"http://127.0.0.1:{ops}", config)

@@ -10,23 +10,22 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+from gateway.app.benching.failure import BenchFailure
 from gateway.app.benching.nginx import find_nginx, running_nginx
 from gateway.app.benching.processes import Child, running, wait_for_line
 
 
 @dataclass(frozen=True, slots=True)
-class Vendors:
-    """Running stand-ins. `kind` is `nginx` or `sandbox`; paths are text, as settings have them.
+class Places:
+    """Where stand-ins are, and the credentials they take; paths are text, as settings have them.
 
     `short_apns_url` ends each connection after 1 000 requests, `status_url` counts what was served;
     only nginx has them.
     """
 
-    kind: str
-    child: Child
     fcm_url: str
     apns_url: str
     ca_file: str
@@ -39,11 +38,21 @@ class Vendors:
     short_apns_url: str = ""
     status_url: str = ""
 
+
+@dataclass(frozen=True, slots=True)
+class Vendors:
+    """Running stand-ins. `kind` is `nginx` or `sandbox`."""
+
+    kind: str
+    child: Child
+    places: Places
+
     def requests(self) -> int:
         """How many requests were served so far; 0 where nobody counts."""
-        if not self.status_url:
+        if not self.places.status_url:
             return 0
-        with urllib.request.urlopen(self.status_url, timeout=10.0) as answer:  # noqa: S310 - ours
+        address = self.places.status_url
+        with urllib.request.urlopen(address, timeout=10.0) as answer:  # noqa: S310 - ours
             # the third of the three numbers under "accepts handled requests"
             return int(answer.read().decode().splitlines()[2].split()[2])
 
@@ -56,6 +65,8 @@ def running_vendors(folder: Path, *, kind: str = "") -> Iterator[Vendors]:
     if program is not None:
         with _nginx(program, folder) as vendors:
             yield vendors
+    elif kind == "nginx":
+        raise BenchFailure("nginx is not installed: apt-get install nginx")
     else:
         with _sandbox(folder) as vendors:
             yield vendors
@@ -63,12 +74,10 @@ def running_vendors(folder: Path, *, kind: str = "") -> Iterator[Vendors]:
 
 @contextmanager
 def _nginx(program: str, folder: Path) -> Iterator[Vendors]:
-    with running_nginx(program, folder) as (child, places, credentials):
-        yield Vendors(
-            kind="nginx",
-            child=child,
-            fcm_url=f"https://127.0.0.1:{places.fcm_port}",
-            apns_url=f"https://127.0.0.1:{places.apns_port}",
+    with running_nginx(program, folder) as (child, ports, credentials):
+        places = Places(
+            fcm_url=f"https://127.0.0.1:{ports.fcm}",
+            apns_url=f"https://127.0.0.1:{ports.apns}",
             ca_file=str(credentials.ca_file),
             fcm_file=str(credentials.fcm_file),
             apns_key_file=str(credentials.apns_key_file),
@@ -76,9 +85,10 @@ def _nginx(program: str, folder: Path) -> Iterator[Vendors]:
             key_id=credentials.key_id,
             team_id=credentials.team_id,
             topic=credentials.topic,
-            short_apns_url=f"https://127.0.0.1:{places.short_port}",
-            status_url=f"http://127.0.0.1:{places.status_port}/status",
+            short_apns_url=f"https://127.0.0.1:{ports.short_lived}",
+            status_url=f"http://127.0.0.1:{ports.status}/status",
         )
+        yield Vendors("nginx", child, places)
 
 
 @contextmanager
@@ -86,21 +96,7 @@ def _sandbox(folder: Path) -> Iterator[Vendors]:
     command = [sys.executable, "-m", "gateway", "sandbox", "--json", "--directory", str(folder)]
     with running("sandbox", command, folder) as child:
         told = json.loads(wait_for_line(child, '"fcm_url"'))
-        yield Vendors(
-            kind="sandbox",
-            child=child,
-            **{
-                name: told[name]
-                for name in (
-                    "fcm_url",
-                    "apns_url",
-                    "ca_file",
-                    "fcm_file",
-                    "apns_key_file",
-                    "project_id",
-                    "key_id",
-                    "team_id",
-                    "topic",
-                )
-            },
+        places = Places(
+            **{each.name: told[each.name] for each in fields(Places) if each.name in told}
         )
+        yield Vendors("sandbox", child, places)
