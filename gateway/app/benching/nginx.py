@@ -28,7 +28,8 @@ _TRIES = 3
 
 # A worker that is the only process has one pid to be measured and ended by. 1 000 streams are what
 # APNs allows, 100 what Google's front ends do. `return` answers before the body is read and drops
-# it; both windows are large enough for bodies never to wait for an update.
+# it; both windows are large enough for bodies never to wait for an update. As with APNs, an answer
+# names its push: aioapns finds the request by it.
 _CONFIGURATION = Template(
     """\
 daemon off;
@@ -56,13 +57,13 @@ http {
     server {
         listen 127.0.0.1:$apns_port ssl http2 backlog=1024;
         http2_max_concurrent_streams 1000;
-        location /3/device/ { return 200; }
+        location /3/device/ { add_header apns-id $$http_apns_id; return 200; }
     }
     server {
         listen 127.0.0.1:$short_port ssl http2;
         http2_max_concurrent_streams 1000;
         keepalive_requests $short_life;
-        location /3/device/ { return 200; }
+        location /3/device/ { add_header apns-id $$http_apns_id; return 200; }
     }
     server {
         listen 127.0.0.1:$fcm_port ssl http2 backlog=1024;

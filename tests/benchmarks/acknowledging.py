@@ -1,0 +1,115 @@
+"""How soon a webhook is answered while the relay has more to do than it can."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from gateway.app.benching.failure import BenchFailure
+from gateway.app.benching.posting import make_batches, open_sender, quantile
+from gateway.app.benching.processes import running, wait_for_line
+from gateway.app.benching.served import Served, sum_of
+from gateway.app.benching.whole_way import ended
+from providers.contract import Provider
+from tests.benchmarks.gateways import gateway_with, lanes
+from tests.benchmarks.registry import users
+from tests.benchmarks.report import Line
+from tests.benchmarks.stage import Stage
+
+_ITEMS = 1_000
+_P99_MS = 100.0
+_ROOT = Path(__file__).parents[2]
+_NO_LIMIT = {"max_backlog": 10_000_000}
+#: until a running gateway acts on what `inkpush lanes` wrote, at the latest
+HEEDED_S = 3.0
+
+
+def acknowledge(stage: Stage) -> None:
+    """Steady posts of 1 000 items to a gateway at work, and to bare aiohttp."""
+    sizes = stage.sizes
+    bare = _bare(stage)
+    with gateway_with(stage, sizes.devices, database="ack", relay=_NO_LIMIT) as served:
+        lanes(served, "pause", Provider.APNS)
+        time.sleep(HEEDED_S)
+        stage.say(f"queueing {sizes.ack_backlog:,} notifications for the relay to work on")
+        asyncio.run(_queue(stage, served, sizes.ack_backlog))
+        lanes(served, "resume", Provider.APNS)
+        took, busy = asyncio.run(_post_to_busy_gateway(stage, served))
+        left = sum_of(served.metrics(), "inkpush_queue_depth")
+    p50, p99 = quantile(took, 0.5) * 1e3, quantile(took, 0.99) * 1e3
+    stage.say(f"acknowledged: p50 {p50:.1f} ms, p99 {p99:.1f} ms; {left:,.0f} still queued")
+    stage.report.rounds["ack"] = {
+        "seconds": took,
+        "bare": bare,
+        "gateway_busy": busy,
+        "left_in_queue": left,
+    }
+    stage.report.add(
+        Line(
+            "webhook of 1 000 acknowledged, relay at work, p50",
+            "ms",
+            p50,
+            "bare aiohttp",
+            quantile(bare, 0.5) * 1e3,
+            p50 / quantile(bare, 0.5) / 1e3,
+        )
+    )
+    stage.report.add(
+        Line(
+            "webhook of 1 000 acknowledged, relay at work, p99",
+            "ms",
+            p99,
+            "bare aiohttp",
+            quantile(bare, 0.99) * 1e3,
+            p99 / quantile(bare, 0.99) / 1e3,
+            f"at most {_P99_MS:.0f} ms",
+            p99 <= _P99_MS,
+            note="" if left else "the relay ran out of work before the last post",
+        )
+    )
+
+
+async def queue_up(stage: Stage, served: Served, provider: Provider, count: int) -> None:
+    """Post so many notifications as fast as they are taken."""
+    chosen = users(provider, stage.sizes.devices, count)
+    async with open_sender(served.url, stage.secret) as sender:
+        for start in range(0, count, 50 * _ITEMS):
+            await sender.post_all(list(make_batches(chosen[start : start + 50 * _ITEMS], _ITEMS)))
+            served.child.must_live()
+
+
+async def _queue(stage: Stage, served: Served, count: int) -> None:
+    await queue_up(stage, served, Provider.APNS, count)
+
+
+async def _post_to_busy_gateway(stage: Stage, served: Served) -> tuple[list[float], float]:
+    """Post at a steady pace once the relay sends; also the share of a core the gateway used."""
+    before = (await ended(served, "apns"))[0]
+    ends_at = time.monotonic() + 30.0
+    while (await ended(served, "apns"))[0] == before:
+        if time.monotonic() > ends_at:
+            raise BenchFailure("the lane was resumed, and nothing was sent")
+        await asyncio.sleep(0.05)
+    cpu, wall = served.child.cpu_s, time.perf_counter()
+    took = await _paced(stage, served.url)
+    return took, (served.child.cpu_s - cpu) / (time.perf_counter() - wall)
+
+
+async def _paced(stage: Stage, url: str) -> list[float]:
+    sizes = stage.sizes
+    chosen = users(Provider.APNS, sizes.devices, sizes.ack_posts * _ITEMS)
+    batches = list(make_batches(chosen, _ITEMS))
+    async with open_sender(url, stage.secret) as sender:
+        return await sender.post_paced(batches, per_s=sizes.acks_per_s)
+
+
+def _bare(stage: Stage) -> list[float]:
+    command = [sys.executable, "-m", "tests.benchmarks.bare"]
+    environment = {"PYTHONPATH": str(_ROOT)}
+    with running("bare aiohttp", command, stage.folder, environment=environment) as child:
+        port = wait_for_line(child, "listening on").split()[-1]
+        took = asyncio.run(_paced(stage, f"http://127.0.0.1:{port}"))
+    stage.say(f"bare aiohttp: p99 {quantile(took, 0.99) * 1e3:.1f} ms")
+    return took
