@@ -66,7 +66,8 @@ def main() -> int:
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n")
-    report.show()
+    if report.lines:
+        report.show()
     for name, why in failures.items():
         print(f"{name} could not be measured: {why}", file=sys.stderr)
     print(f"All rounds are in {options.out}")
