@@ -1,7 +1,7 @@
 """Pushes on their way, for transports whose client library wants a task per push.
 
-Owns the promise that every push gets exactly one verdict, handed over in one batch per turn of
-the event loop. Refuses to know vendors: what to do about one push is the transport's.
+Owns the promise that every push gets exactly one verdict. Refuses to know vendors: what to do
+about one push is the transport's.
 """
 
 from __future__ import annotations
@@ -13,14 +13,10 @@ from functools import partial
 from typing import Any
 
 from providers.contract import Push, Settle, Unavailable, Verdict
+from providers.landing import CLOSE_GRACE_S, CLOSED, FULL, Landing
 
 _log = logging.getLogger(__name__)
 
-CLOSE_GRACE_S = 2.0
-"""How long closing waits for answers: longer than they take, shorter than anyone waits."""
-
-FULL = Unavailable("Full", outcome_known=True, retry_after=0.0)
-CLOSED = Unavailable("Closed", outcome_known=True)
 CUT_OFF = Unavailable("Closed", outcome_known=False)
 BROKEN = Unavailable("TransportError", outcome_known=False)
 
@@ -31,7 +27,7 @@ class Flights:
     def __init__(self, attempt: Callable[[Push], Coroutine[Any, Any, Verdict]]) -> None:
         self._attempt = attempt
         self._tasks: set[asyncio.Task[Verdict]] = set()
-        self._landed: list[tuple[Settle, Push, Verdict]] = []
+        self._landing = Landing()
         self.closed = False
 
     def __len__(self) -> int:
@@ -48,13 +44,7 @@ class Flights:
             # not a `try` inside the task: one that is cancelled before its first step never runs
             task.add_done_callback(partial(self._land, push, settle))
         for push in pushes[free:]:
-            self.settle(push, CLOSED if self.closed else FULL, settle)
-
-    def settle(self, push: Push, verdict: Verdict, settle: Settle) -> None:
-        """Hand a verdict over at the next turn of the loop."""
-        if not self._landed:
-            asyncio.get_running_loop().call_soon(self._hand_over)
-        self._landed.append((settle, push, verdict))
+            self._landing.add(settle, push, CLOSED if self.closed else FULL)
 
     async def aclose(self) -> None:
         """Wait a moment for answers, then give what is left a verdict. No push starts after it."""
@@ -66,7 +56,7 @@ class Flights:
         while self._tasks:
             await asyncio.wait(self._tasks)
             await asyncio.sleep(0)
-        self._hand_over()
+        self._landing.flush()
 
     def _land(self, push: Push, settle: Settle, task: asyncio.Task[Verdict]) -> None:
         self._tasks.discard(task)
@@ -78,18 +68,4 @@ class Flights:
             verdict = BROKEN
         else:
             verdict = task.result()
-        self.settle(push, verdict, settle)
-
-    def _hand_over(self) -> None:
-        landed, self._landed = self._landed, []
-        batches: dict[int, tuple[Settle, list[tuple[Push, Verdict]]]] = {}
-        for settle, push, verdict in landed:
-            # by identity: a callable need not be hashable
-            batches.setdefault(id(settle), (settle, []))[1].append((push, verdict))
-        for settle, batch in batches.values():
-            try:
-                settle(batch)
-            except Exception as error:  # noqa: BLE001 - one caller's fault must not cost another's
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "settle raised", "exception": error}
-                )
+        self._landing.add(settle, push, verdict)

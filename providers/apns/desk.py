@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from providers.apns.options import ApnsOptions
 from providers.apns.payload import Headers, device_path, fit, render_body, render_headers
@@ -48,6 +49,12 @@ class Answer:
     retry_after: str | None = None
 
 
+def check_push(now: float) -> Push:
+    """A push to a device token that no phone can have: what is said of it is said of us."""
+    message = Message(event_id="check", title="Inkpush", body="", path=None)
+    return Push(UUID(int=0), Address("inkpush-check"), message, expires_at=now + 60)
+
+
 class Desk:
     """Writes letters and reads answers, as the options say. `clock`: epoch seconds."""
 
@@ -78,16 +85,18 @@ class Desk:
             str(push.delivery_id),
         )
 
-    def judge(self, answer: Answer, letter: Letter, authorization: str) -> Verdict:
-        """The verdict; `authorization` is the header that the letter was sent with."""
+    def judge(
+        self, answer: Answer, *, environment: Environment, delivery_id: str, authorization: str
+    ) -> Verdict:
+        """The verdict; `authorization` is the header that the push was sent with."""
         credentials = self._options.credentials
         verdict = classify(
             answer.status,
             answer.body,
             answer.retry_after,
             self._clock(),
-            vendor_id=answer.apns_id or letter.delivery_id,
-            environment=letter.environment,
+            vendor_id=answer.apns_id or delivery_id,
+            environment=environment,
             other_environment=len(self._environments) > 1,
         )
         match verdict:

@@ -18,7 +18,8 @@ class ApnsOptions:
 
     Empty endpoints are Apple's; http:// speaks HTTP/2 without TLS. With `endpoint` set and
     `sandbox_endpoint` empty there is one environment only, and all devices are reached through it.
-    `ca_file` (PEM) is trusted besides the system's authorities.
+    `ca_file` (PEM) is trusted besides the system's authorities. `proxy` is the HTTP proxy that is
+    asked to CONNECT, "" for none.
     """
 
     topic: str
@@ -29,6 +30,7 @@ class ApnsOptions:
     ca_file: str = ""
     max_connections: int = 4
     timeout_s: float = 15.0
+    proxy: str = field(default="", repr=False)
 
     @property
     def endpoints(self) -> dict[Environment, str]:

@@ -15,12 +15,13 @@ kept in the project's protocol notes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from uuid import UUID
 
 from providers.contract import Address, Message, Push, Refused
 from providers.fitting import fit_message
+from providers.template import Template, quoted
 from providers.text import encode
 
 LATEST_EXPIRATION = 4_102_444_800
@@ -30,6 +31,9 @@ LATEST_EXPIRATION = 4_102_444_800
 _DEVICE_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,512}\Z", re.ASCII)
 
 Headers = tuple[tuple[str, str], ...]
+
+ALERT: Headers = (("apns-push-type", "alert"), ("apns-priority", "10"))
+"""What every push is: shown at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,34 @@ def render_body(message: Message, delivery_id: UUID, style: ApnsStyle) -> bytes:
     return encode({"aps": aps, "data": data})
 
 
+class BodyTemplates:
+    """`render_body` for one style, as templates: the same bytes at a fraction of the cost."""
+
+    def __init__(self, style: ApnsStyle) -> None:
+        names = ("event_id", "title", "body", "path")
+        gaps = {name: f"inkpush gap {name}" for name in names}
+        message = Message(**gaps)
+        delivery_id = UUID(int=2**127)
+        gaps["delivery_id"] = str(delivery_id)
+        self._with_path = Template(render_body(message, delivery_id, style), gaps)
+        message = replace(message, path=None)
+        self._without = Template(render_body(message, delivery_id, style), gaps)
+        self._message: Message | None = None
+        self._values: dict[str, str] = {}
+
+    def fill(self, message: Message, delivery_id: str) -> bytes:
+        """The body for one device; what its message takes is done once for all of a user's."""
+        values = self._values
+        if message is not self._message:
+            self._message = message
+            values["title"] = quoted(message.title)
+            values["body"] = quoted(message.body)
+            values["event_id"] = quoted(message.event_id)
+            values["path"] = quoted(message.path or "")
+        values["delivery_id"] = f'"{delivery_id}"'
+        return (self._without if message.path is None else self._with_path).fill(values)
+
+
 def render_headers(push: Push, topic: str) -> Headers:
     """The apns-* headers of one device, in an order that never changes.
 
@@ -72,8 +104,7 @@ def render_headers(push: Push, topic: str) -> Headers:
     delivery_id = str(push.delivery_id)
     return (
         ("apns-topic", topic),
-        ("apns-push-type", "alert"),
-        ("apns-priority", "10"),
+        *ALERT,
         ("apns-expiration", str(expiration(push.expires_at))),
         ("apns-id", delivery_id),
         ("apns-collapse-id", delivery_id),

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import assert_never, cast
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from aioapns.common import NotificationRequest, NotificationResult
 from aioapns.connection import (
@@ -28,13 +27,12 @@ from aioapns.connection import (
 from providers.apns.channel import CannotOpen, End, Lost, NotProcessed
 from providers.apns.connection import CLOSE_TIMEOUT_S, Connection
 from providers.apns.credentials import ApnsCredentials
-from providers.apns.desk import Answer, Desk, Letter
+from providers.apns.desk import Answer, Desk, Letter, check_push
 from providers.apns.options import ApnsOptions
+from providers.apns.verdicts import ends_connection
 from providers.contract import (
-    Address,
     CredentialStatus,
     Environment,
-    Message,
     Misconfigured,
     Push,
     Refused,
@@ -42,7 +40,8 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
-from providers.flight import CLOSED, Flights
+from providers.flight import Flights
+from providers.landing import CLOSED
 from providers.trust import client_context
 from providers.turns import Backoff, Turns
 
@@ -53,9 +52,6 @@ MAX_IN_FLIGHT = 200
 
 CONNECT_TIMEOUT_S = 10.0
 LONGEST_BACKOFF_S = 30.0
-
-# about to end, or bound to the key that it saw first
-_ENDS_CONNECTION = frozenset({"IdleTimeout", "Shutdown", "UnrelatedKeyIdInToken"})
 
 _log = logging.getLogger(__name__)
 # At DEBUG hpack logs header blocks, and those hold provider and device tokens.
@@ -128,8 +124,7 @@ class ApnsSdkProvider:
         """Send to a device token that no phone can have, and look only at what is said of us."""
         if not self._pools or self._closed:
             return CLOSED
-        push = Push(UUID(int=0), _NOBODY, _CHECK, expires_at=self._clock() + 60)
-        verdict = await self._attempt(push)
+        verdict = await self._attempt(check_push(self._clock()))
         return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
 
     async def aclose(self) -> None:
@@ -153,9 +148,14 @@ class ApnsSdkProvider:
             return Unavailable("Timeout", outcome_known=True, retry_after=NEVER_SENT_S)
         match end:
             case Answer():
-                verdict = self._desk.judge(end, letter, request.authorization)
-                if isinstance(verdict, Misconfigured | Unavailable):
-                    request.leave_after(verdict.reason)
+                verdict = self._desk.judge(
+                    end,
+                    environment=letter.environment,
+                    delivery_id=letter.delivery_id,
+                    authorization=request.authorization,
+                )
+                if ends_connection(verdict):
+                    request.leave()
                 return verdict
             case NotProcessed():
                 return Unavailable(end.reason, outcome_known=True, retry_after=end.retry_after)
@@ -163,10 +163,6 @@ class ApnsSdkProvider:
                 return Unavailable(end.reason, outcome_known=False)
             case _:
                 assert_never(end)
-
-
-_NOBODY = Address("inkpush-check")
-_CHECK = Message(event_id="check", title="Inkpush", body="", path=None)
 
 
 class _Request(NotificationRequest):
@@ -189,9 +185,9 @@ class _Request(NotificationRequest):
         self.authorization = authorization
         self._connection = connection
 
-    def leave_after(self, reason: str) -> None:
-        """Let the connection take nothing new, where the reason is one of its own."""
-        if reason in _ENDS_CONNECTION and self._connection is not None:
+    def leave(self) -> None:
+        """Let the connection take nothing new."""
+        if self._connection is not None:
             self._connection.drain()
 
 

@@ -105,6 +105,9 @@ _TABLE: dict[tuple[int, str], Verdict] = {
     },
 }
 
+# about to end, or bound to the key that it saw first
+_ENDS_CONNECTION = frozenset({"IdleTimeout", "Shutdown", "UnrelatedKeyIdInToken"})
+
 REASONS = frozenset(reason for _, reason in _TABLE)
 """Every reason of Apple's list."""
 
@@ -152,6 +155,11 @@ def classify(
             return Refused("BadEnvironmentKeyIdInToken", "message")
         case _:
             return listed
+
+
+def ends_connection(verdict: Verdict) -> bool:
+    """Whether the reason is one of the connection's own: it should take nothing new."""
+    return isinstance(verdict, Misconfigured | Unavailable) and verdict.reason in _ENDS_CONNECTION
 
 
 def _by_class(status: int, wait: float | None) -> Verdict:

@@ -19,10 +19,10 @@ from typing import Any
 
 import httpx
 
-from providers.contract import Delivered, Misconfigured, Unavailable, Verdict
+from providers.contract import Delivered, Unavailable, Verdict
 from providers.fcm.credentials import FcmCredentials
+from providers.fcm.desk import Desk
 from providers.fcm.options import FcmOptions
-from providers.fcm.verdicts import ACCESS_TOKEN_REFUSED, classify
 from providers.text import encode
 
 STREAMS = 100
@@ -48,8 +48,13 @@ class HttpClient:
     """Sends each request once, with the token in force; takes the place of `HttpxAsyncClient`."""
 
     def __init__(
-        self, options: FcmOptions, context: ssl.SSLContext, clock: Callable[[], float]
+        self,
+        options: FcmOptions,
+        desk: Desk,
+        context: ssl.SSLContext,
+        clock: Callable[[], float],
     ) -> None:
+        self._desk = desk
         self._credentials: FcmCredentials = options.credentials
         self._clock = clock
         self._context = context
@@ -81,20 +86,13 @@ class HttpClient:
         response = await self._post(
             url, encode(json), {**headers, **_JSON, "authorization": f"Bearer {token.value}"}
         )
-        verdict = classify(
+        verdict = self._desk.judge(
             response.status_code,
             response.content,
             response.headers.get("retry-after"),
+            token,
             self._clock(),
         )
-        match verdict:
-            case Unavailable() if response.status_code == 401:
-                if not self._credentials.refused(token):
-                    raise Judged(ACCESS_TOKEN_REFUSED)
-            case Unavailable() | Misconfigured():
-                pass
-            case _:
-                self._credentials.accepted(token)
         if isinstance(verdict, Delivered):
             return response
         raise Judged(verdict)

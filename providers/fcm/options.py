@@ -16,7 +16,7 @@ class FcmOptions:
 
     FCM asks for at least 10 s. An empty `project_id` is the service account's own, an empty
     `endpoint` is Google's; http:// speaks HTTP/1.1. `ca_file` (PEM) is trusted besides the
-    system's authorities.
+    system's authorities. `proxy` is the HTTP proxy that is asked to CONNECT, "" for none.
     """
 
     project_id: str
@@ -26,6 +26,7 @@ class FcmOptions:
     ca_file: str = ""
     max_connections: int = 10
     timeout_s: float = 15.0
+    proxy: str = field(default="", repr=False)
 
     @property
     def url(self) -> str:

@@ -10,13 +10,14 @@ in the project's protocol notes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, assert_never
 from uuid import UUID
 
 from providers.contract import Address, AddressKind, Message, Platform, Push, Refused
 from providers.fitting import fit_message
+from providers.template import Template, quoted
 from providers.text import encode
 
 LONGEST_TTL_S = 2_419_200
@@ -61,7 +62,7 @@ def render(message: Message, push: Push, style: FcmStyle, now: float) -> dict[st
         case Platform.ANDROID:
             rendered["android"] = _android(delivery_id, ttl, style)
         case Platform.IOS:
-            rendered["apns"] = _apns(delivery_id, int(now) + ttl, style)
+            rendered["apns"] = _apns(delivery_id, _expiration(now, ttl), style)
         case Platform.WEB:
             rendered["webpush"] = _webpush(push.delivery_id, ttl)
         case _:
@@ -69,9 +70,83 @@ def render(message: Message, push: Push, style: FcmStyle, now: float) -> dict[st
     return rendered
 
 
+class BodyTemplates:
+    """`render` for one style in a send request, as templates: the same JSON at a fraction of the
+    cost."""
+
+    def __init__(self, style: FcmStyle) -> None:
+        self._style = style
+        self._templates: dict[tuple[AddressKind, Platform, bool], Template] = {}
+        self._message: Message | None = None
+        self._values: dict[str, str] = {}
+
+    def fill(self, message: Message, push: Push, now: float) -> bytes:
+        """The body for one device; what its message takes is done once for all of a user's."""
+        values, address = self._values, push.address
+        if message is not self._message:
+            self._message = message
+            values["title"] = quoted(message.title)
+            values["body"] = quoted(message.body)
+            values["event_id"] = quoted(message.event_id)
+            values["path"] = quoted(message.path or "")
+        ttl = ttl_seconds(push.expires_at, now)
+        delivery_id = str(push.delivery_id)
+        values["target"] = quoted(address.value)
+        values["delivery_id"] = f'"{delivery_id}"'
+        match address.platform:
+            case Platform.ANDROID:
+                values["ttl"] = f'"{ttl}s"'
+            case Platform.IOS:
+                values["expiration"] = f'"{_expiration(now, ttl)}"'
+            case Platform.WEB:
+                values["ttl"] = f'"{ttl}"'
+                values["topic"] = f'"{push.delivery_id.hex}"'
+            case _:
+                assert_never(address.platform)
+        key = (address.kind, address.platform, message.path is None)
+        template = self._templates.get(key)
+        if template is None:
+            template = self._templates[key] = _template(*key, self._style)
+        return template.fill(values)
+
+
+def send_request(rendered: dict[str, Any], *, validate_only: bool = False) -> bytes:
+    """The body that sends a message, or only has it checked."""
+    request: dict[str, Any] = {"message": rendered}
+    if validate_only:
+        request["validate_only"] = True
+    return encode(request)
+
+
+def _template(kind: AddressKind, platform: Platform, no_path: bool, style: FcmStyle) -> Template:
+    names = ("event_id", "title", "body", "path")
+    gaps = {name: f"inkpush gap {name}" for name in names}
+    message = Message(**gaps)
+    if no_path:
+        message = replace(message, path=None)
+    delivery_id, target, ttl = UUID(int=2**127), "inkpush gap target", 1_234_567
+    push = Push(delivery_id, Address(target, kind, platform), message, expires_at=ttl)
+    gaps |= {"target": target, "delivery_id": str(delivery_id)}
+    match platform:
+        case Platform.ANDROID:
+            gaps["ttl"] = f"{ttl}s"
+        case Platform.IOS:
+            gaps["expiration"] = str(_expiration(0, ttl))
+        case Platform.WEB:
+            gaps |= {"ttl": str(ttl), "topic": delivery_id.hex}
+        case _:
+            assert_never(platform)
+    return Template(send_request(render(message, push, style, now=0)), gaps)
+
+
 def ttl_seconds(expires_at: float, now: float) -> int:
     """The remaining life in whole seconds, 0 to four weeks; 0 means now or never."""
     return int(min(max(expires_at - now, 0.0), LONGEST_TTL_S))
+
+
+def _expiration(now: float, ttl: int) -> int:
+    """Epoch seconds; 0 would mean "try once and forget", which nobody asked for."""
+    return max(int(now) + ttl, 1)
 
 
 def _target(address: Address) -> str:
@@ -102,8 +177,7 @@ def _apns(delivery_id: str, expiration: int, style: FcmStyle) -> dict[str, Any]:
         "headers": {
             "apns-push-type": "alert",
             "apns-priority": "10",
-            # 0 would mean "try once and forget", which nobody asked for
-            "apns-expiration": str(max(expiration, 1)),
+            "apns-expiration": str(expiration),
             "apns-collapse-id": delivery_id,
         },
         "payload": {"aps": {name: value for name, value in aps.items() if value}},

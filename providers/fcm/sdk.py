@@ -11,16 +11,14 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import firebase_admin
 from firebase_admin import exceptions, messaging
 
 from providers.contract import (
-    Address,
     CredentialStatus,
     Delivered,
-    Message,
     Misconfigured,
     Push,
     Refused,
@@ -29,10 +27,12 @@ from providers.contract import (
     Verdict,
 )
 from providers.fcm.credentials import AccessToken
+from providers.fcm.desk import UNSENDABLE, Desk, check_push
 from providers.fcm.http import HttpClient, Judged
 from providers.fcm.options import FcmOptions
-from providers.fcm.payload import fit, render
-from providers.flight import BROKEN, CLOSED, Flights
+from providers.fcm.payload import render
+from providers.flight import BROKEN, Flights
+from providers.landing import CLOSED
 from providers.trust import client_context
 
 __all__ = ["FcmOptions", "FcmSdkProvider"]
@@ -41,10 +41,6 @@ MAX_IN_FLIGHT = 64
 """A push costs the SDK more than a millisecond of CPU: more at once would only wait for each other,
 and would be in doubt if the process died."""
 
-_NOBODY = Address("inkpush-check:APA91bThisIsNoRegistrationTokenOfAnyPhone")
-_CHECK = Message(event_id="check", title="Inkpush", body="", path=None)
-_UNSENDABLE = Refused("InvalidMessage", "message")
-
 
 class FcmSdkProvider:
     """Sends through firebase-admin; `providers.contract.PushProvider` says what it promises."""
@@ -52,10 +48,10 @@ class FcmSdkProvider:
     def __init__(self, options: FcmOptions, clock: Callable[[], float] = time.time) -> None:
         self._options = options
         self._clock = clock
+        self._desk = Desk(options)
         self._flights = Flights(self._attempt)
         self._app: firebase_admin.App | None = None
         self._client: HttpClient | None = None
-        self._fitted: tuple[Message, Message | Refused] | None = None
 
     @property
     def free(self) -> int:
@@ -81,7 +77,7 @@ class FcmSdkProvider:
         Raises CredentialError when `ca_file` cannot be used.
         """
         context = client_context(self._options.ca_file)
-        self._client = HttpClient(self._options, context, self._clock)
+        self._client = HttpClient(self._options, self._desk, context, self._clock)
         # in a thread: the SDK's own client, which is replaced, loads authorities three times
         self._app = await asyncio.to_thread(_make_app, self._options)
         service = messaging._get_messaging_service(self._app)  # noqa: SLF001 - no public way
@@ -106,8 +102,7 @@ class FcmSdkProvider:
             return Unavailable("Timeout", outcome_known=True)
         if not isinstance(token, AccessToken):
             return token
-        push = Push(UUID(int=0), _NOBODY, _CHECK, expires_at=self._clock() + 60)
-        verdict = await self._attempt(push, validate_only=True)
+        verdict = await self._attempt(check_push(self._clock()), validate_only=True)
         return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
 
     async def aclose(self) -> None:
@@ -122,7 +117,7 @@ class FcmSdkProvider:
 
     async def _attempt(self, push: Push, *, validate_only: bool = False) -> Verdict:
         """Send one push once, and return its verdict within `timeout_s`."""
-        message = self._fit(push.message)
+        message = self._desk.fit(push.message)
         if isinstance(message, Refused):
             return message
         rendered = _sdk_message(render(message, push, self._options.style, self._clock()))
@@ -144,16 +139,10 @@ class FcmSdkProvider:
             # the SDK's wrapping of whatever its client raises
             if isinstance(error.cause, Judged):
                 return error.cause.verdict
-            return _UNSENDABLE if isinstance(error.cause, UnicodeEncodeError) else BROKEN
+            return UNSENDABLE if isinstance(error.cause, UnicodeEncodeError) else BROKEN
         except ValueError:
-            return _UNSENDABLE
+            return UNSENDABLE
         return Delivered(batch.responses[0].message_id)
-
-    def _fit(self, message: Message) -> Message | Refused:
-        """`fit`, once for all devices of a user: their pushes come one after the other."""
-        if self._fitted is None or self._fitted[0] is not message:
-            self._fitted = message, fit(message, self._options.style)
-        return self._fitted[1]
 
 
 def _make_app(options: FcmOptions) -> firebase_admin.App:

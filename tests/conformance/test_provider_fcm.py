@@ -207,11 +207,10 @@ async def test_http_1_is_spoken_where_there_is_no_tls(
 ) -> None:
     async with _answering_in_http_1(b'{"name":"projects/p/messages/1"}') as endpoint:  # noqa: SIM117
         async with rig(name, sandbox, tmp_path, endpoint=endpoint, max_connections=3) as ready:
-            assert ready.provider.free == 3
-
             verdicts = await ready.deliver(*(ready.push(ready.address(n)) for n in range(10)))
 
             assert set(verdicts) == {Delivered("projects/p/messages/1")}
+            assert 1 <= ready.provider.connections <= 3
 
 
 async def test_an_answer_that_breaks_the_sdk_is_still_judged_by_its_status(

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from providers.apns.credentials import ApnsCredentials
+from providers.apns.native import ApnsNativeProvider
 from providers.apns.options import ApnsOptions
 from providers.apns.sdk import ApnsSdkProvider
 from providers.contract import (
@@ -30,6 +31,7 @@ from providers.contract import (
     Verdict,
 )
 from providers.fcm.credentials import FcmCredentials
+from providers.fcm.native import FcmNativeProvider
 from providers.fcm.options import FcmOptions
 from providers.fcm.sdk import FcmSdkProvider
 from providers.sandbox import Credentials, ReceivedPush, Sandbox
@@ -84,8 +86,10 @@ def _apns(factory: Callable[..., PushProvider]) -> Make:
 
 
 FACTORIES: dict[str, tuple[Provider, Make]] = {
-    "fcm-sdk": (Provider.FCM, _fcm(FcmSdkProvider)),
+    "apns-native": (Provider.APNS, _apns(ApnsNativeProvider)),
     "apns-sdk": (Provider.APNS, _apns(ApnsSdkProvider)),
+    "fcm-native": (Provider.FCM, _fcm(FcmNativeProvider)),
+    "fcm-sdk": (Provider.FCM, _fcm(FcmSdkProvider)),
 }
 
 

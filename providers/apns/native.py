@@ -1,0 +1,254 @@
+"""A transport to APNs on `providers.http2`: the default.
+
+Owns the step from pushes to requests and from ends to verdicts. Refuses to know frames and
+connections, and what answers mean. No task, future or timer is made for a push.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import assert_never
+
+from providers.apns.desk import Answer, Desk, check_push
+from providers.apns.options import ApnsOptions
+from providers.apns.payload import ALERT, BodyTemplates, device_path, expiration, fit
+from providers.apns.verdicts import ends_connection
+from providers.contract import (
+    CredentialStatus,
+    Delivered,
+    Environment,
+    Message,
+    Misconfigured,
+    Push,
+    Refused,
+    Settle,
+    Unavailable,
+    Verdict,
+)
+from providers.http2.connection import Connection
+from providers.http2.dial import Origin, Proxy
+from providers.http2.exchange import End, Ends, Lost, NotProcessed, Request, Response
+from providers.http2.headers import ConstantFields, literal, literal_name, short_string
+from providers.http2.pool import Pool, PoolLimits
+from providers.http2.wire import Wire
+from providers.landing import CLOSE_GRACE_S, CLOSED, FULL, Landing, hand_over
+from providers.trust import client_context
+
+MAX_IN_FLIGHT = 2_000
+"""Pushes on their way to one environment: at 100 ms each that is 20 000 a second, and more would
+only be in doubt if the process died."""
+
+BURST = 128
+"""Pushes that are best handed over at once: enough to share a write, few enough to stay quick."""
+
+_PATH = ":path"
+_APNS_ID = literal_name("apns-id")
+_COLLAPSE_ID = literal_name("apns-collapse-id")
+
+
+class _Batch:
+    """The pushes of one `send`: whose they are, and the provider token they went with."""
+
+    __slots__ = ("authorization", "settle")
+
+    def __init__(self, settle: Settle, authorization: str) -> None:
+        self.settle = settle
+        self.authorization = authorization
+
+
+class ApnsNativeProvider:
+    """Sends pushes to APNs; `providers.contract.PushProvider` says what it promises."""
+
+    burst = BURST
+
+    def __init__(self, options: ApnsOptions, clock: Callable[[], float] = time.time) -> None:
+        self._options = options
+        self._clock = clock
+        self._desk = Desk(options, clock)
+        self._bodies = BodyTemplates(options.style)
+        self._landing = Landing()
+        self._pools: dict[Environment, Pool] = {}
+        self._fitted: Message | None = None
+        self._fit: Message | Refused | None = None
+        self._shared_key: tuple[str, int] = ("", 0)
+        self._shared = b""
+        self._closed = False
+
+    @property
+    def free(self) -> int:
+        """The streams that production connections have left.
+
+        The other environment's are not counted: a few developers' phones must not hold up
+        everybody else. What goes there waits for its turn inside, until its own deadline.
+        """
+        pool = self._pools.get(Environment.PRODUCTION)
+        return 0 if pool is None else pool.free
+
+    @property
+    def in_flight(self) -> int:
+        return sum(pool.in_flight for pool in self._pools.values()) + len(self._landing)
+
+    @property
+    def connections(self) -> int:
+        return sum(pool.connections for pool in self._pools.values())
+
+    @property
+    def credential(self) -> CredentialStatus:
+        return self._options.credentials.status
+
+    async def start(self) -> None:
+        """Get ready; connections are made when they are needed.
+
+        Raises CredentialError when `ca_file` or `proxy` cannot be used.
+        """
+        options = self._options
+        context = client_context(options.ca_file, alpn=("h2",))
+        proxy = Proxy.parse(options.proxy)
+        limits = PoolLimits(options.max_connections, options.timeout_s, MAX_IN_FLIGHT)
+        for environment, endpoint in options.endpoints.items():
+            origin = Origin.of(endpoint, context, proxy)
+            constant = ConstantFields(
+                [
+                    (":method", "POST"),
+                    (":scheme", "https" if origin.context is not None else "http"),
+                    (":authority", origin.authority),
+                    ("apns-topic", options.topic),
+                    *ALERT,
+                ]
+            )
+            self._pools[environment] = Pool(
+                origin,
+                limits,
+                choose=partial(_speak_http2, constant),
+                on_ends=partial(self._ended, environment),
+            )
+
+    def send(self, pushes: Sequence[Push], settle: Settle) -> None:
+        """Start sending. Pushes over `MAX_IN_FLIGHT` are settled as not sent."""
+        if not self._pools or self._closed:
+            for push in pushes:
+                self._landing.add(settle, push, CLOSED)
+            return
+        batch = _Batch(settle, self._options.credentials.header())
+        requests: dict[Environment, list[Request]] = {}
+        for push in pushes:
+            request = self._request(push, batch)
+            if isinstance(request, Refused):
+                self._landing.add(settle, push, request)
+            else:
+                environment = self._desk.environment(push.address)
+                requests.setdefault(environment, []).append(request)
+        for environment, group in requests.items():
+            pool = self._pools[environment]
+            room = max(0, MAX_IN_FLIGHT - pool.in_flight)
+            for request in group[room:]:
+                self._landing.add(settle, request.context[0], FULL)
+            pool.submit(group[:room])
+
+    async def check(self) -> Misconfigured | Unavailable | None:
+        """Send to a device token that no phone can have, and look only at what is said of us."""
+        if not self._pools or self._closed:
+            return CLOSED
+        answered: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self.send([check_push(self._clock())], lambda batch: answered.set_result(batch[0][1]))
+        verdict = await answered
+        return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await asyncio.gather(*(pool.aclose(CLOSE_GRACE_S) for pool in self._pools.values()))
+        self._landing.flush()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _request(self, push: Push, batch: _Batch) -> Request | Refused:
+        """What goes out for a push: `payload.render_headers` and `render_body`, coded."""
+        path = device_path(push.address)
+        if path is None:
+            return Refused("BadDeviceToken", "address")
+        message = self._fit_message(push.message)
+        if isinstance(message, Refused):
+            return message
+        delivery_id = str(push.delivery_id)
+        coded_id = short_string(delivery_id.encode())
+        fields = b"".join(
+            (
+                literal(_PATH, path, secret=True),
+                self._shared_fields(batch.authorization, push.expires_at),
+                _APNS_ID,
+                coded_id,
+                _COLLAPSE_ID,
+                coded_id,
+            )
+        )
+        return Request(fields, self._bodies.fill(message, delivery_id), (push, delivery_id, batch))
+
+    def _fit_message(self, message: Message) -> Message | Refused:
+        """`fit`, once for all devices of a user: their pushes come one after the other."""
+        if message is not self._fitted or self._fit is None:
+            self._fitted, self._fit = message, fit(message, self._options.style)
+        return self._fit
+
+    def _shared_fields(self, authorization: str, expires_at: float) -> bytes:
+        """What the pushes of one event have in common, coded once."""
+        key = (authorization, expiration(expires_at))
+        if key != self._shared_key:
+            self._shared_key = key
+            self._shared = literal("authorization", key[0], secret=True) + literal(
+                "apns-expiration", str(key[1])
+            )
+        return self._shared
+
+    def _ended(self, environment: Environment, ends: Ends, wire: Wire | None) -> None:
+        landed: dict[_Batch, list[tuple[Push, Verdict]]] = {}
+        took = False
+        for request, end in ends:
+            push, delivery_id, batch = request.context
+            if type(end) is Response and end.status == 200:
+                took = True
+                verdict: Verdict = Delivered(delivery_id)
+            else:
+                verdict = self._verdict(environment, end, delivery_id, batch.authorization)
+                if wire is not None and ends_connection(verdict):
+                    wire.drain()
+            if batch in landed:
+                landed[batch].append((push, verdict))
+            else:
+                landed[batch] = [(push, verdict)]
+        if took:
+            self._options.credentials.accepted()
+        for batch, verdicts in landed.items():
+            hand_over(batch.settle, verdicts)
+
+    def _verdict(
+        self, environment: Environment, end: End, delivery_id: str, authorization: str
+    ) -> Verdict:
+        match end:
+            case Response(status, body, headers):
+                retry_after = headers.get(b"retry-after")
+                answer = Answer(
+                    status,
+                    body,
+                    headers.get(b"apns-id", b"").decode("latin-1"),
+                    None if retry_after is None else retry_after.decode("latin-1"),
+                )
+                return self._desk.judge(
+                    answer,
+                    environment=environment,
+                    delivery_id=delivery_id,
+                    authorization=authorization,
+                )
+            case NotProcessed(reason, retry_after_s):
+                return Unavailable(reason, outcome_known=True, retry_after=retry_after_s)
+            case Lost(reason):
+                return Unavailable(reason, outcome_known=False)
+            case _:
+                assert_never(end)
+
+
+def _speak_http2(constant: ConstantFields, agreed: str | None) -> Connection | None:
+    """APNs speaks nothing else, also to those who agreed on nothing."""
+    return Connection(constant) if agreed in ("h2", None) else None

@@ -1,0 +1,53 @@
+"""What is the same for every transport to FCM: what an answer says of the push and of the token.
+
+Owns the step between the pure tables and the credentials in force. Refuses to know connections.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from providers.body import Body
+from providers.contract import Address, Message, Misconfigured, Push, Refused, Unavailable, Verdict
+from providers.fcm.credentials import AccessToken
+from providers.fcm.options import FcmOptions
+from providers.fcm.payload import fit
+from providers.fcm.verdicts import ACCESS_TOKEN_REFUSED, classify
+
+UNSENDABLE = Refused("InvalidMessage", "message")
+
+
+def check_push(now: float) -> Push:
+    """A push to a made-up address, to be validated only: what is said of it is said of us."""
+    message = Message(event_id="check", title="Inkpush", body="", path=None)
+    address = Address("inkpush-check:APA91bThisIsNoRegistrationTokenOfAnyPhone")
+    return Push(UUID(int=0), address, message, expires_at=now + 60)
+
+
+class Desk:
+    """Fits messages and reads answers, as the options say."""
+
+    def __init__(self, options: FcmOptions) -> None:
+        self._options = options
+        self._fitted: tuple[Message, Message | Refused] | None = None
+
+    def fit(self, message: Message) -> Message | Refused:
+        """`fit`, once for all devices of a user: their pushes come one after the other."""
+        if self._fitted is None or self._fitted[0] is not message:
+            self._fitted = message, fit(message, self._options.style)
+        return self._fitted[1]
+
+    def judge(
+        self, status: int, body: Body, retry_after: str | None, token: AccessToken, now: float
+    ) -> Verdict:
+        """The verdict; `token` is what the push was sent with, `now` in epoch seconds."""
+        credentials = self._options.credentials
+        verdict = classify(status, body, retry_after, now)
+        match verdict:
+            case Unavailable() if status == 401:
+                return verdict if credentials.refused(token) else ACCESS_TOKEN_REFUSED
+            case Unavailable() | Misconfigured():
+                pass
+            case _:
+                credentials.accepted(token)
+        return verdict

@@ -1,0 +1,269 @@
+"""A transport to FCM on `providers.http2`: the default.
+
+Owns the step from pushes to requests and from ends to verdicts, and what waits for an access token.
+Refuses to know frames and connections, and what answers mean. No task, future or timer is made for
+a push. A peer that speaks only HTTP/1.1, as some proxies do, is spoken to in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import assert_never
+from urllib.parse import urlsplit
+
+from providers.contract import (
+    CredentialStatus,
+    Misconfigured,
+    Push,
+    Refused,
+    Settle,
+    Unavailable,
+    Verdict,
+)
+from providers.fcm.credentials import AccessToken
+from providers.fcm.desk import UNSENDABLE, Desk, check_push
+from providers.fcm.options import FcmOptions
+from providers.fcm.payload import BodyTemplates, render, send_request
+from providers.http2.connection import Connection
+from providers.http2.dial import Origin, Proxy
+from providers.http2.exchange import Channel, End, Ends, Lost, NotProcessed, Request, Response
+from providers.http2.headers import ConstantFields, literal
+from providers.http2.http1 import Http1Connection
+from providers.http2.pool import Pool, PoolLimits
+from providers.http2.wire import Wire
+from providers.landing import CLOSE_GRACE_S, CLOSED, FULL, Landing, hand_over
+from providers.trust import client_context
+
+MAX_IN_FLIGHT = 2_000
+"""Pushes on their way: at 200 ms each that is 10 000 a second, FCM's default quota, and more would
+only be in doubt if the process died."""
+
+BURST = 128
+"""Pushes that are best handed over at once: enough to share a write, few enough to stay quick."""
+
+QUIET_S = 240.0
+"""Silence after which a connection is pinged: Google's front ends close those that idle longer."""
+
+_NO_TOKEN_IN_TIME = Unavailable("Timeout", outcome_known=True)
+
+
+class _Batch:
+    """The pushes of one `send`: whose they are, and the access token they went with."""
+
+    __slots__ = ("settle", "token")
+
+    def __init__(self, settle: Settle, token: AccessToken) -> None:
+        self.settle = settle
+        self.token = token
+
+
+class FcmNativeProvider:
+    """Sends pushes to FCM; `providers.contract.PushProvider` says what it promises."""
+
+    burst = BURST
+
+    def __init__(self, options: FcmOptions, clock: Callable[[], float] = time.time) -> None:
+        self._options = options
+        self._clock = clock
+        self._desk = Desk(options)
+        self._bodies = BodyTemplates(options.style)
+        self._landing = Landing()
+        self._pool: Pool | None = None
+        self._waiting: set[asyncio.Task[AccessToken | Verdict]] = set()
+        self._tokenless = 0
+        self._authorization: tuple[str, bytes] = ("", b"")
+        self._closed = False
+
+    @property
+    def free(self) -> int:
+        if self._pool is None or self._tokenless:
+            return 0
+        return self._pool.free
+
+    @property
+    def in_flight(self) -> int:
+        sent = 0 if self._pool is None else self._pool.in_flight
+        return sent + self._tokenless + len(self._landing)
+
+    @property
+    def connections(self) -> int:
+        return 0 if self._pool is None else self._pool.connections
+
+    @property
+    def credential(self) -> CredentialStatus:
+        return self._options.credentials.status
+
+    async def start(self) -> None:
+        """Get ready, and begin to fetch an access token.
+
+        Raises CredentialError when `ca_file` or `proxy` cannot be used.
+        """
+        options = self._options
+        context = client_context(options.ca_file, alpn=("h2", "http/1.1"))
+        origin = Origin.of(options.url, context, Proxy.parse(options.proxy))
+        fields = [
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", origin.authority),
+            (":path", urlsplit(options.url).path),
+            ("content-type", "application/json"),
+        ]
+        constant = ConstantFields(fields)
+
+        def choose(agreed: str | None) -> Channel:
+            return Connection(constant) if agreed == "h2" else Http1Connection(fields)
+
+        limits = PoolLimits(
+            options.max_connections, options.timeout_s, MAX_IN_FLIGHT, quiet_s=QUIET_S
+        )
+        self._pool = Pool(origin, limits, choose=choose, on_ends=self._ended)
+        options.credentials.warm_up()
+
+    def send(self, pushes: Sequence[Push], settle: Settle) -> None:
+        """Start sending. Pushes over `MAX_IN_FLIGHT` are settled as not sent."""
+        if self._pool is None or self._closed:
+            self._settle_all(pushes, settle, CLOSED)
+            return
+        room = max(0, MAX_IN_FLIGHT - self.in_flight)
+        self._settle_all(pushes[room:], settle, FULL)
+        pushes = pushes[:room]
+        token = self._options.credentials.held
+        if token is not None:
+            self._submit(self._pool, pushes, settle, token, self._deadline())
+        elif pushes:
+            self._wait_for_token(pushes, settle, self._deadline())
+
+    async def check(self) -> Misconfigured | Unavailable | None:
+        """Fetch a token, and have a message to a made-up address validated only."""
+        if self._pool is None or self._closed:
+            return CLOSED
+        deadline = self._deadline()
+        try:
+            async with asyncio.timeout_at(deadline):
+                token = await self._options.credentials.token(insist=True)
+        except TimeoutError:
+            return _NO_TOKEN_IN_TIME
+        if not isinstance(token, AccessToken):
+            return token
+        now = self._clock()
+        push = check_push(now)
+        body = send_request(
+            render(push.message, push, self._options.style, now), validate_only=True
+        )
+        answered: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        batch = _Batch(lambda verdicts: answered.set_result(verdicts[0][1]), token)
+        self._pool.submit([Request(self._fields(token), body, (push, batch))], deadline)
+        verdict = await answered
+        return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
+
+    async def aclose(self) -> None:
+        self._closed = True
+        while self._waiting:
+            for task in self._waiting:
+                task.cancel()
+            await asyncio.wait(self._waiting)
+            await asyncio.sleep(0)
+        if self._pool is not None:
+            await self._pool.aclose(CLOSE_GRACE_S)
+        await self._options.credentials.aclose()
+        self._landing.flush()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._options.timeout_s
+
+    def _settle_all(self, pushes: Sequence[Push], settle: Settle, verdict: Verdict) -> None:
+        for push in pushes:
+            self._landing.add(settle, push, verdict)
+
+    def _wait_for_token(self, pushes: Sequence[Push], settle: Settle, deadline: float) -> None:
+        """Send when there is a token; one fetch serves all who wait."""
+
+        async def fetch() -> AccessToken | Verdict:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._options.credentials.token()
+            except TimeoutError:
+                return _NO_TOKEN_IN_TIME
+
+        # not after an `await` inside the task: one that is cancelled before its first step never
+        # runs, and the pushes would have no verdict
+        def go_on(task: asyncio.Task[AccessToken | Verdict]) -> None:
+            self._waiting.discard(task)
+            self._tokenless -= len(pushes)
+            fetched = CLOSED if task.cancelled() or self._closed else task.result()
+            if isinstance(fetched, AccessToken) and self._pool is not None:
+                self._submit(self._pool, pushes, settle, fetched, deadline)
+            elif not isinstance(fetched, AccessToken):
+                self._settle_all(pushes, settle, fetched)
+
+        self._tokenless += len(pushes)
+        task = asyncio.get_running_loop().create_task(fetch())
+        self._waiting.add(task)
+        task.add_done_callback(go_on)
+
+    def _submit(
+        self,
+        pool: Pool,
+        pushes: Sequence[Push],
+        settle: Settle,
+        token: AccessToken,
+        deadline: float,
+    ) -> None:
+        batch = _Batch(settle, token)
+        fields, now = self._fields(token), self._clock()
+        requests = []
+        for push in pushes:
+            body = self._body(push, now)
+            if isinstance(body, Refused):
+                self._landing.add(settle, push, body)
+            else:
+                requests.append(Request(fields, body, (push, batch)))
+        pool.submit(requests, deadline)
+
+    def _body(self, push: Push, now: float) -> bytes | Refused:
+        message = self._desk.fit(push.message)
+        if isinstance(message, Refused):
+            return message
+        if not push.address.value:
+            return UNSENDABLE
+        try:
+            return self._bodies.fill(message, push, now)
+        except UnicodeEncodeError:
+            return UNSENDABLE
+
+    def _fields(self, token: AccessToken) -> bytes:
+        """The header fields beyond the constant ones, coded once per token."""
+        if token.value != self._authorization[0]:
+            coded = literal("authorization", f"Bearer {token.value}", secret=True)
+            self._authorization = token.value, coded
+        return self._authorization[1]
+
+    def _ended(self, ends: Ends, _wire: Wire | None) -> None:
+        landed: dict[_Batch, list[tuple[Push, Verdict]]] = {}
+        now = self._clock()
+        for request, end in ends:
+            push, batch = request.context
+            verdict = self._verdict(end, batch.token, now)
+            if batch in landed:
+                landed[batch].append((push, verdict))
+            else:
+                landed[batch] = [(push, verdict)]
+        for batch, verdicts in landed.items():
+            hand_over(batch.settle, verdicts)
+
+    def _verdict(self, end: End, token: AccessToken, now: float) -> Verdict:
+        match end:
+            case Response(status, body, headers):
+                retry_after = headers.get(b"retry-after")
+                told = None if retry_after is None else retry_after.decode("latin-1")
+                return self._desk.judge(status, body, told, token, now)
+            case NotProcessed(reason, retry_after_s):
+                return Unavailable(reason, outcome_known=True, retry_after=retry_after_s)
+            case Lost(reason):
+                return Unavailable(reason, outcome_known=False)
+            case _:
+                assert_never(end)

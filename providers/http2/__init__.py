@@ -1,0 +1,1 @@
+"""A multiplexed HTTP/2 client: a connection without a socket, and an asyncio pool around it."""

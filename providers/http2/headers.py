@@ -1,0 +1,172 @@
+"""Header blocks (HPACK, RFC 7541): what is the same in every request is coded once.
+
+Owns the coding of request headers and the reading of response headers. Refuses to know what they
+say. The first request of a connection puts the constant fields into the peer's table; after it
+they are an index byte each. Everything else is a literal that enters no table: device tokens and
+credentials are of no use there (Apple advises so for `:path` and `authorization`).
+
+This side announces a table of size 0, so that response blocks can be read without state: a block
+that begins with 0x88 is status 200, and most are nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from hpack import Decoder, HPACKDecodingError
+from hpack.table import HeaderTable
+
+from providers.http2 import frames
+
+STATUS_200 = 0x88
+"""The first byte of a block whose status is 200."""
+
+TABLE_IS_EMPTY = 0x20
+"""The first byte of a block that says: my table has size 0 from here on."""
+
+_ENTRY_OVERHEAD = 32
+_STATIC: dict[tuple[bytes, bytes], int] = {}
+_STATIC_NAMES: dict[bytes, int] = {}
+for _index, _pair in enumerate(HeaderTable.STATIC_TABLE, start=1):
+    _STATIC.setdefault(_pair, _index)
+    _STATIC_NAMES.setdefault(_pair[0], _index)
+
+# At DEBUG hpack logs header blocks, and those hold tokens.
+logging.getLogger("hpack").setLevel(logging.INFO)
+
+
+def read_literals(coded: bytes) -> list[tuple[str, str]]:
+    """The fields that `literal` coded."""
+    return [(name.decode(), value.decode()) for name, value in _decode(Decoder(), coded)]
+
+
+class BadHeaders(Exception):
+    """A header block that cannot be read."""
+
+
+def literal(name: str, value: str, *, secret: bool = False) -> bytes:
+    """A field that enters no table; `secret`: and must not on any later hop either."""
+    return _literal(0x10 if secret else 0x00, 4, name.encode(), value.encode())
+
+
+def literal_name(name: str, *, secret: bool = False) -> bytes:
+    """The beginning of a literal: what follows is `short_string` of its value."""
+    return literal(name, "", secret=secret)[:-1]
+
+
+def short_string(value: bytes) -> bytes:
+    """A string of less than 127 bytes, without Huffman coding: bytes cost less than CPU here."""
+    return b"%c%b" % (len(value), value)
+
+
+Around = tuple[bytes, bytes]
+"""What stands before and after a request's own fields in its block."""
+
+
+class ConstantFields:
+    """The fields that all requests of a connection share, coded for each situation.
+
+    `first` puts them into the peer's table, `later` refers to them there; `plain` is for a peer
+    whose table has less room than `size`. Pseudo-headers come before a request's own fields, for
+    those may begin with `:path`; the others come after them.
+    """
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        pairs = [(name.encode(), value.encode()) for name, value in fields]
+        inserted = [pair for pair in pairs if pair not in _STATIC]
+        self.size = sum(len(name) + len(value) + _ENTRY_OVERHEAD for name, value in inserted)
+        # the newest entry has the lowest index
+        newest = len(HeaderTable.STATIC_TABLE) + len(inserted)
+        place = {pair: newest - number for number, pair in enumerate(inserted)}
+
+        def around(code: Callable[[bytes, bytes], bytes]) -> Around:
+            coded = [_indexed(_STATIC[pair]) if pair in _STATIC else code(*pair) for pair in pairs]
+            pseudo = sum(name.startswith(b":") for name, _ in pairs)
+            return b"".join(coded[:pseudo]), b"".join(coded[pseudo:])
+
+        self.first = around(lambda name, value: _literal(0x40, 6, name, value))
+        self.later = around(lambda name, value: _indexed(place[name, value]))
+        self.plain = around(lambda name, value: _literal(0x00, 4, name, value))
+
+
+class Surroundings:
+    """What the next request's own fields stand in, as the peer's table is now.
+
+    `now` is for the next request, `later` for all after it.
+    """
+
+    def __init__(self, constant: ConstantFields) -> None:
+        self._constant = constant
+        self._table = frames.DEFAULT_TABLE
+        fits = constant.size <= self._table
+        self.now = constant.first if fits else constant.plain
+        self.later = constant.later if fits else constant.plain
+
+    def limit_table(self, size: int) -> None:
+        """The peer keeps a table of `size` bytes at most: say so, and stay within it.
+
+        A table that may grow again stays as small as it was: it is large enough, or not used.
+        """
+        if size >= self._table:
+            return
+        self._table = size
+        if self._constant.size > size:
+            self.later = before, after = self._constant.plain
+        elif self.now == self.later:
+            before, after = self.later
+        else:
+            before, after = self._constant.first
+        self.now = _integer(0x20, 5, size) + before, after
+
+
+class HeaderReader:
+    """Reads response blocks; each can be read alone, for the peer may keep no table."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder()
+        self._decoder.header_table_size = 0
+        self._decoder.max_allowed_table_size = 0
+
+    def read(self, block: bytes) -> tuple[int, dict[bytes, bytes]]:
+        """The status and the other fields, the last of each name. Raises BadHeaders."""
+        try:
+            fields = dict(_decode(self._decoder, block))
+        except HPACKDecodingError as error:
+            raise BadHeaders(type(error).__name__) from None
+        except (IndexError, ValueError) as error:  # what the library lets out on odd bytes
+            raise BadHeaders(type(error).__name__) from None
+        status = fields.pop(b":status", b"")
+        return (int(status) if len(status) == 3 and status.isdigit() else 0), fields
+
+
+def _decode(decoder: Decoder, block: bytes) -> list[tuple[bytes, bytes]]:
+    return [(bytes(name), bytes(value)) for name, value in decoder.decode(block, raw=True)]
+
+
+def _literal(pattern: int, prefix: int, name: bytes, value: bytes) -> bytes:
+    index = _STATIC_NAMES.get(name)
+    head = _integer(pattern, prefix, index) if index else bytes([pattern]) + _string(name)
+    return head + _string(value)
+
+
+def _indexed(index: int) -> bytes:
+    return _integer(0x80, 7, index)
+
+
+def _string(value: bytes) -> bytes:
+    return _integer(0x00, 7, len(value)) + value
+
+
+def _integer(pattern: int, prefix: int, value: int) -> bytes:
+    """An integer (RFC 7541, 5.1) whose first byte has the pattern above `prefix` bits."""
+    most = (1 << prefix) - 1
+    if value < most:
+        return bytes([pattern | value])
+    out = bytearray([pattern | most])
+    value -= most
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

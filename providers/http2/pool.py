@@ -1,0 +1,298 @@
+"""The connections to one origin: how many there are, which one a request takes, when they go.
+
+Owns the promise that every request given to `submit` comes to exactly one end, in time. Refuses to
+know what is asked. Connections are opened one at a time, when the streams of all others have run
+out; they are kept for hours, and leave when they refuse streams, fall silent or grow old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from providers.http2.dial import Origin, ProxyRefused, dial
+from providers.http2.exchange import NEVER_SENT_S, Channel, Ends, NotProcessed, Request
+from providers.http2.wire import Wire
+from providers.turns import Backoff
+
+_log = logging.getLogger(__name__)
+
+LONGEST_BACKOFF_S = 30.0
+_SHARE = 64
+"""Requests a wire is given before another one with more room gets the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """`timeout_s`: from `submit` to the end of a request, at the latest.
+
+    `quiet_s`: how long a connection may be silent before it is pinged; `max_age_s`: after which it
+    is replaced, so that the vendor can move us to other machines.
+    """
+
+    max_connections: int
+    timeout_s: float
+    most_in_flight: int = 2_000
+    quiet_s: float = 3_600.0
+    max_age_s: float = 6 * 3_600.0
+
+
+class Pool:
+    """See the module.
+
+    `on_ends` gets the ends and the wire they came by, if any. It is called on the event loop, and
+    never from within `submit`. `choose` makes the channel for what ALPN agreed on.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        limits: PoolLimits,
+        *,
+        choose: Callable[[str | None], Channel | None],
+        on_ends: Callable[[Ends, Wire | None], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._origin = origin
+        self._limits = limits
+        self._choose = choose
+        self._on_ends = on_ends
+        self._live: list[Wire] = []
+        self._ending: set[Wire] = set()
+        self._waiting: deque[tuple[float, Sequence[Request]]] = deque()
+        self._backoff = Backoff(LONGEST_BACKOFF_S)
+        self._opening: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._early: Ends = []
+        self._idle = asyncio.Event()
+        self._ages: dict[Wire, asyncio.TimerHandle] = {}
+        self._closed = False
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._live) + len(self._ending)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have not come to their end."""
+        sent = sum(wire.channel.in_flight for wire in (*self._live, *self._ending))
+        return sent + self._queued + len(self._early)
+
+    @property
+    def free(self) -> int:
+        """How many requests would leave at once; one where a connection has to be made first."""
+        if self._closed:
+            return 0
+        if not self._live:
+            return 1 if not self._queued and (self._opening or self._may_open) else 0
+        room = min(self._room, self._limits.most_in_flight - self.in_flight)
+        return max(0, room - self._queued)
+
+    def submit(self, requests: Sequence[Request], deadline: float | None = None) -> None:
+        """Send requests, now or as soon as there is a stream for them.
+
+        `deadline` (the loop's time) is for what has waited elsewhere; else `timeout_s` from now.
+        """
+        if deadline is None:
+            deadline = self._loop.time() + self._limits.timeout_s
+        if self._closed:
+            self._end_early([(request, NotProcessed("Closed", None)) for request in requests])
+            return
+        rest = requests if self._waiting else self._place(requests, deadline)
+        if rest:
+            self._waiting.append((deadline, rest))
+        if rest or not self._room:
+            self._open_more()
+            self._give_up_if_hopeless()
+        self._arm()
+
+    async def aclose(self, grace_s: float) -> None:
+        """Wait a moment for answers, end what is left, close all connections."""
+        self._closed = True
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        self._end_waiting("Closed", None)
+        for wire in [*self._live]:
+            wire.drain()
+        self._idle.clear()
+        if self.in_flight:
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._idle.wait()
+            except TimeoutError:
+                for wire in [*self._ending]:
+                    self.ended(wire.cut("Closed"), wire)
+        self._flush_early()
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.gather(*(wire.wait_closed() for wire in [*self._ending]))
+
+    # --- called by wires ------------------------------------------------------------------------
+
+    def ended(self, ends: Ends, wire: Wire | None) -> None:
+        """Requests came to their end."""
+        self._on_ends(ends, wire)
+        if self._closed and not self.in_flight:
+            self._idle.set()
+
+    def changed(self, wire: Wire) -> None:
+        """The wire may have more room, or takes no new requests any more."""
+        if wire.channel.draining and wire in self._live:
+            self._live.remove(wire)
+            self._ending.add(wire)
+        if self._waiting:
+            self._place_waiting()
+
+    def lost(self, wire: Wire) -> None:
+        """The wire is gone. One that never answered counts as a failure to connect."""
+        if wire in self._live:
+            self._live.remove(wire)
+        self._ending.discard(wire)
+        if (age := self._ages.pop(wire, None)) is not None:
+            age.cancel()
+        if wire.channel.answered:
+            self._backoff.succeeded()
+        elif not self._closed:
+            self._backoff.failed(self._loop.time())
+        if self._waiting:
+            self._place_waiting()
+
+    # --- inside: requests -----------------------------------------------------------------------
+
+    @property
+    def _room(self) -> int:
+        return sum(wire.room for wire in self._live)
+
+    @property
+    def _queued(self) -> int:
+        return sum(len(requests) for _, requests in self._waiting)
+
+    def _place(self, requests: Sequence[Request], deadline: float) -> Sequence[Request]:
+        """Give requests to the wires, each time to the one with the most room; returns the rest.
+
+        So a wire whose answers are slow gets ever less, and holds up nobody.
+        """
+        start = 0
+        while start < len(requests):
+            wire = max(self._live, key=_room_of, default=None)
+            room = wire.room if wire is not None else 0
+            if wire is None or not room:
+                break
+            share = min(room, _SHARE) if len(self._live) > 1 else room
+            wire.open(requests[start : start + share], deadline)
+            start += share
+        return requests[start:]
+
+    def _place_waiting(self) -> None:
+        while self._waiting:
+            deadline, requests = self._waiting.popleft()
+            if rest := self._place(requests, deadline):
+                self._waiting.appendleft((deadline, rest))
+                self._open_more()
+                self._give_up_if_hopeless()
+                return
+
+    def _end_waiting(self, reason: str, retry_after: float | None) -> None:
+        end = NotProcessed(reason, retry_after)
+        while self._waiting:
+            _, requests = self._waiting.popleft()
+            self._end_early([(request, end) for request in requests])
+
+    def _end_early(self, ends: Ends) -> None:
+        """End what was never sent, at the next turn of the loop."""
+        if not self._early:
+            self._loop.call_soon(self._flush_early)
+        self._early += ends
+
+    def _flush_early(self) -> None:
+        ends, self._early = self._early, []
+        if ends:
+            self.ended(ends, None)
+
+    # --- inside: time ---------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        """Look again when the oldest request is due."""
+        if self._timer is None and (due := self._next_deadline()) is not None:
+            self._timer = self._loop.call_at(due, self._expire)
+
+    def _next_deadline(self) -> float | None:
+        dues = [wire.channel.next_deadline for wire in (*self._live, *self._ending)]
+        dues += [deadline for deadline, _ in list(self._waiting)[:1]]
+        return min((due for due in dues if due is not None), default=None)
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        never_sent = NotProcessed("Timeout", NEVER_SENT_S)
+        while self._waiting and self._waiting[0][0] <= now:
+            _, requests = self._waiting.popleft()
+            self.ended([(request, never_sent) for request in requests], None)
+        for wire in [*self._live, *self._ending]:
+            if ends := wire.expire(now, now - self._limits.timeout_s):
+                self.ended(ends, wire)
+        self._place_waiting()
+        self._arm()
+
+    # --- inside: connections --------------------------------------------------------------------
+
+    @property
+    def _may_open(self) -> bool:
+        return (
+            not self._closed
+            and self._opening is None
+            and len(self._live) < self._limits.max_connections
+            and not self._backoff.wait(self._loop.time())
+            # a new connection may allow one stream, and a thousand as soon as it knows its sender
+            and all(wire.channel.answered for wire in self._live)
+        )
+
+    def _open_more(self) -> None:
+        if self._may_open:
+            self._opening = self._loop.create_task(self._open())
+
+    async def _open(self) -> None:
+        opened: Wire | None = None
+        try:
+            wire = await dial(
+                self._origin, lambda: Wire(self, self._choose, quiet_s=self._limits.quiet_s)
+            )
+            if wire.alive:
+                opened = wire
+            else:
+                _log.warning("no connection to %s: it speaks another protocol", self._origin.host)
+        except ProxyRefused as error:
+            _log.warning("no connection to %s: %s", self._origin.host, error)
+        except (OSError, ValueError) as error:  # timeouts and failures of TLS are OSErrors too
+            _log.warning("no connection to %s: %s", self._origin.host, type(error).__name__)
+        finally:
+            self._opening = None
+            if opened is None:
+                self._backoff.failed(self._loop.time())
+            else:
+                self._live.append(opened)
+                life = self._limits.max_age_s * random.uniform(0.9, 1.1)  # noqa: S311
+                self._ages[opened] = self._loop.call_later(life, self._replace, opened)
+            self._place_waiting()
+            self._give_up_if_hopeless()
+
+    def _replace(self, old: Wire) -> None:
+        """A connection has grown old: let it end, and have another one ready."""
+        old.drain()
+        self._open_more()
+
+    def _give_up_if_hopeless(self) -> None:
+        """End what waits while there is no connection and none may be tried."""
+        if self._waiting and not self._live and self._opening is None and not self._may_open:
+            wait = self._backoff.wait(self._loop.time())
+            self._end_waiting("Unreachable", wait)
+
+
+def _room_of(wire: Wire) -> int:
+    return wire.room

@@ -1,0 +1,172 @@
+"""A channel on a transport: one connection, from its handshake to its last byte.
+
+Owns when bytes are written, whether the peer still lives, and that every request comes to its end
+when the transport does. Refuses to know vendors, and which connection a request should take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+from providers.http2.dial import CLOSE_S
+from providers.http2.exchange import Channel, Ends, Request
+
+PONG_S = 10.0
+"""How long a peer that was pinged may keep silent."""
+
+Choose = Callable[[str | None], Channel | None]
+"""The channel for what ALPN agreed on (None: nothing); None when that cannot be spoken."""
+
+
+class Owner(Protocol):
+    """Who gives wires their requests."""
+
+    def ended(self, ends: Ends, wire: Wire | None) -> None:
+        """Requests came to their end, on this wire."""
+
+    def changed(self, wire: Wire) -> None:
+        """The wire may have more room, or takes no new requests any more."""
+
+    def lost(self, wire: Wire) -> None:
+        """The wire is gone, and nothing is open on it."""
+
+
+class Wire(asyncio.Protocol):
+    """One connection. Times are the event loop's."""
+
+    channel: Channel
+
+    def __init__(self, owner: Owner, choose: Choose, *, quiet_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._owner = owner
+        self._choose = choose
+        self._quiet_s = quiet_s
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._pinged_at = float("-inf")
+        self._gone = asyncio.Event()
+        self._spoken = False
+        self.opened_at = self.heard_at = self._loop.time()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it was connected, to a peer that speaks what is spoken here, and still is."""
+        return self._spoken and not self._gone.is_set()
+
+    @property
+    def room(self) -> int:
+        """How many requests may be opened now; none while the peer does not read."""
+        return 0 if self._paused else self.channel.room
+
+    def open(self, requests: Sequence[Request], deadline: float) -> None:
+        """Send requests, at most `room`, as one write."""
+        self.channel.open(requests, deadline)
+        self._flush()
+
+    def expire(self, now: float, silent_since: float) -> Ends:
+        """Give up what is over its deadline. A wire that brought not a byte since is drained."""
+        ends = self.channel.expire(now)
+        if ends:
+            self._flush()
+            if self.heard_at <= silent_since:
+                self.drain()
+        return ends
+
+    def drain(self) -> None:
+        """Take nothing new; close when what is open has ended."""
+        self.channel.draining = True
+        self._owner.changed(self)
+        if not self.channel.in_flight:
+            self._close()
+
+    def cut(self, reason: str) -> Ends:
+        """Give up everything now."""
+        ends = self.channel.lose(reason)
+        self._close()
+        return ends
+
+    async def wait_closed(self) -> None:
+        """Return when the transport is gone; a peer that says no goodbye is not waited for."""
+        self._close()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._gone.wait()
+        except TimeoutError:
+            if self._transport is not None:
+                self._transport.abort()
+            await self._gone.wait()
+
+    # --- called by the event loop ---------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # not checked with isinstance: uvloop's transports are of no class of asyncio's
+        self._transport = cast("asyncio.Transport", transport)
+        tls = transport.get_extra_info("ssl_object")
+        channel = self._choose(tls.selected_alpn_protocol() if tls is not None else None)
+        if channel is None:
+            self._transport.abort()
+            return
+        self.channel = channel
+        self._spoken = True
+        self._flush()
+        self._watch(self._quiet_s)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self._loop.time()
+        channel = self.channel
+        ends = channel.receive(data)
+        self._flush()
+        if ends:
+            self._owner.ended(ends, self)
+        if channel.draining:
+            self.drain()
+        else:
+            self._owner.changed(self)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._owner.changed(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own
+        if self._timer is not None:
+            self._timer.cancel()
+        self._gone.set()
+        if self._spoken:
+            if ends := self.channel.lose("ConnectionLost"):
+                self._owner.ended(ends, self)
+            self._owner.lost(self)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        data = self.channel.data_to_send()
+        if data and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _close(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self.channel.close()
+            self._flush()
+            self._transport.close()
+
+    def _watch(self, seconds: float) -> None:
+        self._timer = self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """See whether the connection was quiet for long, and if so whether the peer lives."""
+        now = self._loop.time()
+        if self._pinged_at > self.heard_at:
+            self.drain()
+        elif now - self.heard_at < self._quiet_s:
+            self._watch(self.heard_at + self._quiet_s - now)
+        else:
+            self._pinged_at = now
+            self.channel.ping()
+            self._flush()
+            self._watch(PONG_S)

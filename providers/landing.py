@@ -1,0 +1,54 @@
+"""Verdicts on their way back to whoever sent the pushes.
+
+Owns that they arrive in batches, on the event loop, and that one caller's fault costs nobody
+else's verdicts. Refuses to know transports and vendors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from providers.contract import Push, Settle, Unavailable, Verdict
+
+CLOSE_GRACE_S = 2.0
+"""How long closing waits for answers: longer than they take, shorter than anyone waits."""
+
+FULL = Unavailable("Full", outcome_known=True, retry_after=0.0)
+CLOSED = Unavailable("Closed", outcome_known=True)
+
+
+class Landing:
+    """Verdicts that are handed over at the next turn of the loop, a batch for each caller."""
+
+    def __init__(self) -> None:
+        self._landed: list[tuple[Settle, Push, Verdict]] = []
+
+    def __len__(self) -> int:
+        return len(self._landed)
+
+    def add(self, settle: Settle, push: Push, verdict: Verdict) -> None:
+        """Hand a verdict over soon."""
+        if not self._landed:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._landed.append((settle, push, verdict))
+
+    def flush(self) -> None:
+        """Hand over what has come in."""
+        landed, self._landed = self._landed, []
+        batches: dict[int, tuple[Settle, list[tuple[Push, Verdict]]]] = {}
+        for settle, push, verdict in landed:
+            # by identity: a callable need not be hashable
+            batches.setdefault(id(settle), (settle, []))[1].append((push, verdict))
+        for settle, batch in batches.values():
+            hand_over(settle, batch)
+
+
+def hand_over(settle: Settle, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
+    """Call a caller back; what it raises is reported, and harms nobody else."""
+    try:
+        settle(verdicts)
+    except Exception as error:  # noqa: BLE001 - one caller's fault must not cost another's
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "settle raised", "exception": error}
+        )
