@@ -22,6 +22,7 @@ from gateway.app.benching.vendors import running_vendors
 from tests.benchmarks import machine
 from tests.benchmarks.acknowledging import acknowledge
 from tests.benchmarks.clients.transports import known_transports
+from tests.benchmarks.gateways import settable_transports
 from tests.benchmarks.h2load import find_h2load
 from tests.benchmarks.memory import remember
 from tests.benchmarks.profiling import profile
@@ -83,8 +84,16 @@ def _run(
         folder = Path(name)
         with running_vendors(folder / "vendors", kind="nginx") as vendors:
             (folder / "places.json").write_text(json.dumps(asdict(vendors.places)))
-            stage = Stage(folder, vendors, sizes, report, known_transports(), new_secret())
-            stage.say(f"transports: {', '.join(stage.transports)}")
+            stage = Stage(
+                folder,
+                vendors,
+                sizes,
+                report,
+                known_transports(),
+                settable_transports(),
+                new_secret(),
+            )
+            stage.say(f"transports: {', '.join(stage.transports)}; settable: {stage.settings[0]}")
             if find_h2load() is None:
                 stage.say("h2load is not installed (apt-get install nghttp2-client): no such lines")
             for title, benchmark in chosen.items():

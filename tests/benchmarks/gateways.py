@@ -6,14 +6,21 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
+from config.settings import FcmSettings
 from gateway.app.benching.served import SERVE, Served, running_gateway, write_config
 from providers.contract import Provider
 from tests.benchmarks.registry import fill
 from tests.benchmarks.stage import Stage
 
 _COMMAND_S = 60.0
+
+
+def settable_transports() -> list[str]:
+    """What `transport` may be in the settings of this version, the default first."""
+    setting = FcmSettings.model_fields["transport"]
+    return sorted(get_args(setting.annotation), key=lambda name: name != setting.default)
 
 
 @contextmanager
@@ -33,7 +40,7 @@ def gateway_with(
     who leaves a queue behind.
     """
     folder = stage.folder / f"{database}-{devices}"
-    chosen = {"transport": transport} if transport not in {"", stage.transport} else {}
+    chosen = {"transport": transport} if transport not in {"", stage.settings[0]} else {}
     changes = {"apps.fcm": chosen, "apps.apns": chosen, "relay": relay or {}}
     is_new = not folder.exists()
     folder.mkdir(exist_ok=True)

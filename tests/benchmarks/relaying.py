@@ -24,8 +24,8 @@ _DEVICES_RATIO = 1.3
 
 def relay_all(stage: Stage) -> None:
     """Throughput and CPU of the whole way, by each transport to each vendor."""
-    for transport in stage.transports:
-        is_default = transport == stage.transport
+    for transport in stage.settings:
+        is_default = transport == stage.settings[0]
         count = stage.notifications if is_default else stage.sizes.sdk_notifications
         for provider in (Provider.FCM, Provider.APNS):
             runs = []

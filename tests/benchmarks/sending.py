@@ -29,20 +29,19 @@ H2LOAD, AIOHTTP, SHORT = "h2load", "aiohttp, HTTP/1.1", "GOAWAY every 1 000"
 def compare_apns(stage: Stage) -> None:
     """Our transports to APNs beside aioapns, aiohttp and h2load."""
     sizes, places = stage.sizes, stage.vendors.places
-    contestants = _contestants(stage, Provider.APNS, sizes.aioapns)
+    headers, body = apns_request(places)
+    fastest = partial(
+        run_h2load,
+        f"{places.apns_url}/3/device/{token(Provider.APNS, 1)}",
+        headers,
+        body,
+        requests=sizes.native,
+        connections=2,
+        streams=500,
+        folder=stage.folder,
+    )
+    contestants = _contestants(stage, Provider.APNS, sizes.aioapns, fastest)
     contestants[AIOHTTP] = partial(_client, stage, "aiohttp", sizes.aiohttp)
-    if find_h2load() is not None:
-        headers, body = apns_request(places)
-        contestants[H2LOAD] = partial(
-            run_h2load,
-            f"{places.apns_url}/3/device/{token(Provider.APNS, 1)}",
-            headers,
-            body,
-            requests=sizes.native,
-            connections=2,
-            streams=500,
-            folder=stage.folder,
-        )
     rounds = take_turns(stage, "APNs", contestants)
     _lines(stage, rounds, Provider.APNS, contestants)
     ours = f"{stage.transport} transport"
@@ -61,19 +60,18 @@ def compare_apns(stage: Stage) -> None:
 def compare_fcm(stage: Stage) -> None:
     """Our transports to FCM beside firebase-admin and h2load."""
     sizes, places = stage.sizes, stage.vendors.places
-    contestants = _contestants(stage, Provider.FCM, sizes.firebase)
-    if find_h2load() is not None:
-        headers, body = fcm_request()
-        contestants[H2LOAD] = partial(
-            run_h2load,
-            f"{places.fcm_url}/v1/projects/{places.project_id}/messages:send",
-            headers,
-            body,
-            requests=sizes.native,
-            connections=10,
-            streams=100,
-            folder=stage.folder,
-        )
+    headers, body = fcm_request()
+    fastest = partial(
+        run_h2load,
+        f"{places.fcm_url}/v1/projects/{places.project_id}/messages:send",
+        headers,
+        body,
+        requests=sizes.native,
+        connections=10,
+        streams=100,
+        folder=stage.folder,
+    )
+    contestants = _contestants(stage, Provider.FCM, sizes.firebase, fastest)
     rounds = take_turns(stage, "FCM", contestants)
     _lines(stage, rounds, Provider.FCM, contestants)
 
@@ -103,13 +101,17 @@ def compare_goaway(stage: Stage) -> None:
     )
 
 
-def _contestants(stage: Stage, kind: Provider, theirs: int) -> dict[str, Callable[[], Took]]:
+def _contestants(
+    stage: Stage, kind: Provider, theirs: int, fastest: Callable[[], Took]
+) -> dict[str, Callable[[], Took]]:
+    """Our default transport and right after it h2load, then the others."""
     sizes = stage.sizes
     made: dict[str, Callable[[], Took]] = {}
     for transport in stage.transports:
         count = sizes.native if transport == "native" else sizes.sdk
-        name = f"{transport} transport"
-        made[name] = partial(_client, stage, f"{kind}-{transport}", count)
+        made[f"{transport} transport"] = partial(_client, stage, f"{kind}-{transport}", count)
+        if H2LOAD not in made and find_h2load() is not None:
+            made[H2LOAD] = fastest
     made[_THEIRS[kind]] = partial(_client, stage, _THEIRS[kind], theirs)
     return made
 
