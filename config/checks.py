@@ -90,6 +90,17 @@ def _app_misfits(apps: list[Any]) -> Iterator[str]:
         first = seen.setdefault(str(app.get("id", f"#{i}")), i)
         if first != i:
             yield f"apps[{i}].id: is the same as apps[{first}].id; expected another name"
+        for name in ("fcm", "apns"):
+            vendor = app.get(name)
+            if (
+                isinstance(vendor, dict)
+                and vendor.get("transport") == "sdk"
+                and vendor.get("proxy")
+            ):
+                yield (
+                    f"apps[{i}].{name}.proxy: is not used by the SDKs; "
+                    'expected transport = "native", or no proxy'
+                )
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:

@@ -197,6 +197,10 @@ class PushProvider(Protocol):
     what may have been taken, and never lets an exception out of `send`.
     """
 
+    burst: int
+    """How many pushes are best handed over at once: enough to share what a hand-over costs, few
+    enough to leave the event loop to others soon."""
+
     @property
     def free(self) -> int:
         """How many pushes `send` will take right now; 0 while it is full."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,13 @@ from gateway.ports import Clock
 from gateway.relay.lane import Lane
 from gateway.relay.settle import Settler
 from providers.apns.credentials import ApnsCredentials
+from providers.apns.options import ApnsOptions
 from providers.apns.payload import ApnsStyle
-from providers.apns.sdk import ApnsOptions, ApnsSdkProvider
 from providers.contract import Provider, PushProvider
 from providers.errors import CredentialError
 from providers.fcm.credentials import FcmCredentials
+from providers.fcm.options import FcmOptions
 from providers.fcm.payload import FcmStyle
-from providers.fcm.sdk import FcmOptions, FcmSdkProvider
 from providers.trust import client_context
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ def _plan_fcm(app: AppSettings, clock: Clock) -> LanePlan:
     assert app.fcm is not None
     fcm: FcmSettings = app.fcm
     ca_file = str(fcm.ca_file or "")
-    credentials = FcmCredentials.load(fcm.credentials_file, clock=clock, ca_file=ca_file)
+    proxy = fcm.proxy.get_secret_value()
+    credentials = FcmCredentials.load(
+        fcm.credentials_file, clock=clock, ca_file=ca_file, proxy=proxy
+    )
     options = FcmOptions(
         project_id=fcm.project_id or credentials.project_id,
         endpoint=fcm.endpoint,
@@ -89,13 +93,14 @@ def _plan_fcm(app: AppSettings, clock: Clock) -> LanePlan:
         ca_file=ca_file,
         max_connections=fcm.max_connections,
         timeout_s=fcm.timeout_s,
+        proxy=proxy,
     )
     return LanePlan(
         app.id,
         Provider.FCM,
         fcm.rate_per_s,
         fcm.ramp_s,
-        lambda: FcmSdkProvider(options, clock=clock),
+        partial(_fcm_transport, fcm.transport, options, clock),
     )
 
 
@@ -111,14 +116,36 @@ def _plan_apns(app: AppSettings, clock: Clock) -> LanePlan:
         ca_file=str(apns.ca_file or ""),
         max_connections=apns.max_connections,
         timeout_s=apns.timeout_s,
+        proxy=apns.proxy.get_secret_value(),
     )
     return LanePlan(
         app.id,
         Provider.APNS,
         apns.rate_per_s,
         apns.ramp_s,
-        lambda: ApnsSdkProvider(options, clock=clock),
+        partial(_apns_transport, apns.transport, options, clock),
     )
+
+
+def _fcm_transport(transport: str, options: FcmOptions, clock: Clock) -> PushProvider:
+    # imported here: the SDKs take most of a second to load, and most have no use for them
+    if transport == "sdk":
+        from providers.fcm.sdk import FcmSdkProvider
+
+        return FcmSdkProvider(options, clock=clock)
+    from providers.fcm.native import FcmNativeProvider
+
+    return FcmNativeProvider(options, clock=clock)
+
+
+def _apns_transport(transport: str, options: ApnsOptions, clock: Clock) -> PushProvider:
+    if transport == "sdk":
+        from providers.apns.sdk import ApnsSdkProvider
+
+        return ApnsSdkProvider(options, clock=clock)
+    from providers.apns.native import ApnsNativeProvider
+
+    return ApnsNativeProvider(options, clock=clock)
 
 
 def brake_rule(settings: Settings) -> BrakeRule:

@@ -57,8 +57,9 @@ class LaneHealth:
 class Lane:
     """Sends deliveries through `provider` as fast as limiter, breaker and transport allow.
 
-    `burst` is how many it hands over in one turn of the event loop. Between bursts answers are
-    read and journaled: what was taken but not journaled yet is what a crash makes come twice.
+    In one turn of the event loop it hands over a burst, whose size is the transport's. Between
+    bursts answers are read and journaled: what was taken but not journaled yet is what a crash
+    makes come twice.
     `on_verdicts` gets every verdict; `on_returned` gets deliveries that go back to the queue
     unsent, with the reason and the time they are due (None: as soon as the lane is free).
     """
@@ -74,7 +75,6 @@ class Lane:
     observer: Observer
     on_verdicts: Verdicts
     on_returned: Returned
-    burst: int = 8
     operator_hold: bool = False
     #: the store was seen to know that the brake is on: only then can its absence mean a release
     brake_known: bool = False
@@ -202,7 +202,7 @@ class Lane:
         """Hand one burst to the transport. True: another may follow at the loop's next turn."""
         if self.operator_hold or now < self._quiet_until:
             return False
-        room = min(len(self.backlog), self.provider.free, self.burst)
+        room = min(len(self.backlog), self.provider.free, self.provider.burst)
         granted = self.limiter.take(room, now)
         allowed = self.breaker.allowance(granted, now)
         pushes = self._take(allowed, now)

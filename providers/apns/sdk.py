@@ -64,6 +64,8 @@ NEVER_SENT_S = 10.0
 class ApnsSdkProvider:
     """Sends pushes through aioapns; `providers.contract.PushProvider` says what it promises."""
 
+    burst = 8
+
     def __init__(self, options: ApnsOptions, clock: Callable[[], float] = time.time) -> None:
         self._options = options
         self._clock = clock

@@ -107,9 +107,16 @@ class FcmCredentials:
 
     @classmethod
     def load(
-        cls, file: str | Path, *, clock: Callable[[], float], ca_file: str = ""
+        cls,
+        file: str | Path,
+        *,
+        clock: Callable[[], float],
+        ca_file: str = "",
+        proxy: str = "",
     ) -> FcmCredentials:
         """Read a service account's JSON key; `ca_file` is trusted besides the system's authorities.
+
+        `proxy` is used for the token endpoint; "": the one that the environment names, if any.
 
         Raises CredentialError with everything that is wrong at once.
         """
@@ -125,6 +132,8 @@ class FcmCredentials:
             ) from None
         session = requests.Session()
         session.mount("https://", _Adapter(ca_file))
+        if proxy:
+            session.proxies = {"http": proxy, "https": proxy}
         return cls(account, str(info["project_id"]), session, clock)
 
     @property

@@ -45,6 +45,8 @@ and would be in doubt if the process died."""
 class FcmSdkProvider:
     """Sends through firebase-admin; `providers.contract.PushProvider` says what it promises."""
 
+    burst = 8
+
     def __init__(self, options: FcmOptions, clock: Callable[[], float] = time.time) -> None:
         self._options = options
         self._clock = clock

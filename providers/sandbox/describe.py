@@ -41,7 +41,7 @@ def config_toml(sandbox: Sandbox, credentials: Credentials, **overrides: Any) ->
         "project_id": credentials.project_id,
         "endpoint": sandbox.fcm_url,
         "ca_file": str(credentials.ca_file),
-        "transport": "sdk",
+        "transport": "native",
     }
     apns = {
         "key_file": str(credentials.apns_key_file),
@@ -51,7 +51,7 @@ def config_toml(sandbox: Sandbox, credentials: Credentials, **overrides: Any) ->
         "endpoint": sandbox.apns_url,
         "sandbox_endpoint": sandbox.apns_sandbox_url,
         "ca_file": str(credentials.ca_file),
-        "transport": "sdk",
+        "transport": "native",
     }
     lines: list[str] = []
     for name, values in overrides.items():

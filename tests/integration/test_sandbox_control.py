@@ -237,7 +237,7 @@ async def test_the_configuration_names_both_vendors(rig: SandboxRig) -> None:
     }
     assert (app["apns"]["sandbox_endpoint"], app["apns"]["transport"]) == (
         rig.sandbox.apns_sandbox_url,
-        "sdk",
+        "native",
     )
 
 
