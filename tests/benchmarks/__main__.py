@@ -110,7 +110,7 @@ def _sizes(options: argparse.Namespace) -> Sizes:
     if options.watch is not None:
         sizes = replace(sizes, watch_s=options.watch)
     if options.rounds is not None:
-        sizes = replace(sizes, rounds=options.rounds)
+        sizes = replace(sizes, rounds=options.rounds, runs=options.rounds)
     return sizes
 
 

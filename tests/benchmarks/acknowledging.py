@@ -23,7 +23,7 @@ _P99_MS = 100.0
 _ROOT = Path(__file__).parents[2]
 _NO_LIMIT = {"max_backlog": 10_000_000}
 #: until a running gateway acts on what `inkpush lanes` wrote, at the latest
-HEEDED_S = 3.0
+HEEDED_S = 1.5
 
 
 def acknowledge(stage: Stage) -> None:

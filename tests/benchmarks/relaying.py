@@ -30,7 +30,7 @@ def relay_all(stage: Stage) -> None:
         for provider in (Provider.FCM, Provider.APNS):
             runs = []
             title = f"whole way to {provider}, {transport}"
-            for _ in range(stage.sizes.rounds if is_default else 1):
+            for _ in range(stage.sizes.runs if is_default else 1):
                 with gateway_with(stage, stage.sizes.devices, transport=transport) as served:
                     runs.append(one_run(stage, served, provider, stage.sizes.devices, count))
                 tell(stage, title, runs[-1])
@@ -42,9 +42,9 @@ def compare_registries(stage: Stage) -> None:
     """The same with few and with many devices registered, taking turns."""
     sizes = stage.sizes
     runs: dict[int, list[Run]] = {sizes.few_devices: [], sizes.many_devices: []}
-    for _ in range(max(2, sizes.rounds - 1)):
+    for _ in range(sizes.runs):
         for devices, several in runs.items():
-            with gateway_with(stage, devices) as served:
+            with gateway_with(stage, devices, database="devices") as served:
                 run = one_run(stage, served, Provider.APNS, devices, stage.notifications)
             several.append(run)
             tell(stage, f"{devices:,} devices", run)

@@ -13,6 +13,7 @@ class Sizes:
     """
 
     rounds: int
+    runs: int
     native: int
     aioapns: int
     aiohttp: int
@@ -32,6 +33,7 @@ class Sizes:
 
 FULL = Sizes(
     rounds=3,
+    runs=2,
     native=200_000,
     aioapns=20_000,
     aiohttp=30_000,
@@ -50,13 +52,14 @@ FULL = Sizes(
 )
 QUICK = Sizes(
     rounds=2,
-    native=50_000,
+    runs=1,
+    native=40_000,
     aioapns=4_000,
-    aiohttp=8_000,
-    firebase=600,
-    sdk=1_000,
+    aiohttp=5_000,
+    firebase=500,
+    sdk=500,
     notifications=20_000,
-    sdk_notifications=1_000,
+    sdk_notifications=500,
     devices=10_000,
     few_devices=10_000,
     many_devices=100_000,
