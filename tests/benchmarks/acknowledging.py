@@ -78,6 +78,9 @@ async def queue_up(stage: Stage, served: Served, provider: Provider, count: int)
         for start in range(0, count, 50 * _ITEMS):
             await sender.post_all(list(make_batches(chosen[start : start + 50 * _ITEMS], _ITEMS)))
             served.child.must_live()
+            done = min(count, start + 50 * _ITEMS)
+            if done % 200_000 == 0 and done < count:
+                stage.say(f"{done:,} of {count:,} posted")
 
 
 async def _queue(stage: Stage, served: Served, count: int) -> None:

@@ -9,7 +9,7 @@ import json
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -59,17 +59,26 @@ class Vendors:
 
 @contextmanager
 def running_vendors(folder: Path, *, kind: str = "") -> Iterator[Vendors]:
-    """Start stand-ins with keys of their own in `folder`; `kind` insists on one of them."""
-    program = None if kind == "sandbox" else find_nginx()
+    """Start stand-ins with keys of their own in `folder`; `kind` insists on one of them.
+
+    Else it is nginx where there is one that can do it: not each is built with TLS and HTTP/2.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    if program is not None:
-        with _nginx(program, folder) as vendors:
-            yield vendors
-    elif kind == "nginx":
+    with ExitStack() as stack:
+        yield _enter(stack, folder, kind)
+
+
+def _enter(stack: ExitStack, folder: Path, kind: str) -> Vendors:
+    program = find_nginx()
+    if kind == "nginx" and program is None:
         raise BenchFailure("nginx is not installed: apt-get install nginx")
-    else:
-        with _sandbox(folder) as vendors:
-            yield vendors
+    if kind != "sandbox" and program is not None:
+        try:
+            return stack.enter_context(_nginx(program, folder))
+        except BenchFailure:
+            if kind == "nginx":
+                raise
+    return stack.enter_context(_sandbox(folder))
 
 
 @contextmanager
