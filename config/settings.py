@@ -187,8 +187,8 @@ class FcmSettings(Section):
     endpoint: HttpUrl = "https://fcm.googleapis.com"
     """Where FCM is; another value points at a stand-in."""
     transport: Transport = "native"
-    """`native` is Inkpush's own HTTP/2, made for many pushes; `sdk` sends through firebase-admin, at
-    a fraction of the speed."""
+    """`native` is Inkpush's own HTTP/2, made for many pushes; `sdk` sends through firebase-admin,
+    at a fraction of the speed."""
     rate_per_s: Rate = 9_000
     """Pushes a second at most, 0 for no limit. Under a project's default quota of 600 000 a
     minute."""

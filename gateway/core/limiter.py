@@ -80,6 +80,7 @@ class Limiter:
         """The vendor said 429 to the whole lane: halve the rate, at most once a second."""
         if now - self._halved_at < _HALVE_EVERY_S:
             return
+        in_force = self.limit(now)
         # What time brought until now was brought at the old rate, and is forfeit.
         self._advance(now)
         self._halved_at = now
@@ -87,7 +88,7 @@ class Limiter:
         if current == _UNLIMITED:
             elapsed = max(now - self._sent_since, _HALVE_EVERY_S)
             self._estimate = current = max(self._sent / elapsed, 2 * FLOOR_PER_S)
-        self._allowed = max(current / 2.0, 1.0)
+        self._allowed = max(min(current / 2.0, in_force), 1.0)
         self._tokens = min(self._tokens, 0.0)
 
     def _advance(self, now: float) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.core.fanout import Known, Send, expire, plan
-from gateway.core.model import CHUNK_SIZE, Claim, Record, delivery_id, lane_name
+from gateway.core.model import CHUNK_SIZE, Claim, Item, Record, delivery_id, lane_name
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.events import ChunkBuried, Observer, StoreFailed
@@ -183,28 +183,31 @@ class Dispatcher:
 
     def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
         by_lane: dict[str, list[Delivery]] = {}
-        messages: dict[int, Message] = {}
+        event_id, deadline = work.chunk.event_id, work.chunk.deadline
+        last: Item | None = None
+        message = Message(event_id, "", "", None)
         for send in sends:
             item, target = send.item, send.target
             name = lane_name(target.app, target.provider)
             if name not in self._lanes:
                 ended.append(self._unknown_lane(work, send))
                 continue
-            message = messages.get(item.index)
-            if message is None:
-                message = Message(work.chunk.event_id, item.title, item.body, item.path)
-                messages[item.index] = message
-            by_lane.setdefault(name, []).append(
-                Delivery(
-                    work=work,
-                    item=item,
-                    target=target,
-                    id=delivery_id(work.chunk.event_id, item.index, target.device_id),
-                    message=message,
-                    attempts=send.attempts,
-                    flipped=send.flipped,
-                )
+            if item is not last:
+                # shared by all devices of its user, whose pushes come one after the other
+                last, message = item, Message(event_id, item.title, item.body, item.path)
+            delivery = Delivery(
+                delivery_id=delivery_id(event_id, item.index, target.device_id),
+                address=target.address,
+                message=message,
+                expires_at=deadline,
+                work=work,
+                item=item,
+                target=target,
+                attempts=send.attempts,
             )
+            if send.flipped:
+                delivery.flip(True)
+            by_lane.setdefault(name, []).append(delivery)
         work.open = sum(map(len, by_lane.values()))
         self._settler.begin(work, ended)
         for name, deliveries in by_lane.items():

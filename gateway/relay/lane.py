@@ -229,11 +229,11 @@ class Lane:
                 if until > wall:
                     throttled.setdefault(until, []).append(delivery)
                     continue
-            if delivery.deadline <= wall:
+            if delivery.expires_at <= wall:
                 stale.append(delivery)
                 continue
             delivery.started, delivery.transport = now, self.provider
-            pushes.append(delivery.push())
+            pushes.append(delivery)
         if stale:
             self.on_returned(stale, "", None)
         for until, waiting in throttled.items():

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from uuid import UUID
 
 from gateway.core.model import Chunk, ChunkItem, Claim, Item, Remainder, Target, lane_name
-from providers.contract import Address, Message, Push, PushProvider
+from providers.contract import Push, PushProvider
 
 
 @dataclass(slots=True, eq=False)
@@ -53,9 +52,9 @@ class Work:
         ]
 
 
-@dataclass(slots=True, eq=False)
-class Delivery:
-    """One item on its way to one device.
+@dataclass(slots=True, eq=False, kw_only=True)
+class Delivery(Push):
+    """One item on its way to one device: a push that knows its place in a chunk.
 
     `attempts` counts those made. Of the last one, `started` is when (monotonic) and `transport`
     by which: a reload replaces a lane's transport while pushes are on their way by the old one.
@@ -64,9 +63,7 @@ class Delivery:
     work: Work
     item: Item
     target: Target
-    id: UUID
-    message: Message
-    attempts: int = 0
+    attempts: int
     flipped: bool = False
     started: float = 0.0
     transport: PushProvider | None = None
@@ -75,18 +72,10 @@ class Delivery:
     def lane(self) -> str:
         return lane_name(self.target.app, self.target.provider)
 
-    @property
-    def deadline(self) -> float:
-        return self.work.chunk.deadline
-
-    @property
-    def address(self) -> Address:
-        """Where it goes: in the other APNs environment when that is to be tried."""
+    def flip(self, flipped: bool) -> None:
+        """Send it to the other APNs environment than the registered one, or to that again."""
+        self.flipped = flipped
         address = self.target.address
-        if not self.flipped:
-            return address
-        return replace(address, environment=address.environment.other)
-
-    def push(self) -> Push:
-        """What the transport gets."""
-        return Push(self.id, self.address, self.message, self.deadline, self)
+        if flipped:
+            address = replace(address, environment=address.environment.other)
+        self.address = address

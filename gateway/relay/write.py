@@ -40,17 +40,29 @@ _TAKEN_OUT = 100_000
 
 @dataclass(slots=True)
 class Batch:
-    """What waits to be written. Removals, dead letters and ages name records by their index."""
+    """What waits to be written. Removals, dead letters and `others` name records by their index.
+
+    `delivered` has, by (app, provider), how old each delivered one's event was; the records of all
+    else are the `others`.
+    """
 
     records: list[Record] = field(default_factory=list)
     removals: list[tuple[int, Removal, Lane]] = field(default_factory=list)
     dead: list[tuple[int, Item]] = field(default_factory=list)
     finished: list[Work] = field(default_factory=list)
-    ages: dict[int, float] = field(default_factory=dict)
+    others: list[int] = field(default_factory=list)
+    delivered: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     environments: dict[int, Address] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.records or self.finished)
+
+    def add(self, record: Record) -> int:
+        """Take a record of anything but a delivery that succeeded; returns its index."""
+        index = len(self.records)
+        self.records.append(record)
+        self.others.append(index)
+        return index
 
     def removals_by_lane(self) -> dict[Lane, dict[int, list[tuple[int, Removal]]]]:
         """The removals of each lane, by device: several pushes may prove the same one dead."""
@@ -245,10 +257,14 @@ class Writer:
     # --- telling ------------------------------------------------------------------------------
 
     def _report(self, batch: Batch, spared: set[int]) -> None:
-        outcomes: dict[tuple[str, str], Counter[str]] = {}
-        ages: dict[tuple[str, str], list[float]] = {}
+        outcomes: dict[tuple[str, str], Counter[str]] = {
+            lane: Counter({DeliveryState.DELIVERED.value: len(ages)})
+            for lane, ages in batch.delivered.items()
+            if ages
+        }
         ended: Counter[str] = Counter()
-        for index, record in enumerate(batch.records):
+        for index in batch.others:
+            record = batch.records[index]
             if not record.state.is_terminal:
                 continue
             if record.state in (DeliveryState.NO_DEVICE, DeliveryState.EXPIRED):
@@ -258,11 +274,9 @@ class Writer:
             lane = (record.app, record.provider)
             state = DeliveryState.REFUSED if index in spared else record.state
             outcomes.setdefault(lane, Counter())[state.value] += 1
-            if index in batch.ages:
-                ages.setdefault(lane, []).append(batch.ages[index])
         for (app, provider), counts in outcomes.items():
-            lane_ages = ages.get((app, provider), [])
-            self._observer(DeliveriesSettled(app, provider, counts, lane_ages))
+            ages = batch.delivered.get((app, provider), [])
+            self._observer(DeliveriesSettled(app, provider, counts, ages))
         for result, count in ended.items():
             self._observer(ItemsEnded(result, count))
 

@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 
 from providers.contract import Address, Delivered, Message, Push, Unavailable, Verdict
-from providers.flight import BROKEN, CLOSED, CUT_OFF, FULL, Flights
+from providers.flight import BROKEN, CUT_OFF, Flights
+from providers.landing import CLOSED, FULL
 from providers.turns import Backoff, Turns
 
 MESSAGE = Message("msg_1", "a", "b", None)
