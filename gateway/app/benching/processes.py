@@ -41,6 +41,15 @@ class Child:
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     @property
+    def waited_s(self) -> float:
+        """Seconds that its main thread was ready to run, and others had the cores; 0 if unknown."""
+        try:
+            text = Path(f"/proc/{self.pid}/schedstat").read_text()
+        except FileNotFoundError:  # a kernel without scheduler statistics
+            return 0.0
+        return int(text.split()[1]) / 1e9
+
+    @property
     def rss_bytes(self) -> int:
         """Memory that is in RAM now."""
         return self._status("VmRSS")

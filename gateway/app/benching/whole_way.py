@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from gateway.app.benching.failure import BenchFailure
 from gateway.app.benching.posting import Batch, open_sender
+from gateway.app.benching.processes import Child
 from gateway.app.benching.served import Served, sum_of
 from gateway.app.benching.vendors import Vendors
 
@@ -20,21 +21,27 @@ from gateway.app.benching.vendors import Vendors
 #: gateway a few milliseconds, so that there are few, and the last ones come close together
 _LOOK_S = (0.03, 1.0)
 _STUCK_S = 60.0
-#: a stand-in that used so much of its one core was what the gateway waited for
-_SATURATED = 0.9
+#: a stand-in that was at work, or waited for a core, for so much of the time was the limit
+_SATURATED = 0.85
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run. `acks`: the seconds until each webhook was answered, while the relay was at work."""
+    """One run. `acks`: the seconds until each webhook was answered, while the relay was at work.
+
+    `waited_s` and `stand_in_waited_s`: for how long the gateway and the stand-in were ready to run,
+    and others had the cores. Where that is much, the machine was too busy for figures.
+    """
 
     pushes: int
     delivered: int
     seconds: float
     cpu_s: float
+    waited_s: float
     stand_in_cpu_s: float
+    stand_in_waited_s: float
     acks: list[float]
     rss_bytes: int
 
@@ -54,7 +61,12 @@ class Run:
 
     @property
     def stand_in_was_the_limit(self) -> bool:
-        return self.stand_in_busy >= _SATURATED
+        return (self.stand_in_cpu_s + self.stand_in_waited_s) / self.seconds >= _SATURATED
+
+    @property
+    def waited(self) -> float:
+        """Share of the time that the gateway waited for a core, 0 to 1."""
+        return self.waited_s / self.seconds
 
 
 async def run_whole_way(
@@ -72,22 +84,45 @@ async def run_whole_way(
     """
     total = sum(batch.notifications for batch in batches)
     before = await ended(served, provider)
-    gateway, stand_in = served.child.cpu_s, vendors.child.cpu_s
+    gateway, stand_in = _Account(served.child), _Account(vendors.child)
     started = time.perf_counter()
     async with open_sender(served.url, secret) as sender:
         posting = asyncio.ensure_future(sender.post_all(batches))
         try:
             await until_ended(served, provider, before[0] + total, say=say)
             seconds = time.perf_counter() - started
-            gateway = served.child.cpu_s - gateway
-            stand_in = vendors.child.cpu_s - stand_in
+            gateway.close()
+            stand_in.close()
             acks = await posting
         finally:
             posting.cancel()
     delivered = (await ended(served, provider))[1] - before[1]
     if delivered != total:
         raise BenchFailure(f"{delivered:.0f} of {total} pushes were delivered")
-    return Run(total, int(delivered), seconds, gateway, stand_in, acks, served.child.rss_bytes)
+    return Run(
+        pushes=total,
+        delivered=int(delivered),
+        seconds=seconds,
+        cpu_s=gateway.cpu_s,
+        waited_s=gateway.waited_s,
+        stand_in_cpu_s=stand_in.cpu_s,
+        stand_in_waited_s=stand_in.waited_s,
+        acks=acks,
+        rss_bytes=served.child.rss_bytes,
+    )
+
+
+class _Account:
+    """CPU time that a process used, and waited for, since this was made."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self.cpu_s, self.waited_s = child.cpu_s, child.waited_s
+
+    def close(self) -> None:
+        """Take the difference."""
+        self.cpu_s = self._child.cpu_s - self.cpu_s
+        self.waited_s = self._child.waited_s - self.waited_s
 
 
 async def ended(served: Served, provider: str) -> tuple[float, float]:
