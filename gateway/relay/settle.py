@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Sequence
-from dataclasses import replace
 from random import Random
 from typing import assert_never
 
@@ -127,7 +126,7 @@ class Settler:
         items = {entry.item.index: entry.item for entry in work.chunk.items}
         for record in records:
             reason = "no process could finish its chunk"
-            index = self._batch.add(replace(record, state=DeliveryState.DEAD, reason=reason))
+            index = self._batch.add(record._replace(state=DeliveryState.DEAD, reason=reason))
             self._batch.dead.append((index, items[record.index]))
         self._finish(work)
 

@@ -23,6 +23,7 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
+from providers.http2.exchange import Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,6 @@ class Letter:
 
     def __repr__(self) -> str:
         return f"<Letter {self.delivery_id}>"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A complete response; `retry_after` is the header as it came."""
-
-    status: int
-    body: bytes
-    apns_id: str = ""
-    retry_after: str | None = None
 
 
 def check_push(now: float) -> Push:
@@ -86,16 +77,17 @@ class Desk:
         )
 
     def judge(
-        self, answer: Answer, *, environment: Environment, delivery_id: str, authorization: str
+        self, answer: Response, *, environment: Environment, delivery_id: str, authorization: str
     ) -> Verdict:
         """The verdict; `authorization` is the header that the push was sent with."""
         credentials = self._options.credentials
+        retry_after = answer.headers.get(b"retry-after")
         verdict = classify(
             answer.status,
             answer.body,
-            answer.retry_after,
+            None if retry_after is None else retry_after.decode("latin-1"),
             self._clock(),
-            vendor_id=answer.apns_id or delivery_id,
+            vendor_id=answer.headers.get(b"apns-id", b"").decode("latin-1") or delivery_id,
             environment=environment,
             other_environment=len(self._environments) > 1,
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
 
-from providers.apns.desk import Answer, Desk, check_push
+from providers.apns.desk import Desk, check_push
 from providers.apns.options import ApnsOptions
 from providers.apns.payload import ALERT, BodyTemplates, device_path, expiration, fit
 from providers.apns.verdicts import ends_connection
@@ -227,16 +227,9 @@ class ApnsNativeProvider:
         self, environment: Environment, end: End, delivery_id: str, authorization: str
     ) -> Verdict:
         match end:
-            case Response(status, body, headers):
-                retry_after = headers.get(b"retry-after")
-                answer = Answer(
-                    status,
-                    body,
-                    headers.get(b"apns-id", b"").decode("latin-1"),
-                    None if retry_after is None else retry_after.decode("latin-1"),
-                )
+            case Response():
                 return self._desk.judge(
-                    answer,
+                    end,
                     environment=environment,
                     delivery_id=delivery_id,
                     authorization=authorization,

@@ -2,19 +2,18 @@
 
 Owns connections, their number and their end. Refuses to know what answers mean: see `verdicts`.
 aioapns 4.0 keeps its place as the client - its requests, pool and protocol - while what it does
-wrong on the wire is replaced: `Channel` reads and writes the frames, one provider token serves all
-connections, nothing is ever re-sent behind the caller's back, and every wait has an end.
+wrong on the wire is replaced: `providers.http2` reads and writes the frames, one provider token
+serves all connections, nothing is ever re-sent behind the caller's back, and every wait has an end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import assert_never, cast
-from urllib.parse import urlsplit
 
 from aioapns.common import NotificationRequest, NotificationResult
 from aioapns.connection import (
@@ -24,10 +23,8 @@ from aioapns.connection import (
     AuthorizationHeaderProvider,
 )
 
-from providers.apns.channel import CannotOpen, End, Lost, NotProcessed
-from providers.apns.connection import CLOSE_TIMEOUT_S, Connection
 from providers.apns.credentials import ApnsCredentials
-from providers.apns.desk import Answer, Desk, Letter, check_push
+from providers.apns.desk import Desk, Letter, check_push
 from providers.apns.options import ApnsOptions
 from providers.apns.verdicts import ends_connection
 from providers.contract import (
@@ -41,6 +38,11 @@ from providers.contract import (
     Verdict,
 )
 from providers.flight import Flights
+from providers.http2.connection import Connection
+from providers.http2.dial import Origin, dial
+from providers.http2.exchange import NEVER_SENT_S, End, Ends, Lost, NotProcessed, Request, Response
+from providers.http2.headers import ConstantFields, literal
+from providers.http2.wire import QUIET_S, Wire
 from providers.landing import CLOSED
 from providers.trust import client_context
 from providers.turns import Backoff, Turns
@@ -50,15 +52,12 @@ __all__ = ["ApnsOptions", "ApnsSdkProvider"]
 MAX_IN_FLIGHT = 200
 """At 0.3 ms of CPU a push, more would wait for each other, and be in doubt if the process died."""
 
-CONNECT_TIMEOUT_S = 10.0
 LONGEST_BACKOFF_S = 30.0
+_SECRET = frozenset({":path", "authorization"})
 
 _log = logging.getLogger(__name__)
-# At DEBUG hpack logs header blocks, and those hold provider and device tokens.
+# At DEBUG hpack logs header blocks, and those hold tokens.
 logging.getLogger("hpack").setLevel(logging.INFO)
-
-NEVER_SENT_S = 10.0
-"""Until what found no free stream is tried again: Apple's 15 minutes are for its own 5xx."""
 
 
 class ApnsSdkProvider:
@@ -108,7 +107,7 @@ class ApnsSdkProvider:
         """
         context = client_context(self._options.ca_file, alpn=("h2",))
         self._pools = {
-            environment: _Pool(endpoint, context, self._options)
+            environment: _Pool(Origin.of(endpoint, context), self._options)
             for environment, endpoint in self._options.endpoints.items()
         }
 
@@ -140,16 +139,17 @@ class ApnsSdkProvider:
         letter = self._desk.write(push)
         if isinstance(letter, Refused):
             return letter
-        request = _Request(letter)
+        deadline = asyncio.get_running_loop().time() + self._options.timeout_s
+        request = _Request(letter, deadline)
         try:
-            async with asyncio.timeout(self._options.timeout_s):
+            async with asyncio.timeout_at(deadline):
                 end = (await self._pools[letter.environment].send_notification(request)).end
         except TimeoutError:
             if request.sent:
                 return Unavailable("Timeout", outcome_known=False)
             return Unavailable("Timeout", outcome_known=True, retry_after=NEVER_SENT_S)
         match end:
-            case Answer():
+            case Response():
                 verdict = self._desk.judge(
                     end,
                     environment=letter.environment,
@@ -170,14 +170,16 @@ class ApnsSdkProvider:
 class _Request(NotificationRequest):
     """A push as it goes out: headers and body are ready made, for aioapns would compute its own.
 
-    `sent`: it has left for a connection. `authorization`: the header it was sent with.
+    `sent`: it has left for a connection. `authorization`: the header it was sent with. `deadline`
+    is the loop's time.
     """
 
-    __slots__ = ("_connection", "authorization", "letter", "sent")
+    __slots__ = ("_connection", "authorization", "deadline", "letter", "sent")
 
-    def __init__(self, letter: Letter) -> None:
+    def __init__(self, letter: Letter, deadline: float) -> None:
         super().__init__(device_token="", message={}, notification_id=letter.delivery_id)
         self.letter = letter
+        self.deadline = deadline
         self.sent = False
         self.authorization = ""
         self._connection: _Connection | None = None
@@ -199,7 +201,7 @@ class _Result(NotificationResult):
     __slots__ = ("end",)
 
     def __init__(self, request: _Request, end: End) -> None:
-        status = str(end.status) if isinstance(end, Answer) else ""
+        status = str(end.status) if isinstance(end, Response) else ""
         super().__init__(request.notification_id, status)
         self.end = end
 
@@ -214,38 +216,43 @@ class _SharedToken(AuthorizationHeaderProvider):
         return self._credentials.header()
 
 
-class _Connection(Connection, APNsTLSClientProtocol):
+class _Connection(Wire, APNsTLSClientProtocol):
     """aioapns' protocol, with its reading and writing of frames replaced."""
 
-    def __init__(self, pool: _Pool, token: AuthorizationHeaderProvider) -> None:
+    def __init__(
+        self, pool: _Pool, constant: ConstantFields, token: AuthorizationHeaderProvider
+    ) -> None:
         APNsTLSClientProtocol.__init__(self, pool.topic, pool.loop, None, token)
-        Connection.__init__(self, pool.loop, pool)
-        self._authority = pool.host
+        Wire.__init__(self, pool, lambda _: Connection(constant), quiet_s=QUIET_S)
         self._token = token
 
     @property
     def is_busy(self) -> bool:
-        return self.channel.room <= 0
+        return not self.room
 
     async def send_notification(self, request: NotificationRequest) -> _Result:
         """Send a request and wait for its end. The caller saw that the connection is not busy."""
         assert isinstance(request, _Request)
         letter = request.letter
         authorization = self._token.get_header()
-        headers = (
-            (":method", "POST"),
-            (":scheme", "https"),
-            (":path", letter.path),
-            (":authority", self._authority),
-            *letter.headers,
-            ("authorization", authorization),
-        )
-        try:
-            end = self.post(headers, letter.body)
-        except CannotOpen:
-            return _Result(request, NotProcessed("StreamRefused", 1.0))
+        fields = ((":path", letter.path), *letter.headers, ("authorization", authorization))
+        coded = b"".join(literal(*pair, secret=pair[0] in _SECRET) for pair in fields)
+        end: asyncio.Future[End] = self._loop.create_future()
+        sent_at = self._loop.time()
+        self.open([Request(coded, letter.body, end)], request.deadline)
         request.goes_by(self, authorization)
-        return _Result(request, await self.outcome(end))
+        try:
+            return _Result(request, await end)
+        except asyncio.CancelledError:
+            # it is over its deadline, or all is given up
+            for given_up, how in self.expire(max(self._loop.time(), request.deadline), sent_at):
+                given_up.context.cancel() if given_up.context is end else _resolve(given_up, how)
+            raise
+
+
+def _resolve(request: Request, end: End) -> None:
+    if not request.context.done():
+        request.context.set_result(end)
 
 
 class _Unreachable(Exception):
@@ -262,19 +269,23 @@ class _Pool(APNsBaseConnectionPool):
     `live` are those that take requests; one that is ending leaves it at once.
     """
 
-    def __init__(self, endpoint: str, context: ssl.SSLContext, options: ApnsOptions) -> None:
+    def __init__(self, origin: Origin, options: ApnsOptions) -> None:
         super().__init__(
             options.topic, max_connections=options.max_connections, max_connection_attempts=1
         )
-        url = urlsplit(endpoint)
         self.topic = options.topic
-        self.host = url.hostname or ""
-        self.port = url.port or (443 if url.scheme == "https" else 80)
-        self.ssl_context = context if url.scheme == "https" else None
+        self._origin = origin
+        self._constant = ConstantFields(
+            (
+                (":method", "POST"),
+                (":scheme", "https" if origin.context is not None else "http"),
+                (":authority", origin.authority),
+            )
+        )
         self.live: list[_Connection] = []
         self.connections = cast("list[APNsBaseClientProtocol]", self.live)
         self._token = _SharedToken(options.credentials)
-        self._ending: set[Connection] = set()
+        self._ending: set[Wire] = set()
         self._turns = Turns(self.wake)
         self._backoff = Backoff(LONGEST_BACKOFF_S)
         self._opening: asyncio.Task[None] | None = None
@@ -283,7 +294,7 @@ class _Pool(APNsBaseConnectionPool):
     @property
     def capacity(self) -> int:
         """How many requests may be open at once on the connections there are."""
-        return sum(connection.channel.limit for connection in self.live)
+        return sum(one.room + one.channel.in_flight for one in self.live)
 
     @property
     def may_open(self) -> bool:
@@ -318,25 +329,33 @@ class _Pool(APNsBaseConnectionPool):
 
     def wake(self) -> None:
         """Let requests on for which there is room, and open another connection for the rest."""
-        self._turns.grant(sum(max(0, connection.channel.room) for connection in self.live))
+        self._turns.grant(sum(connection.room for connection in self.live))
         if self._turns:
             self._open_more()
             if (error := self._hopeless()) is not None:
                 self._turns.fail(error)
 
-    def retire(self, connection: Connection) -> None:
-        """Give the connection no new requests."""
-        for live in self.live:
-            if live is connection:
-                self.live.remove(live)
-                self._ending.add(connection)
-                break
+    def ended(self, ends: Ends, wire: Wire | None) -> None:  # noqa: ARG002 - a wire's owner
+        """Requests came to their end."""
+        for request, end in ends:
+            _resolve(request, end)
 
-    def lost(self, connection: Connection) -> None:
+    def changed(self, wire: Wire) -> None:
+        """The connection may have more room, or takes no new requests any more."""
+        if wire.channel.draining:
+            self._retire(wire)
+        self.wake()
+
+    def _retire(self, wire: Wire) -> None:
+        if wire in self.live:
+            self.live.remove(wire)
+            self._ending.add(wire)
+
+    def lost(self, wire: Wire) -> None:
         """The connection is gone. One that never answered counts as a failure to connect."""
-        self.retire(connection)
-        self._ending.discard(connection)
-        if connection.channel.answered:
+        self._retire(wire)
+        self._ending.discard(wire)
+        if wire.channel.answered:
             self._backoff.succeeded()
         else:
             self._backoff.failed(self.loop.time())
@@ -344,15 +363,7 @@ class _Pool(APNsBaseConnectionPool):
 
     async def create_connection(self) -> _Connection:
         """Connect; the name is looked up each time, as Apple asks."""
-        tls = self.ssl_context is not None
-        _, connection = await self.loop.create_connection(
-            lambda: _Connection(self, self._token),
-            self.host,
-            self.port,
-            ssl=self.ssl_context,
-            ssl_shutdown_timeout=CLOSE_TIMEOUT_S if tls else None,
-        )
-        return connection
+        return await dial(self._origin, partial(_Connection, self, self._constant, self._token))
 
     async def aclose(self) -> None:
         """Close all connections and wait until they are."""
@@ -370,10 +381,9 @@ class _Pool(APNsBaseConnectionPool):
 
     async def _open(self) -> None:
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                connection = await self.create_connection()
+            connection = await self.create_connection()
         except OSError as error:  # timeouts and TLS failures are OSErrors too
-            _log.warning("no connection to %s: %s", self.host, type(error).__name__)
+            _log.warning("no connection to %s: %s", self._origin.host, type(error).__name__)
             self._backoff.failed(self.loop.time())
         else:
             self.live.append(connection)

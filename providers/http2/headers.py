@@ -11,7 +11,6 @@ that begins with 0x88 is status 200, and most are nothing else.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 
 from hpack import Decoder, HPACKDecodingError
@@ -31,9 +30,6 @@ _STATIC_NAMES: dict[bytes, int] = {}
 for _index, _pair in enumerate(HeaderTable.STATIC_TABLE, start=1):
     _STATIC.setdefault(_pair, _index)
     _STATIC_NAMES.setdefault(_pair[0], _index)
-
-# At DEBUG hpack logs header blocks, and those hold tokens.
-logging.getLogger("hpack").setLevel(logging.INFO)
 
 
 def read_literals(coded: bytes) -> list[tuple[str, str]]:

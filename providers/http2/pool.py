@@ -16,10 +16,12 @@ from dataclasses import dataclass
 
 from providers.http2.dial import Origin, ProxyRefused, dial
 from providers.http2.exchange import NEVER_SENT_S, Channel, Ends, NotProcessed, Request
-from providers.http2.wire import Wire
+from providers.http2.wire import QUIET_S, Wire
 from providers.turns import Backoff
 
 _log = logging.getLogger(__name__)
+# At DEBUG hpack logs header blocks, and those hold tokens.
+logging.getLogger("hpack").setLevel(logging.INFO)
 
 LONGEST_BACKOFF_S = 30.0
 _SHARE = 64
@@ -37,7 +39,7 @@ class PoolLimits:
     max_connections: int
     timeout_s: float
     most_in_flight: int = 2_000
-    quiet_s: float = 3_600.0
+    quiet_s: float = QUIET_S
     max_age_s: float = 6 * 3_600.0
 
 

@@ -13,6 +13,9 @@ from typing import Protocol, cast
 from providers.http2.dial import CLOSE_S
 from providers.http2.exchange import Channel, Ends, Request
 
+QUIET_S = 3_600.0
+"""Apple: keep connections open, and send a PING after an hour without traffic."""
+
 PONG_S = 10.0
 """How long a peer that was pinged may keep silent."""
 
