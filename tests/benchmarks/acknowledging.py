@@ -15,7 +15,7 @@ from gateway.app.benching.whole_way import ended
 from providers.contract import Provider
 from tests.benchmarks.gateways import gateway_with, lanes
 from tests.benchmarks.registry import users
-from tests.benchmarks.report import Line
+from tests.benchmarks.report import CROWDED, CROWDED_NOTE, Line
 from tests.benchmarks.stage import Stage
 
 _ITEMS = 1_000
@@ -36,14 +36,18 @@ def acknowledge(stage: Stage) -> None:
         stage.say(f"queueing {sizes.ack_backlog:,} notifications for the relay to work on")
         asyncio.run(_queue(stage, served, sizes.ack_backlog))
         lanes(served, "resume", Provider.APNS)
-        took, busy = asyncio.run(_post_to_busy_gateway(stage, served))
+        took, busy, waited = asyncio.run(_post_to_busy_gateway(stage, served))
         left = sum_of(served.metrics(), "inkpush_queue_depth")
     p50, p99 = quantile(took, 0.5) * 1e3, quantile(took, 0.99) * 1e3
-    stage.say(f"acknowledged: p50 {p50:.1f} ms, p99 {p99:.1f} ms; {left:,.0f} still queued")
+    stage.say(
+        f"acknowledged: p50 {p50:.1f} ms, p99 {p99:.1f} ms; {left:,.0f} still queued; "
+        f"gateway busy {busy:.0%}, waited {waited:.0%} of the time for a core"
+    )
     stage.report.rounds["ack"] = {
         "seconds": took,
         "bare": bare,
         "gateway_busy": busy,
+        "gateway_waited": waited,
         "left_in_queue": left,
     }
     stage.report.add(
@@ -66,9 +70,15 @@ def acknowledge(stage: Stage) -> None:
             p99 / quantile(bare, 0.99) / 1e3,
             f"at most {_P99_MS:.0f} ms",
             p99 <= _P99_MS,
-            note="" if left else "the relay ran out of work before the last post",
+            note=_note(left, waited),
         )
     )
+
+
+def _note(left: float, waited: float) -> str:
+    if not left:
+        return "the relay ran out of work before the last post"
+    return CROWDED_NOTE if waited >= CROWDED else ""
 
 
 async def queue_up(stage: Stage, served: Served, provider: Provider, count: int) -> None:
@@ -87,17 +97,22 @@ async def _queue(stage: Stage, served: Served, count: int) -> None:
     await queue_up(stage, served, Provider.APNS, count)
 
 
-async def _post_to_busy_gateway(stage: Stage, served: Served) -> tuple[list[float], float]:
-    """Post at a steady pace once the relay sends; also the share of a core the gateway used."""
+async def _post_to_busy_gateway(stage: Stage, served: Served) -> tuple[list[float], float, float]:
+    """Post at a steady pace once the relay sends.
+
+    Also returns the share of a core that the gateway used, and of the time that it waited for one.
+    """
     before = (await ended(served, "apns"))[0]
     ends_at = time.monotonic() + 30.0
     while (await ended(served, "apns"))[0] == before:
         if time.monotonic() > ends_at:
             raise BenchFailure("the lane was resumed, and nothing was sent")
         await asyncio.sleep(0.05)
-    cpu, wall = served.child.cpu_s, time.perf_counter()
+    child, began = served.child, time.perf_counter()
+    cpu, waited = child.cpu_s, child.waited_s
     took = await _paced(stage, served.url)
-    return took, (served.child.cpu_s - cpu) / (time.perf_counter() - wall)
+    seconds = time.perf_counter() - began
+    return took, (child.cpu_s - cpu) / seconds, (child.waited_s - waited) / seconds
 
 
 async def _paced(stage: Stage, url: str) -> list[float]:

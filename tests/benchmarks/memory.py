@@ -45,7 +45,7 @@ def remember(stage: Stage) -> None:
     peak = max(peak, *watched)
     stage.report.add(
         Line(
-            f"RSS with {sizes.queued:,} notifications queued, and while they are sent",
+            f"RSS, {sizes.queued:,} notifications queued, then sent",
             "MiB",
             peak,
             "idle",

@@ -13,11 +13,10 @@ from gateway.app.benching.whole_way import Run, run_whole_way
 from providers.contract import Provider
 from tests.benchmarks.gateways import gateway_with
 from tests.benchmarks.registry import users
-from tests.benchmarks.report import Line
+from tests.benchmarks.report import CROWDED, CROWDED_NOTE, Line
 from tests.benchmarks.stage import Stage
 
 _BATCH = 1_000
-_CROWDED = 0.2
 _PER_SECOND = 10_000
 _CPU_US = 60.0
 _DEVICES_RATIO = 1.3
@@ -113,8 +112,8 @@ def _lines(stage: Stage, title: str, count: int, runs: list[Run], *, with_target
     note = ""
     if any(run.stand_in_was_the_limit for run in runs):
         note = "the stand-in was the limit"
-    elif max(run.waited for run in runs) >= _CROWDED:
-        note = "other processes had the cores for much of the time"
+    elif max(run.waited for run in runs) >= CROWDED:
+        note = CROWDED_NOTE
     stage.report.add(
         Line(
             f"{title}, {count:,} notifications",

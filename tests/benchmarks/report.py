@@ -9,6 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 _WIDE = 130
+#: share of the time that a gateway may wait for a core, its own stand-in and sender included
+CROWDED = 0.2
+CROWDED_NOTE = "other processes had the cores for much of the time"
 
 
 @dataclass(frozen=True, slots=True)
