@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, Protocol
-from uuid import UUID
 
 
 class Provider(StrEnum):
@@ -83,16 +82,21 @@ class Message:
         return f"<Message of {self.event_id}>"
 
 
+NO_DELIVERY = "00000000-0000-0000-0000-000000000000"
+"""The delivery id of what is sent to nobody: a check."""
+
+
 @dataclass(slots=True)
 class Push:
     """One message to one address.
 
-    `delivery_id` is the same at every repeat: `apns-id`, collapse key and tag derive from it.
+    `delivery_id`, a UUID in canonical lower case, is the same at every repeat: `apns-id`, collapse
+    key and tag derive from it.
     `expires_at` is in epoch seconds: the vendor gets the remaining life as TTL or expiration.
     `context` belongs to the caller; a transport hands it back untouched.
     """
 
-    delivery_id: UUID
+    delivery_id: str
     address: Address
     message: Message
     expires_at: float

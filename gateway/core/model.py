@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
-from uuid import UUID
 
 from gateway.core.states import DeliveryState, DeviceState
 from providers.contract import Address, AddressKind, Environment, Platform, Provider, address_hash
@@ -235,10 +234,14 @@ class Removal:
     reason: str
 
 
-def delivery_id(event_id: str, index: int, device_id: int) -> UUID:
+def delivery_id(event_id: str, index: int, device_id: int) -> str:
     """Name a delivery: the same name-based UUID at every repeat, replica and restart."""
-    digest = hashlib.blake2b(f"{event_id}\0{index}\0{device_id}".encode(), digest_size=16).digest()
-    return UUID(bytes=digest, version=5)
+    digits = hashlib.blake2b(
+        f"{event_id}\0{index}\0{device_id}".encode(), digest_size=16
+    ).hexdigest()
+    # version 5 and the variant of RFC 4122, written where `uuid.UUID` would put them
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def lane_name(app: str, provider: str) -> str:

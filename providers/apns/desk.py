@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import UUID
 
 from providers.apns.options import ApnsOptions
 from providers.apns.payload import Headers, device_path, fit, render_body, render_headers
 from providers.apns.verdicts import CLOCK_WRONG, classify
 from providers.contract import (
+    NO_DELIVERY,
     Address,
     Environment,
     Message,
@@ -43,7 +43,7 @@ class Letter:
 def check_push(now: float) -> Push:
     """A push to a device token that no phone can have: what is said of it is said of us."""
     message = Message(event_id="check", title="Inkpush", body="", path=None)
-    return Push(UUID(int=0), Address("inkpush-check"), message, expires_at=now + 60)
+    return Push(NO_DELIVERY, Address("inkpush-check"), message, expires_at=now + 60)
 
 
 class Desk:
@@ -73,7 +73,7 @@ class Desk:
             path,
             render_headers(push, self._options.topic),
             render_body(message, push.delivery_id, self._options.style),
-            str(push.delivery_id),
+            push.delivery_id,
         )
 
     def judge(

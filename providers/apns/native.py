@@ -31,7 +31,13 @@ from providers.contract import (
 from providers.http2.connection import Connection
 from providers.http2.dial import Origin, Proxy
 from providers.http2.exchange import End, Ends, Lost, NotProcessed, Request, Response
-from providers.http2.headers import ConstantFields, literal, literal_name, short_string
+from providers.http2.headers import (
+    ConstantFields,
+    literal,
+    literal_after,
+    literal_name,
+    short_string,
+)
 from providers.http2.pool import Pool, PoolLimits
 from providers.http2.wire import Wire
 from providers.landing import CLOSE_GRACE_S, CLOSED, FULL, Landing, hand_over
@@ -44,9 +50,10 @@ only be in doubt if the process died."""
 BURST = 128
 """Pushes that are best handed over at once: enough to share a write, few enough to stay quick."""
 
-_PATH = ":path"
+_PATH = literal_name(":path", secret=True)
 _APNS_ID = literal_name("apns-id")
 _COLLAPSE_ID = literal_name("apns-collapse-id")
+_BAD_TOKEN = Refused("BadDeviceToken", "address")
 
 
 class _Batch:
@@ -168,23 +175,18 @@ class ApnsNativeProvider:
         """What goes out for a push: `payload.render_headers` and `render_body`, coded."""
         path = device_path(push.address)
         if path is None:
-            return Refused("BadDeviceToken", "address")
+            return _BAD_TOKEN
         message = self._fit_message(push.message)
         if isinstance(message, Refused):
             return message
-        delivery_id = str(push.delivery_id)
+        delivery_id = push.delivery_id
         coded_id = short_string(delivery_id.encode())
-        fields = b"".join(
-            (
-                literal(_PATH, path, secret=True),
-                self._shared_fields(batch.authorization, push.expires_at),
-                _APNS_ID,
-                coded_id,
-                _COLLAPSE_ID,
-                coded_id,
-            )
+        fields = (
+            literal_after(_PATH, path.encode())
+            + self._shared_fields(batch.authorization, push.expires_at)
+            + (_APNS_ID + coded_id + _COLLAPSE_ID + coded_id)
         )
-        return Request(fields, self._bodies.fill(message, delivery_id), (push, delivery_id, batch))
+        return Request(fields, self._bodies.fill(message, delivery_id), (push, batch))
 
     def _fit_message(self, message: Message) -> Message | Refused:
         """`fit`, once for all devices of a user: their pushes come one after the other."""
@@ -206,12 +208,12 @@ class ApnsNativeProvider:
         landed: dict[_Batch, list[tuple[Push, Verdict]]] = {}
         took = False
         for request, end in ends:
-            push, delivery_id, batch = request.context
+            push, batch = request.context
             if type(end) is Response and end.status == 200:
                 took = True
-                verdict: Verdict = Delivered(delivery_id)
+                verdict: Verdict = Delivered(push.delivery_id)
             else:
-                verdict = self._verdict(environment, end, delivery_id, batch.authorization)
+                verdict = self._verdict(environment, end, push.delivery_id, batch.authorization)
                 if wire is not None and ends_connection(verdict):
                     wire.drain()
             if batch in landed:

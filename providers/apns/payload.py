@@ -17,9 +17,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from uuid import UUID
 
-from providers.contract import Address, Message, Push, Refused
+from providers.contract import NO_DELIVERY, Address, Message, Push, Refused
 from providers.fitting import fit_message
 from providers.template import Template, quoted
 from providers.text import encode
@@ -54,14 +53,14 @@ def device_path(address: Address) -> str | None:
     return f"/3/device/{address.value}" if _DEVICE_TOKEN.match(address.value) else None
 
 
-def render_body(message: Message, delivery_id: UUID, style: ApnsStyle) -> bytes:
+def render_body(message: Message, delivery_id: str, style: ApnsStyle) -> bytes:
     """The body for one device; `message` is what `fit` made of the push's own."""
     aps: dict[str, object] = {"alert": {"title": message.title, "body": message.body}}
     if style.sound:
         aps["sound"] = style.sound
     if style.thread_id:
         aps["thread-id"] = style.thread_id
-    data = {"event_id": message.event_id, "delivery_id": str(delivery_id)}
+    data = {"event_id": message.event_id, "delivery_id": delivery_id}
     if message.path is not None:
         data["path"] = message.path
     return encode({"aps": aps, "data": data})
@@ -74,8 +73,8 @@ class BodyTemplates:
         names = ("event_id", "title", "body", "path")
         gaps = {name: f"inkpush gap {name}" for name in names}
         message = Message(**gaps)
-        delivery_id = UUID(int=2**127)
-        gaps["delivery_id"] = str(delivery_id)
+        delivery_id = "inkpush gap delivery"
+        gaps["delivery_id"] = delivery_id
         self._with_path = Template(render_body(message, delivery_id, style), gaps)
         message = replace(message, path=None)
         self._without = Template(render_body(message, delivery_id, style), gaps)
@@ -101,7 +100,7 @@ def render_headers(push: Push, topic: str) -> Headers:
     A repeat has the same apns-id and apns-collapse-id (36 of its 64 bytes), so it replaces its
     first copy on the phone, and the same expiration: repeating prolongs nothing.
     """
-    delivery_id = str(push.delivery_id)
+    delivery_id = push.delivery_id
     return (
         ("apns-topic", topic),
         *ALERT,
@@ -119,4 +118,4 @@ def expiration(expires_at: float) -> int:
 @lru_cache(maxsize=64)
 def _frame_size(style: ApnsStyle) -> int:
     empty = Message(event_id="", title="", body="", path="")
-    return len(render_body(empty, UUID(int=0), style))
+    return len(render_body(empty, NO_DELIVERY, style))

@@ -5,10 +5,17 @@ Owns the step between the pure tables and the credentials in force. Refuses to k
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from providers.body import Body
-from providers.contract import Address, Message, Misconfigured, Push, Refused, Unavailable, Verdict
+from providers.contract import (
+    NO_DELIVERY,
+    Address,
+    Message,
+    Misconfigured,
+    Push,
+    Refused,
+    Unavailable,
+    Verdict,
+)
 from providers.fcm.credentials import AccessToken
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import fit
@@ -21,7 +28,7 @@ def check_push(now: float) -> Push:
     """A push to a made-up address, to be validated only: what is said of it is said of us."""
     message = Message(event_id="check", title="Inkpush", body="", path=None)
     address = Address("inkpush-check:APA91bThisIsNoRegistrationTokenOfAnyPhone")
-    return Push(UUID(int=0), address, message, expires_at=now + 60)
+    return Push(NO_DELIVERY, address, message, expires_at=now + 60)
 
 
 class Desk:

@@ -13,9 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, assert_never
-from uuid import UUID
 
-from providers.contract import Address, AddressKind, Message, Platform, Push, Refused
+from providers.contract import NO_DELIVERY, Address, AddressKind, Message, Platform, Push, Refused
 from providers.fitting import fit_message
 from providers.template import Template, quoted
 from providers.text import encode
@@ -48,7 +47,7 @@ def render(message: Message, push: Push, style: FcmStyle, now: float) -> dict[st
     Only the block of the device's platform is there. The collapse key, the tag and their like are
     the delivery id: a repeat replaces its first copy on the phone, and nothing else.
     """
-    delivery_id = str(push.delivery_id)
+    delivery_id = push.delivery_id
     ttl = ttl_seconds(push.expires_at, now)
     data = {"event_id": message.event_id, "delivery_id": delivery_id}
     if message.path is not None:
@@ -90,7 +89,7 @@ class BodyTemplates:
             values["event_id"] = quoted(message.event_id)
             values["path"] = quoted(message.path or "")
         ttl = ttl_seconds(push.expires_at, now)
-        delivery_id = str(push.delivery_id)
+        delivery_id = push.delivery_id
         values["target"] = quoted(address.value)
         values["delivery_id"] = f'"{delivery_id}"'
         match address.platform:
@@ -100,7 +99,7 @@ class BodyTemplates:
                 values["expiration"] = f'"{_expiration(now, ttl)}"'
             case Platform.WEB:
                 values["ttl"] = f'"{ttl}"'
-                values["topic"] = f'"{push.delivery_id.hex}"'
+                values["topic"] = f'"{_bare(push.delivery_id)}"'
             case _:
                 assert_never(address.platform)
         key = (address.kind, address.platform, message.path is None)
@@ -124,16 +123,16 @@ def _template(kind: AddressKind, platform: Platform, no_path: bool, style: FcmSt
     message = Message(**gaps)
     if no_path:
         message = replace(message, path=None)
-    delivery_id, target, ttl = UUID(int=2**127), "inkpush gap target", 1_234_567
+    delivery_id, target, ttl = "inkpush-gap-delivery", "inkpush gap target", 1_234_567
     push = Push(delivery_id, Address(target, kind, platform), message, expires_at=ttl)
-    gaps |= {"target": target, "delivery_id": str(delivery_id)}
+    gaps |= {"target": target, "delivery_id": delivery_id}
     match platform:
         case Platform.ANDROID:
             gaps["ttl"] = f"{ttl}s"
         case Platform.IOS:
             gaps["expiration"] = str(_expiration(0, ttl))
         case Platform.WEB:
-            gaps |= {"ttl": str(ttl), "topic": delivery_id.hex}
+            gaps |= {"ttl": str(ttl), "topic": _bare(delivery_id)}
         case _:
             assert_never(platform)
     return Template(send_request(render(message, push, style, now=0)), gaps)
@@ -184,11 +183,16 @@ def _apns(delivery_id: str, expiration: int, style: FcmStyle) -> dict[str, Any]:
     }
 
 
-def _webpush(delivery_id: UUID, ttl: int) -> dict[str, Any]:
+def _bare(delivery_id: str) -> str:
+    """The hex digits of a UUID alone."""
+    return delivery_id.replace("-", "")
+
+
+def _webpush(delivery_id: str, ttl: int) -> dict[str, Any]:
     return {
         # a Topic has at most 32 characters of base64url (RFC 8030, 5.4): the bare hex digits
-        "headers": {"TTL": str(ttl), "Urgency": "high", "Topic": delivery_id.hex},
-        "notification": {"tag": str(delivery_id)},
+        "headers": {"TTL": str(ttl), "Urgency": "high", "Topic": _bare(delivery_id)},
+        "notification": {"tag": delivery_id},
     }
 
 
@@ -202,7 +206,7 @@ def _frame_size(style: FcmStyle) -> int:
     empty = Message(event_id="", title="", body="", path="")
     sizes = []
     for platform in Platform:
-        push = Push(UUID(int=0), Address("", platform=platform), empty, expires_at=4e9)
+        push = Push(NO_DELIVERY, Address("", platform=platform), empty, expires_at=4e9)
         frame = render(empty, push, style, now=4e9 - LONGEST_TTL_S)
         del frame["token"]
         sizes.append(len(encode(frame)))

@@ -51,6 +51,13 @@ def literal_name(name: str, *, secret: bool = False) -> bytes:
     return literal(name, "", secret=secret)[:-1]
 
 
+def literal_after(name: bytes, value: bytes) -> bytes:
+    """A literal whose `literal_name` is at hand."""
+    if len(value) < 0x7F:
+        return b"%b%c%b" % (name, len(value), value)
+    return name + _string(value)
+
+
 def short_string(value: bytes) -> bytes:
     """A string of less than 127 bytes, without Huffman coding: bytes cost less than CPU here."""
     return b"%c%b" % (len(value), value)

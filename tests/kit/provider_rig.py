@@ -123,7 +123,7 @@ class Rig:
 
     def push(self, address: Address | None = None, message: Message = MESSAGE) -> Push:
         """A push that lives for an hour."""
-        return Push(uuid4(), address or self.address(), message, self.clock() + 3600)
+        return Push(str(uuid4()), address or self.address(), message, self.clock() + 3600)
 
     def send(self, pushes: Sequence[Push]) -> None:
         """Hand over as they are, whatever `free` says."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -22,7 +21,7 @@ from providers.apns.payload import (
 from providers.contract import Address, Message, Platform, Push, Refused
 from providers.fitting import PAYLOAD_LIMIT, TOO_LARGE
 
-ID = UUID("3C2143E4-3E8E-478A-BF0B-9DC6E284FA33")
+ID = "3c2143e4-3e8e-478a-bf0b-9dc6e284fa33"
 MESSAGE = Message("msg_1", "Hi Mary!", "Don't forget your training", "/learning")
 STYLE = ApnsStyle()
 

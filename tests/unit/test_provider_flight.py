@@ -36,7 +36,7 @@ class Book:
 
 
 def pushes(count: int) -> list[Push]:
-    return [Push(uuid4(), Address("ab"), MESSAGE, 0.0) for _ in range(count)]
+    return [Push(str(uuid4()), Address("ab"), MESSAGE, 0.0) for _ in range(count)]
 
 
 async def deliver(push: Push) -> Verdict:
