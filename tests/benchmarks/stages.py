@@ -1,15 +1,20 @@
 """Which stage of a push's way a file belongs to.
 
-Owns the table. A file that is in no row (json, uuid, dataclasses) works for whoever called it.
+Owns the table. A file that is in no row (json, uuid, dataclasses), or in one that has no name,
+works for whoever called it.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-#: the first row with a fragment that is in the path decides
+#: the first row with a fragment that is in the path decides; one without a name: see above
 _TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("registry", ("gateway/store/sqlite/registry", "gateway/devices/")),
+    ("", ("providers/contract",)),
+    (
+        "registry",
+        ("gateway/store/sqlite/registry", "gateway/store/sqlite/lookup", "gateway/devices/"),
+    ),
     ("journal", ("gateway/store/sqlite/journal", "gateway/relay/write")),
     ("queue", ("gateway/queue/", "gateway/core/chunks")),
     ("store threads, commit", ("gateway/store/",)),
@@ -30,10 +35,19 @@ _TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("lane", ("gateway/relay/lane", "gateway/core/limiter", "gateway/core/breaker")),
     ("settle", ("gateway/relay/", "gateway/core/")),
     ("metrics, log", ("gateway/observe/", "/prometheus_client/", "/structlog/", "/logging/")),
-    ("verdict", ("/verdicts",)),
+    ("verdict", ("apns/verdicts", "fcm/verdicts", "providers/body", "providers/retry_after")),
     (
         "payload",
-        ("/payload", "providers/fitting", "providers/text", "/firebase_admin/", "apns/desk"),
+        (
+            "apns/payload",
+            "fcm/payload",
+            "apns/desk",
+            "fcm/desk",
+            "providers/fitting",
+            "providers/template",
+            "providers/text",
+            "/firebase_admin/",
+        ),
     ),
     (
         "http2",
@@ -42,6 +56,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
             "providers/apns/",
             "providers/fcm/",
             "providers/flight",
+            "providers/landing",
             "providers/turns",
             "/h2/",
             "/hpack/",
@@ -63,5 +78,5 @@ def stage_of(path: str) -> str | None:
     """The stage, or None for a file that works for its caller."""
     for stage, fragments in _TABLE:
         if any(fragment in path for fragment in fragments):
-            return stage
+            return stage or None
     return None
