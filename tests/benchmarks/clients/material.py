@@ -24,7 +24,7 @@ def pushes(provider: Provider, count: int) -> list[Push]:
     platform = Platform.IOS if provider is Provider.APNS else Platform.ANDROID
     return [
         Push(
-            delivery_id=UUID(int=(0xBE << 120) | number),
+            delivery_id=str(UUID(int=(0xBE << 120) | number)),
             address=Address(token(provider, number), AddressKind.TOKEN, platform),
             message=Message("msg_2bench5f4c3d2e1f0a9b8c7d", TITLE, BODY, PATH),
             expires_at=expires_at,
