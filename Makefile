@@ -11,7 +11,7 @@ LOCKED := deploy/constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock clean
+.PHONY: help demo test check bench .bench-tools format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,8 +28,8 @@ check: $(VENV)/.dev  ## format, lint, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/.dev  ## throughput on this machine
-	$(BIN)/python -m tests.benchmarks
+bench: $(VENV)/.dev .bench-tools  ## measure against the targets; BENCH=--quick, BENCH=--help
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 format: $(VENV)/.dev  ## write the format, and mend what the linter can
 	$(BIN)/ruff format .
@@ -46,6 +46,25 @@ clean:  ## remove .venv and all caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what the benchmarks measure against: nginx as vendor, h2load as the fastest client ---------
+
+# Debian starts an nginx that it installs; policy-rc.d says no, for ours runs for the benchmark only.
+.bench-tools:
+	@missing=; \
+	PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || missing=nginx; \
+	command -v h2load >/dev/null || missing="$$missing nghttp2-client"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "The benchmarks need nginx and h2load: sudo apt-get install $$missing" >&2; exit 1; \
+	fi; \
+	echo "Installing $$missing"; \
+	policy=/usr/sbin/policy-rc.d; \
+	if [ ! -e $$policy ]; then \
+		trap "rm -f $$policy" EXIT; \
+		printf '#!/bin/sh\nexit 101\n' > $$policy; chmod 755 $$policy; \
+	fi; \
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 # --- the virtual environment -------------------------------------------------------------------
 
