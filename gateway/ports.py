@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from gateway.core.model import (
     Chunk,
@@ -101,8 +101,7 @@ class Registry(Protocol):
 # --- journal ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """What the journal knows of one delivery when its chunk comes again."""
 
     state: DeliveryState

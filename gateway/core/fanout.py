@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.core.model import Chunk, ChunkItem, Item, Record, Target
 from gateway.core.states import DeliveryState
@@ -17,8 +18,7 @@ Known = Mapping[tuple[int, int], tuple[DeliveryState, int]]
 GONE = "the device was deleted, pruned or moved to another user"
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """A delivery to make."""
 
     item: Item

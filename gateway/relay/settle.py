@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Sequence
-from dataclasses import replace
 from random import Random
 from typing import assert_never
 
@@ -110,7 +109,7 @@ class Settler:
         for record in records:
             self._batch.dead.append((len(self._batch.records), items[record.index]))
             reason = "no process could finish its chunk"
-            self._batch.records.append(replace(record, state=DeliveryState.DEAD, reason=reason))
+            self._batch.records.append(record._replace(state=DeliveryState.DEAD, reason=reason))
         self._finish(work)
 
     # --- decisions ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -278,4 +278,4 @@ class Writer:
 def _kept(record: Record) -> Record:
     """The record of a delivery whose device would have been pruned, had the brake not been on."""
     reason = f"{record.reason}; the prune brake keeps the device"
-    return replace(record, state=DeliveryState.REFUSED, reason=reason)
+    return record._replace(state=DeliveryState.REFUSED, reason=reason)

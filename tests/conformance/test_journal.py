@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from gateway.core.model import Device, Record, Rejection, UserRef
@@ -78,10 +76,10 @@ async def test_a_terminal_delivery_is_never_overwritten(
 async def test_a_pending_delivery_follows_what_happens(handle: Handle) -> None:
     pending = record(state=DeliveryState.PENDING, reason="UNAVAILABLE", next_at=NOW + 10)
     await write(handle, pending)
-    again = replace(pending, attempts=2, at=NOW + 10, next_at=NOW + 30)
+    again = pending._replace(attempts=2, at=NOW + 10, next_at=NOW + 30)
     await write(handle, again)
     assert await handle.journal.items_of("msg_1") == [again]
-    end = replace(again, state=DeliveryState.DELIVERED, attempts=3, reason="", next_at=None)
+    end = again._replace(state=DeliveryState.DELIVERED, attempts=3, reason="", next_at=None)
     await write(handle, end)
     assert await handle.journal.items_of("msg_1") == [end]
 
@@ -256,7 +254,7 @@ async def test_an_event_is_settled_when_its_last_delivery_is(handle: Handle) -> 
     await write(handle, record(index=0), pending, done=0)
     await finish(handle)
     assert await standing(handle) == ({"delivered": 1, "pending": 1}, False)
-    await write(handle, replace(pending, state=DeliveryState.EXPIRED))
+    await write(handle, pending._replace(state=DeliveryState.EXPIRED))
     assert await standing(handle) == ({"delivered": 1, "expired": 1}, True)
 
 
