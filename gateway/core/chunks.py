@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from typing import Any
+
+import orjson
 
 from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, Remainder
 
@@ -28,7 +30,7 @@ def cut(
             number=number,
             first_seen=received_at,
             deadline=deadline,
-            items=tuple(ChunkItem(item) for item in items[start : start + CHUNK_SIZE]),
+            items=tuple([ChunkItem(item) for item in items[start : start + CHUNK_SIZE]]),
             due_at=received_at,
         )
         for number, start in enumerate(range(0, len(items), CHUNK_SIZE))
@@ -37,34 +39,25 @@ def cut(
 
 def encode_items(chunk: Chunk) -> bytes:
     """Write the items of a chunk; the rest of it travels in columns or headers of the queue."""
-    rows = []
-    for entry in chunk.items:
-        item = entry.item
-        row: list[object] = [
-            item.index,
-            item.title,
-            item.body,
-            item.path,
-            item.user_id,
-            item.custom_id,
-        ]
-        if entry.remainders is not None:
-            row.append([[r.device_id, r.attempts, int(r.flipped)] for r in entry.remainders])
-        rows.append(row)
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+    return orjson.dumps([_row(item, remainders) for item, remainders in chunk.items])
+
+
+def _row(item: Item, remainders: tuple[Remainder, ...] | None) -> tuple[Any, ...]:
+    fields = item[:]
+    if remainders is None:
+        return fields
+    return (*fields, [[r.device_id, r.attempts, int(r.flipped)] for r in remainders])
 
 
 def decode_items(data: bytes) -> tuple[ChunkItem, ...]:
     """Read back what `encode_items` wrote."""
-    return tuple(_decode_row(row) for row in json.loads(data))
+    return tuple([_entry(row) for row in orjson.loads(data)])
 
 
-def _decode_row(row: list[object]) -> ChunkItem:
-    item = Item(*row[:6])  # type: ignore[arg-type]  # the row is what encode_items wrote
+def _entry(row: list[Any]) -> ChunkItem:
     if len(row) == 6:
-        return ChunkItem(item)
+        return ChunkItem(Item._make(row))
     remainders = tuple(
-        Remainder(device_id, attempts, bool(flipped))
-        for device_id, attempts, flipped in row[6]  # type: ignore[attr-defined]
+        Remainder(device_id, attempts, bool(flipped)) for device_id, attempts, flipped in row[6]
     )
-    return ChunkItem(item, remainders)
+    return ChunkItem(Item._make(row[:6]), remainders)

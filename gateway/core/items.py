@@ -6,6 +6,7 @@ later is ignored; `phone_number` is accepted and not looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ MAX_PATH = 1_024
 """Characters a path may have: it is never truncated, so it must leave room for the text."""
 MAX_ID = 256
 """Characters a user id may have."""
+
+_PATH_TAKES_NO = re.compile(r"[\\\x00-\x1f\x7f]").search
 
 
 class _Bad(ValueError):
@@ -83,7 +86,7 @@ def _path(value: Any) -> str | None:
         raise _Bad("path is not a string")
     if not value.startswith("/") or value.startswith("//"):
         raise _Bad("path does not start with one /")
-    if "\\" in value or any(character < " " or character == "\x7f" for character in value):
+    if _PATH_TAKES_NO(value):
         raise _Bad("path holds a backslash or a control character")
     if len(value) > MAX_PATH:
         raise _Bad(f"path is over {MAX_PATH} characters")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import patch
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +44,13 @@ def test_reading_never_raises_and_always_keeps_the_body(body: bytes) -> None:
     assert (found.event.status == "quarantined") is bool(found.event.reason)
     if found.event.occurred_at is not None:
         assert to_iso(found.event.occurred_at).endswith("Z")
+
+
+@given(st.binary() | json_values.map(body_of) | documents.map(body_of))
+def test_the_quick_reader_finds_what_the_standard_library_finds(body: bytes) -> None:
+    found = understand("msg_1", body, received_at=NOW, max_age_s=3600.0)
+    with patch.object(orjson, "loads", json.loads):
+        assert understand("msg_1", body, received_at=NOW, max_age_s=3600.0) == found
 
 
 @given(batches)

@@ -145,3 +145,12 @@ def test_a_bad_item_takes_no_neighbour_along_and_all_keep_their_index() -> None:
     items, rejections = parse_items([GOOD, {}, GOOD | {"path": "x"}, GOOD])
     assert [one.index for one in items] == [0, 3]
     assert [one.index for one in rejections] == [1, 2]
+
+
+def test_a_path_takes_every_character_but_backslash_and_controls() -> None:
+    refused = {
+        number
+        for number in range(0x3000)
+        if parse_items([GOOD | {"path": f"/{chr(number)}x"}])[1] and chr(number) != "/"
+    }
+    assert refused == {*range(0x20), 0x7F, ord("\\")}
