@@ -14,7 +14,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,14 +48,22 @@ def _is_busy(error: BaseException) -> bool:
 
 
 class _Job:
-    """A piece of work for a database thread, and the future its caller awaits."""
+    """A piece of work for a database thread, and the future its caller awaits.
 
-    __slots__ = ("error", "future", "loop", "result", "work")
+    `alone`: it is one query, which needs no transaction.
+    """
+
+    __slots__ = ("alone", "error", "future", "loop", "result", "work")
 
     def __init__(
-        self, work: Callable[[sqlite3.Connection], Any], loop: asyncio.AbstractEventLoop
+        self,
+        work: Callable[[sqlite3.Connection], Any],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        alone: bool,
     ) -> None:
         self.work = work
+        self.alone = alone
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
         self.result: Any = None
@@ -106,6 +114,15 @@ class SqliteDatabase:
         """Run `work` on one snapshot of the data, beside any writing."""
         return await self._submit(self._reads, work)
 
+    async def rows(self, query: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """All rows of one named query: a snapshot by itself, without a transaction around it."""
+        sql = self.sql[query]
+        return await self._submit(
+            self._reads,
+            lambda connection: connection.execute(sql, parameters).fetchall(),
+            alone=True,
+        )
+
     async def aclose(self) -> None:
         """Finish what was asked, then close the file."""
         if not self._closed:
@@ -117,11 +134,15 @@ class SqliteDatabase:
             await asyncio.to_thread(thread.join)
 
     async def _submit(
-        self, jobs: queue.SimpleQueue[_Job | None], work: Callable[[sqlite3.Connection], T]
+        self,
+        jobs: queue.SimpleQueue[_Job | None],
+        work: Callable[[sqlite3.Connection], T],
+        *,
+        alone: bool = False,
     ) -> T:
         if self._closed or not self._threads:
             raise StoreUnavailable("The database is closed.")
-        job = _Job(work, asyncio.get_running_loop())
+        job = _Job(work, asyncio.get_running_loop(), alone=alone)
         jobs.put(job)
         result: T = await job.future
         return result
@@ -206,7 +227,8 @@ class SqliteDatabase:
 def _read_snapshot(connection: sqlite3.Connection, job: _Job) -> None:
     """Run the job in one transaction: its queries see the same data, whatever is written."""
     try:
-        connection.execute("BEGIN")
+        if not job.alone:
+            connection.execute("BEGIN")
         job.result = job.work(connection)
     except BaseException as error:  # noqa: BLE001  # the caller gets it
         job.error = _translated(error)
@@ -220,15 +242,11 @@ def _write_group(connection: sqlite3.Connection, jobs: list[_Job]) -> None:
     """Run the jobs in one transaction; what fails is undone alone, a failed commit fails all."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for job in jobs:
-            connection.execute("SAVEPOINT job")
-            try:
-                job.result = job.work(connection)
-            except BaseException as error:  # noqa: BLE001  # the caller gets it
-                job.error = _translated(error)
-                # A full disk ends the whole transaction: then there is nothing to go back to.
-                connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
+        if len(jobs) > 1:
+            for job in jobs:
+                _write_beside_others(connection, job)
+        elif not _write_alone(connection, jobs[0]):
+            return
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         if connection.in_transaction:
@@ -236,6 +254,30 @@ def _write_group(connection: sqlite3.Connection, jobs: list[_Job]) -> None:
                 connection.execute("ROLLBACK")
         for job in jobs:
             job.error = job.error or _translated(error)
+
+
+def _write_alone(connection: sqlite3.Connection, job: _Job) -> bool:
+    """Run a job without a savepoint: the transaction is its own. False: all of it was undone."""
+    try:
+        job.result = job.work(connection)
+        return True
+    except BaseException as error:  # noqa: BLE001  # the caller gets it
+        job.error = _translated(error)
+        # A full disk has ended the transaction already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return False
+
+
+def _write_beside_others(connection: sqlite3.Connection, job: _Job) -> None:
+    connection.execute("SAVEPOINT job")
+    try:
+        job.result = job.work(connection)
+    except BaseException as error:  # noqa: BLE001  # the caller gets it
+        job.error = _translated(error)
+        # A full disk ends the whole transaction: then there is nothing to go back to.
+        connection.execute("ROLLBACK TO job")
+    connection.execute("RELEASE job")
 
 
 def _resolve(jobs: list[_Job]) -> None:

@@ -31,13 +31,13 @@ class SqliteJournal:
     async def progress(
         self, event_id: str, indexes: Sequence[int]
     ) -> Mapping[tuple[int, int], Progress]:
-        wanted = frozenset(indexes)
-        if not wanted:
+        if not indexes:
             return {}
-        bounds = {"event_id": event_id, "low": min(wanted), "high": max(wanted)}
-        rows = await self._database.read(
-            lambda connection: connection.execute(self._sql["progress"], bounds).fetchall()
-        )
+        bounds = {"event_id": event_id, "low": min(indexes), "high": max(indexes)}
+        rows = await self._database.rows("progress", bounds)
+        if not rows:
+            return {}
+        wanted = frozenset(indexes)
         return {
             (index, device_id): Progress(DeliveryState(state), attempts)
             for index, device_id, state, attempts in rows
@@ -62,7 +62,9 @@ class SqliteJournal:
                 (carried_out if gone else spared).add(index)
             connection.executemany(
                 self._sql["delivery_upsert"],
-                [_values(record, i in spared) for i, record in enumerate(records)],
+                [_values(_spared(one) if i in spared else one) for i, one in enumerate(records)]
+                if spared
+                else list(map(_values, records)),
             )
             if dead:
                 connection.executemany(
@@ -200,46 +202,20 @@ def _summary(event: Event, states: dict[str, int], seen: int, *, finished: bool)
     return EventSummary(event, deliveries, settled)
 
 
-def _values(record: Record, spared: bool) -> tuple[Any, ...]:
-    state, reason = record.state.value, record.reason
-    if spared:
-        state = DeliveryState.REFUSED.value
-        reason = f"{reason}, but the device has registered again or gone since"
-    return (
-        record.event_id,
-        record.index,
-        record.device_id,
-        state,
-        record.attempts,
-        record.at,
-        record.user_id,
-        record.custom_id,
-        record.app,
-        record.provider,
-        record.address_hash,
-        reason,
-        record.vendor_id,
-        record.next_at,
+def _values(record: Record) -> tuple[Any, ...]:
+    """A record as a row: a member of an enum would be bound slowly, for it is no plain string."""
+    return (*record[:3], record.state.value, *record[4:])
+
+
+def _spared(record: Record) -> Record:
+    return record._replace(
+        state=DeliveryState.REFUSED,
+        reason=f"{record.reason}, but the device has registered again or gone since",
     )
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    return Record(
-        event_id=row[0],
-        index=row[1],
-        device_id=row[2],
-        state=DeliveryState(row[3]),
-        attempts=row[4],
-        at=row[5],
-        user_id=row[6],
-        custom_id=row[7],
-        app=row[8],
-        provider=row[9],
-        address_hash=row[10],
-        reason=row[11],
-        vendor_id=row[12],
-        next_at=row[13],
-    )
+    return Record._make(row)._replace(state=DeliveryState(row[3]))
 
 
 def _dead_values(record: Record, item: Item) -> tuple[Any, ...]:

@@ -6,9 +6,8 @@ both change hands in one transaction. Knows nothing of HTTP or tokens.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,9 +15,9 @@ from gateway.core.model import Device, Item, Profile, Registration, Target, User
 from gateway.core.states import DeviceState
 from gateway.errors import InstallationOwned
 from gateway.ports import Registered
-from gateway.store.sqlite import erasure
+from gateway.store.sqlite import erasure, lookup
 from gateway.store.sqlite.database import SqliteDatabase
-from providers.contract import Address, AddressKind, Environment, Platform, Provider
+from providers.contract import AddressKind, Environment, Platform, Provider
 
 _PAGE = 500
 _PURGE_BATCH = 1_000
@@ -102,19 +101,7 @@ class SqliteRegistry:
                 return
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
-        user_ids = {item.user_id for item in items if item.user_id is not None}
-        custom_ids = {item.custom_id for item in items if item.custom_id is not None}
-
-        def work(connection: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
-            return (
-                self._targets(connection, "targets_by_user", user_ids),
-                self._targets(connection, "targets_by_custom", custom_ids),
-            )
-
-        by_user_rows, by_custom_rows = await self._database.read(work)
-        by_user = _group(by_user_rows, column=7)
-        by_custom = _group(by_custom_rows, column=8)
-        return [_merge(by_user, by_custom, item) for item in items]
+        return await lookup.targets(self._database, items)
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment
@@ -176,13 +163,6 @@ class SqliteRegistry:
     ) -> Row | None:
         rows = self._rows(connection, query, parameters)
         return rows[0] if rows else None
-
-    def _targets(
-        self, connection: sqlite3.Connection, query: str, ids: Iterable[str]
-    ) -> list[tuple[Any, ...]]:
-        return connection.execute(
-            self._database.sql[query], {"ids": json.dumps(list(ids))}
-        ).fetchall()
 
     def _register(
         self,
@@ -333,24 +313,3 @@ def _device(row: Row) -> Device:
         last_seen_at=row["last_seen_at"],
         profile=Profile(**{name: row[name] for name in _PROFILE}),
     )
-
-
-def _group(rows: list[tuple[Any, ...]], *, column: int) -> dict[str, list[Target]]:
-    grouped: dict[str, list[Target]] = {}
-    for row in rows:
-        address = Address(row[3], AddressKind(row[4]), Platform(row[5]), Environment(row[6]))
-        target = Target(row[0], row[1], Provider(row[2]), address, row[7], row[8], row[9])
-        grouped.setdefault(row[column], []).append(target)
-    return grouped
-
-
-def _merge(
-    by_user: dict[str, list[Target]], by_custom: dict[str, list[Target]], item: Item
-) -> list[Target]:
-    """A user's devices by either id, each once."""
-    first = by_user.get(item.user_id, []) if item.user_id is not None else []
-    second = by_custom.get(item.custom_id, []) if item.custom_id is not None else []
-    if not first or not second:
-        return first or second
-    seen = {target.device_id for target in first}
-    return first + [target for target in second if target.device_id not in seen]
