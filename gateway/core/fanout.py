@@ -42,17 +42,20 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
     for index, device_id in known:
         rows_of.setdefault(index, []).append(device_id)
     for entry, devices in zip(chunk.items, targets, strict=True):
-        wanted = _wanted(entry, devices, rows_of.get(entry.item.index, []), known)
+        item, remainders = entry
+        if devices and remainders is None and item.index not in rows_of:
+            # As nearly always, nothing is known of it yet: all of its devices get it.
+            result.sends += [Send(item, target, 0, False) for target in devices]
+            continue
+        wanted = _wanted(entry, devices, rows_of.get(item.index, []), known)
         by_id = {target.device_id: target for target in devices}
         for device_id, attempts, flipped in wanted:
             target = by_id.get(device_id)
             if target is None:
                 state, reason = DeliveryState.NO_DEVICE, GONE if device_id else ""
-                result.ended.append(
-                    _ended(chunk, entry.item, device_id, state, now, reason, attempts)
-                )
+                result.ended.append(_ended(chunk, item, device_id, state, now, reason, attempts))
             else:
-                result.sends.append(Send(entry.item, target, attempts, flipped))
+                result.sends.append(Send(item, target, attempts, flipped))
     return result
 
 

@@ -25,12 +25,9 @@ _NOBODY: list[Target] = []
 
 async def targets(database: SqliteDatabase, items: Sequence[Item]) -> list[list[Target]]:
     """The active devices of each item's user, by either id and each once; one list per item."""
-    user_ids = {item.user_id for item in items}
-    custom_ids = {item.custom_id for item in items}
-    # None stands for no id: as JSON's null it would be looked for, and found in no index.
     wanted = {
-        "user_ids": orjson.dumps(list(user_ids - {None})).decode(),
-        "custom_ids": orjson.dumps(list(custom_ids - {None})).decode(),
+        "user_ids": _named({item.user_id for item in items}),
+        "custom_ids": _named({item.custom_id for item in items}),
     }
     ((found,),) = await database.rows("targets", wanted)
     by_user: dict[str, list[Target]] = {}
@@ -42,6 +39,12 @@ async def targets(database: SqliteDatabase, items: Sequence[Item]) -> list[list[
         if target.custom_id is not None:
             by_custom.setdefault(target.custom_id, []).append(target)
     return [_merge(by_user, by_custom, item) for item in items]
+
+
+def _named(ids: set[str | None]) -> str:
+    """The ids as a JSON array; None stands for an item without."""
+    ids.discard(None)
+    return orjson.dumps(list(ids)).decode()
 
 
 def _target(row: Sequence[Any]) -> Target:
