@@ -33,6 +33,7 @@ from gateway.events import (
     StoreFailed,
     WebhookAnswered,
 )
+from gateway.observe.histogram import BatchHistogram
 from gateway.ports import Depth, LaneRow
 from providers.contract import VERDICT_LABELS, CredentialStatus, Provider
 
@@ -73,6 +74,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry, lanes: Iterable[tuple[str, str]]) -> None:
         self._registry = registry
         self._lanes: set[tuple[str, str]] = set()
+        self._children: dict[tuple[Counter, str, str, str], Counter] = {}
         self._webhook_events = Counter(
             "inkpush_webhook_events",
             "Webhook requests answered, by result.",
@@ -97,17 +99,19 @@ class Metrics:
         self._attempts = self._lane_counter(
             "attempts", "Answers of vendors, by verdict.", "verdict"
         )
-        self._send = Histogram(
+        self._send = BatchHistogram(
             "inkpush_send_seconds",
             "Seconds from handing a push to the transport to its verdict.",
-            ["provider"],
+            "provider",
+            Provider,
             buckets=_SEND_BUCKETS,
             registry=registry,
         )
-        self._event_to_provider = Histogram(
+        self._event_to_provider = BatchHistogram(
             "inkpush_event_to_provider_seconds",
             "Seconds from an event's receipt to the vendor's acceptance of a push.",
-            ["provider"],
+            "provider",
+            Provider,
             buckets=_AGE_BUCKETS,
             registry=registry,
         )
@@ -168,8 +172,7 @@ class Metrics:
         for result in NOTIFICATION_RESULTS:
             self._notifications.labels(result)
         for known in Provider:
-            for by_provider in (self._send, self._event_to_provider, self._inflight):
-                by_provider.labels(known)
+            self._inflight.labels(known)
         for app, provider in lanes:
             self.add_lane(app, provider)
 
@@ -209,15 +212,15 @@ class Metrics:
             case NotificationsPosted():
                 self._accepted(event.notifications, event.rejected)
             case AttemptsFinished(app, provider, verdicts, seconds):
-                _count(self._attempts, provider, app, verdicts, VERDICTS)
-                _observe(self._send, provider, seconds)
+                self._count(self._attempts, provider, app, verdicts, VERDICTS)
+                self._send.observe(provider, seconds)
             case DeliveriesSettled(app, provider, outcomes, ages):
-                _count(self._deliveries, provider, app, outcomes, OUTCOMES)
-                _observe(self._event_to_provider, provider, ages)
+                self._count(self._deliveries, provider, app, outcomes, OUTCOMES)
+                self._event_to_provider.observe(provider, ages)
             case ItemsEnded(result, count):
                 self._notifications.labels(_closed(result, NOTIFICATION_RESULTS)).inc(count)
             case DevicesRemoved(app, provider, DeviceState.PRUNED, by_reason):
-                _count(self._pruned, provider, app, by_reason, PRUNE_REASONS)
+                self._count(self._pruned, provider, app, by_reason, PRUNE_REASONS)
             case LaneHeld(app, provider, held):
                 self._set_paused(app, provider, held)
             case LaneResumed(app, provider):
@@ -232,6 +235,24 @@ class Metrics:
                 pass  # the gauges of devices show the first; the others are for the log
             case _:
                 assert_never(event)
+
+    def _count(
+        self,
+        counter: Counter,
+        provider: str,
+        app: str,
+        counts: Mapping[str, int],
+        known: Sequence[str],
+    ) -> None:
+        for value, count in counts.items():
+            key = (counter, provider, app, value)
+            child = self._children.get(key)
+            if child is None:
+                # `labels` takes longer to find a child than `inc` to count
+                child = counter.labels(provider, app, _closed(value, known))
+                if value in known:
+                    self._children[key] = child
+            child.inc(count)
 
     def _webhook(self, event: WebhookAnswered) -> None:
         self._webhook_events.labels(_closed(event.result, WEBHOOK_RESULTS)).inc()
@@ -301,16 +322,3 @@ class Metrics:
 
 def _closed(value: str, known: Sequence[str]) -> str:
     return value if value in known else OTHER
-
-
-def _count(
-    counter: Counter, provider: str, app: str, counts: Mapping[str, int], known: Sequence[str]
-) -> None:
-    for value, count in counts.items():
-        counter.labels(provider, app, _closed(value, known)).inc(count)
-
-
-def _observe(histogram: Histogram, provider: str, seconds: Sequence[float]) -> None:
-    child = histogram.labels(provider)
-    for value in seconds:
-        child.observe(max(0.0, value))
