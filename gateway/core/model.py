@@ -1,7 +1,7 @@
 """The nouns: event, item, chunk, device, delivery. Owns their identity; knows no storage.
 
 Times are epoch seconds (float) unless a name ends in `_ms`. What is made for every push is a
-NamedTuple: a frozen dataclass sets its fields one by one, which takes five times as long.
+NamedTuple: a frozen dataclass sets its fields one by one, which takes two to five times as long.
 """
 
 from __future__ import annotations
