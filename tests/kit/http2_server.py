@@ -24,8 +24,8 @@ from h2.settings import ChangedSetting, SettingCodes
 from hyperframe.frame import WindowUpdateFrame
 
 from providers.http2 import frames
-from providers.http2.connection import LARGEST_ANSWER
 from providers.http2.exchange import Response
+from providers.http2.streams import LARGEST_ANSWER
 from tests.kit.http2_peer import goaway, parsed
 
 NOTHING_YET = 2**31 - 1

@@ -80,7 +80,9 @@ class Peer:
         assert connection.room >= 0
         assert len(connection._rest) <= MOST_KEPT
         assert connection._block is None or connection._block.size <= LARGEST_BLOCK
-        assert len(connection._answers) + len(connection._unsent) <= 2 * len(self.open)
+        assert len(connection._streams.answers) + len(connection._sender._unsent) <= 2 * len(
+            self.open
+        )
         if connection.error is not None:
             assert connection.draining
             assert not self.open

@@ -22,6 +22,7 @@ from providers.http2 import exchange, frames
 from providers.http2.connection import Connection
 from providers.http2.exchange import Lost, NotProcessed, Response
 from providers.http2.headers import ConstantFields
+from providers.http2.streams import LARGEST_ANSWER
 from tests.kit.http2_peer import (
     CONSTANT,
     OK,
@@ -296,7 +297,7 @@ def test_a_body_that_is_too_large_to_be_of_use_ends_as_an_answer_and_the_stream(
 
     ((_, end),) = ends
     assert end == Response(410, part + part, {b"apns-id": b"AB-1"})
-    assert len(part + part) == limits.LARGEST_ANSWER
+    assert len(part + part) == LARGEST_ANSWER
     (reset,) = sent(connection)
     assert isinstance(reset, RstStreamFrame)
     assert (reset.stream_id, reset.error_code) == (1, CANCEL)
