@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from providers.http2 import frames
-from providers.http2.connection import LARGEST_ANSWER
 from providers.http2.exchange import End, Lost, NotProcessed, Response
+from providers.http2.streams import LARGEST_ANSWER
 from tests.kit.http2_peers import Client, Servers, client, post
 
 BODY = (
@@ -322,7 +322,7 @@ async def test_a_peer_without_tls_is_a_clear_failure_and_nothing_is_lost(
     assert "no connection to 127.0.0.1" in caplog.text
 
 
-async def test_a_peer_that_agrees_on_http_2_and_speaks_something_else_loses_what_was_sent(
+async def test_a_peer_that_agrees_on_http_2_and_speaks_something_else_is_left(
     servers: Servers,
 ) -> None:
     server = await asyncio.start_server(
@@ -331,9 +331,8 @@ async def test_a_peer_that_agrees_on_http_2_and_speaks_something_else_loses_what
     port = server.sockets[0].getsockname()[1]
     async with server, client(port, servers.context(), connections=1) as rig:
         ends = await rig.post([post(n, "/empty", BODY) for n in range(20)])
+        assert rig.pool.connections == 0
 
-    lost = {end for end in ends.values() if isinstance(end, Lost)}
-    assert lost
-    # a reset of the connection may overtake the words that were not HTTP/2
+    # what it says may come before a request has left, or its reset may overtake what it says
+    lost = {end for end in ends.values() if not isinstance(end, NotProcessed)}
     assert lost <= {Lost("ProtocolError"), Lost("ConnectionLost")}
-    assert {type(end) for end in ends.values()} <= {NotProcessed, Lost}
