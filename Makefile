@@ -19,7 +19,7 @@ help:  ## show this list
 demo: $(VENV)/.runtime  ## see it work: sandbox, gateway and simulated phones; no account, no network
 	@$(BIN)/inkpush demo --once
 
-test: check  ## everything that CI runs: check, then all suites, the killed processes last
+test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites, the killed processes last
 	$(BIN)/pytest
 
 check: $(VENV)/.dev  ## format, lint, types and import rules
@@ -47,24 +47,35 @@ clean:  ## remove .venv and all caches
 		.import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# --- what the benchmarks measure against: nginx as vendor, h2load as the fastest client ---------
+# --- servers and clients that others wrote: what tests and benchmarks hold ours against ---------
 
-# Debian starts an nginx that it installs; policy-rc.d says no, for ours runs for the benchmark only.
-.bench-tools:
-	@missing=; \
-	PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || missing=nginx; \
-	command -v h2load >/dev/null || missing="$$missing nghttp2-client"; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
-	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-		echo "The benchmarks need nginx and h2load: sudo apt-get install $$missing" >&2; exit 1; \
-	fi; \
-	echo "Installing $$missing"; \
-	policy=/usr/sbin/policy-rc.d; \
-	if [ ! -e $$policy ]; then \
-		trap "rm -f $$policy" EXIT; \
-		printf '#!/bin/sh\nexit 101\n' > $$policy; chmod 755 $$policy; \
-	fi; \
-	apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+# What is missing is installed where that is possible, once; tests skip what is still missing.
+# Debian starts an nginx that it installs; policy-rc.d says no, for ours run while they are needed.
+$(VENV)/.servers: | $(BIN)/python
+	@PATH="$$PATH:/usr/sbin"; missing=; \
+	for pair in nginx:nginx nghttpd:nghttp2-server h2load:nghttp2-client node:nodejs; do \
+		command -v "$${pair%:*}" >/dev/null || missing="$$missing $${pair#*:}"; \
+	done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing$$missing"; \
+		policy=/usr/sbin/policy-rc.d; \
+		if [ ! -e $$policy ]; then \
+			trap "rm -f $$policy" EXIT; \
+			printf '#!/bin/sh\nexit 101\n' > $$policy; chmod 755 $$policy; \
+		fi; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		{ apt-get update -qq \
+			&& apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } \
+			|| echo "Could not install$$missing: what needs them is skipped" >&2; \
+	fi
+	@touch $@
+
+.bench-tools: $(VENV)/.servers
+	@PATH="$$PATH:/usr/sbin"; \
+	if ! command -v nginx >/dev/null || ! command -v h2load >/dev/null; then \
+		echo 'The benchmarks need nginx and h2load: sudo apt-get install nginx nghttp2-client' >&2; \
+		exit 1; \
+	fi
 
 # --- the virtual environment -------------------------------------------------------------------
 
