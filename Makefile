@@ -11,7 +11,7 @@ LOCKED := deploy/constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock clean
+.PHONY: help demo test check bench .bench-tools format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -19,7 +19,7 @@ help:  ## show this list
 demo: $(VENV)/.runtime  ## see it work: sandbox, gateway and simulated phones; no account, no network
 	@$(BIN)/inkpush demo --once
 
-test: check  ## everything that CI runs: check, then all suites, the killed processes last
+test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites, the killed processes last
 	$(BIN)/pytest
 
 check: $(VENV)/.dev  ## format, lint, types and import rules
@@ -28,8 +28,8 @@ check: $(VENV)/.dev  ## format, lint, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/.dev  ## throughput on this machine
-	$(BIN)/python -m tests.benchmarks
+bench: $(VENV)/.dev .bench-tools  ## measure against the targets; BENCH=--quick, BENCH=--help
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 format: $(VENV)/.dev  ## write the format, and mend what the linter can
 	$(BIN)/ruff format .
@@ -46,6 +46,36 @@ clean:  ## remove .venv and all caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- servers and clients that others wrote: what tests and benchmarks hold ours against ---------
+
+# What is missing is installed where that is possible, once; tests skip what is still missing.
+# Debian starts an nginx that it installs; policy-rc.d says no, for ours run while they are needed.
+$(VENV)/.servers: | $(BIN)/python
+	@PATH="$$PATH:/usr/sbin"; missing=; \
+	for pair in nginx:nginx nghttpd:nghttp2-server h2load:nghttp2-client node:nodejs; do \
+		command -v "$${pair%:*}" >/dev/null || missing="$$missing $${pair#*:}"; \
+	done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing$$missing"; \
+		policy=/usr/sbin/policy-rc.d; \
+		if [ ! -e $$policy ]; then \
+			trap "rm -f $$policy" EXIT; \
+			printf '#!/bin/sh\nexit 101\n' > $$policy; chmod 755 $$policy; \
+		fi; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		{ apt-get update -qq \
+			&& apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } \
+			|| echo "Could not install$$missing: what needs them is skipped" >&2; \
+	fi
+	@touch $@
+
+.bench-tools: $(VENV)/.servers
+	@PATH="$$PATH:/usr/sbin"; \
+	if ! command -v nginx >/dev/null || ! command -v h2load >/dev/null; then \
+		echo 'The benchmarks need nginx and h2load: sudo apt-get install nginx nghttp2-client' >&2; \
+		exit 1; \
+	fi
 
 # --- the virtual environment -------------------------------------------------------------------
 

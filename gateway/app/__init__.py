@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.app.checking import Finding
     from gateway.app.submitting import Submitted
 
-__all__ = ["Stores", "check", "demo", "open_store", "run_sandbox", "serve", "submit"]
+__all__ = ["Stores", "bench", "check", "demo", "open_store", "run_sandbox", "serve", "submit"]
 
 
 def serve(settings: Settings, *, reload: Callable[[], Settings]) -> int:
@@ -75,3 +75,11 @@ async def demo(*, notifications: int, once: bool, say: Callable[[str], None]) ->
     from gateway.app.demonstrating import run
 
     return await run(notifications=notifications, once=once, say=say)
+
+
+def bench(*, pushes: int, provider: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure throughput on this machine, without any account. Returns the figures."""
+    from gateway.app.benching.bench import run
+    from providers.contract import Provider
+
+    return run(pushes=pushes, provider=Provider(provider), say=say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import traceback
 from collections.abc import Callable
@@ -43,6 +44,7 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
         async with open_gateway(settings, log=observer, on_failure=failed) as gateway:
             reloads = _Reloads(gateway, reload)
             loop.add_signal_handler(signal.SIGHUP, reloads.ask)
+            _collect_seldom()
             await ended.wait()
             loop.remove_signal_handler(signal.SIGHUP)
             await reloads.finish()
@@ -52,6 +54,17 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
         observer(Lifecycle("failed", str(error)))
         return 1
     return 1 if failures else 0
+
+
+def _collect_seldom() -> None:
+    """Let the garbage collector look seldom, and never at what stays for good.
+
+    Nothing on the way of a push refers to itself, so reference counts free it all; looking for
+    cycles after every 700 allocations, as is the default, took a sixth of the CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 class _Reloads:

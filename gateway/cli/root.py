@@ -7,6 +7,7 @@ import click
 from gateway import __version__
 from gateway.cli.access import keys, token
 from gateway.cli.base import Group, State
+from gateway.cli.benching import bench
 from gateway.cli.configuration import check, config
 from gateway.cli.dead import dead
 from gateway.cli.deliveries import deliveries
@@ -31,6 +32,7 @@ COMMANDS: tuple[click.Command, ...] = (
     serve,
     demo,
     sandbox,
+    bench,
     check,
     send,
     webhook,

@@ -24,6 +24,9 @@ from providers.contract import (
 
 MAX_BACKOFF_S = 3600.0
 _FIRST_RETRY_S = 10.0
+#: how often in a row what was surely not looked at goes again at once: connections of one vendor
+#: tend to be closed one after the other
+_AT_ONCE = 3
 _THROTTLE_S = 60.0
 _APNS_SECOND_RETRY_S = 900.0
 
@@ -149,7 +152,7 @@ def backoff(verdict: Unavailable, standing: Standing, dice: float) -> float:
 
     At most one hour, but never less than the vendor's Retry-After.
     """
-    if verdict.outcome_known and verdict.retry_after == 0 and standing.attempts <= 1:
+    if verdict.outcome_known and verdict.retry_after == 0 and standing.attempts <= _AT_ONCE:
         return 0.0
     told = verdict.retry_after
     floor = max(told or 0.0, _FIRST_RETRY_S)

@@ -81,7 +81,8 @@ class InStoreQueue:
         def work(connection: Any) -> bool:
             if connection.execute(self._sql["queue_settle"], held).rowcount == 0:
                 return False
-            connection.executemany(self._sql["queue_insert"], rows)
+            if rows:
+                connection.executemany(self._sql["queue_insert"], rows)
             return True
 
         settled: bool = await self._database.write(work)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,8 +27,11 @@ from providers.contract import Message
 
 T = TypeVar("T")
 
-#: chunks claimed at once: enough to keep the readers busy
+#: chunks claimed at once, for a claim is a transaction
 _CLAIM = 8
+#: chunks that are fanned out at once: enough to keep the readers busy, and few enough that they
+#: leave the event loop to webhooks soon, where all their answers come in together
+_AT_ONCE = 2
 #: how long an empty queue is left alone, in seconds; ingest wakes the dispatcher sooner
 _IDLE_S = 0.25
 #: how often a chunk may be claimed before it is taken for one that ends processes
@@ -88,7 +91,8 @@ class Dispatcher:
             self._wake.clear()
             claims = await self._patiently("claim", self._claim)
             if claims:
-                await asyncio.gather(*(self._begin(claim) for claim in claims))
+                waiting = iter(claims)
+                await asyncio.gather(*(self._begin_each(waiting) for _ in range(_AT_ONCE)))
             else:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_IDLE_S):
@@ -146,6 +150,10 @@ class Dispatcher:
             now=self._clock(),
             skip_lanes=closed,
         )
+
+    async def _begin_each(self, claims: Iterator[Claim]) -> None:
+        for claim in claims:
+            await self._begin(claim)
 
     async def _begin(self, claim: Claim) -> None:
         at_work = self._works.get(claim.queue_id)

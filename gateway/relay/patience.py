@@ -5,6 +5,7 @@ Deliveries are never retried here: theirs are rows with a due time.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from gateway.errors import StoreUnavailable
 
 T = TypeVar("T")
 
+_FIRST_WAIT_S = 0.1
+
 
 async def insist(
     step: Callable[[], Awaitable[T]], *, refused: Callable[[BaseException | None], None]
@@ -22,6 +25,10 @@ async def insist(
 
     `refused` hears of every failure.
     """
+    try:
+        return await step()  # what nearly always happens, at a tenth of the cost
+    except StoreUnavailable as error:
+        refused(error)
 
     async def attempt() -> T:
         return await step()
@@ -31,7 +38,8 @@ async def insist(
 
     patiently = AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
-        wait=wait_exponential(multiplier=0.1, max=5.0),
+        wait=wait_exponential(multiplier=_FIRST_WAIT_S, max=5.0),
         after=after,
     )
+    await asyncio.sleep(_FIRST_WAIT_S)
     return await patiently(attempt)

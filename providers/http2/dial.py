@@ -12,6 +12,7 @@ import random
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
@@ -89,24 +90,45 @@ class Origin:
 
 async def dial(origin: Origin, protocol: Callable[[], P]) -> P:
     """Connect. Raises OSError, of which timeouts and failures of TLS are kinds too."""
-    loop = asyncio.get_running_loop()
     async with asyncio.timeout(DIAL_S):
         proxy = origin.proxy
         connected = await _connect(*((proxy.host, proxy.port) if proxy else _place(origin)))
         try:
             if proxy is not None:
                 await _ask(connected, origin, proxy)
-            tls = origin.context is not None
-            _, made = await loop.create_connection(
-                protocol,
-                sock=connected,
-                ssl=origin.context,
-                server_hostname=origin.host if tls else None,
-                ssl_shutdown_timeout=CLOSE_S if tls else None,
-            )
+            return await _speak(connected, origin, protocol)
         except BaseException:
             connected.close()
             raise
+
+
+async def _speak(connected: socket.socket, origin: Origin, protocol: Callable[[], P]) -> P:
+    """Put TLS and the protocol on a socket.
+
+    asyncio forgets its transport when it is cancelled before the handshake has begun. So it is not
+    cancelled: the socket is shut, and it notices.
+    """
+    loop = asyncio.get_running_loop()
+    tls = origin.context is not None
+    speaking = loop.create_task(
+        loop.create_connection(
+            protocol,
+            sock=connected,
+            ssl=origin.context,
+            server_hostname=origin.host if tls else None,
+            ssl_shutdown_timeout=CLOSE_S if tls else None,
+        )
+    )
+    try:
+        _, made = await asyncio.shield(speaking)
+    except asyncio.CancelledError:
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
+        await asyncio.wait([speaking])
+        if speaking.exception() is None:
+            transport, _ = speaking.result()
+            transport.abort()
+        raise
     return made
 
 

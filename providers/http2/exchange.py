@@ -68,8 +68,10 @@ class Channel(Protocol):
 
     draining: bool
     """It takes no new request; what is open may still end."""
-    answered: bool
-    """The peer has answered a request: it serves this sender."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the peer has answered a request: it serves this sender."""
 
     @property
     def room(self) -> int:

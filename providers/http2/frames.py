@@ -61,6 +61,20 @@ unpack_head = _HEAD.unpack_from
 """What `pack_head` packed, from a buffer and an offset."""
 
 
+class Violation(Exception):
+    """The peer broke the protocol: the connection ends with this error code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def expect(condition: bool, code: int = PROTOCOL_ERROR) -> None:
+    """End the connection unless the peer keeps this rule."""
+    if not condition:
+        raise Violation(code)
+
+
 def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     """A whole frame."""
     return pack_head(len(payload) << 8 | kind, flags, stream_id) + payload
@@ -95,3 +109,13 @@ def read_number(payload: bytes, at: int = 0) -> int:
     """An unsigned 32-bit number."""
     number: int = _NUMBER.unpack_from(payload, at)[0]
     return number
+
+
+def unpadded(payload: bytes, flags: int) -> bytes:
+    """The payload of DATA or HEADERS without its padding."""
+    if not flags & PADDED:
+        return payload
+    expect(bool(payload), FRAME_SIZE_ERROR)
+    padding = payload[0]
+    expect(padding < len(payload))
+    return payload[1 : len(payload) - padding]

@@ -24,6 +24,8 @@ STATUS_200 = 0x88
 TABLE_IS_EMPTY = 0x20
 """The first byte of a block that says: my table has size 0 from here on."""
 
+_LARGEST_BLOCK = 65_536
+_MOST_PARTS = 64
 _ENTRY_OVERHEAD = 32
 _STATIC: dict[tuple[bytes, bytes], int] = {}
 _STATIC_NAMES: dict[bytes, int] = {}
@@ -121,6 +123,27 @@ class Surroundings:
         else:
             before, after = self._constant.first
         self.now = _integer(0x20, 5, size) + before, after
+
+
+class PartialBlock:
+    """A response block of which more is to come."""
+
+    def __init__(self, stream_id: int, *, ends_stream: bool, first: bytes) -> None:
+        self.stream_id = stream_id
+        self.ends_stream = ends_stream
+        self.size = len(first)
+        self._parts = [first]
+
+    def add(self, part: bytes) -> None:
+        """Take the next part; a block without an end is a violation."""
+        self._parts.append(part)
+        self.size += len(part)
+        if self.size > _LARGEST_BLOCK or len(self._parts) > _MOST_PARTS:
+            raise frames.Violation(frames.ENHANCE_YOUR_CALM)
+
+    def whole(self) -> bytes:
+        """All of it."""
+        return b"".join(self._parts)
 
 
 class HeaderReader:

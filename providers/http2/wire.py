@@ -61,8 +61,11 @@ class Wire(asyncio.Protocol):
 
     @property
     def room(self) -> int:
-        """How many requests may be opened now; none while the peer does not read."""
-        return 0 if self._paused else self.channel.room
+        """How many requests may be opened now; none while the peer does not read, or has gone."""
+        transport = self._transport
+        if self._paused or transport is None or transport.is_closing():
+            return 0
+        return self.channel.room
 
     def open(self, requests: Sequence[Request], deadline: float) -> None:
         """Send requests, at most `room`, as one write."""

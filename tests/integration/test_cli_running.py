@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -141,3 +142,19 @@ def test_the_demo_shows_every_push_arriving(place: Workplace) -> None:
     assert done.status == 0, done.out + done.err
     assert done.json["ok"] is True
     assert done.json["delivered"] == 10
+
+
+@pytest.mark.parametrize("provider", ["fcm", "apns"])
+def test_the_bench_tells_its_figures_and_leaves_nothing_behind(
+    tmp_path: Path, provider: str
+) -> None:
+    workplace = Workplace(tmp_path, {"TMPDIR": str(tmp_path)})
+    done = workplace.run("bench", "--pushes", "200", "--provider", provider, "--json")
+    assert done.status == 0, done.out + done.err
+    figures = done.json
+    assert figures["stand_in"] in {"nginx", "sandbox"}
+    assert (figures["provider"], figures["pushes"], figures["delivered"]) == (provider, 200, 200)
+    for name in ("seconds", "pushes_per_second", "cpu_us_per_push", "ack_p50_ms", "rss_mib"):
+        assert figures[name] > 0, name
+    assert figures["ack_p50_ms"] <= figures["ack_p99_ms"]
+    assert list(tmp_path.iterdir()) == []

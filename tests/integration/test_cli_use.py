@@ -27,7 +27,7 @@ GROUPS = {
     "token": {"mint"},
     "config": {"show", "schema"},
 }
-ALONE = {"serve", "demo", "sandbox", "check", "send", "migrate"}
+ALONE = {"serve", "demo", "bench", "sandbox", "check", "send", "migrate"}
 
 
 @pytest.fixture

@@ -5,12 +5,10 @@ Half a thousand pushes are in flight when it happens; the sandbox takes each on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from providers.contract import Provider
-from providers.sandbox import Answer, Sandbox
+from providers.sandbox import Answer
 from tests.kit.audience import Phone, androids, iphones
 from tests.kit.gateway import eventually
 from tests.kit.relay_rig import RelayRig, Running
@@ -37,26 +35,15 @@ async def each_had_its_verdict(running: Running) -> None:
     await eventually("each push is on record", journaled)
 
 
-@pytest.mark.parametrize(
-    ("provider", "end"),
-    [
-        (Provider.FCM, Sandbox.drop_connections),
-        (Provider.APNS, Sandbox.drop_connections),
-        # h2, under FCM's client, reads nothing after a GOAWAY: what was in flight is unclear
-        (Provider.FCM, Sandbox.go_away),
-    ],
-    ids=["fcm-drop", "apns-drop", "fcm-goaway"],
-)
-async def test_a_lost_connection_loses_nothing(
-    rig: RelayRig, provider: Provider, end: Callable[[Sandbox], int]
-) -> None:
+@EACH_VENDOR
+async def test_a_lost_connection_loses_nothing(rig: RelayRig, provider: Provider) -> None:
     phones = phones_of(provider)
     rig.sandbox.latency_s = 0.3
     async with rig.running() as running:
         await running.register(*phones)
         await running.queue_for("msg_1", phones)
         await eventually("a hundred are in flight", lambda: len(rig.sandbox.pushes) >= 100)
-        assert end(rig.sandbox) > 0
+        assert rig.sandbox.drop_connections() > 0
         rig.sandbox.latency_s = 0.0
         await each_had_its_verdict(running)
         unclear = {
@@ -73,8 +60,11 @@ async def test_a_lost_connection_loses_nothing(
     assert {phone.address for phone in phones if len(rig.sent_to(phone)) > 1} <= unclear
 
 
-async def test_a_connection_that_ends_in_order_repeats_nothing(rig: RelayRig) -> None:
-    phones = phones_of(Provider.APNS)
+@EACH_VENDOR
+async def test_a_connection_that_ends_in_order_repeats_nothing(
+    rig: RelayRig, provider: Provider
+) -> None:
+    phones = phones_of(provider)
     rig.sandbox.latency_s = 0.2
     async with rig.running() as running:
         await running.register(*phones)
@@ -86,8 +76,11 @@ async def test_a_connection_that_ends_in_order_repeats_nothing(rig: RelayRig) ->
     assert rig.times_delivered() == {1: COUNT}
 
 
-async def test_streams_above_the_goaway_are_repeated_at_once(rig: RelayRig) -> None:
-    phones = phones_of(Provider.APNS)
+@EACH_VENDOR
+async def test_streams_above_the_goaway_are_repeated_at_once(
+    rig: RelayRig, provider: Provider
+) -> None:
+    phones = phones_of(provider)
     last = phones[100]
     goaway = Answer.slow(0.2, Answer.goaway(process_current=False))
     rig.sandbox.script(last.address, goaway, Answer.ok())

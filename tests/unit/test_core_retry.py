@@ -142,10 +142,11 @@ def test_a_cut_connection_to_apns_is_no_reason_for_the_15_minutes_of_its_5xx(att
 
 
 @pytest.mark.parametrize("provider", Provider)
-def test_what_surely_was_not_taken_may_go_again_at_once_but_only_once(provider: Provider) -> None:
+def test_what_surely_was_not_taken_may_go_again_at_once_three_times(provider: Provider) -> None:
     verdict = Unavailable("Shutdown", outcome_known=True, retry_after=0.0)
-    assert decided(verdict, standing(provider, 1)) == RetryAt(NOW, "Shutdown")
-    assert decided(verdict, standing(provider, 2)) == RetryAt(NOW + 10, "Shutdown")
+    for attempts in (1, 2, 3):
+        assert decided(verdict, standing(provider, attempts)) == RetryAt(NOW, "Shutdown")
+    assert decided(verdict, standing(provider, 4)) == RetryAt(NOW + 10, "Shutdown")
 
 
 @pytest.mark.parametrize("provider", Provider)

@@ -102,6 +102,31 @@ async def test_a_domain_error_undoes_its_own_changes_alone(database: SqliteDatab
     assert statements.count("COMMIT") == 2
 
 
+async def test_a_write_that_is_alone_and_fails_leaves_nothing_and_the_next_one_goes(
+    database: SqliteDatabase,
+) -> None:
+    with pytest.raises(InstallationOwned):
+        await database.write(fails_half_way(InstallationOwned()))
+    with pytest.raises(StoreUnavailable):
+        await database.write(fails_half_way(sqlite3.OperationalError("disk I/O error")))
+    assert await names(database) == []
+    assert await database.write(note("after")) == 1
+    assert await names(database) == ["after"]
+
+
+async def test_a_write_whose_transaction_ended_under_it_is_not_called_durable(
+    database: SqliteDatabase,
+) -> None:
+    def loses_it(connection: sqlite3.Connection) -> None:
+        note("lost")(connection)
+        connection.execute("ROLLBACK")
+
+    with pytest.raises(StoreUnavailable):
+        await database.write(loses_it)
+    assert await database.write(note("after")) == 1
+    assert await names(database) == ["after"]
+
+
 async def test_an_error_of_the_database_undoes_its_own_changes_alone(
     database: SqliteDatabase,
 ) -> None:
@@ -187,6 +212,27 @@ async def test_a_read_sees_one_snapshot_whatever_is_written_meanwhile(
     go.set()
     assert await reading == [0, 0]
     assert await names(database) == ["meanwhile"]
+
+
+async def test_one_query_takes_no_transaction_and_leaves_none_open(
+    database: SqliteDatabase,
+) -> None:
+    # an open snapshot would keep the write-ahead log from starting over
+    depth = [(0, None)]
+    assert await database.rows("queue_depth", {}) == depth
+    assert await database.read(lambda connection: connection.in_transaction) is True
+    open_after = await asyncio.gather(*(database.rows("queue_depth", {}) for _ in range(8)))
+    assert open_after == [depth] * 8
+    busy, *_ = await database.write(_checkpointed)
+    assert busy == 0
+
+
+def _checkpointed(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Let the log start over, outside the transaction; 1 first when a reader is in the way."""
+    connection.execute("COMMIT")
+    row: tuple[int, int, int] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    connection.execute("BEGIN IMMEDIATE")
+    return row
 
 
 async def test_a_read_cannot_write(database: SqliteDatabase) -> None:

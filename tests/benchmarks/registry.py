@@ -1,0 +1,78 @@
+"""Registries of any size, filled in seconds: what a test's registrations would take hours for.
+
+A device of each provider is registered as usual; SQL copies it. So every column is as the gateway
+wrote it, whatever columns there are, and only the ids differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+import time
+from pathlib import Path
+
+from config.settings import load
+from gateway.app import open_store
+from gateway.app.benching.served import APP
+from gateway.core.model import Registration
+from providers.contract import Platform, Provider
+
+_IDS = {
+    "installation_id": "'phone-' || :provider || '-' || i",
+    "custom_id": ":provider || '-' || i",
+    "address": "CASE :provider WHEN 'apns' THEN printf('%064x', i) "
+    "ELSE printf('bench%017d:APA91b%.134c', i, 'x') END",
+}
+
+
+def fill(config: Path, database: Path, devices: int) -> None:
+    """Register so many devices in a new database, half of them with each provider."""
+    asyncio.run(_register_templates(config))
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA cache_size = -262144")
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(devices)")]
+        copied = [column for column in columns if column not in {"id", *_IDS}]
+        connection.execute("BEGIN")
+        for provider in Provider:
+            connection.execute(
+                f"WITH RECURSIVE numbers(i) AS "
+                f"(SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < :count) "
+                f"INSERT INTO devices ({', '.join((*_IDS, *copied))}) "
+                f"SELECT {', '.join((*_IDS.values(), *copied))} "
+                f"FROM numbers, (SELECT * FROM devices WHERE installation_id = :template)",
+                {
+                    "provider": provider.value,
+                    "count": devices // 2 - 1,
+                    "template": f"phone-{provider}-0",
+                },
+            )
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def users(provider: Provider, devices: int, count: int) -> list[str]:
+    """So many of the users with a device of this provider, in no order, the same in every run."""
+    dice = random.Random(0)
+    return [f"{provider}-{dice.randrange(devices // 2)}" for _ in range(count)]
+
+
+async def _register_templates(config: Path) -> None:
+    async with open_store(load(config, {})) as stores:
+        for provider in Provider:
+            is_apple = provider is Provider.APNS
+            await stores.registry.register_many(
+                [
+                    Registration(
+                        installation_id=f"phone-{provider}-0",
+                        app=APP,
+                        platform=Platform.IOS if is_apple else Platform.ANDROID,
+                        provider=provider,
+                        address="0" * 64 if is_apple else f"bench{0:017d}:APA91b{'x' * 134}",
+                        custom_id=f"{provider}-0",
+                    )
+                ],
+                now=time.time(),
+            )

@@ -1,0 +1,82 @@
+"""Which stage of a push's way a file belongs to.
+
+Owns the table. A file that is in no row (json, uuid, dataclasses), or in one that has no name,
+works for whoever called it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+#: the first row with a fragment that is in the path decides; one without a name: see above
+_TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("", ("providers/contract",)),
+    (
+        "registry",
+        ("gateway/store/sqlite/registry", "gateway/store/sqlite/lookup", "gateway/devices/"),
+    ),
+    ("journal", ("gateway/store/sqlite/journal", "gateway/relay/write")),
+    ("queue", ("gateway/queue/", "gateway/core/chunks")),
+    ("store threads, commit", ("gateway/store/",)),
+    (
+        "ingest",
+        (
+            "gateway/ingest/",
+            "gateway/core/items",
+            "gateway/bodies",
+            "gateway/problems",
+            "gateway/app/listeners",
+            "/aiohttp/",
+            "/multidict/",
+            "/yarl/",
+        ),
+    ),
+    ("fan-out", ("gateway/core/fanout", "gateway/relay/dispatcher", "gateway/core/model")),
+    ("lane", ("gateway/relay/lane", "gateway/core/limiter", "gateway/core/breaker")),
+    ("settle", ("gateway/relay/", "gateway/core/")),
+    ("metrics, log", ("gateway/observe/", "/prometheus_client/", "/structlog/", "/logging/")),
+    ("verdict", ("apns/verdicts", "fcm/verdicts", "providers/body", "providers/retry_after")),
+    (
+        "payload",
+        (
+            "apns/payload",
+            "fcm/payload",
+            "apns/desk",
+            "fcm/desk",
+            "providers/fitting",
+            "providers/template",
+            "providers/text",
+            "/firebase_admin/",
+        ),
+    ),
+    (
+        "http2",
+        (
+            "providers/http2/",
+            "providers/apns/",
+            "providers/fcm/",
+            "providers/flight",
+            "providers/landing",
+            "providers/turns",
+            "/h2/",
+            "/hpack/",
+            "/hyperframe/",
+            "/aioapns/",
+            "/httpx/",
+            "/httpcore/",
+            "/anyio/",
+        ),
+    ),
+    ("tls, sockets", ("asyncio/sslproto", "asyncio/selector_events", "/ssl.py", "/socket.py")),
+    ("event loop, with its TLS and sockets", ("/asyncio/", "/uvloop/", "/selectors.py")),
+    ("other of ours", ("gateway/", "providers/", "config/")),
+)
+
+
+@cache
+def stage_of(path: str) -> str | None:
+    """The stage, or None for a file that works for its caller."""
+    for stage, fragments in _TABLE:
+        if any(fragment in path for fragment in fragments):
+            return stage or None
+    return None
