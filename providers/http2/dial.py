@@ -98,7 +98,7 @@ async def dial(origin: Origin, protocol: Callable[[], P]) -> P:
                 await _ask(connected, origin, proxy)
             return await _speak(connected, origin, protocol)
         except BaseException:
-            connected.close()
+            _let_go(connected)
             raise
 
 
@@ -130,6 +130,18 @@ async def _speak(connected: socket.socket, origin: Origin, protocol: Callable[[]
             transport.abort()
         raise
     return made
+
+
+def _let_go(connected: socket.socket) -> None:
+    """Close a socket, unless the loop does.
+
+    uvloop has its own hold on the descriptor and closes it; where the peer was quick to hang up it
+    does not tell the socket. Closed a second time, the descriptor might be somebody else's by then.
+    """
+    if getattr(connected, "_io_refs", 0):
+        connected.detach()
+    else:
+        connected.close()
 
 
 def _place(origin: Origin) -> tuple[str, int]:
