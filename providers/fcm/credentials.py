@@ -259,6 +259,9 @@ class _Adapter(requests.adapters.HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
 
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+
 
 def _life_s(account: google.oauth2.service_account.Credentials) -> float:
     """What the answer's `expires_in` said; google-auth keeps it as a naive UTC time of its own

@@ -103,6 +103,10 @@ class Http1Connection:
         """Handle the next thing the peer said; False when nothing more was said."""
         event = self._h11.next_event()
         match event:
+            case h11.Response() if self._request is None:
+                # 408, before a server hangs up on an idle connection: what follows is not for us
+                self.draining = True
+                return False
             case h11.Response():
                 headers = {bytes(name): bytes(value) for name, value in event.headers}
                 self._answer = Response(event.status_code, headers=headers)

@@ -73,11 +73,16 @@ class Wire(asyncio.Protocol):
         self._flush()
 
     def expire(self, now: float, silent_since: float) -> Ends:
-        """Give up what is over its deadline. A wire that brought not a byte since is drained."""
+        """Give up what is over its deadline.
+
+        A wire that brought not a byte since, or no answer ever, is drained; one that drains
+        already closes with its last request.
+        """
         ends = self.channel.expire(now)
         if ends:
             self._flush()
-            if self.heard_at <= silent_since:
+            silent = self.heard_at <= silent_since or not self.channel.answered
+            if silent or self.channel.draining:
                 self.drain()
         return ends
 

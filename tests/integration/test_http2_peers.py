@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 import pytest
+import uvloop
 
 from providers.http2 import frames
 from providers.http2.exchange import End, Lost, NotProcessed, Response
@@ -18,6 +19,16 @@ BODY = (
     b'{"aps":{"alert":{"title":"Unit 7","body":"A new story is ready to read"},"sound":"default"}}'
 )
 ERRORS = (410, 429, 500)
+LOOPS = ("asyncio", "uvloop")
+
+
+@pytest.fixture(
+    scope="module", params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy], ids=LOOPS
+)
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    """The gateway runs on uvloop, and without it where there is none."""
+    policy: asyncio.AbstractEventLoopPolicy = request.param()
+    return policy
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +140,7 @@ async def test_nghttpd_sends_back_what_it_was_sent(
 ) -> None:
     with servers.nghttpd(*options) as port:
         async with client(port, servers.context()) as rig:
-            ends = await rig.post([post(n, "/echo", echo_of(n)) for n in range(1_500)])
+            ends = await rig.post([post(n, "/echo", echo_of(n)) for n in range(800)])
 
     assert_statuses(ends, lambda name: (200, echo_of(name)))
 

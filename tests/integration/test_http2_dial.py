@@ -1,0 +1,242 @@
+"""From a name to a connection: DNS, TLS, and a proxy that is asked to CONNECT."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.errors import CredentialError
+from providers.http2.dial import Proxy
+from tests.kit.pool_rig import pool_rig, statuses, unreachable
+from tests.kit.provider_rig import until
+from tests.kit.proxy import ConnectProxy
+from tests.kit.scripted_server import Http2Server, Trust, make_trust
+
+LOGIN, PASSWORD = "relay", "p@ss:wörd/1"
+HEADER = "Basic " + base64.b64encode(f"{LOGIN}:{PASSWORD}".encode()).decode()
+QUOTED = "relay:p%40ss%3Aw%C3%B6rd%2F1"
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only how many
+
+
+# --- TLS -----------------------------------------------------------------------------------------
+
+
+async def test_a_certificate_of_another_authority_is_refused_before_anything_is_sent(
+    trust: Trust, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Http2Server()
+    other = make_trust(tmp_path)
+    async with server.running(trust.certificate):
+        before = descriptors()
+        async with pool_rig(server.port, other.ca_file) as rig:
+            unreachable((await rig.send(b"request"))[0])
+        await until(lambda: descriptors() <= before)
+    assert server.bodies == []
+    assert "SSLCertVerificationError" in caplog.text
+
+
+async def test_a_certificate_for_another_host_is_refused(
+    trust: Trust, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Http2Server()
+    answer_with(monkeypatch, ["127.0.0.1"])
+    async with (
+        server.running(trust.certificate),
+        pool_rig(server.port, trust.ca_file, host="push.example.com") as rig,
+    ):
+        unreachable((await rig.send(b"request"))[0])
+    assert server.bodies == []
+    assert "SSLCertVerificationError" in caplog.text
+
+
+async def test_a_server_that_agrees_on_no_protocol_is_spoken_to_only_where_there_is_a_fallback(
+    trust: Trust,
+) -> None:
+    server = Http2Server(alpn=())
+    async with server.running(trust.certificate):
+        async with pool_rig(server.port, trust.ca_file, fallback=False) as rig:
+            unreachable((await rig.send(b"request"))[0])
+        assert server.bodies == []
+
+
+# --- DNS -----------------------------------------------------------------------------------------
+
+
+def answer_with(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> list[str]:
+    """Play a DNS that has these addresses for every name; returns the names asked for."""
+    loop = asyncio.get_running_loop()
+    asked: list[str] = []
+
+    async def getaddrinfo(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+        named = host[:1].isalpha()
+        if named:
+            asked.append(host)
+        return [
+            (
+                socket.AF_INET6 if ":" in address else socket.AF_INET,
+                socket.SOCK_STREAM,
+                6,
+                "",
+                (address, port),
+            )
+            # uvloop asks again about an address
+            for address in (addresses if named else [host])
+        ]
+
+    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+    return asked
+
+
+async def test_the_name_is_looked_up_for_each_connection(
+    trust: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Http2Server()
+    asked = answer_with(monkeypatch, ["127.0.0.1"])
+    async with (
+        server.running(trust.certificate),
+        pool_rig(server.port, trust.ca_file, host="localhost", max_connections=1) as rig,
+    ):
+        for number in range(3):
+            assert statuses(await rig.send(b"request-%d" % number)) == {200: 1}
+            server.peers[-1].go_away(2**31 - 1)
+            await until(lambda: rig.pool.connections == 0)
+    assert asked == ["localhost"] * 3
+
+
+async def test_an_address_that_refuses_leads_to_the_next_one(
+    trust: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Http2Server()
+    # nobody listens at ::1, the family that is asked for first
+    answer_with(monkeypatch, ["::1", "127.0.0.1"])
+    async with server.running(trust.certificate):
+        before = descriptors()
+        async with pool_rig(server.port, trust.ca_file, host="localhost") as rig:
+            assert statuses(await rig.send(b"request")) == {200: 1}
+        await until(lambda: descriptors() <= before)
+
+
+async def test_addresses_are_tried_in_any_order_until_one_answers(
+    trust: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Http2Server()
+    # all of 127.0.0.0/8 but one refuse
+    asked = answer_with(monkeypatch, ["127.0.0.2", "127.0.0.1", "127.0.0.3"])
+    async with (
+        server.running(trust.certificate),
+        pool_rig(server.port, trust.ca_file, host="localhost", max_connections=1) as rig,
+    ):
+        for number in range(5):
+            assert statuses(await rig.send(b"request-%d" % number)) == {200: 1}
+            server.peers[-1].go_away(2**31 - 1)
+            await until(lambda: rig.pool.connections == 0)
+    assert len(asked) == 5
+
+
+async def test_a_name_without_an_address_is_nobody(
+    trust: Trust, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer_with(monkeypatch, [])
+    async with pool_rig(443, trust.ca_file, host="push.example.com") as rig:
+        unreachable((await rig.send(b"request"))[0])
+    assert "no connection to push.example.com" in caplog.text
+
+
+# --- a proxy -------------------------------------------------------------------------------------
+
+
+async def test_a_tunnel_carries_requests_and_the_proxy_sees_only_where_they_go(
+    trust: Trust,
+) -> None:
+    server, proxy = Http2Server(), ConnectProxy()
+    async with (
+        server.running(trust.certificate),
+        proxy.running(),
+        pool_rig(server.port, trust.ca_file, proxy=Proxy.parse(proxy.url())) as rig,
+    ):
+        assert statuses(await rig.send(b"secret text", b"other")) == {200: 2}
+    place = f"127.0.0.1:{server.port}"
+    assert proxy.heads == [f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n\r\n"]
+    # what follows is TLS: a handshake record, and nothing anyone can read
+    (first,) = proxy.first_bytes
+    assert first[:1] == b"\x16"
+
+
+async def test_the_proxys_login_is_shown_to_the_proxy_alone(trust: Trust) -> None:
+    server, proxy = Http2Server(), ConnectProxy(login=HEADER)
+    async with (
+        server.running(trust.certificate),
+        proxy.running(),
+        pool_rig(server.port, trust.ca_file, proxy=Proxy.parse(proxy.url(QUOTED))) as rig,
+    ):
+        assert statuses(await rig.send(b"request")) == {200: 1}
+    assert f"Proxy-Authorization: {HEADER}\r\n" in proxy.heads[0]
+
+
+REFUSALS = {
+    "a wrong login": (ConnectProxy(login=HEADER), "the proxy answered 407"),
+    "a dead end": (ConnectProxy(b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), "the proxy answered 502"),
+    "nonsense": (ConnectProxy(b"+OK what do you want?\r\n\r\n"), "the proxy answered nonsense"),
+    "no status": (ConnectProxy(b"HTTP/1.1\r\n\r\n"), "the proxy answered nonsense"),
+    "nothing": (ConnectProxy(b""), "the proxy gave no answer"),
+    "no end": (ConnectProxy(b"HTTP/1.1 20" + b"0" * 20_000), "the proxy gave no answer"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+async def test_a_proxy_that_does_not_connect_says_why_and_no_secret_is_told(
+    what: str, trust: Trust, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    proxy, told = REFUSALS[what]
+    server = Http2Server()
+    async with server.running(trust.certificate), proxy.running():
+        before = descriptors()
+        chosen = Proxy.parse(proxy.url("relay:not-that"))
+        async with pool_rig(server.port, trust.ca_file, proxy=chosen) as rig:
+            unreachable((await rig.send(b"request"))[0])
+            assert "not-that" not in repr(chosen)
+        await until(lambda: descriptors() <= before + 1)  # the proxy's own end may linger
+    assert server.peers == []
+    assert told in caplog.text
+    for secret in ("not-that", base64.b64encode(b"relay:not-that").decode()):
+        assert secret not in caplog.text
+
+
+async def test_a_proxy_that_is_away_is_a_failure_like_any_other(trust: Trust) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    async with pool_rig(443, trust.ca_file, proxy=Proxy("127.0.0.1", port)) as rig:
+        unreachable((await rig.send(b"request"))[0])
+
+
+async def test_what_a_proxy_says_behind_its_answer_belongs_to_the_server(trust: Trust) -> None:
+    """The end of its head is the end of what it may say: the rest is the tunnel's."""
+    reply = b"HTTP/1.1 200 OK\r\nProxy-Agent: small/1.0\r\nContent-Length: 0\r\n\r\n"
+    server, proxy = Http2Server(), ConnectProxy(reply)
+    async with (
+        server.running(trust.certificate),
+        proxy.running(),
+        pool_rig(server.port, trust.ca_file, proxy=Proxy.parse(proxy.url())) as rig,
+    ):
+        assert statuses(await rig.send(b"request")) == {200: 1}
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://proxy:1", "proxy:8080", "http://", "http://proxy:port", "http://proxy:1/path"],
+)
+def test_a_proxy_that_cannot_be_understood_is_said_without_quoting_it(url: str) -> None:
+    with pytest.raises(CredentialError) as raised:
+        Proxy.parse(url)
+    assert "http://user:password@host:port" in str(raised.value)
