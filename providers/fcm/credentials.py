@@ -134,6 +134,7 @@ class FcmCredentials:
         session.mount("https://", _Adapter(ca_file))
         if proxy:
             session.proxies = {"http": proxy, "https": proxy}
+            session.trust_env = False  # what the environment names would go first
         return cls(account, str(info["project_id"]), session, clock)
 
     @property

@@ -15,6 +15,7 @@ from tests.kit.scripted_server import Trust, make_trust
 ON_BOTH_LOOPS = {
     "test_http2_dial.py",
     "test_http2_http1.py",
+    "test_http2_peers.py",
     "test_http2_pool.py",
     "test_http2_pool_ends.py",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,24 +75,26 @@ class ConnectProxy:
             writer.close()
             await writer.wait_closed()
             return
-        host, _, port = self.places[-1].rpartition(":")
+        host, _, port = head.split()[1].rpartition(":")
         there_reader, there_writer = await asyncio.open_connection(host, int(port))
         try:
-            self.first_bytes.append(b"")
             await asyncio.gather(
-                _pump(reader, there_writer, self.first_bytes), _pump(there_reader, writer, [])
+                _pump(reader, there_writer, self.first_bytes.append), _pump(there_reader, writer)
             )
         finally:
             there_writer.transport.abort()
 
 
 async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: list[bytes]
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    tell_first: Callable[[bytes], None] | None = None,
 ) -> None:
-    """Copy until one side ends; then both do."""
+    """Copy until one side ends; then both do. `tell_first` hears what came first."""
     while data := await reader.read(65_536):
-        if first and not first[-1]:
-            first[-1] = data
+        if tell_first is not None:
+            tell_first(data)
+            tell_first = None
         writer.write(data)
         await writer.drain()
     writer.close()
@@ -111,7 +113,7 @@ async def tls_front(certificate: Path, port: int) -> AsyncIterator[int]:
         tasks.add(task)
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            await asyncio.gather(_pump(reader, there_writer, []), _pump(there_reader, writer, []))
+            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
         except (OSError, asyncio.CancelledError):
             pass  # an end went away, or the test is over
         finally:
