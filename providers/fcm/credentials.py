@@ -134,8 +134,7 @@ class FcmCredentials:
         session.mount("https://", _Adapter(ca_file))
         if proxy:
             session.proxies = {"http": proxy, "https": proxy}
-            # or requests would put the proxy of the environment before this one
-            session.trust_env = False
+            session.trust_env = False  # what the environment names would go first
         return cls(account, str(info["project_id"]), session, clock)
 
     @property

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.kit.frame_server import Trust, make_trust
 from tests.kit.relay_rig import RelayRig, relay_rig
+from tests.kit.scripted_server import Trust, make_trust
 
 ON_BOTH_LOOPS = {
     "test_http2_dial.py",
     "test_http2_http1.py",
+    "test_http2_peers.py",
     "test_http2_pool.py",
     "test_http2_pool_ends.py",
 }

@@ -14,10 +14,10 @@ import pytest
 
 from providers.errors import CredentialError
 from providers.http2.dial import Proxy
-from tests.kit.frame_server import Http2Server, Trust, make_trust
 from tests.kit.pool_rig import pool_rig, statuses, unreachable
 from tests.kit.provider_rig import until
 from tests.kit.proxy import ConnectProxy
+from tests.kit.scripted_server import Http2Server, Trust, make_trust
 
 LOGIN, PASSWORD = "relay", "p@ss:wörd/1"
 HEADER = "Basic " + base64.b64encode(f"{LOGIN}:{PASSWORD}".encode()).decode()

@@ -12,7 +12,9 @@ import pytest
 
 from providers.http2 import wire
 from providers.http2.exchange import Lost, NotProcessed, Response
-from tests.kit.frame_server import (
+from tests.kit.pool_rig import numbered, pool_rig, statuses, unreachable
+from tests.kit.provider_rig import until
+from tests.kit.scripted_server import (
     STREAMS,
     Http2Server,
     Peer,
@@ -21,8 +23,6 @@ from tests.kit.frame_server import (
     keep_silent,
     take,
 )
-from tests.kit.pool_rig import numbered, pool_rig, statuses, unreachable
-from tests.kit.provider_rig import until
 
 REFUSED_STREAM = 7
 

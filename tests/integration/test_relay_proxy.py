@@ -33,8 +33,8 @@ class Office:
 
     def settings(self, login: str = LOGIN) -> dict[str, dict[str, object]]:
         through: dict[str, object] = {"proxy": self.proxy.url(login)}
-        fcm = {"rate_per_s": 0, "credentials_file": self.fcm_file} | through
-        return {FCM: fcm, APNS: through}
+        fcm: dict[str, object] = {"rate_per_s": 0, "credentials_file": self.fcm_file}
+        return {FCM: fcm | through, APNS: through}
 
     @property
     def places(self) -> dict[str, str]:
@@ -80,7 +80,7 @@ async def test_pushes_and_the_access_token_go_through_the_proxy(office: Office) 
         assert head.startswith("CONNECT ")
         assert "/token" not in head
         assert "messages:send" not in head
-    assert all(first[:1] == b"\x16" for first in office.proxy.first_bytes)
+    assert {first[:1] for first in office.proxy.first_bytes} == {b"\x16"}
 
 
 async def test_the_setting_goes_before_what_the_environment_names(

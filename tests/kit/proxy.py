@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,20 +75,26 @@ class ConnectProxy:
             writer.close()
             await writer.wait_closed()
             return
-        host, _, port = self.places[-1].rpartition(":")
+        host, _, port = head.split()[1].rpartition(":")
         there_reader, there_writer = await asyncio.open_connection(host, int(port))
         try:
-            first = await reader.read(65_536)
-            self.first_bytes.append(first)
-            there_writer.write(first)
-            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+            await asyncio.gather(
+                _pump(reader, there_writer, self.first_bytes.append), _pump(there_reader, writer)
+            )
         finally:
             there_writer.transport.abort()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy until one side ends; then both do."""
+async def _pump(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    tell_first: Callable[[bytes], None] | None = None,
+) -> None:
+    """Copy until one side ends; then both do. `tell_first` hears what came first."""
     while data := await reader.read(65_536):
+        if tell_first is not None:
+            tell_first(data)
+            tell_first = None
         writer.write(data)
         await writer.drain()
     writer.close()
