@@ -338,8 +338,6 @@ async def test_closing_does_not_wait_for_a_peer_that_says_no_goodbye(trust: Trus
         await until(lambda: descriptors() <= before + 1)
 
 
-# uvloop lets go of a handshake's socket without closing the object that named it: it is closed
-@pytest.mark.filterwarnings("ignore:unclosed <socket.socket .closed.:ResourceWarning")
 async def test_closing_in_the_middle_of_a_handshake_leaves_nothing(trust: Trust) -> None:
     tasks = asyncio.all_tasks()
     accepted = asyncio.Event()
