@@ -6,11 +6,17 @@ import asyncio
 import sqlite3
 import time
 from contextlib import closing
+from pathlib import Path
 
+import pytest
+
+from providers.contract import Provider
 from providers.sandbox import Sandbox
+from providers.sandbox.credentials import server_file
 from tests.kit.audience import androids, iphones, notifications_to
 from tests.kit.figures import Figures
 from tests.kit.gateway import Installation, eventually
+from tests.kit.quick_vendor import Orders, quick_vendor
 from tests.kit.sender import event
 
 HALF = 3_000
@@ -55,3 +61,53 @@ async def test_a_goaway_in_full_flight_repeats_what_is_above_it_at_once_and_noth
         f"{goodbyes} GOAWAYs on {opened} connections: {len(audience)} delivered, 0 twice, "
         f"{again} were above and went again; settled {took:.1f} s after the first"
     )
+
+
+DEVICES, EVENTS = 4_000, 4
+
+
+@pytest.mark.parametrize("provider", Provider)
+async def test_what_is_above_a_goaway_in_full_flight_goes_again_within_a_second(
+    installation: Installation, vendor_keys: Path, figures: Figures, provider: Provider
+) -> None:
+    """A vendor that looks at nothing any more, and says so a little later, again and again."""
+    taken = installation.folder / "taken"
+    orders = Orders(
+        certificate=str(server_file(vendor_keys)),
+        devices=DEVICES,
+        events=EVENTS,
+        report=str(taken),
+        cut_every_s=0.5,
+        cut_until=int(0.9 * DEVICES * EVENTS),
+        longest_s=120,
+        answer_s=LATENCY_S,
+        cuts=("goaway",),
+        wrong=False,
+    )
+    key = await installation.key()
+    async with quick_vendor(orders) as (endpoint, says):
+        lane = {"endpoint": endpoint, "rate_per_s": 0, "max_connections": 4}
+        apns = lane | {"sandbox_endpoint": None}
+        installation.configure(fcm=lane, apns=apns)
+        audience = (androids if provider is Provider.FCM else iphones)(range(DEVICES))
+        await installation.register(audience)
+        async with installation.serving() as gateway:
+            began = time.monotonic()
+            for number in range(EVENTS):
+                await gateway.post(f"soak-{number}", event(notifications_to(audience)))
+            for number in range(EVENTS):
+                assert await gateway.settled(f"soak-{number}", key) == {"delivered": DEVICES}
+            took = time.monotonic() - began
+            assert await gateway.terminate() == 0
+
+    figures(
+        f"{says['cut: goaway']} GOAWAYs to {provider}: {says['above a goaway']} of "
+        f"{DEVICES * EVENTS} pushes were above one and came again after "
+        f"{says['waited at most']:.2f} s at most, 0 below came again; settled after {took:.1f} s"
+    )
+    # once each: what was at or below the last stream id was not repeated
+    assert set(taken.read_bytes()) == {1}
+    assert says["cut: goaway"] >= 3
+    assert says["above a goaway"] >= 100
+    assert says["never again"] == 0
+    assert says["waited at most"] <= 1.0

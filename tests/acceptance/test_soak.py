@@ -6,26 +6,21 @@ are `tests.kit.quick_vendor`, a process of its own that counts what it took, and
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from providers.sandbox.credentials import server_file
 from tests.kit.audience import androids, iphones, notifications_to
 from tests.kit.figures import Figures
 from tests.kit.gateway import Installation, Process, eventually
-from tests.kit.quick_vendor import DEAD, OK, PASSING, UNKNOWN, Orders, command, fate
+from tests.kit.quick_vendor import DEAD, OK, PASSING, UNKNOWN, Orders, fate, quick_vendor
 from tests.kit.sender import event
 
-ROOT = Path(__file__).parents[2]
 DEVICES = 20_000
 EVENTS = max(2, int(os.environ.get("SOAK_PUSHES", "40000")) // DEVICES)
 PUSHES = EVENTS * DEVICES
@@ -51,7 +46,7 @@ async def test_a_soak_settles_each_push_once_and_leaves_nothing_behind(
         longest_s=LONGEST_S + 60,
     )
     key = await installation.key()
-    async with vendor(orders) as (endpoint, counted):
+    async with quick_vendor(orders) as (endpoint, says):
         configure(installation, endpoint)
         audience = androids(range(DEVICES // 2)) + iphones(range(DEVICES // 2, DEVICES))
         await installation.register(audience)
@@ -67,16 +62,17 @@ async def test_a_soak_settles_each_push_once_and_leaves_nothing_behind(
             assert await gateway.metric("inkpush_prune_brake_active") == 0
             assert await gateway.terminate() == 0
 
-    says = counted[0]
     states = check_journal(installation.folder / "inkpush.db", report.read_bytes())
     cuts = {name[5:]: count for name, count in says.items() if name.startswith("cut: ")}
     errors = {name: says.get(name, 0) for name in (DEAD, UNKNOWN, *PASSING)}
+    rss = watch.rss_at(0.25, 0.5, 0.75, 1.0)
     figures(
         f"{PUSHES} pushes, 90 % settled after {watch.reached(0.9):.1f} s "
         f"({0.9 * PUSHES / watch.reached(0.9):.0f}/s), all after {watch.reached(1.0):.1f} s; "
         f"{states}; vendors said {errors} and cut connections: {cuts}; {says['requests']} "
         f"requests, {says.get('taken again', 0)} taken again, after an open outcome and under the "
-        f"same id; RSS {watch.rss_at(0.25, 0.5, 0.75, 1.0)} MiB at 25/50/75/100 %; threads "
+        f"same id, {says['above a goaway']} above a GOAWAY, again "
+        f"after {says['waited at most']:.1f} s at most; RSS {rss} MiB at 25/50/75/100 %; threads "
         f"{watch.samples[-1].threads}, descriptors {watch.samples[-1].descriptors}, connections "
         f"at most {says['most connections']}"
     )
@@ -97,28 +93,6 @@ def configure(installation: Installation, endpoint: str) -> None:
         fcm=common | {"max_connections": CONNECTIONS["fcm"]},
         apns=common | {"max_connections": CONNECTIONS["apns"], "sandbox_endpoint": None},
     )
-
-
-@asynccontextmanager
-async def vendor(orders: Orders) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """The vendors' process: where it is, and at the end what it counted."""
-    process = await asyncio.create_subprocess_exec(
-        *command(orders), cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    counted: list[dict[str, Any]] = []
-    try:
-        port = json.loads(await process.stdout.readline())["port"]
-        yield f"https://127.0.0.1:{port}", counted
-        process.stdin.close()
-        async with asyncio.timeout(60):
-            counted.append(json.loads(await process.stdout.readline()))
-            assert await process.wait() == 0
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 @dataclass(frozen=True, slots=True)

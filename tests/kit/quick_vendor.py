@@ -20,6 +20,8 @@ import sys
 import time
 from array import array
 from collections import Counter, deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -35,8 +37,6 @@ _TOKEN = re.compile(rb'"token": ?"dXJtb(\d+):')
 _TYPES = "type.googleapis.com/google."
 _PATH, _APNS_ID = b"/3/device/", b"apns-id\x24"
 _STREAMS, _WINDOW = 500, 2**30
-_ANSWER_S = 0.01
-"""How long an answer takes, so that pushes are in flight when something breaks."""
 _FRESH_S = 0.5
 """Answers younger than this may be lost when their connection is cut."""
 
@@ -50,7 +50,8 @@ CUTS = ("goaway", "close", "reset")
 class Orders:
     """`devices` are numbered from 0, `events` too. Connections are cut until so many requests.
 
-    `report` is the file for a byte per notification: how often it was taken.
+    `report` is the file for a byte per notification: how often it was taken. `answer_s`: how long
+    an answer takes, so that pushes are in flight when something breaks. `wrong`: see `fate`.
     """
 
     certificate: str
@@ -60,6 +61,9 @@ class Orders:
     cut_every_s: float = 2.0
     cut_until: int = 0
     longest_s: float = 1800.0
+    answer_s: float = 0.01
+    cuts: Sequence[str] = CUTS
+    wrong: bool = True
 
 
 def fate(event: int, device: int) -> str:
@@ -68,7 +72,7 @@ def fate(event: int, device: int) -> str:
     if dice < 5:
         return DEAD if dice < 3 else UNKNOWN
     dice = crc32(b"%d-%d" % (event, device)) % 1000
-    return PASSING[dice // 5] if dice < 5 * len(PASSING) else OK
+    return PASSING[dice // 6] if dice < 6 * len(PASSING) else OK
 
 
 Answer = tuple[bytes, bytes]
@@ -119,16 +123,25 @@ class Books:
         self.open = bytearray(size)
         self.ids = array("Q", bytes(8 * size))
         self.count: Counter[str] = Counter()
+        self.freed: dict[int, float] = {}
+        self.waits: list[float] = []
 
-    def judge(self, event: int, device: int, delivery_id: bytes) -> str:
+    def free(self, slot: int, now: float) -> None:
+        """A request above a GOAWAY was not looked at; it may come again."""
+        self.count["above a goaway"] += 1
+        self.freed[slot] = now
+
+    def judge(self, event: int, device: int, delivery_id: bytes, now: float) -> str:
         """What is done about a request; it is on the books from here on."""
         slot = event * self.orders.devices + device
         self.count["requests"] += 1
+        if self.freed and (freed_at := self.freed.pop(slot, None)) is not None:
+            self.waits.append(now - freed_at)
         name = int(delivery_id[:8] + delivery_id[9:13] + delivery_id[14:18], 16)
         if self.ids[slot] not in (0, name):
             self.count["under another id"] += 1
         self.ids[slot] = name
-        said = fate(event, device)
+        said = fate(event, device) if self.orders.wrong else OK
         if self.asked[slot] and said in PASSING:
             said = OK
         self.asked[slot] = 1
@@ -152,9 +165,11 @@ class Conversation(asyncio.Protocol):
         self._buffer = b""
         self._greeted = False
         self._headers: dict[int, bytes] = {}
-        self._due: list[tuple[bytes, int]] = []
+        self._batch: list[tuple[bytes, int]] = []
+        self._due: deque[list[tuple[bytes, int]]] = deque()
         self._fresh: deque[tuple[float, list[int]]] = deque()
         self._last = 0
+        self._above: list[int] = []
         self._leaving = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -184,6 +199,10 @@ class Conversation(asyncio.Protocol):
             at = start + (head >> 8)
             self._on_frame(head & 0xFF, flags, stream, data[start:at])
         self._buffer = data[at:]
+        if self._batch:
+            self._due.append(self._batch)
+            self._batch = []
+            self._loop.call_later(self._books.orders.answer_s, self._answer)
 
     def cut(self, how: str) -> None:
         """End the connection: in order, in the middle, or with a reset."""
@@ -192,10 +211,8 @@ class Conversation(asyncio.Protocol):
         self._books.count[f"cut: {how}"] += 1
         self._leaving = True
         if how == "goaway":
-            # what has arrived is answered, what comes now was never looked at
-            last = struct.pack(">II", self._last, frames.NO_ERROR)
-            self.transport.write(frames.frame(frames.GOAWAY, 0, 0, last))
-            self._loop.call_later(10 * _ANSWER_S, self.transport.close)
+            # from here on nothing is looked at, and that is said while more is under way
+            self._loop.call_later(self._books.orders.answer_s, self._go_away)
             return
         self._leave_open()
         if how == "reset":
@@ -206,21 +223,30 @@ class Conversation(asyncio.Protocol):
         else:
             self.transport.close()
 
+    def _go_away(self) -> None:
+        if self.transport.is_closing():
+            return
+        last = struct.pack(">II", self._last, frames.NO_ERROR)
+        self.transport.write(frames.frame(frames.GOAWAY, 0, 0, last))
+        above, self._above = self._above, []
+        for slot in above:
+            self._books.free(slot, self._loop.time())
+        # what was looked at is answered by then
+        self._loop.call_later(2 * self._books.orders.answer_s + 0.1, self.transport.close)
+
     def _on_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == frames.HEADERS:
             self._headers[stream] = payload
         elif kind == frames.DATA:
             block = self._headers.pop(stream)
             assert flags & frames.END_STREAM, "a body in parts"
-            if not self._leaving:
-                self._on_request(stream, block, payload)
+            self._on_request(stream, block, payload)
         elif kind == frames.SETTINGS and not flags & frames.ACK:
             self.transport.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
         elif kind == frames.PING and not flags & frames.ACK:
             self.transport.write(frames.frame(frames.PING, frames.ACK, 0, payload))
 
     def _on_request(self, stream: int, block: bytes, body: bytes) -> None:
-        self._last = stream
         at, found, token = block.find(_PATH), _IDS.search(body), _TOKEN.search(body)
         is_apns = at >= 0
         if found is None or is_apns == (token is not None):
@@ -233,7 +259,12 @@ class Conversation(asyncio.Protocol):
             if _APNS_ID + found[2] not in block:
                 self._books.count["under another id"] += 1
         event = int(found[1])
-        said = self._books.judge(event, device, found[2])
+        slot = event * self._books.orders.devices + device
+        if self._leaving:
+            self._above.append(slot)
+            return
+        self._last = stream
+        said = self._books.judge(event, device, found[2], self._loop.time())
         if said == "silent":
             return
         if said == "refused":
@@ -244,14 +275,12 @@ class Conversation(asyncio.Protocol):
             answer = _taken(stream)
         else:
             answer = _whole(stream, b"\x88", b'{"name":"projects/soak/messages/%b"}' % found[2])
-        if not self._due:
-            self._loop.call_later(_ANSWER_S, self._answer)
-        self._due.append((answer, event * self._books.orders.devices + device))
+        self._batch.append((answer, slot))
 
     def _answer(self) -> None:
         if self.transport.is_closing():
             return
-        due, self._due = self._due, []
+        due = self._due.popleft()
         self.transport.write(b"".join([answer for answer, _ in due]))
         now = self._loop.time()
         self._fresh.append((now, [slot for _, slot in due]))
@@ -260,7 +289,8 @@ class Conversation(asyncio.Protocol):
 
     def _leave_open(self) -> None:
         """Whoever sent what was not answered, or just now, does not know what became of it."""
-        for slots in (*(slots for _, slots in self._fresh), [slot for _, slot in self._due]):
+        due = [[slot for _, slot in batch] for batch in (*self._due, self._batch)]
+        for slots in (*due, *(slots for _, slots in self._fresh)):
             for slot in slots:
                 self._books.open[slot] = 1
         self._fresh.clear()
@@ -303,7 +333,7 @@ async def serve(orders: Orders) -> Books:
         await asyncio.wait([ended], timeout=orders.cut_every_s)
         books.count["most connections"] = max(books.count["most connections"], len(everyone))
         if everyone and books.count["requests"] < orders.cut_until:
-            how = CUTS[number % len(CUTS)]
+            how = orders.cuts[number % len(orders.cuts)]
             for conversation in [*everyone][: 1 + number % 4]:
                 conversation.cut(how)
             number += 1
@@ -318,12 +348,36 @@ def main() -> None:
     orders = Orders(**json.loads(sys.argv[1]))
     books = uvloop.run(serve(orders))
     Path(orders.report).write_bytes(books.taken)
-    say(books.count)
+    waits = {"never again": len(books.freed), "waited at most": max(books.waits, default=0.0)}
+    say({**books.count, **waits})
 
 
-def command(orders: Orders) -> list[str]:
-    """The command that runs it."""
-    return [sys.executable, "-m", "tests.kit.quick_vendor", json.dumps(asdict(orders))]
+@asynccontextmanager
+async def quick_vendor(orders: Orders) -> AsyncIterator[tuple[str, dict[str, float]]]:
+    """Run it as a process: where it is, and after the end what it counted."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.kit.quick_vendor",
+        json.dumps(asdict(orders)),
+        cwd=Path(__file__).parents[2],
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    counted: dict[str, float] = {}
+    try:
+        port = json.loads(await process.stdout.readline())["port"]
+        yield f"https://127.0.0.1:{port}", counted
+        process.stdin.close()
+        async with asyncio.timeout(60):
+            counted |= json.loads(await process.stdout.readline())
+            assert await process.wait() == 0
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 if __name__ == "__main__":
