@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 logging.getLogger("hpack").setLevel(logging.INFO)
 
 LONGEST_BACKOFF_S = 30.0
+SLOW_S = 2.0
+"""How long a new connection may take to answer before another one is tried beside it."""
+
 _SHARE = 64
 """Requests a wire is given before another one with more room gets the next."""
 
@@ -65,6 +68,7 @@ class Pool:
         self._on_ends = on_ends
         self._live: list[Wire] = []
         self._ending: set[Wire] = set()
+        self._slow: set[Wire] = set()
         self._waiting: deque[tuple[float, Sequence[Request]]] = deque()
         self._backoff = Backoff(LONGEST_BACKOFF_S)
         self._opening: asyncio.Task[None] | None = None
@@ -156,6 +160,7 @@ class Pool:
         if wire in self._live:
             self._live.remove(wire)
         self._ending.discard(wire)
+        self._slow.discard(wire)
         if (age := self._ages.pop(wire, None)) is not None:
             age.cancel()
         if wire.channel.answered:
@@ -252,8 +257,15 @@ class Pool:
             and len(self._live) < self._limits.max_connections
             and not self._backoff.wait(self._loop.time())
             # a new connection may allow one stream, and a thousand as soon as it knows its sender
-            and all(wire.channel.answered for wire in self._live)
+            and all(wire.channel.answered or wire in self._slow for wire in self._live)
         )
+
+    def _look_at(self, wire: Wire) -> None:
+        """See whether a new connection has answered; one that has not must not hold the rest."""
+        if wire in self._live and not wire.channel.answered:
+            self._slow.add(wire)
+            if self._waiting or not self._room:
+                self._open_more()
 
     def _open_more(self) -> None:
         if self._may_open:
@@ -281,6 +293,7 @@ class Pool:
                 self._live.append(opened)
                 life = self._limits.max_age_s * random.uniform(0.9, 1.1)  # noqa: S311
                 self._ages[opened] = self._loop.call_later(life, self._replace, opened)
+                self._loop.call_later(SLOW_S, self._look_at, opened)
             self._place_waiting()
             self._give_up_if_hopeless()
 

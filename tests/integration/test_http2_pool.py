@@ -159,6 +159,34 @@ async def test_a_connection_that_stopped_answering_gets_ever_less_and_holds_up_n
         assert len(quick.requests) >= 300
 
 
+@pytest.mark.parametrize("streams", [1, 100])
+async def test_a_first_connection_that_never_answers_does_not_hold_the_rest(
+    streams: int, trust: Trust
+) -> None:
+    def answer(peer: Peer, stream: int, _body: bytes) -> None:
+        if peer.number:
+            peer.settings({STREAMS: 100})
+            peer.reply(stream)
+
+    server = Http2Server(answer=answer, streams=streams)
+    async with (
+        server.running(trust.certificate),
+        pool_rig(server.port, trust.ca_file, timeout_s=60.0) as rig,
+    ):
+        rig.submit(b"unlucky")
+        await until(lambda: server.bodies == [b"unlucky"])
+        if streams == 1:
+            # whoever asks how many would leave at once is told none, and hands nothing over
+            assert rig.pool.free == 0
+        else:
+            rig.submit(*numbered("unlucky", 99))
+        await until(lambda: rig.pool.free > 0)
+
+        assert statuses(await rig.send(*numbered("request", 50))) == {200: 50}
+        assert len(server.peers[0].requests) == streams
+        assert rig.pool.in_flight == streams
+
+
 async def test_room_is_shared_between_a_slow_connection_and_a_quick_one(trust: Trust) -> None:
     loop = asyncio.get_running_loop()
 
