@@ -11,7 +11,7 @@ LOCKED := deploy/constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench .bench-tools format lock clean
+.PHONY: help demo test check bench soak .bench-tools format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ check: $(VENV)/.dev  ## format, lint, types and import rules
 
 bench: $(VENV)/.dev .bench-tools  ## measure against the targets; BENCH=--quick, BENCH=--help
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+soak: $(VENV)/.dev  ## a million pushes through connections that break: some minutes
+	SOAK_PUSHES=1000000 $(BIN)/pytest -o faulthandler_timeout=1500 tests/acceptance/test_soak.py
 
 format: $(VENV)/.dev  ## write the format, and mend what the linter can
 	$(BIN)/ruff format .

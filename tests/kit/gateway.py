@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,13 @@ _AT_ONCE = 32
 
 
 async def eventually(
-    what: str, condition: Callable[[], Awaitable[bool]] | Callable[[], bool], every_s: float = 0.02
+    what: str,
+    condition: Callable[[], Awaitable[bool]] | Callable[[], bool],
+    every_s: float = 0.02,
+    within_s: float = DEADLINE_S,
 ) -> None:
     """Wait for a condition, asked again and again until the deadline."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + within_s
     while True:
         answer = condition()
         if await answer if isinstance(answer, Awaitable) else answer:
@@ -138,7 +142,9 @@ class Process:
     ) -> Reply:
         """Deliver a webhook."""
         headers = signed(message_id, body, secret, signer=signer)
-        request = self.http.post(f"{self.url}/webhooks/learnink", data=body, headers=headers)
+        # aiohttp warns of bytes over a megabyte
+        url, data = f"{self.url}/webhooks/learnink", BytesIO(body)
+        request = self.http.post(url, data=data, headers=headers)
         return await _reply(request)
 
     async def event(self, event_id: str, key: str) -> dict[str, Any]:
