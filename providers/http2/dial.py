@@ -106,7 +106,8 @@ async def _speak(connected: socket.socket, origin: Origin, protocol: Callable[[]
     """Put TLS and the protocol on a socket.
 
     asyncio forgets its transport when it is cancelled before the handshake has begun. So it is not
-    cancelled: the socket is shut, and it notices.
+    cancelled: the socket reads no more, and the handshake fails of that. (It may still write, for
+    uvloop forgets the socket of a transport whose first write fails.)
     """
     loop = asyncio.get_running_loop()
     tls = origin.context is not None
@@ -123,7 +124,7 @@ async def _speak(connected: socket.socket, origin: Origin, protocol: Callable[[]
         _, made = await asyncio.shield(speaking)
     except asyncio.CancelledError:
         with suppress(OSError):
-            connected.shutdown(socket.SHUT_RDWR)
+            connected.shutdown(socket.SHUT_RD)
         await asyncio.wait([speaking])
         if speaking.exception() is None:
             transport, _ = speaking.result()

@@ -14,6 +14,7 @@ from tests.kit.scripted_server import Trust, make_trust
 
 ON_BOTH_LOOPS = {
     "test_http2_dial.py",
+    "test_http2_giving_up.py",
     "test_http2_http1.py",
     "test_http2_peers.py",
     "test_http2_pool.py",
