@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import logging
 import os
 import socket
+import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from providers.errors import CredentialError
-from providers.http2.dial import Proxy
+from providers.http2.dial import Origin, Proxy, dial
+from providers.trust import client_context
 from tests.kit.pool_rig import pool_rig, statuses, unreachable
 from tests.kit.provider_rig import until
 from tests.kit.proxy import ConnectProxy
@@ -67,6 +71,35 @@ async def test_a_server_that_agrees_on_no_protocol_is_spoken_to_only_where_there
         async with pool_rig(server.port, trust.ca_file, fallback=False) as rig:
             unreachable((await rig.send(b"request"))[0])
         assert server.bodies == []
+
+
+async def test_a_server_that_resets_at_once_leaves_no_socket_that_closes_anothers_descriptor(
+    trust: Trust,
+) -> None:
+    """A socket that does not know that its descriptor was closed closes it again, when it is
+    collected: by then it may be a database's. It warns of that, and warnings are errors."""
+    loop = asyncio.get_running_loop()
+    origin = Origin("127.0.0.1", 0, client_context(str(trust.ca_file), alpn=("h2",)))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+
+        async def reset_all() -> None:
+            while True:
+                accepted, _ = await loop.sock_accept(listening)
+                at_once = struct.pack("ii", 1, 0)
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+                accepted.close()
+
+        resetting = loop.create_task(reset_all())
+        origin = replace(origin, port=listening.getsockname()[1])
+        before = descriptors()
+        for _ in range(20):
+            with pytest.raises(OSError):  # noqa: PT011 - of any kind
+                await dial(origin, asyncio.Protocol)
+            gc.collect()
+        assert descriptors() <= before + 1
+        resetting.cancel()
+        await asyncio.wait([resetting])
 
 
 # --- DNS -----------------------------------------------------------------------------------------
