@@ -1,21 +1,42 @@
 """Verdicts on their way back to whoever sent the pushes.
 
-Owns that they arrive in batches, on the event loop, and that one caller's fault costs nobody
-else's verdicts. Refuses to know transports and vendors.
+Owns that they arrive in batches, on the event loop, that one caller's fault costs nobody else's
+verdicts, and what a request without an answer says of its push. Refuses to know vendors.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Generic, TypeVar
 
 from providers.contract import Push, Settle, Unavailable, Verdict
+from providers.http2.exchange import Lost, NotProcessed
+
+C = TypeVar("C")
 
 CLOSE_GRACE_S = 2.0
 """How long closing waits for answers: longer than they take, shorter than anyone waits."""
 
 FULL = Unavailable("Full", outcome_known=True, retry_after=0.0)
 CLOSED = Unavailable("Closed", outcome_known=True)
+
+
+class Batch(Generic[C]):
+    """The pushes of one `send`: whose they are, and the credential they went with."""
+
+    __slots__ = ("credential", "settle")
+
+    def __init__(self, settle: Settle, credential: C) -> None:
+        self.settle = settle
+        self.credential = credential
+
+
+def unanswered(end: NotProcessed | Lost) -> Unavailable:
+    """What a request that had no answer says of its push."""
+    if isinstance(end, NotProcessed):
+        return Unavailable(end.reason, outcome_known=True, retry_after=end.retry_after)
+    return Unavailable(end.reason, outcome_known=False)
 
 
 class Landing:
@@ -42,6 +63,12 @@ class Landing:
             batches.setdefault(id(settle), (settle, []))[1].append((push, verdict))
         for settle, batch in batches.values():
             hand_over(settle, batch)
+
+
+def hand_over_all(landed: Mapping[Batch[C], Sequence[tuple[Push, Verdict]]]) -> None:
+    """Call the callers of several batches back."""
+    for batch, verdicts in landed.items():
+        hand_over(batch.settle, verdicts)
 
 
 def hand_over(settle: Settle, verdicts: Sequence[tuple[Push, Verdict]]) -> None:

@@ -26,7 +26,7 @@ async def insist(
     `refused` hears of every failure.
     """
     try:
-        return await step()  # what nearly always happens, at a tenth of the cost
+        return await step()  # what nearly always happens: tenacity takes 30 us to do it
     except StoreUnavailable as error:
         refused(error)
 

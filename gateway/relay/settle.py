@@ -79,8 +79,7 @@ class Settler:
         counts: Counter[str] = Counter()
         seconds: list[float] = []
         delivered = 0
-        breaker, records = lane.breaker, self._batch.records
-        ages = self._batch.delivered.setdefault((lane.app, lane.kind.value), [])
+        breaker, ages = lane.breaker, self._batch.ages_of(lane)
         for push, verdict in verdicts:
             delivery: Delivery = push  # type: ignore[assignment]  # what lanes send are deliveries
             seconds.append(monotonic - delivery.started)
@@ -88,19 +87,12 @@ class Settler:
                 # What nearly all verdicts come to: `_decide` would do the same, and ask more.
                 delivered += 1
                 delivery.attempts += 1
-                work = delivery.work
-                ages.append(now - work.claim.chunk.first_seen)
-                state = DeliveryState.DELIVERED
-                records.append(_record(delivery, state, "", now, verdict.vendor_id))
-                work.open -= 1
-                if work.open == 0:
-                    self._finish(work)
+                self._deliver(delivery, verdict.vendor_id, ages, now)
             else:
                 counts[verdict.label] += 1
                 self._decide(lane, delivery, verdict, now)
         counts[Delivered.label] += delivered
         lane.health.count(len(verdicts), len(verdicts) - counts[Delivered.label])
-        self._writer.grown()
         self._observer(AttemptsFinished(lane.app, lane.kind, counts, seconds))
 
     def returned(self, deliveries: Sequence[Delivery], reason: str, due_at: float | None) -> None:
@@ -173,12 +165,7 @@ class Settler:
             case Done(vendor_id=vendor_id):
                 if delivery.flipped:
                     self._batch.environments[delivery.target.device_id] = delivery.address
-                ages = self._batch.delivered.setdefault((lane.app, lane.kind.value), [])
-                ages.append(now - delivery.work.chunk.first_seen)
-                self._batch.records.append(
-                    _record(delivery, DeliveryState.DELIVERED, "", now, vendor_id)
-                )
-                self._close(delivery)
+                self._deliver(delivery, vendor_id, self._batch.ages_of(lane), now)
             case Refuse(reason=reason):
                 self._end(delivery, DeliveryState.REFUSED, reason, now)
             case Expire(reason=reason, snooze=snooze):
@@ -214,6 +201,12 @@ class Settler:
             lane.quiet(self._monotonic() + (snooze.at - now))
         else:
             lane.quiet_device(delivery.target.device_id, snooze.at)
+
+    def _deliver(self, delivery: Delivery, vendor_id: str, ages: list[float], now: float) -> None:
+        """End a delivery that succeeded; `ages` is the batch's of its lane."""
+        ages.append(now - delivery.work.chunk.first_seen)
+        self._batch.records.append(_record(delivery, DeliveryState.DELIVERED, "", now, vendor_id))
+        self._close(delivery)
 
     def _end(self, delivery: Delivery, state: DeliveryState, reason: str, now: float) -> int:
         """End a delivery; returns the index of its record."""

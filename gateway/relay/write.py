@@ -57,6 +57,10 @@ class Batch:
     def __bool__(self) -> bool:
         return bool(self.records or self.finished)
 
+    def ages_of(self, lane: Lane) -> list[float]:
+        """How old each delivered push of this lane was, as far as this batch knows; to add to."""
+        return self.delivered.setdefault((lane.app, lane.kind.value), [])
+
     def add(self, record: Record) -> int:
         """Take a record of anything but a delivery that succeeded; returns its index."""
         index = len(self.records)

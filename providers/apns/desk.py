@@ -25,6 +25,9 @@ from providers.contract import (
 )
 from providers.http2.exchange import Response
 
+BAD_TOKEN = Refused("BadDeviceToken", "address")
+"""What cannot be a device token is not sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -64,8 +67,8 @@ class Desk:
         """The request for a push."""
         path = device_path(push.address)
         if path is None:
-            return Refused("BadDeviceToken", "address")
-        message = self._fit(push.message)
+            return BAD_TOKEN
+        message = self.fit(push.message)
         if isinstance(message, Refused):
             return message
         return Letter(
@@ -81,13 +84,12 @@ class Desk:
     ) -> Verdict:
         """The verdict; `authorization` is the header that the push was sent with."""
         credentials = self._options.credentials
-        retry_after = answer.headers.get(b"retry-after")
         verdict = classify(
             answer.status,
             answer.body,
-            None if retry_after is None else retry_after.decode("latin-1"),
+            answer.header(b"retry-after"),
             self._clock(),
-            vendor_id=answer.headers.get(b"apns-id", b"").decode("latin-1") or delivery_id,
+            vendor_id=answer.header(b"apns-id") or delivery_id,
             environment=environment,
             other_environment=len(self._environments) > 1,
         )
@@ -100,7 +102,7 @@ class Desk:
                 credentials.accepted()
         return verdict
 
-    def _fit(self, message: Message) -> Message | Refused:
+    def fit(self, message: Message) -> Message | Refused:
         """`fit`, once for all devices of a user: their pushes come one after the other."""
         if self._fitted is None or self._fitted[0] is not message:
             self._fitted = message, fit(message, self._options.style)

@@ -10,17 +10,15 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import assert_never
 
-from providers.apns.desk import Desk, check_push
+from providers.apns.desk import BAD_TOKEN, Desk, check_push
 from providers.apns.options import ApnsOptions
-from providers.apns.payload import ALERT, BodyTemplates, device_path, expiration, fit
+from providers.apns.payload import ALERT, BodyTemplates, device_path, expiration
 from providers.apns.verdicts import ends_connection
 from providers.contract import (
     CredentialStatus,
     Delivered,
     Environment,
-    Message,
     Misconfigured,
     Push,
     Refused,
@@ -30,7 +28,7 @@ from providers.contract import (
 )
 from providers.http2.connection import Connection
 from providers.http2.dial import Origin, Proxy
-from providers.http2.exchange import End, Ends, Lost, NotProcessed, Request, Response
+from providers.http2.exchange import End, Ends, Request, Response
 from providers.http2.headers import (
     ConstantFields,
     literal,
@@ -40,7 +38,15 @@ from providers.http2.headers import (
 )
 from providers.http2.pool import Pool, PoolLimits
 from providers.http2.wire import Wire
-from providers.landing import CLOSE_GRACE_S, CLOSED, FULL, Landing, hand_over
+from providers.landing import (
+    CLOSE_GRACE_S,
+    CLOSED,
+    FULL,
+    Batch,
+    Landing,
+    hand_over_all,
+    unanswered,
+)
 from providers.trust import client_context
 
 MAX_IN_FLIGHT = 2_000
@@ -53,17 +59,6 @@ BURST = 128
 _PATH = literal_name(":path", secret=True)
 _APNS_ID = literal_name("apns-id")
 _COLLAPSE_ID = literal_name("apns-collapse-id")
-_BAD_TOKEN = Refused("BadDeviceToken", "address")
-
-
-class _Batch:
-    """The pushes of one `send`: whose they are, and the provider token they went with."""
-
-    __slots__ = ("authorization", "settle")
-
-    def __init__(self, settle: Settle, authorization: str) -> None:
-        self.settle = settle
-        self.authorization = authorization
 
 
 class ApnsNativeProvider:
@@ -78,8 +73,6 @@ class ApnsNativeProvider:
         self._bodies = BodyTemplates(options.style)
         self._landing = Landing()
         self._pools: dict[Environment, Pool] = {}
-        self._fitted: Message | None = None
-        self._fit: Message | Refused | None = None
         self._shared_key: tuple[str, int] = ("", 0)
         self._shared = b""
         self._closed = False
@@ -139,7 +132,7 @@ class ApnsNativeProvider:
             for push in pushes:
                 self._landing.add(settle, push, CLOSED)
             return
-        batch = _Batch(settle, self._options.credentials.header())
+        batch = Batch(settle, self._options.credentials.header())
         requests: dict[Environment, list[Request]] = {}
         for push in pushes:
             request = self._request(push, batch)
@@ -171,28 +164,22 @@ class ApnsNativeProvider:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _request(self, push: Push, batch: _Batch) -> Request | Refused:
+    def _request(self, push: Push, batch: Batch[str]) -> Request | Refused:
         """What goes out for a push: `payload.render_headers` and `render_body`, coded."""
         path = device_path(push.address)
         if path is None:
-            return _BAD_TOKEN
-        message = self._fit_message(push.message)
+            return BAD_TOKEN
+        message = self._desk.fit(push.message)
         if isinstance(message, Refused):
             return message
         delivery_id = push.delivery_id
         coded_id = short_string(delivery_id.encode())
         fields = (
             literal_after(_PATH, path.encode())
-            + self._shared_fields(batch.authorization, push.expires_at)
+            + self._shared_fields(batch.credential, push.expires_at)
             + (_APNS_ID + coded_id + _COLLAPSE_ID + coded_id)
         )
         return Request(fields, self._bodies.fill(message, delivery_id), (push, batch))
-
-    def _fit_message(self, message: Message) -> Message | Refused:
-        """`fit`, once for all devices of a user: their pushes come one after the other."""
-        if message is not self._fitted or self._fit is None:
-            self._fitted, self._fit = message, fit(message, self._options.style)
-        return self._fit
 
     def _shared_fields(self, authorization: str, expires_at: float) -> bytes:
         """What the pushes of one event have in common, coded once."""
@@ -205,7 +192,7 @@ class ApnsNativeProvider:
         return self._shared
 
     def _ended(self, environment: Environment, ends: Ends, wire: Wire | None) -> None:
-        landed: dict[_Batch, list[tuple[Push, Verdict]]] = {}
+        landed: dict[Batch[str], list[tuple[Push, Verdict]]] = {}
         took = False
         for request, end in ends:
             push, batch = request.context
@@ -213,35 +200,22 @@ class ApnsNativeProvider:
                 took = True
                 verdict: Verdict = Delivered(push.delivery_id)
             else:
-                verdict = self._verdict(environment, end, push.delivery_id, batch.authorization)
+                verdict = self._verdict(environment, end, push.delivery_id, batch.credential)
                 if wire is not None and ends_connection(verdict):
                     wire.drain()
-            if batch in landed:
-                landed[batch].append((push, verdict))
-            else:
-                landed[batch] = [(push, verdict)]
+            landed.setdefault(batch, []).append((push, verdict))
         if took:
             self._options.credentials.accepted()
-        for batch, verdicts in landed.items():
-            hand_over(batch.settle, verdicts)
+        hand_over_all(landed)
 
     def _verdict(
         self, environment: Environment, end: End, delivery_id: str, authorization: str
     ) -> Verdict:
-        match end:
-            case Response():
-                return self._desk.judge(
-                    end,
-                    environment=environment,
-                    delivery_id=delivery_id,
-                    authorization=authorization,
-                )
-            case NotProcessed(reason, retry_after_s):
-                return Unavailable(reason, outcome_known=True, retry_after=retry_after_s)
-            case Lost(reason):
-                return Unavailable(reason, outcome_known=False)
-            case _:
-                assert_never(end)
+        if not isinstance(end, Response):
+            return unanswered(end)
+        return self._desk.judge(
+            end, environment=environment, delivery_id=delivery_id, authorization=authorization
+        )
 
 
 def _speak_http2(constant: ConstantFields, agreed: str | None) -> Connection | None:

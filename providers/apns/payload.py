@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from providers.contract import NO_DELIVERY, Address, Message, Push, Refused
 from providers.fitting import fit_message
-from providers.template import Template, quoted
+from providers.template import GAP_MESSAGE, GAPS, Template, Texts
 from providers.text import encode
 
 LATEST_EXPIRATION = 4_102_444_800
@@ -70,26 +70,16 @@ class BodyTemplates:
     """`render_body` for one style, as templates: the same bytes at a fraction of the cost."""
 
     def __init__(self, style: ApnsStyle) -> None:
-        names = ("event_id", "title", "body", "path")
-        gaps = {name: f"inkpush gap {name}" for name in names}
-        message = Message(**gaps)
         delivery_id = "inkpush gap delivery"
-        gaps["delivery_id"] = delivery_id
-        self._with_path = Template(render_body(message, delivery_id, style), gaps)
-        message = replace(message, path=None)
+        gaps = GAPS | {"delivery_id": delivery_id}
+        self._with_path = Template(render_body(GAP_MESSAGE, delivery_id, style), gaps)
+        message = replace(GAP_MESSAGE, path=None)
         self._without = Template(render_body(message, delivery_id, style), gaps)
-        self._message: Message | None = None
-        self._values: dict[str, str] = {}
+        self._texts = Texts()
 
     def fill(self, message: Message, delivery_id: str) -> bytes:
-        """The body for one device; what its message takes is done once for all of a user's."""
-        values = self._values
-        if message is not self._message:
-            self._message = message
-            values["title"] = quoted(message.title)
-            values["body"] = quoted(message.body)
-            values["event_id"] = quoted(message.event_id)
-            values["path"] = quoted(message.path or "")
+        """The body for one device."""
+        values = self._texts.of(message)
         values["delivery_id"] = f'"{delivery_id}"'
         return (self._without if message.path is None else self._with_path).fill(values)
 

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import assert_never, cast
+from typing import cast
 
 from aioapns.common import NotificationRequest, NotificationResult
 from aioapns.connection import (
@@ -40,10 +40,10 @@ from providers.contract import (
 from providers.flight import Flights
 from providers.http2.connection import Connection
 from providers.http2.dial import Origin, dial
-from providers.http2.exchange import NEVER_SENT_S, End, Ends, Lost, NotProcessed, Request, Response
+from providers.http2.exchange import NEVER_SENT_S, End, Ends, NotProcessed, Request, Response
 from providers.http2.headers import ConstantFields, literal
 from providers.http2.wire import QUIET_S, Wire
-from providers.landing import CLOSED
+from providers.landing import CLOSED, unanswered
 from providers.trust import client_context
 from providers.turns import Backoff, Turns
 
@@ -148,23 +148,17 @@ class ApnsSdkProvider:
             if request.sent:
                 return Unavailable("Timeout", outcome_known=False)
             return Unavailable("Timeout", outcome_known=True, retry_after=NEVER_SENT_S)
-        match end:
-            case Response():
-                verdict = self._desk.judge(
-                    end,
-                    environment=letter.environment,
-                    delivery_id=letter.delivery_id,
-                    authorization=request.authorization,
-                )
-                if ends_connection(verdict):
-                    request.leave()
-                return verdict
-            case NotProcessed():
-                return Unavailable(end.reason, outcome_known=True, retry_after=end.retry_after)
-            case Lost():
-                return Unavailable(end.reason, outcome_known=False)
-            case _:
-                assert_never(end)
+        if not isinstance(end, Response):
+            return unanswered(end)
+        verdict = self._desk.judge(
+            end,
+            environment=letter.environment,
+            delivery_id=letter.delivery_id,
+            authorization=request.authorization,
+        )
+        if ends_connection(verdict):
+            request.leave()
+        return verdict
 
 
 class _Request(NotificationRequest):
@@ -246,7 +240,7 @@ class _Connection(Wire, APNsTLSClientProtocol):
         except asyncio.CancelledError:
             # it is over its deadline, or all is given up
             for given_up, how in self.expire(max(self._loop.time(), request.deadline), sent_at):
-                given_up.context.cancel() if given_up.context is end else _resolve(given_up, how)
+                _resolve(given_up, how)
             raise
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import assert_never
 from urllib.parse import urlsplit
 
 from providers.contract import (
@@ -28,12 +27,20 @@ from providers.fcm.options import FcmOptions
 from providers.fcm.payload import BodyTemplates, render, send_request
 from providers.http2.connection import Connection
 from providers.http2.dial import Origin, Proxy
-from providers.http2.exchange import Channel, End, Ends, Lost, NotProcessed, Request, Response
+from providers.http2.exchange import Channel, End, Ends, Request, Response
 from providers.http2.headers import ConstantFields, literal
 from providers.http2.http1 import Http1Connection
 from providers.http2.pool import Pool, PoolLimits
 from providers.http2.wire import Wire
-from providers.landing import CLOSE_GRACE_S, CLOSED, FULL, Landing, hand_over
+from providers.landing import (
+    CLOSE_GRACE_S,
+    CLOSED,
+    FULL,
+    Batch,
+    Landing,
+    hand_over_all,
+    unanswered,
+)
 from providers.trust import client_context
 
 MAX_IN_FLIGHT = 2_000
@@ -47,16 +54,6 @@ QUIET_S = 240.0
 """Silence after which a connection is pinged: Google's front ends close those that idle longer."""
 
 _NO_TOKEN_IN_TIME = Unavailable("Timeout", outcome_known=True)
-
-
-class _Batch:
-    """The pushes of one `send`: whose they are, and the access token they went with."""
-
-    __slots__ = ("settle", "token")
-
-    def __init__(self, settle: Settle, token: AccessToken) -> None:
-        self.settle = settle
-        self.token = token
 
 
 class FcmNativeProvider:
@@ -153,7 +150,7 @@ class FcmNativeProvider:
             render(push.message, push, self._options.style, now), validate_only=True
         )
         answered: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        batch = _Batch(lambda verdicts: answered.set_result(verdicts[0][1]), token)
+        batch = Batch(lambda verdicts: answered.set_result(verdicts[0][1]), token)
         self._pool.submit([Request(self._fields(token), body, (push, batch))], deadline)
         verdict = await answered
         return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
@@ -213,7 +210,7 @@ class FcmNativeProvider:
         token: AccessToken,
         deadline: float,
     ) -> None:
-        batch = _Batch(settle, token)
+        batch = Batch(settle, token)
         fields, now = self._fields(token), self._clock()
         requests = []
         for push in pushes:
@@ -243,27 +240,15 @@ class FcmNativeProvider:
         return self._authorization[1]
 
     def _ended(self, ends: Ends, _wire: Wire | None) -> None:
-        landed: dict[_Batch, list[tuple[Push, Verdict]]] = {}
+        landed: dict[Batch[AccessToken], list[tuple[Push, Verdict]]] = {}
         now = self._clock()
         for request, end in ends:
             push, batch = request.context
-            verdict = self._verdict(end, batch.token, now)
-            if batch in landed:
-                landed[batch].append((push, verdict))
-            else:
-                landed[batch] = [(push, verdict)]
-        for batch, verdicts in landed.items():
-            hand_over(batch.settle, verdicts)
+            verdict = self._verdict(end, batch.credential, now)
+            landed.setdefault(batch, []).append((push, verdict))
+        hand_over_all(landed)
 
     def _verdict(self, end: End, token: AccessToken, now: float) -> Verdict:
-        match end:
-            case Response(status, body, headers):
-                retry_after = headers.get(b"retry-after")
-                told = None if retry_after is None else retry_after.decode("latin-1")
-                return self._desk.judge(status, body, told, token, now)
-            case NotProcessed(reason, retry_after_s):
-                return Unavailable(reason, outcome_known=True, retry_after=retry_after_s)
-            case Lost(reason):
-                return Unavailable(reason, outcome_known=False)
-            case _:
-                assert_never(end)
+        if not isinstance(end, Response):
+            return unanswered(end)
+        return self._desk.judge(end.status, end.body, end.header(b"retry-after"), token, now)

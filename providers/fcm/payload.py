@@ -16,7 +16,7 @@ from typing import Any, assert_never
 
 from providers.contract import NO_DELIVERY, Address, AddressKind, Message, Platform, Push, Refused
 from providers.fitting import fit_message
-from providers.template import Template, quoted
+from providers.template import GAP_MESSAGE, GAPS, Template, Texts, quoted
 from providers.text import encode
 
 LONGEST_TTL_S = 2_419_200
@@ -76,22 +76,14 @@ class BodyTemplates:
     def __init__(self, style: FcmStyle) -> None:
         self._style = style
         self._templates: dict[tuple[AddressKind, Platform, bool], Template] = {}
-        self._message: Message | None = None
-        self._values: dict[str, str] = {}
+        self._texts = Texts()
 
     def fill(self, message: Message, push: Push, now: float) -> bytes:
-        """The body for one device; what its message takes is done once for all of a user's."""
-        values, address = self._values, push.address
-        if message is not self._message:
-            self._message = message
-            values["title"] = quoted(message.title)
-            values["body"] = quoted(message.body)
-            values["event_id"] = quoted(message.event_id)
-            values["path"] = quoted(message.path or "")
+        """The body for one device."""
+        values, address = self._texts.of(message), push.address
         ttl = ttl_seconds(push.expires_at, now)
-        delivery_id = push.delivery_id
         values["target"] = quoted(address.value)
-        values["delivery_id"] = f'"{delivery_id}"'
+        values["delivery_id"] = f'"{push.delivery_id}"'
         match address.platform:
             case Platform.ANDROID:
                 values["ttl"] = f'"{ttl}s"'
@@ -118,14 +110,10 @@ def send_request(rendered: dict[str, Any], *, validate_only: bool = False) -> by
 
 
 def _template(kind: AddressKind, platform: Platform, no_path: bool, style: FcmStyle) -> Template:
-    names = ("event_id", "title", "body", "path")
-    gaps = {name: f"inkpush gap {name}" for name in names}
-    message = Message(**gaps)
-    if no_path:
-        message = replace(message, path=None)
+    message = replace(GAP_MESSAGE, path=None) if no_path else GAP_MESSAGE
     delivery_id, target, ttl = "inkpush-gap-delivery", "inkpush gap target", 1_234_567
     push = Push(delivery_id, Address(target, kind, platform), message, expires_at=ttl)
-    gaps |= {"target": target, "delivery_id": delivery_id}
+    gaps = GAPS | {"target": target, "delivery_id": delivery_id}
     match platform:
         case Platform.ANDROID:
             gaps["ttl"] = f"{ttl}s"

@@ -39,6 +39,11 @@ class Response:
     body: bytes = b""
     headers: dict[bytes, bytes] = field(default_factory=dict)
 
+    def header(self, name: bytes) -> str | None:
+        """A header as text; None where there is none."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
 
 @dataclass(frozen=True, slots=True)
 class NotProcessed:

@@ -47,7 +47,7 @@ class Sender:
         out, window = self.out, self._window
         (before, after), (before_later, after_later) = self._around.now, self._around.later
         largest_frame = self.largest_frame
-        largest_body = 0 if self._unsent else min(self._stream_window, largest_frame)
+        largest_body = min(self._stream_window, largest_frame)
         for request in requests:
             block = before + request.fields + after
             before, after = before_later, after_later

@@ -52,7 +52,7 @@ class Wire(asyncio.Protocol):
         self._pinged_at = float("-inf")
         self._gone = asyncio.Event()
         self._spoken = False
-        self.opened_at = self.heard_at = self._loop.time()
+        self.heard_at = self._loop.time()
 
     @property
     def alive(self) -> bool:

@@ -1,0 +1,52 @@
+"""A filled template is what the readable function renders, byte for byte."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.apns import payload as apns
+from providers.contract import Address, AddressKind, Message, Platform, Push
+from providers.fcm import payload as fcm
+
+texts = st.text(st.characters(codec="utf-8"), max_size=40)
+messages = st.builds(
+    Message, event_id=texts, title=texts, body=texts, path=st.none() | texts.map("/".__add__)
+)
+ids = st.uuids().map(str)
+instants = st.floats(1.7e9, 1.9e9)
+APNS_STYLES = st.builds(apns.ApnsStyle, sound=texts, thread_id=texts)
+FCM_STYLES = st.builds(fcm.FcmStyle, android_channel_id=texts, sound=texts, thread_id=texts)
+
+
+@given(APNS_STYLES, st.lists(st.tuples(messages, ids), min_size=1, max_size=5))
+def test_apns_bodies(style: apns.ApnsStyle, pushes: list[tuple[Message, str]]) -> None:
+    templates = apns.BodyTemplates(style)
+    for message, delivery_id in pushes:
+        for _ in range(2):  # the second device of a user
+            body = templates.fill(message, delivery_id)
+            assert body == apns.render_body(message, delivery_id, style)
+
+
+@given(
+    FCM_STYLES,
+    st.lists(
+        st.tuples(
+            messages,
+            ids,
+            st.builds(Address, texts, st.sampled_from(AddressKind), st.sampled_from(Platform)),
+            st.floats(-10, 1e8),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    instants,
+)
+def test_fcm_bodies(
+    style: fcm.FcmStyle, pushes: list[tuple[Message, str, Address, float]], now: float
+) -> None:
+    templates = fcm.BodyTemplates(style)
+    for message, delivery_id, address, life_s in pushes:
+        push = Push(delivery_id, address, message, now + life_s)
+        body = templates.fill(message, push, now)
+        assert body == fcm.send_request(fcm.render(message, push, style, now))
