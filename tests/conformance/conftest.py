@@ -1,4 +1,7 @@
-"""Which backend a behaviour suite runs on. A suite knows the ports of `gateway.ports` only."""
+"""What a behaviour suite runs on: a backend for those of the ports, the vendors for the transports.
+
+A suite of a port knows `gateway.ports` only.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from providers.sandbox import Sandbox
 from tests.kit.build import NOW
+from tests.kit.provider_rig import Clock
 from tests.kit.stores import BACKENDS, Backend, Handle
 
 
@@ -29,19 +34,32 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     return chosen
 
 
-def clock() -> float:
+def standing_clock() -> float:
     return NOW
 
 
 @pytest.fixture
 async def handle(backend: Backend, tmp_path: Path) -> AsyncIterator[Handle]:
     """The process that a test is about."""
-    async with backend.open(tmp_path, clock) as opened:
+    async with backend.open(tmp_path, standing_clock) as opened:
         yield opened
 
 
 @pytest.fixture
 async def replica(backend: Backend, tmp_path: Path, handle: Handle) -> AsyncIterator[Handle]:
     """Another process on the same data."""
-    async with backend.open(tmp_path, clock) as opened:
+    async with backend.open(tmp_path, standing_clock) as opened:
         yield opened
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The vendors' clock."""
+    return Clock()
+
+
+@pytest.fixture
+async def sandbox(clock: Clock) -> AsyncIterator[Sandbox]:
+    """The vendors."""
+    async with Sandbox(clock=clock) as running:
+        yield running

@@ -34,12 +34,6 @@ FCM = [name for name in ALL if FACTORIES[name][0] is Provider.FCM]
 APNS = [name for name in ALL if FACTORIES[name][0] is Provider.APNS]
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture(params=ALL)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -25,17 +25,6 @@ APNS = sorted(name for name, (kind, _) in FACTORIES.items() if kind is Provider.
 MINUTE = 60.0
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def sandbox(clock: Clock) -> AsyncIterator[Sandbox]:
-    async with Sandbox(clock=clock) as running:
-        yield running
-
-
 @pytest.fixture(params=APNS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)

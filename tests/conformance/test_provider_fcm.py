@@ -26,12 +26,6 @@ from tests.kit.provider_rig import FACTORIES, Rig, rig, until
 FCM = sorted(name for name, (kind, _) in FACTORIES.items() if kind is Provider.FCM)
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture(params=FCM)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,17 +20,6 @@ NATIVE = sorted(name for name in FACTORIES if name.endswith("-native"))
 FREE = Unavailable("GoAway", outcome_known=True, retry_after=0.0)
 REFUSED = Unavailable("StreamRefused", outcome_known=True, retry_after=1.0)
 MINUTE = 60.0
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def sandbox(clock: Clock) -> AsyncIterator[Sandbox]:
-    async with Sandbox(clock=clock) as running:
-        yield running
 
 
 @pytest.fixture(params=NATIVE)

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.kit.stream_server import serving
+
 Answer = Callable[["Http1Peer", bytes], Awaitable[bytes | None]]
 """Given the connection and the body of a request; None: nothing, and the connection ends."""
 
@@ -40,7 +42,6 @@ class Http1Server:
     answer: Answer = take
     peers: list[Http1Peer] = field(default_factory=list)
     port: int = 0
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def bodies(self) -> list[bytes]:
@@ -53,30 +54,16 @@ class Http1Server:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve without TLS; at the end every connection is cut."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
+        async with serving(self._accept) as self.port:
             yield
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await server.wait_closed()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         peer = Http1Peer(len(self.peers), writer)
         self.peers.append(peer)
         try:
             await self._serve(peer, reader)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has gone, or the test is over
         finally:
             peer.closed = True
-            self._tasks.discard(task)
             writer.close()
 
     async def _serve(self, peer: Http1Peer, reader: asyncio.StreamReader) -> None:

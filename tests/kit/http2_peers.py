@@ -11,7 +11,6 @@ import os
 import shutil
 import socket
 import ssl
-import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from gateway.app.benching.processes import Child, running
 from providers.http2.connection import Connection
 from providers.http2.dial import Origin
 from providers.http2.exchange import Channel, End, Ends, NotProcessed, Request
@@ -31,7 +31,6 @@ from providers.sandbox.certificates import make_certificates
 
 PACKAGES = {"nginx": "nginx", "nghttpd": "nghttp2-server", "node": "nodejs"}
 _START_S = 30.0
-_END_S = 10.0
 
 _NGINX = """
 daemon off;
@@ -134,29 +133,17 @@ def free_port() -> int:
 
 @contextmanager
 def _running(command: Sequence[str], home: Path, port: int) -> Iterator[None]:
-    log = home / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
-    try:
-        _wait_until_it_listens(process, port, log)
+    with running(Path(command[0]).name, command, home) as child:
+        _wait_until_it_listens(child, port)
         yield
-        assert process.poll() is None, f"{command[0]} ended by itself: {log.read_text()}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        child.must_live()
 
 
-def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_it_listens(child: Child, port: int) -> None:
     deadline = time.monotonic() + _START_S
     while True:
-        assert process.poll() is None, f"it did not start: {log.read_text()}"
-        assert time.monotonic() < deadline, f"it does not listen: {log.read_text()}"
+        child.must_live()
+        assert time.monotonic() < deadline, f"it does not listen: {child.said()}"
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.kit.stream_server import serving
+
 OK = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
@@ -25,7 +27,6 @@ class ConnectProxy:
     heads: list[str] = field(default_factory=list)
     first_bytes: list[bytes] = field(default_factory=list)
     port: int = 0
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def places(self) -> list[str]:
@@ -38,27 +39,13 @@ class ConnectProxy:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[ConnectProxy]:
         """Serve; at the end every tunnel is cut."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
+        async with serving(self._accept) as self.port:
             yield self
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await server.wait_closed()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             await self._serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # an end went away, or the test is over
         finally:
-            self._tasks.discard(task)
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -105,28 +92,14 @@ async def tls_front(certificate: Path, port: int) -> AsyncIterator[int]:
     """TLS on a port of its own, in front of a port without."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    tasks: set[asyncio.Task[None]] = set()
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
-        except (OSError, asyncio.CancelledError):
-            pass  # an end went away, or the test is over
         finally:
-            tasks.discard(task)
             there_writer.transport.abort()
             writer.transport.abort()
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
+    async with serving(pass_on, context) as front:
+        yield front
