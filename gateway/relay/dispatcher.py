@@ -184,10 +184,9 @@ class Dispatcher:
 
     async def _known(self, work: Work) -> Known:
         chunk = work.chunk
-        progress = await self._ports.journal.progress(
+        return await self._ports.journal.progress(
             chunk.event_id, [entry.item.index for entry in chunk.items]
         )
-        return {key: (row.state, row.attempts) for key, row in progress.items()}
 
     def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
         by_lane: dict[str, list[Delivery]] = {}
