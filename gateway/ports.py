@@ -136,9 +136,12 @@ class Journal(Protocol):
     """What happened: events, one row per delivery, dead letters."""
 
     async def progress(
-        self, event_id: str, indexes: Sequence[int]
+        self, event_id: str, indexes: Sequence[int], *, day: int
     ) -> Mapping[tuple[int, int], Progress]:
-        """What is journaled for these items, by (index, device id)."""
+        """What is journaled for these items of an event, by (index, device id).
+
+        `day` is the event's (`core.model.day_of`): its deliveries are kept by it.
+        """
 
     async def record(
         self,

@@ -126,11 +126,14 @@ async def replay(state: State, event_ids: tuple[str, ...], fresh: bool, as_json:
 
 
 def _understand(event: Event, max_age_s: float, *, fresh: bool) -> tuple[Event, tuple[Chunk, ...]]:
+    from gateway.core.model import day_of
     from gateway.ingest.schema import understand
 
     now = time.time()
     understood = understand(event.event_id, event.body, received_at=now, max_age_s=max_age_s)
-    chunks = understood.chunks
-    if fresh:
-        chunks = tuple(replace(chunk, deadline=now + max_age_s) for chunk in chunks)
+    day = day_of(event.received_at)
+    chunks = tuple(
+        replace(chunk, day=day, deadline=now + max_age_s if fresh else chunk.deadline)
+        for chunk in understood.chunks
+    )
     return understood.event, chunks

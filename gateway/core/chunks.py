@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, Remainder
+from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, Remainder, day_of
 
 
 def deadline_of(occurred_at: float | None, received_at: float, max_age_s: float) -> float:
@@ -32,6 +32,7 @@ def cut(
             deadline=deadline,
             items=tuple([ChunkItem(item) for item in items[start : start + CHUNK_SIZE]]),
             due_at=received_at,
+            day=day_of(received_at),
         )
         for number, start in enumerate(range(0, len(items), CHUNK_SIZE))
     ]

@@ -131,4 +131,5 @@ def _ended(
         user_id=item.user_id,
         custom_id=item.custom_id,
         reason=reason,
+        day=chunk.day,
     )

@@ -81,7 +81,8 @@ class Chunk:
     """The unit of work: at most 256 items of one event.
 
     `number` counts the original chunks of the event; leftovers keep the number of the chunk they
-    came from. `lane` is "app/provider" when all of it waits for one lane, else "".
+    came from. `day` is when the event was received (`day_of`): the journal keeps its deliveries by
+    it. `lane` is "app/provider" when all of it waits for one lane, else "".
     """
 
     event_id: str
@@ -91,6 +92,7 @@ class Chunk:
     items: tuple[ChunkItem, ...]
     due_at: float = 0.0
     lane: str = ""
+    day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ class Target(NamedTuple):
 class Record(NamedTuple):
     """A line of the journal: how a delivery stands. `device_id` 0: the item reached no device.
 
-    The fields are in the order of the table's columns.
+    `day` is its chunk's. The fields are in the order of the table's columns.
     """
 
     event_id: str
@@ -216,6 +218,7 @@ class Record(NamedTuple):
     reason: str = ""
     vendor_id: str = ""
     next_at: float | None = None
+    day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +235,11 @@ class Removal:
     provider: Provider
     to: Literal[DeviceState.PRUNED, DeviceState.QUARANTINED]
     reason: str
+
+
+def day_of(received_at: float) -> int:
+    """The day of a time, in UTC: 0 is 1970-01-01."""
+    return int(received_at // 86_400)
 
 
 def delivery_id(event_id: str, index: int, device_id: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from gateway.core.chunks import decode_items, encode_items
-from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Claim, Event, Item, Remainder
+from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Claim, Event, Item, Remainder, day_of
 from gateway.ports import Clock, Database, Depth
 
 
@@ -100,12 +100,11 @@ class InStoreQueue:
 
         def work(connection: Any) -> int:
             letters = connection.execute(self._sql["dead_by_ids"], chosen).fetchall()
+            _, newest = connection.execute(self._sql["runs"]).fetchone()
             for _, event_id, index, device_id, *_ in letters:
+                query = "delivery_forget" if device_id == 0 else "delivery_revive"
                 row = {"event_id": event_id, "item_index": index, "device_id": device_id}
-                if device_id == 0:
-                    connection.execute(self._sql["delivery_forget"], row)
-                else:
-                    connection.execute(self._sql["delivery_revive"], row | {"now": now})
+                connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
             chunks = _revived_chunks(letters, now=now, deadline=now + max_age_s)
             connection.executemany(self._sql["queue_insert"], [_row(chunk) for chunk in chunks])
             connection.execute(self._sql["dead_delete"], chosen)
@@ -157,11 +156,12 @@ def _row(chunk: Chunk) -> tuple[Any, ...]:
         chunk.due_at,
         len(chunk.items),
         encode_items(chunk),
+        chunk.day,
     )
 
 
 def _claim(row: tuple[Any, ...], lease_id: str) -> Claim:
-    queue_id, event_id, number, lane, first_seen, deadline, items, tries = row
+    queue_id, event_id, number, lane, first_seen, deadline, items, tries, day = row
     chunk = Chunk(
         event_id=event_id,
         number=number,
@@ -169,6 +169,7 @@ def _claim(row: tuple[Any, ...], lease_id: str) -> Claim:
         deadline=deadline,
         items=decode_items(items),
         lane=lane,
+        day=day,
     )
     return Claim(queue_id, lease_id, chunk, tries)
 
@@ -180,13 +181,15 @@ def _revived_chunks(
     chunks = []
     for event_id, of_event in groupby(letters, key=lambda letter: letter[1]):
         entries = []
+        day = 0
         for index, of_item in groupby(of_event, key=lambda letter: letter[2]):
             same = list(of_item)
+            day = day_of(same[0][14] or 0.0)
             item = Item(index, same[0][9], same[0][10], same[0][11], same[0][12], same[0][13])
             entries.append(ChunkItem(item, _remainders(same)))
         for start in range(0, len(entries), CHUNK_SIZE):
             items = tuple(entries[start : start + CHUNK_SIZE])
-            chunks.append(Chunk(event_id, -1, now, deadline, items, due_at=now))
+            chunks.append(Chunk(event_id, -1, now, deadline, items, due_at=now, day=day))
     return chunks
 
 

@@ -185,7 +185,7 @@ class Dispatcher:
     async def _known(self, work: Work) -> Known:
         chunk = work.chunk
         return await self._ports.journal.progress(
-            chunk.event_id, [entry.item.index for entry in chunk.items]
+            chunk.event_id, [entry.item.index for entry in chunk.items], day=chunk.day
         )
 
     def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
@@ -233,6 +233,7 @@ class Dispatcher:
             app=send.target.app,
             provider=send.target.provider.value,
             reason="the configuration has no such app or provider",
+            day=work.chunk.day,
         )
 
     def _bury(self, work: Work, known: Known, now: float) -> None:

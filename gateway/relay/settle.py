@@ -308,9 +308,9 @@ def _record(
     vendor_id: str = "",
     next_at: float | None = None,
 ) -> Record:
-    item, target = delivery.item, delivery.target
+    item, target, chunk = delivery.item, delivery.target, delivery.work.chunk
     return Record(
-        event_id=delivery.work.chunk.event_id,
+        event_id=chunk.event_id,
         index=item.index,
         device_id=target.device_id,
         state=state,
@@ -324,4 +324,5 @@ def _record(
         reason=reason,
         vendor_id=vendor_id,
         next_at=next_at,
+        day=chunk.day,
     )

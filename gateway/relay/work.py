@@ -47,6 +47,7 @@ class Work:
                 ),
                 due_at=due_at,
                 lane=lane,
+                day=chunk.day,
             )
             for (lane, due_at), group in self.leftovers.items()
         ]

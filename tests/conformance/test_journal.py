@@ -102,13 +102,13 @@ async def test_progress_tells_of_the_items_that_were_asked_for_alone(handle: Han
     lines = [record(index=index, attempts=index + 1) for index in range(5)]
     lines.append(record(index=3, device_id=2, state=DeliveryState.PENDING, attempts=9))
     await write(handle, *lines, record("msg_2", 1))
-    assert await handle.journal.progress("msg_1", [3, 1]) == {
+    assert await handle.journal.progress("msg_1", [3, 1], day=0) == {
         (1, 1): Progress(DeliveryState.DELIVERED, 2),
         (3, 1): Progress(DeliveryState.DELIVERED, 4),
         (3, 2): Progress(DeliveryState.PENDING, 9),
     }
-    assert await handle.journal.progress("msg_1", []) == {}
-    assert await handle.journal.progress("msg_unknown", [0]) == {}
+    assert await handle.journal.progress("msg_1", [], day=0) == {}
+    assert await handle.journal.progress("msg_unknown", [0], day=0) == {}
 
 
 # --- a user's deliveries ------------------------------------------------------------------------

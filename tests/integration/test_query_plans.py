@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from gateway.core.model import UserRef
 from gateway.store.queries import load_queries
 from gateway.store.sqlite import open_sqlite
+from gateway.store.sqlite.journal import newest_of
 
 QUERIES = load_queries("sqlite")
 
@@ -42,11 +44,11 @@ FROM n;
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
 INSERT INTO deliveries (
     event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
-    address_hash, reason, vendor_id
+    address_hash, reason, vendor_id, run
 )
 SELECT 'msg_' || (i / 100), i % 100, i, 'delivered', 1, i,
        iif(i % 2, 'user-busy', 'user-' || i), iif(i % 2, 'custom-busy', 'custom-' || i),
-       'agent', 'fcm', '', '', ''
+       'agent', 'fcm', '', '', '', i / 100
 FROM n;
 
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4999)
@@ -58,9 +60,9 @@ FROM n;
 #: which index a query has to use; where there are several, all of them
 INDEXES = {
     "deliveries_of_event": ("PRIMARY KEY (event_id=?)",),
-    "deliveries_of_user": (
-        "deliveries_user (user_id=? AND at>?)",
-        "deliveries_custom (custom_id=? AND at>?)",
+    "deliveries_of_user_in_run": (
+        "deliveries_user (run=? AND user_id=?)",
+        "deliveries_custom (run=? AND custom_id=?)",
     ),
     "delivery_revive": ("PRIMARY KEY (event_id=? AND item_index=? AND device_id=?)",),
     "device_by_address": ("devices_address (address=? AND provider=? AND app=?)",),
@@ -74,7 +76,10 @@ INDEXES = {
     "devices_purge": ("devices_pruned (state_at<?)",),
     "erase_deliveries": ("PRIMARY KEY (event_id=? AND item_index=?)",),
     "erase_devices": ("devices_user (user_id=?)", "devices_custom (custom_id=?)"),
-    "erase_find_events": ("deliveries_user (user_id=?)", "deliveries_custom (custom_id=?)"),
+    "erase_find_events": (
+        "deliveries_user (run=? AND user_id=?)",
+        "deliveries_custom (run=? AND custom_id=?)",
+    ),
     "erase_indexes": ("SEARCH deliveries",),
     "erase_queued": ("queue_event (event_id=?)",),
     "event_deliveries_delete": ("PRIMARY KEY (event_id=? AND item_index=?",),
@@ -88,6 +93,7 @@ INDEXES = {
     "queue_depth": ("COVERING INDEX queue_due",),
     "queue_extend": ("INTEGER PRIMARY KEY (rowid=?)",),
     "queue_settle": ("INTEGER PRIMARY KEY (rowid=?)",),
+    "runs": ("COVERING INDEX deliveries_user", "COVERING INDEX deliveries_custom"),
     "targets": (
         "d USING COVERING INDEX devices_user (user_id=?)",
         "d USING COVERING INDEX devices_custom (custom_id=?)",
@@ -169,10 +175,21 @@ def steps(connection: sqlite3.Connection, name: str, values: Any) -> int:
 def test_the_newest_deliveries_of_a_user_cost_what_is_asked_for_not_the_history(
     connection: sqlite3.Connection,
 ) -> None:
-    busy = {"user_id": "user-busy", "custom_id": "custom-busy", "since": None}
-    few = steps(connection, "deliveries_of_user", busy | {"limit": 10})
-    whole = steps(connection, "deliveries_of_user", busy | {"limit": 10_000})
-    assert few * 100 < whole
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+    busy = UserRef("user-busy", "custom-busy")
+    rows = newest_of(connection, QUERIES, busy, limit=60, since=None)
+    assert [row[5] for row in rows] == list(range(19_999, 19_879, -2))
+    # 50 of a run are theirs: what was asked is the bounds, and the two newest runs of 200
+    assert len(asked) == 3
+
+
+def test_a_run_is_looked_through_without_reading_what_others_have_in_it(
+    connection: sqlite3.Connection,
+) -> None:
+    quiet = {"user_id": "user-500", "custom_id": "custom-500", "since": None, "limit": 10}
+    assert steps(connection, "deliveries_of_user_in_run", quiet | {"run": 5}) <= 2
+    assert steps(connection, "runs", {}) <= 2
 
 
 def test_what_may_be_purged_is_found_without_reading_the_queue(
@@ -214,5 +231,5 @@ def test_a_claim_reads_the_chunks_it_takes_not_those_that_wait(
 def test_a_journaled_verdict_is_written_without_reading_others(
     connection: sqlite3.Connection,
 ) -> None:
-    row = ("msg_7", 500, 1, "delivered", 1, 1.0, "u", "c", "agent", "fcm", "", "", "", None)
+    row = ("msg_7", 500, 1, "delivered", 1, 1.0, "u", "c", "agent", "fcm", "", "", "", None, 0, 201)
     assert steps(connection, "delivery_upsert", row) <= 1

@@ -32,7 +32,9 @@ def find_events(connection: sqlite3.Connection, sql: Mapping[str, str], user: Us
         if value is not None
         for ascii_only in (False, True)
     }
-    parameters = {**_ids(user), "names": json.dumps(list(names))}
+    oldest, newest = connection.execute(sql["runs"]).fetchone()
+    runs = {"oldest": oldest, "newest": newest}
+    parameters = {**_ids(user), **runs, "names": json.dumps(list(names))}
     return [row[0] for row in connection.execute(sql["erase_find_events"], parameters)]
 
 

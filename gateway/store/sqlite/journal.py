@@ -17,6 +17,8 @@ from gateway.ports import DeadLetter, EventSummary, Progress
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.lanes import is_removed, remove_device
 
+#: rows in a run: of these few its place in the indexes by user is still warm when it is written
+_RUN_ROWS = 4096
 _PURGE_EVENTS = 50
 _PURGE_ROWS = 2_000
 
@@ -27,9 +29,15 @@ class SqliteJournal:
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
         self._sql = database.sql
+        self._run = -1
+        self._room = 0
 
     async def progress(
-        self, event_id: str, indexes: Sequence[int]
+        self,
+        event_id: str,
+        indexes: Sequence[int],
+        *,
+        day: int,  # noqa: ARG002  # here one index holds all days
     ) -> Mapping[tuple[int, int], Progress]:
         if not indexes:
             return {}
@@ -60,11 +68,15 @@ class SqliteJournal:
                     connection, self._sql, removal, records[index].at
                 ) or is_removed(connection, self._sql, removal)
                 (carried_out if gone else spared).add(index)
+            run = self._run_for(connection, len(records))
             connection.executemany(
                 self._sql["delivery_upsert"],
-                [_values(_spared(one) if i in spared else one) for i, one in enumerate(records)]
+                [
+                    _values(_spared(one) if i in spared else one, run)
+                    for i, one in enumerate(records)
+                ]
                 if spared
-                else list(map(_values, records)),
+                else [_values(one, run) for one in records],
             )
             if dead:
                 connection.executemany(
@@ -79,16 +91,14 @@ class SqliteJournal:
     async def deliveries_of(
         self, user: UserRef, *, limit: int, since: float | None = None
     ) -> list[Record]:
-        who = {
-            "user_id": user.user_id,
-            "custom_id": user.custom_id,
-            "since": since,
-            "limit": limit,
-        }
-        return await self._records("deliveries_of_user", who)
+        rows = await self._database.read(
+            lambda connection: newest_of(connection, self._sql, user, limit=limit, since=since)
+        )
+        return [_record(row) for row in rows]
 
     async def items_of(self, event_id: str) -> list[Record]:
-        return await self._records("deliveries_of_event", {"event_id": event_id})
+        rows = await self._database.rows("deliveries_of_event", {"event_id": event_id})
+        return [_record(row) for row in rows]
 
     async def event(self, event_id: str) -> EventSummary | None:
         key = {"event_id": event_id}
@@ -155,11 +165,40 @@ class SqliteJournal:
                 rows += connection.execute(self._sql[query], key).rowcount
         return rows
 
-    async def _records(self, query: str, parameters: Mapping[str, Any]) -> list[Record]:
-        rows = await self._database.read(
-            lambda connection: connection.execute(self._sql[query], parameters).fetchall()
-        )
-        return [_record(row) for row in rows]
+    def _run_for(self, connection: sqlite3.Connection, rows: int) -> int:
+        """The run that takes these rows; a process begins with a run of its own."""
+        if self._run < 0:
+            _, newest = connection.execute(self._sql["runs"]).fetchone()
+            self._run, self._room = (newest or 0) + 1, _RUN_ROWS
+        elif self._room <= 0:
+            self._run, self._room = self._run + 1, _RUN_ROWS
+        self._room -= rows
+        return self._run
+
+
+def newest_of(
+    connection: sqlite3.Connection,
+    sql: Mapping[str, str],
+    user: UserRef,
+    *,
+    limit: int,
+    since: float | None,
+) -> list[tuple[Any, ...]]:
+    """The newest deliveries of a user: run by run, until there are enough.
+
+    A row stands in the run in which it was written last, so what is in an older run is older.
+    """
+    oldest, newest = connection.execute(sql["runs"]).fetchone()
+    found: list[tuple[Any, ...]] = []
+    if newest is None:
+        return found
+    who = {"user_id": user.user_id, "custom_id": user.custom_id, "since": since}
+    for run in range(newest, oldest - 1, -1):
+        page = {**who, "run": run, "limit": limit - len(found)}
+        found += connection.execute(sql["deliveries_of_user_in_run"], page).fetchall()
+        if len(found) >= limit:
+            break
+    return sorted(found, key=_newest_first)
 
 
 def dead_letter(row: tuple[Any, ...]) -> DeadLetter:
@@ -202,9 +241,13 @@ def _summary(event: Event, states: dict[str, int], seen: int, *, finished: bool)
     return EventSummary(event, deliveries, settled)
 
 
-def _values(record: Record) -> tuple[Any, ...]:
+def _newest_first(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return -row[5], *row[:3]
+
+
+def _values(record: Record, run: int) -> tuple[Any, ...]:
     """A record as a row: a member of an enum would be bound slowly, for it is no plain string."""
-    return (*record[:3], record.state.value, *record[4:])
+    return (*record[:3], record.state.value, *record[4:], run)
 
 
 def _spared(record: Record) -> Record:
@@ -215,7 +258,7 @@ def _spared(record: Record) -> Record:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    return Record._make(row)._replace(state=DeliveryState(row[3]))
+    return Record._make(row[:-1])._replace(state=DeliveryState(row[3]))
 
 
 def _dead_values(record: Record, item: Item) -> tuple[Any, ...]:

@@ -7,9 +7,14 @@ DELETE FROM held_removals WHERE device_id NOT IN (SELECT id FROM devices);
 -- Every event that may name the user. What is in the journal is found by its indexes; what is not
 -- (queued, rejected, not understood) is looked for in the bytes, where an id stands as one of :names.
 -- name: erase_find_events
-SELECT event_id FROM deliveries WHERE user_id = :user_id
+WITH RECURSIVE runs(run) AS (
+    SELECT :oldest
+    UNION ALL
+    SELECT run + 1 FROM runs WHERE run < :newest
+)
+SELECT event_id FROM runs CROSS JOIN deliveries USING (run) WHERE user_id = :user_id
 UNION
-SELECT event_id FROM deliveries WHERE custom_id = :custom_id
+SELECT event_id FROM runs CROSS JOIN deliveries USING (run) WHERE custom_id = :custom_id
 UNION
 SELECT event_id FROM dead_letters WHERE user_id = :user_id OR custom_id = :custom_id
 UNION

@@ -45,24 +45,30 @@ WHERE event_id = :event_id AND item_index BETWEEN :low AND :high;
 -- name: delivery_upsert
 INSERT INTO deliveries (
     event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
-    address_hash, reason, vendor_id, next_at
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    address_hash, reason, vendor_id, next_at, day, run
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
     state = excluded.state, attempts = excluded.attempts, at = excluded.at,
     address_hash = excluded.address_hash, reason = excluded.reason,
-    vendor_id = excluded.vendor_id, next_at = excluded.next_at
+    vendor_id = excluded.vendor_id, next_at = excluded.next_at, run = excluded.run
 WHERE deliveries.state = 'pending';
 
--- name: deliveries_of_user
-SELECT * FROM (
-    SELECT * FROM deliveries WHERE user_id = :user_id AND at >= coalesce(:since, 0)
-    ORDER BY at DESC, event_id, item_index, device_id LIMIT :limit
-)
+-- The oldest run and the newest: each bound is one look at the end of an index.
+-- name: runs
+SELECT min(oldest), max(newest) FROM (
+    SELECT (SELECT min(run) FROM deliveries WHERE user_id IS NOT NULL) AS oldest,
+           (SELECT max(run) FROM deliveries WHERE user_id IS NOT NULL) AS newest
+    UNION ALL
+    SELECT (SELECT min(run) FROM deliveries WHERE custom_id IS NOT NULL),
+           (SELECT max(run) FROM deliveries WHERE custom_id IS NOT NULL)
+);
+
+-- name: deliveries_of_user_in_run
+SELECT * FROM deliveries
+WHERE run = :run AND user_id = :user_id AND at >= coalesce(:since, 0)
 UNION
-SELECT * FROM (
-    SELECT * FROM deliveries WHERE custom_id = :custom_id AND at >= coalesce(:since, 0)
-    ORDER BY at DESC, event_id, item_index, device_id LIMIT :limit
-)
+SELECT * FROM deliveries
+WHERE run = :run AND custom_id = :custom_id AND at >= coalesce(:since, 0)
 ORDER BY at DESC, event_id, item_index, device_id LIMIT :limit;
 
 -- name: deliveries_of_event
@@ -81,7 +87,8 @@ SELECT * FROM dead_letters WHERE :event_id IS NULL OR event_id = :event_id
 ORDER BY died_at DESC, id DESC LIMIT :limit;
 
 -- name: dead_by_ids
-SELECT * FROM dead_letters
+SELECT dead_letters.*, events.received_at
+FROM dead_letters LEFT JOIN events USING (event_id)
 WHERE :ids IS NULL OR id IN (SELECT value FROM json_each(:ids))
 ORDER BY event_id, item_index, device_id;
 
@@ -89,7 +96,7 @@ ORDER BY event_id, item_index, device_id;
 DELETE FROM dead_letters WHERE :ids IS NULL OR id IN (SELECT value FROM json_each(:ids));
 
 -- name: delivery_revive
-UPDATE deliveries SET state = 'pending', attempts = 0, at = :now, next_at = :now
+UPDATE deliveries SET state = 'pending', attempts = 0, at = :now, next_at = :now, run = :run
 WHERE event_id = :event_id AND item_index = :item_index AND device_id = :device_id
   AND state = 'dead';
 

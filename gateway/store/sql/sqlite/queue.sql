@@ -1,6 +1,6 @@
 -- name: queue_insert
-INSERT INTO queue (event_id, number, lane, first_seen, deadline, due_at, tries, size, items)
-VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?);
+INSERT INTO queue (event_id, number, lane, first_seen, deadline, due_at, tries, size, items, day)
+VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?);
 
 -- name: queue_claim
 UPDATE queue SET lease_id = :lease_id, due_at = :until, tries = tries + 1
@@ -11,7 +11,7 @@ WHERE id IN (
            OR lane NOT IN (SELECT value FROM json_each(:skip_lanes)))
     ORDER BY due_at, id LIMIT :limit
 )
-RETURNING id, event_id, number, lane, first_seen, deadline, items, tries;
+RETURNING id, event_id, number, lane, first_seen, deadline, items, tries, day;
 
 -- name: queue_extend
 UPDATE queue SET due_at = ? WHERE id = ? AND lease_id = ?;
