@@ -25,6 +25,7 @@ from providers.fcm.credentials import AccessToken
 from providers.fcm.desk import UNSENDABLE, Desk, check_push
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import BodyTemplates, render, send_request
+from providers.fcm.verdicts import receipt
 from providers.http2.connection import Connection
 from providers.http2.dial import Origin, Proxy
 from providers.http2.exchange import Channel, End, Ends, Request, Response
@@ -242,9 +243,18 @@ class FcmNativeProvider:
     def _ended(self, ends: Ends, _wire: Wire | None) -> None:
         landed: dict[Batch[AccessToken], list[tuple[Push, Verdict]]] = {}
         now = self._clock()
+        accepted: AccessToken | None = None
         for request, end in ends:
             push, batch = request.context
-            verdict = self._verdict(end, batch.credential, now)
+            taken = receipt(end.body) if type(end) is Response and end.status == 200 else None
+            if taken is None:
+                verdict = self._verdict(end, batch.credential, now)
+            else:
+                verdict = taken
+                # at once, and not after all: what a 401 among them means depends on it
+                if batch.credential is not accepted:
+                    accepted = batch.credential
+                    self._options.credentials.accepted(accepted)
             landed.setdefault(batch, []).append((push, verdict))
         hand_over_all(landed)
 

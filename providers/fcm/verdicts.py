@@ -10,6 +10,7 @@ FCM's own error detail must be there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -91,6 +92,21 @@ _PROXY_LOGIN = Misconfigured(
     "HTTP 407",
     "A proxy between this machine and FCM wants a login: let the endpoint through without one.",
 )
+
+# one member, "name", whose text is plain ASCII and holds no escape: nearly every 200
+_RECEIPT = re.compile(
+    rb"""[ \t\r\n]*\{[ \t\r\n]*"name"[ \t\r\n]*:[ \t\r\n]*"""
+    rb""""([ !#-\[\]-~]+)"[ \t\r\n]*\}[ \t\r\n]*"""
+)
+
+
+def receipt(body: bytes) -> Delivered | None:
+    """What `classify` says of a 200 with the body that nearly all have, at a fraction of the cost.
+
+    None for any other body: that says nothing, `classify` has to look.
+    """
+    match = _RECEIPT.fullmatch(body)
+    return None if match is None else Delivered(match[1].decode())
 
 
 def classify(status: int, body: Body, retry_after: str | None, now: float) -> Verdict:

@@ -187,7 +187,9 @@ class Connection:
                 and stream_id in answers
                 and self._block is None
             ):
-                self._take_window(length)
+                self._received += length
+                if self._received > RECEIVE_WINDOW:
+                    raise Violation(frames.FLOW_CONTROL_ERROR)
                 answer = answers.pop(stream_id)
                 answer.body += data[start:at]
                 finish(stream_id, answer, ends)
