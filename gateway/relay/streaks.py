@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-_REMEMBERED = 20_000
+_REMEMBERED = 100_000
 
 
 class Streaks:
