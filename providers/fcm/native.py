@@ -28,7 +28,7 @@ from providers.fcm.payload import BodyTemplates, render, send_request
 from providers.fcm.verdicts import receipt
 from providers.http2.connection import Connection
 from providers.http2.dial import Origin, Proxy
-from providers.http2.exchange import Channel, End, Ends, Request, Response
+from providers.http2.exchange import NEVER_SENT_S, Channel, End, Ends, Request, Response
 from providers.http2.headers import ConstantFields, literal
 from providers.http2.http1 import Http1Connection
 from providers.http2.pool import Pool, PoolLimits
@@ -54,7 +54,7 @@ BURST = 128
 QUIET_S = 240.0
 """Silence after which a connection is pinged: Google's front ends close those that idle longer."""
 
-_NO_TOKEN_IN_TIME = Unavailable("Timeout", outcome_known=True)
+_NO_TOKEN_IN_TIME = Unavailable.not_looked_at("Timeout", NEVER_SENT_S)
 
 
 class FcmNativeProvider:

@@ -134,7 +134,8 @@ def _refused(
         case 400:
             return _bad_request(code, error, reason)
         case 401:
-            return Unavailable(reason, outcome_known=True, retry_after=NEW_TOKEN_WAIT_S)
+            # of the access token only
+            return Unavailable.not_looked_at(reason, NEW_TOKEN_WAIT_S)
         case 403:
             return Refused(code, "address") if code == "SENDER_ID_MISMATCH" else _NO_PERMISSION
         case 404:

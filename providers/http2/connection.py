@@ -306,7 +306,7 @@ class Connection:
         if not self._sender.is_cut(stream_id):
             return
         if increment == 0 or not self._sender.widen_stream(stream_id, increment):
-            ends.append((self._streams.open[stream_id], NotProcessed("ProtocolError", None)))
+            ends.append((self._streams.open[stream_id], NotProcessed("ProtocolError")))
             code = frames.FLOW_CONTROL_ERROR if increment else frames.PROTOCOL_ERROR
             self._streams.abandon(stream_id, code)
 

@@ -165,7 +165,7 @@ def test_a_window_that_breaks_the_rules_of_one_stream_ends_that_stream(
 
     ends = connection.receive(frames.window_update(3, increment))
 
-    assert named(ends) == {"b": NotProcessed("ProtocolError", None)}
+    assert named(ends) == {"b": NotProcessed("ProtocolError")}
     (reset,) = sent(connection)
     assert isinstance(reset, RstStreamFrame)
     assert (reset.stream_id, reset.error_code) == (3, code)
