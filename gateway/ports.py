@@ -1,15 +1,17 @@
 """What the gateway needs from a database and a broker: one protocol per duty.
 
 Methods are named after the life of the thing. Every method may raise `StoreUnavailable`, which
-means that nothing was changed. Implementations live in `gateway.store` and `gateway.queue`; each
-passes the behaviour suites in tests/conformance.
+means that nothing was changed - or, of a store that is asked over a network, that the answer to the
+last word was lost and nobody could tell yet: every method bears being asked again then (see
+deploy/docs/decisions/0015-postgresql.md). Implementations live in `gateway.store` and
+`gateway.queue`; each passes the behaviour suites in tests/conformance.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from gateway.core.model import (
     Chunk,
@@ -26,6 +28,7 @@ from gateway.core.model import (
 from gateway.core.states import DeliveryState, DeviceState
 from providers.contract import Environment
 
+T = TypeVar("T")
 Clock = Callable[[], float]
 """The time now, in epoch seconds."""
 
@@ -182,7 +185,11 @@ class Journal(Protocol):
         """Delete dead letters (None: all). Returns how many."""
 
     async def purge(self, *, before: float) -> int:
-        """Delete events, deliveries and dead letters older than this. Returns how many rows."""
+        """Delete events, deliveries and dead letters older than this. Returns how many rows.
+
+        What still is queued stays. A store that keeps its journal by days deletes a day when all
+        of it is older.
+        """
 
 
 # --- queue ------------------------------------------------------------------------------------
@@ -330,6 +337,26 @@ class Keys(Protocol):
         """End a key at once. False: there is no such key in force."""
 
 
+# --- replicas -----------------------------------------------------------------------------------
+
+REPLICA_ALIVE_S = 15.0
+"""Seconds after its last heartbeat that a replica counts as alive."""
+
+
+class Replicas(Protocol):
+    """Which processes share this store, by their heartbeats."""
+
+    async def beat(self, replica: str, role: str, *, now: float) -> int:
+        """Say that this process lives, and in which role. Returns how many with a relay do.
+
+        Seen within `REPLICA_ALIVE_S` by the store's clock, not `now`, where there are several:
+        their clocks need not agree.
+        """
+
+    async def leave(self, replica: str) -> None:
+        """Take a process out, which ends."""
+
+
 class Store(Protocol):
     """The database as a whole: its ports, its health, its end."""
 
@@ -348,6 +375,10 @@ class Store(Protocol):
     @property
     def keys(self) -> Keys:
         """API keys."""
+
+    @property
+    def replicas(self) -> Replicas:
+        """Who else runs."""
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless the store can read and write now."""
@@ -371,3 +402,29 @@ class Database(Protocol):
 
     async def read(self, work: Callable[[Any], Any]) -> Any:
         """Run `work(connection)` on a reading connection."""
+
+
+# --- a database that replicas share, as the in-store queue needs it -----------------------------
+
+
+class Session(Protocol):
+    """A transaction on a database that is asked over a network: named queries."""
+
+    async def rows(self, query: str, *values: Any) -> list[Any]:
+        """All rows of a query."""
+
+    async def run(self, query: str, *values: Any) -> int:
+        """Run a query; returns how many rows it wrote."""
+
+
+class SharedDatabase(Protocol):
+    """A SQL database that several processes work on at once."""
+
+    async def rows(self, query: str, *values: Any) -> list[Any]:
+        """All rows of one query that may be run twice."""
+
+    async def write(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Run `work(session)`, perhaps several times, in a transaction; returns when it is durable.
+
+        `work` is given a `Session`, and does nothing but ask and tell it.
+        """

@@ -17,3 +17,9 @@ SELECT EXISTS (SELECT 1 FROM queue WHERE day = $1);
 
 -- name: partition_lock
 SELECT pg_advisory_xact_lock($1, 0);
+
+-- name: partition_rows
+SELECT count(*) FROM deliveries WHERE day = $1;
+
+-- name: partition_today
+SELECT floor(extract(epoch FROM now()) / 86400)::int;
