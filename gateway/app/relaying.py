@@ -69,6 +69,7 @@ class Relay:
             writer=self._writer,
             observer=observer,
             clock=clock,
+            monotonic=time.monotonic,
             lease_s=settings.relay.lease_s,
         )
         self._housekeeping = Housekeeping(

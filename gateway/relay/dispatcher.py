@@ -34,6 +34,8 @@ _CLAIM = 8
 _AT_ONCE = 2
 #: how long an empty queue is left alone, in seconds; ingest wakes the dispatcher sooner
 _IDLE_S = 0.25
+#: how long until a renewal of leases that failed is tried again, in seconds
+_RENEW_AGAIN_S = 1.0
 #: how often a chunk may be claimed before it is taken for one that ends processes
 _MAX_TRIES = 20
 
@@ -59,6 +61,7 @@ class Dispatcher:
         writer: Writer,
         observer: Observer,
         clock: Clock,
+        monotonic: Clock,
         lease_s: float,
     ) -> None:
         self._ports = ports
@@ -67,6 +70,7 @@ class Dispatcher:
         self._writer = writer
         self._observer = observer
         self._clock = clock
+        self._monotonic = monotonic
         self._lease_s = lease_s
         self._works: dict[int, Work] = {}
         self._wake = asyncio.Event()
@@ -89,34 +93,33 @@ class Dispatcher:
         while True:
             await self._gate.wait()
             self._wake.clear()
-            claims = await self._patiently("claim", self._claim)
+            claims, proven_until = await self._patiently("claim", self._claim)
             if claims:
                 waiting = iter(claims)
-                await asyncio.gather(*(self._begin_each(waiting) for _ in range(_AT_ONCE)))
+                await asyncio.gather(
+                    *(self._begin_each(waiting, proven_until) for _ in range(_AT_ONCE))
+                )
             else:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_IDLE_S):
                         await self._wake.wait()
 
     async def keep_leases(self) -> None:
-        """Prolong the leases of this process until cancelled; drop what was lost."""
+        """Prolong the leases of this process until cancelled; drop what was lost.
+
+        While the queue does not answer, lanes start nothing whose lease cannot be proven any more.
+        """
+        every = self._lease_s / 3
+        wait = every
         while True:
-            await asyncio.sleep(self._lease_s / 3)
-            held = {queue_id: work.claim for queue_id, work in self._works.items()}
-            if not held:
-                continue
-            try:
-                lost = await self._ports.queue.extend(
-                    list(held.values()), lease_s=self._lease_s, now=self._clock()
-                )
-            except StoreUnavailable as error:
-                self._observer(StoreFailed("extend leases", str(error)))
-                continue
-            for queue_id in lost:
-                work = self._works.get(queue_id)
-                if work is not None and work.claim is held[queue_id]:
-                    del self._works[queue_id]
-                    work.lost = True
+            await asyncio.sleep(wait)
+            wait = every
+            if self._works:
+                try:
+                    await self._renew()
+                except StoreUnavailable as error:
+                    self._observer(StoreFailed("extend leases", str(error)))
+                    wait = min(every, _RENEW_AGAIN_S)
 
     async def drain(self, limit_s: float) -> None:
         """Finish what is in flight within `limit_s`, put back the rest. Call after `run` ended."""
@@ -137,32 +140,55 @@ class Dispatcher:
 
     # --- inside -------------------------------------------------------------------------------
 
-    async def _claim(self) -> list[Claim]:
+    async def _renew(self) -> None:
+        held = {queue_id: work.claim for queue_id, work in self._works.items()}
+        proven_until = self._proven_until()
+        lost = await self._ports.queue.extend(
+            list(held.values()), lease_s=self._lease_s, now=self._clock()
+        )
+        for queue_id, claim in held.items():
+            work = self._works.get(queue_id)
+            if work is None or work.claim is not claim:
+                continue
+            if queue_id in lost:
+                del self._works[queue_id]
+                work.lose()
+            else:
+                work.proven_until = proven_until
+
+    def _proven_until(self) -> float:
+        """Until when a lease that is asked for now holds at least."""
+        return self._monotonic() + self._lease_s
+
+    async def _claim(self) -> tuple[list[Claim], float]:
+        """Lease what there is room for; also returns until when those leases are proven."""
         # One lane's share at most: what one of them holds is no reason to stop the others.
         in_memory = sum(min(lane.load, BACKLOG) for lane in self._lanes.values())
         room = BACKLOG * max(1, len(self._lanes)) - in_memory
+        proven_until = self._proven_until()
         if room < CHUNK_SIZE:
-            return []
+            return [], proven_until
         closed = [name for name, lane in self._lanes.items() if not lane.accepts()]
-        return await self._ports.queue.claim(
+        claims = await self._ports.queue.claim(
             limit=min(_CLAIM, room // CHUNK_SIZE),
             lease_s=self._lease_s,
             now=self._clock(),
             skip_lanes=closed,
         )
+        return claims, proven_until
 
-    async def _begin_each(self, claims: Iterator[Claim]) -> None:
+    async def _begin_each(self, claims: Iterator[Claim], proven_until: float) -> None:
         for claim in claims:
-            await self._begin(claim)
+            await self._begin(claim, proven_until)
 
-    async def _begin(self, claim: Claim) -> None:
+    async def _begin(self, claim: Claim, proven_until: float) -> None:
         at_work = self._works.get(claim.queue_id)
         if at_work is not None:
             # The lease ran out under us (the clock jumped, or the process stood still): nobody
             # else took the chunk, so what is in flight goes on under the new one.
-            at_work.claim = claim
+            at_work.claim, at_work.proven_until = claim, proven_until
             return
-        work = Work(claim)
+        work = Work(claim, proven_until)
         self._works[claim.queue_id] = work
         await self._patiently("look up devices", lambda: self._fan_out(work))
 

@@ -15,9 +15,14 @@ from providers.contract import Push, PushProvider
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """A claimed chunk: `open` deliveries have no decision yet. `lost`: its lease is gone."""
+    """A claimed chunk: `open` deliveries have no decision yet. `lost`: its lease is gone.
+
+    `proven_until` is how long the lease can be proven, in monotonic time: counted from before the
+    queue was asked, and renewed with it. After it another relay may have the chunk: no push starts.
+    """
 
     claim: Claim
+    proven_until: float
     open: int = 0
     lost: bool = False
     leftovers: dict[tuple[str, float], dict[int, tuple[Item, list[Remainder]]]] = field(
@@ -27,6 +32,10 @@ class Work:
     @property
     def chunk(self) -> Chunk:
         return self.claim.chunk
+
+    def lose(self) -> None:
+        """The lease is gone: nothing of it is started or queued by this process any more."""
+        self.lost, self.proven_until = True, -math.inf
 
     def leave(self, item: Item, remainder: Remainder, *, lane: str, due_at: float) -> None:
         """Leave a delivery for later. Due times are rounded up to a second, to share chunks."""
