@@ -9,9 +9,9 @@ deploy/docs/decisions/0015-postgresql.md). Implementations live in `gateway.stor
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol
 
 from gateway.core.model import (
     Chunk,
@@ -28,7 +28,6 @@ from gateway.core.model import (
 from gateway.core.states import DeliveryState, DeviceState
 from providers.contract import Environment
 
-T = TypeVar("T")
 Clock = Callable[[], float]
 """The time now, in epoch seconds."""
 
@@ -385,46 +384,3 @@ class Store(Protocol):
 
     async def aclose(self) -> None:
         """Finish what was asked and let go."""
-
-
-# --- the embedded database, as the in-store queue needs it --------------------------------------
-
-
-class Database(Protocol):
-    """A SQL database whose writes share commits. `sql` holds the named queries."""
-
-    @property
-    def sql(self) -> Mapping[str, str]:
-        """Queries by name."""
-
-    async def write(self, work: Callable[[Any], Any]) -> Any:
-        """Run `work(connection)` in a transaction; returns when it is durable (fsync)."""
-
-    async def read(self, work: Callable[[Any], Any]) -> Any:
-        """Run `work(connection)` on a reading connection."""
-
-
-# --- a database that replicas share, as the in-store queue needs it -----------------------------
-
-
-class Session(Protocol):
-    """A transaction on a database that is asked over a network: named queries."""
-
-    async def rows(self, query: str, *values: Any) -> list[Any]:
-        """All rows of a query."""
-
-    async def run(self, query: str, *values: Any) -> int:
-        """Run a query; returns how many rows it wrote."""
-
-
-class SharedDatabase(Protocol):
-    """A SQL database that several processes work on at once."""
-
-    async def rows(self, query: str, *values: Any) -> list[Any]:
-        """All rows of one query that may be run twice."""
-
-    async def write(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Run `work(session)`, perhaps several times, in a transaction; returns when it is durable.
-
-        `work` is given a `Session`, and does nothing but ask and tell it.
-        """

@@ -11,7 +11,8 @@ from typing import Any
 from uuid import uuid4
 
 from gateway.core.model import Chunk, Claim, Event
-from gateway.ports import Clock, Depth, Session, SharedDatabase
+from gateway.ports import Clock, Depth
+from gateway.queue.databases import Session, SharedDatabase
 from gateway.queue.rows import chunk_values, claim_of, event_values, revived_chunks
 
 _KEPT = ("received_at", "body")

@@ -12,7 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 from gateway.core.model import Chunk, Claim, Event
-from gateway.ports import Clock, Database, Depth
+from gateway.ports import Clock, Depth
+from gateway.queue.databases import Database
 from gateway.queue.rows import chunk_values, claim_of, event_values, revived_chunks
 
 

@@ -135,7 +135,7 @@ def buckets(ids: Sequence[str | None]) -> list[int]:
 
 
 class PostgresDatabase:
-    """Runs work on a PostgreSQL database; the port `gateway.ports.SharedDatabase`."""
+    """Runs work on a PostgreSQL database; as `gateway.queue.databases.SharedDatabase`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
