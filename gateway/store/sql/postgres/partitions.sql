@@ -6,10 +6,11 @@ FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
 WHERE inhparent = 'deliveries'::regclass
 ORDER BY day;
 
+-- By name in the catalog's rows: `to_regclass` may remember what was so before a lock was had.
 -- name: partition_exists
 SELECT EXISTS (
-    SELECT 1 FROM pg_inherits
-    WHERE inhparent = 'deliveries'::regclass AND inhrelid = to_regclass('deliveries_d' || $1::int)
+    SELECT 1 FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+    WHERE inhparent = 'deliveries'::regclass AND child.relname = 'deliveries_d' || $1::int
 );
 
 -- name: day_is_queued
