@@ -129,11 +129,11 @@ WITH old AS (
       AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.event_id = events.event_id)
     ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), chunks AS (
-    DELETE FROM chunks_done WHERE event_id IN (SELECT event_id FROM old) RETURNING 1
+    DELETE FROM chunks_done WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
 ), letters AS (
-    DELETE FROM dead_letters WHERE event_id IN (SELECT event_id FROM old) RETURNING 1
+    DELETE FROM dead_letters WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
 ), gone AS (
-    DELETE FROM events WHERE event_id IN (SELECT event_id FROM old) RETURNING 1
+    DELETE FROM events WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone),
        (SELECT count(*) FROM gone) + (SELECT count(*) FROM chunks) + (SELECT count(*) FROM letters);
