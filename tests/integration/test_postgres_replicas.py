@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -13,14 +15,15 @@ import pytest
 from gateway.core.model import Claim, UserRef, day_of
 from gateway.core.states import DeliveryState
 from gateway.errors import SchemaMismatch
-from gateway.ports import Progress
+from gateway.ports import LaneRow, Progress
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.store.postgres import PostgresStore, open_postgres
 from gateway.store.queries import load_migrations
-from tests.kit.build import NOW
+from tests.kit.build import NOW, item
 from tests.kit.gateway import eventually
 from tests.kit.postgres import databases
 from tests.kit.stores import (
+    BACKENDS,
     Handle,
     accept,
     batch,
@@ -40,15 +43,17 @@ LATEST = load_migrations("postgres")[-1][0]
 async def replicas(folder: Path, count: int) -> AsyncIterator[list[Handle]]:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(databases().using(folder))
-        opened = []
-        for _ in range(count):
-            store = await open_postgres(url)
-            stack.push_async_callback(store.aclose)
-            queue = PostgresQueue(
-                store.database, announce=store.wakeups.announce, clock=lambda: NOW
-            )
-            opened.append(Handle(store, queue))
-        yield opened
+        yield [await stack.enter_async_context(opened(url)) for _ in range(count)]
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Handle]:
+    store = await open_postgres(url)
+    try:
+        announce = store.wakeups.announce
+        yield Handle(store, PostgresQueue(store.database, announce=announce, clock=lambda: NOW))
+    finally:
+        await store.aclose()
 
 
 def store_of(handle: Handle) -> PostgresStore:
@@ -87,11 +92,51 @@ async def test_replicas_that_start_together_migrate_once() -> None:
 
 async def test_a_schema_one_version_ahead_is_worked_on_so_that_replicas_upgrade_in_turn() -> None:
     url = await databases().create()
-    ahead = f"INSERT INTO schema_migrations (version) VALUES ({LATEST + 1})"
-    await sql(url, ahead, "SELECT 1")
-    store = await open_postgres(url)
-    await store.ping()
-    await store.aclose()
+    async with opened(url) as handle:
+        await _exercise(handle, "before")
+        # what a migration may do, while this version has its statements prepared
+        tables = "devices events deliveries dead_letters queue lanes api_keys replicas chunks_done"
+        await sql(
+            url,
+            *(f"ALTER TABLE {one} ADD COLUMN later text DEFAULT 'x'" for one in tables.split()),
+            f"INSERT INTO schema_migrations (version) VALUES ({LATEST + 1})",
+            "SELECT 1",
+        )
+        await _exercise(handle, "after")
+        async with opened(url) as started_later:
+            await _exercise(started_later, "later")
+
+
+async def _exercise(handle: Handle, name: str) -> None:
+    """Read and write every table."""
+    device = await register(handle, name, name, user_id=name)
+    await handle.registry.register_many([registration(f"{name}-2", f"{name}-2")], now=NOW)
+    assert [one.id for one in await handle.registry.devices_of(UserRef(user_id=name))] == [
+        device.id
+    ]
+    (found,) = await handle.registry.targets([item(user_id=name)])
+    assert [target.device_id for target in found] == [device.id]
+    await accept(handle, name, items=[item(user_id=name)])
+    (claim,) = await handle.queue.claim(limit=9, lease_s=60.0, now=NOW)
+    line = record(name, device_id=device.id, state=DeliveryState.DEAD, user_id=name, day=TODAY)
+    await handle.journal.record([line], [], dead=[(0, item(user_id=name))], done=[(name, 0)])
+    assert await handle.queue.extend([claim], lease_s=60.0, now=NOW) == set()
+    assert await handle.queue.settle(claim, [])
+    assert await handle.journal.items_of(name) == [line]
+    assert await handle.journal.deliveries_of(UserRef(user_id=name), limit=9) == [line]
+    assert [event.event_id for event in await handle.journal.events(limit=1)] != []
+    summary = await handle.journal.event(name)
+    assert summary is not None
+    assert summary.settled
+    (letter,) = await handle.journal.dead(limit=9, event_id=name)
+    assert await handle.queue.replay_dead([letter.id], now=NOW, max_age_s=60.0) == 1
+    (claim,) = await handle.queue.claim(limit=9, lease_s=60.0, now=NOW)
+    assert claim.chunk.day == TODAY
+    assert await handle.queue.settle(claim, [])
+    await handle.lanes.report([LaneRow("agent", "fcm", seen_at=NOW)])
+    assert await handle.lanes.all() == [LaneRow("agent", "fcm", seen_at=NOW)]
+    assert await handle.store.replicas.beat("a", "relay", now=NOW) == 1
+    await handle.registry.erase(UserRef(user_id=name))
 
 
 async def test_a_schema_two_versions_ahead_is_refused_and_left_alone() -> None:
@@ -343,3 +388,41 @@ async def test_a_replica_that_fell_silent_is_not_counted_and_later_forgotten(
         assert await handle.store.replicas.beat("a", "relay", now=NOW) == 1
         rows = await sql(url, "SELECT replica FROM replicas ORDER BY replica")
         assert [row[0] for row in rows] == ["a", "b"]
+
+
+# --- imports --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_an_import_in_bulk_does_what_one_after_the_other_would(
+    tmp_path: Path, seed: int
+) -> None:
+    """SQLite takes them one after the other."""
+    dice = random.Random(seed)
+    batches = [
+        [
+            registration(
+                f"phone-{dice.randrange(12)}",
+                f"address-{dice.randrange(12)}",
+                app=dice.choice(["agent", "learner"]),
+                user_id=dice.choice([None, *(f"user-{n}" for n in range(6))]),
+                custom_id=f"custom-{dice.randrange(6)}",
+                old_address=dice.choice([None, None, f"address-{dice.randrange(12)}"]),
+                seen_at=dice.choice([None, 0.0, NOW - 9]),
+            )
+            for _ in range(dice.randrange(1, 9))
+        ]
+        for _ in range(6)
+    ]
+    told = []
+    for backend in ("sqlite", "postgres"):
+        async with BACKENDS[backend].open(tmp_path, lambda: NOW) as handle:
+            counts = [
+                await handle.registry.register_many(batch, now=NOW + n)
+                for n, batch in enumerate(batches)
+            ]
+            devices = [
+                replace(device, id=0) async for page in handle.registry.export() for device in page
+            ]
+        told.append((counts, sorted(devices, key=lambda one: (one.installation_id, one.app))))
+    assert told[0] == told[1]

@@ -9,18 +9,19 @@ from __future__ import annotations
 from gateway.core.model import UserRef
 from gateway.store.erasing import body_without, items_without, spellings, whose
 from gateway.store.postgres.database import Session
+from gateway.store.postgres.texts import findable
 
 
 async def erase_devices(session: Session, user: UserRef) -> None:
     """Remove the user's devices: from then on nothing is sent to them."""
-    await session.run("erase_devices", user.user_id, user.custom_id)
+    await session.run("erase_devices", *_ids(user))
     await session.run("erase_held")
 
 
 async def find_events(session: Session, user: UserRef) -> list[str]:
     """The events that may name the user. Goes through whole bodies."""
     names = [name.encode() for name in spellings(user)]
-    rows = await session.rows("erase_find_events", user.user_id, user.custom_id, names)
+    rows = await session.rows("erase_find_events", *_ids(user), names)
     return [row[0] for row in rows]
 
 
@@ -30,7 +31,7 @@ async def erase_event(session: Session, event_id: str, user: UserRef) -> None:
     An item is the user's when it names them, or when the journal says that it went to them: it may
     have named only the other of their two ids.
     """
-    ids = (user.user_id, user.custom_id)
+    ids = _ids(user)
     indexes = sorted(row[0] for row in await session.rows("erase_indexes", event_id, *ids))
     theirs = whose(user, frozenset(indexes))
     body = await session.row("erase_body", event_id)
@@ -40,3 +41,7 @@ async def erase_event(session: Session, event_id: str, user: UserRef) -> None:
         await session.run("erase_set_queued", queue_id, items_without(items, theirs))
     await session.run("erase_dead", event_id, *ids, indexes)
     await session.run("erase_deliveries", event_id, indexes)
+
+
+def _ids(user: UserRef) -> tuple[str | None, str | None]:
+    return findable(user.user_id), findable(user.custom_id)

@@ -34,7 +34,12 @@ _LOST = (
     TimeoutError,
 )
 #: the transaction was undone because of another one
-_CROSSED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.UniqueViolationError)
+_CROSSED = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.UniqueViolationError,
+    asyncpg.InvalidCachedStatementError,  # another replica has migrated: it is prepared anew
+)
 
 
 def is_broken(error: BaseException) -> bool:

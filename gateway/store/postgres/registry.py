@@ -8,7 +8,7 @@ each other; rows are locked in the order of their ids.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from gateway.ports import Registered
 from gateway.store.ownership import check_owner, device_of, over_the_cap, take_over, to_forget
 from gateway.store.postgres import erasure, lookup
 from gateway.store.postgres.database import PostgresDatabase, Session, buckets
+from gateway.store.postgres.importing import part_new
 from gateway.store.postgres.texts import findable
 from providers.contract import Environment
 
@@ -51,8 +52,12 @@ class PostgresRegistry:
         self, registrations: Sequence[Registration], *, now: float
     ) -> tuple[int, int]:
         async def work(session: Session) -> tuple[int, int]:
-            new = 0
-            for one in registrations:
+            fresh, others = await part_new(session, registrations, max_per_user=self._max_per_user)
+            if fresh:
+                rows = [_inserted(take_over(None, (), one, now=now).values) for one in fresh]
+                await session.run("devices_insert", *zip(*rows, strict=True))
+            new = len(fresh)
+            for one in others:
                 new += (await self._register(session, one, None, now)).created
             return new, len(registrations) - new
 
@@ -141,7 +146,7 @@ class PostgresRegistry:
             return Registered(created=False, device=device_of(known))
         if todo.drop:
             await session.run("devices_delete", sorted(todo.drop))
-        values: list[Any] = [todo.values[name] for name in _INSERTED]
+        values = _inserted(todo.values)
         if todo.keep is None:
             saved = await session.row("device_insert", *values)
         else:
@@ -150,6 +155,10 @@ class PostgresRegistry:
         if excess := over_the_cap(owned, saved["id"], most=self._max_per_user):
             await session.run("devices_delete", sorted(excess))
         return Registered(known is None, device_of(saved))
+
+
+def _inserted(values: Mapping[str, Any]) -> list[Any]:
+    return [values[name] for name in _INSERTED]
 
 
 def _locks(registrations: Sequence[Registration]) -> list[int]:

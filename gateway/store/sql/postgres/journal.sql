@@ -12,7 +12,9 @@ UPDATE events SET
 WHERE event_id = $1 AND status <> 'accepted';
 
 -- name: event_get
-SELECT * FROM events WHERE event_id = $1;
+SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
+       chunks, reason, body
+FROM events WHERE event_id = $1;
 
 -- name: events_page
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
@@ -62,20 +64,25 @@ ON CONFLICT (event_id, item_index, device_id, day) DO UPDATE SET
     vendor_id = excluded.vendor_id, next_at = excluded.next_at
 WHERE deliveries.state = 'pending';
 
+-- Columns by name here and below: while replicas are upgraded, a table may have more of them.
 -- name: deliveries_of_user
-SELECT * FROM (
+SELECT event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+       address_hash, reason, vendor_id, next_at, day FROM (
     SELECT * FROM deliveries WHERE user_id = $1 AND at >= $3
     ORDER BY at DESC, event_id, item_index, device_id LIMIT $4
 ) by_user
 UNION
-SELECT * FROM (
+SELECT event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+       address_hash, reason, vendor_id, next_at, day FROM (
     SELECT * FROM deliveries WHERE custom_id = $2 AND at >= $3
     ORDER BY at DESC, event_id, item_index, device_id LIMIT $4
 ) by_custom
 ORDER BY at DESC, event_id, item_index, device_id LIMIT $4;
 
 -- name: deliveries_of_event
-SELECT * FROM deliveries WHERE event_id = $1 ORDER BY item_index, device_id;
+SELECT event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+       address_hash, reason, vendor_id, next_at, day
+FROM deliveries WHERE event_id = $1 ORDER BY item_index, device_id;
 
 -- name: dead_insert
 INSERT INTO dead_letters (
@@ -94,12 +101,15 @@ ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
     reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at;
 
 -- name: dead_page
-SELECT * FROM dead_letters WHERE $1::text IS NULL OR event_id = $1
+SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
+       user_id, custom_id
+FROM dead_letters WHERE $1::text IS NULL OR event_id = $1
 ORDER BY died_at DESC, id DESC LIMIT $2;
 
 -- Locked, so that of two who replay one letter the second finds it gone.
 -- name: dead_by_ids
-SELECT dead_letters.*,
+SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
+       user_id, custom_id,
        (SELECT received_at FROM events WHERE events.event_id = dead_letters.event_id)
 FROM dead_letters
 WHERE $1::bigint[] IS NULL OR id = ANY($1)

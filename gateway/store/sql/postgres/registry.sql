@@ -13,6 +13,40 @@ INSERT INTO devices (
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17)
 RETURNING *;
 
+-- New devices whose installations and addresses nobody has, which `devices_in_the_way` tells.
+-- name: devices_insert
+INSERT INTO devices (
+    app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
+    environment, state, state_at, registered_at, last_seen_at,
+    locale, timezone, app_version, os_version, device_model
+)
+SELECT app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
+       environment, 'active', state_at, registered_at, last_seen_at,
+       locale, timezone, app_version, os_version, device_model
+FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+    $8::text[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::text[],
+    $14::text[], $15::text[], $16::text[], $17::text[]
+) AS asked (
+    app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
+    environment, state_at, registered_at, last_seen_at, locale, timezone, app_version,
+    os_version, device_model
+);
+
+-- How many rows there are of each installation, address and user of a batch.
+-- name: devices_in_the_way
+SELECT 'installation', installation_id, count(*) FROM devices
+WHERE installation_id = ANY($1::text[]) GROUP BY installation_id
+UNION ALL
+SELECT 'address', address, count(*) FROM devices
+WHERE address = ANY($2::text[]) GROUP BY address
+UNION ALL
+SELECT 'user', user_id, count(*) FROM devices
+WHERE user_id = ANY($3::text[]) GROUP BY user_id
+UNION ALL
+SELECT 'custom', custom_id, count(*) FROM devices
+WHERE custom_id = ANY($4::text[]) GROUP BY custom_id;
+
 -- name: device_update
 UPDATE devices SET
     app = $1, provider = $2, installation_id = $3, user_id = $4, custom_id = $5, address = $6,
