@@ -101,21 +101,20 @@ def is_postgres(url: str) -> bool:
 
 
 def _postgres_url(value: str) -> str:
+    """Several hosts may be given, `a:5432,b:5432`, for who is asked when one is down."""
     try:
         parts = urlsplit(value)
-        sound = parts.port != 0 and not parts.fragment
-    except ValueError as error:
-        raise ValueError(f"has no usable {_part_of(error)}; expected {_POSTGRES}") from None
-    if not sound or not (parts.hostname or "host=" in parts.query):
+        hosts = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
+        sound = all(one.port != 0 for one in hosts)
+    except ValueError:  # its own words may hold the password
+        sound, parts, hosts = False, urlsplit(""), []
+    if not sound:
+        raise ValueError(f"has no usable host and port; expected {_POSTGRES}")
+    if not all(one.hostname for one in hosts) and "host=" not in parts.query:
         raise ValueError(f"names no host; expected {_POSTGRES}")
     if not parts.path.strip("/") or "/" in parts.path[1:]:
         raise ValueError(f"names no database; expected {_POSTGRES}")
     return value
-
-
-def _part_of(error: ValueError) -> str:
-    """Which part of an address `urlsplit` did not like; its own words may hold the password."""
-    return "port" if "port" in str(error).lower() else "host"
 
 
 def without_password(url: str) -> str:

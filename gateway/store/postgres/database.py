@@ -1,4 +1,4 @@
-"""PostgreSQL: a pool of connections, transactions whose end is known, and their time limits.
+"""PostgreSQL: a pool of connections, transactions whose end is known, and their time pace.
 
 Owns connections, retries, deadlines and the translation of failures. Knows no table.
 
@@ -26,9 +26,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from gateway.errors import GatewayError, StoreError, StoreUnavailable
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.postgres.failures import FOREIGN, is_broken, is_passing, translated
-from gateway.store.postgres.migrating import migrate
 from gateway.store.queries import load_queries
 
 T = TypeVar("T")
@@ -37,7 +36,7 @@ _CONNECTIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class _Limits:
+class Pace:
     """How long a call may take, retries and all, and one statement of it; `setting` tells the
     server, whose own limit is for usual calls."""
 
@@ -46,10 +45,12 @@ class _Limits:
     setting: str = ""
 
 
-#: a statement leaves time to ask what became of a COMMIT
-_QUICK = _Limits(whole_s=5.0, statement_s=3.0)
-#: for what goes through whole tables, or writes very much
-_SLOW = _Limits(whole_s=120.0, statement_s=60.0, setting="; SET LOCAL statement_timeout = 60000")
+QUICK = Pace(whole_s=5.0, statement_s=3.0)
+"""For nearly all; a statement leaves time to ask what became of a COMMIT."""
+SLOW = Pace(whole_s=120.0, statement_s=60.0, setting="; SET LOCAL statement_timeout = 60000")
+"""For what goes through whole tables, or writes very much."""
+PATIENT = Pace(whole_s=3600.0, statement_s=3600.0, setting="; SET LOCAL statement_timeout = 0")
+"""For migrations, which may build an index, or wait for another replica that does."""
 #: how long passing failures are met by trying again: a fail-over takes longer, a restart does not
 _RETRY_S = 1.5
 _CONNECT_S = 3.0
@@ -60,7 +61,7 @@ _BUCKETS = 256
 _SERVER = {
     "application_name": "inkpush",
     # a statement that nobody waits for any more ends by itself
-    "statement_timeout": f"{int(_QUICK.statement_s * 1000)}",
+    "statement_timeout": f"{int(QUICK.statement_s * 1000)}",
     # a replica that is cut off in the middle of a transaction keeps its locks no longer than this
     "idle_in_transaction_session_timeout": "10000",
     # the server finds out that a replica is gone, and probes keep the way through firewalls open
@@ -124,7 +125,7 @@ class _EndUnknown(Exception):
 async def connect(url: str) -> Any:
     """A connection outside of any pool. Raises what asyncpg raises."""
     return await asyncpg.connect(
-        url, timeout=_CONNECT_S, command_timeout=_QUICK.statement_s, server_settings=_SERVER
+        url, timeout=_CONNECT_S, command_timeout=QUICK.statement_s, server_settings=_SERVER
     )
 
 
@@ -143,23 +144,18 @@ class PostgresDatabase:
         self._pool: Any = None
 
     async def open(self) -> None:
-        """Make the pool, and migrate."""
+        """Make the pool; it connects when it is asked."""
         self._pool = await asyncpg.create_pool(
             self.url,
             min_size=0,
             max_size=_CONNECTIONS,
             max_inactive_connection_lifetime=_IDLE_S,
             timeout=_CONNECT_S,
-            command_timeout=_QUICK.statement_s,
+            command_timeout=QUICK.statement_s,
             server_settings=_SERVER,
             init=_make_durable,
             reset=_leave_as_is,
         )
-        try:
-            await migrate(self)
-        except StoreError:
-            await self.aclose()
-            raise
 
     async def rows(self, query: str, *values: Any) -> list[Any]:
         """All rows of one named query that may be run twice: it reads, or says what shall be."""
@@ -170,23 +166,22 @@ class PostgresDatabase:
                 found: list[Any] = await connection.fetch(sql, *values)
                 return found
 
-        return await _within(_QUICK, once)
+        return await _within(QUICK, once)
 
-    async def read(self, work: Work[T], *, slow: bool = False) -> T:
+    async def read(self, work: Work[T], *, pace: Pace = QUICK) -> T:
         """Run `work(session)` on one snapshot of the data."""
-        limits = _SLOW if slow else _QUICK
 
         async def once() -> T:
             async with self._connection() as connection:
                 begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-                await connection.execute(begin + limits.setting)
-                result = await work(Session(connection, self.sql, limits.statement_s))
+                await connection.execute(begin + pace.setting)
+                result = await work(Session(connection, self.sql, pace.statement_s))
                 await connection.execute("COMMIT")
                 return result
 
-        return await _within(limits, once)
+        return await _within(pace, once)
 
-    async def write(self, work: Work[T], *, locks: Sequence[int] = (), slow: bool = False) -> T:
+    async def write(self, work: Work[T], *, locks: Sequence[int] = (), pace: Pace = QUICK) -> T:
         """Run `work(session)` in a transaction; returns its result once it is durable.
 
         The work may be run several times: it must do nothing but ask and tell the database.
@@ -194,18 +189,17 @@ class PostgresDatabase:
         other. Raises `StoreUnavailable`, or whatever `GatewayError` the work raises, with its
         changes undone; where the database stays away after COMMIT was said, nobody can tell.
         """
-        limits = _SLOW if slow else _QUICK
 
         async def once() -> T:
             try:
-                return await self._transaction(work, locks, limits)
+                return await self._transaction(work, locks, pace)
             except _EndUnknown as lost:
                 if await self._is_committed(lost.name):
                     result: T = lost.result
                     return result
                 raise lost.error from lost
 
-        return await _within(limits, once)
+        return await _within(pace, once)
 
     async def aclose(self) -> None:
         """Let go of all connections; what is under way ends in `StoreUnavailable`."""
@@ -213,7 +207,7 @@ class PostgresDatabase:
         if pool is None:
             return
         try:
-            async with asyncio.timeout(_QUICK.whole_s):
+            async with asyncio.timeout(QUICK.whole_s):
                 await pool.close()
         except FOREIGN:
             pool.terminate()
@@ -238,10 +232,10 @@ class PostgresDatabase:
         finally:
             await pool.release(connection)
 
-    async def _transaction(self, work: Work[T], locks: Sequence[int], limits: _Limits) -> T:
+    async def _transaction(self, work: Work[T], locks: Sequence[int], pace: Pace) -> T:
         async with self._connection() as connection:
-            await connection.execute("BEGIN" + limits.setting)
-            session = Session(connection, self.sql, limits.statement_s)
+            await connection.execute("BEGIN" + pace.setting)
+            session = Session(connection, self.sql, pace.statement_s)
             if locks:
                 name = (await session.row("transaction_locks", _LOCKS, locks))[0]
             else:
@@ -274,10 +268,10 @@ class PostgresDatabase:
             await asyncio.sleep(0.05)
 
 
-async def _within(limits: _Limits, step: Callable[[], Awaitable[T]]) -> T:
+async def _within(pace: Pace, step: Callable[[], Awaitable[T]]) -> T:
     """Do a step within its time, and again while it fails for a passing reason."""
     try:
-        async with asyncio.timeout(limits.whole_s):
+        async with asyncio.timeout(pace.whole_s):
             try:
                 return await step()  # what nearly always happens: tenacity takes 30 us to do it
             except FOREIGN as error:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from gateway.core.model import Removal
 from gateway.ports import LaneRow
-from gateway.store.postgres.database import PostgresDatabase, Session
+from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.rows import held_values, removal_of
 
 
@@ -62,7 +62,7 @@ class PostgresLanes:
             await session.run("lane_release", app, provider)
             return gone
 
-        return await self._database.write(work, slow=True)
+        return await self._database.write(work, pace=SLOW)
 
     async def report(self, rows: Sequence[LaneRow]) -> None:
         # the order of the keys, in which other processes' reports lock them as well

@@ -6,13 +6,9 @@ can be upgraded one after the other. See sql/postgres/migrations/README.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gateway.errors import SchemaMismatch
+from gateway.store.postgres.database import PATIENT, PostgresDatabase, Session
 from gateway.store.queries import load_migrations
-
-if TYPE_CHECKING:
-    from gateway.store.postgres.database import PostgresDatabase, Session
 
 _LOCK = 0x1A4C
 #: how many versions a schema may be ahead of the code
@@ -43,7 +39,7 @@ async def migrate(database: PostgresDatabase) -> None:
 
     version = await database.read(look)
     while version < latest:
-        version = await database.write(step, slow=True)
+        version = await database.write(step, pace=PATIENT)
     if version > latest + _AHEAD:
         raise SchemaMismatch(
             f"The database has schema {version}, this Inkpush knows {latest} and works with "

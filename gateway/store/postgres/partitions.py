@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.errors import StoreUnavailable
-from gateway.store.postgres.database import PostgresDatabase, Session
+from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_lock_timeout
 
 _LOCK = 0x1A4D
@@ -29,7 +29,7 @@ class Partitions:
     async def ensure(self, days: Iterable[int]) -> None:
         """Make the partitions of these days, where there are none yet."""
         for day in sorted(set(days) - self._known):
-            await self._database.write(lambda session, day=day: _create(session, day), slow=True)  # type: ignore[misc]
+            await self._database.write(lambda session, day=day: _create(session, day), pace=SLOW)  # type: ignore[misc]
             self._known.add(day)
 
     def doubt(self) -> None:
@@ -55,7 +55,7 @@ class Partitions:
                 return await _drop(session, day, rows if size > _COUNTED_BYTES else None)
 
             try:
-                dropped += await self._database.write(work, slow=True)
+                dropped += await self._database.write(work, pace=SLOW)
             except StoreUnavailable as error:
                 if not is_lock_timeout(error):
                     raise

@@ -17,7 +17,7 @@ from gateway.core.states import DeviceState
 from gateway.ports import Registered
 from gateway.store.ownership import check_owner, device_of, over_the_cap, take_over, to_forget
 from gateway.store.postgres import erasure, lookup
-from gateway.store.postgres.database import PostgresDatabase, Session, buckets
+from gateway.store.postgres.database import SLOW, PostgresDatabase, Session, buckets
 from gateway.store.postgres.importing import part_new
 from gateway.store.postgres.texts import findable
 from providers.contract import Environment
@@ -61,7 +61,7 @@ class PostgresRegistry:
                 new += (await self._register(session, one, None, now)).created
             return new, len(registrations) - new
 
-        return await self._database.write(work, locks=_locks(registrations), slow=True)
+        return await self._database.write(work, locks=_locks(registrations), pace=SLOW)
 
     async def forget(
         self, installation_id: str, *, proven: UserRef | None, app: str | None = None
@@ -87,10 +87,10 @@ class PostgresRegistry:
         await self._database.write(partial(erasure.erase_devices, user=user))
         # More than once, for the relays go on writing down what was in flight.
         for _ in range(_ERASE_ROUNDS):
-            found = await self._database.read(partial(erasure.find_events, user=user), slow=True)
+            found = await self._database.read(partial(erasure.find_events, user=user), pace=SLOW)
             for event_id in found:
                 await self._database.write(
-                    partial(erasure.erase_event, event_id=event_id, user=user), slow=True
+                    partial(erasure.erase_event, event_id=event_id, user=user), pace=SLOW
                 )
             if not found:
                 return
@@ -114,7 +114,7 @@ class PostgresRegistry:
             yield [device_of(row) for row in rows]
 
     async def count(self) -> dict[tuple[str, str, str], int]:
-        rows = await self._database.read(lambda session: session.rows("devices_count"), slow=True)
+        rows = await self._database.read(lambda session: session.rows("devices_count"), pace=SLOW)
         return {(provider, app, state): count for provider, app, state, count in rows}
 
     async def purge(self, *, pruned_before: float) -> int:

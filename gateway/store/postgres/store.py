@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from gateway.errors import StoreError
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.journal import PostgresJournal
 from gateway.store.postgres.keys import PostgresKeys
 from gateway.store.postgres.lanes import PostgresLanes
+from gateway.store.postgres.migrating import migrate
 from gateway.store.postgres.registry import PostgresRegistry
 from gateway.store.postgres.replicas import PostgresReplicas
 from gateway.store.postgres.wakeups import Wakeups
@@ -37,4 +39,9 @@ async def open_postgres(url: str, *, max_per_user: int = 20) -> PostgresStore:
     """Open the database that a URL names, migrating it."""
     database = PostgresDatabase(url)
     await database.open()
+    try:
+        await migrate(database)
+    except StoreError:
+        await database.aclose()
+        raise
     return PostgresStore(database, max_per_user=max_per_user)

@@ -3,7 +3,7 @@
 SELECT substring(child.relname FROM 'deliveries_d(\d+)')::int AS day, child.reltuples::bigint AS rows,
        pg_relation_size(child.oid) AS bytes
 FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
-WHERE inhparent = 'deliveries'::regclass
+WHERE inhparent = 'deliveries'::regclass AND child.relname ~ '^deliveries_d\d+$'
 ORDER BY day;
 
 -- By name in the catalog's rows: `to_regclass` may remember what was so before a lock was had.

@@ -109,6 +109,9 @@ CREATE TABLE queue (
     size       integer NOT NULL,
     items      bytea NOT NULL,
     day        integer NOT NULL
+) WITH (
+    -- every chunk is written three times and then gone: what is dead must not pile up at the front
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500
 );
 CREATE INDEX queue_due ON queue (due_at, id);
 CREATE INDEX queue_event ON queue (event_id);
