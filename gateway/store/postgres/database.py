@@ -1,4 +1,4 @@
-"""PostgreSQL: a pool of connections, transactions whose end is known, and their time pace.
+"""PostgreSQL: a pool of connections, transactions whose end is known, and their time limits.
 
 Owns connections, retries, deadlines and the translation of failures. Knows no table.
 
