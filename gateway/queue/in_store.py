@@ -7,18 +7,21 @@ nothing can stop half way.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 from uuid import uuid4
 
 from gateway.core.chunks import decode_items, encode_items
 from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Claim, Event, Item, Remainder, day_of
+from gateway.core.rows import event_row
 from gateway.ports import Clock, Database, Depth
 
 
 class InStoreQueue:
     """The port `gateway.ports.Queue` on the embedded database."""
+
+    idle_s = 0.25
 
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
@@ -27,7 +30,7 @@ class InStoreQueue:
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
         rows = [_row(chunk) for chunk in chunks]
-        values = _event_values(event)
+        values = event_row(event)
 
         def work(connection: Any) -> bool:
             if connection.execute(self._sql["event_insert"], values).rowcount == 0:
@@ -58,7 +61,7 @@ class InStoreQueue:
         rows = await self._database.write(
             lambda connection: connection.execute(self._sql["queue_claim"], parameters).fetchall()
         )
-        return [_claim(row, lease_id) for row in sorted(rows)]
+        return [_claim(row, lease_id, now) for row in sorted(rows)]
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         until = now + lease_s
@@ -74,8 +77,11 @@ class InStoreQueue:
         lost: set[int] = await self._database.write(work)
         return lost
 
-    async def settle(self, claim: Claim, leftovers: Sequence[Chunk]) -> bool:
-        rows = [_row(chunk) for chunk in leftovers]
+    async def settle(
+        self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
+    ) -> bool:
+        # A chunk that is there was not settled: nothing of what it left was ever queued.
+        rows = [_row(chunk) for chunk in (*leftovers, *again)]
         held = {"id": claim.queue_id, "lease_id": claim.lease_id}
 
         def work(connection: Any) -> bool:
@@ -115,7 +121,7 @@ class InStoreQueue:
 
     async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
         rows = [_row(chunk) for chunk in chunks]
-        values = _event_values(event)
+        values = event_row(event)
 
         def work(connection: Any) -> None:
             if connection.execute(self._sql["event_replace"], values).rowcount:
@@ -128,22 +134,6 @@ class InStoreQueue:
             lambda connection: connection.execute(self._sql["queue_depth"]).fetchone()
         )
         return Depth(row[0], row[1])
-
-
-def _event_values(event: Event) -> Mapping[str, Any]:
-    return {
-        "event_id": event.event_id,
-        "type": event.type,
-        "status": event.status,
-        "received_at": event.received_at,
-        "occurred_at": event.occurred_at,
-        "notifications": event.notifications,
-        "rejected": len(event.rejections),
-        "rejections": json.dumps([[r.index, r.reason] for r in event.rejections]),
-        "chunks": event.chunks,
-        "reason": event.reason,
-        "body": event.body,
-    }
 
 
 def _row(chunk: Chunk) -> tuple[Any, ...]:
@@ -160,7 +150,7 @@ def _row(chunk: Chunk) -> tuple[Any, ...]:
     )
 
 
-def _claim(row: tuple[Any, ...], lease_id: str) -> Claim:
+def _claim(row: tuple[Any, ...], lease_id: str, now: float) -> Claim:
     queue_id, event_id, number, lane, first_seen, deadline, items, tries, day = row
     chunk = Chunk(
         event_id=event_id,
@@ -168,6 +158,7 @@ def _claim(row: tuple[Any, ...], lease_id: str) -> Claim:
         first_seen=first_seen,
         deadline=deadline,
         items=decode_items(items),
+        due_at=now,
         lane=lane,
         day=day,
     )
@@ -184,7 +175,7 @@ def _revived_chunks(
         day = 0
         for index, of_item in groupby(of_event, key=lambda letter: letter[2]):
             same = list(of_item)
-            day = day_of(same[0][14] or 0.0)
+            day = day_of(same[0][-1] or 0.0)
             item = Item(index, same[0][9], same[0][10], same[0][11], same[0][12], same[0][13])
             entries.append(ChunkItem(item, _remainders(same)))
         for start in range(0, len(entries), CHUNK_SIZE):

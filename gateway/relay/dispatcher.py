@@ -10,10 +10,19 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
-from gateway.core.fanout import Known, Send, expire, plan
-from gateway.core.model import CHUNK_SIZE, Claim, Item, Record, delivery_id, lane_name
+from gateway.core.fanout import Known, Send, Wait, expire, plan
+from gateway.core.model import (
+    CHUNK_SIZE,
+    Claim,
+    Item,
+    Record,
+    Remainder,
+    delivery_id,
+    lane_name,
+)
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.events import ChunkBuried, Observer, StoreFailed
@@ -32,8 +41,10 @@ _CLAIM = 8
 #: chunks that are fanned out at once: enough to keep the readers busy, and few enough that they
 #: leave the event loop to webhooks soon, where all their answers come in together
 _AT_ONCE = 2
-#: how long an empty queue is left alone, in seconds; ingest wakes the dispatcher sooner
-_IDLE_S = 0.25
+#: how long the dispatcher rests while its lanes have no room, in seconds
+_FULL_S = 0.25
+#: how soon leases that could not be prolonged are tried again, in seconds
+_EXTEND_AGAIN_S = 1.0
 #: how often a chunk may be claimed before it is taken for one that ends processes
 _MAX_TRIES = 20
 
@@ -72,6 +83,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._gate = asyncio.Event()
         self._gate.set()
+        self._writable = self._proven = True
         writer.on_finished = self._finished
         writer.on_gate = self._set_gate
 
@@ -89,34 +101,52 @@ class Dispatcher:
         while True:
             await self._gate.wait()
             self._wake.clear()
-            claims = await self._patiently("claim", self._claim)
+            room = self._room()
+            if room < CHUNK_SIZE:
+                await self._rest(_FULL_S)
+                continue
+            claims = await self._patiently("claim", partial(self._claim, room))
             if claims:
                 waiting = iter(claims)
                 await asyncio.gather(*(self._begin_each(waiting) for _ in range(_AT_ONCE)))
-            else:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_IDLE_S):
-                        await self._wake.wait()
+            elif self._ports.queue.idle_s:
+                await self._rest(self._ports.queue.idle_s)
 
     async def keep_leases(self) -> None:
-        """Prolong the leases of this process until cancelled; drop what was lost."""
+        """Prolong the leases of this process until cancelled; drop what was lost.
+
+        When half of a lease has passed without proof that it still holds, nothing is started until
+        there is: a process that is cut off must not send what another has taken over.
+        """
+        loop = asyncio.get_running_loop()
+        wait, proven_at = self._lease_s / 3, loop.time()
         while True:
-            await asyncio.sleep(self._lease_s / 3)
-            held = {queue_id: work.claim for queue_id, work in self._works.items()}
-            if not held:
-                continue
-            try:
-                lost = await self._ports.queue.extend(
-                    list(held.values()), lease_s=self._lease_s, now=self._clock()
-                )
-            except StoreUnavailable as error:
-                self._observer(StoreFailed("extend leases", str(error)))
-                continue
-            for queue_id in lost:
-                work = self._works.get(queue_id)
-                if work is not None and work.claim is held[queue_id]:
-                    del self._works[queue_id]
-                    work.lost = True
+            await asyncio.sleep(wait)
+            asked_at = loop.time()
+            if await self._extend():
+                wait, proven_at = self._lease_s / 3, asked_at
+            else:
+                wait = min(_EXTEND_AGAIN_S, self._lease_s / 10)
+            self._set_proven(loop.time() - proven_at < self._lease_s / 2)
+
+    async def _extend(self) -> bool:
+        """Prolong all leases once; whether every one of them is proven to hold."""
+        held = {queue_id: work.claim for queue_id, work in self._works.items()}
+        if not held:
+            return True
+        try:
+            lost = await self._ports.queue.extend(
+                list(held.values()), lease_s=self._lease_s, now=self._clock()
+            )
+        except StoreUnavailable as error:
+            self._observer(StoreFailed("extend leases", str(error)))
+            return False
+        for queue_id in lost:
+            work = self._works.get(queue_id)
+            if work is not None and work.claim is held[queue_id]:
+                del self._works[queue_id]
+                work.lost = True
+        return not lost
 
     async def drain(self, limit_s: float) -> None:
         """Finish what is in flight within `limit_s`, put back the rest. Call after `run` ended."""
@@ -137,12 +167,19 @@ class Dispatcher:
 
     # --- inside -------------------------------------------------------------------------------
 
-    async def _claim(self) -> list[Claim]:
+    def _room(self) -> int:
+        """Deliveries that the lanes have room for."""
         # One lane's share at most: what one of them holds is no reason to stop the others.
         in_memory = sum(min(lane.load, BACKLOG) for lane in self._lanes.values())
-        room = BACKLOG * max(1, len(self._lanes)) - in_memory
-        if room < CHUNK_SIZE:
-            return []
+        return BACKLOG * max(1, len(self._lanes)) - in_memory
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait until something may have changed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    async def _claim(self, room: int) -> list[Claim]:
         closed = [name for name, lane in self._lanes.items() if not lane.accepts()]
         return await self._ports.queue.claim(
             limit=min(_CLAIM, room // CHUNK_SIZE),
@@ -180,6 +217,7 @@ class Dispatcher:
         else:
             targets = await self._ports.registry.targets(items)
             todo = plan(chunk, targets, known, now=now)
+            self._keep(work, todo.waits)
             self._offer(work, todo.sends, todo.ended)
 
     async def _known(self, work: Work) -> Known:
@@ -187,6 +225,11 @@ class Dispatcher:
         return await self._ports.journal.progress(
             chunk.event_id, [entry.item.index for entry in chunk.items], day=chunk.day
         )
+
+    def _keep(self, work: Work, waits: Sequence[Wait]) -> None:
+        for item, target, attempts, due_at in waits:
+            lane = lane_name(target.app, target.provider)
+            work.keep(item, Remainder(target.device_id, attempts), lane=lane, due_at=due_at)
 
     def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
         by_lane: dict[str, list[Delivery]] = {}
@@ -247,12 +290,21 @@ class Dispatcher:
         self._wake.set()
 
     def _set_gate(self, open_: bool) -> None:
-        if open_:
+        self._writable = open_
+        self._follow_gates()
+
+    def _set_proven(self, proven: bool) -> None:
+        self._proven = proven
+        self._follow_gates()
+
+    def _follow_gates(self) -> None:
+        """Start nothing that could not be journaled, or whose lease may be somebody else's."""
+        if self._writable:
             self._gate.set()
         else:
             self._gate.clear()
         for lane in self._lanes.values():
-            lane.set_gate(open_)
+            lane.set_gate(self._writable and self._proven)
 
     async def _patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step, waiting out an outage of the store."""

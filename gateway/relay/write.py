@@ -214,7 +214,12 @@ class Writer:
 
     async def _settle_finished(self, batch: Batch) -> None:
         settles = [
-            self._queue.settle(work.claim, work.leftover_chunks()) for work in batch.finished
+            self._queue.settle(
+                work.claim,
+                list(work.chunks_of(work.leftovers)),
+                list(work.chunks_of(work.again)),
+            )
+            for work in batch.finished
         ]
         environments = [
             self._registry.remember_environment(device_id, address.value, address.environment)

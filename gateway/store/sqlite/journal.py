@@ -9,9 +9,20 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
-from gateway.core.model import Event, EventStatus, Item, Record, Rejection, Removal, UserRef
+from gateway.core.model import (
+    Event,
+    EventStatus,
+    Item,
+    Record,
+    Rejection,
+    Removal,
+    UserRef,
+    day_of,
+)
+from gateway.core.rows import event_row
 from gateway.core.states import DeliveryState
 from gateway.ports import DeadLetter, EventSummary, Progress
 from gateway.store.sqlite.database import SqliteDatabase
@@ -19,6 +30,8 @@ from gateway.store.sqlite.lanes import is_removed, remove_device
 
 #: rows in a run: of these few its place in the indexes by user is still warm when it is written
 _RUN_ROWS = 4096
+#: how long a dead letter that was taken for a replay is left to who took it, in seconds
+_REPLAY_S = 60.0
 _PURGE_EVENTS = 50
 _PURGE_ROWS = 2_000
 
@@ -47,10 +60,54 @@ class SqliteJournal:
             return {}
         wanted = frozenset(indexes)
         return {
-            (index, device_id): Progress(DeliveryState(state), attempts)
-            for index, device_id, state, attempts in rows
+            (index, device_id): Progress(DeliveryState(state), attempts, next_at)
+            for index, device_id, state, attempts, next_at in rows
             if index in wanted
         }
+
+    async def begin(self, event: Event) -> Event | None:
+        values = event_row(event)
+
+        def work(connection: sqlite3.Connection) -> Event | None:
+            if connection.execute(self._sql["event_insert"], values).rowcount:
+                return None
+            return self._kept(connection, event.event_id)
+
+        return await self._database.write(work)
+
+    async def accepted(self, event_id: str) -> None:
+        key = {"event_id": event_id}
+        await self._database.write(
+            lambda connection: connection.execute(self._sql["event_accepted"], key).rowcount
+        )
+
+    async def reopen(self, event: Event) -> Event | None:
+        values = event_row(event)
+
+        def work(connection: sqlite3.Connection) -> Event | None:
+            connection.execute(self._sql["event_replace"], values)
+            kept = self._kept(connection, event.event_id)
+            # One that is accepting stopped half way, and goes on.
+            return kept if kept is not None and kept.status == event.status else None
+
+        return await self._database.write(work)
+
+    async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
+        chosen = None if ids is None else json.dumps(list(ids))
+        asked = {"ids": chosen, "now": now, "seconds": _REPLAY_S}
+
+        def work(connection: sqlite3.Connection) -> list[DeadLetter]:
+            taken = connection.execute(self._sql["dead_take"], asked).fetchall()
+            theirs = {"ids": json.dumps([row[0] for row in taken])}
+            letters = connection.execute(self._sql["dead_by_ids"], theirs).fetchall()
+            _, newest = connection.execute(self._sql["runs"]).fetchone()
+            for _, event_id, index, device_id, *_ in letters:
+                query = "delivery_forget" if device_id == 0 else "delivery_revive"
+                row = {"event_id": event_id, "item_index": index, "device_id": device_id}
+                connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
+            return [replace(dead_letter(row), day=day_of(row[-1] or 0.0)) for row in letters]
+
+        return await self._database.write(work)
 
     async def record(
         self,
@@ -116,6 +173,10 @@ class SqliteJournal:
             return _summary(event, states, seen, finished=done >= event.chunks and not queued)
 
         return await self._database.read(work)
+
+    def _kept(self, connection: sqlite3.Connection, event_id: str) -> Event | None:
+        row = connection.execute(self._sql["event_get"], {"event_id": event_id}).fetchone()
+        return None if row is None else _event(row)
 
     async def events(
         self, *, limit: int, status: str | None = None, before: float | None = None
@@ -235,7 +296,7 @@ def _summary(event: Event, states: dict[str, int], seen: int, *, finished: bool)
     """What no row tells of yet is pending: it waits in the queue or is in flight."""
     waiting = max(0, event.notifications - seen)
     pending = states.pop("pending", 0) + waiting
-    settled = pending == 0 and finished
+    settled = pending == 0 and finished and event.status != "accepting"
     deliveries = {state.value: states.get(state.value, 0) for state in DeliveryState}
     deliveries["pending"] = pending
     return EventSummary(event, deliveries, settled)
