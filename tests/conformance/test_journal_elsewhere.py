@@ -1,4 +1,4 @@
-"""What a journal promises to a queue that is no part of its store: nothing stops half way for good."""
+"""What a journal promises to a queue outside its store: nothing stops half way for good."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_only_an_event_that_was_not_accepted_is_reopened(handle: Handle) -
     assert await handle.journal.reopen(accepting("msg_unknown")) is None
 
 
-# --- dead letters that are replayed through a queue elsewhere ---------------------------------------
+# --- dead letters that are replayed through a queue elsewhere -----------------------------------
 
 
 async def test_a_letter_is_revived_by_one_and_stays_until_it_is_queued(
