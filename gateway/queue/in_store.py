@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 from uuid import uuid4
 
 from gateway.core.chunks import decode_items, encode_items
-from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Claim, Event, Item, Remainder, day_of
+from gateway.core.model import Chunk, Claim, Event, Item, day_of
 from gateway.core.rows import event_row
 from gateway.ports import Clock, Database, Depth
+from gateway.queue.replays import Letter, revived_chunks
 
 
 class InStoreQueue:
@@ -111,7 +111,7 @@ class InStoreQueue:
                 query = "delivery_forget" if device_id == 0 else "delivery_revive"
                 row = {"event_id": event_id, "item_index": index, "device_id": device_id}
                 connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
-            chunks = _revived_chunks(letters, now=now, deadline=now + max_age_s)
+            chunks = revived_chunks(map(_letter, letters), now=now, deadline=now + max_age_s)
             connection.executemany(self._sql["queue_insert"], [_row(chunk) for chunk in chunks])
             connection.execute(self._sql["dead_delete"], chosen)
             return len(letters)
@@ -165,27 +165,6 @@ def _claim(row: tuple[Any, ...], lease_id: str, now: float) -> Claim:
     return Claim(queue_id, lease_id, chunk, tries)
 
 
-def _revived_chunks(
-    letters: Sequence[tuple[Any, ...]], *, now: float, deadline: float
-) -> list[Chunk]:
-    """Cut dead letters into chunks of their events. The letters come sorted by event and index."""
-    chunks = []
-    for event_id, of_event in groupby(letters, key=lambda letter: letter[1]):
-        entries = []
-        day = 0
-        for index, of_item in groupby(of_event, key=lambda letter: letter[2]):
-            same = list(of_item)
-            day = day_of(same[0][-1] or 0.0)
-            item = Item(index, same[0][9], same[0][10], same[0][11], same[0][12], same[0][13])
-            entries.append(ChunkItem(item, _remainders(same)))
-        for start in range(0, len(entries), CHUNK_SIZE):
-            items = tuple(entries[start : start + CHUNK_SIZE])
-            chunks.append(Chunk(event_id, -1, now, deadline, items, due_at=now, day=day))
-    return chunks
-
-
-def _remainders(letters: Sequence[tuple[Any, ...]]) -> tuple[Remainder, ...] | None:
-    """Device 0 stands for an item that never was fanned out: it is looked up anew."""
-    if any(letter[3] == 0 for letter in letters):
-        return None
-    return tuple(Remainder(letter[3]) for letter in letters)
+def _letter(row: tuple[Any, ...]) -> Letter:
+    item = Item(row[2], row[9], row[10], row[11], row[12], row[13])
+    return Letter(row[1], day_of(row[-1] or 0.0), item, row[3])

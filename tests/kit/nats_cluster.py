@@ -6,19 +6,21 @@ Nodes may be killed and come back with what they had on disk; connections to it 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nats
+import pytest
 from nats.js.errors import Error as JetStreamError
 
 #: Debian installs servers where only root's PATH looks
@@ -158,6 +160,22 @@ class NatsCluster:
 
 async def _quiet(_error: Exception) -> None:
     """A node that is away is what the tests are about."""
+
+
+_running: list[NatsCluster] = []
+
+
+def running_cluster() -> NatsCluster:
+    """The cluster of this test run: started when it is first asked for, ended with the process."""
+    if not _running:
+        if SERVER is None:
+            pytest.skip("needs nats-server: apt-get install nats-server")
+        # Asked for inside a running loop, it must come up in one of its own.
+        with ThreadPoolExecutor(1) as beside:
+            started = nats_cluster()
+            _running.append(beside.submit(started.__enter__).result())
+        atexit.register(started.__exit__, None, None, None)
+    return _running[0]
 
 
 @contextlib.contextmanager

@@ -1,10 +1,12 @@
 """The backends that the behaviour suites run on, and builders of what the suites write.
 
 A backend is a factory: each call opens another handle on the same data, as another replica would.
+"The same data" is the same folder: what a backend keeps elsewhere is named after it.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -24,13 +26,17 @@ from gateway.core.model import (
     Removal,
 )
 from gateway.core.states import DeliveryState, DeviceState
+from gateway.events import Observer
 from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_store import InStoreQueue
+from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
 from gateway.store.sqlite import open_sqlite
 from providers.contract import Platform, Provider
 from tests.kit.build import NOW, item
+from tests.kit.nats_cluster import running_cluster
 
 LIFE_S = 86_400.0
+JETSTREAM_LEASE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,16 @@ Opener = Callable[[Path, Clock], AbstractAsyncContextManager[Handle]]
 
 @dataclass(frozen=True)
 class Backend:
-    """How to open a backend in a folder of its own, and what it cannot do, by name and reason."""
+    """How to open a backend in a folder of its own, and what it cannot do, by name and reason.
+
+    `lease_s` is what its leases are long. `own_clock`: they, and how long what is not due yet is
+    left alone, are measured by a clock that no test can move: suites wait for that one.
+    """
 
     open: Opener
     cannot: Mapping[str, str]
+    lease_s: float = 60.0
+    own_clock: bool = False
 
 
 @asynccontextmanager
@@ -77,7 +89,61 @@ async def _sqlite(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
         await store.aclose()
 
 
-BACKENDS = {"sqlite": Backend(_sqlite, cannot={})}
+@asynccontextmanager
+async def _jetstream(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
+    """Events and journal in SQLite, chunks in a stream that is named after the folder."""
+    name = "t" + hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()
+    store = await open_sqlite(folder / "inkpush.db")
+    queue = jetstream_queue(store, name, clock=clock)
+    try:
+        await queue.start()
+        yield Handle(store, queue)
+    finally:
+        await queue.aclose()
+        await store.aclose()
+
+
+def jetstream_queue(
+    store: Store,
+    name: str,
+    *,
+    clock: Clock,
+    lease_s: float = JETSTREAM_LEASE_S,
+    observer: Observer = lambda _event: None,
+    **changed: Any,
+) -> JetStreamQueue:
+    """A queue on the tests' cluster that waits for next to nothing."""
+    return JetStreamQueue(
+        Broker(servers_of(running_cluster().url)),
+        StreamSpec(name, max_bytes=64 * 1024**2, ack_wait_s=lease_s),
+        journal=store.journal,
+        cut=cut_again,
+        clock=clock,
+        observer=observer,
+        **({"wait_s": 0.4, "lane_nap_s": 0.1, "nap_s": 0.1} | changed),
+    )
+
+
+def cut_again(event: Event) -> list[Chunk]:
+    """What the suites' events were cut into: their body says nothing, their count does."""
+    deadline = event.received_at + LIFE_S
+    items = [item(index) for index in range(event.notifications)]
+    return cut(event.event_id, items, received_at=event.received_at, deadline=deadline)
+
+
+BACKENDS = {
+    "sqlite": Backend(_sqlite, cannot={}),
+    "jetstream": Backend(
+        _jetstream,
+        cannot={
+            "rescue": "whether a process is dead is for the broker to find out",
+            "order": "what comes back comes when its NAK ends, behind what is new",
+            "one answer": "a repeat that meets an event half way completes it, and says so",
+        },
+        lease_s=JETSTREAM_LEASE_S,
+        own_clock=True,
+    ),
+}
 """A further backend joins every suite by its entry here."""
 
 
