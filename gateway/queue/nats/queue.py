@@ -167,9 +167,14 @@ class JetStreamQueue:
             await self._stream.publish(chunks)
 
     async def claim(
-        self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
+        self,
+        *,
+        limit: int,
+        lease_s: float,  # noqa: ARG002  # the broker gives all leases the same
+        now: float,
+        skip_lanes: Sequence[str] = (),
     ) -> list[Claim]:
-        """Waits for work for a moment. `lease_s` must be what the consumer was made with."""
+        """Waits for work for a moment. Leases are as long as the consumer was made with."""
         await self._started()
         loop = asyncio.get_running_loop()
         ahead = now - self._clock()
@@ -183,7 +188,10 @@ class JetStreamQueue:
                 if not messages and not claims and asked_at < ends_at:
                     messages = await self._puller.next_one(ends_at - asked_at)
                 claims += await self._claims(
-                    messages, until=asked_at + lease_s, now=self._clock() + ahead, skip=skip
+                    messages,
+                    until=asked_at + self._spec.ack_wait_s,
+                    now=self._clock() + ahead,
+                    skip=skip,
                 )
             except StoreUnavailable:
                 if not claims:
@@ -199,7 +207,7 @@ class JetStreamQueue:
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:  # noqa: ARG002  # the broker has its own clock
         """A lease that is not confirmed before it ends is lost."""
-        confirmed = await asyncio.gather(*(self._extend(claim, lease_s) for claim in claims))
+        confirmed = await asyncio.gather(*map(self._extend, claims))
         lost = {claim.queue_id for claim in claims if self._leases.find(claim) is None}
         if not lost and not all(confirmed):
             raise StoreUnavailable("NATS did not confirm that the leases hold.")
@@ -302,7 +310,7 @@ class JetStreamQueue:
         self._leases.add(lease_id, lease)
         return Claim(sequence, lease_id, chunk, tries)
 
-    async def _extend(self, claim: Claim, lease_s: float) -> bool:
+    async def _extend(self, claim: Claim) -> bool:
         lease = self._leases.find(claim)
         if lease is None:
             return False
@@ -313,7 +321,7 @@ class JetStreamQueue:
             return False
         if self._leases.find(claim) is None:
             return False
-        lease.until = asked_at + lease_s
+        lease.until = asked_at + self._spec.ack_wait_s
         return True
 
     async def _reject(self, message: Msg, reason: str) -> None:
