@@ -56,7 +56,8 @@ clean:  ## remove .venv and all caches
 # Debian starts an nginx that it installs; policy-rc.d says no, for ours run while they are needed.
 $(VENV)/.servers: | $(BIN)/python
 	@PATH="$$PATH:/usr/sbin"; missing=; \
-	for pair in nginx:nginx nghttpd:nghttp2-server h2load:nghttp2-client node:nodejs; do \
+	for pair in nginx:nginx nghttpd:nghttp2-server h2load:nghttp2-client node:nodejs \
+		nats-server:nats-server; do \
 		command -v "$${pair%:*}" >/dev/null || missing="$$missing $${pair#*:}"; \
 	done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

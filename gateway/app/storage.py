@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.errors import ConfigurationError
+from gateway.core.model import Chunk, Event
+from gateway.errors import ConfigurationError, StoreUnavailable
+from gateway.events import GatewayEvent, Observer, StoreFailed
+from gateway.ingest.schema import understand
 from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_store import InStoreQueue
+from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
 from gateway.store.sqlite import open_sqlite
 
 if TYPE_CHECKING:
     from config.settings import Settings
 
+_COMPLETE_S = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The open database with its ports, and the queue."""
+    """The open database with its ports, and the queue; `broker` is that when it is elsewhere."""
 
     store: Store
     queue: Queue
     path: Path
+    broker: JetStreamQueue | None = None
 
     @property
     def registry(self) -> Registry:
@@ -44,15 +52,75 @@ class Stores:
         return self.store.keys
 
 
+def _ignore(_event: GatewayEvent) -> None:
+    """What a command does with what only a running gateway tells."""
+
+
 @asynccontextmanager
-async def open_store(settings: Settings, *, clock: Clock = time.time) -> AsyncIterator[Stores]:
-    """Open the store, creating or migrating it; closes it at the end."""
+async def open_store(
+    settings: Settings, *, clock: Clock = time.time, observer: Observer = _ignore
+) -> AsyncIterator[Stores]:
+    """Open the store, creating or migrating it; closes it at the end.
+
+    A broker is connected to when it is first needed, so that what only reads the store works
+    without.
+    """
     path = sqlite_path(settings.store.url)
     store = await open_sqlite(path, max_per_user=settings.devices.max_per_user)
     try:
-        yield Stores(store, InStoreQueue(store.database, clock=clock), path)
+        if settings.queue.url == "store":
+            yield Stores(store, InStoreQueue(store.database, clock=clock), path)
+            return
+        broker = _broker(settings, store.journal, clock=clock, observer=observer)
+        try:
+            yield Stores(store, broker, path, broker)
+        finally:
+            await broker.aclose()
     finally:
         await store.aclose()
+
+
+def _broker(
+    settings: Settings, journal: Journal, *, clock: Clock, observer: Observer
+) -> JetStreamQueue:
+    queue, relay = settings.queue, settings.relay
+
+    def cut_again(event: Event) -> Sequence[Chunk]:
+        return understand(
+            event.event_id, event.body, received_at=event.received_at, max_age_s=relay.max_age_s
+        ).chunks
+
+    return JetStreamQueue(
+        Broker(
+            servers=servers_of(queue.url),
+            user=queue.user,
+            password=queue.password.get_secret_value(),
+            credentials_file=queue.credentials_file,
+            ca_file=queue.ca_file,
+        ),
+        StreamSpec(
+            name=queue.stream,
+            replicas=queue.replicas,
+            duplicate_window_s=queue.duplicate_window_s,
+            max_bytes=queue.max_bytes,
+            ack_wait_s=relay.lease_s,
+        ),
+        journal=journal,
+        cut=cut_again,
+        clock=clock,
+        observer=observer,
+    )
+
+
+async def complete_events(broker: JetStreamQueue, observer: Observer) -> None:
+    """Complete events that an ingest left half way, now and then, until cancelled. Any number of
+    processes may do so at once."""
+    while True:
+        await asyncio.sleep(_COMPLETE_S)
+        try:
+            await broker.complete()
+        except StoreUnavailable as error:
+            observer(StoreFailed("complete events", str(error)))
 
 
 def sqlite_path(url: str) -> Path:

@@ -124,10 +124,14 @@ class Link:
             raise self._away(error) from error
         return answer.data
 
-    async def api(self, call: str, asked: object = None) -> dict[str, Any]:
+    async def api(
+        self, call: str, asked: object = None, *, within_s: float = ANSWER_S
+    ) -> dict[str, Any]:
         """Ask JetStream's API. Raises ApiError where it refuses."""
         data = b"" if asked is None else orjson.dumps(asked)
-        answer: dict[str, Any] = orjson.loads(await self.ask(f"$JS.API.{call}", data))
+        answer: dict[str, Any] = orjson.loads(
+            await self.ask(f"$JS.API.{call}", data, within_s=within_s)
+        )
         error = answer.get("error")
         if error is not None:
             raise ApiError(error.get("err_code", 0), error.get("description", "no reason given"))

@@ -26,6 +26,7 @@ MAX_MESSAGES = 1_000_000
 _DEAD_DAYS = 30
 _TRIES_DAYS = 7
 _ROUNDS = 5
+_CREATE_S = 2.0
 _NS = 1_000_000_000
 _DAY_NS = 86_400 * _NS
 
@@ -141,13 +142,7 @@ async def _stream(link: Link, wanted: Mapping[str, Any]) -> list[str]:
         except ApiError as error:
             if error.code != _NO_STREAM:
                 raise _refused(error) from error
-        try:
-            await link.api(f"STREAM.CREATE.{name}", wanted)
-        except ApiError as error:
-            # Another replica was first, or is at it: look at what it made.
-            if error.code not in _STREAM_EXISTS:
-                raise _refused(error) from error
-        await asyncio.sleep(0.05)
+        await _create(link, f"STREAM.CREATE.{name}", wanted, exists=_STREAM_EXISTS)
     raise StoreUnavailable(f"the JetStream stream {name} could not be created yet")
 
 
@@ -162,13 +157,22 @@ async def _consumer(link: Link, spec: StreamSpec) -> list[str]:
             if error.code != _NO_CONSUMER:
                 raise _refused(error) from error
         asked = {"stream_name": spec.name, "config": wanted}
-        try:
-            await link.api(f"CONSUMER.DURABLE.CREATE.{spec.name}.{CONSUMER}", asked)
-        except ApiError as error:
-            if error.code not in _CONSUMER_EXISTS:
-                raise _refused(error) from error
-        await asyncio.sleep(0.05)
+        create = f"CONSUMER.DURABLE.CREATE.{spec.name}.{CONSUMER}"
+        await _create(link, create, asked, exists=_CONSUMER_EXISTS)
     raise StoreUnavailable(f"{what} could not be created yet")
+
+
+async def _create(link: Link, call: str, wanted: object, *, exists: tuple[int, ...]) -> None:
+    """Create what was missing. Whoever calls looks again: another replica may have been first, and
+    of several who ask at once the servers answer not every one."""
+    try:
+        await link.api(call, wanted, within_s=_CREATE_S)
+    except ApiError as error:
+        if error.code not in exists:
+            raise _refused(error) from error
+    except StoreUnavailable:
+        pass
+    await asyncio.sleep(0.05)
 
 
 def _differences(what: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
