@@ -158,7 +158,7 @@ class RelaySettings(Section):
     older reminder annoys more than it helps. The life left goes to the vendors as TTL."""
     max_attempts: Count = 12
     """Attempts per delivery before it becomes a dead letter. With the backoff, 12 fill the day;
-    throttling spends none."""
+    throttling, and what the vendor never looked at, spend none."""
     retention_days: Count = 14
     """Days that events and deliveries are kept, and duplicate webhooks recognised."""
     lease_s: Seconds = 120

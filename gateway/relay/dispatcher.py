@@ -43,8 +43,8 @@ _CLAIM = 8
 _AT_ONCE = 2
 #: how long the dispatcher rests while its lanes have no room, in seconds
 _FULL_S = 0.25
-#: how soon leases that could not be prolonged are tried again, in seconds
-_EXTEND_AGAIN_S = 1.0
+#: how long until a renewal of leases that failed is tried again, in seconds
+_RENEW_AGAIN_S = 1.0
 #: how often a chunk may be claimed before it is taken for one that ends processes
 _MAX_TRIES = 20
 
@@ -70,6 +70,7 @@ class Dispatcher:
         writer: Writer,
         observer: Observer,
         clock: Clock,
+        monotonic: Clock,
         lease_s: float,
     ) -> None:
         self._ports = ports
@@ -78,12 +79,12 @@ class Dispatcher:
         self._writer = writer
         self._observer = observer
         self._clock = clock
+        self._monotonic = monotonic
         self._lease_s = lease_s
         self._works: dict[int, Work] = {}
         self._wake = asyncio.Event()
         self._gate = asyncio.Event()
         self._gate.set()
-        self._writable = self._proven = True
         writer.on_finished = self._finished
         writer.on_gate = self._set_gate
 
@@ -105,48 +106,31 @@ class Dispatcher:
             if room < CHUNK_SIZE:
                 await self._rest(_FULL_S)
                 continue
-            claims = await self._patiently("claim", partial(self._claim, room))
+            claims, proven_until = await self._patiently("claim", partial(self._claim, room))
             if claims:
                 waiting = iter(claims)
-                await asyncio.gather(*(self._begin_each(waiting) for _ in range(_AT_ONCE)))
+                await asyncio.gather(
+                    *(self._begin_each(waiting, proven_until) for _ in range(_AT_ONCE))
+                )
             elif self._ports.queue.idle_s:
                 await self._rest(self._ports.queue.idle_s)
 
     async def keep_leases(self) -> None:
         """Prolong the leases of this process until cancelled; drop what was lost.
 
-        When half of a lease has passed without proof that it still holds, nothing is started until
-        there is: a process that is cut off must not send what another has taken over.
+        While the queue does not answer, lanes start nothing whose lease cannot be proven any more.
         """
-        loop = asyncio.get_running_loop()
-        wait, proven_at = self._lease_s / 3, loop.time()
+        every = self._lease_s / 3
+        wait = every
         while True:
             await asyncio.sleep(wait)
-            asked_at = loop.time()
-            if await self._extend():
-                wait, proven_at = self._lease_s / 3, asked_at
-            else:
-                wait = min(_EXTEND_AGAIN_S, self._lease_s / 10)
-            self._set_proven(loop.time() - proven_at < self._lease_s / 2)
-
-    async def _extend(self) -> bool:
-        """Prolong all leases once; whether every one of them is proven to hold."""
-        held = {queue_id: work.claim for queue_id, work in self._works.items()}
-        if not held:
-            return True
-        try:
-            lost = await self._ports.queue.extend(
-                list(held.values()), lease_s=self._lease_s, now=self._clock()
-            )
-        except StoreUnavailable as error:
-            self._observer(StoreFailed("extend leases", str(error)))
-            return False
-        for queue_id in lost:
-            work = self._works.get(queue_id)
-            if work is not None and work.claim is held[queue_id]:
-                del self._works[queue_id]
-                work.lost = True
-        return not lost
+            wait = every
+            if self._works:
+                try:
+                    await self._renew()
+                except StoreUnavailable as error:
+                    self._observer(StoreFailed("extend leases", str(error)))
+                    wait = min(every, _RENEW_AGAIN_S)
 
     async def drain(self, limit_s: float) -> None:
         """Finish what is in flight within `limit_s`, put back the rest. Call after `run` ended."""
@@ -179,27 +163,50 @@ class Dispatcher:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
 
-    async def _claim(self, room: int) -> list[Claim]:
+    async def _renew(self) -> None:
+        held = {queue_id: work.claim for queue_id, work in self._works.items()}
+        proven_until = self._proven_until()
+        lost = await self._ports.queue.extend(
+            list(held.values()), lease_s=self._lease_s, now=self._clock()
+        )
+        for queue_id, claim in held.items():
+            work = self._works.get(queue_id)
+            if work is None or work.claim is not claim:
+                continue
+            if queue_id in lost:
+                del self._works[queue_id]
+                work.lose()
+            else:
+                work.proven_until = proven_until
+
+    def _proven_until(self) -> float:
+        """Until when a lease that is asked for now holds at least."""
+        return self._monotonic() + self._lease_s
+
+    async def _claim(self, room: int) -> tuple[list[Claim], float]:
+        """Lease what there is room for; also returns until when those leases are proven."""
+        proven_until = self._proven_until()
         closed = [name for name, lane in self._lanes.items() if not lane.accepts()]
-        return await self._ports.queue.claim(
+        claims = await self._ports.queue.claim(
             limit=min(_CLAIM, room // CHUNK_SIZE),
             lease_s=self._lease_s,
             now=self._clock(),
             skip_lanes=closed,
         )
+        return claims, proven_until
 
-    async def _begin_each(self, claims: Iterator[Claim]) -> None:
+    async def _begin_each(self, claims: Iterator[Claim], proven_until: float) -> None:
         for claim in claims:
-            await self._begin(claim)
+            await self._begin(claim, proven_until)
 
-    async def _begin(self, claim: Claim) -> None:
+    async def _begin(self, claim: Claim, proven_until: float) -> None:
         at_work = self._works.get(claim.queue_id)
         if at_work is not None:
             # The lease ran out under us (the clock jumped, or the process stood still): nobody
             # else took the chunk, so what is in flight goes on under the new one.
-            at_work.claim = claim
+            at_work.claim, at_work.proven_until = claim, proven_until
             return
-        work = Work(claim)
+        work = Work(claim, proven_until)
         self._works[claim.queue_id] = work
         await self._patiently("look up devices", lambda: self._fan_out(work))
 
@@ -290,21 +297,12 @@ class Dispatcher:
         self._wake.set()
 
     def _set_gate(self, open_: bool) -> None:
-        self._writable = open_
-        self._follow_gates()
-
-    def _set_proven(self, proven: bool) -> None:
-        self._proven = proven
-        self._follow_gates()
-
-    def _follow_gates(self) -> None:
-        """Start nothing that could not be journaled, or whose lease may be somebody else's."""
-        if self._writable:
+        if open_:
             self._gate.set()
         else:
             self._gate.clear()
         for lane in self._lanes.values():
-            lane.set_gate(self._writable and self._proven)
+            lane.set_gate(open_)
 
     async def _patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step, waiting out an outage of the store."""

@@ -215,14 +215,21 @@ class Lane:
         return bool(pushes)
 
     def _take(self, wanted: int, now: float) -> list[Push]:
-        """Take pushes from the backlog; what is stale, lost or throttled is left out of them."""
+        """Take pushes from the backlog; what is stale, lost or throttled is left out of them.
+
+        What cannot be proven to be this process' now is kept behind the others.
+        """
         pushes: list[Push] = []
+        unproven: list[Delivery] = []
         stale: list[Delivery] = []
         wall = self.wall()
         throttled: dict[float, list[Delivery]] = {}
         while self.backlog and len(pushes) < wanted:
             delivery = self.backlog.popleft()
-            if delivery.work.lost:
+            work = delivery.work
+            if work.proven_until <= now:
+                if not work.lost:
+                    unproven.append(delivery)
                 continue
             if self._quiet_devices:
                 until = self._quiet_devices.get(delivery.target.device_id, 0.0)
@@ -234,6 +241,7 @@ class Lane:
                 continue
             delivery.started, delivery.transport = now, self.provider
             pushes.append(delivery)
+        self.backlog.extend(unproven)
         if stale:
             self.on_returned(stale, "", None)
         for until, waiting in throttled.items():

@@ -21,10 +21,13 @@ Groups = dict[tuple[str, float], dict[int, tuple[Item, list[Remainder]]]]
 class Work:
     """A claimed chunk: `open` deliveries have no decision yet. `lost`: its lease is gone.
 
+    `proven_until` is how long the lease can be proven, in monotonic time: counted from before the
+    queue was asked, and renewed with it. After it another relay may have the chunk: no push starts.
     `again` is what an earlier claim of the chunk left and the journal puts off.
     """
 
     claim: Claim
+    proven_until: float
     open: int = 0
     lost: bool = False
     leftovers: Groups = field(default_factory=dict)
@@ -33,6 +36,10 @@ class Work:
     @property
     def chunk(self) -> Chunk:
         return self.claim.chunk
+
+    def lose(self) -> None:
+        """The lease is gone: nothing of it is started or queued by this process any more."""
+        self.lost, self.proven_until = True, -math.inf
 
     def due(self, at: float) -> float:
         """When what is left is to come: rounded up to a second, to share chunks, and later than

@@ -1,8 +1,9 @@
 """Writing: what was decided becomes rows, in batches.
 
 Owns the order of a flush - what the brakes keep, then the journal, then the queue - and with it
-the promise that a chunk is given up only after its deliveries are on record. The buffer is flushed
-at least every 100 ms: what is in it when the process dies may be sent again, under the same ids.
+the promise that a chunk is given up only after its deliveries are on record. The buffer is
+flushed every 20 ms, and a flush that takes long closes the gate: what is not on record when the
+process dies may be sent again, under the same ids, and so it must not grow.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ T = TypeVar("T")
 
 FLUSH_S = 0.02
 _FLUSH_ROWS = 512
+#: a flush that takes longer stops the lanes until it is done, in seconds
+SLOW_S = 0.25
 #: devices taken out lately that are remembered; more than a brake lets go in its window
 _TAKEN_OUT = 100_000
 
@@ -107,6 +110,7 @@ class Writer:
         self._devices: Counter[tuple[str, str]] = Counter()
         #: (device, registration) of what was taken out lately, oldest first
         self._taken_out: dict[tuple[int, float], None] = {}
+        self._gate_closed = False
         self.batch = Batch()
         #: called when a chunk is finished, and with False/True when the journal stops or goes on
         self.on_finished: Callable[[Work], None] = _nobody_listens
@@ -135,9 +139,22 @@ class Writer:
         stays settled; meanwhile the lanes start nothing that could not be journaled.
         """
         async with self._flushing:
-            if self.batch:
-                batch, self.batch = self.batch, Batch()
+            if not self.batch:
+                return
+            batch, self.batch = self.batch, Batch()
+            patience = asyncio.get_running_loop().call_later(SLOW_S, self._close_gate)
+            try:
                 await self._write(batch)
+            finally:
+                patience.cancel()
+            if self._gate_closed:
+                self._gate_closed = False
+                self.on_gate(True)
+
+    def _close_gate(self) -> None:
+        if not self._gate_closed:
+            self._gate_closed = True
+            self.on_gate(False)
 
     async def _write(self, batch: Batch) -> None:
         gone_before = self._part_known(batch)
@@ -195,18 +212,12 @@ class Writer:
 
     async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step until the store takes it."""
-        failed = False
 
         def refused(error: BaseException | None) -> None:
-            nonlocal failed
-            failed = True
-            self.on_gate(False)
+            self._close_gate()
             self._observer(StoreFailed("journal", str(error)))
 
-        result = await insist(step, refused=refused)
-        if failed:
-            self.on_gate(True)
-        return result
+        return await insist(step, refused=refused)
 
     async def _trip(self, lane: Lane) -> None:
         await self._lane_book.trip_brake(lane.app, lane.kind, now=self._clock())

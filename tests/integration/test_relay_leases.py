@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from gateway.core.states import DeliveryState
 from gateway.events import ChunkBuried
 from providers.contract import Provider
@@ -132,3 +134,43 @@ async def test_what_a_dead_process_had_under_its_lease_is_taken_at_once(rig: Rel
     rig.sql(STEAL, rig.clock() + 3600)
     async with rig.running() as running:
         assert await running.settled("msg_1") == {"delivered": 1}
+
+
+async def test_a_lease_that_cannot_be_proven_starts_no_push_until_it_can(rig: RelayRig) -> None:
+    phones = androids(range(40))
+    rig.sandbox.latency_s = 0.1
+    async with rig.running(fcm={"rate_per_s": 100, "ramp_s": 0}) as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        await rig.arrived(phones[0])
+        relay = running.gateway.relay
+        assert relay is not None
+        (work,) = relay._dispatcher._works.values()
+        proven_until, work.proven_until = work.proven_until, 0.0
+        await asyncio.sleep(0.3)
+        started = len(rig.sandbox.pushes)
+        await asyncio.sleep(0.5)
+        assert len(rig.sandbox.pushes) == started < 40
+        work.proven_until = proven_until
+        assert await running.settled("msg_1") == {"delivered": 40}
+        await running.empty()
+    assert len(rig.sandbox.pushes) == 40
+
+
+async def test_a_journal_that_stands_still_stops_the_lanes_and_lets_them_go_on(
+    rig: RelayRig,
+) -> None:
+    """Nothing fails: the database takes writes, and does not finish them."""
+    phones = androids(range(200))
+    async with rig.running(fcm={"rate_per_s": 100, "ramp_s": 0}) as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        await rig.arrived(phones[0])
+        with rig.locked():
+            await asyncio.sleep(0.6)
+            started = len(rig.sandbox.pushes)
+            await asyncio.sleep(0.5)
+            assert len(rig.sandbox.pushes) == started < 200
+        assert await running.settled("msg_1") == {"delivered": 200}
+        await running.empty()
+    assert len(rig.sandbox.pushes) == 200

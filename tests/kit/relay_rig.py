@@ -11,8 +11,8 @@ import asyncio
 import gc
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -241,6 +241,14 @@ class RelayRig:
         """Do to the database what another process, or fate, might."""
         with closing(sqlite3.connect(self.database, timeout=10)) as connection, connection:
             return connection.execute(statement, parameters).fetchall()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Another process has the database: what is written waits, and does not fail yet."""
+        with closing(sqlite3.connect(self.database, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
 
 
 @asynccontextmanager

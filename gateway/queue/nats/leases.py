@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from gateway.core.model import Claim
 
 _REMEMBERED = 100_000
+#: more than a relay ever holds
+_MOST_HELD = 4_096
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +39,10 @@ class Leases:
 
     def add(self, lease_id: str, lease: Lease) -> None:
         self._held[lease_id] = lease
+        if len(self._held) > _MOST_HELD:
+            # what was claimed anew under another lease is never asked for again
+            now = asyncio.get_running_loop().time()
+            self._held = {key: one for key, one in self._held.items() if one.until > now}
 
     def find(self, claim: Claim) -> Lease | None:
         """The lease of a claim, if it provably holds."""

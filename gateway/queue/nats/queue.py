@@ -208,10 +208,10 @@ class JetStreamQueue:
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:  # noqa: ARG002  # the broker has its own clock
         """A lease that is not confirmed before it ends is lost."""
         confirmed = await asyncio.gather(*map(self._extend, claims))
-        lost = {claim.queue_id for claim in claims if self._leases.find(claim) is None}
-        if not lost and not all(confirmed):
+        held = [self._leases.find(claim) is not None for claim in claims]
+        if any(there and not known for there, known in zip(held, confirmed, strict=True)):
             raise StoreUnavailable("NATS did not confirm that the leases hold.")
-        return lost
+        return {claim.queue_id for claim, there in zip(claims, held, strict=True) if not there}
 
     async def settle(
         self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
