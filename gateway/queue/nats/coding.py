@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from gateway.core.chunks import decode_items, encode_items
-from gateway.core.model import Chunk, ChunkItem
+from gateway.core.model import Chunk
 
 _VERSION = 1
 #: room in a message for its subject, its headers and the line before the items, in bytes
@@ -131,17 +131,6 @@ def chunk_of(head: Head, data: bytes) -> Chunk:
         return replace(head.chunk, items=decode_items(items))
     except (ValueError, LookupError, TypeError, zlib.error) as error:
         raise Undecodable(f"its items cannot be read ({type(error).__name__})") from None
-
-
-def generation(chunk: Chunk, entry: ChunkItem, device_id: int) -> tuple[int, float] | None:
-    """How far a chunk's copy of a delivery is: its attempts and its due time, which grow from one
-    leftover to the next. None: the chunk does not hold the delivery."""
-    if entry.remainders is None:
-        return (-1, 0.0)
-    for left in entry.remainders:
-        if left.device_id == device_id:
-            return (left.attempts, chunk.due_at)
-    return None
 
 
 def _digest(chunk: Chunk) -> str:

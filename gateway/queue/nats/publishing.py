@@ -11,7 +11,6 @@ import asyncio
 import base64
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -25,11 +24,11 @@ from gateway.queue.nats.coding import (
     Undecodable,
     chunk_of,
     chunk_subject,
-    generation,
     head_of,
     messages_of,
     size_of,
 )
+from gateway.queue.nats.holding import not_held
 from gateway.queue.nats.link import ApiError, Link
 from gateway.queue.nats.stream import MAX_MESSAGES, StreamSpec
 
@@ -92,33 +91,9 @@ class Stream:
             self._mean = count / max(1, len(subjects))
         return Depth(count, await self._first_seen(state["first_seq"]))
 
-    async def not_carried(self, own: str, chunk: Chunk, again: Sequence[Chunk]) -> list[Chunk]:
-        """Of what a chunk left before: what no message holds any more. `own` is its subject.
-
-        Another copy of a delivery that is further than this chunk's holds it: either it is the
-        leftover, or its own turn comes. Of several copies the furthest holds none but itself, so
-        one of them always adds what is missing.
-        """
-        others = await self._others(own, chunk)
-        missing = []
-        for left in again:
-            items = []
-            for entry in left.items:
-                mine = next(e for e in chunk.items if e.item.index == entry.item.index)
-                open_ = tuple(
-                    remainder
-                    for remainder in entry.remainders or ()
-                    if not any(
-                        _further(other, entry.item.index, remainder.device_id)
-                        > (generation(chunk, mine, remainder.device_id) or (-1, 0.0))
-                        for other in others
-                    )
-                )
-                if open_:
-                    items.append(entry._replace(remainders=open_))
-            if items:
-                missing.append(replace(left, items=tuple(items)))
-        return missing
+    async def not_held(self, own: str, chunk: Chunk, again: Sequence[Chunk]) -> list[Chunk]:
+        """Of what a chunk left before: what no other message holds. `own` is its subject."""
+        return not_held(chunk, again, await self._others(own, chunk))
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -205,11 +180,3 @@ class Stream:
             return await self._link.api(call, asked)
         except ApiError as error:
             raise StoreUnavailable(f"JetStream refused ({error}).") from error
-
-
-def _further(other: Chunk, index: int, device_id: int) -> tuple[int, float]:
-    """How far another message's copy of a delivery is; before everything where it has none."""
-    for entry in other.items:
-        if entry.item.index == index:
-            return generation(other, entry, device_id) or (-2, 0.0)
-    return (-2, 0.0)

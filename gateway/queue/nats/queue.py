@@ -223,7 +223,7 @@ class JetStreamQueue:
             if self._leases.find(claim) is None:
                 return False
             if again:
-                again = await self._stream.not_carried(lease.subject, claim.chunk, again)
+                again = await self._stream.not_held(lease.subject, claim.chunk, again)
             await self._stream.publish([*leftovers, *again])
             if self._leases.find(claim) is None:
                 return False  # what was added is added once, whoever finishes the chunk
