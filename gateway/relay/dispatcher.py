@@ -293,7 +293,8 @@ class Dispatcher:
         self._settler.bury(work, expire(chunk, known, now=now))
 
     def _finished(self, work: Work) -> None:
-        self._works.pop(work.claim.queue_id, None)
+        if self._works.get(work.claim.queue_id) is work:
+            del self._works[work.claim.queue_id]
         self._wake.set()
 
     def _set_gate(self, open_: bool) -> None:

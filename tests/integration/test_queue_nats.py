@@ -252,7 +252,8 @@ async def test_a_chunk_that_ends_every_process_goes_to_the_dead_stream(rig: Rig)
             break
         tries += [claim.tries for claim in claims]
         # it dies: its lease ends, here at once and by somebody who does not count it
-        await relay._link.say(relay._leases._held[claims[0].lease_id].reply, b"-NAK")
+        (lease,) = relay._leases.take_all()
+        await relay._link.say(lease.reply, b"-NAK")
         await relay.aclose()
     assert tries == list(range(1, 31))
     ((headers, _),) = await dead_stream(rig)
@@ -406,6 +407,15 @@ async def test_what_a_cancelled_claim_was_about_to_get_is_free_at_once(rig: Rig)
     await other.accept(*batch())
     (claim,) = await other.claim(limit=8, lease_s=60.0, now=NOW)
     assert await other.settle(claim, [])
+
+
+async def test_what_a_relay_that_ends_has_not_settled_is_free_at_once(rig: Rig) -> None:
+    relay, other = await rig.queue(), await rig.queue()
+    await other.accept(*batch(items=CHUNK_SIZE * 3))
+    claims = await relay.claim(limit=3, lease_s=60.0, now=NOW)
+    assert await relay.settle(claims[0], [])
+    await relay.aclose()
+    assert len(await drain(other)) == 2
 
 
 async def test_no_error_holds_a_login(rig: Rig) -> None:

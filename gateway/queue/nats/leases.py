@@ -52,6 +52,12 @@ class Leases:
             return None
         return lease
 
+    def take_all(self) -> list[Lease]:
+        """What is still held, which it is no more."""
+        now = asyncio.get_running_loop().time()
+        held, self._held = list(self._held.values()), {}
+        return [lease for lease in held if lease.until > now]
+
     def end(self, claim: Claim) -> None:
         self._held.pop(claim.lease_id, None)
 

@@ -96,7 +96,9 @@ class JetStreamQueue:
                 self._ready = True
 
     async def aclose(self) -> None:
-        """Let go; what is claimed comes out again when its lease ends."""
+        """Let go: what is claimed and not settled comes out again at once, for somebody else."""
+        for lease in self._leases.take_all():
+            self._nak(lease.reply, lease.queue_id, 0.0)
         if self._background:
             await asyncio.wait(self._background, timeout=1.0)
         await self._link.aclose()
