@@ -25,8 +25,9 @@ CONSUMER = "relay"
 MAX_MESSAGES = 1_000_000
 _DEAD_DAYS = 30
 _TRIES_DAYS = 7
-_ROUNDS = 5
-_CREATE_S = 2.0
+#: how long a stream may take to have a leader, and each question about it, in seconds
+_PATIENCE_S = 20.0
+_ROUND_S = 2.0
 _NS = 1_000_000_000
 _DAY_NS = 86_400 * _NS
 
@@ -135,38 +136,63 @@ def _durable(spec: StreamSpec) -> dict[str, Any]:
 
 async def _stream(link: Link, wanted: Mapping[str, Any]) -> list[str]:
     name = wanted["name"]
-    for _ in range(_ROUNDS):
-        try:
-            found = await link.api(f"STREAM.INFO.{name}")
-            return list(_differences(f"the JetStream stream {name}", wanted, found["config"]))
-        except ApiError as error:
-            if error.code != _NO_STREAM:
-                raise _refused(error) from error
-        await _create(link, f"STREAM.CREATE.{name}", wanted, exists=_STREAM_EXISTS)
-    raise StoreUnavailable(f"the JetStream stream {name} could not be created yet")
+    found = await _made(
+        link,
+        info=f"STREAM.INFO.{name}",
+        create=(f"STREAM.CREATE.{name}", wanted),
+        missing=_NO_STREAM,
+        exists=_STREAM_EXISTS,
+    )
+    return list(_differences(f"the JetStream stream {name}", wanted, found))
 
 
 async def _consumer(link: Link, spec: StreamSpec) -> list[str]:
     wanted = _durable(spec)
+    path = f"{spec.name}.{CONSUMER}"
+    found = await _made(
+        link,
+        info=f"CONSUMER.INFO.{path}",
+        create=(
+            f"CONSUMER.DURABLE.CREATE.{path}",
+            {"stream_name": spec.name, "config": wanted},
+        ),
+        missing=_NO_CONSUMER,
+        exists=_CONSUMER_EXISTS,
+    )
     what = f"the consumer {CONSUMER} of the JetStream stream {spec.name}"
-    for _ in range(_ROUNDS):
+    return list(_differences(what, wanted, found))
+
+
+async def _made(
+    link: Link, *, info: str, create: tuple[str, object], missing: int, exists: tuple[int, ...]
+) -> Mapping[str, Any]:
+    """The configuration of what is there, or was created now. While it elects its leader, it does
+    not answer."""
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + _PATIENCE_S
+    while True:
         try:
-            found = await link.api(f"CONSUMER.INFO.{spec.name}.{CONSUMER}")
-            return list(_differences(what, wanted, found["config"]))
+            found = await link.api(info, within_s=_ROUND_S)
         except ApiError as error:
-            if error.code != _NO_CONSUMER:
+            if error.code != missing:
                 raise _refused(error) from error
-        asked = {"stream_name": spec.name, "config": wanted}
-        create = f"CONSUMER.DURABLE.CREATE.{spec.name}.{CONSUMER}"
-        await _create(link, create, asked, exists=_CONSUMER_EXISTS)
-    raise StoreUnavailable(f"{what} could not be created yet")
+            await _create(link, *create, exists=exists)
+            if loop.time() >= ends_at:
+                raise StoreUnavailable(f"JetStream does not get ready ({info}).") from error
+        except StoreUnavailable:
+            if loop.time() >= ends_at:
+                raise
+            await asyncio.sleep(0.05)
+        else:
+            config: Mapping[str, Any] = found["config"]
+            return config
 
 
 async def _create(link: Link, call: str, wanted: object, *, exists: tuple[int, ...]) -> None:
     """Create what was missing. Whoever calls looks again: another replica may have been first, and
     of several who ask at once the servers answer not every one."""
     try:
-        await link.api(call, wanted, within_s=_CREATE_S)
+        await link.api(call, wanted, within_s=_ROUND_S)
     except ApiError as error:
         if error.code not in exists:
             raise _refused(error) from error
