@@ -131,8 +131,19 @@ def without_password(url: str) -> str:
 
 def queue_url(value: str) -> str:
     """Check the queue's address."""
-    if value.startswith("nats:"):
-        raise ValueError('is NATS, which this version does not have; expected "store"')
-    if value != "store":
-        raise ValueError('is no queue address; expected "store"')
+    if value == "store":
+        return value
+    scheme, separator, rest = value.partition("://")
+    if scheme not in {"nats", "tls"} or not separator:
+        raise ValueError('is no queue address; expected "store" or nats://host:4222,host2')
+    if "@" in rest:
+        raise ValueError("holds a login; expected queue.user and queue.password for that")
+    for host in rest.split(","):
+        try:
+            parts = urlsplit(f"//{host.strip()}")
+            sound = bool(parts.hostname) and parts.port != 0 and not parts.path
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError("names no server; expected nats://host:4222,host2,host3")
     return value

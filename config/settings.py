@@ -127,10 +127,35 @@ class StoreSettings(Section):
 
 
 class QueueSettings(Section):
-    """Where chunks of notifications wait."""
+    """Where chunks of notifications wait. All but `url` is for NATS."""
 
     url: Annotated[str, AfterValidator(formats.queue_url)] = "store"
-    """`store`: in the database, so that an event and its chunks are one transaction."""
+    """`store`: in the database, so that an event and its chunks are one transaction.
+    `nats://host:4222,host2,host3` (or `tls://`): in a NATS JetStream stream, for several
+    machines."""
+    stream: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")] = (
+        "inkpush"
+    )
+    """Name of the stream, one for each deployment that shares a NATS cluster. Beside it there are
+    `<name>-dead` and `<name>-tries`."""
+    replicas: Literal[1, 3, 5] = 3
+    """Nodes that have a chunk before a webhook is answered, an odd number: of 3, one may fail."""
+    duplicate_window_s: Seconds = 7_200
+    """Seconds that NATS remembers the ids of what was published. Longer than a sender's usual
+    repeats; what comes later is told by the journal."""
+    max_bytes: Annotated[int, Field(ge=16 * 1024 * 1024)] = 4 * 1024 * 1024 * 1024
+    """Bytes the stream may have on each node's disk; over 90 % webhooks are answered 503. About
+    15 million notifications."""
+    user: str = ""
+    """User at NATS. Empty: none."""
+    password: SecretStr = SecretStr("")
+    """The user's password."""
+    password_file: OptionalPath = None
+    """File with `password`, so that it does not stand in this file."""
+    credentials_file: OptionalPath = None
+    """NATS credentials (`.creds`: a JWT and its key), in place of user and password."""
+    ca_file: OptionalPath = None
+    """Certificates (PEM) trusted beside the system's, for `tls://`."""
 
 
 class RelaySettings(Section):

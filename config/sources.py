@@ -167,6 +167,13 @@ def _anchor_url(url: str, base: Path) -> str:
 
 def _bring_in_secrets(gathered: Gathered) -> None:
     """Read the `..._file` twins of settings into the settings themselves."""
+    queue = gathered.data.get("queue")
+    if isinstance(queue, dict) and (text := _read(queue, "queue.password_file", gathered)):
+        if queue.get("password"):
+            gathered.problems.append(
+                "queue.password: is given here and as queue.password_file; expected one of them"
+            )
+        queue["password"] = text.strip()
     webhook, auth = gathered.data.get("webhook"), gathered.data.get("auth")
     if isinstance(webhook, dict) and (text := _read(webhook, "webhook.secrets_file", gathered)):
         lines = [line.strip() for line in text.splitlines()]

@@ -104,10 +104,11 @@ class Registry(Protocol):
 
 
 class Progress(NamedTuple):
-    """What the journal knows of one delivery when its chunk comes again."""
+    """What the journal knows of one delivery when its chunk comes again; `next_at`: if pending."""
 
     state: DeliveryState
     attempts: int
+    next_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class EventSummary:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A delivery that was given up; `item` is what it would have said."""
+    """A delivery that was given up; `item` is what it would have said, `day` is its chunk's."""
 
     id: int
     event_id: str
@@ -132,10 +133,30 @@ class DeadLetter:
     reason: str
     attempts: int
     died_at: float
+    day: int = 0
 
 
 class Journal(Protocol):
-    """What happened: events, one row per delivery, dead letters."""
+    """What happened: events, one row per delivery, dead letters.
+
+    `begin`, `accepted`, `reopen` and `revive` are for a queue outside the store: its events are
+    `accepting` from their row to the last of their chunks, and only then `accepted`.
+    """
+
+    async def begin(self, event: Event) -> Event | None:
+        """Keep a new event. Where its id is known nothing changes, and the kept one is returned."""
+
+    async def accepted(self, event_id: str) -> None:
+        """All chunks of an `accepting` event are queued: it is `accepted`."""
+
+    async def reopen(self, event: Event) -> Event | None:
+        """Turn an event that was not accepted into this one, but for its body and its reception.
+        Returns what is kept now; None: it is unknown, or was accepted."""
+
+    async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
+        """Take dead letters (None: all), by event and index, for a replay: their deliveries are
+        pending again, those of device 0 forgotten. The letters stay until `drop_dead`, and for a
+        minute nobody else gets them."""
 
     async def progress(
         self, event_id: str, indexes: Sequence[int], *, day: int
@@ -222,8 +243,13 @@ class Queue(Protocol):
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         """Prolong leases. Returns the queue ids whose lease is lost."""
 
-    async def settle(self, claim: Claim, leftovers: Sequence[Chunk]) -> bool:
-        """Finish a chunk and add what it could not settle, in one step. False: lease was lost."""
+    async def settle(
+        self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
+    ) -> bool:
+        """Finish a chunk and add what it could not settle. False: the lease was lost.
+
+        `again` is what an earlier claim of it left: added where no leftover holds it any more.
+        """
 
     async def rescue(self) -> int:
         """End the leases of dead processes; only where this process is known to be the only one."""
@@ -236,6 +262,10 @@ class Queue(Protocol):
 
     async def depth(self) -> Depth:
         """How much waits, leased chunks included."""
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds to leave the queue alone when it had nothing; 0: a claim waits itself."""
 
 
 # --- lanes ------------------------------------------------------------------------------------

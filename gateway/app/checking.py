@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, assert_never
 from config.checks import advice
 from gateway.app.lanes import LanePlan, plan_lanes
 from gateway.app.storage import open_store
-from gateway.errors import ConfigurationError, GatewayError
+from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
+from gateway.queue.nats import JetStreamQueue
 from providers.contract import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ async def _store(settings: Settings) -> list[Finding]:
         async with open_store(settings) as stores:
             await stores.store.ping()
             found = [Finding("ok", f"store: {stores.place} can be read and written")]
+            if stores.broker is not None:
+                found += await _broker(stores.broker)
             for row in await stores.lanes.all():
                 if row.held:
                     found.append(
@@ -75,6 +78,17 @@ async def _store(settings: Settings) -> list[Finding]:
             return found
     except GatewayError as error:
         return [Finding("error", f"store: {error}", "check the address, the disk and permissions")]
+
+
+async def _broker(broker: JetStreamQueue) -> list[Finding]:
+    try:
+        await broker.start()
+    except ConfigurationError as error:
+        return [Finding("error", problem) for problem in error.problems]
+    except StoreUnavailable as error:
+        advice_text = "check the servers, and this machine's way to them"
+        return [Finding("error", f"queue: {error}", advice_text)]
+    return [Finding("ok", "queue: JetStream answers, and its streams are as they must be")]
 
 
 async def _ask_vendor(plan: LanePlan) -> Finding:

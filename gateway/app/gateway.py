@@ -12,7 +12,7 @@ from gateway import __version__
 from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
 from gateway.app.process import Gateway
-from gateway.app.storage import open_store
+from gateway.app.storage import complete_events, open_store
 from gateway.events import Lifecycle, Observer
 from gateway.ports import Clock
 
@@ -43,7 +43,10 @@ async def open_gateway(
     # What is entered last ends first: webhooks stop, the relay drains, metrics and health stay
     # up until it has.
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_store(settings, clock=clock))
+        stores = await stack.enter_async_context(open_store(settings, clock=clock, observer=log))
+        if stores.broker is not None:
+            await stores.broker.start()
+            await stack.enter_async_context(_running(complete_events(stores.broker, log)))
         if with_relay:
             stack.enter_context(stores.alone())
         gateway = Gateway(settings, stores, log=log, on_failure=on_failure, clock=clock)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -12,20 +13,26 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.formats import is_postgres, without_password
-from gateway.errors import ConfigurationError
+from gateway.core.model import Chunk, Event
+from gateway.errors import ConfigurationError, StoreUnavailable
+from gateway.events import GatewayEvent, Observer, StoreFailed
+from gateway.ingest.schema import understand
 from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
+from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
 from gateway.store.sqlite import open_sqlite
 
 if TYPE_CHECKING:
     from config.settings import Settings
+
+_COMPLETE_S = 20.0
 
 
 def _nobody_else(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
@@ -38,6 +45,7 @@ class Stores:
 
     `alone` is held by a relay while it runs: where leases are ended at start, it is the only one.
     `waking` calls back when another process may have queued something, while it is entered.
+    `broker` is the queue when it is no part of the database.
     """
 
     store: Store
@@ -45,6 +53,7 @@ class Stores:
     place: str
     alone: Callable[[], AbstractContextManager[None]] = nullcontext
     waking: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] = _nobody_else
+    broker: JetStreamQueue | None = None
 
     @property
     def registry(self) -> Registry:
@@ -63,13 +72,30 @@ class Stores:
         return self.store.keys
 
 
+def _ignore(_event: GatewayEvent) -> None:
+    """What a command does with what only a running gateway tells."""
+
+
 @asynccontextmanager
-async def open_store(settings: Settings, *, clock: Clock = time.time) -> AsyncIterator[Stores]:
-    """Open the store, creating or migrating it; closes it at the end."""
+async def open_store(
+    settings: Settings, *, clock: Clock = time.time, observer: Observer = _ignore
+) -> AsyncIterator[Stores]:
+    """Open the store, creating or migrating it; closes it at the end.
+
+    A broker is connected to when it is first needed, so that what only reads the store works
+    without.
+    """
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
     stores = await opened(settings.store.url, settings.devices.max_per_user, clock)
     try:
-        yield stores
+        if settings.queue.url == "store":
+            yield stores
+            return
+        broker = _broker(settings, stores.journal, clock=clock, observer=observer)
+        try:
+            yield replace(stores, queue=broker, broker=broker, waking=_nobody_else)
+        finally:
+            await broker.aclose()
     finally:
         await stores.store.aclose()
 
@@ -87,6 +113,49 @@ async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
     store = await open_postgres(url, max_per_user=max_per_user)
     queue = PostgresQueue(store.database, announce=store.wakeups.announce, clock=clock)
     return Stores(store, queue, without_password(url), waking=store.wakeups.listening)
+
+
+def _broker(
+    settings: Settings, journal: Journal, *, clock: Clock, observer: Observer
+) -> JetStreamQueue:
+    queue, relay = settings.queue, settings.relay
+
+    def cut_again(event: Event) -> Sequence[Chunk]:
+        return understand(
+            event.event_id, event.body, received_at=event.received_at, max_age_s=relay.max_age_s
+        ).chunks
+
+    return JetStreamQueue(
+        Broker(
+            servers=servers_of(queue.url),
+            user=queue.user,
+            password=queue.password.get_secret_value(),
+            credentials_file=queue.credentials_file,
+            ca_file=queue.ca_file,
+        ),
+        StreamSpec(
+            name=queue.stream,
+            replicas=queue.replicas,
+            duplicate_window_s=queue.duplicate_window_s,
+            max_bytes=queue.max_bytes,
+            ack_wait_s=relay.lease_s,
+        ),
+        journal=journal,
+        cut=cut_again,
+        clock=clock,
+        observer=observer,
+    )
+
+
+async def complete_events(broker: JetStreamQueue, observer: Observer) -> None:
+    """Complete events that an ingest left half way, now and then, until cancelled. Any number of
+    processes may do so at once."""
+    while True:
+        await asyncio.sleep(_COMPLETE_S)
+        try:
+            await broker.complete()
+        except StoreUnavailable as error:
+            observer(StoreFailed("complete events", str(error)))
 
 
 def sqlite_path(url: str) -> Path:

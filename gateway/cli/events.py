@@ -25,7 +25,9 @@ def events() -> None:
 
 @events.command("list", example="inkpush events list --status quarantined")
 @click.option(
-    "--status", type=click.Choice(["accepted", "ignored", "quarantined"]), help="Only these."
+    "--status",
+    type=click.Choice(["accepting", "accepted", "ignored", "quarantined"]),
+    help="Only these.",
 )
 @click.option("--before", type=Moment(), help="Only older ones: 2026-11-23T10:00:00Z, 90m, 7d.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)

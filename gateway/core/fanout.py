@@ -1,6 +1,10 @@
 """Fan-out: from a chunk to the deliveries that are still to be made.
 
-What the journal calls terminal is skipped: that is what makes a repeated chunk harmless.
+What the journal calls terminal is skipped: that is what makes a repeated chunk harmless. What it
+calls pending was tried already and left for later, in a leftover of this chunk or of one of those:
+a delivery's attempts and its due time grow from one leftover to the next, and the journal has the
+last of them. A copy that is behind the journal sends nothing: it waits, as the journal says, for
+the queue adds a leftover again only where none holds the delivery any more.
 """
 
 from __future__ import annotations
@@ -12,8 +16,8 @@ from typing import NamedTuple
 from gateway.core.model import Chunk, ChunkItem, Item, Record, Target
 from gateway.core.states import DeliveryState
 
-#: what the journal knows: (index, device id) -> (state, attempts)
-Known = Mapping[tuple[int, int], tuple[DeliveryState, int]]
+#: what the journal knows: (index, device id) -> (state, attempts, when it is to be tried again)
+Known = Mapping[tuple[int, int], tuple[DeliveryState, int, float | None]]
 
 GONE = "the device was deleted, pruned or moved to another user"
 
@@ -27,11 +31,21 @@ class Send(NamedTuple):
     flipped: bool
 
 
+class Wait(NamedTuple):
+    """A delivery that the journal puts off: an earlier claim of the chunk left it for later."""
+
+    item: Item
+    target: Target
+    attempts: int
+    due_at: float
+
+
 @dataclass(slots=True)
 class Plan:
-    """What a chunk comes to: deliveries to make, and records of what ends without one."""
+    """What a chunk comes to: deliveries to make, those that wait, and what ends without one."""
 
     sends: list[Send] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
     ended: list[Record] = field(default_factory=list)
 
 
@@ -51,7 +65,10 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
         by_id = {target.device_id: target for target in devices}
         for device_id, attempts, flipped in wanted:
             target = by_id.get(device_id)
-            if target is None:
+            ahead = _ahead(chunk, entry, device_id, attempts, known)
+            if target is not None and ahead is not None:
+                result.waits.append(Wait(item, target, *ahead))
+            elif target is None:
                 state, reason = DeliveryState.NO_DEVICE, GONE if device_id else ""
                 result.ended.append(_ended(chunk, item, device_id, state, now, reason, attempts))
             else:
@@ -100,6 +117,20 @@ def _wanted(
     if not wanted and not rows:
         wanted.append((0, 0, False))
     return wanted
+
+
+def _ahead(
+    chunk: Chunk, entry: ChunkItem, device_id: int, attempts: int, known: Known
+) -> tuple[int, float] | None:
+    """The attempts and due time of a delivery for which this copy of it is not the last one."""
+    progress = known.get((entry.item.index, device_id))
+    if progress is None:
+        return None
+    _, made, next_at = progress
+    due_at = chunk.due_at if next_at is None else next_at
+    if entry.remainders is not None and (made, due_at) <= (attempts, chunk.due_at):
+        return None
+    return made, due_at
 
 
 def _settled(known: Known, index: int, device_id: int) -> bool:

@@ -16,7 +16,8 @@ from providers.contract import Address, AddressKind, Environment, Platform, Prov
 CHUNK_SIZE = 256
 """Notifications in a chunk: one queue row or broker message carries this many, at most."""
 
-EventStatus = Literal["accepted", "ignored", "quarantined"]
+EventStatus = Literal["accepting", "accepted", "ignored", "quarantined"]
+"""`accepting`: its row is written, and not all of its chunks are known to be queued yet."""
 
 
 class Item(NamedTuple):
@@ -82,7 +83,8 @@ class Chunk:
 
     `number` counts the original chunks of the event; leftovers keep the number of the chunk they
     came from. `day` is when the event was received (`day_of`): the journal keeps its deliveries by
-    it. `lane` is "app/provider" when all of it waits for one lane, else "".
+    it. `lane` is "app/provider" when all of it waits for one lane, else "". `due_at` of a claimed
+    leftover is when it was to come, or any later time up to the claim: see `core.fanout`.
     """
 
     event_id: str

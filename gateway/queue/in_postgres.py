@@ -11,16 +11,17 @@ from typing import Any
 from uuid import uuid4
 
 from gateway.core.model import Chunk, Claim, Event
+from gateway.core.rows import event_row, replayed_row
 from gateway.ports import Clock, Depth
 from gateway.queue.databases import Session, SharedDatabase
-from gateway.queue.rows import chunk_values, claim_of, event_values, revived_chunks
-
-_KEPT = ("received_at", "body")
-"""What a replayed event keeps of the quarantined one."""
+from gateway.queue.replays import revived_chunks
+from gateway.queue.rows import chunk_values, claim_of, letter_of
 
 
 class PostgresQueue:
     """The port `gateway.ports.Queue`. `announce` wakes the processes that may claim."""
+
+    idle_s = 0.25
 
     def __init__(
         self, database: SharedDatabase, *, announce: Callable[[], None], clock: Clock
@@ -30,7 +31,7 @@ class PostgresQueue:
         self._clock = clock
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
-        values = event_values(event).values()
+        values = event_row(event).values()
 
         async def work(session: Session) -> bool:
             if not await session.run("event_insert", *values):
@@ -56,7 +57,7 @@ class PostgresQueue:
                 "queue_claim", now, list(skip_lanes), limit, lease_id, now + lease_s
             )
         )
-        return [claim_of(row, lease_id) for row in sorted(rows, key=lambda row: row[0])]
+        return [claim_of(row, lease_id, now) for row in sorted(rows, key=lambda row: row[0])]
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         ids = [claim.queue_id for claim in claims]
@@ -66,16 +67,21 @@ class PostgresQueue:
         # by lease, not by chunk: this process may have the chunk anew, and ask for the old one too
         return {one.queue_id for one in claims if (one.queue_id, one.lease_id) not in held}
 
-    async def settle(self, claim: Claim, leftovers: Sequence[Chunk]) -> bool:
+    async def settle(
+        self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
+    ) -> bool:
+        # A chunk that is there was not settled: nothing of what it left was ever queued.
+        added = [*leftovers, *again]
+
         async def work(session: Session) -> bool:
             if not await session.run("queue_settle", claim.queue_id, claim.lease_id):
                 return False
-            await _insert(session, leftovers)
+            await _insert(session, added)
             return True
 
         settled = await self._database.write(work)
         if settled:
-            self._tell_of(leftovers)
+            self._tell_of(added)
         return settled
 
     async def rescue(self) -> int:
@@ -89,14 +95,10 @@ class PostgresQueue:
             letters = await session.rows("dead_by_ids", chosen)
             if not letters:
                 return 0
-            deliveries = [(event_id, index, device) for _, event_id, index, device, *_ in letters]
-            found = [delivery for delivery in deliveries if delivery[2]]
-            nobody = [delivery for delivery in deliveries if not delivery[2]]
-            if found:
-                await session.run("deliveries_revive", *_columns(found), now)
-            if nobody:
-                await session.run("deliveries_forget", *_columns(nobody))
-            chunks = revived_chunks(letters, now=now, deadline=now + max_age_s)
+            deliveries = _columns([tuple(letter[1:4]) for letter in letters])
+            await session.run("deliveries_revive", *deliveries, now)
+            await session.run("deliveries_forget", *deliveries)
+            chunks = revived_chunks(map(letter_of, letters), now=now, deadline=now + max_age_s)
             await _insert(session, chunks)
             await session.run("dead_delete", [letter[0] for letter in letters])
             return len(letters)
@@ -107,7 +109,7 @@ class PostgresQueue:
         return replayed
 
     async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
-        values = [value for name, value in event_values(event).items() if name not in _KEPT]
+        values = replayed_row(event).values()
 
         async def work(session: Session) -> bool:
             if not await session.run("event_replace", *values):

@@ -12,13 +12,17 @@ from typing import Any
 from uuid import uuid4
 
 from gateway.core.model import Chunk, Claim, Event
+from gateway.core.rows import event_row
 from gateway.ports import Clock, Depth
 from gateway.queue.databases import Database
-from gateway.queue.rows import chunk_values, claim_of, event_values, revived_chunks
+from gateway.queue.replays import revived_chunks
+from gateway.queue.rows import chunk_values, claim_of, letter_of
 
 
 class InStoreQueue:
     """The port `gateway.ports.Queue` on the embedded database."""
+
+    idle_s = 0.25
 
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
@@ -27,7 +31,7 @@ class InStoreQueue:
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
         rows = [chunk_values(chunk) for chunk in chunks]
-        values = event_values(event)
+        values = event_row(event)
 
         def work(connection: Any) -> bool:
             if connection.execute(self._sql["event_insert"], values).rowcount == 0:
@@ -58,7 +62,7 @@ class InStoreQueue:
         rows = await self._database.write(
             lambda connection: connection.execute(self._sql["queue_claim"], parameters).fetchall()
         )
-        return [claim_of(row, lease_id) for row in sorted(rows)]
+        return [claim_of(row, lease_id, now) for row in sorted(rows)]
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         until = now + lease_s
@@ -74,8 +78,11 @@ class InStoreQueue:
         lost: set[int] = await self._database.write(work)
         return lost
 
-    async def settle(self, claim: Claim, leftovers: Sequence[Chunk]) -> bool:
-        rows = [chunk_values(chunk) for chunk in leftovers]
+    async def settle(
+        self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
+    ) -> bool:
+        # A chunk that is there was not settled: nothing of what it left was ever queued.
+        rows = [chunk_values(chunk) for chunk in (*leftovers, *again)]
         held = {"id": claim.queue_id, "lease_id": claim.lease_id}
 
         def work(connection: Any) -> bool:
@@ -105,7 +112,7 @@ class InStoreQueue:
                 query = "delivery_forget" if device_id == 0 else "delivery_revive"
                 row = {"event_id": event_id, "item_index": index, "device_id": device_id}
                 connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
-            chunks = revived_chunks(letters, now=now, deadline=now + max_age_s)
+            chunks = revived_chunks(map(letter_of, letters), now=now, deadline=now + max_age_s)
             connection.executemany(
                 self._sql["queue_insert"], [chunk_values(chunk) for chunk in chunks]
             )
@@ -117,7 +124,7 @@ class InStoreQueue:
 
     async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
         rows = [chunk_values(chunk) for chunk in chunks]
-        values = event_values(event)
+        values = event_row(event)
 
         def work(connection: Any) -> None:
             if connection.execute(self._sql["event_replace"], values).rowcount:

@@ -10,10 +10,19 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
-from gateway.core.fanout import Known, Send, expire, plan
-from gateway.core.model import CHUNK_SIZE, Claim, Item, Record, delivery_id, lane_name
+from gateway.core.fanout import Known, Send, Wait, expire, plan
+from gateway.core.model import (
+    CHUNK_SIZE,
+    Claim,
+    Item,
+    Record,
+    Remainder,
+    delivery_id,
+    lane_name,
+)
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.events import ChunkBuried, Observer, StoreFailed
@@ -32,8 +41,8 @@ _CLAIM = 8
 #: chunks that are fanned out at once: enough to keep the readers busy, and few enough that they
 #: leave the event loop to webhooks soon, where all their answers come in together
 _AT_ONCE = 2
-#: how long an empty queue is left alone, in seconds; ingest wakes the dispatcher sooner
-_IDLE_S = 0.25
+#: how long the dispatcher rests while its lanes have no room, in seconds
+_FULL_S = 0.25
 #: how long until a renewal of leases that failed is tried again, in seconds
 _RENEW_AGAIN_S = 1.0
 #: how often a chunk may be claimed before it is taken for one that ends processes
@@ -93,16 +102,18 @@ class Dispatcher:
         while True:
             await self._gate.wait()
             self._wake.clear()
-            claims, proven_until = await self._patiently("claim", self._claim)
+            room = self._room()
+            if room < CHUNK_SIZE:
+                await self._rest(_FULL_S)
+                continue
+            claims, proven_until = await self._patiently("claim", partial(self._claim, room))
             if claims:
                 waiting = iter(claims)
                 await asyncio.gather(
                     *(self._begin_each(waiting, proven_until) for _ in range(_AT_ONCE))
                 )
-            else:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_IDLE_S):
-                        await self._wake.wait()
+            elif self._ports.queue.idle_s:
+                await self._rest(self._ports.queue.idle_s)
 
     async def keep_leases(self) -> None:
         """Prolong the leases of this process until cancelled; drop what was lost.
@@ -140,6 +151,18 @@ class Dispatcher:
 
     # --- inside -------------------------------------------------------------------------------
 
+    def _room(self) -> int:
+        """Deliveries that the lanes have room for."""
+        # One lane's share at most: what one of them holds is no reason to stop the others.
+        in_memory = sum(min(lane.load, BACKLOG) for lane in self._lanes.values())
+        return BACKLOG * max(1, len(self._lanes)) - in_memory
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait until something may have changed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
     async def _renew(self) -> None:
         held = {queue_id: work.claim for queue_id, work in self._works.items()}
         proven_until = self._proven_until()
@@ -160,14 +183,9 @@ class Dispatcher:
         """Until when a lease that is asked for now holds at least."""
         return self._monotonic() + self._lease_s
 
-    async def _claim(self) -> tuple[list[Claim], float]:
+    async def _claim(self, room: int) -> tuple[list[Claim], float]:
         """Lease what there is room for; also returns until when those leases are proven."""
-        # One lane's share at most: what one of them holds is no reason to stop the others.
-        in_memory = sum(min(lane.load, BACKLOG) for lane in self._lanes.values())
-        room = BACKLOG * max(1, len(self._lanes)) - in_memory
         proven_until = self._proven_until()
-        if room < CHUNK_SIZE:
-            return [], proven_until
         closed = [name for name, lane in self._lanes.items() if not lane.accepts()]
         claims = await self._ports.queue.claim(
             limit=min(_CLAIM, room // CHUNK_SIZE),
@@ -206,6 +224,7 @@ class Dispatcher:
         else:
             targets = await self._ports.registry.targets(items)
             todo = plan(chunk, targets, known, now=now)
+            self._keep(work, todo.waits)
             self._offer(work, todo.sends, todo.ended)
 
     async def _known(self, work: Work) -> Known:
@@ -213,6 +232,11 @@ class Dispatcher:
         return await self._ports.journal.progress(
             chunk.event_id, [entry.item.index for entry in chunk.items], day=chunk.day
         )
+
+    def _keep(self, work: Work, waits: Sequence[Wait]) -> None:
+        for item, target, attempts, due_at in waits:
+            lane = lane_name(target.app, target.provider)
+            work.keep(item, Remainder(target.device_id, attempts), lane=lane, due_at=due_at)
 
     def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
         by_lane: dict[str, list[Delivery]] = {}
@@ -269,7 +293,8 @@ class Dispatcher:
         self._settler.bury(work, expire(chunk, known, now=now))
 
     def _finished(self, work: Work) -> None:
-        self._works.pop(work.claim.queue_id, None)
+        if self._works.get(work.claim.queue_id) is work:
+            del self._works[work.claim.queue_id]
         self._wake.set()
 
     def _set_gate(self, open_: bool) -> None:

@@ -107,7 +107,7 @@ class Settler:
             if delivery.expires_at <= now:
                 self._end(delivery, DeliveryState.EXPIRED, reason or "too old", now)
             else:
-                self._leave(delivery, now, reason, due_at=due_at or now, journal=bool(reason))
+                self._leave(delivery, now, reason, due_at=due_at or now)
 
     def begin(self, work: Work, records: Sequence[Record]) -> None:
         """Take a chunk whose fan-out ended some of its items without a push."""
@@ -238,11 +238,11 @@ class Settler:
         reason: str,
         *,
         due_at: float,
-        journal: bool = True,
     ) -> None:
-        """Leave a delivery for later; the journal says why, unless nothing happened to it."""
-        if journal:
-            self._batch.add(_record(delivery, DeliveryState.PENDING, reason, now, next_at=due_at))
+        """Leave a delivery for later. The journal says until when, so that its chunk, should it
+        come again, does not send it before; and why, if anything happened to it."""
+        due_at = delivery.work.due(due_at)
+        self._batch.add(_record(delivery, DeliveryState.PENDING, reason, now, next_at=due_at))
         remainder = Remainder(delivery.target.device_id, delivery.attempts, delivery.flipped)
         delivery.work.leave(delivery.item, remainder, lane=delivery.lane, due_at=due_at)
         self._close(delivery)

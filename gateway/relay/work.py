@@ -7,10 +7,14 @@ leftover; only then may its lease be given up.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from gateway.core.model import Chunk, ChunkItem, Claim, Item, Remainder, Target, lane_name
 from providers.contract import Push, PushProvider
+
+Groups = dict[tuple[str, float], dict[int, tuple[Item, list[Remainder]]]]
+"""Deliveries that are left, by lane and due time, then by item."""
 
 
 @dataclass(slots=True, eq=False)
@@ -19,15 +23,15 @@ class Work:
 
     `proven_until` is how long the lease can be proven, in monotonic time: counted from before the
     queue was asked, and renewed with it. After it another relay may have the chunk: no push starts.
+    `again` is what an earlier claim of the chunk left and the journal puts off.
     """
 
     claim: Claim
     proven_until: float
     open: int = 0
     lost: bool = False
-    leftovers: dict[tuple[str, float], dict[int, tuple[Item, list[Remainder]]]] = field(
-        default_factory=dict
-    )
+    leftovers: Groups = field(default_factory=dict)
+    again: Groups = field(default_factory=dict)
 
     @property
     def chunk(self) -> Chunk:
@@ -37,29 +41,37 @@ class Work:
         """The lease is gone: nothing of it is started or queued by this process any more."""
         self.lost, self.proven_until = True, -math.inf
 
-    def leave(self, item: Item, remainder: Remainder, *, lane: str, due_at: float) -> None:
-        """Leave a delivery for later. Due times are rounded up to a second, to share chunks."""
-        group = self.leftovers.setdefault((lane, float(math.ceil(due_at))), {})
-        group.setdefault(item.index, (item, []))[1].append(remainder)
+    def due(self, at: float) -> float:
+        """When what is left is to come: rounded up to a second, to share chunks, and later than
+        this chunk was due, so that journal and queue tell a leftover from the one it came of."""
+        due = float(math.ceil(at))
+        if any(entry.remainders is not None for entry in self.chunk.items):
+            return max(due, math.floor(self.chunk.due_at) + 1.0)
+        return due
 
-    def leftover_chunks(self) -> list[Chunk]:
+    def leave(self, item: Item, remainder: Remainder, *, lane: str, due_at: float) -> None:
+        """Leave a delivery for later; `due_at` is of `due`."""
+        _add(self.leftovers, item, remainder, (lane, due_at))
+
+    def keep(self, item: Item, remainder: Remainder, *, lane: str, due_at: float) -> None:
+        """Leave a delivery as the journal says that an earlier claim did."""
+        _add(self.again, item, remainder, (lane, due_at))
+
+    def chunks_of(self, groups: Groups) -> Iterator[Chunk]:
         """What is to be queued when this chunk is settled."""
-        chunk = self.chunk
-        return [
-            Chunk(
-                event_id=chunk.event_id,
-                number=chunk.number,
-                first_seen=chunk.first_seen,
-                deadline=chunk.deadline,
+        for (lane, due_at), group in groups.items():
+            yield replace(
+                self.chunk,
                 items=tuple(
                     ChunkItem(item, tuple(remainders)) for item, remainders in group.values()
                 ),
                 due_at=due_at,
                 lane=lane,
-                day=chunk.day,
             )
-            for (lane, due_at), group in self.leftovers.items()
-        ]
+
+
+def _add(groups: Groups, item: Item, remainder: Remainder, key: tuple[str, float]) -> None:
+    groups.setdefault(key, {}).setdefault(item.index, (item, []))[1].append(remainder)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

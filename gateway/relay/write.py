@@ -180,11 +180,10 @@ class Writer:
         self._devices.subtract((one.provider.value, one.app) for one in removed.values())
         self._remember(removed.values())
         if batch.finished or batch.environments:
-            await self._insist(lambda: self._settle_finished(batch))
+            open_ = dict.fromkeys(batch.finished)
+            await self._insist(lambda: self._settle_finished(open_, batch))
         self._report(batch, {index for index, _ in [*gone_before, *removals]} - gone)
         self._report_removed(removed.values())
-        for work in batch.finished:
-            self.on_finished(work)
 
     def _part_known(self, batch: Batch) -> list[tuple[int, Removal]]:
         """Take out of the batch what was removed already: a brake counts a device once, however
@@ -225,15 +224,28 @@ class Writer:
         await self._lane_book.trip_brake(lane.app, lane.kind, now=self._clock())
         lane.brake_known = True
 
-    async def _settle_finished(self, batch: Batch) -> None:
-        settles = [
-            self._queue.settle(work.claim, work.leftover_chunks()) for work in batch.finished
-        ]
+    async def _settle_finished(self, open_: dict[Work, None], batch: Batch) -> None:
+        """Settle the chunks that are still `open_`, and write what else the batch has."""
+        settles = [self._settle(work, open_) for work in list(open_)]
         environments = [
             self._registry.remember_environment(device_id, address.value, address.environment)
             for device_id, address in batch.environments.items()
         ]
         await asyncio.gather(*settles, *environments)
+
+    async def _settle(self, work: Work, open_: dict[Work, None]) -> None:
+        while True:
+            claim = work.claim
+            await self._queue.settle(
+                claim,
+                list(work.chunks_of(work.leftovers)),
+                list(work.chunks_of(work.again)),
+            )
+            if work.claim is claim:
+                break
+            # Meanwhile its lease had ended, and it came to this process again: under that one now.
+        open_.pop(work, None)
+        self.on_finished(work)
 
     def _would_trip(self, batch: Batch) -> bool:
         now = self._monotonic()

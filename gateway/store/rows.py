@@ -14,6 +14,9 @@ from gateway.core.states import DeliveryState, DeviceState
 from gateway.ports import ApiKey, DeadLetter, EventSummary, Progress
 from providers.contract import Provider
 
+#: how long a dead letter that was taken for a replay is left to who took it, in seconds
+REPLAY_S = 60.0
+
 
 def event_of(row: Sequence[Any]) -> Event:
     """A row of events."""
@@ -35,7 +38,7 @@ def summary_of(event: Event, states: dict[str, int], seen: int, *, finished: boo
     """What no row tells of yet is pending: it waits in the queue or is in flight."""
     waiting = max(0, event.notifications - seen)
     pending = states.pop("pending", 0) + waiting
-    settled = pending == 0 and finished
+    settled = pending == 0 and finished and event.status != "accepting"
     deliveries = {state.value: states.get(state.value, 0) for state in DeliveryState}
     deliveries["pending"] = pending
     return EventSummary(event, deliveries, settled)
@@ -44,13 +47,13 @@ def summary_of(event: Event, states: dict[str, int], seen: int, *, finished: boo
 def progress_of(
     rows: Sequence[Sequence[Any]], indexes: Sequence[int]
 ) -> dict[tuple[int, int], Progress]:
-    """What rows of (index, device, state, attempts) say of these items; rows may say of others."""
+    """What rows of (index, device, state, attempts, next_at) say of these items, and of others."""
     if not rows:
         return {}
     wanted = frozenset(indexes)
     return {
-        (index, device_id): Progress(DeliveryState(state), attempts)
-        for index, device_id, state, attempts in rows
+        (index, device_id): Progress(DeliveryState(state), attempts, next_at)
+        for index, device_id, state, attempts, next_at in rows
         if index in wanted
     }
 

@@ -5,7 +5,11 @@ A suite of a port knows `gateway.ports` only.
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,14 +17,17 @@ import pytest
 from providers.sandbox import Sandbox
 from tests.kit.build import NOW
 from tests.kit.provider_rig import Clock
-from tests.kit.stores import BACKENDS, Backend, Handle
+from tests.kit.stores import BACKENDS, Backend, Handle, Opener
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "needs(ability): what a backend must be able to do; one that says it cannot is shown "
-        "as an expected failure, with its reason",
+        "as an expected failure, with its reason (run=False: it fails now and then, so is not run)",
+    )
+    config.addinivalue_line(
+        "markers", "leases_end: the test waits until a lease is over, by whatever clock that is"
     )
 
 
@@ -30,7 +37,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     for mark in request.node.iter_markers("needs"):
         reason = chosen.cannot.get(mark.args[0])
         if reason is not None:
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+            run = mark.kwargs.get("run", True)
+            request.applymarker(pytest.mark.xfail(reason=reason, strict=True, run=run))
     return chosen
 
 
@@ -39,17 +47,50 @@ def standing_clock() -> float:
 
 
 @pytest.fixture
-async def handle(backend: Backend, tmp_path: Path) -> AsyncIterator[Handle]:
+def opener(request: pytest.FixtureRequest, backend: Backend) -> Opener:
+    """How this test's processes open the backend."""
+    waits = request.node.get_closest_marker("leases_end") is not None
+    return backend.quick if waits and backend.quick is not None else backend.open
+
+
+@pytest.fixture
+async def handle(opener: Opener, tmp_path: Path) -> AsyncIterator[Handle]:
     """The process that a test is about."""
-    async with backend.open(tmp_path, standing_clock) as opened:
+    async with opener(tmp_path, standing_clock) as opened:
         yield opened
 
 
 @pytest.fixture
-async def replica(backend: Backend, tmp_path: Path, handle: Handle) -> AsyncIterator[Handle]:
+async def replica(opener: Opener, tmp_path: Path, handle: Handle) -> AsyncIterator[Handle]:
     """Another process on the same data."""
-    async with backend.open(tmp_path, standing_clock) as opened:
+    async with opener(tmp_path, standing_clock) as opened:
         yield opened
+
+
+@dataclass
+class LeaseClock:
+    """The clock that ends leases, from the start of the test on."""
+
+    lease_s: float
+    own: bool
+    started: float
+
+    async def at(self, leases: float) -> float:
+        """Wait until so many leases have passed. Returns the time to give as `now`.
+
+        A clock that cannot be moved is not read to a tenth of a second: just before the end of a
+        lease is a third of one before, just after it a tenth after.
+        """
+        if self.own:
+            whole = math.ceil(leases)
+            share = whole + 0.1 if leases == whole else whole - 0.4
+            await asyncio.sleep(self.started + share * self.lease_s - time.monotonic())
+        return NOW + leases * self.lease_s
+
+
+@pytest.fixture
+def lease_clock(backend: Backend, handle: Handle) -> LeaseClock:
+    return LeaseClock(handle.lease_s, backend.own_clock, time.monotonic())
 
 
 @pytest.fixture

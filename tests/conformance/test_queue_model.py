@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -42,7 +43,11 @@ class Row:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """`backend` is set by the subclass that a backend's test makes."""
+    """`backend` is set by the subclass that a backend's test makes.
+
+    Where leases end by a clock of the backend's own, they are so long here that none does; what
+    comes back there is not in order, and a claim that left it for a moment finds it in the next.
+    """
 
     backend: str
 
@@ -106,23 +111,40 @@ class QueueMachine(RuleBasedStateMachine):
             for row in self.rows
             if row.due_at <= self.now and (row.lane not in skip or row.deadline <= self.now)
         ]
-        claims = self.runner.run(
-            self.handles[who].queue.claim(
-                limit=limit, lease_s=LEASE_S, now=self.now, skip_lanes=sorted(skip)
-            )
-        )
-        assert len(claims) == min(limit, len(due))
+        wanted = min(limit, len(due))
+        claims = self._claims(self.handles[who], limit, skip)
+        while self.own_clock and 0 < len(claims) < wanted:
+            more = self._claims(self.handles[who], limit - len(claims), skip)
+            assert more, "what is due does not come out"
+            claims += more
+        assert len(claims) == wanted
         taken = []
         for held in claims:
             row = next(row for row in due if row.name == held.chunk.event_id)
-            assert (held.tries, held.chunk.lane) == (row.tries + 1, row.lane)
+            assert held.chunk.lane == row.lane
+            assert held.tries == row.tries + 1 or (
+                "tries" in BACKENDS[self.backend].cannot and row.tries < held.tries < row.tries + 12
+            )
             taken.append(row.due_at)
             due.remove(row)
             row.lease_id, row.tries = self._lease(held), held.tries
-            row.due_at = self.now + LEASE_S
+            row.due_at = self._lease_end()
         # whatever was left behind had not been due for longer than what was taken
-        assert max(taken, default=0.0) <= min((row.due_at for row in due), default=self.now)
+        if "order" not in BACKENDS[self.backend].cannot:
+            assert max(taken, default=0.0) <= min((row.due_at for row in due), default=self.now)
         self.claims += claims
+
+    def _claims(self, handle: Handle, limit: int, skip: set[str]) -> list[Claim]:
+        return self.runner.run(
+            handle.queue.claim(limit=limit, lease_s=LEASE_S, now=self.now, skip_lanes=sorted(skip))
+        )
+
+    @property
+    def own_clock(self) -> bool:
+        return BACKENDS[self.backend].own_clock
+
+    def _lease_end(self) -> float:
+        return math.inf if self.own_clock else self.now + LEASE_S
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), left=st.booleans(), delay=DELAYS, lane=LANES)
@@ -148,7 +170,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert lost == expected
         for one in held:
             if (row := self._holder(one)) is not None:
-                row.due_at = self.now + LEASE_S
+                row.due_at = self._lease_end()
 
     @rule(seconds=st.floats(0.1, 15.0))
     def time_passes(self, seconds: float) -> None:
@@ -163,4 +185,9 @@ class QueueMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("backend", sorted(BACKENDS))
 def test_any_sequence_of_calls_leaves_the_queue_as_the_model_says(backend: str) -> None:
     machine = type("Machine", (QueueMachine,), {"backend": backend})
-    run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=30))
+    size = settings(max_examples=60, stateful_step_count=30)
+    if BACKENDS[backend].own_clock:
+        # each look at an empty queue waits for it, so an example takes seconds: few, and no search
+        # for a smaller one
+        size = settings(max_examples=6, stateful_step_count=25, phases=[Phase.generate])
+    run_state_machine_as_test(machine, settings=size)

@@ -1,13 +1,16 @@
 """The backends that the behaviour suites run on, and builders of what the suites write.
 
 A backend is a factory: each call opens another handle on the same data, as another replica would.
+"The same data" is the same folder: what a backend keeps elsewhere is named after it.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,24 +27,30 @@ from gateway.core.model import (
     Removal,
 )
 from gateway.core.states import DeliveryState, DeviceState
+from gateway.events import Observer
 from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
-from gateway.store.postgres import open_postgres
+from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
+from gateway.store.postgres import PostgresStore, open_postgres
 from gateway.store.sqlite import open_sqlite
 from providers.contract import Platform, Provider
 from tests.kit.build import NOW, item
+from tests.kit.nats_cluster import running_cluster
 from tests.kit.postgres import databases
 
 LIFE_S = 86_400.0
+#: leases that a test can wait for, and that a busy machine does not outlast
+QUICK_LEASE_S = 3.0
 
 
 @dataclass(frozen=True)
 class Handle:
-    """One process' view of a backend: its store and its queue."""
+    """One process' view of a backend: its store, its queue, and how long leases are there."""
 
     store: Store
     queue: Queue
+    lease_s: float = 60.0
 
     @property
     def registry(self) -> Registry:
@@ -65,10 +74,19 @@ Opener = Callable[[Path, Clock], AbstractAsyncContextManager[Handle]]
 
 @dataclass(frozen=True)
 class Backend:
-    """How to open a backend in a folder of its own, and what it cannot do, by name and reason."""
+    """How to open a backend in a folder of its own, and what it cannot do, by name and reason.
+
+    `own_clock`: leases are measured by a clock that no test can move. Suites wait for that one:
+    `quick` opens the backend with leases that are short enough.
+    """
 
     open: Opener
     cannot: Mapping[str, str]
+    quick: Opener | None = None
+
+    @property
+    def own_clock(self) -> bool:
+        return self.quick is not None
 
 
 @asynccontextmanager
@@ -81,18 +99,78 @@ async def _sqlite(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
 
 
 @asynccontextmanager
-async def _postgres(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
+async def _postgres_store(folder: Path) -> AsyncIterator[PostgresStore]:
+    """The store of the folder's database."""
     async with databases().using(folder) as url:
         store = await open_postgres(url)
         try:
-            announce = store.wakeups.announce
-            yield Handle(store, PostgresQueue(store.database, announce=announce, clock=clock))
+            yield store
         finally:
             await store.aclose()
 
 
+@asynccontextmanager
+async def _postgres(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
+    async with _postgres_store(folder) as store:
+        announce = store.wakeups.announce
+        yield Handle(store, PostgresQueue(store.database, announce=announce, clock=clock))
+
+
+@asynccontextmanager
+async def _jetstream(
+    folder: Path, clock: Clock, lease_s: float = Handle.lease_s
+) -> AsyncIterator[Handle]:
+    """Events and journal in PostgreSQL, chunks in a stream that is named after the folder."""
+    name = "t" + hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()
+    async with _postgres_store(folder) as store:
+        queue = jetstream_queue(store, name, clock=clock, lease_s=lease_s)
+        try:
+            await queue.start()
+            yield Handle(store, queue, lease_s)
+        finally:
+            await queue.aclose()
+
+
+def jetstream_queue(
+    store: Store,
+    name: str,
+    *,
+    clock: Clock,
+    lease_s: float = Handle.lease_s,
+    observer: Observer = lambda _event: None,
+    **changed: Any,
+) -> JetStreamQueue:
+    """A queue on the tests' cluster that waits for next to nothing."""
+    return JetStreamQueue(
+        Broker(servers_of(running_cluster().url)),
+        StreamSpec(name, max_bytes=64 * 1024**2, ack_wait_s=lease_s),
+        journal=store.journal,
+        cut=cut_again,
+        clock=clock,
+        observer=observer,
+        **({"wait_s": 0.4, "lane_nap_s": 0.1, "nap_s": 0.1} | changed),
+    )
+
+
+def cut_again(event: Event) -> list[Chunk]:
+    """What the suites' events were cut into: their body says nothing, their count does."""
+    deadline = event.received_at + LIFE_S
+    items = [item(index) for index in range(event.notifications)]
+    return cut(event.event_id, items, received_at=event.received_at, deadline=deadline)
+
+
 BACKENDS = {
     "sqlite": Backend(_sqlite, cannot={}),
+    "jetstream": Backend(
+        _jetstream,
+        cannot={
+            "rescue": "whether a process is dead is for the broker to find out",
+            "order": "what comes back comes when its NAK ends, behind what is new",
+            "tries": "chunks that others sent back unread count, up to ten times",
+            "one answer": "a repeat that meets an event half way completes it, and says so",
+        },
+        quick=partial(_jetstream, lease_s=QUICK_LEASE_S),
+    ),
     "postgres": Backend(
         _postgres, cannot={"rescue": "behind every lease another replica may be alive"}
     ),

@@ -14,9 +14,10 @@ from gateway.core.states import DeliveryState
 from tests.kit.build import NOW, chunk, item, target
 
 Key = tuple[int, int]
-Known = dict[Key, tuple[DeliveryState, int]]
+Known = dict[Key, tuple[DeliveryState, int, float | None]]
 
 DEVICES = st.integers(1, 5)
+DUE = st.none() | st.sampled_from([NOW - 60.0, NOW, NOW + 60.0])
 TERMINAL = [state for state in DeliveryState if state.is_terminal]
 
 
@@ -40,18 +41,18 @@ def cases(draw: st.DrawFn) -> Case:
         targets.append([target(d) for d in draw(st.lists(DEVICES, max_size=4, unique=True))])
         for device in draw(st.lists(DEVICES, max_size=4, unique=True)):
             known[index, device] = draw(
-                st.tuples(st.sampled_from(DeliveryState), st.integers(0, 9))
+                st.tuples(st.sampled_from(DeliveryState), st.integers(0, 9), DUE)
             )
         # An item that reached no device has no other row; only a fresh one can have come to that.
         if left is None and draw(st.integers(0, 4)) == 0:
             known = {key: value for key, value in known.items() if key[0] != index}
-            known[index, 0] = (draw(st.sampled_from(TERMINAL)), 0)
+            known[index, 0] = (draw(st.sampled_from(TERMINAL)), 0, None)
     # The journal is asked for a range of indexes: rows of other chunks' items may come along.
-    known[99, 1] = (DeliveryState.DELIVERED, 1)
+    known[99, 1] = (DeliveryState.DELIVERED, 1, None)
     return Case(chunk(entries), targets, known)
 
 
-def settled(known: Mapping[Key, tuple[DeliveryState, int]], key: Key) -> bool:
+def settled(known: Mapping[Key, tuple[DeliveryState, int, float | None]], key: Key) -> bool:
     return key in known and known[key][0].is_terminal
 
 
@@ -72,7 +73,8 @@ def owed(entry: ChunkItem, devices: list[Target], known: Known) -> set[Key]:
 
 def made(todo: Plan) -> list[Key]:
     sends = [(send.item.index, send.target.device_id) for send in todo.sends]
-    return sends + [(record.index, record.device_id) for record in todo.ended]
+    waits = [(wait.item.index, wait.target.device_id) for wait in todo.waits]
+    return sends + waits + [(record.index, record.device_id) for record in todo.ended]
 
 
 @given(cases())
@@ -105,7 +107,7 @@ def test_a_crash_after_any_part_was_journaled_repeats_none_of_it_and_loses_none(
     first = plan(case.chunk, case.targets, case.known, now=NOW)
     outcomes = made(first)
     journaled = data.draw(st.sets(st.sampled_from(outcomes)) if outcomes else st.just(set()))
-    known = case.known | dict.fromkeys(journaled, (DeliveryState.DELIVERED, 1))
+    known = case.known | dict.fromkeys(journaled, (DeliveryState.DELIVERED, 1, None))
     again = made(plan(case.chunk, case.targets, known, now=NOW))
     assert journaled.isdisjoint(again)
     assert journaled | set(again) == set(outcomes)
@@ -120,3 +122,24 @@ def test_expiry_ends_what_is_open_once_and_leaves_what_is_settled(case: Case) ->
     nobody: list[list[Target]] = [[] for _ in case.targets]
     expected = set(made(plan(case.chunk, nobody, case.known, now=NOW)))
     assert set(accounted) == expected
+
+
+@given(cases())
+def test_nothing_is_sent_that_the_journal_knows_a_later_word_of(case: Case) -> None:
+    todo = plan(case.chunk, case.targets, case.known, now=NOW)
+    copies = {
+        (entry.item.index, left.device_id): left.attempts
+        for entry in case.chunk.items
+        for left in entry.remainders or ()
+    }
+    for send in todo.sends:
+        key = (send.item.index, send.target.device_id)
+        _, made, next_at = case.known.get(key, (None, -1, None))
+        assert key in copies or key not in case.known
+        assert (made, next_at or 0.0) <= (send.attempts, case.chunk.due_at)
+    for wait in todo.waits:
+        _, made, next_at = case.known[wait.item.index, wait.target.device_id]
+        assert (wait.attempts, wait.due_at) == (
+            made,
+            case.chunk.due_at if next_at is None else next_at,
+        )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.fanout import GONE, Send, expire, plan
+from gateway.core.fanout import GONE, Send, Wait, expire, plan
 from gateway.core.model import Record, Remainder
 from gateway.core.states import DeliveryState
+from gateway.ports import Progress
 from tests.kit.build import NOW, chunk, item, target
 
 PENDING, DELIVERED = DeliveryState.PENDING, DeliveryState.DELIVERED
@@ -35,26 +36,61 @@ def test_an_item_whose_user_has_no_device_ends_as_no_device_under_device_0() -> 
 
 @pytest.mark.parametrize("state", TERMINAL)
 def test_what_the_journal_calls_terminal_is_skipped(state: DeliveryState) -> None:
-    todo = plan(chunk(), [[target(1), target(2)]], {(0, 1): (state, 1)}, now=NOW)
+    todo = plan(chunk(), [[target(1), target(2)]], {(0, 1): Progress(state, 1)}, now=NOW)
     assert [send.target.device_id for send in todo.sends] == [2]
     assert todo.ended == []
 
 
-def test_a_repeated_chunk_goes_on_with_the_attempts_that_the_journal_counted() -> None:
-    todo = plan(chunk(), [[target(1)]], {(0, 1): (PENDING, 3)}, now=NOW)
-    assert [send.attempts for send in todo.sends] == [3]
+def test_a_repeated_chunk_leaves_what_an_earlier_claim_left_as_the_journal_has_it() -> None:
+    known = {(0, 1): Progress(PENDING, 3, NOW + 60)}
+    todo = plan(chunk(), [[target(1), target(2)]], known, now=NOW)
+    assert todo.waits == [Wait(item(), target(1), attempts=3, due_at=NOW + 60)]
+    assert [send.target.device_id for send in todo.sends] == [2]
+
+
+def test_a_repeated_chunk_does_not_send_what_it_left_even_when_that_is_due() -> None:
+    """The leftover may be on its way at this moment, in another process."""
+    known = {(0, 1): Progress(PENDING, 3, NOW - 60)}
+    todo = plan(chunk(), [[target(1)]], known, now=NOW)
+    assert (todo.sends, [wait.due_at for wait in todo.waits]) == ([], [NOW - 60])
+
+
+@pytest.mark.parametrize(
+    ("made", "next_at"),
+    [(2, NOW + 60), (2, NOW - 60), (3, NOW - 60), (1, NOW + 1)],
+    ids=["tried since", "tried since, and due", "tried twice since", "put off since"],
+)
+def test_a_leftover_behind_the_journal_sends_nothing(made: int, next_at: float) -> None:
+    left = chunk([(item(), [Remainder(1, attempts=1)])])
+    todo = plan(left, [[target(1)]], {(0, 1): Progress(PENDING, made, next_at)}, now=NOW + 120)
+    assert (todo.sends, todo.ended) == ([], [])
+    assert todo.waits == [Wait(item(), target(1), made, next_at)]
+
+
+@pytest.mark.parametrize(
+    ("made", "next_at"),
+    [(1, NOW), (1, NOW - 60), (0, NOW + 60), (1, None)],
+    ids=["its own line", "before it was put off", "before its last try", "no time"],
+)
+def test_a_leftover_that_is_the_journals_last_word_is_sent(
+    made: int, next_at: float | None
+) -> None:
+    left = chunk([(item(), [Remainder(1, attempts=1)])])
+    todo = plan(left, [[target(1)]], {(0, 1): Progress(PENDING, made, next_at)}, now=NOW)
+    assert [send.attempts for send in todo.sends] == [1]
+    assert todo.waits == []
 
 
 @pytest.mark.parametrize("state", [NO_DEVICE, EXPIRED, DEAD])
 def test_a_repeated_chunk_does_not_begin_with_a_device_that_came_after_its_item_ended(
     state: DeliveryState,
 ) -> None:
-    todo = plan(chunk(), [[target(1)]], {(0, 0): (state, 0)}, now=NOW)
+    todo = plan(chunk(), [[target(1)]], {(0, 0): Progress(state, 0)}, now=NOW)
     assert (todo.sends, todo.ended) == ([], [])
 
 
 def test_a_device_that_went_between_two_tries_ends_with_the_attempts_it_had() -> None:
-    todo = plan(chunk(), [[target(2)]], {(0, 1): (PENDING, 2)}, now=NOW)
+    todo = plan(chunk(), [[target(2)]], {(0, 1): Progress(PENDING, 2)}, now=NOW)
     assert [send.target.device_id for send in todo.sends] == [2]
     assert todo.ended == [ended(1, NO_DEVICE, GONE, attempts=2)]
 
@@ -69,21 +105,23 @@ def test_a_leftover_goes_to_its_device_only_with_its_attempts_and_environment() 
 def test_a_leftover_of_a_device_that_moved_to_another_user_is_never_sent() -> None:
     # The registry no longer counts device 2 among Mary's: it is somebody else's phone now.
     left = chunk([(item(), [Remainder(2, attempts=1)])])
-    todo = plan(left, [[target(1)]], {(0, 2): (PENDING, 1)}, now=NOW)
+    todo = plan(left, [[target(1)]], {(0, 2): Progress(PENDING, 1)}, now=NOW)
     assert todo.sends == []
     assert todo.ended == [ended(2, NO_DEVICE, GONE, attempts=1)]
 
 
 def test_a_leftover_that_the_journal_settled_is_not_sent_again() -> None:
     left = chunk([(item(), [Remainder(1, 1), Remainder(2, 1)])])
-    todo = plan(left, [[target(1), target(2)]], {(0, 1): (DELIVERED, 1)}, now=NOW)
+    todo = plan(left, [[target(1), target(2)]], {(0, 1): Progress(DELIVERED, 1)}, now=NOW)
     assert [send.target.device_id for send in todo.sends] == [2]
 
 
 def test_items_are_not_confused_with_each_other() -> None:
     both = chunk([item(0, user_id="mary"), item(7, user_id="asha")])
     devices = [[target(1)], [target(2, user_id="asha")]]
-    todo = plan(both, devices, {(0, 1): (DELIVERED, 1), (3, 2): (DELIVERED, 1)}, now=NOW)
+    todo = plan(
+        both, devices, {(0, 1): Progress(DELIVERED, 1), (3, 2): Progress(DELIVERED, 1)}, now=NOW
+    )
     assert [(send.item.index, send.target.device_id) for send in todo.sends] == [(7, 2)]
 
 
@@ -97,18 +135,18 @@ def test_a_chunk_that_comes_too_late_ends_as_expired_without_asking_who_has_a_de
 
 
 def test_what_began_before_the_deadline_expires_under_its_device() -> None:
-    known = {(0, 1): (DELIVERED, 1), (0, 2): (PENDING, 5)}
+    known = {(0, 1): Progress(DELIVERED, 1), (0, 2): Progress(PENDING, 5)}
     assert expire(chunk(), known, now=NOW) == [ended(2, EXPIRED, "too old", attempts=5)]
 
 
 def test_leftovers_expire_one_by_one_unless_the_journal_settled_them() -> None:
     left = chunk([(item(), [Remainder(1, 2), Remainder(2, 3)])])
-    assert expire(left, {(0, 2): (DELIVERED, 3)}, now=NOW) == [
+    assert expire(left, {(0, 2): Progress(DELIVERED, 3)}, now=NOW) == [
         ended(1, EXPIRED, "too old", attempts=2)
     ]
 
 
 @pytest.mark.parametrize("state", TERMINAL)
 def test_what_is_settled_does_not_expire_again(state: DeliveryState) -> None:
-    assert expire(chunk(), {(0, 1): (state, 1)}, now=NOW) == []
-    assert expire(chunk(), {(0, 0): (state, 0)}, now=NOW) == []
+    assert expire(chunk(), {(0, 1): Progress(state, 1)}, now=NOW) == []
+    assert expire(chunk(), {(0, 0): Progress(state, 0)}, now=NOW) == []

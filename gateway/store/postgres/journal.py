@@ -7,9 +7,11 @@ stands for are written together. Rows are written in the order of their keys, wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from gateway.core.model import Event, Item, Record, Removal, UserRef
+from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
+from gateway.core.rows import event_row, replayed_row
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.ports import DeadLetter, EventSummary, Progress
@@ -19,6 +21,7 @@ from gateway.store.postgres.lanes import remove_devices
 from gateway.store.postgres.partitions import Partitions
 from gateway.store.postgres.texts import findable, storable_row
 from gateway.store.rows import (
+    REPLAY_S,
     dead_letter,
     dead_values,
     event_of,
@@ -45,6 +48,44 @@ class PostgresJournal:
             return {}
         rows = await self._database.rows("progress", day, event_id, min(indexes), max(indexes))
         return progress_of(rows, indexes)
+
+    async def begin(self, event: Event) -> Event | None:
+        values = event_row(event).values()
+
+        async def work(session: Session) -> Event | None:
+            if await session.run("event_insert", *values):
+                return None
+            return await _kept(session, event.event_id)
+
+        return await self._database.write(work)
+
+    async def accepted(self, event_id: str) -> None:
+        await self._database.write(lambda session: session.run("event_accepted", event_id))
+
+    async def reopen(self, event: Event) -> Event | None:
+        values = replayed_row(event).values()
+
+        async def work(session: Session) -> Event | None:
+            await session.run("event_replace", *values)
+            kept = await _kept(session, event.event_id)
+            # One that is accepting stopped half way, and goes on.
+            return kept if kept is not None and kept.status == event.status else None
+
+        return await self._database.write(work)
+
+    async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
+        chosen = None if ids is None else list(ids)
+
+        async def work(session: Session) -> list[DeadLetter]:
+            taken = await session.rows("dead_take", chosen, now, REPLAY_S)
+            letters = await session.rows("dead_by_ids", [row[0] for row in taken])
+            if letters:
+                dead = list(zip(*(tuple(letter[1:4]) for letter in letters), strict=True))
+                await session.run("deliveries_revive", *dead, now)
+                await session.run("deliveries_forget", *dead)
+            return [replace(dead_letter(row), day=day_of(row[-1] or 0.0)) for row in letters]
+
+        return await self._database.write(work)
 
     async def record(
         self,
@@ -172,6 +213,8 @@ def _last_words(records: Sequence[Record]) -> Sequence[Record]:
                 app=earlier.app,
                 provider=earlier.provider,
                 day=earlier.day,
+                reason=record.reason
+                or (earlier.reason if record.state is DeliveryState.PENDING else ""),
             )
     return list(told.values())
 
@@ -184,3 +227,8 @@ def _columns(records: Sequence[Record]) -> list[Any]:
 
 def _record(row: Any) -> Record:
     return Record._make(row)._replace(state=DeliveryState(row[3]))
+
+
+async def _kept(session: Session, event_id: str) -> Event | None:
+    row = await session.row("event_get", event_id)
+    return None if row is None else event_of(row)

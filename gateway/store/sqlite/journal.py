@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from gateway.core.model import Event, Item, Record, Removal, UserRef
+from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
+from gateway.core.rows import event_row
 from gateway.core.states import DeliveryState
 from gateway.ports import DeadLetter, EventSummary, Progress
 from gateway.store.rows import (
+    REPLAY_S,
     dead_letter,
     dead_values,
     event_of,
@@ -52,6 +55,50 @@ class SqliteJournal:
         bounds = {"event_id": event_id, "low": min(indexes), "high": max(indexes)}
         rows = await self._database.rows("progress", bounds)
         return progress_of(rows, indexes)
+
+    async def begin(self, event: Event) -> Event | None:
+        values = event_row(event)
+
+        def work(connection: sqlite3.Connection) -> Event | None:
+            if connection.execute(self._sql["event_insert"], values).rowcount:
+                return None
+            return self._kept(connection, event.event_id)
+
+        return await self._database.write(work)
+
+    async def accepted(self, event_id: str) -> None:
+        key = {"event_id": event_id}
+        await self._database.write(
+            lambda connection: connection.execute(self._sql["event_accepted"], key).rowcount
+        )
+
+    async def reopen(self, event: Event) -> Event | None:
+        values = event_row(event)
+
+        def work(connection: sqlite3.Connection) -> Event | None:
+            connection.execute(self._sql["event_replace"], values)
+            kept = self._kept(connection, event.event_id)
+            # One that is accepting stopped half way, and goes on.
+            return kept if kept is not None and kept.status == event.status else None
+
+        return await self._database.write(work)
+
+    async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
+        chosen = None if ids is None else json.dumps(list(ids))
+        asked = {"ids": chosen, "now": now, "seconds": REPLAY_S}
+
+        def work(connection: sqlite3.Connection) -> list[DeadLetter]:
+            taken = connection.execute(self._sql["dead_take"], asked).fetchall()
+            theirs = {"ids": json.dumps([row[0] for row in taken])}
+            letters = connection.execute(self._sql["dead_by_ids"], theirs).fetchall()
+            _, newest = connection.execute(self._sql["runs"]).fetchone()
+            for _, event_id, index, device_id, *_ in letters:
+                query = "delivery_forget" if device_id == 0 else "delivery_revive"
+                row = {"event_id": event_id, "item_index": index, "device_id": device_id}
+                connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
+            return [replace(dead_letter(row), day=day_of(row[-1] or 0.0)) for row in letters]
+
+        return await self._database.write(work)
 
     async def record(
         self,
@@ -117,6 +164,10 @@ class SqliteJournal:
             return summary_of(event, states, seen, finished=done >= event.chunks and not queued)
 
         return await self._database.read(work)
+
+    def _kept(self, connection: sqlite3.Connection, event_id: str) -> Event | None:
+        row = connection.execute(self._sql["event_get"], {"event_id": event_id}).fetchone()
+        return None if row is None else event_of(row)
 
     async def events(
         self, *, limit: int, status: str | None = None, before: float | None = None

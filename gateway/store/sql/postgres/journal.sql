@@ -9,7 +9,10 @@ ON CONFLICT (event_id) DO NOTHING;
 UPDATE events SET
     type = $2, status = $3, occurred_at = $4, notifications = $5, rejected = $6, rejections = $7,
     chunks = $8, reason = $9
-WHERE event_id = $1 AND status <> 'accepted';
+WHERE event_id = $1 AND status NOT IN ('accepting', 'accepted');
+
+-- name: event_accepted
+UPDATE events SET status = 'accepted' WHERE event_id = $1 AND status = 'accepting';
 
 -- name: event_get
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
@@ -40,7 +43,7 @@ ORDER BY event_id, number
 ON CONFLICT DO NOTHING;
 
 -- name: progress
-SELECT item_index, device_id, state, attempts FROM deliveries
+SELECT item_index, device_id, state, attempts, next_at FROM deliveries
 WHERE day = $1 AND event_id = $2 AND item_index BETWEEN $3 AND $4;
 
 -- In the order of the key, so that two flushes that meet wait for each other in one direction.
@@ -60,7 +63,9 @@ SELECT * FROM unnest(
 ORDER BY event_id, item_index, device_id
 ON CONFLICT (event_id, item_index, device_id, day) DO UPDATE SET
     state = excluded.state, attempts = excluded.attempts, at = excluded.at,
-    address_hash = excluded.address_hash, reason = excluded.reason,
+    address_hash = excluded.address_hash,
+    reason = CASE WHEN excluded.state = 'pending' AND excluded.reason = ''
+             THEN deliveries.reason ELSE excluded.reason END,
     vendor_id = excluded.vendor_id, next_at = excluded.next_at
 WHERE deliveries.state = 'pending';
 
@@ -115,20 +120,32 @@ FROM dead_letters
 WHERE $1::bigint[] IS NULL OR id = ANY($1)
 ORDER BY event_id, item_index, device_id FOR UPDATE;
 
+-- Taken for a replay that the store has no part in, for so many seconds. SKIP LOCKED: another one is
+-- just taking it.
+-- name: dead_take
+UPDATE dead_letters SET taken_at = $2 WHERE id IN (
+    SELECT id FROM dead_letters
+    WHERE ($1::bigint[] IS NULL OR id = ANY($1))
+      AND (taken_at IS NULL OR taken_at < $2 - $3::float8)
+    ORDER BY id FOR UPDATE SKIP LOCKED
+)
+RETURNING id;
+
 -- name: dead_delete
 DELETE FROM dead_letters WHERE $1::bigint[] IS NULL OR id = ANY($1);
 
+-- Of dead deliveries: those with a device are pending again; of device 0 nothing is known.
 -- name: deliveries_revive
 UPDATE deliveries d SET state = 'pending', attempts = 0, at = $4, next_at = $4
 FROM unnest($1::text[], $2::int[], $3::bigint[]) AS dead (event_id, item_index, device_id)
 WHERE d.event_id = dead.event_id AND d.item_index = dead.item_index
-  AND d.device_id = dead.device_id AND d.state = 'dead';
+  AND d.device_id = dead.device_id AND d.device_id <> 0 AND d.state = 'dead';
 
 -- name: deliveries_forget
 DELETE FROM deliveries d
 USING unnest($1::text[], $2::int[], $3::bigint[]) AS dead (event_id, item_index, device_id)
 WHERE d.event_id = dead.event_id AND d.item_index = dead.item_index
-  AND d.device_id = dead.device_id AND d.state = 'dead';
+  AND d.device_id = dead.device_id AND d.device_id = 0 AND d.state = 'dead';
 
 -- Events of before $1 of which nothing is queued, with what hangs on them; the deliveries go with
 -- their partition. SKIP LOCKED: another replica may be at the same.

@@ -11,7 +11,10 @@ INSERT INTO events (
 UPDATE events SET
     type = :type, status = :status, occurred_at = :occurred_at, notifications = :notifications,
     rejected = :rejected, rejections = :rejections, chunks = :chunks, reason = :reason
-WHERE event_id = :event_id AND status <> 'accepted';
+WHERE event_id = :event_id AND status NOT IN ('accepting', 'accepted');
+
+-- name: event_accepted
+UPDATE events SET status = 'accepted' WHERE event_id = :event_id AND status = 'accepting';
 
 -- name: event_get
 SELECT * FROM events WHERE event_id = :event_id;
@@ -39,7 +42,7 @@ SELECT count(*) FROM chunks_done WHERE event_id = :event_id;
 INSERT INTO chunks_done (event_id, number) VALUES (?, ?) ON CONFLICT DO NOTHING;
 
 -- name: progress
-SELECT item_index, device_id, state, attempts FROM deliveries
+SELECT item_index, device_id, state, attempts, next_at FROM deliveries
 WHERE event_id = :event_id AND item_index BETWEEN :low AND :high;
 
 -- name: delivery_upsert
@@ -49,7 +52,9 @@ INSERT INTO deliveries (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
     state = excluded.state, attempts = excluded.attempts, at = excluded.at,
-    address_hash = excluded.address_hash, reason = excluded.reason,
+    address_hash = excluded.address_hash,
+    reason = CASE WHEN excluded.state = 'pending' AND excluded.reason = ''
+             THEN deliveries.reason ELSE excluded.reason END,
     vendor_id = excluded.vendor_id, next_at = excluded.next_at, run = excluded.run
 WHERE deliveries.state = 'pending';
 
@@ -91,6 +96,12 @@ SELECT dead_letters.*, events.received_at
 FROM dead_letters LEFT JOIN events USING (event_id)
 WHERE :ids IS NULL OR id IN (SELECT value FROM json_each(:ids))
 ORDER BY event_id, item_index, device_id;
+
+-- name: dead_take
+UPDATE dead_letters SET taken_at = :now
+WHERE (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
+  AND (taken_at IS NULL OR taken_at < :now - :seconds)
+RETURNING id;
 
 -- name: dead_delete
 DELETE FROM dead_letters WHERE :ids IS NULL OR id IN (SELECT value FROM json_each(:ids));

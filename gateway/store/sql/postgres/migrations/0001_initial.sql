@@ -92,6 +92,8 @@ CREATE TABLE dead_letters (
     path       text,
     user_id    text,
     custom_id  text,
+    -- when it was taken for a replay through a queue that is no part of the store
+    taken_at   double precision,
     UNIQUE (event_id, item_index, device_id)
 );
 

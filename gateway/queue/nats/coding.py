@@ -1,0 +1,145 @@
+"""A chunk as a message: its subject, its id, its bytes. Pure; knows no connection.
+
+The subject names what a chunk is - event, number, content - so that the stream, which holds one
+message per subject, never holds the same chunk twice. It is
+`<stream>.<event>.<number>.<content>.<notifications>`: the event as a hash, for an id may hold
+anything; the content as a digest of the devices, their attempts and when they are due, of which the
+last two grow from leftover to leftover; the notifications as a number, for the depth.
+
+The bytes are a line of JSON that says all but the items, then the items as the SQL queues have
+them: whether a chunk is due is known without reading what it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from gateway.core.chunks import decode_items, encode_items
+from gateway.core.model import Chunk
+
+_VERSION = 1
+#: room in a message for its subject, its headers and the line before the items, in bytes
+_OVERHEAD = 4096
+#: texts shrink to about a third, which costs 10 us a KB: worth it only where a message gets large
+_COMPRESS = 256 * 1024
+
+
+class Undecodable(ValueError):
+    """A message that is no chunk of ours, in words without its content."""
+
+
+class TooLarge(ValueError):
+    """An item that no message of the broker has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is published. `subject` goes behind the stream's name."""
+
+    subject: str
+    id: str
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """All of a message but its items. `compressed`: so they are."""
+
+    chunk: Chunk
+    compressed: bool
+
+
+def messages_of(chunk: Chunk, *, max_payload: int) -> Iterator[Message]:
+    """Write a chunk: as one message, or as several halves of it when the broker takes none so
+    large. Raises TooLarge."""
+    items, compressed = encode_items(chunk), False
+    if len(items) > min(_COMPRESS, max_payload - _OVERHEAD):
+        items, compressed = zlib.compress(items, 1), True
+    if len(items) > max_payload - _OVERHEAD:
+        if len(chunk.items) == 1:
+            raise TooLarge
+        middle = len(chunk.items) // 2
+        for half in (chunk.items[:middle], chunk.items[middle:]):
+            yield from messages_of(replace(chunk, items=half), max_payload=max_payload)
+        return
+    head = {
+        "v": _VERSION,
+        "event_id": chunk.event_id,
+        "number": chunk.number,
+        "first_seen": chunk.first_seen,
+        "deadline": chunk.deadline,
+        "due_at": chunk.due_at,
+        "lane": chunk.lane,
+        "day": chunk.day,
+        "z": compressed,
+    }
+    content = _digest(chunk)
+    name = f"{chunk_subject(chunk)}.{content}"
+    size = len(chunk.items)
+    yield Message(f"{name}.{size}", name, orjson.dumps(head) + b"\n" + items, size)
+
+
+def chunk_subject(chunk: Chunk) -> str:
+    """The subject, behind the stream's name, of a chunk and all leftovers of it."""
+    event = hashlib.blake2b(chunk.event_id.encode(errors="replace"), digest_size=16).hexdigest()
+    return f"{event}.{chunk.number if chunk.number >= 0 else 'replay'}"
+
+
+def size_of(subject: str) -> int:
+    """How many notifications a message has, by its subject; 0 if it is not one of ours."""
+    size = subject.rpartition(".")[2]
+    return int(size) if size.isdecimal() else 0
+
+
+def head_of(data: bytes) -> Head:
+    """Read all but the items. Raises Undecodable."""
+    line = data.partition(b"\n")[0]
+    try:
+        head: dict[str, Any] = orjson.loads(line)
+        version = head["v"]
+        chunk = Chunk(
+            event_id=str(head["event_id"]),
+            number=int(head["number"]),
+            first_seen=float(head["first_seen"]),
+            deadline=float(head["deadline"]),
+            items=(),
+            due_at=float(head["due_at"]),
+            lane=str(head["lane"]),
+            day=int(head["day"]),
+        )
+        compressed = bool(head["z"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise Undecodable(f"its first line is no head ({type(error).__name__})") from None
+    if version != _VERSION:
+        raise Undecodable(f"it is of version {version!r}, and this Inkpush reads {_VERSION}")
+    return Head(chunk, compressed)
+
+
+def chunk_of(head: Head, data: bytes) -> Chunk:
+    """Read the items as well. Raises Undecodable."""
+    items = data.partition(b"\n")[2]
+    try:
+        if head.compressed:
+            items = zlib.decompress(items)
+        return replace(head.chunk, items=decode_items(items))
+    except (ValueError, LookupError, TypeError, zlib.error) as error:
+        raise Undecodable(f"its items cannot be read ({type(error).__name__})") from None
+
+
+def _digest(chunk: Chunk) -> str:
+    """What tells a leftover from all others of its chunk. An original chunk is told by its items
+    alone: however often its event is received, and whenever."""
+    content: list[Any] = [
+        (entry.item.index, entry.remainders and [left[:2] for left in entry.remainders])
+        for entry in chunk.items
+    ]
+    if chunk.number < 0 or any(entry.remainders is not None for entry in chunk.items):
+        content.append(chunk.due_at)
+    return hashlib.blake2b(orjson.dumps(content), digest_size=12).hexdigest()

@@ -1,0 +1,230 @@
+"""The connection to NATS: time-outs, and errors in our words. The only file that calls nats-py.
+
+The client reconnects by itself, for ever. Here every question has an end: what is not answered in
+time is `StoreUnavailable`, whatever the reason - no connection, one without bytes, a stream without
+a leader. No message holds a login: only hosts and ports are ever shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
+
+from gateway.errors import ConfigurationError, StoreUnavailable
+
+ANSWER_S = 4.0
+"""How long an answer may take. A relay must notice within five seconds that it is cut off."""
+_CONNECT_S = 2
+_PING_S = 2
+_PINGS = 2
+_RECONNECT_S = 0.25
+#: what may wait to be written while the connection is away: a large webhook
+_PENDING_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where NATS is, and who we are there."""
+
+    servers: tuple[str, ...]
+    user: str = ""
+    password: str = field(default="", repr=False)
+    credentials_file: Path | None = None
+    ca_file: Path | None = None
+
+    def __str__(self) -> str:
+        return ", ".join(urlsplit(server).netloc for server in self.servers)
+
+
+class ApiError(Exception):
+    """JetStream refused: `code` is its err_code, `text` its description."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        self.text = text
+        super().__init__(text)
+
+
+Handler = Callable[[Msg], Awaitable[None]]
+
+
+class Link:
+    """One connection, opened when it is first needed."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._client: Client | None = None
+        self._opening = asyncio.Lock()
+        self._handlers: dict[str, Handler] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes that a message may have."""
+        return self._client.max_payload if self._client is not None else 1024 * 1024
+
+    async def open(self) -> None:
+        """Connect, unless that is done. Raises StoreUnavailable, ConfigurationError."""
+        await self._connected()
+
+    async def aclose(self) -> None:
+        """Say goodbye; what was asked and not answered is not waited for."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(NatsError, OSError, TimeoutError):
+                async with asyncio.timeout(ANSWER_S):
+                    await client.close()
+
+    async def listen(self, subject: str, handler: Handler) -> None:
+        """Hand what comes under a subject to a handler, on this connection and on later ones."""
+        client = await self._connected()
+        self._handlers[subject] = handler
+        self._subscriptions[subject] = await client.subscribe(subject, cb=handler)
+
+    async def ignore(self, subject: str) -> None:
+        """Listen no more."""
+        self._handlers.pop(subject, None)
+        subscription = self._subscriptions.pop(subject, None)
+        if subscription is not None:
+            with contextlib.suppress(NatsError, OSError):
+                await subscription.unsubscribe()
+
+    async def ask(
+        self,
+        subject: str,
+        data: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        within_s: float = ANSWER_S,
+    ) -> bytes:
+        """Ask a question; returns the answer."""
+        client = await self._connected()
+        try:
+            async with asyncio.timeout(within_s):
+                answer = await client.request(
+                    subject, data, timeout=within_s, headers=dict(headers) if headers else None
+                )
+        except MaxPayloadError as error:
+            raise StoreUnavailable("a message is larger than NATS takes") from error
+        except (NatsError, OSError, TimeoutError) as error:
+            raise self._away(error) from error
+        return answer.data
+
+    async def api(
+        self, call: str, asked: object = None, *, within_s: float = ANSWER_S
+    ) -> dict[str, Any]:
+        """Ask JetStream's API. Raises ApiError where it refuses."""
+        data = b"" if asked is None else orjson.dumps(asked)
+        answer: dict[str, Any] = orjson.loads(
+            await self.ask(f"$JS.API.{call}", data, within_s=within_s)
+        )
+        error = answer.get("error")
+        if error is not None:
+            raise ApiError(error.get("err_code", 0), error.get("description", "no reason given"))
+        return answer
+
+    async def say(self, subject: str, data: bytes, *, reply: str = "") -> None:
+        """Send without waiting for an answer: one may come to the subject `reply`."""
+        client = await self._connected()
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await client.publish(subject, data, reply=reply)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise self._away(error) from error
+
+    def inbox(self) -> str:
+        """A subject that nobody else uses."""
+        return f"_INBOX.{uuid4().hex}"
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    async def _connected(self) -> Client:
+        client = self._client
+        if client is None or client.is_closed:
+            async with self._opening:
+                client = self._client
+                if client is None or client.is_closed:
+                    client = self._client = await self._open()
+        if not client.is_connected:
+            raise StoreUnavailable(f"NATS is away: no connection to any of {self._broker}.")
+        return client
+
+    async def _open(self) -> Client:
+        client = Client()
+        failed: list[Exception] = []
+
+        async def note(error: Exception) -> None:
+            failed[:] = [error]
+
+        broker = self._broker
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await client.connect(
+                    servers=list(broker.servers),
+                    name="inkpush",
+                    error_cb=note,
+                    connect_timeout=_CONNECT_S,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=_RECONNECT_S,  # type: ignore[arg-type]  # it only sleeps
+                    ping_interval=_PING_S,
+                    max_outstanding_pings=_PINGS,
+                    pending_size=_PENDING_BYTES,
+                    tls=self._tls(),
+                    user=broker.user or None,
+                    password=broker.password or None,
+                    user_credentials=str(broker.credentials_file)
+                    if broker.credentials_file
+                    else None,
+                )
+                for subject, handler in self._handlers.items():
+                    self._subscriptions[subject] = await client.subscribe(subject, cb=handler)
+        except (NatsError, OSError, TimeoutError) as error:
+            with contextlib.suppress(NatsError, OSError, TimeoutError):
+                async with asyncio.timeout(_CONNECT_S):
+                    await client.close()
+            raise self._away(failed[0] if failed else error) from error
+        return client
+
+    def _tls(self) -> ssl.SSLContext | None:
+        broker = self._broker
+        if not any(server.startswith("tls:") for server in broker.servers):
+            return None
+        context = ssl.create_default_context()
+        if broker.ca_file is not None:
+            try:
+                context.load_verify_locations(broker.ca_file)
+            except (OSError, ssl.SSLError) as error:
+                wrong = "queue.ca_file: holds no certificates; expected PEM"
+                raise ConfigurationError([wrong]) from error
+        return context
+
+    def _away(self, error: Exception) -> StoreUnavailable:
+        why = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+        return StoreUnavailable(f"NATS is away ({why}); asked: {self._broker}.")
+
+
+def servers_of(url: str) -> tuple[str, ...]:
+    """The servers that `nats://a:4222,b,c` names; the scheme and the port of the first hold for
+    those that name none."""
+    scheme, _, rest = url.partition("://")
+    hosts: Sequence[str] = [part.strip() for part in rest.split(",")]
+    return tuple(f"{scheme}://{_with_port(host)}" for host in hosts)
+
+
+def _with_port(host: str) -> str:
+    _, colon, port = host.rpartition(":")
+    return host if colon and port.isdecimal() else f"{host}:4222"

@@ -1,0 +1,182 @@
+"""Getting chunks into the stream, each once, and knowing what is in it.
+
+A publish is done when a quorum of the stream's nodes has it on disk. One that the stream has
+already - the same id within the duplicate window, the same subject for as long as it waits - is as
+good as done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from gateway.core.model import Chunk
+from gateway.errors import StoreUnavailable
+from gateway.ports import Depth
+from gateway.queue.nats.coding import (
+    Message,
+    TooLarge,
+    Undecodable,
+    chunk_of,
+    chunk_subject,
+    head_of,
+    messages_of,
+    size_of,
+)
+from gateway.queue.nats.holding import not_held
+from gateway.queue.nats.link import ApiError, Link
+from gateway.queue.nats.stream import MAX_MESSAGES, StreamSpec
+
+_STORE_FAILED = 10077
+_NO_MESSAGE = 10037
+#: the last tenth of the stream is for what relays put back: without it nothing would ever get done
+_FULL = 0.9
+#: up to so many messages the depth is counted; beyond, it is an estimate
+_COUNTED = 1_000
+_ROUNDS = 5
+_LOOK_S = 1.0
+
+
+class Stream:
+    """The stream of what waits: publishing to it, and looking into it."""
+
+    def __init__(self, link: Link, spec: StreamSpec) -> None:
+        self._link = link
+        self._spec = spec
+        self._looked_at = float("-inf")
+        self._full = False
+        self._mean = 100.0
+        self._first: tuple[int, float] | None = None
+
+    async def publish(self, chunks: Iterable[Chunk]) -> None:
+        """Publish chunks; returns when the quorum has all of them. Raises StoreUnavailable: some
+        may be in, and publishing all of them again does no harm."""
+        messages = [message for chunk in chunks for message in self._messages(chunk)]
+        outcomes = await asyncio.gather(*map(self._publish, messages), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def bury(self, subject: str, data: bytes, headers: Mapping[str, str]) -> None:
+        """Keep a message in the stream of the dead; returns when its quorum has it."""
+        answer = orjson.loads(await self._link.ask(f"{self._spec.dead}.{subject}", data, headers))
+        if "error" in answer:
+            text = answer["error"].get("description", "no reason given")
+            raise StoreUnavailable(f"{self._spec.dead} does not take a message ({text}).")
+
+    async def check_room(self) -> None:
+        """Raise StoreUnavailable when the stream has no room for new events."""
+        if time.monotonic() - self._looked_at > _LOOK_S:
+            await self._state()
+        if self._full:
+            raise StoreUnavailable(
+                "the JetStream stream is nearly full; what is left of it is for retries"
+            )
+
+    async def depth(self) -> Depth:
+        """Exact up to 1 000 messages; beyond, as many as messages times what one had lately."""
+        state = await self._state()
+        messages: int = state["messages"]
+        if messages == 0:
+            return Depth(0, None)
+        count = round(messages * self._mean)
+        if messages <= _COUNTED:
+            subjects = await self._subjects(f"{self._spec.name}.>")
+            count = sum(map(size_of, subjects))
+            self._mean = count / max(1, len(subjects))
+        return Depth(count, await self._first_seen(state["first_seq"]))
+
+    async def not_held(self, own: str, chunk: Chunk, again: Sequence[Chunk]) -> list[Chunk]:
+        """Of what a chunk left before: what no other message holds. `own` is its subject."""
+        return not_held(chunk, again, await self._others(own, chunk))
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _messages(self, chunk: Chunk) -> list[Message]:
+        try:
+            messages = list(messages_of(chunk, max_payload=self._link.max_payload))
+        except TooLarge as error:
+            text = "a notification is larger than NATS takes: raise max_payload of its servers"
+            raise StoreUnavailable(text) from error
+        for message in messages:
+            self._mean += (message.size - self._mean) * 0.01
+        return messages
+
+    async def _publish(self, message: Message) -> None:
+        subject = f"{self._spec.name}.{message.subject}"
+        answer = orjson.loads(
+            await self._link.ask(subject, message.data, {"Nats-Msg-Id": message.id})
+        )
+        error = answer.get("error")
+        if error is None:
+            return
+        text = str(error.get("description", ""))
+        if error.get("err_code") == _STORE_FAILED and "per subject" in text:
+            return
+        raise StoreUnavailable(f"JetStream did not store a chunk ({text or 'no reason given'}).")
+
+    async def _state(self) -> dict[str, Any]:
+        state: dict[str, Any] = (await self._api(f"STREAM.INFO.{self._spec.name}"))["state"]
+        self._looked_at = time.monotonic()
+        self._full = (
+            state["messages"] >= MAX_MESSAGES * _FULL
+            or state["bytes"] >= self._spec.max_bytes * _FULL
+        )
+        return state
+
+    async def _subjects(self, filter_: str) -> list[str]:
+        asked = {"subjects_filter": filter_}
+        found = await self._api(f"STREAM.INFO.{self._spec.name}", asked)
+        return list(found["state"].get("subjects") or ())
+
+    async def _first_seen(self, sequence: int) -> float | None:
+        """Since when the first message waits: leftovers come in behind what they are older than,
+        by at most their own wait."""
+        if self._first is None or self._first[0] != sequence:
+            found = await self._get({"seq": sequence})
+            if found is None:
+                return None
+            try:
+                self._first = sequence, head_of(found).chunk.first_seen
+            except Undecodable:
+                return None
+        return self._first[1]
+
+    async def _others(self, own: str, chunk: Chunk) -> list[Chunk]:
+        """The other messages that hold deliveries of the same original chunk."""
+        for _ in range(_ROUNDS):
+            found: list[Chunk] = []
+            subjects = await self._subjects(f"{self._spec.name}.{chunk_subject(chunk)}.>")
+            for subject in subjects:
+                if subject == own:
+                    continue
+                data = await self._get({"last_by_subj": subject})
+                if data is None:
+                    break  # it was settled meanwhile: what it left came in before that
+                try:
+                    found.append(chunk_of(head_of(data), data))
+                except Undecodable:
+                    continue
+            else:
+                return found
+        raise StoreUnavailable("the chunk's leftovers are on the move; look again")
+
+    async def _get(self, which: object) -> bytes | None:
+        try:
+            found = await self._link.api(f"STREAM.MSG.GET.{self._spec.name}", which)
+        except ApiError as error:
+            if error.code == _NO_MESSAGE:
+                return None
+            raise StoreUnavailable(f"JetStream refused ({error}).") from error
+        return base64.b64decode(found["message"].get("data", ""))
+
+    async def _api(self, call: str, asked: object = None) -> dict[str, Any]:
+        try:
+            return await self._link.api(call, asked)
+        except ApiError as error:
+            raise StoreUnavailable(f"JetStream refused ({error}).") from error

@@ -1,0 +1,123 @@
+"""Asking the consumer for messages: a request that stays open until there is one.
+
+Owns that no message is forgotten: one that comes when nobody waits for it any more goes back at
+once, for else it would be under a lease of nobody until that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import orjson
+from nats.aio.msg import Msg
+
+from gateway.errors import StoreUnavailable
+from gateway.queue.nats.link import ANSWER_S, Link
+
+_NS = 1_000_000_000
+#: how much later than asked for an open request may be answered
+_LATE_S = 2.0
+#: how long an inbox is kept in which a request was given up, for what may come yet
+_KEEP_S = 10.0
+_NOTHING = ("404", "408")
+
+
+@dataclass(slots=True, eq=False)
+class _Inbox:
+    """Where answers come in: to one request at a time, for a message does not say which it answers.
+
+    After a request that was given up another inbox is used; in this one everything goes back.
+    """
+
+    subject: str
+    give_back: Callable[[Msg], None]
+    wanted: int = 0
+    asked: int = 0
+    status: str = ""
+    given_up_at: float | None = None
+    messages: list[Msg] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.status) or len(self.messages) >= self.wanted
+
+    async def receive(self, message: Msg) -> None:
+        if not message.reply:
+            if message.subject == f"{self.subject}.{self.asked}":
+                self.status = (message.headers or {}).get("Status", "none")
+                self.changed.set()
+        elif len(self.messages) < self.wanted:
+            self.messages.append(message)
+            self.changed.set()
+        else:
+            self.give_back(message)
+
+    def give_up(self, now: float) -> None:
+        """Send back what came, and whatever will."""
+        self.given_up_at = now
+        self.wanted = 0
+        for message in self.messages:
+            self.give_back(message)
+        self.messages.clear()
+
+
+class Puller:
+    """Pulls from one consumer. `give_back` gets what came too late."""
+
+    def __init__(self, link: Link, consumer: str, *, give_back: Callable[[Msg], None]) -> None:
+        self._link = link
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{consumer}"
+        self._give_back = give_back
+        self._inbox: _Inbox | None = None
+        self._old: deque[_Inbox] = deque()
+        self._pulling = asyncio.Lock()
+
+    async def ready_now(self, limit: int) -> list[Msg]:
+        """At most `limit` of the messages that are due now."""
+        async with self._pulling:
+            return await self._pull(limit, {"batch": limit, "no_wait": True}, ANSWER_S)
+
+    async def next_one(self, within_s: float) -> list[Msg]:
+        """The next message, as soon as there is one; none when the time is over."""
+        asked = {"batch": 1, "expires": max(1, round(within_s * _NS))}
+        async with self._pulling:
+            return await self._pull(1, asked, within_s + _LATE_S)
+
+    async def _pull(self, wanted: int, asked: object, within_s: float) -> list[Msg]:
+        inbox = await self._open_inbox()
+        inbox.wanted, inbox.status = wanted, ""
+        inbox.asked += 1
+        try:
+            async with asyncio.timeout(within_s):
+                reply = f"{inbox.subject}.{inbox.asked}"
+                await self._link.say(self._subject, orjson.dumps(asked), reply=reply)
+                while not inbox.complete:
+                    await inbox.changed.wait()
+                    inbox.changed.clear()
+        except BaseException as error:
+            inbox.give_up(asyncio.get_running_loop().time())
+            if isinstance(error, TimeoutError):
+                text = "NATS does not answer: the consumer is silent."
+                raise StoreUnavailable(text) from None
+            raise
+        messages, inbox.messages, inbox.wanted = inbox.messages, [], 0
+        if not messages and inbox.status not in _NOTHING:
+            raise StoreUnavailable(f"the consumer cannot answer now (status {inbox.status}).")
+        return messages
+
+    async def _open_inbox(self) -> _Inbox:
+        inbox = self._inbox
+        if inbox is not None and inbox.given_up_at is None:
+            return inbox
+        if inbox is not None:
+            self._old.append(inbox)
+        now = asyncio.get_running_loop().time()
+        while self._old and now - (self._old[0].given_up_at or now) > _KEEP_S:
+            await self._link.ignore(f"{self._old.popleft().subject}.*")
+        inbox = self._inbox = _Inbox(self._link.inbox(), self._give_back)
+        await self._link.listen(f"{inbox.subject}.*", inbox.receive)
+        return inbox

@@ -1,0 +1,366 @@
+"""The queue on NATS JetStream: a chunk is a message, a lease its acknowledgement that is due.
+
+An event's row is in the store, its chunks are in the stream. The row comes first, as `accepting`,
+then the chunks, then the row is `accepted`, and only then is the sender told. Whatever stops half
+way is done again from its first step, by whoever comes by: each step is harmless the second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from uuid import uuid4
+
+from nats.aio.msg import Msg
+
+from gateway.core.model import Chunk, Claim, Event, day_of
+from gateway.errors import StoreUnavailable
+from gateway.events import Fault, Observer
+from gateway.ports import Clock, Depth, Journal
+from gateway.queue.nats.coding import Undecodable, chunk_of, head_of
+from gateway.queue.nats.leases import Lease, Leases
+from gateway.queue.nats.link import Broker, Link
+from gateway.queue.nats.publishing import Stream
+from gateway.queue.nats.pulling import Puller
+from gateway.queue.nats.stream import CONSUMER, StreamSpec, ensure
+from gateway.queue.nats.tries import Tries
+from gateway.queue.replays import Letter, revived_chunks
+
+Cut = Callable[[Event], Sequence[Chunk]]
+"""Cuts a kept event into its chunks again, as they were when it was received."""
+
+#: how long a claim waits for work, in seconds; meanwhile lanes open and close
+WAIT_S = 2.0
+#: how long a chunk of a closed lane is left alone, in seconds: a lane that opens waits as long
+LANE_NAP_S = 10.0
+#: an event that is `accepting` for longer was left by who accepted it, in seconds
+STALE_S = 60.0
+#: tries after which a chunk is one that not even its burial survives
+HOPELESS = 30
+_COMPLETED_AT_ONCE = 100
+
+
+class JetStreamQueue:
+    """The port `gateway.ports.Queue` on NATS JetStream.
+
+    `cut` cuts a kept event again; `wait_s` is how long a claim waits for work, `lane_nap_s` how
+    long a chunk whose lane is closed is left alone, and `nap_s` the same for one that is not due
+    (None: until it is).
+    """
+
+    idle_s = 0.0
+
+    def __init__(
+        self,
+        broker: Broker,
+        spec: StreamSpec,
+        *,
+        journal: Journal,
+        cut: Cut,
+        clock: Clock,
+        observer: Observer,
+        wait_s: float = WAIT_S,
+        lane_nap_s: float = LANE_NAP_S,
+        nap_s: float | None = None,
+    ) -> None:
+        self._link = Link(broker)
+        self._spec = spec
+        self._journal = journal
+        self._cut = cut
+        self._clock = clock
+        self._observer = observer
+        self._wait_s = wait_s
+        self._lane_nap_s = lane_nap_s
+        self._nap_s = nap_s
+        self._stream = Stream(self._link, spec)
+        self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._give_back)
+        self._tries = Tries(self._link, spec)
+        self._leases = Leases()
+        self._ready = False
+        self._starting = asyncio.Lock()
+        self._events: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Connect, and make or check the streams; every other call does so when it is the first.
+
+        Raises StoreUnavailable, and ConfigurationError for streams that are not as they must be.
+        """
+        async with self._starting:
+            if not self._ready:
+                await self._link.open()
+                await ensure(self._link, self._spec)
+                self._ready = True
+
+    async def aclose(self) -> None:
+        """Let go: what is claimed and not settled comes out again at once, for somebody else."""
+        for lease in self._leases.take_all():
+            self._nak(lease.reply, lease.queue_id, 0.0)
+        if self._background:
+            await asyncio.wait(self._background, timeout=1.0)
+        await self._link.aclose()
+
+    # --- events -----------------------------------------------------------------------------------
+
+    async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
+        """True also for a repeat that completed what an earlier attempt had begun."""
+        if not chunks:
+            known = await self._journal.begin(event)
+            if known is None or known.status != "accepting":
+                return known is None
+        await self._started()
+        await self._stream.check_room()
+        async with self._alone(event.event_id):
+            known = await self._journal.begin(replace(event, status="accepting"))
+            if known is not None:
+                if known.status != "accepting":
+                    return False
+                # What is kept counts, not what came now: the same chunks, the same journal rows.
+                chunks = self._cut(known)
+            await self._stream.publish(chunks)
+            await self._journal.accepted(event.event_id)
+        return True
+
+    async def complete(self) -> int:
+        """Complete events that were left half way. Any number of processes may. Returns how many
+        were."""
+        stale = await self._journal.events(
+            limit=_COMPLETED_AT_ONCE, status="accepting", before=self._clock() - STALE_S
+        )
+        completed = 0
+        for event in stale:
+            await self._started()
+            async with self._alone(event.event_id):
+                summary = await self._journal.event(event.event_id)
+                if summary is None or summary.event.status != "accepting":
+                    continue
+                await self._stream.publish(self._cut(summary.event))
+                await self._journal.accepted(event.event_id)
+                completed += 1
+        return completed
+
+    async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
+        wanted = replace(event, status="accepting") if chunks else event
+        kept = await self._journal.reopen(wanted)
+        if kept is None or not chunks:
+            return
+        await self._started()
+        day = day_of(kept.received_at)
+        await self._stream.publish([replace(chunk, day=day) for chunk in chunks])
+        await self._journal.accepted(event.event_id)
+
+    async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
+        await self._started()
+        letters = await self._journal.revive(ids, now=now)
+        if not letters:
+            return 0
+        taken = [Letter(one.event_id, one.day, one.item, one.device_id) for one in letters]
+        await self._stream.publish(revived_chunks(taken, now=now, deadline=now + max_age_s))
+        return await self._journal.drop_dead([letter.id for letter in letters])
+
+    # --- chunks -----------------------------------------------------------------------------------
+
+    async def publish(self, chunks: Sequence[Chunk]) -> None:
+        if chunks:
+            await self._started()
+            await self._stream.publish(chunks)
+
+    async def claim(
+        self,
+        *,
+        limit: int,
+        lease_s: float,  # noqa: ARG002  # the broker gives all leases the same
+        now: float,
+        skip_lanes: Sequence[str] = (),
+    ) -> list[Claim]:
+        """Waits for work for a moment. Leases are as long as the consumer was made with."""
+        await self._started()
+        loop = asyncio.get_running_loop()
+        ahead = now - self._clock()
+        ends_at = loop.time() + self._wait_s
+        skip = frozenset(skip_lanes)
+        claims: list[Claim] = []
+        while len(claims) < limit:
+            asked_at = loop.time()
+            try:
+                messages = await self._puller.ready_now(limit - len(claims))
+                if not messages and not claims and asked_at < ends_at:
+                    messages = await self._puller.next_one(ends_at - asked_at)
+                claims += await self._claims(
+                    messages,
+                    until=asked_at + self._spec.ack_wait_s,
+                    now=self._clock() + ahead,
+                    skip=skip,
+                )
+            except StoreUnavailable:
+                if not claims:
+                    raise
+                break
+            except BaseException:
+                for claim in claims:
+                    self._unclaim(claim)
+                raise
+            if loop.time() >= ends_at or (claims and not messages):
+                break
+        return claims
+
+    async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:  # noqa: ARG002  # the broker has its own clock
+        """A lease that is not confirmed before it ends is lost."""
+        confirmed = await asyncio.gather(*map(self._extend, claims))
+        held = [self._leases.find(claim) is not None for claim in claims]
+        if any(there and not known for there, known in zip(held, confirmed, strict=True)):
+            raise StoreUnavailable("NATS did not confirm that the leases hold.")
+        return {claim.queue_id for claim, there in zip(claims, held, strict=True) if not there}
+
+    async def settle(
+        self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
+    ) -> bool:
+        lease = self._leases.find(claim)
+        if lease is None:
+            return False
+        async with lease.settling:
+            if self._leases.find(claim) is None:
+                return False
+            if again:
+                again = await self._stream.not_held(lease.subject, claim.chunk, again)
+            await self._stream.publish([*leftovers, *again])
+            if self._leases.find(claim) is None:
+                return False  # what was added is added once, whoever finishes the chunk
+            await self._link.ask(lease.reply, b"+ACK")
+            lease.settled = True
+            self._leases.end(claim)
+            self._tries.postponed.forget(claim.queue_id)
+            return True
+
+    async def rescue(self) -> int:
+        """Never any: whether a process is dead is for the broker to find out."""
+        return 0
+
+    async def depth(self) -> Depth:
+        """Exact up to 1 000 messages, an estimate beyond; the oldest is the stream's first."""
+        await self._started()
+        return await self._stream.depth()
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    async def _started(self) -> None:
+        if not self._ready:
+            await self.start()
+
+    @asynccontextmanager
+    async def _alone(self, event_id: str) -> AsyncIterator[None]:
+        """One at a time for an event in this process, so that a repeat is known as one."""
+        lock, users = self._events.get(event_id, (asyncio.Lock(), 0))
+        self._events[event_id] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._events.pop(event_id)
+            if users > 1:
+                self._events[event_id] = lock, users - 1
+
+    async def _claims(
+        self, messages: list[Msg], *, until: float, now: float, skip: frozenset[str]
+    ) -> list[Claim]:
+        """Lease the messages that may be worked on; send the others back."""
+        claims = []
+        rest = list(messages)
+        try:
+            while rest:
+                claim = await self._claim(rest[0], until=until, now=now, skip=skip)
+                rest.pop(0)
+                if claim is not None:
+                    claims.append(claim)
+        except BaseException:
+            for claim in claims:
+                self._unclaim(claim)
+            for message in rest:
+                self._give_back(message)
+            raise
+        return claims
+
+    async def _claim(
+        self, message: Msg, *, until: float, now: float, skip: frozenset[str]
+    ) -> Claim | None:
+        try:
+            head = head_of(message.data)
+            chunk = head.chunk
+            if chunk.deadline > now:
+                life = chunk.deadline - now
+                if chunk.due_at > now:
+                    nap = chunk.due_at - now
+                    self._postpone(message, min(nap, life, self._nap_s or nap))
+                    return None
+                if chunk.lane in skip:
+                    self._postpone(message, min(self._lane_nap_s, life))
+                    return None
+            chunk = chunk_of(head, message.data)
+        except Undecodable as error:
+            await self._reject(message, str(error))
+            return None
+        sequence = message.metadata.sequence.stream
+        tries = await self._tries.count(sequence, message.metadata.num_delivered)
+        if tries > HOPELESS:
+            await self._reject(message, f"no process could finish it in {tries} tries")
+            return None
+        lease_id = uuid4().hex
+        lease = Lease(sequence, message.subject, message.reply, until)
+        self._leases.add(lease_id, lease)
+        return Claim(sequence, lease_id, chunk, tries)
+
+    async def _extend(self, claim: Claim) -> bool:
+        lease = self._leases.find(claim)
+        if lease is None:
+            return False
+        asked_at = asyncio.get_running_loop().time()
+        try:
+            await self._link.ask(lease.reply, b"+WPI")
+        except StoreUnavailable:
+            return False
+        if self._leases.find(claim) is None:
+            return False
+        lease.until = asked_at + self._spec.ack_wait_s
+        return True
+
+    async def _reject(self, message: Msg, reason: str) -> None:
+        """Move a message to the stream of the dead: in there first, then out of here."""
+        sequence = message.metadata.sequence.stream
+        headers = {
+            "Nats-Msg-Id": f"{self._spec.name}:{sequence}",
+            "Inkpush-Reason": reason,
+            "Inkpush-Subject": message.subject,
+        }
+        rest = message.subject.removeprefix(f"{self._spec.name}.")
+        await self._stream.bury(rest, message.data, headers)
+        await self._link.ask(message.reply, b"+TERM")
+        where = f"moved to the stream {self._spec.dead}: {reason}"
+        self._observer(Fault("a queued message", "it cannot be worked on", where))
+
+    def _unclaim(self, claim: Claim) -> None:
+        lease = self._leases.find(claim)
+        if lease is not None:
+            self._leases.end(claim)
+            self._nak(lease.reply, lease.queue_id, 0.0)
+
+    def _give_back(self, message: Msg) -> None:
+        self._postpone(message, 0.0)
+
+    def _postpone(self, message: Msg, seconds: float) -> None:
+        self._nak(message.reply, message.metadata.sequence.stream, seconds)
+
+    def _nak(self, reply: str, sequence: int, seconds: float) -> None:
+        """Send a message back, unread. Unheard, it comes when its lease ends."""
+        self._tries.postponed.count(sequence)
+
+        async def say() -> None:
+            with contextlib.suppress(StoreUnavailable):
+                delay = b' {"delay": %d}' % round(seconds * 1e9) if seconds > 0 else b""
+                await self._link.say(reply, b"-NAK" + delay)
+
+        task = asyncio.get_running_loop().create_task(say())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)

@@ -1,0 +1,234 @@
+"""The streams and the consumer: how they must be, and that they are.
+
+Three streams: `<name>` holds what waits, `<name>-dead` what no relay could read or survive, and
+`<name>-tries` counts for the few chunks that come again and again. They are created where they are
+missing, by however many replicas at once, and otherwise compared: one that differs is an error that
+names each field, for a silent change could lose what another replica relies on.
+
+`max_ack_pending` is as large as the stream: a delayed NAK stays pending until its time, so with
+anything less enough delayed chunks would keep new ones from coming out at all. At 100 bytes each in
+the leader's memory, a million pending ones take 100 MB; a backlog of a million notifications that
+was never tried is 4 000.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import ConfigurationError, StoreUnavailable
+from gateway.queue.nats.link import ApiError, Link
+
+CONSUMER = "relay"
+MAX_MESSAGES = 1_000_000
+_DEAD_DAYS = 30
+_TRIES_DAYS = 7
+#: how long a stream may take to have a leader, and each question about it, in seconds
+_PATIENCE_S = 20.0
+_ROUND_S = 2.0
+_NS = 1_000_000_000
+_DAY_NS = 86_400 * _NS
+
+_NO_STREAM, _NO_CONSUMER = 10059, 10014
+_STREAM_EXISTS, _CONSUMER_EXISTS = (10058, 10065), (10148, 10013)
+_NEED_CLUSTER, _NO_STORAGE, _NO_JETSTREAM = (10074, 10052), (10047, 10028), (10076, 10039)
+
+#: the setting that wants a field to be what it is
+_SETTINGS = {
+    "num_replicas": "queue.replicas",
+    "duplicate_window": "queue.duplicate_window_s",
+    "max_bytes": "queue.max_bytes",
+    "ack_wait": "relay.lease_s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """What the settings say of the streams. Seconds, bytes."""
+
+    name: str = "inkpush"
+    replicas: int = 3
+    duplicate_window_s: float = 7200.0
+    max_bytes: int = 4 * 1024**3
+    ack_wait_s: float = 120.0
+
+    @property
+    def dead(self) -> str:
+        return f"{self.name}-dead"
+
+    @property
+    def tries(self) -> str:
+        return f"{self.name}-tries"
+
+
+async def ensure(link: Link, spec: StreamSpec) -> None:
+    """Make the streams and the consumer, or see that they are right.
+
+    Raises ConfigurationError for what a person must change, StoreUnavailable for what may pass.
+    """
+    problems: list[str] = []
+    for wanted in (_work(spec), _dead(spec), _tries(spec)):
+        problems += await _stream(link, wanted)
+    if not problems:
+        problems += await _consumer(link, spec)
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def _work(spec: StreamSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "subjects": [f"{spec.name}.>"],
+        "retention": "workqueue",
+        "storage": "file",
+        "num_replicas": spec.replicas,
+        "duplicate_window": round(spec.duplicate_window_s * _NS),
+        # A full stream refuses what is new, and one chunk is in it once.
+        "discard": "new",
+        "discard_new_per_subject": True,
+        "max_msgs_per_subject": 1,
+        "max_msgs": MAX_MESSAGES,
+        "max_bytes": spec.max_bytes,
+        "max_age": 0,
+    }
+
+
+def _dead(spec: StreamSpec) -> dict[str, Any]:
+    return {
+        "name": spec.dead,
+        "subjects": [f"{spec.dead}.>"],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": spec.replicas,
+        "discard": "new",
+        "max_bytes": spec.max_bytes // 8,
+        "max_age": _DEAD_DAYS * _DAY_NS,
+    }
+
+
+def _tries(spec: StreamSpec) -> dict[str, Any]:
+    return {
+        "name": spec.tries,
+        "subjects": [f"{spec.tries}.>"],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": spec.replicas,
+        "discard": "old",
+        "max_msgs_per_subject": 1,
+        "max_bytes": 64 * 1024**2,
+        "max_age": _TRIES_DAYS * _DAY_NS,
+    }
+
+
+def _durable(spec: StreamSpec) -> dict[str, Any]:
+    return {
+        "durable_name": CONSUMER,
+        "deliver_policy": "all",
+        "ack_policy": "explicit",
+        "ack_wait": round(spec.ack_wait_s * _NS),
+        "max_deliver": -1,
+        "max_ack_pending": MAX_MESSAGES,
+        "replay_policy": "instant",
+    }
+
+
+async def _stream(link: Link, wanted: Mapping[str, Any]) -> list[str]:
+    name = wanted["name"]
+    found = await _made(
+        link,
+        info=f"STREAM.INFO.{name}",
+        create=(f"STREAM.CREATE.{name}", wanted),
+        missing=_NO_STREAM,
+        exists=_STREAM_EXISTS,
+    )
+    return list(_differences(f"the JetStream stream {name}", wanted, found))
+
+
+async def _consumer(link: Link, spec: StreamSpec) -> list[str]:
+    wanted = _durable(spec)
+    path = f"{spec.name}.{CONSUMER}"
+    found = await _made(
+        link,
+        info=f"CONSUMER.INFO.{path}",
+        create=(
+            f"CONSUMER.DURABLE.CREATE.{path}",
+            {"stream_name": spec.name, "config": wanted},
+        ),
+        missing=_NO_CONSUMER,
+        exists=_CONSUMER_EXISTS,
+    )
+    what = f"the consumer {CONSUMER} of the JetStream stream {spec.name}"
+    return list(_differences(what, wanted, found))
+
+
+async def _made(
+    link: Link, *, info: str, create: tuple[str, object], missing: int, exists: tuple[int, ...]
+) -> Mapping[str, Any]:
+    """The configuration of what is there, or was created now. While it elects its leader, it does
+    not answer."""
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + _PATIENCE_S
+    while True:
+        try:
+            found = await link.api(info, within_s=_ROUND_S)
+        except ApiError as error:
+            if error.code != missing:
+                raise _refused(error) from error
+            await _create(link, *create, exists=exists)
+            if loop.time() >= ends_at:
+                raise StoreUnavailable(f"JetStream does not get ready ({info}).") from error
+        except StoreUnavailable:
+            if loop.time() >= ends_at:
+                raise
+            await asyncio.sleep(0.05)
+        else:
+            config: Mapping[str, Any] = found["config"]
+            return config
+
+
+async def _create(link: Link, call: str, wanted: object, *, exists: tuple[int, ...]) -> None:
+    """Create what was missing. Whoever calls looks again: another replica may have been first, and
+    of several who ask at once the servers answer not every one."""
+    try:
+        await link.api(call, wanted, within_s=_ROUND_S)
+    except ApiError as error:
+        if error.code not in exists:
+            raise _refused(error) from error
+    except StoreUnavailable:
+        pass
+    await asyncio.sleep(0.05)
+
+
+def _differences(what: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in wanted.items():
+        there = found.get(name, False if value is False else 0 if value == 0 else None)
+        if there == value:
+            continue
+        setting = _SETTINGS.get(name)
+        fix = f"set {setting} to it, or" if setting else "another program may have made it:"
+        yield (
+            f"queue.url: {what} has {name} = {_shown(name, there)}, expected "
+            f"{_shown(name, value)}; {fix} change it with the nats command while no gateway runs"
+        )
+
+
+def _shown(name: str, value: Any) -> str:
+    if name in ("duplicate_window", "ack_wait", "max_age") and isinstance(value, int):
+        return f"{value / _NS:g} s"
+    return "nothing" if value is None else str(value)
+
+
+def _refused(error: ApiError) -> ConfigurationError | StoreUnavailable:
+    """What a refusal of JetStream means: something to change, or to wait for."""
+    if error.code in _NEED_CLUSTER:
+        more = "expected a cluster of that many nodes, or a smaller number"
+        return ConfigurationError([f"queue.replicas: NATS cannot keep so many ({error}); {more}"])
+    if error.code in _NO_STORAGE:
+        more = "expected less, or more room for JetStream (max_file_store)"
+        return ConfigurationError([f"queue.max_bytes: NATS has no room ({error}); {more}"])
+    if error.code in _NO_JETSTREAM:
+        more = "expected servers with JetStream, and a user who may use it"
+        return ConfigurationError([f"queue.url: {error}; {more}"])
+    return StoreUnavailable(f"JetStream refused ({error}).")

@@ -1,0 +1,41 @@
+"""From dead letters to the chunks that replay them. Pure; for every queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import NamedTuple
+
+from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, Remainder
+
+
+class Letter(NamedTuple):
+    """A dead letter as a replay needs it. Device 0: its item never was fanned out."""
+
+    event_id: str
+    day: int
+    item: Item
+    device_id: int
+
+
+def revived_chunks(letters: Iterable[Letter], *, now: float, deadline: float) -> list[Chunk]:
+    """Cut dead letters into chunks of their events. The letters come sorted by event and index."""
+    chunks = []
+    for event_id, of_event in groupby(letters, key=lambda letter: letter.event_id):
+        entries = []
+        day = 0
+        for _, of_item in groupby(of_event, key=lambda letter: letter.item.index):
+            same = list(of_item)
+            day = same[0].day
+            entries.append(ChunkItem(same[0].item, _remainders(same)))
+        for start in range(0, len(entries), CHUNK_SIZE):
+            items = tuple(entries[start : start + CHUNK_SIZE])
+            chunks.append(Chunk(event_id, -1, now, deadline, items, due_at=now, day=day))
+    return chunks
+
+
+def _remainders(letters: list[Letter]) -> tuple[Remainder, ...] | None:
+    """Device 0 stands for an item that never was fanned out: it is looked up anew."""
+    if any(letter.device_id == 0 for letter in letters):
+        return None
+    return tuple(Remainder(letter.device_id) for letter in letters)

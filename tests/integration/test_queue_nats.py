@@ -1,0 +1,441 @@
+"""JetStream when things go wrong: nodes that die, publishes that fail, streams that differ."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+
+from gateway.core.model import CHUNK_SIZE, Claim, Remainder
+from gateway.core.states import DeliveryState
+from gateway.errors import ConfigurationError, StoreUnavailable
+from gateway.events import Fault, GatewayEvent
+from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
+from gateway.queue.nats.link import Link
+from gateway.store.sqlite import open_sqlite
+from gateway.store.sqlite.store import SqliteStore
+from tests.kit.build import NOW, item
+from tests.kit.gateway import eventually
+from tests.kit.nats_cluster import NatsCluster, running_cluster
+from tests.kit.stores import batch, cut_again, jetstream_queue, leftover, record
+
+
+class Rig:
+    """Queues on one stream and one store: the replicas of a deployment."""
+
+    def __init__(self, store: SqliteStore, name: str, stack: AsyncExitStack) -> None:
+        self.store = store
+        self.name = name
+        self.events: list[GatewayEvent] = []
+        self._stack = stack
+
+    @property
+    def cluster(self) -> NatsCluster:
+        return running_cluster()
+
+    async def queue(self, **changed: Any) -> JetStreamQueue:
+        queue = jetstream_queue(
+            self.store, self.name, clock=lambda: NOW, observer=self.events.append, **changed
+        )
+        self._stack.push_async_callback(queue.aclose)
+        await queue.start()
+        return queue
+
+    async def status(self, event_id: str = "msg_1") -> str:
+        summary = await self.store.journal.event(event_id)
+        assert summary is not None
+        return summary.event.status
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    running_cluster()
+    async with AsyncExitStack() as stack:
+        store = await open_sqlite(tmp_path / "inkpush.db")
+        stack.push_async_callback(store.aclose)
+        yield Rig(store, f"t{time.monotonic_ns()}", stack)
+
+
+async def drain(queue: JetStreamQueue) -> list[Claim]:
+    """Claim everything and settle it, leaving nothing."""
+    claims: list[Claim] = []
+    while found := await queue.claim(limit=20, lease_s=60.0, now=NOW):
+        claims += found
+        for claim in found:
+            assert await queue.settle(claim, [])
+    return claims
+
+
+def failing_after(queue: JetStreamQueue, publishes: int) -> Callable[[], None]:
+    """Let so many publishes through, then fail as if it were gone. Returns what mends it."""
+    publish = queue._stream._publish
+    left = publishes
+
+    async def sometimes(message: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise StoreUnavailable("the test cut the cable")
+        await publish(message)
+
+    queue._stream._publish = sometimes  # type: ignore[method-assign]  # a broker that goes away
+
+    def mend() -> None:
+        queue._stream._publish = publish  # type: ignore[method-assign]  # and comes back
+
+    return mend
+
+
+# --- stopped half way ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("published", [0, 1, 3])
+async def test_an_event_that_stopped_half_way_is_completed_by_its_repeat(
+    rig: Rig, published: int
+) -> None:
+    ingest, other = await rig.queue(), await rig.queue()
+    event, chunks = batch(items=CHUNK_SIZE * 4)
+    failing_after(ingest, published)
+    with pytest.raises(StoreUnavailable):
+        await ingest.accept(event, chunks)
+    assert await rig.status() == "accepting"
+    # its sender's repeat, an hour later, at another replica
+    assert await other.accept(*batch(items=CHUNK_SIZE * 4, at=NOW + 3600))
+    assert await rig.status() == "accepted"
+    assert not await other.accept(event, chunks)
+    claims = await drain(other)
+    assert sorted(claim.chunk.number for claim in claims) == [0, 1, 2, 3]
+    assert {claim.chunk.first_seen for claim in claims} == {NOW}
+
+
+async def test_an_event_that_nobody_repeats_is_completed_by_any_replica_once(rig: Rig) -> None:
+    ingest, other = await rig.queue(), await rig.queue()
+    failing_after(ingest, 1)
+    with pytest.raises(StoreUnavailable):
+        await ingest.accept(*batch(items=CHUNK_SIZE * 3, at=NOW - 61))
+    with pytest.raises(StoreUnavailable):
+        await ingest.accept(*batch("msg_fresh", at=NOW - 59))
+    relay = await rig.queue()
+    await asyncio.gather(other.complete(), relay.complete())
+    assert (await rig.status(), await rig.status("msg_fresh")) == ("accepted", "accepting")
+    assert sorted(claim.chunk.number for claim in await drain(other)) == [0, 1, 2]
+
+
+async def test_a_repeat_after_the_duplicate_window_queues_nothing_twice(rig: Rig) -> None:
+    """The stream has each chunk once for as long as it waits, whatever it remembers of ids."""
+    queue = await rig.queue()
+    event, chunks = batch(items=CHUNK_SIZE * 2)
+    await queue.accept(event, chunks)
+    renamed = queue._stream._messages
+
+    def under_other_ids(chunk: Any) -> list[Any]:
+        return [
+            type(one)(one.subject, f"{one.id}-{time.monotonic_ns()}", one.data, one.size)
+            for one in renamed(chunk)
+        ]
+
+    queue._stream._messages = under_other_ids  # type: ignore[method-assign]  # ids are forgotten
+    await queue.publish(chunks)
+    assert (await queue.depth()).notifications == CHUNK_SIZE * 2
+
+
+async def test_dead_letters_whose_replay_failed_are_replayed_later(rig: Rig) -> None:
+    queue = await rig.queue()
+    await accept_and_bury(rig, queue)
+    mend = failing_after(queue, 0)
+    with pytest.raises(StoreUnavailable):
+        await queue.replay_dead(None, now=NOW, max_age_s=60.0)
+    mend()
+    assert await queue.replay_dead(None, now=NOW + 30, max_age_s=60.0) == 0
+    assert await queue.replay_dead(None, now=NOW + 61, max_age_s=60.0) == 1
+    assert await rig.store.journal.dead(limit=1) == []
+
+
+async def accept_and_bury(rig: Rig, queue: JetStreamQueue) -> None:
+    await queue.accept(*batch())
+    await drain(queue)
+    line = record(device_id=7, state=DeliveryState.DEAD)
+    await rig.store.journal.record([line], [], dead=[(0, item())], done=[("msg_1", 0)])
+
+
+# --- leftovers ------------------------------------------------------------------------------------
+
+
+async def test_a_chunk_that_comes_again_adds_only_what_no_leftover_holds(rig: Rig) -> None:
+    queue = await rig.queue()
+    await queue.accept(*batch())
+    (claim,) = await queue.claim(limit=1, lease_s=60.0, now=NOW)
+    there = leftover("msg_1", Remainder(7, 2), due_at=NOW + 60)
+    gone = leftover("msg_1", Remainder(8, 1), due_at=NOW + 90)
+    await queue.publish([there])
+    # the journal has both deliveries; the first one's leftover is already one try further
+    behind = leftover("msg_1", Remainder(7, 1), due_at=NOW + 30)
+    assert await queue.settle(claim, [], [behind, gone])
+    found = await queue.claim(limit=10, lease_s=60.0, now=NOW + 100)
+    assert sorted(left.chunk.items[0].remainders or () for left in found) == [
+        (Remainder(7, 2),),
+        (Remainder(8, 1),),
+    ]
+
+
+async def test_of_two_copies_that_are_behind_one_adds_what_is_missing(rig: Rig) -> None:
+    """If each relied on the other, the delivery would be lost."""
+    queue = await rig.queue()
+    await queue.accept(*batch())
+    await queue.publish([leftover("msg_1", Remainder(7, 1), due_at=NOW)])
+    claims = await queue.claim(limit=2, lease_s=60.0, now=NOW)
+    if len(claims) < 2:
+        claims += await queue.claim(limit=1, lease_s=60.0, now=NOW)
+    last = leftover("msg_1", Remainder(7, 2), due_at=NOW + 60)
+    done = await asyncio.gather(*(queue.settle(claim, [], [last]) for claim in claims))
+    assert done == [True, True]
+    assert (await queue.depth()).notifications == 1
+
+
+async def test_a_settle_that_failed_half_way_adds_its_leftovers_once(rig: Rig) -> None:
+    queue = await rig.queue()
+    await queue.accept(*batch())
+    (claim,) = await queue.claim(limit=1, lease_s=60.0, now=NOW)
+    left = [leftover("msg_1", Remainder(device, 1), due_at=NOW + device) for device in (7, 8, 9)]
+    mend = failing_after(queue, 2)
+    with pytest.raises(StoreUnavailable):
+        await queue.settle(claim, left)
+    mend()
+    assert await queue.settle(claim, left)
+    assert (await queue.depth()).notifications == 3
+
+
+# --- what cannot be worked on --------------------------------------------------------------------
+
+
+async def dead_stream(rig: Rig) -> list[tuple[dict[str, str] | None, bytes]]:
+    connection = await nats.connect(rig.cluster.servers)
+    jetstream = connection.jetstream()
+    info = await jetstream.stream_info(f"{rig.name}-dead")
+    found = []
+    for sequence in range(1, info.state.last_seq + 1):
+        message = await jetstream.get_msg(f"{rig.name}-dead", seq=sequence)
+        found.append((message.headers, message.data or b""))
+    await connection.close()
+    return found
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff\n[]", b'{"v": 99}\n[]', b"[" * 10_000])
+async def test_what_cannot_be_read_goes_to_the_dead_stream(rig: Rig, data: bytes) -> None:
+    queue = await rig.queue()
+    await queue._link.ask(f"{rig.name}.somebody.0.x.1", data)
+    await queue.accept(*batch())
+    assert len(await drain(queue)) == 1
+    ((headers, kept),) = await dead_stream(rig)
+    assert kept == data
+    assert headers is not None
+    assert headers["Inkpush-Subject"] == f"{rig.name}.somebody.0.x.1"
+    assert (await queue.depth()).notifications == 0
+    assert [type(event) for event in rig.events] == [Fault]
+
+
+async def test_a_chunk_that_ends_every_process_goes_to_the_dead_stream(rig: Rig) -> None:
+    await (await rig.queue()).accept(*batch())
+    tries = []
+    for _ in range(40):
+        relay = await rig.queue(wait_s=0.2)
+        claims = await relay.claim(limit=1, lease_s=60.0, now=NOW)
+        if not claims:
+            break
+        tries += [claim.tries for claim in claims]
+        # it dies: its lease ends, here at once and by somebody who does not count it
+        (lease,) = relay._leases.take_all()
+        await relay._link.say(lease.reply, b"-NAK")
+        await relay.aclose()
+    assert tries == list(range(1, 31))
+    ((headers, _),) = await dead_stream(rig)
+    assert headers is not None
+    assert "31 tries" in headers["Inkpush-Reason"]
+
+
+async def test_a_chunk_that_was_only_postponed_is_no_poison(rig: Rig) -> None:
+    await (await rig.queue()).publish([leftover(lane="agent/apns")])
+    for _ in range(25):
+        other = await rig.queue(wait_s=0.05, lane_nap_s=0.01)
+        assert await other.claim(limit=1, lease_s=60.0, now=NOW, skip_lanes=["agent/apns"]) == []
+        await other.aclose()
+    (claim,) = await (await rig.queue()).claim(limit=1, lease_s=60.0, now=NOW)
+    assert claim.tries == 11
+
+
+# --- the streams ---------------------------------------------------------------------------------
+
+
+async def test_replicas_that_start_together_agree(rig: Rig) -> None:
+    queues = await asyncio.gather(*(rig.queue() for _ in range(5)))
+    await queues[0].accept(*batch())
+    assert len(await drain(queues[1])) == 1
+
+
+async def test_a_stream_that_differs_is_told_field_by_field_and_left_alone(rig: Rig) -> None:
+    connection = await nats.connect(rig.cluster.servers)
+    jetstream = connection.jetstream()
+    await jetstream.add_stream(name=rig.name, subjects=[f"{rig.name}.>"], duplicate_window=60)
+    with pytest.raises(ConfigurationError) as caught:
+        await rig.queue()
+    told = "\n".join(caught.value.problems)
+    for field, found, wanted in [
+        ("retention", "limits", "workqueue"),
+        ("num_replicas", "1", "3"),
+        ("duplicate_window", "60 s", "7200 s"),
+        ("discard", "old", "new"),
+        ("max_msgs_per_subject", "-1", "1"),
+    ]:
+        assert f"{field} = {found}, expected {wanted}" in told
+    assert "queue.replicas" in told
+    info = await jetstream.stream_info(rig.name)
+    assert info.config.num_replicas == 1
+    await connection.close()
+
+
+async def test_a_lease_that_differs_is_told(rig: Rig) -> None:
+    await rig.queue(lease_s=60.0)
+    with pytest.raises(ConfigurationError, match=r"ack_wait = 60 s, .* relay.lease_s"):
+        await rig.queue(lease_s=90.0)
+
+
+async def test_a_full_stream_takes_no_event_but_still_what_is_put_back(rig: Rig) -> None:
+    queue = await rig.queue()
+    await queue.accept(*batch())
+    (claim,) = await queue.claim(limit=1, lease_s=60.0, now=NOW)
+    queue._stream._looked_at, queue._stream._full = time.monotonic() + 60, True
+    with pytest.raises(StoreUnavailable, match="nearly full"):
+        await queue.accept(*batch("msg_2"))
+    assert await queue.settle(claim, [leftover()])
+
+
+# --- the cluster ---------------------------------------------------------------------------------
+
+
+async def test_nothing_is_lost_when_the_leader_dies_while_it_is_written_to(rig: Rig) -> None:
+    queue, other = await rig.queue(), await rig.queue()
+    names = [f"msg_{n}" for n in range(40)]
+    leader = await rig.cluster.leader_of(rig.name)
+
+    async def post(name: str) -> None:
+        deadline = time.monotonic() + 60
+        while True:  # as the sender would
+            try:
+                await queue.accept(*batch(name, CHUNK_SIZE))
+            except StoreUnavailable:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+    try:
+        posting = asyncio.gather(*(post(name) for name in names))
+        await asyncio.sleep(0.02)
+        leader.kill()
+        await posting
+        found = []
+
+        async def all_out() -> bool:
+            try:
+                found.extend(await drain(other))
+            except StoreUnavailable:
+                return False
+            return len(found) >= len(names)
+
+        await eventually("all chunks come out", all_out)
+    finally:
+        leader.start()
+        await rig.cluster.ready()
+    assert sorted(claim.chunk.event_id for claim in found) == sorted(names)
+
+
+# nats-py leaves the sockets of attempts to reconnect that failed to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_connection_without_bytes_is_noticed_and_recovers(rig: Rig) -> None:
+    queue = await rig.queue()
+    await queue.accept(*batch())
+    try:
+        for node in rig.cluster.nodes:
+            node.signal(signal.SIGSTOP)
+        for ask in (
+            queue.depth,
+            lambda: queue.accept(*batch("msg_2")),
+            lambda: queue.claim(limit=1, lease_s=60.0, now=NOW),
+        ):
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailable):
+                await ask()
+            assert time.monotonic() - started < 6.0
+    finally:
+        for node in rig.cluster.nodes:
+            node.signal(signal.SIGCONT)
+        await rig.cluster.ready()
+
+    async def back() -> bool:
+        try:
+            return (await queue.depth()).notifications >= 1
+        except StoreUnavailable:
+            return False
+
+    await eventually("the queue answers again", back)
+    await queue.aclose()
+    gc.collect()
+
+
+async def test_an_idle_claim_sees_new_work_at_once(rig: Rig) -> None:
+    relay, ingest = await rig.queue(wait_s=5.0), await rig.queue()
+    waiting = asyncio.create_task(relay.claim(limit=8, lease_s=60.0, now=NOW))
+    await asyncio.sleep(0.3)
+    await ingest.accept(*batch())
+    assert len(await waiting) == 1
+
+
+async def test_what_a_cancelled_claim_was_about_to_get_is_free_at_once(rig: Rig) -> None:
+    relay, other = await rig.queue(wait_s=5.0), await rig.queue(wait_s=2.0)
+    waiting = asyncio.create_task(relay.claim(limit=8, lease_s=60.0, now=NOW))
+    await asyncio.sleep(0.3)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    await other.accept(*batch())
+    (claim,) = await other.claim(limit=8, lease_s=60.0, now=NOW)
+    assert await other.settle(claim, [])
+
+
+async def test_what_a_relay_that_ends_has_not_settled_is_free_at_once(rig: Rig) -> None:
+    relay, other = await rig.queue(), await rig.queue()
+    await other.accept(*batch(items=CHUNK_SIZE * 3))
+    claims = await relay.claim(limit=3, lease_s=60.0, now=NOW)
+    assert await relay.settle(claims[0], [])
+    await relay.aclose()
+    assert len(await drain(other)) == 2
+
+
+async def test_no_error_holds_a_login(rig: Rig) -> None:
+    link = Link(Broker(servers_of("nats://127.0.0.1:1"), user="mary", password="hunter2"))
+    with pytest.raises(StoreUnavailable) as caught:
+        await link.open()
+    assert "127.0.0.1:1" in str(caught.value)
+    shown = (
+        f"{caught.value!r} {caught.value.__cause__!r} {Broker(('nats://h:1',), 'm', 'hunter2')!r}"
+    )
+    assert "hunter2" not in shown
+    queue = JetStreamQueue(
+        Broker(servers_of("nats://127.0.0.1:1")),
+        StreamSpec(),
+        journal=rig.store.journal,
+        cut=cut_again,
+        clock=lambda: NOW,
+        observer=rig.events.append,
+    )
+    with pytest.raises(StoreUnavailable):
+        await queue.accept(*batch())
+    assert await rig.store.journal.event("msg_1") is None
+    await queue.aclose()

@@ -1,0 +1,149 @@
+"""A whole gateway on JetStream: what is redelivered is not sent again, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from gateway.app.storage import complete_events
+from gateway.core.states import DeliveryState
+from gateway.errors import StoreUnavailable
+from gateway.queue.nats import JetStreamQueue
+from providers.contract import Provider
+from providers.sandbox import Answer
+from tests.kit.audience import Phone, androids
+from tests.kit.gateway import eventually
+from tests.kit.nats_cluster import running_cluster
+from tests.kit.relay_rig import RelayRig, Running, both
+
+ANDROID = Phone(Provider.FCM, 1, 1)
+
+
+def on_nats(name: str = "") -> dict[str, Any]:
+    """The settings' section of a stream of one's own."""
+    return {
+        "url": running_cluster().url,
+        "stream": name or f"t{time.monotonic_ns()}",
+        "max_bytes": 64 * 1024**2,
+    }
+
+
+def broker(running: Running) -> JetStreamQueue:
+    found = running.stores.broker
+    assert found is not None
+    return found
+
+
+def deliver_all_twice(queue: JetStreamQueue) -> Counter[str]:
+    """Let the first acknowledgement of every chunk get lost, and its lease end at once. Counts the
+    acknowledgements by message."""
+    link = queue._link
+    ask = link.ask
+    asked: Counter[str] = Counter()
+
+    async def lossy(subject: str, data: bytes = b"", *args: Any, **kwargs: Any) -> bytes:
+        if data == b"+ACK":
+            sequence = subject.split(".")[5]
+            asked[sequence] += 1
+            if asked[sequence] == 1:
+                await link.say(subject, b"-NAK")
+                return b""
+        return await ask(subject, data, *args, **kwargs)
+
+    link.ask = lossy  # type: ignore[method-assign]  # a network that loses acknowledgements
+    return asked
+
+
+async def test_a_batch_goes_the_whole_way(rig: RelayRig) -> None:
+    phones = both(range(300))
+    async with rig.running(queue=on_nats()) as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        assert await running.settled("msg_1") == {"delivered": 600}
+        await running.empty()
+    assert rig.times_delivered() == Counter({1: 600})
+
+
+async def test_every_chunk_delivered_twice_gives_no_second_push(rig: RelayRig) -> None:
+    phones = both(range(300))
+    slow = phones[:40]
+    for phone in slow:
+        rig.sandbox.script(phone.address, Answer.unavailable(), Answer.ok())
+    async with rig.running(queue=on_nats()) as running:
+        acknowledged = deliver_all_twice(broker(running))
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+
+        async def first_round_over() -> bool:
+            states = await running.states("msg_1")
+            return states.get("delivered", 0) == len(phones) - len(slow)
+
+        await eventually("all others are delivered", first_round_over)
+        rig.clock.ahead_s += 300
+        assert await running.settled("msg_1") == {"delivered": 600}
+        await running.empty()
+    assert rig.times_delivered() == Counter({1: 600})
+    assert {len(rig.sent_to(phone)) for phone in slow} == {2}
+    assert len(acknowledged) > 2
+    assert set(acknowledged.values()) == {2}
+
+
+async def test_a_chunk_that_comes_again_leaves_a_delivery_until_it_is_due(rig: RelayRig) -> None:
+    rig.sandbox.script(ANDROID.address, Answer.unavailable(), Answer.ok())
+    async with rig.running(queue=on_nats()) as running:
+        await running.register(ANDROID)
+        deliver_all_twice(broker(running))
+        await running.queue_for("msg_1", [ANDROID])
+        await rig.arrived(ANDROID)
+        await asyncio.sleep(1.5)  # in which the chunk came again
+        (row,) = await running.rows("msg_1")
+        assert (row.state, row.attempts) == (DeliveryState.PENDING, 1)
+        assert len(rig.sent_to(ANDROID)) == 1
+        assert (await running.stores.queue.depth()).notifications == 1
+
+
+async def test_a_relay_that_stops_gives_back_what_it_has_and_the_next_goes_on(
+    rig: RelayRig,
+) -> None:
+    phones = androids(range(300))
+    rig.sandbox.latency_s = 0.2
+    queue = on_nats()
+    async with rig.running(queue=queue, relay={"drain_s": 1}) as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        await rig.arrived(phones[0])
+    rig.sandbox.latency_s = 0.0
+    async with rig.running(queue=queue) as running:
+        assert await running.settled("msg_1") == {"delivered": 300}
+        await running.empty()
+    assert rig.times_delivered() == Counter({1: 300})
+
+
+async def test_an_event_left_half_way_is_completed_from_its_kept_body(
+    rig: RelayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phones = androids(range(600))
+    async with rig.running(queue=on_nats()) as running:
+        await running.register(*phones)
+        queue = broker(running)
+        publish = queue._stream.publish
+
+        async def half(chunks: Any) -> None:
+            await publish(list(chunks)[:1])
+            raise StoreUnavailable("the test cut the cable")
+
+        queue._stream.publish = half  # type: ignore[method-assign]  # a broker that goes away
+        with pytest.raises(StoreUnavailable):
+            await running.queue_for("msg_1", phones)
+        queue._stream.publish = publish  # type: ignore[method-assign]  # and comes back
+        rig.clock.ahead_s += 61
+        monkeypatch.setattr("gateway.app.storage._COMPLETE_S", 0.05)
+        keeper = asyncio.create_task(complete_events(queue, lambda _event: None))
+        assert await running.settled("msg_1") == {"delivered": 600}
+        keeper.cancel()
+        await asyncio.wait([keeper])
+    assert rig.times_delivered() == Counter({1: 600})
