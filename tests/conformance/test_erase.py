@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from gateway.core.model import Event, Rejection, Remainder, UserRef
 from gateway.core.states import DeliveryState
 from tests.kit.build import NOW, item
@@ -95,6 +97,7 @@ async def test_an_accepted_body_loses_the_users_items_alone(handle: Handle) -> N
     assert left == [{"erased": True}, said_to("mary2"), {"erased": True}]
 
 
+@pytest.mark.needs("erases the queue")
 async def test_texts_that_went_to_the_user_under_the_other_id_go_too(handle: Handle) -> None:
     """The item named only the custom_id; the device it reached had both."""
     letter = item(body=SECRET, user_id=None, custom_id="c-1")
@@ -113,6 +116,7 @@ async def test_texts_that_went_to_the_user_under_the_other_id_go_too(handle: Han
     assert [line.custom_id for line in await handle.journal.items_of("msg_1")] == [None, "c-2"]
 
 
+@pytest.mark.needs("erases the queue")
 async def test_queued_texts_go_before_anything_was_journaled(handle: Handle) -> None:
     items = [
         item(0, body=SECRET, user_id="mary"),
@@ -126,6 +130,7 @@ async def test_queued_texts_go_before_anything_was_journaled(handle: Handle) -> 
     assert SECRET.encode() not in await body_now(handle, "msg_1")
 
 
+@pytest.mark.needs("erases the queue")
 async def test_an_erased_item_still_ends_so_that_its_event_is_settled(handle: Handle) -> None:
     """It stays in its chunk, for nobody: the relay finds no device and says so."""
     await accept(handle, items=[item(0), item(1, user_id="bob")])

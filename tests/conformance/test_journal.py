@@ -394,6 +394,7 @@ async def test_what_is_older_than_the_retention_goes_with_all_that_hangs_on_it(
     assert await standing(handle, "msg_old") == ({"pending": 1}, False)
 
 
+@pytest.mark.needs("sees the queue")
 async def test_an_old_event_that_still_has_something_queued_is_kept(handle: Handle) -> None:
     await accept(handle, "msg_old", at=OLD)
     (claim,) = await handle.queue.claim(limit=1, lease_s=60.0, now=NOW)

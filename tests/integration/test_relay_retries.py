@@ -39,9 +39,9 @@ async def test_a_push_the_vendor_had_no_time_for_is_delivered_later(
         # ten seconds at least, for the vendors ask for that, and as much again of jitter
         assert row.attempts == 1
         assert row.next_at is not None
-        assert row.at + 10 <= row.next_at <= row.at + 20
+        assert row.at + 10 <= row.next_at <= row.at + 21  # due times are rounded up
 
-        rig.clock.ahead_s += 21
+        rig.clock.ahead_s += 22
         assert (await running.row("msg_1", "delivered")).attempts == 2
         assert await running.settled("msg_1") == {"delivered": 1}
     assert [push.status for push in rig.sent_to(phone)] == [503, 200]
@@ -66,7 +66,7 @@ async def test_apple_gets_its_fifteen_minutes_before_a_third_try(rig: RelayRig) 
         await running.register(IPHONE)
         await running.queue_for("msg_1", [IPHONE])
         await running.pending_for("msg_1", "InternalServerError")
-        rig.clock.ahead_s += 21
+        rig.clock.ahead_s += 22
         await rig.arrived(IPHONE, 2)
 
         async def tried_twice() -> bool:
@@ -94,9 +94,9 @@ async def test_what_was_never_looked_at_spends_no_attempt(rig: RelayRig, phone: 
         assert row.reason in ("INTERNAL", "InternalServerError")
         assert row.attempts == 1
         assert row.next_at is not None
-        assert row.at + 10 <= row.next_at <= row.at + 20
+        assert row.at + 10 <= row.next_at <= row.at + 21  # due times are rounded up
 
-        rig.clock.ahead_s += 21
+        rig.clock.ahead_s += 22
 
         async def tried_twice() -> bool:
             return [each.attempts for each in await running.rows("msg_1")] == [2]
@@ -149,7 +149,7 @@ async def test_a_retry_keeps_its_id_and_prolongs_nothing(rig: RelayRig) -> None:
         await running.register(IPHONE)
         await running.queue_for("msg_1", [IPHONE])
         await running.row("msg_1", "pending")
-        rig.clock.ahead_s += 21
+        rig.clock.ahead_s += 22
         assert await running.settled("msg_1") == {"delivered": 1}
     first, second = rig.sent_to(IPHONE)
     assert first.id == second.id
@@ -168,7 +168,7 @@ async def test_what_fails_too_often_becomes_a_dead_letter_that_can_be_sent_again
         await running.register(ANDROID)
         await running.queue_for("msg_1", [ANDROID], max_age_s=60)
         await running.pending_for("msg_1", "UNAVAILABLE")
-        rig.clock.ahead_s += 21
+        rig.clock.ahead_s += 22
         row = await running.row("msg_1", "dead")
         assert (row.attempts, row.reason) == (2, "INTERNAL")
         assert await running.settled("msg_1") == {"dead": 1}

@@ -24,7 +24,9 @@ WHERE EXISTS (
 )
 UNION
 SELECT event_id FROM events
-WHERE (status <> 'accepted' OR rejected > 0)
+WHERE (status <> 'accepted' OR rejected > 0
+       -- what is queued elsewhere is in the bodies of what is not worked through
+       OR chunks > (SELECT count(*) FROM chunks_done d WHERE d.event_id = events.event_id))
   AND EXISTS (SELECT 1 FROM json_each(:names) WHERE instr(events.body, CAST(value AS BLOB)) > 0);
 
 -- name: erase_indexes
