@@ -15,7 +15,7 @@
 
 {{- define "inkpush.selector" -}}
 app.kubernetes.io/name: {{ include "inkpush.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "inkpush.labels" -}}
@@ -49,8 +49,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .from.name }}
   valueFrom:
     secretKeyRef:
-      name: {{ .from.name }}
-      key: {{ .from.key }}
+      name: {{ .from.name | quote }}
+      key: {{ .from.key | quote }}
 {{- else }}
   value: {{ required (printf "%s.url or %s.urlFrom.name: where is it?" .section .section) .url | quote }}
 {{- end }}

@@ -15,7 +15,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "inkpush.serviceAccount" $root }}
+  serviceAccountName: {{ include "inkpush.serviceAccount" $root | quote }}
   # it never asks the cluster's API
   automountServiceAccountToken: false
   enableServiceLinks: false
@@ -32,11 +32,11 @@ spec:
   {{- with $root.Values.image.pullSecrets }}
   imagePullSecrets:
     {{- range . }}
-    - name: {{ . }}
+    - name: {{ . | quote }}
     {{- end }}
   {{- end }}
   {{- with $root.Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   containers:
     - name: {{ .role }}
@@ -59,8 +59,8 @@ spec:
         - name: PGPASSWORD
           valueFrom:
             secretKeyRef:
-              name: {{ .name }}
-              key: {{ .key }}
+              name: {{ .name | quote }}
+              key: {{ .key | quote }}
         {{- end }}
         {{- end }}
         {{- include "inkpush.address" (dict "variable" "INKPUSH_QUEUE__URL" "section" "queue" "url" $root.Values.queue.url "from" $root.Values.queue.urlFrom) | nindent 8 }}
@@ -127,7 +127,7 @@ spec:
           - configMap:
               name: {{ include "inkpush.fullname" $root }}
           - secret:
-              name: {{ include "inkpush.secret" $root }}
+              name: {{ include "inkpush.secret" $root | quote }}
     - name: scratch
       emptyDir: {sizeLimit: 64Mi}
   topologySpreadConstraints:
