@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -50,16 +50,39 @@ EXAMPLE = read(DEPLOY / "helm" / "values.example.yaml")
 
 
 def settings_of(
-    config: dict[str, Any], folder: Path, *, role: str, file: Path | None = None
+    folder: Path, environment: dict[str, str], config: dict[str, Any], file: Path | None = None
 ) -> Settings:
-    """What the loader makes of a chart's `config`: by variables, or as the file rendered of it."""
+    """What the loader makes of a pod or container: its variables, and a chart's `config`, as more
+    variables or as the file that was rendered of it."""
     places = {loc: str(shape.get(config, loc)) for loc in shape.walk(config)}
     for loc, value in places.items():
         if shape.is_path(Settings, loc):
             (folder / value).write_text(SIGNING if loc[0] == "webhook" else "0" * 64)
             places[loc] = str(folder / value)
     given = {} if file else {PREFIX + shape.variable(loc): value for loc, value in places.items()}
-    return load(file, {**given, "INKPUSH_SERVER__ROLE": role})
+    return load(file, given | environment)
+
+
+def merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    both = under | over
+    for key in under.keys() & over.keys():
+        if isinstance(under[key], dict) and isinstance(over[key], dict):
+            both[key] = merged(under[key], over[key])
+    return both
+
+
+def takes(check: Callable[[str], str], url: str) -> bool:
+    try:
+        return check(url) == url
+    except ValueError:
+        return False
+
+
+distributed = pytest.mark.skipif(
+    not takes(formats.store_url, "postgresql://inkpush@host/inkpush")
+    or not takes(formats.queue_url, "nats://host:4222"),
+    reason="PostgreSQL or NATS is not in this version",
+)
 
 
 # --- compose -----------------------------------------------------------------------------------
@@ -111,8 +134,8 @@ def test_every_node_of_the_queue_is_a_route_and_an_address() -> None:
     conf = (DEPLOY / "nats" / "jetstream.conf").read_text()
     assert re.findall(r'"nats://([\w-]+):6222"', conf) == nodes
     for service in GATEWAYS.values():
-        url = service["environment"]["INKPUSH_QUEUE__URL"]
-        assert url.rpartition("@")[2] == ",".join(f"{node}:4222" for node in nodes)
+        addresses = ",".join(f"{node}:4222" for node in nodes)
+        assert service["environment"]["INKPUSH_QUEUE__URL"] == f"nats://{addresses}"
     for node in nodes:
         assert f"--name={node}" in COMPOSE["services"][node]["command"]
 
@@ -153,35 +176,37 @@ def variables() -> Iterator[str]:
         yield from re.findall(r"\bINKPUSH_[A-Z0-9_]+", file.read_text())
 
 
+@distributed
 def test_every_variable_is_a_setting() -> None:
     ours = {name for name in variables() if name.startswith(PREFIX)} - OTHER_VARIABLES
     assert ours >= {"INKPUSH_STORE__URL", "INKPUSH_QUEUE__URL", "INKPUSH_SERVER__ROLE"}
-    unknown = [
-        name
-        for name in ours
-        if not shape.exists(Settings, shape.parse_variable(name.removeprefix(PREFIX)))
-    ]
-    assert unknown == []
+    places = {name: shape.parse_variable(name.removeprefix(PREFIX)) for name in ours}
+    assert [name for name, loc in places.items() if not shape.exists(Settings, loc)] == []
 
 
-@pytest.mark.parametrize("where", ["compose.distributed.yaml", "helm/values.example.yaml"])
-def test_the_addresses_are_ones_that_the_gateway_takes(where: str) -> None:
-    text = re.sub(r"\$\{\w+[^}]*\}", "secret", (DEPLOY / where).read_text())
-    (store,) = set(re.findall(r": (postgresql://\S+)", text))
-    (queue,) = set(re.findall(r": (nats://\S+)", text))
-    for check, url in (formats.store_url, store), (formats.queue_url, queue):
-        try:
-            assert check(url) == url
-        except ValueError as error:
-            if "which this version does not have" not in str(error):
-                raise
-            pytest.skip(f"{url.partition(':')[0]}: not in this version yet")
+@distributed
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_a_replica_has_a_configuration_that_works(name: str, tmp_path: Path) -> None:
+    environment = {
+        key: re.sub(r"\$\{\w+[^}]*\}", "secret", value)
+        for key, value in GATEWAYS[name]["environment"].items()
+    }
+    config = {key: value for key, value in EXAMPLE["config"].items() if key != "queue"}
+    settings = settings_of(tmp_path, environment, config)
+    assert settings.queue.url.startswith("nats://")
+    assert "secret" not in repr(settings)
 
 
+@distributed
 @pytest.mark.parametrize("role", ["ingest", "relay"])
 def test_the_chart_s_example_is_a_configuration_that_works(role: str, tmp_path: Path) -> None:
-    config = VALUES["config"] | EXAMPLE["config"]
-    assert settings_of(config, tmp_path, role=role).apps[0].id == "agent"
+    environment = {
+        "INKPUSH_SERVER__ROLE": role,
+        "INKPUSH_STORE__URL": EXAMPLE["store"]["url"],
+        "INKPUSH_QUEUE__URL": EXAMPLE["queue"]["url"],
+    }
+    settings = settings_of(tmp_path, environment, merged(VALUES["config"], EXAMPLE["config"]))
+    assert settings.apps[0].id == "agent"
 
 
 # --- the chart as it is written ------------------------------------------------------------------
@@ -191,14 +216,6 @@ def test_chart_and_image_are_of_this_version() -> None:
     chart = read(CHART / "Chart.yaml")
     assert chart["appVersion"] == __version__
     assert VALUES["image"]["tag"] == ""
-
-
-def merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    both = under | over
-    for key in under.keys() & over.keys():
-        if isinstance(under[key], dict) and isinstance(over[key], dict):
-            both[key] = merged(under[key], over[key])
-    return both
 
 
 def test_the_schema_takes_the_values_and_refuses_slips() -> None:
@@ -317,20 +334,30 @@ def test_what_scales_names_its_deployment() -> None:
         assert "replicas" not in deployments[name]["spec"]
 
 
-@pytest.mark.parametrize("role", ["ingest", "relay"])
-def test_the_rendered_file_is_a_configuration_that_works(role: str, tmp_path: Path) -> None:
+@distributed
+def test_the_rendered_pods_have_a_configuration_that_works(tmp_path: Path) -> None:
     # helm writes all numbers as floats
     numbers = "config.relay.max_backlog=2000000,config.webhook.max_body_bytes=8388608"
-    (config,) = of_kind("ConfigMap", f"--set={numbers}").values()
+    manifests = rendered(f"--set={numbers}")
+    (text,) = [one["data"]["inkpush.toml"] for one in manifests if one["kind"] == "ConfigMap"]
     file = tmp_path / "inkpush.toml"
-    file.write_text(config["data"]["inkpush.toml"])
-    settings = settings_of(EXAMPLE["config"], tmp_path, role=role, file=file)
-    assert settings.relay.max_backlog == 2_000_000
-    assert settings.webhook.max_body_bytes == 8_388_608
-    assert settings.log.format == "json"
+    file.write_text(text)
+    for one in manifests:
+        if one["kind"] == "Deployment":
+            (container,) = one["spec"]["template"]["spec"]["containers"]
+            environment = {each["name"]: each.get("value", "") for each in container["env"]}
+            settings = settings_of(tmp_path, environment, EXAMPLE["config"], file)
+            assert settings.server.role == container["name"]
+            assert settings.store.url == EXAMPLE["store"]["url"]
+            assert settings.queue.url == EXAMPLE["queue"]["url"]
+            assert settings.relay.max_backlog == 2_000_000
+            assert settings.webhook.max_body_bytes == 8_388_608
+            assert settings.log.format == "json"
 
 
-@pytest.mark.parametrize("value", ["webhook.secrets={whsec_a}", "auth.jwt_secret=a", "store.url=a"])
+@pytest.mark.parametrize(
+    "value", ["webhook.secrets={whsec_a}", "auth.jwt_secret=a", "queue.password=a"]
+)
 def test_a_secret_does_not_get_into_the_configmap(value: str) -> None:
     with pytest.raises(AssertionError, match="has no place in a ConfigMap"):
         rendered(f"--set=config.{value}")

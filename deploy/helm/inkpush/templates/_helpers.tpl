@@ -42,16 +42,3 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 # From the chart's value `config`. Role, addresses and the listener for metrics are variables.
 {{ toToml .Values.config | trim }}
 {{- end -}}
-
-{{/* An address: given as it is, or by the Secret that holds it. */}}
-{{- define "inkpush.address" -}}
-- name: {{ .variable }}
-{{- if .from.name }}
-  valueFrom:
-    secretKeyRef:
-      name: {{ .from.name | quote }}
-      key: {{ .from.key | quote }}
-{{- else }}
-  value: {{ required (printf "%s.url or %s.urlFrom.name: where is it?" .section .section) .url | quote }}
-{{- end }}
-{{- end -}}

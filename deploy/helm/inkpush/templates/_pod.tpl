@@ -53,7 +53,18 @@ spec:
         # probes and Prometheus come from outside the pod; the NetworkPolicy says who may
         - name: INKPUSH_OPS__HOST
           value: "0.0.0.0"
-        {{- include "inkpush.address" (dict "variable" "INKPUSH_STORE__URL" "section" "store" "url" $root.Values.store.url "from" $root.Values.store.urlFrom) | nindent 8 }}
+        # the image's own value for it would win over the file
+        - name: INKPUSH_STORE__URL
+        {{- with $root.Values.store }}
+        {{- if .urlFrom.name }}
+          valueFrom:
+            secretKeyRef:
+              name: {{ .urlFrom.name | quote }}
+              key: {{ .urlFrom.key | quote }}
+        {{- else }}
+          value: {{ required "store.url or store.urlFrom: where is PostgreSQL?" .url | quote }}
+        {{- end }}
+        {{- end }}
         {{- with $root.Values.store.passwordFrom }}
         {{- if .name }}
         - name: PGPASSWORD
@@ -63,7 +74,8 @@ spec:
               key: {{ .key | quote }}
         {{- end }}
         {{- end }}
-        {{- include "inkpush.address" (dict "variable" "INKPUSH_QUEUE__URL" "section" "queue" "url" $root.Values.queue.url "from" $root.Values.queue.urlFrom) | nindent 8 }}
+        - name: INKPUSH_QUEUE__URL
+          value: {{ required "queue.url: where is NATS? or store" $root.Values.queue.url | quote }}
         {{- with $root.Values.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
