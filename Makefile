@@ -53,10 +53,11 @@ clean:  ## remove .venv and all caches
 # --- servers and clients that others wrote: what tests and benchmarks hold ours against ---------
 
 # What is missing is installed where that is possible, once; tests skip what is still missing.
-# Debian starts an nginx that it installs; policy-rc.d says no, for ours run while they are needed.
+# Debian starts what it installs; policy-rc.d says no, for ours run while they are needed.
 $(VENV)/.servers: | $(BIN)/python
-	@PATH="$$PATH:/usr/sbin"; missing=; \
-	for pair in nginx:nginx nghttpd:nghttp2-server h2load:nghttp2-client node:nodejs; do \
+	@PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; missing=; \
+	for pair in nginx:nginx nghttpd:nghttp2-server h2load:nghttp2-client node:nodejs \
+			postgres:postgresql; do \
 		command -v "$${pair%:*}" >/dev/null || missing="$$missing $${pair#*:}"; \
 	done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that marks a secret, not one
 SQLITE_PREFIX = "sqlite:///"
+_POSTGRES = "postgresql://user:password@host:5432/database"
 
 
 def empty_is_none(value: Any) -> Any:
@@ -84,12 +85,48 @@ def proxy_url(value: SecretStr) -> SecretStr:
 
 def store_url(value: str) -> str:
     """Check the database's address."""
-    scheme = value.partition(":")[0]
-    if scheme in {"postgresql", "postgres"}:
-        raise ValueError("is PostgreSQL, which this version does not have; expected sqlite:///file")
+    if is_postgres(value):
+        return _postgres_url(value)
     if not value.startswith(SQLITE_PREFIX) or value == SQLITE_PREFIX:
-        raise ValueError("is no database address; expected sqlite:///file.db or sqlite:////path")
+        raise ValueError(
+            "is no database address; expected sqlite:///file.db, sqlite:////path "
+            "or postgresql://user:password@host/database"
+        )
     return value
+
+
+def is_postgres(url: str) -> bool:
+    """Whether an address is PostgreSQL's."""
+    return url.partition(":")[0] in {"postgresql", "postgres"}
+
+
+def _postgres_url(value: str) -> str:
+    """Several hosts may be given, `a:5432,b:5432`, for who is asked when one is down."""
+    try:
+        parts = urlsplit(value)
+        hosts = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
+        sound = all(one.port != 0 for one in hosts)
+    except ValueError:  # its own words may hold the password
+        sound, parts, hosts = False, urlsplit(""), []
+    if not sound:
+        raise ValueError(f"has no usable host and port; expected {_POSTGRES}")
+    if not all(one.hostname for one in hosts) and "host=" not in parts.query:
+        raise ValueError(f"names no host; expected {_POSTGRES}")
+    if not parts.path.strip("/") or "/" in parts.path[1:]:
+        raise ValueError(f"names no database; expected {_POSTGRES}")
+    return value
+
+
+def without_password(url: str) -> str:
+    """An address as it may be shown."""
+    parts = urlsplit(url)
+    login, at, place = parts.netloc.rpartition("@")
+    user, colon, _ = login.partition(":")
+    shown = f"{user}{colon and ':***'}{at}{place}"
+    query = "&".join(
+        pair for pair in parts.query.split("&") if not pair.startswith(("password=", "passfile="))
+    )
+    return parts._replace(netloc=shown, query=query).geturl() if is_postgres(url) else url
 
 
 def queue_url(value: str) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
+    field_serializer,
 )
 
 from config import checks, formats, sources
@@ -113,9 +114,16 @@ class AuthSettings(Section):
 class StoreSettings(Section):
     """The database: registry, journal, events, keys."""
 
-    url: Annotated[str, AfterValidator(formats.store_url)] = "sqlite:///inkpush.db"
-    """`sqlite:///file.db` (relative) or `sqlite:////path/file.db` (absolute). One file, so that
-    a newcomer needs no server."""
+    url: Annotated[str, AfterValidator(formats.store_url), Field(repr=False)] = (
+        "sqlite:///inkpush.db"
+    )
+    """`sqlite:///file.db` (relative) or `sqlite:////path/file.db` (absolute): one file, so that
+    a newcomer needs no server. `postgresql://user:password@host:5432/database`: for several
+    processes or machines; the password may come from PGPASSWORD or a `.pgpass` instead."""
+
+    @field_serializer("url", when_used="json")
+    def _shown(self, url: str) -> str:
+        return formats.without_password(url)
 
 
 class QueueSettings(Section):
@@ -133,7 +141,7 @@ class RelaySettings(Section):
     older reminder annoys more than it helps. The life left goes to the vendors as TTL."""
     max_attempts: Count = 12
     """Attempts per delivery before it becomes a dead letter. With the backoff, 12 fill the day;
-    throttling spends none."""
+    throttling, and what the vendor never looked at, spend none."""
     retention_days: Count = 14
     """Days that events and deliveries are kept, and duplicate webhooks recognised."""
     lease_s: Seconds = 120

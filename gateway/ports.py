@@ -1,15 +1,17 @@
 """What the gateway needs from a database and a broker: one protocol per duty.
 
 Methods are named after the life of the thing. Every method may raise `StoreUnavailable`, which
-means that nothing was changed. Implementations live in `gateway.store` and `gateway.queue`; each
-passes the behaviour suites in tests/conformance.
+means that nothing was changed - or, of a store that is asked over a network, that the answer to the
+last word was lost and nobody could tell yet: every method bears being asked again then (see
+deploy/docs/decisions/0015-postgresql.md). Implementations live in `gateway.store` and
+`gateway.queue`; each passes the behaviour suites in tests/conformance.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from gateway.core.model import (
     Chunk,
@@ -182,7 +184,11 @@ class Journal(Protocol):
         """Delete dead letters (None: all). Returns how many."""
 
     async def purge(self, *, before: float) -> int:
-        """Delete events, deliveries and dead letters older than this. Returns how many rows."""
+        """Delete events, deliveries and dead letters older than this. Returns how many rows.
+
+        What still is queued stays. A store that keeps its journal by days deletes a day when all
+        of it is older.
+        """
 
 
 # --- queue ------------------------------------------------------------------------------------
@@ -330,6 +336,26 @@ class Keys(Protocol):
         """End a key at once. False: there is no such key in force."""
 
 
+# --- replicas -----------------------------------------------------------------------------------
+
+REPLICA_ALIVE_S = 15.0
+"""Seconds after its last heartbeat that a replica counts as alive."""
+
+
+class Replicas(Protocol):
+    """Which processes share this store, by their heartbeats."""
+
+    async def beat(self, replica: str, role: str, *, now: float) -> int:
+        """Say that this process lives, and in which role. Returns how many with a relay do.
+
+        Seen within `REPLICA_ALIVE_S` by the store's clock, not `now`, where there are several:
+        their clocks need not agree.
+        """
+
+    async def leave(self, replica: str) -> None:
+        """Take a process out, which ends."""
+
+
 class Store(Protocol):
     """The database as a whole: its ports, its health, its end."""
 
@@ -349,25 +375,12 @@ class Store(Protocol):
     def keys(self) -> Keys:
         """API keys."""
 
+    @property
+    def replicas(self) -> Replicas:
+        """Who else runs."""
+
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless the store can read and write now."""
 
     async def aclose(self) -> None:
         """Finish what was asked and let go."""
-
-
-# --- the embedded database, as the in-store queue needs it --------------------------------------
-
-
-class Database(Protocol):
-    """A SQL database whose writes share commits. `sql` holds the named queries."""
-
-    @property
-    def sql(self) -> Mapping[str, str]:
-        """Queries by name."""
-
-    async def write(self, work: Callable[[Any], Any]) -> Any:
-        """Run `work(connection)` in a transaction; returns when it is durable (fsync)."""
-
-    async def read(self, work: Callable[[Any], Any]) -> Any:
-        """Run `work(connection)` on a reading connection."""

@@ -138,13 +138,23 @@ class Unavailable:
     """No answer, or one that says try later.
 
     `outcome_known` is true when the vendor surely did not take the push; false when it may have.
-    `retry_after` in seconds, when told; 0 means at once is fine.
+    `retry_after` in seconds, when told. `looked_at`: see `not_looked_at`.
     """
 
     label: ClassVar[str] = "unavailable"
     reason: str
     outcome_known: bool
     retry_after: float | None = None
+    looked_at: bool = True
+
+    @classmethod
+    def not_looked_at(cls, reason: str, retry_after: float = 0.0) -> Unavailable:
+        """The vendor surely never looked at the push: what happened says nothing of it.
+
+        It did not get there, or the connection, the stream or the credential it came by was
+        refused. Another one may do, in `retry_after` seconds; 0 means at once.
+        """
+        return cls(reason, outcome_known=True, retry_after=retry_after, looked_at=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ C = TypeVar("C")
 CLOSE_GRACE_S = 2.0
 """How long closing waits for answers: longer than they take, shorter than anyone waits."""
 
-FULL = Unavailable("Full", outcome_known=True, retry_after=0.0)
-CLOSED = Unavailable("Closed", outcome_known=True)
+FULL = Unavailable.not_looked_at("Full")
+CLOSED = Unavailable.not_looked_at("Closed")
 
 
 class Batch(Generic[C]):
@@ -35,7 +35,7 @@ class Batch(Generic[C]):
 def unanswered(end: NotProcessed | Lost) -> Unavailable:
     """What a request that had no answer says of its push."""
     if isinstance(end, NotProcessed):
-        return Unavailable(end.reason, outcome_known=True, retry_after=end.retry_after)
+        return Unavailable.not_looked_at(end.reason, end.retry_after)
     return Unavailable(end.reason, outcome_known=False)
 
 

@@ -6,7 +6,9 @@ renders stays the only place where a payload's form is written. Refuses to know 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from itertools import count
 from json.encoder import encode_basestring
 
 from providers.contract import Message
@@ -19,20 +21,28 @@ class Template:
     """`rendered` is compact JSON with a string of its own for each gap; `gaps` names them."""
 
     def __init__(self, rendered: bytes, gaps: Mapping[str, str]) -> None:
-        form = rendered.decode().replace("%", "%%")
-        for name, text in gaps.items():
-            form = form.replace(quoted(text), f"%({name})s")
-        self._form = form
+        names = {quoted(text): name for name, text in gaps.items()}
+        pieces = re.split(f"({'|'.join(map(re.escape, names))})", rendered.decode())
+        # between two pieces that stay there is always one gap
+        self._pieces = pieces
+        self._names = [names[text] for text in pieces[1::2]]
 
     def fill(self, values: Mapping[str, str]) -> bytes:
         """The JSON with these values in its gaps; each is JSON itself."""
-        return (self._form % values).encode()
+        pieces = self._pieces.copy()
+        pieces[1::2] = map(values.__getitem__, self._names)
+        return "".join(pieces).encode()
 
 
-GAPS = {name: f"inkpush gap {name}" for name in ("event_id", "title", "body", "path")}
-"""What stands in a rendered payload where the texts of a message go; of `GAP_MESSAGE`."""
+def unused_number(texts: Iterable[str]) -> int:
+    """A number of seven digits that none of the texts holds: what holds it is a gap's."""
+    taken = "\n".join(texts)
+    return next(number for number in count(1_000_000) if str(number) not in taken)
 
-GAP_MESSAGE = Message(**GAPS)
+
+def message_gaps(number: int) -> dict[str, str]:
+    """What stands in a rendered payload where the texts of a message go; all hold the number."""
+    return {name: f"inkpush gap {name} {number}" for name in ("event_id", "title", "body", "path")}
 
 
 class Texts:
@@ -43,9 +53,9 @@ class Texts:
         self._values: dict[str, str] = {}
 
     def of(self, message: Message) -> dict[str, str]:
-        """The values of `GAPS`, to which the device's own are added; kept until the next message.
+        """The values of a message's gaps, to which the device's own are added.
 
-        A message comes again as the same object.
+        They are kept until the next message; one comes again as the same object.
         """
         values = self._values
         if message is not self._message:

@@ -52,7 +52,7 @@ async def _store(settings: Settings) -> list[Finding]:
     try:
         async with open_store(settings) as stores:
             await stores.store.ping()
-            found = [Finding("ok", f"store: {stores.path} can be read and written")]
+            found = [Finding("ok", f"store: {stores.place} can be read and written")]
             for row in await stores.lanes.all():
                 if row.held:
                     found.append(
@@ -74,7 +74,7 @@ async def _store(settings: Settings) -> list[Finding]:
                     )
             return found
     except GatewayError as error:
-        return [Finding("error", f"store: {error}", "check the path, the disk and permissions")]
+        return [Finding("error", f"store: {error}", "check the address, the disk and permissions")]
 
 
 async def _ask_vendor(plan: LanePlan) -> Finding:

@@ -12,7 +12,7 @@ from gateway import __version__
 from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
 from gateway.app.process import Gateway
-from gateway.app.storage import open_store, sole_relay
+from gateway.app.storage import open_store
 from gateway.events import Lifecycle, Observer
 from gateway.ports import Clock
 
@@ -45,7 +45,7 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_store(settings, clock=clock))
         if with_relay:
-            stack.enter_context(sole_relay(stores.path))
+            stack.enter_context(stores.alone())
         gateway = Gateway(settings, stores, log=log, on_failure=on_failure, clock=clock)
         gateway.observe(Lifecycle("starting", f"Inkpush {__version__}"))
         stack.callback(gateway.observe, Lifecycle("stopped"))
@@ -56,6 +56,7 @@ async def open_gateway(
         if gateway.relay is not None:
             stack.push_async_callback(gateway.relay.stop, settings.relay.drain_s)
             await gateway.relay.start(plans)
+            await stack.enter_async_context(stores.waking(gateway.relay.wake))
         if settings.server.role != "relay":
             server = settings.server
             application = public_application(gateway)

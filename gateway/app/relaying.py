@@ -148,7 +148,7 @@ class Relay:
         await provider.start()
         old, lane.provider = lane.provider, provider
         if (lane.limiter.rate, lane.limiter.ramp_s) != (plan.rate_per_s, plan.ramp_s):
-            lane.limiter = Limiter(plan.rate_per_s, plan.ramp_s)
+            lane.limiter = Limiter(plan.rate_per_s, plan.ramp_s, lane.limiter.replicas)
         lane.brake.rule = brake_rule(settings)
         self._retire(old)
         if lane.breaker.held:

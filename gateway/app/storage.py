@@ -1,17 +1,26 @@
-"""Opening the database and the queue that the settings name."""
+"""Opening the database and the queue that the settings name, for one process or for several."""
 
 from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from config.formats import is_postgres, without_password
 from gateway.errors import ConfigurationError
 from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import open_sqlite
 
@@ -19,13 +28,23 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 
+def _nobody_else(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The open database with its ports, and the queue."""
+    """The open database with its ports, and the queue; `place` is where, for people.
+
+    `alone` is held by a relay while it runs: where leases are ended at start, it is the only one.
+    `waking` calls back when another process may have queued something, while it is entered.
+    """
 
     store: Store
     queue: Queue
-    path: Path
+    place: str
+    alone: Callable[[], AbstractContextManager[None]] = nullcontext
+    waking: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] = _nobody_else
 
     @property
     def registry(self) -> Registry:
@@ -47,12 +66,27 @@ class Stores:
 @asynccontextmanager
 async def open_store(settings: Settings, *, clock: Clock = time.time) -> AsyncIterator[Stores]:
     """Open the store, creating or migrating it; closes it at the end."""
-    path = sqlite_path(settings.store.url)
-    store = await open_sqlite(path, max_per_user=settings.devices.max_per_user)
+    opened = _postgres if is_postgres(settings.store.url) else _sqlite
+    stores = await opened(settings.store.url, settings.devices.max_per_user, clock)
     try:
-        yield Stores(store, InStoreQueue(store.database, clock=clock), path)
+        yield stores
     finally:
-        await store.aclose()
+        await stores.store.aclose()
+
+
+async def _sqlite(url: str, max_per_user: int, clock: Clock) -> Stores:
+    path = sqlite_path(url)
+    store = await open_sqlite(path, max_per_user=max_per_user)
+    queue = InStoreQueue(store.database, clock=clock)
+    return Stores(store, queue, str(path), alone=partial(sole_relay, path))
+
+
+async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
+    from gateway.store.postgres import open_postgres
+
+    store = await open_postgres(url, max_per_user=max_per_user)
+    queue = PostgresQueue(store.database, announce=store.wakeups.announce, clock=clock)
+    return Stores(store, queue, without_password(url), waking=store.wakeups.listening)
 
 
 def sqlite_path(url: str) -> Path:

@@ -38,4 +38,4 @@ async def migrate(state: State) -> None:
     """
     async with state.store() as stores:
         await stores.store.ping()
-        click.echo(f"The schema of {stores.path} is up to date.")
+        click.echo(f"The schema of {stores.place} is up to date.")

@@ -6,6 +6,8 @@ least 60 s; it never starts under 100/s, so a small batch is not held back. A la
 the rate, and it recovers by a twentieth of the full rate per second of use: a pause that the
 vendor asked for heals nothing. A lane without a limit gets half of what it sent when it was
 throttled, which counts as its full rate until it has had three times as much in peace.
+
+Replicas share a limit without talking to each other: each takes its part of the rate and the ramp.
 """
 
 from __future__ import annotations
@@ -26,12 +28,14 @@ _UNLIMITED = float("inf")
 class Limiter:
     """How many pushes a lane may start. `rate` per second, 0 for no limit; `ramp_s` seconds.
 
+    `replicas` is how many processes share the rate, this one included; it may be set at any time.
     `now` is a monotonic time in seconds. One that goes back all the same neither stalls the lane
     nor lets out more than a bucket.
     """
 
     rate: float
     ramp_s: float = 60.0
+    replicas: int = 1
     _tokens: float = 0.0
     _at: float = float("-inf")
     _active_since: float = float("-inf")
@@ -43,11 +47,11 @@ class Limiter:
 
     def limit(self, now: float) -> float:
         """The rate in force, in pushes per second; infinity when there is none."""
-        full = self.rate or _UNLIMITED
+        full = self._share or _UNLIMITED
         if full != _UNLIMITED and self.ramp_s > 0:
             active = 0.0 if now - self._at >= _IDLE_S else now - self._active_since
             ramped = full * max(0.0, active) / self.ramp_s
-            full = min(full, max(FLOOR_PER_S, ramped))
+            full = min(full, max(FLOOR_PER_S / self.replicas, ramped))
         return min(full, self._allowed)
 
     def take(self, wanted: int, now: float) -> int:
@@ -106,9 +110,14 @@ class Limiter:
         if now - self._sent_since > 10.0:
             self._sent, self._sent_since = self._sent / 2.0, now - 5.0
 
+    @property
+    def _share(self) -> float:
+        """The part of the full rate that is this process'; 0 when there is none."""
+        return self.rate / self.replicas
+
     def _recover(self, seconds: float) -> None:
-        self._allowed += (self.rate or self._estimate) * _RECOVERY * seconds
-        if self._allowed >= (self.rate or self._estimate * _FREE_AGAIN):
+        self._allowed += (self._share or self._estimate) * _RECOVERY * seconds
+        if self._allowed >= (self._share or self._estimate * _FREE_AGAIN):
             self._allowed = _UNLIMITED
 
     @staticmethod

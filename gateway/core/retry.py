@@ -3,7 +3,7 @@
 The waits are the vendors' own words (reference: FCM "scale", APNs "handling responses"):
 FCM asks for at least 10 s before any retry and 60 s after a 429 without Retry-After; APNs throttles
 single devices, and asks for 15 minutes after a 5xx - which is mostly one connection that shuts
-down, so the first repeat comes early.
+down, so the first repeat comes early. What a vendor never looked at has no such words.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from providers.contract import (
 )
 
 MAX_BACKOFF_S = 3600.0
+#: how often in a row what was not looked at goes again at once: connections of one vendor tend to
+#: be closed one after the other
+AT_ONCE = 3
+#: after that it waits for 2 s at most, then for twice as long each time, up to this: about what a
+#: transport leaves between two connections that come to nothing
+MAX_UNSEEN_WAIT_S = 30.0
 _FIRST_RETRY_S = 10.0
-#: how often in a row what was surely not looked at goes again at once: connections of one vendor
-#: tend to be closed one after the other
-_AT_ONCE = 3
 _THROTTLE_S = 60.0
 _APNS_SECOND_RETRY_S = 900.0
 
@@ -45,6 +48,14 @@ class RetryAt:
     at: float
     reason: str
     flipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The vendor never looked at it: try again at this time; nothing is spent."""
+
+    at: float
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +111,7 @@ class PauseLane:
     hint: str
 
 
-Decision = Done | RetryAt | Snooze | Dead | Expire | Refuse | Prune | Quarantine | PauseLane
+Decision = Done | RetryAt | Again | Snooze | Dead | Expire | Refuse | Prune | Quarantine | PauseLane
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,8 @@ class Standing:
     """How a delivery stands when its verdict comes in.
 
     `attempts` counts the one just made; `seen_at` is the registration it was sent to, `flipped`
-    says that it went to the other APNs environment than the registered one.
+    says that it went to the other APNs environment than the registered one. `unseen` counts how
+    often in a row the vendor did not look at it, this time included.
     """
 
     provider: Provider
@@ -116,6 +128,7 @@ class Standing:
     deadline: float
     seen_at: float
     flipped: bool = False
+    unseen: int = 0
 
 
 def decide(
@@ -138,6 +151,9 @@ def decide(
             wait = max(verdict.retry_after or 0.0, 0.0) or _THROTTLE_S
             at = now + wait * (1.0 + 0.1 * dice)
             return _in_time(Snooze(at, verdict.reason, verdict.scope), standing)
+        case Unavailable(looked_at=False):
+            at = now + _unseen_wait(verdict, standing.unseen, dice)
+            return _in_time(Again(at, verdict.reason), standing)
         case Unavailable():
             if standing.attempts >= max_attempts:
                 return Dead(verdict.reason)
@@ -152,17 +168,23 @@ def backoff(verdict: Unavailable, standing: Standing, dice: float) -> float:
 
     At most one hour, but never less than the vendor's Retry-After.
     """
-    if verdict.outcome_known and verdict.retry_after == 0 and standing.attempts <= _AT_ONCE:
-        return 0.0
     told = verdict.retry_after
     floor = max(told or 0.0, _FIRST_RETRY_S)
     answered = verdict.outcome_known and told is None
     if answered and standing.provider is Provider.APNS and standing.attempts > 1:
-        # Apple's own 5xx. A request that was never looked at (GOAWAY, a refused stream) says so by
-        # naming a time, and one that was cut off leaves its outcome open.
+        # Apple's own 5xx: a request that was cut off leaves its outcome open.
         floor = _APNS_SECOND_RETRY_S
     spread = _FIRST_RETRY_S * 2.0 ** min(standing.attempts - 1, 16)
     return min(floor + spread * dice, max(MAX_BACKOFF_S, told or 0.0))
+
+
+def _unseen_wait(verdict: Unavailable, unseen: int, dice: float) -> float:
+    """Seconds until what was not looked at goes again: at once at first, then ever later."""
+    told = (verdict.retry_after or 0.0) * (1.0 + 0.1 * dice)
+    if unseen <= AT_ONCE:
+        return told
+    longest = min(2.0 ** min(unseen - AT_ONCE, 16), MAX_UNSEEN_WAIT_S)
+    return max(told, longest * (0.5 + 0.5 * dice))
 
 
 def _gone(verdict: TokenGone, standing: Standing) -> Decision:
@@ -187,7 +209,7 @@ def _refused(verdict: Refused, standing: Standing, now: float) -> Decision:
             assert_never(verdict.fault)
 
 
-def _in_time(later: RetryAt | Snooze, standing: Standing) -> Decision:
+def _in_time(later: RetryAt | Again | Snooze, standing: Standing) -> Decision:
     if later.at < standing.deadline:
         return later
     return Expire(later.reason, later if isinstance(later, Snooze) else None)

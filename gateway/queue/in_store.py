@@ -7,14 +7,14 @@ nothing can stop half way.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from gateway.core.chunks import decode_items, encode_items
-from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Claim, Event, Item, Remainder, day_of
-from gateway.ports import Clock, Database, Depth
+from gateway.core.model import Chunk, Claim, Event
+from gateway.ports import Clock, Depth
+from gateway.queue.databases import Database
+from gateway.queue.rows import chunk_values, claim_of, event_values, revived_chunks
 
 
 class InStoreQueue:
@@ -26,8 +26,8 @@ class InStoreQueue:
         self._clock = clock
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
-        rows = [_row(chunk) for chunk in chunks]
-        values = _event_values(event)
+        rows = [chunk_values(chunk) for chunk in chunks]
+        values = event_values(event)
 
         def work(connection: Any) -> bool:
             if connection.execute(self._sql["event_insert"], values).rowcount == 0:
@@ -39,7 +39,7 @@ class InStoreQueue:
         return accepted
 
     async def publish(self, chunks: Sequence[Chunk]) -> None:
-        rows = [_row(chunk) for chunk in chunks]
+        rows = [chunk_values(chunk) for chunk in chunks]
         await self._database.write(
             lambda connection: connection.executemany(self._sql["queue_insert"], rows).rowcount
         )
@@ -58,7 +58,7 @@ class InStoreQueue:
         rows = await self._database.write(
             lambda connection: connection.execute(self._sql["queue_claim"], parameters).fetchall()
         )
-        return [_claim(row, lease_id) for row in sorted(rows)]
+        return [claim_of(row, lease_id) for row in sorted(rows)]
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         until = now + lease_s
@@ -75,7 +75,7 @@ class InStoreQueue:
         return lost
 
     async def settle(self, claim: Claim, leftovers: Sequence[Chunk]) -> bool:
-        rows = [_row(chunk) for chunk in leftovers]
+        rows = [chunk_values(chunk) for chunk in leftovers]
         held = {"id": claim.queue_id, "lease_id": claim.lease_id}
 
         def work(connection: Any) -> bool:
@@ -105,8 +105,10 @@ class InStoreQueue:
                 query = "delivery_forget" if device_id == 0 else "delivery_revive"
                 row = {"event_id": event_id, "item_index": index, "device_id": device_id}
                 connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
-            chunks = _revived_chunks(letters, now=now, deadline=now + max_age_s)
-            connection.executemany(self._sql["queue_insert"], [_row(chunk) for chunk in chunks])
+            chunks = revived_chunks(letters, now=now, deadline=now + max_age_s)
+            connection.executemany(
+                self._sql["queue_insert"], [chunk_values(chunk) for chunk in chunks]
+            )
             connection.execute(self._sql["dead_delete"], chosen)
             return len(letters)
 
@@ -114,8 +116,8 @@ class InStoreQueue:
         return replayed
 
     async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
-        rows = [_row(chunk) for chunk in chunks]
-        values = _event_values(event)
+        rows = [chunk_values(chunk) for chunk in chunks]
+        values = event_values(event)
 
         def work(connection: Any) -> None:
             if connection.execute(self._sql["event_replace"], values).rowcount:
@@ -128,73 +130,3 @@ class InStoreQueue:
             lambda connection: connection.execute(self._sql["queue_depth"]).fetchone()
         )
         return Depth(row[0], row[1])
-
-
-def _event_values(event: Event) -> Mapping[str, Any]:
-    return {
-        "event_id": event.event_id,
-        "type": event.type,
-        "status": event.status,
-        "received_at": event.received_at,
-        "occurred_at": event.occurred_at,
-        "notifications": event.notifications,
-        "rejected": len(event.rejections),
-        "rejections": json.dumps([[r.index, r.reason] for r in event.rejections]),
-        "chunks": event.chunks,
-        "reason": event.reason,
-        "body": event.body,
-    }
-
-
-def _row(chunk: Chunk) -> tuple[Any, ...]:
-    return (
-        chunk.event_id,
-        chunk.number,
-        chunk.lane,
-        chunk.first_seen,
-        chunk.deadline,
-        chunk.due_at,
-        len(chunk.items),
-        encode_items(chunk),
-        chunk.day,
-    )
-
-
-def _claim(row: tuple[Any, ...], lease_id: str) -> Claim:
-    queue_id, event_id, number, lane, first_seen, deadline, items, tries, day = row
-    chunk = Chunk(
-        event_id=event_id,
-        number=number,
-        first_seen=first_seen,
-        deadline=deadline,
-        items=decode_items(items),
-        lane=lane,
-        day=day,
-    )
-    return Claim(queue_id, lease_id, chunk, tries)
-
-
-def _revived_chunks(
-    letters: Sequence[tuple[Any, ...]], *, now: float, deadline: float
-) -> list[Chunk]:
-    """Cut dead letters into chunks of their events. The letters come sorted by event and index."""
-    chunks = []
-    for event_id, of_event in groupby(letters, key=lambda letter: letter[1]):
-        entries = []
-        day = 0
-        for index, of_item in groupby(of_event, key=lambda letter: letter[2]):
-            same = list(of_item)
-            day = day_of(same[0][14] or 0.0)
-            item = Item(index, same[0][9], same[0][10], same[0][11], same[0][12], same[0][13])
-            entries.append(ChunkItem(item, _remainders(same)))
-        for start in range(0, len(entries), CHUNK_SIZE):
-            items = tuple(entries[start : start + CHUNK_SIZE])
-            chunks.append(Chunk(event_id, -1, now, deadline, items, due_at=now, day=day))
-    return chunks
-
-
-def _remainders(letters: Sequence[tuple[Any, ...]]) -> tuple[Remainder, ...] | None:
-    """Device 0 stands for an item that never was fanned out: it is looked up anew."""
-    if any(letter[3] == 0 for letter in letters):
-        return None
-    return tuple(Remainder(letter[3]) for letter in letters)

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from gateway.core.model import Record, Remainder, Removal
 from gateway.core.retry import (
+    Again,
     Dead,
     Decision,
     Done,
@@ -32,6 +33,7 @@ from gateway.errors import StoreUnavailable
 from gateway.events import AttemptsFinished, LaneHeld, LaneResumed, Observer, StoreFailed
 from gateway.ports import Clock, Lanes
 from gateway.relay.lane import Lane
+from gateway.relay.streaks import Streaks
 from gateway.relay.work import Delivery, Work
 from gateway.relay.write import Batch, Writer
 from providers.contract import (
@@ -65,6 +67,7 @@ class Settler:
         self._monotonic = monotonic
         self._max_attempts = max_attempts
         self._random = random or Random()  # noqa: S311  # jitter, not secrets
+        self._streaks = Streaks()
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -136,6 +139,7 @@ class Settler:
             deadline=delivery.expires_at,
             seen_at=delivery.target.seen_at,
             flipped=delivery.flipped,
+            unseen=self._unseen(delivery, verdict),
         )
         decision = decide(
             verdict,
@@ -150,6 +154,13 @@ class Settler:
         # Whoever has the chunk now decides about it, but what was delivered is worth knowing.
         if not delivery.work.lost or isinstance(decision, Done):
             self._carry_out(lane, delivery, decision, now)
+
+    def _unseen(self, delivery: Delivery, verdict: Verdict) -> int:
+        """How often in a row the vendor did not look at it."""
+        if isinstance(verdict, Unavailable) and not verdict.looked_at:
+            return self._streaks.lengthen(delivery.delivery_id)
+        self._streaks.end(delivery.delivery_id)
+        return 0
 
     def _tell_breaker(self, lane: Lane, verdict: Verdict, decision: Decision) -> None:
         if isinstance(decision, PauseLane):
@@ -181,10 +192,10 @@ class Settler:
                 self._remove(lane, delivery, reason, now, prune=False)
             case RetryAt(at=at, reason=reason, flipped=flipped):
                 delivery.flip(flipped)
-                if at <= now:
-                    lane.again(delivery)
-                else:
-                    self._leave(delivery, now, reason, due_at=at)
+                self._repeat(lane, delivery, now, reason, at)
+            case Again(at=at, reason=reason):
+                delivery.attempts -= 1
+                self._repeat(lane, delivery, now, reason, at)
             case Snooze(at=at, reason=reason):
                 delivery.attempts -= 1
                 self._keep_quiet(lane, delivery, decision, now)
@@ -194,6 +205,12 @@ class Settler:
                 self._leave(delivery, now, reason, due_at=now)
             case _:
                 assert_never(decision)
+
+    def _repeat(self, lane: Lane, delivery: Delivery, now: float, reason: str, at: float) -> None:
+        if at <= now:
+            lane.again(delivery)
+        else:
+            self._leave(delivery, now, reason, due_at=at)
 
     def _keep_quiet(self, lane: Lane, delivery: Delivery, snooze: Snooze, now: float) -> None:
         """What the vendor asked for holds for the others too: for the device's, or the lane's."""

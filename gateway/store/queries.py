@@ -25,5 +25,5 @@ def load_queries(dialect: str) -> dict[str, str]:
 def load_migrations(dialect: str) -> list[tuple[int, str]]:
     """Read the migrations of a dialect: (number, script), ascending."""
     folder = resources.files("gateway.store").joinpath("sql", dialect, "migrations")
-    found = [(int(entry.name.split("_")[0]), entry.read_text()) for entry in folder.iterdir()]
-    return sorted(found)
+    scripts = (entry for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return sorted((int(entry.name.split("_")[0]), entry.read_text()) for entry in scripts)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from providers.apns.options import ApnsOptions
-from providers.apns.payload import Headers, device_path, fit, render_body, render_headers
+from providers.apns.payload import Headers, device_path, frame_size, render_body, render_headers
 from providers.apns.verdicts import CLOCK_WRONG, classify
 from providers.contract import (
     NO_DELIVERY,
@@ -23,6 +23,7 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
+from providers.fitting import fit_message
 from providers.http2.exchange import Response
 
 BAD_TOKEN = Refused("BadDeviceToken", "address")
@@ -56,6 +57,7 @@ class Desk:
         self._options = options
         self._clock = clock
         self._environments = options.endpoints.keys()
+        self._frame = frame_size(options.style)
         self._fitted: tuple[Message, Message | Refused] | None = None
 
     def environment(self, address: Address) -> Environment:
@@ -103,7 +105,7 @@ class Desk:
         return verdict
 
     def fit(self, message: Message) -> Message | Refused:
-        """`fit`, once for all devices of a user: their pushes come one after the other."""
+        """`fit_message`, once for all devices of a user: their pushes come one after the other."""
         if self._fitted is None or self._fitted[0] is not message:
-            self._fitted = message, fit(message, self._options.style)
+            self._fitted = message, fit_message(message, self._frame)
         return self._fitted[1]

@@ -73,7 +73,7 @@ class ApnsNativeProvider:
         self._bodies = BodyTemplates(options.style)
         self._landing = Landing()
         self._pools: dict[Environment, Pool] = {}
-        self._shared_key: tuple[str, int] = ("", 0)
+        self._shared_key: tuple[str, float] = ("", 0.0)
         self._shared = b""
         self._closed = False
 
@@ -183,11 +183,11 @@ class ApnsNativeProvider:
 
     def _shared_fields(self, authorization: str, expires_at: float) -> bytes:
         """What the pushes of one event have in common, coded once."""
-        key = (authorization, expiration(expires_at))
+        key = (authorization, expires_at)
         if key != self._shared_key:
             self._shared_key = key
-            self._shared = literal("authorization", key[0], secret=True) + literal(
-                "apns-expiration", str(key[1])
+            self._shared = literal("authorization", authorization, secret=True) + literal(
+                "apns-expiration", str(expiration(expires_at))
             )
         return self._shared
 

@@ -1,8 +1,8 @@
 """What APNs wants to be told for a push: path, headers and JSON body.
 
 Owns the fields and their limits. Refuses to know time, sockets and client libraries. The work is
-split by how often it is due: `fit` once per message, whatever the number of devices; `body` and
-`headers` per device, which add the delivery id and the expiration.
+split by how often it is due: `fit_message` once per message, whatever the number of devices;
+`body` and `headers` per device, which add the delivery id and the expiration.
 
 The app finds the place to open in `data.path`, beside `aps`, as it does with FCM.
 No thread-id unless one is set: iOS groups by app by itself, while a thread per event would put
@@ -15,12 +15,10 @@ kept in the project's protocol notes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import astuple, dataclass, replace
 
-from providers.contract import NO_DELIVERY, Address, Message, Push, Refused
-from providers.fitting import fit_message
-from providers.template import GAP_MESSAGE, GAPS, Template, Texts
+from providers.contract import NO_DELIVERY, Address, Message, Push
+from providers.template import Template, Texts, message_gaps, unused_number
 from providers.text import encode
 
 LATEST_EXPIRATION = 4_102_444_800
@@ -43,18 +41,13 @@ class ApnsStyle:
     thread_id: str = ""
 
 
-def fit(message: Message, style: ApnsStyle) -> Message | Refused:
-    """The message with texts that fit for every device; see `fit_message`."""
-    return fit_message(message, _frame_size(style))
-
-
 def device_path(address: Address) -> str | None:
     """The path to post to; None for what cannot be a device token, and could alter the path."""
     return f"/3/device/{address.value}" if _DEVICE_TOKEN.match(address.value) else None
 
 
 def render_body(message: Message, delivery_id: str, style: ApnsStyle) -> bytes:
-    """The body for one device; `message` is what `fit` made of the push's own."""
+    """The body for one device; `message` is what `fit_message` made of the push's own."""
     aps: dict[str, object] = {"alert": {"title": message.title, "body": message.body}}
     if style.sound:
         aps["sound"] = style.sound
@@ -70,10 +63,12 @@ class BodyTemplates:
     """`render_body` for one style, as templates: the same bytes at a fraction of the cost."""
 
     def __init__(self, style: ApnsStyle) -> None:
-        delivery_id = "inkpush gap delivery"
-        gaps = GAPS | {"delivery_id": delivery_id}
-        self._with_path = Template(render_body(GAP_MESSAGE, delivery_id, style), gaps)
-        message = replace(GAP_MESSAGE, path=None)
+        number = unused_number(astuple(style))
+        delivery_id, texts = f"inkpush gap {number}", message_gaps(number)
+        gaps = texts | {"delivery_id": delivery_id}
+        message = Message(**texts)
+        self._with_path = Template(render_body(message, delivery_id, style), gaps)
+        message = replace(message, path=None)
         self._without = Template(render_body(message, delivery_id, style), gaps)
         self._texts = Texts()
 
@@ -105,7 +100,7 @@ def expiration(expires_at: float) -> int:
     return int(min(max(expires_at, 1.0), LATEST_EXPIRATION))
 
 
-@lru_cache(maxsize=64)
-def _frame_size(style: ApnsStyle) -> int:
+def frame_size(style: ApnsStyle) -> int:
+    """The bytes of a body with empty texts, delivery id included: see `fit_message`."""
     empty = Message(event_id="", title="", body="", path="")
     return len(render_body(empty, NO_DELIVERY, style))

@@ -147,7 +147,7 @@ class ApnsSdkProvider:
         except TimeoutError:
             if request.sent:
                 return Unavailable("Timeout", outcome_known=False)
-            return Unavailable("Timeout", outcome_known=True, retry_after=NEVER_SENT_S)
+            return Unavailable.not_looked_at("Timeout", NEVER_SENT_S)
         if not isinstance(end, Response):
             return unanswered(end)
         verdict = self._desk.judge(

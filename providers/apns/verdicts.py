@@ -68,11 +68,9 @@ _TABLE: dict[tuple[int, str], Verdict] = {
         for reason in ("BadTopic", "MissingTopic", "TopicDisallowed")
     },
     # the connection was idle for too long: another one will do, at once
-    (400, "IdleTimeout"): Unavailable("IdleTimeout", outcome_known=True, retry_after=0.0),
+    (400, "IdleTimeout"): Unavailable.not_looked_at("IdleTimeout"),
     # the transport mints another provider token, or answers `CLOCK_WRONG`
-    (403, "ExpiredProviderToken"): Unavailable(
-        "ExpiredProviderToken", outcome_known=True, retry_after=0.0
-    ),
+    (403, "ExpiredProviderToken"): Unavailable.not_looked_at("ExpiredProviderToken"),
     **{
         (403, reason): Misconfigured(reason, _KEY_HINT)
         for reason in (

@@ -25,6 +25,7 @@ import tenacity
 
 from providers.contract import CredentialStatus, Misconfigured, Unavailable
 from providers.errors import CredentialError
+from providers.http2.exchange import NEVER_SENT_S
 from providers.trust import client_context
 
 __all__ = ["AccessToken", "CredentialError", "FcmCredentials"]
@@ -237,7 +238,7 @@ class FcmCredentials:
         except google.auth.exceptions.RefreshError as error:
             return _refusal(error)
         except Exception:  # noqa: BLE001 - google-auth lets KeyError and others out on odd answers
-            return Unavailable("OAuthUnreachable", outcome_known=True)
+            return Unavailable.not_looked_at("OAuthUnreachable", NEVER_SENT_S)
         life = _life_s(self.account)
         return AccessToken(str(self.account.token), asked_at, asked_at + life, after_refusal)
 
@@ -274,7 +275,7 @@ def _life_s(account: google.oauth2.service_account.Credentials) -> float:
 
 def _refusal(error: google.auth.exceptions.RefreshError) -> NoToken:
     if error.retryable:
-        return Unavailable("OAuthUnavailable", outcome_known=True)
+        return Unavailable.not_looked_at("OAuthUnavailable", NEVER_SENT_S)
     said = error.args[1] if len(error.args) > 1 else None
     code = said.get("error") if isinstance(said, dict) else None
     return Misconfigured(code if code in _OAUTH_ERRORS else "OAuthRefused", _HINT)

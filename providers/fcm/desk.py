@@ -18,8 +18,9 @@ from providers.contract import (
 )
 from providers.fcm.credentials import AccessToken
 from providers.fcm.options import FcmOptions
-from providers.fcm.payload import fit
+from providers.fcm.payload import frame_size
 from providers.fcm.verdicts import ACCESS_TOKEN_REFUSED, classify
+from providers.fitting import fit_message
 
 UNSENDABLE = Refused("InvalidMessage", "message")
 
@@ -36,12 +37,13 @@ class Desk:
 
     def __init__(self, options: FcmOptions) -> None:
         self._options = options
+        self._frame = frame_size(options.style)
         self._fitted: tuple[Message, Message | Refused] | None = None
 
     def fit(self, message: Message) -> Message | Refused:
-        """`fit`, once for all devices of a user: their pushes come one after the other."""
+        """`fit_message`, once for all devices of a user: their pushes come one after the other."""
         if self._fitted is None or self._fitted[0] is not message:
-            self._fitted = message, fit(message, self._options.style)
+            self._fitted = message, fit_message(message, self._frame)
         return self._fitted[1]
 
     def judge(

@@ -23,6 +23,7 @@ from providers.contract import Delivered, Unavailable, Verdict
 from providers.fcm.credentials import FcmCredentials
 from providers.fcm.desk import Desk
 from providers.fcm.options import FcmOptions
+from providers.http2.exchange import NEVER_SENT_S
 from providers.text import encode
 
 STREAMS = 100
@@ -82,7 +83,7 @@ class HttpClient:
         """Post once. Returns FCM's receipt; everything else raises Judged."""
         token = self._credentials.held
         if token is None:
-            raise Judged(Unavailable("UNAUTHENTICATED", outcome_known=True, retry_after=0.0))
+            raise Judged(Unavailable.not_looked_at("UNAUTHENTICATED"))
         response = await self._post(
             url, encode(json), {**headers, **_JSON, "authorization": f"Bearer {token.value}"}
         )
@@ -186,8 +187,12 @@ class _Line:
 def _failure(error: httpx.HTTPError) -> Unavailable:
     """What a request without an answer says of its push."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-        return Unavailable("Unreachable", outcome_known=True)
+        # httpx waits for nothing between two tries
+        return Unavailable.not_looked_at("Unreachable", NEVER_SENT_S)
     event = error.__cause__.args[0] if error.__cause__ and error.__cause__.args else None
     if getattr(event, "error_code", None) == _REFUSED_STREAM:
-        return Unavailable("StreamRefused", outcome_known=True, retry_after=1.0)
+        return Unavailable.not_looked_at("StreamRefused")
+    if getattr(event, "last_stream_id", None) == 0:
+        # GOAWAY, and not one stream was looked at; what is above another id httpcore sends again
+        return Unavailable.not_looked_at("GoAway")
     return Unavailable("ConnectionLost", outcome_known=False)

@@ -25,9 +25,10 @@ from providers.fcm.credentials import AccessToken
 from providers.fcm.desk import UNSENDABLE, Desk, check_push
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import BodyTemplates, render, send_request
+from providers.fcm.verdicts import receipt
 from providers.http2.connection import Connection
 from providers.http2.dial import Origin, Proxy
-from providers.http2.exchange import Channel, End, Ends, Request, Response
+from providers.http2.exchange import NEVER_SENT_S, Channel, End, Ends, Request, Response
 from providers.http2.headers import ConstantFields, literal
 from providers.http2.http1 import Http1Connection
 from providers.http2.pool import Pool, PoolLimits
@@ -53,7 +54,7 @@ BURST = 128
 QUIET_S = 240.0
 """Silence after which a connection is pinged: Google's front ends close those that idle longer."""
 
-_NO_TOKEN_IN_TIME = Unavailable("Timeout", outcome_known=True)
+_NO_TOKEN_IN_TIME = Unavailable.not_looked_at("Timeout", NEVER_SENT_S)
 
 
 class FcmNativeProvider:
@@ -242,9 +243,18 @@ class FcmNativeProvider:
     def _ended(self, ends: Ends, _wire: Wire | None) -> None:
         landed: dict[Batch[AccessToken], list[tuple[Push, Verdict]]] = {}
         now = self._clock()
+        accepted: AccessToken | None = None
         for request, end in ends:
             push, batch = request.context
-            verdict = self._verdict(end, batch.credential, now)
+            taken = receipt(end.body) if type(end) is Response and end.status == 200 else None
+            if taken is None:
+                verdict = self._verdict(end, batch.credential, now)
+            else:
+                verdict = taken
+                # at once, and not after all: what a 401 among them means depends on it
+                if batch.credential is not accepted:
+                    accepted = batch.credential
+                    self._options.credentials.accepted(accepted)
             landed.setdefault(batch, []).append((push, verdict))
         hand_over_all(landed)
 

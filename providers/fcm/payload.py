@@ -1,8 +1,8 @@
 """What FCM wants to be told for a push: the `message` of a v1 send request.
 
 Owns the fields and their limits. Refuses to know time (`now` is an argument), sockets and the
-SDK. The work is split by how often it is due: `fit` once per message, whatever the number of
-devices; `render` per device, which adds the target, the delivery id and the remaining life.
+SDK. The work is split by how often it is due: `fit_message` once per message, whatever the number
+of devices; `render` per device, which adds the target, the delivery id and the remaining life.
 
 Sources: FCM REST v1 `Message`, "Set the lifespan of a message", "ErrorCode" (4096 bytes), as kept
 in the project's protocol notes.
@@ -10,13 +10,11 @@ in the project's protocol notes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import astuple, dataclass, replace
 from typing import Any, assert_never
 
-from providers.contract import NO_DELIVERY, Address, AddressKind, Message, Platform, Push, Refused
-from providers.fitting import fit_message
-from providers.template import GAP_MESSAGE, GAPS, Template, Texts, quoted
+from providers.contract import NO_DELIVERY, Address, AddressKind, Message, Platform, Push
+from providers.template import Template, Texts, message_gaps, quoted, unused_number
 from providers.text import encode
 
 LONGEST_TTL_S = 2_419_200
@@ -36,13 +34,8 @@ class FcmStyle:
     thread_id: str = ""
 
 
-def fit(message: Message, style: FcmStyle) -> Message | Refused:
-    """The message with texts that fit for every device; see `fit_message`."""
-    return fit_message(message, _frame_size(style))
-
-
 def render(message: Message, push: Push, style: FcmStyle, now: float) -> dict[str, Any]:
-    """The `message` object for one device; `message` is what `fit` made of the push's own.
+    """The `message` object for one device; `message` is what `fit_message` made of the push's own.
 
     Only the block of the device's platform is there. The collapse key, the tag and their like are
     the delivery id: a repeat replaces its first copy on the phone, and nothing else.
@@ -77,28 +70,32 @@ class BodyTemplates:
         self._style = style
         self._templates: dict[tuple[AddressKind, Platform, bool], Template] = {}
         self._texts = Texts()
+        #: expires_at and now of the values that depend on them
+        self._life: tuple[float, float] | None = None
 
     def fill(self, message: Message, push: Push, now: float) -> bytes:
         """The body for one device."""
         values, address = self._texts.of(message), push.address
-        ttl = ttl_seconds(push.expires_at, now)
+        if self._life != (push.expires_at, now):
+            self._live(values, push.expires_at, now)
         values["target"] = quoted(address.value)
         values["delivery_id"] = f'"{push.delivery_id}"'
-        match address.platform:
-            case Platform.ANDROID:
-                values["ttl"] = f'"{ttl}s"'
-            case Platform.IOS:
-                values["expiration"] = f'"{_expiration(now, ttl)}"'
-            case Platform.WEB:
-                values["ttl"] = f'"{ttl}"'
-                values["topic"] = f'"{_bare(push.delivery_id)}"'
-            case _:
-                assert_never(address.platform)
-        key = (address.kind, address.platform, message.path is None)
+        platform = address.platform
+        if platform is Platform.WEB:
+            values["topic"] = f'"{_bare(push.delivery_id)}"'
+        key = (address.kind, platform, message.path is None)
         template = self._templates.get(key)
         if template is None:
             template = self._templates[key] = _template(*key, self._style)
         return template.fill(values)
+
+    def _live(self, values: dict[str, str], expires_at: float, now: float) -> None:
+        """What the pushes of one event have in common at one time, coded once."""
+        self._life = expires_at, now
+        ttl = ttl_seconds(expires_at, now)
+        values["ttl"] = f'"{ttl}s"'
+        values["ttl_header"] = f'"{ttl}"'
+        values["expiration"] = f'"{_expiration(now, ttl)}"'
 
 
 def send_request(rendered: dict[str, Any], *, validate_only: bool = False) -> bytes:
@@ -110,17 +107,20 @@ def send_request(rendered: dict[str, Any], *, validate_only: bool = False) -> by
 
 
 def _template(kind: AddressKind, platform: Platform, no_path: bool, style: FcmStyle) -> Template:
-    message = replace(GAP_MESSAGE, path=None) if no_path else GAP_MESSAGE
-    delivery_id, target, ttl = "inkpush-gap-delivery", "inkpush gap target", 1_234_567
+    ttl = unused_number(astuple(style))
+    delivery_id, target, texts = f"inkpush-gap-{ttl}", f"inkpush gap {ttl}", message_gaps(ttl)
+    message = Message(**texts)
+    if no_path:
+        message = replace(message, path=None)
     push = Push(delivery_id, Address(target, kind, platform), message, expires_at=ttl)
-    gaps = GAPS | {"target": target, "delivery_id": delivery_id}
+    gaps = texts | {"target": target, "delivery_id": delivery_id}
     match platform:
         case Platform.ANDROID:
             gaps["ttl"] = f"{ttl}s"
         case Platform.IOS:
             gaps["expiration"] = str(_expiration(0, ttl))
         case Platform.WEB:
-            gaps |= {"ttl": str(ttl), "topic": _bare(delivery_id)}
+            gaps |= {"ttl_header": str(ttl), "topic": _bare(delivery_id)}
         case _:
             assert_never(platform)
     return Template(send_request(render(message, push, style, now=0)), gaps)
@@ -184,8 +184,7 @@ def _webpush(delivery_id: str, ttl: int) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=64)
-def _frame_size(style: FcmStyle) -> int:
+def frame_size(style: FcmStyle) -> int:
     """The bytes of the largest message with empty texts, ids but for the event's included.
 
     FCM counts keys and values of notification and data; all but the target is counted here, which

@@ -32,6 +32,7 @@ from providers.fcm.http import HttpClient, Judged
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import render
 from providers.flight import BROKEN, Flights
+from providers.http2.exchange import NEVER_SENT_S
 from providers.landing import CLOSED
 from providers.trust import client_context
 
@@ -40,6 +41,8 @@ __all__ = ["FcmOptions", "FcmSdkProvider"]
 MAX_IN_FLIGHT = 64
 """A push costs the SDK more than a millisecond of CPU: more at once would only wait for each other,
 and would be in doubt if the process died."""
+
+_NO_TOKEN_IN_TIME = Unavailable.not_looked_at("Timeout", NEVER_SENT_S)
 
 
 class FcmSdkProvider:
@@ -101,7 +104,7 @@ class FcmSdkProvider:
             async with asyncio.timeout(self._options.timeout_s):
                 token = await self._options.credentials.token(insist=True)
         except TimeoutError:
-            return Unavailable("Timeout", outcome_known=True)
+            return _NO_TOKEN_IN_TIME
         if not isinstance(token, AccessToken):
             return token
         verdict = await self._attempt(check_push(self._clock()), validate_only=True)
@@ -132,7 +135,7 @@ class FcmSdkProvider:
                 is_sent = True
                 return await self._call(rendered, validate_only=validate_only)
         except TimeoutError:
-            return Unavailable("Timeout", outcome_known=not is_sent)
+            return Unavailable("Timeout", outcome_known=False) if is_sent else _NO_TOKEN_IN_TIME
 
     async def _call(self, message: messaging.Message, *, validate_only: bool) -> Verdict:
         try:

@@ -10,6 +10,7 @@ FCM's own error detail must be there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -92,6 +93,21 @@ _PROXY_LOGIN = Misconfigured(
     "A proxy between this machine and FCM wants a login: let the endpoint through without one.",
 )
 
+# one member, "name", whose text is plain ASCII and holds no escape: nearly every 200
+_RECEIPT = re.compile(
+    rb"""[ \t\r\n]*\{[ \t\r\n]*"name"[ \t\r\n]*:[ \t\r\n]*"""
+    rb""""([ !#-\[\]-~]+)"[ \t\r\n]*\}[ \t\r\n]*"""
+)
+
+
+def receipt(body: bytes) -> Delivered | None:
+    """What `classify` says of a 200 with the body that nearly all have, at a fraction of the cost.
+
+    None for any other body: that says nothing, `classify` has to look.
+    """
+    match = _RECEIPT.fullmatch(body)
+    return None if match is None else Delivered(match[1].decode())
+
 
 def classify(status: int, body: Body, retry_after: str | None, now: float) -> Verdict:
     """Say what an answer means; never raises, whatever was answered.
@@ -118,7 +134,8 @@ def _refused(
         case 400:
             return _bad_request(code, error, reason)
         case 401:
-            return Unavailable(reason, outcome_known=True, retry_after=NEW_TOKEN_WAIT_S)
+            # of the access token only
+            return Unavailable.not_looked_at(reason, NEW_TOKEN_WAIT_S)
         case 403:
             return Refused(code, "address") if code == "SENDER_ID_MISMATCH" else _NO_PERMISSION
         case 404:

@@ -187,7 +187,9 @@ class Connection:
                 and stream_id in answers
                 and self._block is None
             ):
-                self._take_window(length)
+                self._received += length
+                if self._received > RECEIVE_WINDOW:
+                    raise Violation(frames.FLOW_CONTROL_ERROR)
                 answer = answers.pop(stream_id)
                 answer.body += data[start:at]
                 finish(stream_id, answer, ends)
@@ -304,7 +306,7 @@ class Connection:
         if not self._sender.is_cut(stream_id):
             return
         if increment == 0 or not self._sender.widen_stream(stream_id, increment):
-            ends.append((self._streams.open[stream_id], NotProcessed("ProtocolError", None)))
+            ends.append((self._streams.open[stream_id], NotProcessed("ProtocolError")))
             code = frames.FLOW_CONTROL_ERROR if increment else frames.PROTOCOL_ERROR
             self._streams.abandon(stream_id, code)
 

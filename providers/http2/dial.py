@@ -125,7 +125,10 @@ async def _speak(connected: socket.socket, origin: Origin, protocol: Callable[[]
     except asyncio.CancelledError:
         with suppress(OSError):
             connected.shutdown(socket.SHUT_RD)
-        await asyncio.wait([speaking])
+        while not speaking.done():
+            # it ends soon; whoever cancels once more is told so by what is raised
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([speaking])
         if speaking.exception() is None:
             transport, _ = speaking.result()
             transport.abort()

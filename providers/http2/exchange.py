@@ -12,9 +12,6 @@ from typing import Any, Protocol
 NEVER_SENT_S = 10.0
 """Until what could not be sent in time is tried again."""
 
-REFUSED_S = 1.0
-"""Until what the peer refused to look at is tried again."""
-
 
 class Request:
     """What goes out on one stream.
@@ -47,10 +44,13 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class NotProcessed:
-    """The request was surely not acted upon: it may be sent again, in `retry_after` seconds."""
+    """The request was surely not acted upon: it may be sent again, in `retry_after` seconds.
+
+    0 means at once, which is up to the caller: here nothing is repeated.
+    """
 
     reason: str
-    retry_after: float | None
+    retry_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class Pool:
         if deadline is None:
             deadline = self._loop.time() + self._limits.timeout_s
         if self._closed:
-            self._end_early([(request, NotProcessed("Closed", None)) for request in requests])
+            self._end_early([(request, NotProcessed("Closed")) for request in requests])
             return
         rest = requests if self._waiting else self._place(requests, deadline)
         if rest:
@@ -123,7 +123,7 @@ class Pool:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
-        self._end_waiting("Closed", None)
+        self._end_waiting(NotProcessed("Closed"))
         for wire in [*self._live]:
             wire.drain()
         self._idle.clear()
@@ -205,8 +205,7 @@ class Pool:
                 self._give_up_if_hopeless()
                 return
 
-    def _end_waiting(self, reason: str, retry_after: float | None) -> None:
-        end = NotProcessed(reason, retry_after)
+    def _end_waiting(self, end: NotProcessed) -> None:
         while self._waiting:
             _, requests = self._waiting.popleft()
             self._end_early([(request, end) for request in requests])
@@ -306,7 +305,7 @@ class Pool:
         """End what waits while there is no connection and none may be tried."""
         if self._waiting and not self._live and self._opening is None and not self._may_open:
             wait = self._backoff.wait(self._loop.time())
-            self._end_waiting("Unreachable", wait)
+            self._end_waiting(NotProcessed("Unreachable", wait))
 
 
 def _room_of(wire: Wire) -> int:

@@ -12,7 +12,6 @@ from itertools import takewhile
 from providers.http2 import frames
 from providers.http2.exchange import (
     NEVER_SENT_S,
-    REFUSED_S,
     End,
     Ends,
     Lost,
@@ -118,10 +117,10 @@ class Streams:
         self.answers.pop(stream_id, None)
         cut = self._sender.forget(stream_id)
         if code == frames.REFUSED_STREAM:
-            ends.append((request, NotProcessed("StreamRefused", REFUSED_S)))
+            ends.append((request, NotProcessed("StreamRefused")))
             self.refusals += 1
         elif cut:
-            ends.append((request, NotProcessed("StreamReset", None)))
+            ends.append((request, NotProcessed("StreamReset")))
         else:
             ends.append((request, Lost("StreamReset")))
 
@@ -148,7 +147,7 @@ class Streams:
         """What is above the last stream id was never looked at; the rest may still be answered."""
         above = list(takewhile(lambda stream_id: stream_id > last, reversed(self.open)))
         for late in reversed(above):
-            ends.append((self.open.pop(late), NotProcessed("GoAway", 0.0)))
+            ends.append((self.open.pop(late), NotProcessed("GoAway")))
             self.answers.pop(late, None)
             self._sender.forget(late)
 
@@ -167,7 +166,7 @@ class Streams:
     def lose(self, reason: str) -> Ends:
         """The connection is gone: the end of everything that waits."""
         # a request that did not leave in full can not have been acted upon
-        lost, cut = Lost(reason), NotProcessed(reason, None)
+        lost, cut = Lost(reason), NotProcessed(reason)
         ends: Ends = [
             (request, cut if self._sender.is_cut(stream_id) else lost)
             for stream_id, request in self.open.items()

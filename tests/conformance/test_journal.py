@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.model import Device, Record, Rejection, UserRef
+from gateway.core.model import Device, Record, Rejection, UserRef, day_of
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.ports import DeadLetter, Progress
 from tests.kit.build import NOW, item
 from tests.kit.stores import Handle, accept, leftover, record, register, removal
 
 MARY = UserRef(user_id="mary")
+#: of a day that is over: a journal may be kept by days
+OLD = NOW - 2 * 86_400
 TERMINAL = [state for state in DeliveryState if state.is_terminal]
 NOTHING = dict.fromkeys((state.value for state in DeliveryState), 0)
 
@@ -313,11 +315,11 @@ async def test_events_may_be_narrowed_and_paged(handle: Handle) -> None:
 # --- dead letters -------------------------------------------------------------------------------
 
 
-async def bury(handle: Handle, event_id: str, *, at: float = NOW, devices: int = 1) -> None:
-    lines = [
-        record(event_id, 0, 1 + n, state=DeliveryState.DEAD, at=at, attempts=12, reason="INTERNAL")
-        for n in range(devices)
-    ]
+async def bury(
+    handle: Handle, event_id: str, *, at: float = NOW, devices: int = 1, day: int = 0
+) -> None:
+    line = record(event_id, state=DeliveryState.DEAD, at=at, attempts=12, reason="INTERNAL")
+    lines = [line._replace(device_id=1 + n, day=day) for n in range(devices)]
     await handle.journal.record(lines, [], dead=[(n, item()) for n in range(devices)])
 
 
@@ -376,10 +378,10 @@ async def test_dead_letters_are_dropped_by_id_or_all(handle: Handle) -> None:
 async def test_what_is_older_than_the_retention_goes_with_all_that_hangs_on_it(
     handle: Handle,
 ) -> None:
-    for event_id, at in (("msg_old", NOW - 100), ("msg_new", NOW)):
+    for event_id, at in (("msg_old", OLD), ("msg_new", NOW)):
         await accept(handle, event_id, at=at)
-        await write(handle, record(event_id), done=0)
-        await bury(handle, event_id, devices=2)
+        await write(handle, record(event_id, day=day_of(at)), done=0)
+        await bury(handle, event_id, devices=2, day=day_of(at))
     await finish(handle)
     # the event, its chunk, its two deliveries (one is the dead one's) and its dead letters
     assert await handle.journal.purge(before=NOW) == 6
@@ -393,10 +395,10 @@ async def test_what_is_older_than_the_retention_goes_with_all_that_hangs_on_it(
 
 
 async def test_an_old_event_that_still_has_something_queued_is_kept(handle: Handle) -> None:
-    await accept(handle, "msg_old", at=NOW - 100)
+    await accept(handle, "msg_old", at=OLD)
     (claim,) = await handle.queue.claim(limit=1, lease_s=60.0, now=NOW)
     assert await handle.journal.purge(before=NOW) == 0
-    await handle.queue.settle(claim, [leftover("msg_old", due_at=NOW + 60)])
+    await handle.queue.settle(claim, [leftover("msg_old", due_at=NOW + 60, day=day_of(OLD))])
     assert await handle.journal.purge(before=NOW) == 0
     (claim,) = await handle.queue.claim(limit=1, lease_s=60.0, now=NOW + 60)
     await handle.queue.settle(claim, [])
@@ -406,10 +408,11 @@ async def test_an_old_event_that_still_has_something_queued_is_kept(handle: Hand
 
 async def test_a_large_history_is_purged_to_its_last_row(handle: Handle) -> None:
     for n in range(3):
-        await accept(handle, f"msg_{n}", 0, at=NOW - 100)
-        await write(handle, *(record(f"msg_{n}", index) for index in range(2_500)))
+        await accept(handle, f"msg_{n}", 0, at=OLD)
+        rows = (record(f"msg_{n}", index, day=day_of(OLD)) for index in range(2_500))
+        await write(handle, *rows)
     for n in range(60):
-        await accept(handle, f"msg_small_{n}", 0, at=NOW - 50)
+        await accept(handle, f"msg_small_{n}", 0, at=OLD + 50)
     assert await handle.journal.purge(before=NOW) == 3 * 2_501 + 60
     assert await handle.journal.events(limit=100) == []
     assert await handle.journal.items_of("msg_2") == []

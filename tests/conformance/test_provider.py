@@ -157,7 +157,7 @@ ANSWERS: dict[str, tuple[list[str], Answer, Verdict]] = {
     "idle": (
         APNS,
         Answer.status(400, "IdleTimeout"),
-        Unavailable("IdleTimeout", outcome_known=True, retry_after=0.0),
+        Unavailable.not_looked_at("IdleTimeout"),
     ),
     "APNs' empty 410": (APNS, Answer.empty(410), Refused("HTTP 410", "address")),
     "a proxy's 502": (
@@ -166,17 +166,17 @@ ANSWERS: dict[str, tuple[list[str], Answer, Verdict]] = {
         Unavailable("HTTP 502", outcome_known=False),
     ),
     "a teapot of APNs": (APNS, Answer.status(418, "Teapot"), Refused("HTTP 418", "message")),
-    "going away": (
-        APNS,
-        Answer.goaway(process_current=False),
-        Unavailable("GoAway", outcome_known=True, retry_after=0.0),
-    ),
     # --- both
+    "going away": (
+        ALL,
+        Answer.goaway(process_current=False),
+        Unavailable.not_looked_at("GoAway"),
+    ),
     "empty 503": (ALL, Answer.empty(503), Unavailable("HTTP 503", outcome_known=True)),
     "a refused stream": (
         ALL,
         Answer.reset(),
-        Unavailable("StreamRefused", outcome_known=True, retry_after=1.0),
+        Unavailable.not_looked_at("StreamRefused"),
     ),
     "a cut connection": (ALL, Answer.drop(), Unavailable("ConnectionLost", outcome_known=False)),
 }
@@ -374,8 +374,8 @@ async def test_closing_gives_what_is_in_flight_a_verdict_and_takes_nothing_new(
         assert (ready.provider.free, ready.provider.in_flight) == (0, 0)
         after = ready.push()
         ready.send([after])
-        assert await ready.outcome(after) == [Unavailable("Closed", outcome_known=True)]
-        assert await ready.provider.check() == Unavailable("Closed", outcome_known=True)
+        assert await ready.outcome(after) == [Unavailable.not_looked_at("Closed")]
+        assert await ready.provider.check() == Unavailable.not_looked_at("Closed")
 
 
 async def test_nothing_is_left_behind(name: str, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ async def test_what_waits_for_a_stream_and_was_never_sent_was_surely_not_taken(
         first, *others = await ready.outcome(*pushes)
 
         assert first == Unavailable("Timeout", outcome_known=False)
-        assert set(others) == {Unavailable("Timeout", outcome_known=True, retry_after=10.0)}
+        assert set(others) == {Unavailable.not_looked_at("Timeout", 10.0)}
         assert len(ready.seen) == 1
 
 
@@ -118,7 +118,7 @@ async def test_streams_after_a_goaway_are_free_and_those_before_it_are_answered(
 
         verdicts = await ready.deliver(*(ready.push(ready.address(number)) for number in (1, 2, 3)))
 
-        free = Unavailable("GoAway", outcome_known=True, retry_after=0.0)
+        free = Unavailable.not_looked_at("GoAway")
         assert isinstance(verdicts[0], Delivered)
         assert verdicts[1:] == [free, free]
         assert isinstance(await ready.one(ready.push(ready.address(4))), Delivered)
@@ -176,7 +176,7 @@ async def test_an_old_token_called_expired_is_replaced_and_the_push_may_go_again
 
     verdict = await ready.one()
 
-    assert verdict == Unavailable("ExpiredProviderToken", outcome_known=True, retry_after=0.0)
+    assert verdict == Unavailable.not_looked_at("ExpiredProviderToken")
     assert isinstance(await ready.one(), Delivered)
     assert ready.sandbox.stats()["distinct_jwts"] == 2
 

@@ -95,7 +95,7 @@ async def test_a_token_that_worked_and_is_revoked_is_replaced_once(ready: Rig) -
     refused = await ready.deliver(*(ready.push(ready.address(n)) for n in range(5)))
     again = await ready.deliver(*(ready.push(ready.address(n)) for n in range(5)))
 
-    expected = Unavailable("UNAUTHENTICATED", outcome_known=True, retry_after=NEW_TOKEN_WAIT_S)
+    expected = Unavailable.not_looked_at("UNAUTHENTICATED", NEW_TOKEN_WAIT_S)
     assert set(refused) == {expected}
     assert {type(verdict) for verdict in again} == {Delivered}
     assert ready.sandbox.stats()["oauth_calls"] == 2
@@ -123,7 +123,7 @@ async def test_a_token_endpoint_that_is_away_makes_pushes_wait(
     async with rig(name, sandbox, tmp_path) as ready:
         verdicts = await ready.deliver(*(ready.push(ready.address(n)) for n in range(20)))
 
-        assert set(verdicts) == {Unavailable("OAuthUnavailable", outcome_known=True)}
+        assert set(verdicts) == {Unavailable.not_looked_at("OAuthUnavailable", 10.0)}
         assert ready.seen == []
         sandbox.settings.oauth_status = 200
         assert await ready.provider.check() is None
@@ -135,7 +135,7 @@ async def test_a_token_endpoint_slower_than_the_deadline_costs_the_push_nothing(
 ) -> None:
     sandbox.settings.oauth_delay_s = 1.0
     async with rig(name, sandbox, tmp_path, timeout_s=0.2) as ready:
-        assert await ready.one() == Unavailable("Timeout", outcome_known=True)
+        assert await ready.one() == Unavailable.not_looked_at("Timeout", 10.0)
         assert ready.seen == []
 
 

@@ -17,8 +17,8 @@ from providers.sandbox import Answer, Sandbox
 from tests.kit.provider_rig import FACTORIES, MESSAGE, Clock, Rig, rig, until
 
 NATIVE = sorted(name for name in FACTORIES if name.endswith("-native"))
-FREE = Unavailable("GoAway", outcome_known=True, retry_after=0.0)
-REFUSED = Unavailable("StreamRefused", outcome_known=True, retry_after=1.0)
+FREE = Unavailable.not_looked_at("GoAway")
+REFUSED = Unavailable.not_looked_at("StreamRefused")
 MINUTE = 60.0
 
 

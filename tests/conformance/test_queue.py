@@ -257,7 +257,6 @@ async def test_a_rescue_ends_the_leases_of_the_dead(handle: Handle) -> None:
     assert await claim(handle, NOW + 59) == []
 
 
-@pytest.mark.needs("rescue")
 async def test_a_rescue_with_nobody_dead_does_nothing(handle: Handle) -> None:
     await accept(handle)
     assert await handle.queue.rescue() == 0

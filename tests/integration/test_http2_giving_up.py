@@ -76,6 +76,29 @@ async def test_a_handshake_that_is_cancelled_at_any_turn_leaves_no_socket(tmp_pa
             peer.close()
 
 
+async def test_a_handshake_that_is_cancelled_twice_leaves_no_transport(tmp_path: Path) -> None:
+    """A deadline and whoever waits for it may both give up."""
+    context = Servers(tmp_path).context()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        origin = Origin("127.0.0.1", silent.getsockname()[1], context)
+        for turns in range(1, 8):
+            before = asyncio.all_tasks()
+            dialing = asyncio.create_task(dial(origin, Made))
+            peer, _ = await asyncio.to_thread(silent.accept)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            dialing.cancel()
+            await asyncio.sleep(0)
+            dialing.cancel()
+            with suppress(asyncio.CancelledError):
+                await dialing
+            assert dialing.cancelled()
+            # the handshake has ended before the dial has
+            assert asyncio.all_tasks() <= before
+            peer.close()
+    gc.collect()
+
+
 async def test_a_dial_whose_peer_never_speaks_ends_with_its_socket_closed(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         origin = Origin("127.0.0.1", silent.getsockname()[1], Servers(tmp_path).context())

@@ -203,4 +203,4 @@ async def test_closing_waits_a_moment_for_answers_by_http_1_as_well() -> None:
         await rig.pool.aclose(2.0)
 
         assert statuses(await rig.ended(b"soon")) == {200: 1}
-        assert await rig.ended(b"waits") == [NotProcessed("Closed", None)]
+        assert await rig.ended(b"waits") == [NotProcessed("Closed")]

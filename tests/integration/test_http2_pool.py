@@ -224,7 +224,7 @@ async def test_a_connection_that_refuses_streams_is_retired(trust: Trust) -> Non
     async with server.running(trust.certificate), pool_rig(server.port, trust.ca_file) as rig:
         await rig.send(b"first")
         refused = await rig.send(*numbered("refused", 3))
-        assert set(refused) == {NotProcessed("StreamRefused", 1.0)}
+        assert set(refused) == {NotProcessed("StreamRefused")}
         await until(lambda: server.peers[0].closed)
 
         assert statuses(await rig.send(*numbered("after", 20))) == {200: 20}

@@ -116,7 +116,7 @@ async def test_goaway_frees_the_streams_above_at_once_and_waits_for_those_below(
         await until(lambda: old.waiting == 7)
 
         old.go_away(old.requests[3][0])
-        assert set(await rig.ended(*above)) == {NotProcessed("GoAway", 0.0)}
+        assert set(await rig.ended(*above)) == {NotProcessed("GoAway")}
         assert not rig.ends.keys() & set(below)
 
         server.answer = take
@@ -145,7 +145,7 @@ async def test_a_goaway_in_two_steps_loses_nothing(trust: Trust) -> None:
 
         old.go_away(old.requests[2][0])
         above = numbered("under way", 4)[2:]
-        assert set(await rig.ended(*above)) == {NotProcessed("GoAway", 0.0)}
+        assert set(await rig.ended(*above)) == {NotProcessed("GoAway")}
         for stream, _ in old.requests[1:3]:
             old.reply(stream)
         assert statuses(await rig.ended(*numbered("under way", 2))) == {200: 2}
@@ -209,7 +209,7 @@ async def test_goaway_in_full_flow_repeats_nothing_that_was_taken(trust: Trust) 
 
         assert len(last_stream) >= 5
         assert repeated
-        assert {rig.ends[body] for body in repeated} == {NotProcessed("GoAway", 0.0)}
+        assert {rig.ends[body] for body in repeated} == {NotProcessed("GoAway")}
         assert taken == Counter(numbered("push", 2000))
         assert statuses(list(rig.ends.values()))[200] == 2000
 
@@ -300,9 +300,9 @@ async def test_closing_keeps_answers_that_come_in_time_and_loses_the_rest(trust:
 
         assert statuses([rig.ends[body] for body in soon]) == {200: 4}
         assert {rig.ends[body] for body in never} == {Lost("Closed")}
-        assert {rig.ends[body] for body in unsent} == {NotProcessed("Closed", None)}
+        assert {rig.ends[body] for body in unsent} == {NotProcessed("Closed")}
         rig.submit(b"too late")
-        assert await rig.ended(b"too late") == [NotProcessed("Closed", None)]
+        assert await rig.ended(b"too late") == [NotProcessed("Closed")]
         assert rig.pool.free == 0
 
 

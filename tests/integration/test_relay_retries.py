@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.model import Record
 from gateway.core.states import DeviceState
 from gateway.events import LaneHeld
 from providers.contract import Environment, Provider
@@ -77,6 +78,68 @@ async def test_apple_gets_its_fifteen_minutes_before_a_third_try(rig: RelayRig) 
         assert row.next_at >= row.at + 900
         rig.clock.ahead_s += 925
         assert (await running.row("msg_1", "delivered")).attempts == 3
+
+
+@BOTH
+async def test_what_was_never_looked_at_spends_no_attempt(rig: RelayRig, phone: Phone) -> None:
+    """A connection that shuts down says nothing of the push: Apple's first 5xx after it is the
+    first, and its next one the second."""
+    shut = [Answer.goaway(process_current=False), Answer.reset()]
+    broken = [Answer.internal(), *shut, Answer.internal()]
+    rig.sandbox.script(phone.address, *shut, *broken, Answer.ok())
+    async with rig.running(relay={"max_attempts": 3}) as running:
+        await running.register(phone)
+        await running.queue_for("msg_1", [phone])
+        row = await running.row("msg_1", "pending")
+        assert row.reason in ("INTERNAL", "InternalServerError")
+        assert row.attempts == 1
+        assert row.next_at is not None
+        assert row.at + 10 <= row.next_at <= row.at + 20
+
+        rig.clock.ahead_s += 21
+
+        async def tried_twice() -> bool:
+            return [each.attempts for each in await running.rows("msg_1")] == [2]
+
+        await eventually("a second try is journaled", tried_twice)
+        (row,) = await running.rows("msg_1")
+        assert row.next_at is not None
+        assert row.next_at >= row.at + (900 if phone is IPHONE else 10)
+        rig.clock.ahead_s += 925
+        assert (await running.row("msg_1", "delivered")).attempts == 3
+
+
+@BOTH
+async def test_a_vendor_that_refuses_everything_is_asked_less_and_less_until_it_is_too_late(
+    rig: RelayRig, phone: Phone
+) -> None:
+    rig.sandbox.script(phone.address, Answer.reset())
+    async with rig.running(relay={"max_attempts": 2}) as running:
+        await running.register(phone)
+        await running.queue_for("msg_1", [phone], max_age_s=60)
+        row = await running.pending_for("msg_1", "StreamRefused")
+        # three times at once, and then one or two seconds later, and later still
+        assert len(rig.sent_to(phone)) == 4
+        for count, waited in ((5, 3.0), (6, 5.0)):
+            assert row.attempts == 0
+            assert row.next_at is not None
+            assert row.at + 1 <= row.next_at
+            rig.clock.ahead_s += waited
+            await rig.arrived(phone, count)
+            before = row
+
+            async def again(before: Record = before) -> bool:
+                return [each.at > before.at for each in await running.rows("msg_1")] == [True]
+
+            await eventually("another try is journaled", again)
+            (row,) = await running.rows("msg_1")
+        assert row.next_at is not None
+        assert row.next_at >= row.at + 4
+        assert len(rig.sent_to(phone)) == 6
+        rig.clock.ahead_s += 60
+        row = await running.row("msg_1", "expired")
+        assert row.attempts == 0
+        assert await running.settled("msg_1") == {"expired": 1}
 
 
 async def test_a_retry_keeps_its_id_and_prolongs_nothing(rig: RelayRig) -> None:

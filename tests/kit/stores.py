@@ -25,10 +25,13 @@ from gateway.core.model import (
 )
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
+from gateway.store.postgres import open_postgres
 from gateway.store.sqlite import open_sqlite
 from providers.contract import Platform, Provider
 from tests.kit.build import NOW, item
+from tests.kit.postgres import databases
 
 LIFE_S = 86_400.0
 
@@ -77,7 +80,23 @@ async def _sqlite(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
         await store.aclose()
 
 
-BACKENDS = {"sqlite": Backend(_sqlite, cannot={})}
+@asynccontextmanager
+async def _postgres(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
+    async with databases().using(folder) as url:
+        store = await open_postgres(url)
+        try:
+            announce = store.wakeups.announce
+            yield Handle(store, PostgresQueue(store.database, announce=announce, clock=clock))
+        finally:
+            await store.aclose()
+
+
+BACKENDS = {
+    "sqlite": Backend(_sqlite, cannot={}),
+    "postgres": Backend(
+        _postgres, cannot={"rescue": "behind every lease another replica may be alive"}
+    ),
+}
 """A further backend joins every suite by its entry here."""
 
 
@@ -184,7 +203,8 @@ def leftover(
     due_at: float = NOW,
     lane: str = "",
     deadline: float = NOW + LIFE_S,
+    day: int = 0,
 ) -> Chunk:
     """What a chunk could not settle: Mary's notification for some of her devices."""
     entry = ChunkItem(item(), remainders or (Remainder(1, 1),))
-    return Chunk(event_id, 0, NOW, deadline, (entry,), due_at=due_at, lane=lane)
+    return Chunk(event_id, 0, NOW, deadline, (entry,), due_at=due_at, lane=lane, day=day)

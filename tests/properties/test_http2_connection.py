@@ -115,7 +115,7 @@ class Conversation(RuleBasedStateMachine):
                 above = [late for late in self.open if late > mark.number]
                 for late in above:
                     del self.open[late]
-                return [(late, NotProcessed("GoAway", 0.0)) for late in above]
+                return [(late, NotProcessed("GoAway")) for late in above]
             case "answer" if stream_id in self.open:
                 assert mark.answer is not None
                 self.refusals = 0
@@ -126,9 +126,9 @@ class Conversation(RuleBasedStateMachine):
                 if mark.number == frames.REFUSED_STREAM:
                     self.refusals += 1
                     self.draining |= self.refusals >= 3
-                    return [(stream_id, NotProcessed("StreamRefused", 1.0))]
+                    return [(stream_id, NotProcessed("StreamRefused"))]
                 if stream_id in self.unfinished:
-                    return [(stream_id, NotProcessed("StreamReset", None))]
+                    return [(stream_id, NotProcessed("StreamReset"))]
                 return [(stream_id, Lost("StreamReset"))]
             case _:
                 pass
@@ -199,8 +199,7 @@ class Conversation(RuleBasedStateMachine):
     def lose(self) -> None:
         ends = self.client.lose("Gone")
         expected = [
-            (n, NotProcessed("Gone", None) if n in self.unfinished else Lost("Gone"))
-            for n in self.open
+            (n, NotProcessed("Gone") if n in self.unfinished else Lost("Gone")) for n in self.open
         ]
         self.open.clear()
         self.settle(ends, expected)

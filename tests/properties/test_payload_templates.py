@@ -15,8 +15,11 @@ messages = st.builds(
 )
 ids = st.uuids().map(str)
 instants = st.floats(1.7e9, 1.9e9)
-APNS_STYLES = st.builds(apns.ApnsStyle, sound=texts, thread_id=texts)
-FCM_STYLES = st.builds(fcm.FcmStyle, android_channel_id=texts, sound=texts, thread_id=texts)
+#: a style may hold what stands in a gap where no style does
+GAPS = ["1000000", "1000000s", "inkpush-gap-1000000", "inkpush gap 1000000"]
+own = texts | st.sampled_from([*GAPS, "inkpush gap title 1000000", "1000000,1000001s"])
+APNS_STYLES = st.builds(apns.ApnsStyle, sound=own, thread_id=own)
+FCM_STYLES = st.builds(fcm.FcmStyle, android_channel_id=own, sound=own, thread_id=own)
 
 
 @given(APNS_STYLES, st.lists(st.tuples(messages, ids), min_size=1, max_size=5))
@@ -48,5 +51,6 @@ def test_fcm_bodies(
     templates = fcm.BodyTemplates(style)
     for message, delivery_id, address, life_s in pushes:
         push = Push(delivery_id, address, message, now + life_s)
-        body = templates.fill(message, push, now)
-        assert body == fcm.send_request(fcm.render(message, push, style, now))
+        for at in (now, now, now + 1):
+            body = templates.fill(message, push, at)
+            assert body == fcm.send_request(fcm.render(message, push, style, at))

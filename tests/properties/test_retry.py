@@ -6,9 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.retry import (
+    AT_ONCE,
     MAX_BACKOFF_S,
+    MAX_UNSEEN_WAIT_S,
+    Again,
     Decision,
     Done,
+    Expire,
     PauseLane,
     Prune,
     RetryAt,
@@ -36,6 +40,7 @@ verdicts: st.SearchStrategy[Verdict] = st.one_of(
     st.builds(TokenGone, st.just("gone"), st.none() | st.integers(0, 2**60)),
     st.builds(Throttled, st.just("429"), st.sampled_from(["device", "lane"]), waits),
     st.builds(Unavailable, st.just("5xx"), st.booleans(), waits),
+    st.builds(Unavailable.not_looked_at, st.just("away"), st.floats(0, 1e9)),
     st.builds(Refused, st.just("4xx"), st.sampled_from(["message", "address", "environment"])),
     st.just(Misconfigured("key", "mend it")),
 )
@@ -46,6 +51,7 @@ standings = st.builds(
     deadline=st.floats(NOW - 1e6, NOW + 1e10),
     seen_at=st.floats(0, NOW + 1e6),
     flipped=st.booleans(),
+    unseen=st.integers(0, 10_000),
 )
 
 
@@ -58,7 +64,7 @@ def test_a_next_try_lies_ahead_and_before_the_deadline(
     verdict: Verdict, standing: Standing, roll: float
 ) -> None:
     decision = decided(verdict, standing, roll)
-    if isinstance(decision, RetryAt | Snooze):
+    if isinstance(decision, RetryAt | Again | Snooze):
         assert NOW <= decision.at < standing.deadline
 
 
@@ -67,7 +73,9 @@ def test_no_wait_is_shorter_than_retry_after_and_none_of_our_own_is_over_an_hour
     verdict: Verdict, standing: Standing, roll: float
 ) -> None:
     decision = decided(verdict, standing, roll)
-    if isinstance(decision, RetryAt | Snooze) and isinstance(verdict, Throttled | Unavailable):
+    if isinstance(decision, RetryAt | Again | Snooze) and isinstance(
+        verdict, Throttled | Unavailable
+    ):
         told = verdict.retry_after or 0.0
         assert decision.at >= NOW + told
         # a tenth more of what was told spreads out those who were told the same
@@ -89,8 +97,24 @@ def test_only_what_was_taken_is_done_and_only_proof_prunes(
 
 @given(verdicts, standings, dice)
 def test_no_delivery_is_tried_for_ever(verdict: Verdict, standing: Standing, roll: float) -> None:
-    """From the last attempt on only a flip, which happens once, leads to another one."""
+    """From the last attempt on only a flip, which happens once, leads to another one.
+
+    What was not looked at is no attempt: see below.
+    """
     decision = decided(verdict, standing, roll)
     if isinstance(decision, RetryAt) and standing.attempts >= MAX_ATTEMPTS:
         assert decision.flipped
         assert not standing.flipped
+
+
+@given(verdicts, standings, dice)
+def test_only_what_was_not_looked_at_goes_again_for_nothing_and_never_in_a_hot_loop(
+    verdict: Verdict, standing: Standing, roll: float
+) -> None:
+    decision = decided(verdict, standing, roll)
+    unseen = isinstance(verdict, Unavailable) and not verdict.looked_at
+    assert isinstance(decision, Again | Expire) if unseen else not isinstance(decision, Again)
+    if isinstance(decision, Again) and isinstance(verdict, Unavailable):
+        if standing.unseen > AT_ONCE:
+            assert decision.at >= NOW + 1.0
+        assert decision.at <= NOW + max(MAX_UNSEEN_WAIT_S, 1.1 * (verdict.retry_after or 0)) + 1e-3

@@ -14,16 +14,20 @@ from providers.apns.payload import (
     ApnsStyle,
     device_path,
     expiration,
-    fit,
+    frame_size,
     render_body,
     render_headers,
 )
 from providers.contract import Address, Message, Platform, Push, Refused
-from providers.fitting import PAYLOAD_LIMIT, TOO_LARGE
+from providers.fitting import PAYLOAD_LIMIT, TOO_LARGE, fit_message
 
 ID = "3c2143e4-3e8e-478a-bf0b-9dc6e284fa33"
 MESSAGE = Message("msg_1", "Hi Mary!", "Don't forget your training", "/learning")
 STYLE = ApnsStyle()
+
+
+def fit(message: Message, style: ApnsStyle) -> Message | Refused:
+    return fit_message(message, frame_size(style))
 
 
 def body(message: Message = MESSAGE, style: ApnsStyle = STYLE) -> Any:

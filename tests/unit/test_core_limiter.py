@@ -256,3 +256,31 @@ def test_a_clock_that_goes_back_neither_stalls_the_lane_nor_lets_out_more_than_a
 def test_a_clock_that_jumps_ahead_lets_out_a_bucket_not_the_time_it_skipped() -> None:
     limiter = warm(1000)
     assert limiter.take(PLENTY, 1_000_000.0) == 100
+
+
+# --- replicas ----------------------------------------------------------------------------------
+
+
+def test_replicas_share_the_rate_and_the_ramp() -> None:
+    three = [Limiter(9000, replicas=3) for _ in range(3)]
+    assert sum(run(limiter, 1000.0, 1.0) for limiter in three) == pytest.approx(
+        run(Limiter(9000), 1000.0, 1.0), abs=3
+    )
+    later = [limiter.limit(1300.0) for limiter in three]
+    assert later == [FLOOR_PER_S / 3] * 3  # idle since, and so at the start of the ramp again
+    assert [Limiter(9000, ramp_s=0, replicas=3).limit(1.0) for _ in three] == [3000.0] * 3
+
+
+def test_a_replica_that_comes_or_goes_changes_the_share_at_once() -> None:
+    limiter = warm(900)
+    assert run(limiter, 1000.0, 10.0) == pytest.approx(9000, abs=1)
+    limiter.replicas = 3
+    assert run(limiter, 1010.0, 10.0) == pytest.approx(3000, abs=60)
+    limiter.replicas = 1
+    assert run(limiter, 1020.0, 10.0) == pytest.approx(9000, abs=1)
+
+
+def test_a_lane_without_a_limit_has_nothing_to_share() -> None:
+    limiter = Limiter(0, replicas=5)
+    assert limiter.limit(1000.0) == INF
+    assert limiter.take(PLENTY, 1000.0) == PLENTY

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from gateway.core.retry import (
+    Again,
     Dead,
     Decision,
     Done,
@@ -47,8 +48,9 @@ def standing(
     deadline: float = NOW + DAY,
     seen_at: float = SEEN,
     flipped: bool = False,
+    unseen: int = 0,
 ) -> Standing:
-    return Standing(provider, attempts, deadline, seen_at, flipped)
+    return Standing(provider, attempts, deadline, seen_at, flipped, unseen)
 
 
 def decided(verdict: Verdict, how: Standing | None = None, *, dice: float = 0.0) -> Decision:
@@ -115,7 +117,7 @@ WAITS: dict[tuple[Provider, int, float | None], tuple[float, float]] = {
     (APNS, 11, None): (900, 3600),
     (APNS, 1, 30.0): (30, 40),
     (APNS, 2, 7200.0): (7200, 7200),
-    # a request that APNs never looked at (GOAWAY, a refused stream) names a time of its own
+    # and sooner where APNs names a time of its own
     (APNS, 2, 0.0): (10, 30),
     (APNS, 2, 1.0): (10, 30),
 }
@@ -126,8 +128,7 @@ def test_an_outage_is_waited_out_for_as_long_as_the_vendor_asks(
     case: tuple[Provider, int, float | None], waits: tuple[float, float]
 ) -> None:
     provider, attempts, retry_after = case
-    # The vendor's own answer, but where "at once" was said: that alone is told apart below.
-    verdict = Unavailable("UNAVAILABLE", retry_after != 0.0, retry_after)
+    verdict = Unavailable("UNAVAILABLE", outcome_known=True, retry_after=retry_after)
     for dice, wait in zip((0.0, 1.0), waits, strict=True):
         decision = decided(verdict, standing(provider, attempts), dice=dice)
         assert decision == RetryAt(NOW + wait, "UNAVAILABLE")
@@ -141,12 +142,39 @@ def test_a_cut_connection_to_apns_is_no_reason_for_the_15_minutes_of_its_5xx(att
     )
 
 
+# how often in a row it was not looked at -> the shortest and the longest wait
+UNSEEN: dict[int, tuple[float, float]] = {
+    1: (0, 0),
+    2: (0, 0),
+    3: (0, 0),
+    4: (1, 2),
+    5: (2, 4),
+    6: (4, 8),
+    7: (8, 16),
+    8: (15, 30),
+    9: (15, 30),
+    10_000: (15, 30),
+}
+
+
 @pytest.mark.parametrize("provider", Provider)
-def test_what_surely_was_not_taken_may_go_again_at_once_three_times(provider: Provider) -> None:
-    verdict = Unavailable("Shutdown", outcome_known=True, retry_after=0.0)
-    for attempts in (1, 2, 3):
-        assert decided(verdict, standing(provider, attempts)) == RetryAt(NOW, "Shutdown")
-    assert decided(verdict, standing(provider, 4)) == RetryAt(NOW + 10, "Shutdown")
+@pytest.mark.parametrize("attempts", [1, 2, MAX_ATTEMPTS, MAX_ATTEMPTS + 1])
+@pytest.mark.parametrize(("unseen", "waits"), UNSEEN.items())
+def test_what_was_not_looked_at_goes_again_at_once_then_ever_later_and_spends_no_attempt(
+    unseen: int, waits: tuple[float, float], attempts: int, provider: Provider
+) -> None:
+    verdict = Unavailable.not_looked_at("GoAway")
+    for dice, wait in zip((0.0, 1.0), waits, strict=True):
+        decision = decided(verdict, standing(provider, attempts, unseen=unseen), dice=dice)
+        assert decision == Again(NOW + wait, "GoAway")
+
+
+@pytest.mark.parametrize(("unseen", "wait"), [(1, 10), (3, 10), (8, 15)])
+def test_a_time_that_is_told_is_waited_for_by_what_was_not_looked_at_too(
+    unseen: int, wait: float
+) -> None:
+    verdict = Unavailable.not_looked_at("Unreachable", 10.0)
+    assert decided(verdict, standing(unseen=unseen)) == Again(NOW + wait, "Unreachable")
 
 
 @pytest.mark.parametrize("provider", Provider)
@@ -176,12 +204,14 @@ def test_every_kind_of_verdict_is_in_the_tables() -> None:
         (Throttled("QUOTA_EXCEEDED", "device"), 60.0),
         (Throttled("QUOTA_EXCEEDED", "lane", 7200.0), 7200.0),
         (Unavailable("INTERNAL", outcome_known=False), 10.0),
+        (Unavailable.not_looked_at("GoAway"), 0.0),
+        (Unavailable.not_looked_at("Unreachable", 7.0), 7.0),
         (Refused("BadDeviceToken", "environment"), 0.0),
     ],
 )
 def test_nothing_outlives_its_deadline(verdict: Verdict, wait: float) -> None:
     in_time = decided(verdict, standing(deadline=NOW + wait + 0.001))
-    assert isinstance(in_time, RetryAt | Snooze)
+    assert isinstance(in_time, RetryAt | Again | Snooze)
     late = decided(verdict, standing(deadline=NOW + wait))
     assert isinstance(late, Expire)
     assert late.reason == in_time.reason

@@ -12,17 +12,21 @@ from providers.contract import Address, AddressKind, Message, Platform, Push, Re
 from providers.fcm.payload import (
     LONGEST_TTL_S,
     FcmStyle,
-    fit,
+    frame_size,
     render,
     ttl_seconds,
 )
-from providers.fitting import PAYLOAD_LIMIT, TOO_LARGE
+from providers.fitting import PAYLOAD_LIMIT, TOO_LARGE, fit_message
 from providers.text import encode
 
 NOW = 1_762_423_138.5
 ID = "3c2143e4-3e8e-478a-bf0b-9dc6e284fa33"
 MESSAGE = Message("msg_1", "Hi Mary!", "Don't forget to complete your training today", "/learning")
 STYLE = FcmStyle()
+
+
+def fit(message: Message, style: FcmStyle) -> Message | Refused:
+    return fit_message(message, frame_size(style))
 
 
 def push(

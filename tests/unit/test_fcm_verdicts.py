@@ -183,8 +183,8 @@ def test_what_a_person_must_mend_pauses_the_lane_and_says_what_to_do(
 
 
 def test_a_refused_access_token_is_worth_another_one() -> None:
-    assert verdict(401, "UNAUTHENTICATED") == Unavailable(
-        "UNAUTHENTICATED", outcome_known=True, retry_after=NEW_TOKEN_WAIT_S
+    assert verdict(401, "UNAUTHENTICATED") == Unavailable.not_looked_at(
+        "UNAUTHENTICATED", NEW_TOKEN_WAIT_S
     )
 
 

@@ -329,7 +329,7 @@ def test_a_reset_stream_is_lost_whatever_the_reason(code: int) -> None:
 def test_a_refused_stream_is_surely_not_processed_and_tried_again_soon() -> None:
     ends = opened().receive(frames.rst_stream(1, REFUSED))
 
-    assert named(ends) == {1: NotProcessed("StreamRefused", exchange.REFUSED_S)}
+    assert named(ends) == {1: NotProcessed("StreamRefused")}
 
 
 def refusals(*stream_ids: int) -> bytes:
@@ -376,7 +376,7 @@ def test_a_reset_before_the_whole_request_has_left_is_surely_not_processed() -> 
     connection = opened(settings={frames.INITIAL_WINDOW_SIZE: 1})
 
     assert named(connection.receive(frames.rst_stream(1, CANCEL))) == {
-        1: NotProcessed("StreamReset", None)
+        1: NotProcessed("StreamReset")
     }
     assert sent(connection) == []
 
@@ -412,7 +412,7 @@ def test_streams_above_a_goaway_are_surely_not_processed() -> None:
 
     ends = connection.receive(goaway(3))
 
-    above = NotProcessed("GoAway", 0.0)
+    above = NotProcessed("GoAway")
     assert named(ends) == {5: above, 7: above}
     assert connection.draining
     assert connection.room == 0
@@ -446,7 +446,7 @@ def test_a_body_that_waits_for_its_window_goes_on_below_a_goaway_and_ends_above(
 
     ends = connection.receive(goaway(1) + frames.window_update(1, 9) + frames.window_update(3, 9))
 
-    assert named(ends) == {3: NotProcessed("GoAway", 0.0)}
+    assert named(ends) == {3: NotProcessed("GoAway")}
     (rest,) = sent(connection)
     assert isinstance(rest, DataFrame)
     assert (rest.stream_id, rest.data, set(rest.flags)) == (1, b"}", {"END_STREAM"})
@@ -554,7 +554,7 @@ def test_what_had_not_left_when_the_connection_was_lost_is_surely_not_processed(
     connection = opened(2, {frames.INITIAL_WINDOW_SIZE: 1})
     connection.receive(frames.window_update(3, 1))
 
-    assert named(connection.lose("Reset")) == {1: NotProcessed("Reset", None), 3: Lost("Reset")}
+    assert named(connection.lose("Reset")) == {1: NotProcessed("Reset"), 3: Lost("Reset")}
 
 
 def test_goodbye_is_said_once_and_what_is_open_may_still_be_answered() -> None:

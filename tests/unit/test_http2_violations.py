@@ -172,7 +172,7 @@ def test_a_violation_loses_what_was_sent_and_spares_what_was_not_and_what_was_an
     assert named(ends) == {
         "answered": Response(200),
         "sent": Lost("ProtocolError"),
-        "unsent": NotProcessed("ProtocolError", None),
+        "unsent": NotProcessed("ProtocolError"),
     }
 
 

@@ -165,7 +165,7 @@ def test_a_window_that_breaks_the_rules_of_one_stream_ends_that_stream(
 
     ends = connection.receive(frames.window_update(3, increment))
 
-    assert named(ends) == {"b": NotProcessed("ProtocolError", None)}
+    assert named(ends) == {"b": NotProcessed("ProtocolError")}
     (reset,) = sent(connection)
     assert isinstance(reset, RstStreamFrame)
     assert (reset.stream_id, reset.error_code) == (3, code)
@@ -206,6 +206,28 @@ def test_the_window_for_answers_is_opened_again_and_again() -> None:
         assert received - granted < limits.RECEIVE_WINDOW // 2
     assert received > 2 * limits.RECEIVE_WINDOW
     assert not connection.draining
+
+
+@pytest.mark.parametrize("flags", [frames.END_STREAM, 0])
+def test_more_than_the_window_that_the_peer_was_given_is_a_violation(flags: int) -> None:
+    connection = opened(1)
+    connection.receive(headers(1, OK, NO_END))
+    connection._received = limits.RECEIVE_WINDOW - 3
+
+    connection.receive(data(1, b"1234", flags))
+
+    assert connection.error == frames.FLOW_CONTROL_ERROR
+
+
+@pytest.mark.parametrize("flags", [frames.END_STREAM, 0])
+def test_all_of_the_window_that_the_peer_was_given_is_its_to_use(flags: int) -> None:
+    connection = opened(1)
+    connection.receive(headers(1, OK, NO_END))
+    connection._received = limits.RECEIVE_WINDOW - 4
+
+    connection.receive(data(1, b"1234", flags))
+
+    assert connection.error is None
 
 
 def test_padding_and_answers_to_given_up_streams_count_against_the_window() -> None:

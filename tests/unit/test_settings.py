@@ -89,6 +89,34 @@ def test_an_absolute_database_stays_where_it_is(folder: Path) -> None:
     assert load(write(folder, text), {}).store.url == "sqlite:////srv/inkpush.db"
 
 
+def test_a_postgresql_database_is_shown_without_its_password(folder: Path) -> None:
+    url = "postgresql://ink:pass%2Fword@db.internal:5432/push?sslmode=verify-full"
+    settings = load(write(folder, MINIMAL + f'[store]\nurl = "{url}"\n'), {})
+    assert settings.store.url == url
+    shown = "postgresql://ink:***@db.internal:5432/push?sslmode=verify-full"
+    assert masked(settings)["store"]["url"] == shown
+    assert "pass%2Fword" not in repr(settings) + str(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres:///push?host=/run/postgresql",
+        "postgresql://ink@[::1]:5432/push",
+        "postgresql://ink:pw@a:5432,b:5433/push?target_session_attrs=primary",
+    ],
+)
+def test_postgresql_is_addressed_as_its_own_tools_do(folder: Path, url: str) -> None:
+    assert load(write(folder, MINIMAL + f'[store]\nurl = "{url}"\n'), {}).store.url == url
+
+
+def test_a_wrong_database_address_is_told_without_its_password(folder: Path) -> None:
+    for url in ("postgres://u:hush@h", "postgres://u:hush@h:port/db", "postgres://u:hush@[h/db"):
+        with pytest.raises(SettingsError) as caught:
+            load(write(folder, MINIMAL + f'[store]\nurl = "{url}"\n'), {})
+        assert "hush" not in str(caught.value)
+
+
 def test_the_environment_alone_can_configure_everything(folder: Path) -> None:
     env = {
         "INKPUSH_WEBHOOK__SECRETS": f"{SECRET}, {OTHER_SECRET}",
@@ -197,7 +225,10 @@ MISTAKES: list[tuple[str, str, str]] = [
     ('[auth]\njwt_secret_file = "gone"', "auth.jwt_secret_file", "there is no file"),
     ('[auth]\njwt_secret_file = "empty"', "auth.jwt_secret_file", "holds no text"),
     ('[auth]\njwt_secret_file = "fcm.json"\njwt_secret="x"', "auth.jwt_secret", "one of them"),
-    ('[store]\nurl = "postgresql://u@h/db"', "store.url", "expected sqlite:///file"),
+    ('[store]\nurl = "postgresql://u:pw@h"', "store.url", "names no database"),
+    ('[store]\nurl = "postgresql://u:pw@a,:5433/db"', "store.url", "names no host"),
+    ('[store]\nurl = "postgresql:///db"', "store.url", "names no host"),
+    ('[store]\nurl = "postgres://u:pw@h:port/db"', "store.url", "no usable host and port"),
     ('[store]\nurl = "inkpush.db"', "store.url", "expected sqlite:///file.db"),
     ('[queue]\nurl = "nats://h:4222"', "queue.url", 'expected "store"'),
     ('[queue]\nurl = "redis://h"', "queue.url", 'expected "store"'),

@@ -79,7 +79,7 @@ class _Job:
 
 
 class SqliteDatabase:
-    """Runs work on the SQLite file; the port `gateway.ports.Database`."""
+    """Runs work on the SQLite file; as `gateway.queue.databases.Database`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

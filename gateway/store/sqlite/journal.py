@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from gateway.core.model import Event, EventStatus, Item, Record, Rejection, Removal, UserRef
+from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.states import DeliveryState
 from gateway.ports import DeadLetter, EventSummary, Progress
+from gateway.store.rows import dead_letter, dead_values, event_of, spared_record, summary_of
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.lanes import is_removed, remove_device
 
@@ -72,7 +73,7 @@ class SqliteJournal:
             connection.executemany(
                 self._sql["delivery_upsert"],
                 [
-                    _values(_spared(one) if i in spared else one, run)
+                    _values(spared_record(one) if i in spared else one, run)
                     for i, one in enumerate(records)
                 ]
                 if spared
@@ -80,7 +81,7 @@ class SqliteJournal:
             )
             if dead:
                 connection.executemany(
-                    self._sql["dead_insert"], [_dead_values(records[i], item) for i, item in dead]
+                    self._sql["dead_insert"], [dead_values(records[i], item) for i, item in dead]
                 )
             if done:
                 connection.executemany(self._sql["chunk_done"], done)
@@ -107,13 +108,13 @@ class SqliteJournal:
             row = connection.execute(self._sql["event_get"], key).fetchone()
             if row is None:
                 return None
-            event = _event(row)
+            event = event_of(row)
             states = dict(connection.execute(self._sql["event_states"], key).fetchall())
             seen = connection.execute(self._sql["event_items_seen"], key).fetchone()[0]
             done = connection.execute(self._sql["event_chunks_done"], key).fetchone()[0]
             # A chunk that is back in the queue holds deliveries, journaled yet or not.
             queued = connection.execute(self._sql["event_is_queued"], key).fetchone()[0]
-            return _summary(event, states, seen, finished=done >= event.chunks and not queued)
+            return summary_of(event, states, seen, finished=done >= event.chunks and not queued)
 
         return await self._database.read(work)
 
@@ -124,7 +125,7 @@ class SqliteJournal:
         rows = await self._database.read(
             lambda connection: connection.execute(self._sql["events_page"], page).fetchall()
         )
-        return [_event(row) for row in rows]
+        return [event_of(row) for row in rows]
 
     async def dead(self, *, limit: int, event_id: str | None = None) -> list[DeadLetter]:
         page = {"limit": limit, "event_id": event_id}
@@ -201,46 +202,6 @@ def newest_of(
     return sorted(found, key=_newest_first)
 
 
-def dead_letter(row: tuple[Any, ...]) -> DeadLetter:
-    """A row of dead_letters."""
-    return DeadLetter(
-        id=row[0],
-        event_id=row[1],
-        item=Item(row[2], row[9], row[10], row[11], row[12], row[13]),
-        device_id=row[3],
-        app=row[4],
-        provider=row[5],
-        reason=row[6],
-        attempts=row[7],
-        died_at=row[8],
-    )
-
-
-def _event(row: tuple[Any, ...]) -> Event:
-    return Event(
-        event_id=row[0],
-        type=row[1],
-        status=cast(EventStatus, row[2]),
-        received_at=row[3],
-        occurred_at=row[4],
-        notifications=row[5],
-        rejections=tuple(Rejection(index, reason) for index, reason in json.loads(row[7])),
-        chunks=row[8],
-        reason=row[9],
-        body=row[10],
-    )
-
-
-def _summary(event: Event, states: dict[str, int], seen: int, *, finished: bool) -> EventSummary:
-    """What no row tells of yet is pending: it waits in the queue or is in flight."""
-    waiting = max(0, event.notifications - seen)
-    pending = states.pop("pending", 0) + waiting
-    settled = pending == 0 and finished
-    deliveries = {state.value: states.get(state.value, 0) for state in DeliveryState}
-    deliveries["pending"] = pending
-    return EventSummary(event, deliveries, settled)
-
-
 def _newest_first(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return -row[5], *row[:3]
 
@@ -250,30 +211,5 @@ def _values(record: Record, run: int) -> tuple[Any, ...]:
     return (*record[:3], record.state.value, *record[4:], run)
 
 
-def _spared(record: Record) -> Record:
-    return record._replace(
-        state=DeliveryState.REFUSED,
-        reason=f"{record.reason}, but the device has registered again or gone since",
-    )
-
-
 def _record(row: tuple[Any, ...]) -> Record:
     return Record._make(row[:-1])._replace(state=DeliveryState(row[3]))
-
-
-def _dead_values(record: Record, item: Item) -> tuple[Any, ...]:
-    return (
-        record.event_id,
-        record.index,
-        record.device_id,
-        record.app,
-        record.provider,
-        record.reason,
-        record.attempts,
-        record.at,
-        item.title,
-        item.body,
-        item.path,
-        item.user_id,
-        item.custom_id,
-    )

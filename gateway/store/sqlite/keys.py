@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gateway.ports import ApiKey
+from gateway.store.rows import key_of
 from gateway.store.sqlite.database import SqliteDatabase
 
 
@@ -33,13 +32,13 @@ class SqliteKeys:
                 self._sql["key_find"], {"digest": digest}
             ).fetchone()
         )
-        return None if row is None else _key(row)
+        return None if row is None else key_of(row)
 
     async def all(self) -> list[ApiKey]:
         rows = await self._database.read(
             lambda connection: connection.execute(self._sql["keys_all"]).fetchall()
         )
-        return [_key(row) for row in rows]
+        return [key_of(row) for row in rows]
 
     async def revoke(self, key_id: str, *, now: float) -> bool:
         changed: int = await self._database.write(
@@ -48,7 +47,3 @@ class SqliteKeys:
             )
         )
         return changed > 0
-
-
-def _key(row: tuple[Any, ...]) -> ApiKey:
-    return ApiKey(row[0], row[1], frozenset(row[2].split()), row[3], row[4])

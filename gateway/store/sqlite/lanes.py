@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from gateway.core.model import Removal
-from gateway.core.states import DeviceState
 from gateway.ports import LaneRow
+from gateway.store.rows import held_values, removal_of
 from gateway.store.sqlite.database import SqliteDatabase
-from providers.contract import Provider
 
 
 class SqliteLanes:
@@ -47,10 +46,7 @@ class SqliteLanes:
         await self._execute("lane_trip", app, provider, {"now": now})
 
     async def hold_back(self, removals: Sequence[Removal]) -> None:
-        rows = [
-            (r.device_id, r.address, r.seen_at, r.app, r.provider.value, r.to.value, r.reason)
-            for r in removals
-        ]
+        rows = [held_values(removal) for removal in removals]
         await self._database.write(
             lambda connection: connection.executemany(self._sql["held_insert"], rows).rowcount
         )
@@ -60,7 +56,7 @@ class SqliteLanes:
 
         def work(connection: sqlite3.Connection) -> int:
             held = connection.execute(self._sql["held_of_lane"], lane).fetchall()
-            orders = [] if discard else [_removal(row) for row in held]
+            orders = [] if discard else [removal_of(row) for row in held]
             gone = sum(remove_device(connection, self._sql, order, now) for order in orders)
             connection.execute(self._sql["held_delete"], lane)
             connection.execute(self._sql["lane_release"], lane)
@@ -103,8 +99,3 @@ def _proof(removal: Removal) -> dict[str, Any]:
         "address": removal.address,
         "seen_at": removal.seen_at,
     }
-
-
-def _removal(row: tuple[Any, ...]) -> Removal:
-    state = cast("Literal[DeviceState.PRUNED, DeviceState.QUARANTINED]", DeviceState(row[5]))
-    return Removal(row[0], row[1], row[2], row[3], Provider(row[4]), state, row[6])

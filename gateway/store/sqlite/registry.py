@@ -1,7 +1,7 @@
 """The registry on SQLite: who has which device, and who may take it.
 
-Owns the rules of ownership: an installation has one user, an address has one installation, and
-both change hands in one transaction. Knows nothing of HTTP or tokens.
+Owns the promise that an installation has one user, an address has one installation, and that both
+change hands in one transaction; by which rules is `gateway.store.ownership`'s.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from gateway.core.model import Device, Item, Profile, Registration, Target, UserRef
+from gateway.core.model import Device, Item, Registration, Target, UserRef
 from gateway.core.states import DeviceState
-from gateway.errors import InstallationOwned
 from gateway.ports import Registered
+from gateway.store.ownership import check_owner, device_of, over_the_cap, take_over, to_forget
 from gateway.store.sqlite import erasure, lookup
 from gateway.store.sqlite.database import SqliteDatabase
-from providers.contract import AddressKind, Environment, Platform, Provider
+from providers.contract import Environment
 
 _PAGE = 500
 _PURGE_BATCH = 1_000
 _ERASE_ROUNDS = 3
-_PROFILE = ("locale", "timezone", "app_version", "os_version", "device_model")
 Row = dict[str, Any]
 
 
@@ -57,14 +56,8 @@ class SqliteRegistry:
             rows = self._rows(
                 connection, "devices_of_installation", {"installation_id": installation_id}
             )
-            mine = [
-                row
-                for row in rows
-                if (app is None or row["app"] == app)
-                and (proven is None or _same_user(row, proven.user_id, proven.custom_id))
-            ]
-            for row in mine:
-                connection.execute(self._database.sql["device_delete"], {"id": row["id"]})
+            mine = to_forget(rows, proven=proven, app=app)
+            self._delete(connection, mine)
             return len(mine)
 
         return await self._database.write(work)
@@ -77,7 +70,7 @@ class SqliteRegistry:
                 {"user_id": user.user_id, "custom_id": user.custom_id},
             )
         )
-        return [_device(row) for row in rows]
+        return [device_of(row) for row in rows]
 
     async def installations(self, installation_id: str) -> list[Device]:
         rows = await self._database.read(
@@ -85,7 +78,7 @@ class SqliteRegistry:
                 connection, "devices_of_installation", {"installation_id": installation_id}
             )
         )
-        return [_device(row) for row in rows]
+        return [device_of(row) for row in rows]
 
     async def erase(self, user: UserRef) -> None:
         sql = self._database.sql
@@ -129,7 +122,7 @@ class SqliteRegistry:
             if not rows:
                 return
             after = rows[-1]["id"]
-            yield [_device(row) for row in rows]
+            yield [device_of(row) for row in rows]
 
     async def count(self) -> dict[tuple[str, str, str], int]:
         rows = await self._database.read(
@@ -176,24 +169,16 @@ class SqliteRegistry:
             "device_by_installation",
             {"installation_id": asked.installation_id, "app": asked.app},
         )
-        if known is not None and proven is not None:
-            _check_owner(known, asked, proven)
-        if known is not None and asked.seen_at is not None and _says_nothing_new(known, asked):
-            return Registered(created=False, device=_device(known))
-        holders = self._holders(connection, asked)
-        environment = _environment(holders, asked)
-        row = known
-        for other in holders:
-            if known is not None and other["id"] == known["id"]:
-                continue
-            if row is None and _same_user(other, asked.user_id, asked.custom_id):
-                # The same user under a new installation id keeps the row, and with it what waits.
-                row = other
-            else:
-                connection.execute(self._database.sql["device_delete"], {"id": other["id"]})
-        saved = self._save(connection, row, asked, environment, now)
+        check_owner(known, asked, proven)
+        todo = take_over(known, self._holders(connection, asked), asked, now=now)
+        if known is not None and todo.unchanged:
+            return Registered(created=False, device=device_of(known))
+        self._delete(connection, todo.drop)
+        query = "device_insert" if todo.keep is None else "device_update"
+        saved = self._row(connection, query, {**todo.values, "id": todo.keep})
+        assert saved is not None
         self._evict(connection, saved)
-        return Registered(known is None, _device(saved))
+        return Registered(known is None, device_of(saved))
 
     def _holders(self, connection: sqlite3.Connection, asked: Registration) -> list[Row]:
         """Rows that hold the address or the one it replaces."""
@@ -210,46 +195,6 @@ class SqliteRegistry:
                 holders.append(row)
         return holders
 
-    def _save(
-        self,
-        connection: sqlite3.Connection,
-        row: Row | None,
-        asked: Registration,
-        environment: Environment,
-        now: float,
-    ) -> Row:
-        values: Row = {
-            "app": asked.app,
-            "provider": asked.provider.value,
-            "installation_id": asked.installation_id,
-            "user_id": asked.user_id,
-            "custom_id": asked.custom_id,
-            "address": asked.address,
-            "address_kind": asked.address_kind.value,
-            "platform": asked.platform.value,
-            "environment": environment.value,
-            "now": now,
-            "seen_at": now if asked.seen_at is None else asked.seen_at,
-        }
-        profile = {name: getattr(asked.profile, name) for name in _PROFILE}
-        if row is None:
-            saved = self._row(connection, "device_insert", values | profile)
-        else:
-            same_user = _same_user(row, asked.user_id, asked.custom_id)
-            if same_user:
-                for name in ("user_id", "custom_id"):
-                    values[name] = values[name] or row[name]
-                profile = {name: profile[name] or row[name] for name in _PROFILE}
-            same = same_user and row["address"] == asked.address and row["state"] == "active"
-            values["registered_at"] = row["registered_at"] if same else now
-            if asked.seen_at is None:
-                # Proof of death is held against this time, so every registration moves it.
-                values["seen_at"] = max(now, row["last_seen_at"] + 0.001)
-            values["id"] = row["id"]
-            saved = self._row(connection, "device_update", values | profile)
-        assert saved is not None
-        return saved
-
     def _evict(self, connection: sqlite3.Connection, saved: Row) -> None:
         """Keep the most recently seen devices of the user; the one just saved stays."""
         owned = self._rows(
@@ -257,59 +202,8 @@ class SqliteRegistry:
             "devices_of_user",
             {"user_id": saved["user_id"], "custom_id": saved["custom_id"]},
         )
-        others = [row for row in owned if row["id"] != saved["id"]]
-        for row in others[self._max_per_user - 1 :]:
-            connection.execute(self._database.sql["device_delete"], {"id": row["id"]})
+        self._delete(connection, over_the_cap(owned, saved["id"], most=self._max_per_user))
 
-
-def _check_owner(known: Row, asked: Registration, proven: UserRef) -> None:
-    if _same_user(known, proven.user_id, proven.custom_id):
-        return
-    if known["address"] not in (asked.address, asked.old_address):
-        raise InstallationOwned
-
-
-def _same_user(row: Row, user_id: str | None, custom_id: str | None) -> bool:
-    return (user_id is not None and row["user_id"] == user_id) or (
-        custom_id is not None and row["custom_id"] == custom_id
-    )
-
-
-def _says_nothing_new(known: Row, asked: Registration) -> bool:
-    """Whether an import names a device as it is: it is no word from the app itself."""
-    return (
-        known["address"] == asked.address
-        and known["provider"] == asked.provider
-        and _same_user(known, asked.user_id, asked.custom_id)
-    )
-
-
-def _environment(holders: Sequence[Row], asked: Registration) -> Environment:
-    """A token belongs to one APNs environment: what was learned of it outlives a silent app, and
-    goes along when the token moves to another user."""
-    if asked.environment is not None:
-        return asked.environment
-    for row in holders:
-        if row["address"] == asked.address:
-            return Environment(row["environment"])
-    return Environment.PRODUCTION
-
-
-def _device(row: Row) -> Device:
-    return Device(
-        id=row["id"],
-        installation_id=row["installation_id"],
-        app=row["app"],
-        platform=Platform(row["platform"]),
-        provider=Provider(row["provider"]),
-        address=row["address"],
-        address_kind=AddressKind(row["address_kind"]),
-        environment=Environment(row["environment"]),
-        user_id=row["user_id"],
-        custom_id=row["custom_id"],
-        state=DeviceState(row["state"]),
-        state_reason=row["state_reason"],
-        registered_at=row["registered_at"],
-        last_seen_at=row["last_seen_at"],
-        profile=Profile(**{name: row[name] for name in _PROFILE}),
-    )
+    def _delete(self, connection: sqlite3.Connection, ids: Sequence[int]) -> None:
+        for one in ids:
+            connection.execute(self._database.sql["device_delete"], {"id": one})

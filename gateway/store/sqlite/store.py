@@ -21,6 +21,7 @@ class SqliteStore:
         self.journal = SqliteJournal(database)
         self.lanes = SqliteLanes(database)
         self.keys = SqliteKeys(database)
+        self.replicas = SoleReplica()
 
     async def ping(self) -> None:
         """Really writes, for a full disk shows in nothing less."""
@@ -29,6 +30,16 @@ class SqliteStore:
 
     async def aclose(self) -> None:
         await self.database.aclose()
+
+
+class SoleReplica:
+    """The port `gateway.ports.Replicas`: one relay works on a file."""
+
+    async def beat(self, replica: str, role: str, *, now: float) -> int:  # noqa: ARG002  # nobody else
+        return 1
+
+    async def leave(self, replica: str) -> None:
+        """Nobody is told."""
 
 
 def _touch(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,48 @@
+"""The databases that a queue may live in, as the queue needs them.
+
+Owns no more than their shape; `gateway.store` has them, and `gateway.app` brings both together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """A SQL database whose writes share commits. `sql` holds the named queries."""
+
+    @property
+    def sql(self) -> Mapping[str, str]:
+        """Queries by name."""
+
+    async def write(self, work: Callable[[Any], Any]) -> Any:
+        """Run `work(connection)` in a transaction; returns when it is durable (fsync)."""
+
+    async def read(self, work: Callable[[Any], Any]) -> Any:
+        """Run `work(connection)` on a reading connection."""
+
+
+class Session(Protocol):
+    """A transaction on a database that is asked over a network: named queries."""
+
+    async def rows(self, query: str, *values: Any) -> list[Any]:
+        """All rows of a query."""
+
+    async def run(self, query: str, *values: Any) -> int:
+        """Run a query; returns how many rows it wrote."""
+
+
+class SharedDatabase(Protocol):
+    """A SQL database that several processes work on at once."""
+
+    async def rows(self, query: str, *values: Any) -> list[Any]:
+        """All rows of one query that may be run twice."""
+
+    async def write(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Run `work(session)`, perhaps several times, in a transaction; returns when it is durable.
+
+        `work` is given a `Session`, and does nothing but ask and tell it.
+        """

@@ -1,0 +1,135 @@
+"""The queue inside a PostgreSQL that replicas share: chunks are rows, a lease is a due time.
+
+An event and its chunks are one transaction, and so are a settled chunk and its leftovers: here
+nothing can stop half way. Replicas claim beside each other: none waits for what another one takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import uuid4
+
+from gateway.core.model import Chunk, Claim, Event
+from gateway.ports import Clock, Depth
+from gateway.queue.databases import Session, SharedDatabase
+from gateway.queue.rows import chunk_values, claim_of, event_values, revived_chunks
+
+_KEPT = ("received_at", "body")
+"""What a replayed event keeps of the quarantined one."""
+
+
+class PostgresQueue:
+    """The port `gateway.ports.Queue`. `announce` wakes the processes that may claim."""
+
+    def __init__(
+        self, database: SharedDatabase, *, announce: Callable[[], None], clock: Clock
+    ) -> None:
+        self._database = database
+        self._announce = announce
+        self._clock = clock
+
+    async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
+        values = event_values(event).values()
+
+        async def work(session: Session) -> bool:
+            if not await session.run("event_insert", *values):
+                return False
+            await _insert(session, chunks)
+            return True
+
+        accepted = await self._database.write(work)
+        if accepted:
+            self._tell_of(chunks)
+        return accepted
+
+    async def publish(self, chunks: Sequence[Chunk]) -> None:
+        await self._database.write(lambda session: _insert(session, chunks))
+        self._tell_of(chunks)
+
+    async def claim(
+        self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
+    ) -> list[Claim]:
+        lease_id = uuid4().hex
+        rows = await self._database.write(
+            lambda session: session.rows(
+                "queue_claim", now, list(skip_lanes), limit, lease_id, now + lease_s
+            )
+        )
+        return [claim_of(row, lease_id) for row in sorted(rows, key=lambda row: row[0])]
+
+    async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
+        ids = [claim.queue_id for claim in claims]
+        leases = [claim.lease_id for claim in claims]
+        kept = await self._database.rows("queue_extend", ids, leases, now + lease_s)
+        return {claim.queue_id for claim in claims} - {row[0] for row in kept}
+
+    async def settle(self, claim: Claim, leftovers: Sequence[Chunk]) -> bool:
+        async def work(session: Session) -> bool:
+            if not await session.run("queue_settle", claim.queue_id, claim.lease_id):
+                return False
+            await _insert(session, leftovers)
+            return True
+
+        settled = await self._database.write(work)
+        if settled:
+            self._tell_of(leftovers)
+        return settled
+
+    async def rescue(self) -> int:
+        """Ends no lease: behind each another replica may be alive. Those of the dead run out."""
+        return 0
+
+    async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
+        chosen = None if ids is None else list(ids)
+
+        async def work(session: Session) -> int:
+            letters = await session.rows("dead_by_ids", chosen)
+            if not letters:
+                return 0
+            deliveries = [(event_id, index, device) for _, event_id, index, device, *_ in letters]
+            found = [delivery for delivery in deliveries if delivery[2]]
+            nobody = [delivery for delivery in deliveries if not delivery[2]]
+            if found:
+                await session.run("deliveries_revive", *_columns(found), now)
+            if nobody:
+                await session.run("deliveries_forget", *_columns(nobody))
+            chunks = revived_chunks(letters, now=now, deadline=now + max_age_s)
+            await _insert(session, chunks)
+            await session.run("dead_delete", [letter[0] for letter in letters])
+            return len(letters)
+
+        replayed = await self._database.write(work)
+        if replayed:
+            self._announce()
+        return replayed
+
+    async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
+        values = [value for name, value in event_values(event).items() if name not in _KEPT]
+
+        async def work(session: Session) -> bool:
+            if not await session.run("event_replace", *values):
+                return False
+            await _insert(session, chunks)
+            return True
+
+        if await self._database.write(work):
+            self._tell_of(chunks)
+
+    async def depth(self) -> Depth:
+        ((notifications, oldest_at),) = await self._database.rows("queue_depth")
+        return Depth(notifications, oldest_at)
+
+    def _tell_of(self, chunks: Sequence[Chunk]) -> None:
+        now = self._clock()
+        if any(chunk.due_at <= now for chunk in chunks):
+            self._announce()
+
+
+async def _insert(session: Session, chunks: Sequence[Chunk]) -> None:
+    if chunks:
+        await session.run("queue_insert", *_columns([chunk_values(chunk) for chunk in chunks]))
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+    return list(zip(*rows, strict=True))

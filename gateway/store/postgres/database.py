@@ -1,0 +1,306 @@
+"""PostgreSQL: a pool of connections, transactions whose end is known, and their time limits.
+
+Owns connections, retries, deadlines and the translation of failures. Knows no table.
+
+Every answer is waited for a limited time: a connection that is held open without bytes ends in
+`StoreUnavailable`. A write whose work was undone, for whatever passing reason, is done again. One
+whose COMMIT got no answer is asked for by the name of its transaction, on another connection: it
+counts as done only if it is, and as undone only if it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from zlib import crc32
+
+import asyncpg
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.store.postgres.failures import FOREIGN, is_broken, is_passing, translated
+from gateway.store.queries import load_queries
+
+T = TypeVar("T")
+
+_CONNECTIONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a call may take, retries and all, and one statement of it; `setting` tells the
+    server, whose own limit is for usual calls."""
+
+    whole_s: float
+    statement_s: float
+    setting: str = ""
+
+
+QUICK = Pace(whole_s=5.0, statement_s=3.0)
+"""For nearly all; a statement leaves time to ask what became of a COMMIT."""
+SLOW = Pace(whole_s=120.0, statement_s=60.0, setting="; SET LOCAL statement_timeout = 60000")
+"""For what goes through whole tables, or writes very much."""
+PATIENT = Pace(whole_s=3600.0, statement_s=3600.0, setting="; SET LOCAL statement_timeout = 0")
+"""For migrations, which may build an index, or wait for another replica that does."""
+#: how long passing failures are met by trying again: a fail-over takes longer, a restart does not
+_RETRY_S = 1.5
+_CONNECT_S = 3.0
+_IDLE_S = 60.0
+_LOCKS = 0x1A4B
+"""Namespace of the advisory locks that are named after ids."""
+_BUCKETS = 256
+_SERVER = {
+    "application_name": "inkpush",
+    # a statement that nobody waits for any more ends by itself
+    "statement_timeout": f"{int(QUICK.statement_s * 1000)}",
+    # a replica that is cut off in the middle of a transaction keeps its locks no longer than this
+    "idle_in_transaction_session_timeout": "10000",
+    # the server finds out that a replica is gone, and probes keep the way through firewalls open
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+    # what is asked is short: compiling its plan takes longer than running it
+    "jit": "off",
+    # what follows a lock sees what its last holder wrote
+    "default_transaction_isolation": "read committed",
+}
+
+
+class Session:
+    """A transaction, or a part of one, as the tables' modules see it: named queries, each answered
+    within the time that this transaction has for one."""
+
+    __slots__ = ("_connection", "_sql", "_timeout_s")
+
+    def __init__(self, connection: Any, sql: Mapping[str, str], timeout_s: float) -> None:
+        self._connection = connection
+        self._sql = sql
+        self._timeout_s = timeout_s
+
+    async def rows(self, query: str, *values: Any) -> list[Any]:
+        """All rows of a query."""
+        found: list[Any] = await self._connection.fetch(
+            self._sql[query], *values, timeout=self._timeout_s
+        )
+        return found
+
+    async def row(self, query: str, *values: Any) -> Any:
+        """The first row of a query, or None."""
+        return await self._connection.fetchrow(self._sql[query], *values, timeout=self._timeout_s)
+
+    async def run(self, query: str, *values: Any) -> int:
+        """Run a query; returns how many rows it wrote."""
+        return await self.statement(self._sql[query], *values)
+
+    async def statement(self, text: str, *values: Any) -> int:
+        """Run SQL that has no name; without values it may be several statements."""
+        status: str = await self._connection.execute(text, *values, timeout=self._timeout_s)
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdecimal() else 0
+
+
+Work = Callable[[Session], Awaitable[T]]
+
+
+class _EndUnknown(Exception):
+    """COMMIT got no answer: `error` came instead."""
+
+    def __init__(self, name: str, result: Any, error: BaseException) -> None:
+        super().__init__(name)
+        self.name = name
+        self.result = result
+        self.error = error
+
+
+async def connect(url: str) -> Any:
+    """A connection outside of any pool. Raises what asyncpg raises."""
+    return await asyncpg.connect(
+        url, timeout=_CONNECT_S, command_timeout=QUICK.statement_s, server_settings=_SERVER
+    )
+
+
+def buckets(ids: Sequence[str | None]) -> list[int]:
+    """Locks that stand for these ids, in the order in which they are taken. Few, for the server has
+    room for some thousand: two ids may share one, and then wait for each other without need."""
+    return sorted({crc32(one.encode()) % _BUCKETS for one in ids if one is not None})
+
+
+class PostgresDatabase:
+    """Runs work on a PostgreSQL database; as `gateway.queue.databases.SharedDatabase`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.sql = load_queries("postgres")
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Make the pool; it connects when it is asked."""
+        self._pool = await asyncpg.create_pool(
+            self.url,
+            min_size=0,
+            max_size=_CONNECTIONS,
+            max_inactive_connection_lifetime=_IDLE_S,
+            timeout=_CONNECT_S,
+            command_timeout=QUICK.statement_s,
+            server_settings=_SERVER,
+            init=_make_durable,
+            reset=_leave_as_is,
+        )
+
+    async def rows(self, query: str, *values: Any) -> list[Any]:
+        """All rows of one named query that may be run twice: it reads, or says what shall be."""
+        sql = self.sql[query]
+
+        async def once() -> list[Any]:
+            async with self._connection() as connection:
+                found: list[Any] = await connection.fetch(sql, *values)
+                return found
+
+        return await _within(QUICK, once)
+
+    async def read(self, work: Work[T], *, pace: Pace = QUICK) -> T:
+        """Run `work(session)` on one snapshot of the data."""
+
+        async def once() -> T:
+            async with self._connection() as connection:
+                begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+                await connection.execute(begin + pace.setting)
+                result = await work(Session(connection, self.sql, pace.statement_s))
+                await connection.execute("COMMIT")
+                return result
+
+        return await _within(pace, once)
+
+    async def write(self, work: Work[T], *, locks: Sequence[int] = (), pace: Pace = QUICK) -> T:
+        """Run `work(session)` in a transaction; returns its result once it is durable.
+
+        The work may be run several times: it must do nothing but ask and tell the database.
+        `locks` (of `buckets`) are held until the end, so that works that share one follow each
+        other. Raises `StoreUnavailable`, or whatever `GatewayError` the work raises, with its
+        changes undone; where the database stays away after COMMIT was said, nobody can tell.
+        """
+
+        async def once() -> T:
+            try:
+                return await self._transaction(work, locks, pace)
+            except _EndUnknown as lost:
+                if await self._is_committed(lost.name):
+                    result: T = lost.result
+                    return result
+                raise lost.error from lost
+
+        return await _within(pace, once)
+
+    async def aclose(self) -> None:
+        """Let go of all connections; what is under way ends in `StoreUnavailable`."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(QUICK.whole_s):
+                await pool.close()
+        except FOREIGN:
+            pool.terminate()
+
+    # --- inside -------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """A connection of the pool. One that was left in the middle of something is cut."""
+        pool = self._pool
+        if pool is None:
+            raise StoreUnavailable("The database is closed.")
+        connection = await pool.acquire()
+        try:
+            yield connection
+        except BaseException as error:
+            # asyncpg takes a connection that broke out of our hands itself
+            with contextlib.suppress(asyncpg.InterfaceError):
+                if is_broken(error) or connection.is_in_transaction():
+                    connection.terminate()
+            raise
+        finally:
+            await pool.release(connection)
+
+    async def _transaction(self, work: Work[T], locks: Sequence[int], pace: Pace) -> T:
+        async with self._connection() as connection:
+            await connection.execute("BEGIN" + pace.setting)
+            session = Session(connection, self.sql, pace.statement_s)
+            if locks:
+                name = (await session.row("transaction_locks", _LOCKS, locks))[0]
+            else:
+                name = (await session.row("transaction_name"))[0]
+            try:
+                result = await work(session)
+            except (GatewayError, asyncpg.PostgresError):
+                await connection.execute("ROLLBACK")
+                raise
+            try:
+                await connection.execute("COMMIT")
+            except FOREIGN as error:
+                raise _EndUnknown(name, result, error) from error
+            return result
+
+    async def _is_committed(self, name: str) -> bool:
+        """Whether a transaction stands. Asked until there is an answer, or until time is over."""
+        while True:
+            try:
+                async with self._connection() as connection:
+                    status = await connection.fetchval(self.sql["transaction_end"], name)
+                if status == "committed":
+                    return True
+                if status == "aborted":
+                    return False
+            except FOREIGN as error:
+                if not is_passing(error):
+                    raise
+            # its server process has not heard of the lost connection yet, or the server is away
+            await asyncio.sleep(0.05)
+
+
+async def _within(pace: Pace, step: Callable[[], Awaitable[T]]) -> T:
+    """Do a step within its time, and again while it fails for a passing reason."""
+    try:
+        async with asyncio.timeout(pace.whole_s):
+            try:
+                return await step()  # what nearly always happens: tenacity takes 30 us to do it
+            except FOREIGN as error:
+                if not is_passing(error):
+                    raise
+            return await _again(step)
+    except FOREIGN as error:
+        raise translated(error) from error
+
+
+async def _again(step: Callable[[], Awaitable[T]]) -> T:
+    async def attempt() -> T:
+        return await step()
+
+    patiently = AsyncRetrying(
+        retry=retry_if_exception(is_passing),
+        wait=wait_random_exponential(multiplier=0.02, max=0.3),
+        stop=stop_after_delay(_RETRY_S),
+        reraise=True,
+    )
+    return await patiently(attempt)
+
+
+async def _make_durable(connection: Any) -> None:
+    """Let a commit wait for the disk, also where the database's default is not to; one that waits
+    for more (standbys) stays."""
+    if await connection.fetchval("SHOW synchronous_commit") == "off":
+        await connection.execute("SET synchronous_commit = on")
+
+
+async def _leave_as_is(_connection: Any) -> None:
+    """No state outlives a transaction here, so there is nothing to reset, nor to wait for."""

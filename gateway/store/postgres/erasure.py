@@ -1,0 +1,47 @@
+"""Erasing a user: devices, addresses, and the names and texts the log keeps.
+
+Works event by event, each in a transaction of its own, so that the relays' own writes get their
+turn in between.
+"""
+
+from __future__ import annotations
+
+from gateway.core.model import UserRef
+from gateway.store.erasing import body_without, items_without, spellings, whose
+from gateway.store.postgres.database import Session
+from gateway.store.postgres.texts import findable
+
+
+async def erase_devices(session: Session, user: UserRef) -> None:
+    """Remove the user's devices: from then on nothing is sent to them."""
+    await session.run("erase_devices", *_ids(user))
+    await session.run("erase_held")
+
+
+async def find_events(session: Session, user: UserRef) -> list[str]:
+    """The events that may name the user. Goes through whole bodies."""
+    names = [name.encode() for name in spellings(user)]
+    rows = await session.rows("erase_find_events", *_ids(user), names)
+    return [row[0] for row in rows]
+
+
+async def erase_event(session: Session, event_id: str, user: UserRef) -> None:
+    """Remove the user from one event: body, queued chunks, dead letters and journal.
+
+    An item is the user's when it names them, or when the journal says that it went to them: it may
+    have named only the other of their two ids.
+    """
+    ids = _ids(user)
+    indexes = sorted(row[0] for row in await session.rows("erase_indexes", event_id, *ids))
+    theirs = whose(user, frozenset(indexes))
+    body = await session.row("erase_body", event_id)
+    if body is not None:
+        await session.run("erase_set_body", event_id, body_without(body[0], theirs))
+    for queue_id, items in await session.rows("erase_queued", event_id):
+        await session.run("erase_set_queued", queue_id, items_without(items, theirs))
+    await session.run("erase_dead", event_id, *ids, indexes)
+    await session.run("erase_deliveries", event_id, indexes)
+
+
+def _ids(user: UserRef) -> tuple[str | None, str | None]:
+    return findable(user.user_id), findable(user.custom_id)

@@ -1,0 +1,186 @@
+"""The journal on PostgreSQL: events, one row per delivery, dead letters.
+
+Owns the promise that a terminal row is never overwritten and that a removal and the delivery it
+stands for are written together. Rows are written in the order of their keys, whatever replica does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.core.model import Event, Item, Record, Removal, UserRef
+from gateway.core.states import DeliveryState
+from gateway.errors import StoreUnavailable
+from gateway.ports import DeadLetter, EventSummary, Progress
+from gateway.store.postgres.database import PostgresDatabase, Session
+from gateway.store.postgres.failures import is_day_missing, is_unstorable
+from gateway.store.postgres.lanes import remove_devices
+from gateway.store.postgres.partitions import Partitions
+from gateway.store.postgres.texts import findable, storable_row
+from gateway.store.rows import dead_letter, dead_values, event_of, spared_record, summary_of
+
+_PURGE_EVENTS = 500
+_DAY_S = 86_400
+
+
+class PostgresJournal:
+    """The port `gateway.ports.Journal`."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+        self._partitions = Partitions(database)
+
+    async def progress(
+        self, event_id: str, indexes: Sequence[int], *, day: int
+    ) -> Mapping[tuple[int, int], Progress]:
+        if not indexes:
+            return {}
+        rows = await self._database.rows("progress", day, event_id, min(indexes), max(indexes))
+        if not rows:
+            return {}
+        wanted = frozenset(indexes)
+        return {
+            (index, device_id): Progress(DeliveryState(state), attempts)
+            for index, device_id, state, attempts in rows
+            if index in wanted
+        }
+
+    async def record(
+        self,
+        records: Sequence[Record],
+        removals: Sequence[tuple[int, Removal]],
+        dead: Sequence[tuple[int, Item]] = (),
+        done: Sequence[tuple[str, int]] = (),
+    ) -> set[int]:
+        await self._partitions.ensure({record.day for record in records})
+        try:
+            return await self._record(records, removals, dead, done)
+        except StoreUnavailable as error:
+            if is_day_missing(error):
+                self._partitions.doubt()
+                await self._partitions.ensure({record.day for record in records})
+            elif is_unstorable(error):
+                records = [storable_row(record) for record in records]
+                dead = [(index, storable_row(item)) for index, item in dead]
+            else:
+                raise
+        return await self._record(records, removals, dead, done)
+
+    async def deliveries_of(
+        self, user: UserRef, *, limit: int, since: float | None = None
+    ) -> list[Record]:
+        rows = await self._database.rows(
+            "deliveries_of_user",
+            findable(user.user_id),
+            findable(user.custom_id),
+            since or 0.0,
+            limit,
+        )
+        return [_record(row) for row in rows]
+
+    async def items_of(self, event_id: str) -> list[Record]:
+        rows = await self._database.rows("deliveries_of_event", findable(event_id))
+        return [_record(row) for row in rows]
+
+    async def event(self, event_id: str) -> EventSummary | None:
+        key = findable(event_id)
+
+        async def work(session: Session) -> EventSummary | None:
+            row = await session.row("event_get", key)
+            if row is None:
+                return None
+            event = event_of(row)
+            states = {row[0]: row[1] for row in await session.rows("event_states", key)}
+            seen, done, queued = await session.row("event_standing", key)
+            return summary_of(event, states, seen, finished=done >= event.chunks and not queued)
+
+        return await self._database.read(work)
+
+    async def events(
+        self, *, limit: int, status: str | None = None, before: float | None = None
+    ) -> list[Event]:
+        rows = await self._database.rows("events_page", status, before, limit)
+        return [event_of(row) for row in rows]
+
+    async def dead(self, *, limit: int, event_id: str | None = None) -> list[DeadLetter]:
+        rows = await self._database.rows("dead_page", event_id, limit)
+        return [dead_letter(row) for row in rows]
+
+    async def drop_dead(self, ids: Sequence[int] | None) -> int:
+        chosen = None if ids is None else list(ids)
+        return await self._database.write(lambda session: session.run("dead_delete", chosen))
+
+    async def purge(self, *, before: float) -> int:
+        """By whole days, in UTC: what is over by less is kept until its day is."""
+        midnight = before // _DAY_S * _DAY_S
+        purged = await self._partitions.drop(before=midnight)
+
+        async def work(session: Session) -> Any:
+            return await session.row("events_purge", midnight, _PURGE_EVENTS)
+
+        events = 1
+        while events:
+            events, rows = await self._database.write(work)
+            purged += rows
+        await self._partitions.ensure_ahead()
+        return purged
+
+    async def _record(
+        self,
+        records: Sequence[Record],
+        removals: Sequence[tuple[int, Removal]],
+        dead: Sequence[tuple[int, Item]],
+        done: Sequence[tuple[str, int]],
+    ) -> set[int]:
+        async def work(session: Session) -> set[int]:
+            carried_out: set[int] = set()
+            told = records
+            if removals:
+                orders = [(removal, records[index].at) for index, removal in removals]
+                gone, _ = await remove_devices(session, orders)
+                for (index, _), went in zip(removals, gone, strict=True):
+                    if went:
+                        carried_out.add(index)
+                spared = {index for index, _ in removals} - carried_out
+                told = [spared_record(r) if i in spared else r for i, r in enumerate(records)]
+            if told:
+                await session.run("deliveries_upsert", *_columns(_last_words(told)))
+            if dead:
+                letters = [dead_values(records[index], item) for index, item in dead]
+                by_delivery = {letter[:3]: letter for letter in letters}
+                await session.run("dead_insert", *zip(*by_delivery.values(), strict=True))
+            if done:
+                await session.run("chunks_done", *zip(*done, strict=True))
+            return carried_out
+
+        return await self._database.write(work)
+
+
+def _last_words(records: Sequence[Record]) -> Sequence[Record]:
+    """One record a delivery, for a statement may touch a row once: the last word that was said
+    before one was terminal, to whom the first word said."""
+    if len({record[:3] for record in records}) == len(records):
+        return records
+    told: dict[tuple[Any, ...], Record] = {}
+    for record in records:
+        earlier = told.setdefault(record[:3], record)
+        if earlier is not record and earlier.state is DeliveryState.PENDING:
+            told[record[:3]] = record._replace(
+                user_id=earlier.user_id,
+                custom_id=earlier.custom_id,
+                app=earlier.app,
+                provider=earlier.provider,
+                day=earlier.day,
+            )
+    return list(told.values())
+
+
+def _columns(records: Sequence[Record]) -> list[Any]:
+    columns: list[Any] = list(zip(*records, strict=True))
+    columns[3] = [state.value for state in columns[3]]
+    return columns
+
+
+def _record(row: Any) -> Record:
+    return Record._make(row)._replace(state=DeliveryState(row[3]))

@@ -1,0 +1,98 @@
+"""The lanes' lasting state on PostgreSQL: holds, the prune brake, and what the brake held back.
+
+Owns removals by proof, which the journal shares: a row goes out of service only as it was proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from gateway.core.model import Removal
+from gateway.ports import LaneRow
+from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
+from gateway.store.rows import held_values, removal_of
+
+
+class PostgresLanes:
+    """The port `gateway.ports.Lanes`."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+
+    async def all(self) -> list[LaneRow]:
+        return [LaneRow(*row) for row in await self._database.rows("lanes_all")]
+
+    async def hold(
+        self,
+        app: str,
+        provider: str,
+        *,
+        by: Literal["operator", "misconfigured"],
+        reason: str,
+        hint: str = "",
+        now: float,
+    ) -> None:
+        reason, hint = reason.replace("\0", ""), hint.replace("\0", "")
+        await self._database.rows("lane_hold", app, provider, by, reason, hint, now)
+
+    async def resume(self, app: str, provider: str, *, by: Literal["operator", "relay"]) -> bool:
+        changed = await self._database.write(
+            lambda session: session.run("lane_resume", app, provider, by)
+        )
+        return changed > 0
+
+    async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
+        await self._database.rows("lane_trip", app, provider, now)
+
+    async def hold_back(self, removals: Sequence[Removal]) -> None:
+        # one row a device, and the last word counts
+        by_device = {removal.device_id: removal for removal in removals}
+        if by_device:
+            columns = zip(*map(held_values, by_device.values()), strict=True)
+            await self._database.rows("held_insert", *map(list, columns))
+
+    async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
+        async def work(session: Session) -> int:
+            held = [removal_of(row) for row in await session.rows("held_of_lane", app, provider)]
+            gone = 0
+            if held and not discard:
+                _, gone = await remove_devices(session, [(one, now) for one in held])
+            await session.run("held_delete", app, provider, [one.device_id for one in held])
+            await session.run("lane_release", app, provider)
+            return gone
+
+        return await self._database.write(work, pace=SLOW)
+
+    async def report(self, rows: Sequence[LaneRow]) -> None:
+        # the order of the keys, in which other processes' reports lock them as well
+        values = [(r.app, r.provider, r.rate, r.errors, r.waiting, r.seen_at) for r in rows]
+        if values:
+            await self._database.rows("lane_report", *map(list, zip(*values, strict=True)))
+
+
+async def remove_devices(
+    session: Session, orders: Sequence[tuple[Removal, float]]
+) -> tuple[list[bool], int]:
+    """Take devices out of service, each at its time, whose rows are what the proofs are about.
+
+    Tells for each order whether its row is out of service now: two pushes to a dead address are two
+    proofs of one death, and the second stands too. And how many rows went.
+    """
+    ids = sorted({removal.device_id for removal, _ in orders})
+    rows = await session.rows("devices_proven", ids)
+    standing = {row["id"]: (row["address"], row["last_seen_at"]) for row in rows}
+    active = {row["id"] for row in rows if row["state"] == "active"}
+    proven = [
+        standing.get(removal.device_id) == (removal.address, removal.seen_at)
+        for removal, _ in orders
+    ]
+    leaving: dict[int, tuple[int, str, str, float]] = {}
+    for (removal, at), holds in zip(orders, proven, strict=True):
+        if holds and removal.device_id in active:
+            leaving.setdefault(
+                removal.device_id, (removal.device_id, removal.to.value, removal.reason, at)
+            )
+    if leaving:
+        await session.run("devices_remove", *map(list, zip(*leaving.values(), strict=True)))
+    return proven, len(leaving)

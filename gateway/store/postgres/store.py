@@ -1,0 +1,47 @@
+"""The PostgreSQL store as a whole."""
+
+from __future__ import annotations
+
+from gateway.errors import StoreError
+from gateway.store.postgres.database import PostgresDatabase
+from gateway.store.postgres.journal import PostgresJournal
+from gateway.store.postgres.keys import PostgresKeys
+from gateway.store.postgres.lanes import PostgresLanes
+from gateway.store.postgres.migrating import migrate
+from gateway.store.postgres.registry import PostgresRegistry
+from gateway.store.postgres.replicas import PostgresReplicas
+from gateway.store.postgres.wakeups import Wakeups
+
+
+class PostgresStore:
+    """The port `gateway.ports.Store`; `database` and `wakeups` are for the queue in the same
+    database."""
+
+    def __init__(self, database: PostgresDatabase, *, max_per_user: int) -> None:
+        self.database = database
+        self.wakeups = Wakeups(database)
+        self.registry = PostgresRegistry(database, max_per_user=max_per_user)
+        self.journal = PostgresJournal(database)
+        self.lanes = PostgresLanes(database)
+        self.keys = PostgresKeys(database)
+        self.replicas = PostgresReplicas(database)
+
+    async def ping(self) -> None:
+        """Really writes, for a full disk and a standby show in nothing less."""
+        await self.database.write(lambda session: session.run("ping"))
+
+    async def aclose(self) -> None:
+        await self.wakeups.aclose()
+        await self.database.aclose()
+
+
+async def open_postgres(url: str, *, max_per_user: int = 20) -> PostgresStore:
+    """Open the database that a URL names, migrating it."""
+    database = PostgresDatabase(url)
+    await database.open()
+    try:
+        await migrate(database)
+    except StoreError:
+        await database.aclose()
+        raise
+    return PostgresStore(database, max_per_user=max_per_user)

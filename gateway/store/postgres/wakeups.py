@@ -1,0 +1,89 @@
+"""Wake-ups between processes, by LISTEN and NOTIFY: something was queued, look now.
+
+Owns the channel and the connection that listens. A wake-up may be lost: whoever waits for one looks
+by itself from time to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from gateway.errors import StoreUnavailable
+from gateway.store.postgres.database import PostgresDatabase, connect
+from gateway.store.postgres.failures import FOREIGN
+
+_CHANNEL = "inkpush_queue"
+#: one wake-up stands for all that is queued within this time: PostgreSQL hands out one commit with
+#: a NOTIFY after the other, so they must stay few
+_PAUSE_S = 0.02
+#: how often the listening connection is asked whether it still lives
+_HEARTBEAT_S = 5.0
+_RECONNECT_S = 1.0
+
+
+class Wakeups:
+    """Tells other processes, and hears from them."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+        self._due = False
+        self._telling: asyncio.Task[None] | None = None
+
+    def announce(self) -> None:
+        """Wake all processes that listen, this one included: soon, if that is possible."""
+        self._due = True
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.get_running_loop().create_task(self._tell())
+
+    @asynccontextmanager
+    async def listening(self, wake: Callable[[], None]) -> AsyncIterator[None]:
+        """Call `wake` whenever something was queued by any process, or may have been."""
+        task = asyncio.get_running_loop().create_task(self._listen(wake))
+        try:
+            yield
+        finally:
+            await _end(task)
+
+    async def aclose(self) -> None:
+        """Tell nobody any more."""
+        await _end(self._telling)
+
+    async def _tell(self) -> None:
+        while self._due:
+            self._due = False
+            with contextlib.suppress(StoreUnavailable):
+                await self._database.rows("announce", _CHANNEL)
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _listen(self, wake: Callable[[], None]) -> None:
+        while True:
+            try:
+                connection = await connect(self._database.url)
+            except FOREIGN:
+                await asyncio.sleep(_RECONNECT_S)
+                continue
+            try:
+                await connection.add_listener(_CHANNEL, lambda *_heard: wake())
+                wake()  # for what was queued while nobody listened
+                while True:
+                    await asyncio.sleep(_HEARTBEAT_S)
+                    await connection.fetchval("SELECT 1")
+            except FOREIGN:
+                await asyncio.sleep(_RECONNECT_S)
+            finally:
+                _cut(connection)
+
+
+def _cut(connection: Any) -> None:
+    """Close without a word: the other end may be gone."""
+    connection.terminate()
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])

@@ -1,0 +1,149 @@
+-- name: event_insert
+INSERT INTO events (
+    event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
+    chunks, reason, body
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (event_id) DO NOTHING;
+
+-- name: event_replace
+UPDATE events SET
+    type = $2, status = $3, occurred_at = $4, notifications = $5, rejected = $6, rejections = $7,
+    chunks = $8, reason = $9
+WHERE event_id = $1 AND status <> 'accepted';
+
+-- name: event_get
+SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
+       chunks, reason, body
+FROM events WHERE event_id = $1;
+
+-- name: events_page
+SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
+       chunks, reason, ''::bytea AS body
+FROM events
+WHERE ($1::text IS NULL OR status = $1) AND ($2::float8 IS NULL OR received_at < $2)
+ORDER BY received_at DESC LIMIT $3;
+
+-- name: event_states
+SELECT state, count(*) FROM deliveries WHERE event_id = $1 GROUP BY state;
+
+-- How many items have a row, how many chunks are done, whether one is queued: a chunk that is back
+-- in the queue holds deliveries, journaled yet or not.
+-- name: event_standing
+SELECT (SELECT count(*) FROM (SELECT DISTINCT item_index FROM deliveries WHERE event_id = $1) seen),
+       (SELECT count(*) FROM chunks_done WHERE event_id = $1),
+       EXISTS (SELECT 1 FROM queue WHERE event_id = $1);
+
+-- name: chunks_done
+INSERT INTO chunks_done (event_id, number)
+SELECT DISTINCT event_id, number FROM unnest($1::text[], $2::int[]) AS done (event_id, number)
+ORDER BY event_id, number
+ON CONFLICT DO NOTHING;
+
+-- name: progress
+SELECT item_index, device_id, state, attempts FROM deliveries
+WHERE day = $1 AND event_id = $2 AND item_index BETWEEN $3 AND $4;
+
+-- In the order of the key, so that two flushes that meet wait for each other in one direction.
+-- name: deliveries_upsert
+INSERT INTO deliveries (
+    event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+    address_hash, reason, vendor_id, next_at, day
+)
+SELECT * FROM unnest(
+    $1::text[], $2::int[], $3::bigint[], $4::text[], $5::int[], $6::float8[], $7::text[],
+    $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::float8[],
+    $15::int[]
+) AS told (
+    event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+    address_hash, reason, vendor_id, next_at, day
+)
+ORDER BY event_id, item_index, device_id
+ON CONFLICT (event_id, item_index, device_id, day) DO UPDATE SET
+    state = excluded.state, attempts = excluded.attempts, at = excluded.at,
+    address_hash = excluded.address_hash, reason = excluded.reason,
+    vendor_id = excluded.vendor_id, next_at = excluded.next_at
+WHERE deliveries.state = 'pending';
+
+-- Columns by name here and below: while replicas are upgraded, a table may have more of them.
+-- name: deliveries_of_user
+SELECT event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+       address_hash, reason, vendor_id, next_at, day FROM (
+    SELECT * FROM deliveries WHERE user_id = $1 AND at >= $3
+    ORDER BY at DESC, event_id, item_index, device_id LIMIT $4
+) by_user
+UNION
+SELECT event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+       address_hash, reason, vendor_id, next_at, day FROM (
+    SELECT * FROM deliveries WHERE custom_id = $2 AND at >= $3
+    ORDER BY at DESC, event_id, item_index, device_id LIMIT $4
+) by_custom
+ORDER BY at DESC, event_id, item_index, device_id LIMIT $4;
+
+-- name: deliveries_of_event
+SELECT event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+       address_hash, reason, vendor_id, next_at, day
+FROM deliveries WHERE event_id = $1 ORDER BY item_index, device_id;
+
+-- name: dead_insert
+INSERT INTO dead_letters (
+    event_id, item_index, device_id, app, provider, reason, attempts, died_at,
+    title, body, path, user_id, custom_id
+)
+SELECT * FROM unnest(
+    $1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::int[],
+    $8::float8[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[]
+) AS told (
+    event_id, item_index, device_id, app, provider, reason, attempts, died_at,
+    title, body, path, user_id, custom_id
+)
+ORDER BY event_id, item_index, device_id
+ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
+    reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at;
+
+-- name: dead_page
+SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
+       user_id, custom_id
+FROM dead_letters WHERE $1::text IS NULL OR event_id = $1
+ORDER BY died_at DESC, id DESC LIMIT $2;
+
+-- Locked, so that of two who replay one letter the second finds it gone.
+-- name: dead_by_ids
+SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
+       user_id, custom_id,
+       (SELECT received_at FROM events WHERE events.event_id = dead_letters.event_id)
+FROM dead_letters
+WHERE $1::bigint[] IS NULL OR id = ANY($1)
+ORDER BY event_id, item_index, device_id FOR UPDATE;
+
+-- name: dead_delete
+DELETE FROM dead_letters WHERE $1::bigint[] IS NULL OR id = ANY($1);
+
+-- name: deliveries_revive
+UPDATE deliveries d SET state = 'pending', attempts = 0, at = $4, next_at = $4
+FROM unnest($1::text[], $2::int[], $3::bigint[]) AS dead (event_id, item_index, device_id)
+WHERE d.event_id = dead.event_id AND d.item_index = dead.item_index
+  AND d.device_id = dead.device_id AND d.state = 'dead';
+
+-- name: deliveries_forget
+DELETE FROM deliveries d
+USING unnest($1::text[], $2::int[], $3::bigint[]) AS dead (event_id, item_index, device_id)
+WHERE d.event_id = dead.event_id AND d.item_index = dead.item_index
+  AND d.device_id = dead.device_id AND d.state = 'dead';
+
+-- Events of before $1 of which nothing is queued, with what hangs on them; the deliveries go with
+-- their partition. SKIP LOCKED: another replica may be at the same.
+-- name: events_purge
+WITH old AS (
+    SELECT event_id FROM events
+    WHERE received_at < $1
+      AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.event_id = events.event_id)
+    ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), chunks AS (
+    DELETE FROM chunks_done WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
+), letters AS (
+    DELETE FROM dead_letters WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
+), gone AS (
+    DELETE FROM events WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone),
+       (SELECT count(*) FROM gone) + (SELECT count(*) FROM chunks) + (SELECT count(*) FROM letters);

@@ -1,0 +1,110 @@
+-- All rows that a registration may touch, locked in the order of their ids.
+-- name: devices_touched
+SELECT * FROM devices
+WHERE (installation_id = $1 AND app = $2)
+   OR (address = ANY($4::text[]) AND provider = $3 AND app = $2)
+ORDER BY id FOR UPDATE;
+
+-- name: device_insert
+INSERT INTO devices (
+    app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
+    environment, state, state_at, registered_at, last_seen_at,
+    locale, timezone, app_version, os_version, device_model
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17)
+RETURNING *;
+
+-- New devices whose installations and addresses nobody has, which `devices_in_the_way` tells.
+-- name: devices_insert
+INSERT INTO devices (
+    app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
+    environment, state, state_at, registered_at, last_seen_at,
+    locale, timezone, app_version, os_version, device_model
+)
+SELECT app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
+       environment, 'active', state_at, registered_at, last_seen_at,
+       locale, timezone, app_version, os_version, device_model
+FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+    $8::text[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::text[],
+    $14::text[], $15::text[], $16::text[], $17::text[]
+) AS asked (
+    app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
+    environment, state_at, registered_at, last_seen_at, locale, timezone, app_version,
+    os_version, device_model
+);
+
+-- How many rows there are of each installation, address and user of a batch.
+-- name: devices_in_the_way
+SELECT 'installation', installation_id, count(*) FROM devices
+WHERE installation_id = ANY($1::text[]) GROUP BY installation_id
+UNION ALL
+SELECT 'address', address, count(*) FROM devices
+WHERE address = ANY($2::text[]) GROUP BY address
+UNION ALL
+SELECT 'user', user_id, count(*) FROM devices
+WHERE user_id = ANY($3::text[]) GROUP BY user_id
+UNION ALL
+SELECT 'custom', custom_id, count(*) FROM devices
+WHERE custom_id = ANY($4::text[]) GROUP BY custom_id;
+
+-- name: device_update
+UPDATE devices SET
+    app = $1, provider = $2, installation_id = $3, user_id = $4, custom_id = $5, address = $6,
+    address_kind = $7, platform = $8, environment = $9, state = 'active', state_reason = '',
+    state_at = CASE state WHEN 'active' THEN state_at ELSE $10 END,
+    registered_at = $11, last_seen_at = $12, locale = $13, timezone = $14, app_version = $15,
+    os_version = $16, device_model = $17
+WHERE id = $18
+RETURNING *;
+
+-- name: devices_delete
+DELETE FROM devices WHERE id = ANY($1::bigint[]);
+
+-- name: devices_of_installation
+SELECT * FROM devices WHERE installation_id = $1 ORDER BY app;
+
+-- name: devices_of_installation_locked
+SELECT * FROM devices WHERE installation_id = $1 ORDER BY id FOR UPDATE;
+
+-- name: devices_of_user
+SELECT * FROM devices WHERE user_id = $1
+UNION
+SELECT * FROM devices WHERE custom_id = $2
+ORDER BY last_seen_at DESC, id DESC;
+
+-- Two searches by index and each device once: one condition with OR costs twice at a million rows.
+-- name: targets
+SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
+       last_seen_at
+FROM devices WHERE user_id = ANY($1::text[]) AND state = 'active'
+UNION
+SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
+       last_seen_at
+FROM devices WHERE custom_id = ANY($2::text[]) AND state = 'active';
+
+-- name: device_remember_environment
+UPDATE devices SET environment = $3 WHERE id = $1 AND address = $2;
+
+-- name: devices_page
+SELECT * FROM devices
+WHERE id > $1 AND ($2::text IS NULL OR app = $2) AND ($3::text IS NULL OR state = $3)
+ORDER BY id LIMIT $4;
+
+-- name: devices_count
+SELECT provider, app, state, count(*) FROM devices GROUP BY provider, app, state;
+
+-- name: devices_purge
+DELETE FROM devices WHERE id = ANY(ARRAY(
+    SELECT id FROM devices WHERE state = 'pruned' AND state_at < $1
+    ORDER BY state_at LIMIT $2 FOR UPDATE SKIP LOCKED
+));
+
+-- What the rows of these proofs are like now, locked in the order of their ids.
+-- name: devices_proven
+SELECT id, address, last_seen_at, state FROM devices
+WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE;
+
+-- name: devices_remove
+UPDATE devices SET state = r.state, state_reason = r.reason, state_at = r.at
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::float8[]) AS r (id, state, reason, at)
+WHERE devices.id = r.id;

@@ -1,0 +1,255 @@
+"""What may happen to the way to PostgreSQL: held, cut at any word, restarted, refused."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.core.model import Record
+from gateway.errors import StoreUnavailable
+from gateway.queue.in_postgres import PostgresQueue
+from gateway.store.postgres import PostgresStore, open_postgres
+from tests.kit.build import NOW, item
+from tests.kit.cut_line import Line
+from tests.kit.gateway import eventually
+from tests.kit.postgres import Databases, databases, own_cluster
+from tests.kit.stores import Handle, accept, batch, leftover, record, register, registration
+
+#: what a call may take when nobody answers, and what a busy machine may add
+LIMIT_S = 5.0
+BUSY_S = 3.0
+
+
+@dataclass
+class Site:
+    """A store behind a line, and a way around it."""
+
+    line: Line
+    store: PostgresStore
+    handle: Handle
+    beside: Handle
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with databases().using(tmp_path) as url:
+        cluster = databases().cluster
+        async with Line(cluster.port).running() as line:
+            store = await open_postgres(url.replace(f":{cluster.port}/", f":{line.port}/"))
+            direct = await open_postgres(url)
+            yield Site(line, store, _handle(store), _handle(direct))
+            line.resume()
+            await store.aclose()
+            await direct.aclose()
+
+
+def _handle(store: PostgresStore) -> Handle:
+    announce = store.wakeups.announce
+    queue = PostgresQueue(store.database, announce=announce, clock=lambda: NOW)
+    return Handle(store, queue)
+
+
+CALLS: dict[str, Callable[[Handle], Awaitable[Any]]] = {
+    "ping": lambda handle: handle.store.ping(),
+    "look up": lambda handle: handle.registry.targets([item()]),
+    "register": lambda handle: handle.registry.register(registration(), proven=None, now=NOW),
+    "accept": lambda handle: handle.queue.accept(*batch()),
+    "claim": lambda handle: handle.queue.claim(limit=1, lease_s=60.0, now=NOW),
+    "record": lambda handle: handle.journal.record([record()], []),
+    "event": lambda handle: handle.journal.event("msg_1"),
+    "beat": lambda handle: handle.store.replicas.beat("a", "all", now=NOW),
+}
+
+
+# --- a connection that is held open without bytes -----------------------------------------------
+
+
+async def test_calls_on_a_line_that_is_held_end_in_time_and_work_again_afterwards(
+    site: Site,
+) -> None:
+    for call in CALLS.values():  # opens as many connections as there will be calls
+        await call(site.handle)
+    site.line.hold()
+
+    async def timed(call: Callable[[Handle], Awaitable[Any]]) -> float:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="in time"):
+            await call(site.handle)
+        return time.monotonic() - began
+
+    took = await asyncio.gather(*(timed(call) for call in [*CALLS.values()] * 3))
+    assert max(took) < LIMIT_S + BUSY_S
+    site.line.resume()
+    for call in CALLS.values():
+        await call(site.handle)
+
+
+# --- a connection that is lost in the middle ----------------------------------------------------
+
+
+async def test_a_write_whose_last_word_was_done_but_not_answered_counts_as_done(
+    site: Site,
+) -> None:
+    site.line.lose_answer_to = b"COMMIT"
+    assert await site.handle.queue.accept(*batch("msg_1"))
+    assert site.line.lost == 1
+    assert not await site.beside.queue.accept(*batch("msg_1"))
+    site.line.lose_answer_to = b"COMMIT"
+    (claim,) = await site.handle.queue.claim(limit=9, lease_s=60.0, now=NOW)
+    site.line.lose_answer_to = b"COMMIT"
+    assert await site.handle.queue.settle(claim, [leftover()])
+    assert site.line.lost == 3
+    assert (await site.beside.queue.depth()).notifications == 1
+
+
+async def test_a_write_whose_last_word_did_not_arrive_is_done_again(site: Site) -> None:
+    site.line.lose_request = b"COMMIT"
+    assert await site.handle.queue.accept(*batch("msg_1"))
+    assert site.line.lost == 1
+    assert not await site.beside.queue.accept(*batch("msg_1"))
+    assert (await site.beside.queue.depth()).notifications == 1
+
+
+@pytest.mark.parametrize("word", [b"BEGIN", b"pg_current_xact_id", b"INSERT INTO queue"])
+async def test_a_write_that_was_cut_off_before_its_end_is_done_again(
+    site: Site, word: bytes
+) -> None:
+    await site.beside.queue.publish([leftover()])  # nothing is prepared on the other line yet
+    site.line.lose_answer_to = word
+    assert await site.handle.queue.accept(*batch("msg_1"))
+    assert site.line.lost == 1
+    assert (await site.beside.queue.depth()).notifications == 2
+
+
+async def test_a_registration_that_was_cut_off_is_done_once(site: Site) -> None:
+    for word in (b"COMMIT", b"INSERT INTO devices"):
+        site.line.lose_answer_to = word
+        done = await site.handle.registry.register(
+            registration(word.decode(), word.decode()), proven=None, now=NOW
+        )
+        assert done.created
+    assert site.line.lost == 2
+    assert await site.beside.registry.count() == {("fcm", "agent", "active"): 2}
+
+
+async def test_a_caller_who_goes_away_leaves_nothing_half_done(site: Site) -> None:
+    site.line.hold()
+    asked = asyncio.create_task(site.handle.queue.accept(*batch("msg_1")))
+    await asyncio.sleep(0.05)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    site.line.resume()
+    assert await site.handle.queue.accept(*batch("msg_2", 2))
+    assert (await site.beside.queue.depth()).notifications == 2
+
+
+# --- a server that goes and comes -------------------------------------------------------------
+
+
+@pytest.fixture
+async def alone() -> AsyncIterator[Databases]:
+    async with own_cluster(fsync="on") as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+async def test_a_restart_in_the_middle_of_work_loses_and_doubles_nothing(
+    alone: Databases, how: signal.Signals
+) -> None:
+    store = await open_postgres(await alone.create())
+    handle = _handle(store)
+    accepted: list[str] = []
+    refused: set[str] = set()
+    over = asyncio.Event()
+
+    async def work(name: str) -> None:
+        number = 0
+        while not over.is_set():
+            event_id = f"msg_{name}_{number}"
+            try:
+                fresh = await handle.queue.accept(*batch(event_id))
+            except StoreUnavailable:
+                refused.add(event_id)
+                await asyncio.sleep(0.02)
+                continue  # as a sender does: the same again
+            # one that was refused may stand, when nobody was left to ask; no other is known already
+            assert fresh or event_id in refused
+            accepted.append(event_id)
+            number += 1
+
+    workers = [asyncio.create_task(work(str(n))) for n in range(6)]
+    await eventually("some were accepted", lambda: len(accepted) > 50)
+    await asyncio.to_thread(alone.cluster.stop, how)
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    await asyncio.to_thread(alone.cluster.start)
+    before = len(accepted)
+    await eventually("more were accepted", lambda: len(accepted) > before + 50)
+    over.set()
+    await asyncio.gather(*workers)
+    events = await handle.journal.events(limit=100_000)
+    assert {event.event_id for event in events} == set(accepted)
+    assert (await handle.queue.depth()).notifications == len(accepted)
+    await store.aclose()
+
+
+async def test_a_database_that_is_not_there_is_unavailable_at_once_and_without_its_password(
+    alone: Databases,
+) -> None:
+    url = alone.cluster.url("nowhere").replace("inkpush@", "inkpush:hush-hush@")
+    with pytest.raises(StoreUnavailable, match='database "nowhere" does not exist') as caught:
+        await open_postgres(url)
+    assert "hush" not in str(caught.value)
+    await asyncio.to_thread(alone.cluster.stop)
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="Connect call failed") as caught:
+        await open_postgres(url)
+    assert "hush" not in str(caught.value)
+    assert time.monotonic() - began < LIMIT_S
+
+
+async def test_a_standby_is_not_taken_for_ready(tmp_path: Path) -> None:
+    async with databases().using(tmp_path) as url:
+        store = await open_postgres(url)
+        connection = await asyncpg.connect(url)
+        name = url.rpartition("/")[2]
+        await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await store.aclose()
+        store = await open_postgres(url)
+        with pytest.raises(StoreUnavailable, match="read-only"):
+            await store.ping()
+        await connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await connection.close()
+        await store.aclose()
+
+
+# --- what PostgreSQL cannot hold ---------------------------------------------------------------
+
+
+async def test_a_text_with_a_nul_stops_no_journal(site: Site) -> None:
+    """It comes from a vendor or a webhook; asked again for ever, it would stop the relay."""
+    device = await register(site.handle)
+    odd = record(device_id=device.id, reason="bad\0 reason", user_id="ma\0ry", custom_id="\ud800")
+    await site.handle.journal.record([odd], [], dead=[(0, item(body="to \0 you"))])
+    (line,) = await site.handle.journal.items_of("msg_1")
+    assert line == Record(*odd)._replace(reason="bad reason", user_id="mary", custom_id="?")
+    (letter,) = await site.handle.journal.dead(limit=10)
+    assert letter.item.body == "to  you"
+
+
+async def test_a_name_with_a_nul_is_nobodys(site: Site) -> None:
+    await register(site.handle, user_id="mary")
+    await accept(site.handle, items=[item(user_id="ma\0ry")])
+    assert await site.handle.registry.targets([item(user_id="mary\0")]) == [[]]
+    assert await site.handle.registry.installations("phone\0") == []
+    assert await site.handle.journal.items_of("msg\0") == []
+    assert await site.handle.journal.event("msg\0") is None

@@ -1,0 +1,247 @@
+"""On PostgreSQL, too, what is asked at every push, launch or second is found by an index.
+
+The plans are those for known values and the generic ones that a prepared statement ends up with, on
+an analyzed database with content. Costs are counted in pages, which are the same on every machine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.core.states import DeliveryState
+from gateway.store.postgres import PostgresStore, open_postgres
+from gateway.store.queries import load_queries
+from tests.kit.postgres import databases
+from tests.kit.stores import record
+
+QUERIES = load_queries("postgres")
+DAYS = range(100, 105)
+
+SEED = """
+INSERT INTO devices (
+    app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
+    environment, state, state_at, registered_at, last_seen_at
+)
+SELECT 'agent', CASE WHEN i % 3 > 0 THEN 'fcm' ELSE 'apns' END, 'phone-' || i,
+       CASE WHEN i % 5 > 0 THEN 'user-' || (i / 2) END,
+       CASE WHEN i % 7 > 0 THEN 'custom-' || (i / 2) END, 'address-' || i, 'token', 'android',
+       'production', CASE WHEN i % 50 > 0 THEN 'active' ELSE 'pruned' END, i, i, i
+FROM generate_series(0, 19999) i;
+
+INSERT INTO events (
+    event_id, type, status, received_at, notifications, rejected, rejections, chunks, reason, body
+)
+SELECT 'msg_' || i, 'notifications.sent',
+       CASE WHEN i % 40 > 0 THEN 'accepted' ELSE 'quarantined' END, i, 100, 0, '[]', 1, '',
+       convert_to(repeat('x', 2000), 'UTF8')
+FROM generate_series(0, 1999) i;
+
+INSERT INTO deliveries (
+    event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+    address_hash, reason, vendor_id, day
+)
+SELECT 'msg_' || (i / 100), i % 100, i, CASE WHEN i % 9 > 0 THEN 'delivered' ELSE 'dead' END, 1, i,
+       CASE WHEN i % 2 > 0 THEN 'user-busy' ELSE 'user-' || i END,
+       CASE WHEN i % 2 > 0 THEN 'custom-busy' ELSE 'custom-' || i END,
+       'agent', 'fcm', '', '', '', 100 + i / 8000
+FROM generate_series(0, 39999) i;
+
+INSERT INTO chunks_done (event_id, number)
+SELECT 'msg_' || (i / 4), i % 4 FROM generate_series(0, 7999) i;
+
+INSERT INTO dead_letters (
+    event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body
+)
+SELECT 'msg_' || (i / 100), i % 100, i, 'agent', 'fcm', '', 12, i, 't', repeat('b', 100)
+FROM generate_series(0, 4999) i;
+
+INSERT INTO queue (
+    event_id, number, lane, first_seen, deadline, due_at, tries, size, items, day
+)
+SELECT 'msg_' || (i % 1500), 0, CASE WHEN i < 4000 THEN 'agent/apns' ELSE '' END, i, 99999, i, 0,
+       256, convert_to(repeat('x', 3000), 'UTF8'), 100
+FROM generate_series(0, 4999) i;
+"""
+
+#: what a query has to find its rows by; the values are those that it is planned for
+INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
+    "deliveries_of_event": (("deliveries_d100_pkey", "deliveries_d104_pkey"), ("msg_7",)),
+    "deliveries_of_user": (
+        ("deliveries_d100_user_id_at_idx", "deliveries_d104_custom_id_at_idx"),
+        ("user-6", "custom-6", 0.0, 10),
+    ),
+    "deliveries_revive": (("deliveries_d100_pkey",), (["msg_7"], [1], [701], 1.0)),
+    "devices_touched": (
+        ("devices_installation", "devices_address"),
+        ("phone-7", "agent", "fcm", ["address-7"]),
+    ),
+    "device_remember_environment": (("Index Scan using devices_",), (7, "address-7", "sandbox")),
+    "devices_of_installation": (("devices_installation",), ("phone-7",)),
+    "devices_of_user": (("devices_user", "devices_custom"), ("user-7", "custom-7")),
+    "devices_page": (("devices_pkey",), (500, None, None, 500)),
+    "devices_proven": (("devices_pkey",), ([7, 8],)),
+    "devices_purge": (("devices_pruned",), (30.0, 10)),
+    "devices_remove": (("devices_pkey",), ([7], ["pruned"], ["r"], [1.0])),
+    "erase_deliveries": (("deliveries_d100_pkey",), ("msg_7", [1])),
+    "erase_devices": (("devices_user", "devices_custom"), ("user-7", "custom-7")),
+    "erase_find_events": (
+        ("deliveries_d100_user_id_at_idx", "deliveries_d100_custom_id_at_idx"),
+        ("user-6", "custom-6", [b"x"]),
+    ),
+    "erase_indexes": (("deliveries_d101_pkey",), ("msg_7", "user-6", "custom-6")),
+    "erase_queued": (("queue_event",), ("msg_7",)),
+    "event_standing": (("queue_event", "chunks_done_pkey", "deliveries_d100_pkey"), ("msg_7",)),
+    "event_states": (("deliveries_d100_pkey",), ("msg_7",)),
+    "events_page": (("events_received",), (None, None, 50)),
+    "events_purge": (("events_received", "queue_event"), (3.0, 50)),
+    "key_find": (("digest",), (b"x",)),
+    "progress": (("deliveries_d100_pkey",), (100, "msg_7", 0, 99)),
+    "queue_claim": (("queue_due", "queue_pkey"), (1e5, ["agent/x"], 8, "lease", 2e5)),
+    "queue_extend": (("queue_pkey",), ([7], ["lease"], 1.0)),
+    "queue_settle": (("queue_pkey",), (7, "lease")),
+    "targets": (("devices_user", "devices_custom"), (["user-7"], ["custom-8"])),
+}
+
+#: what goes through a whole table, and why it may
+SCANS = {
+    "erase_find_events": "bodies and queued texts can only be found by reading them",
+}
+
+LARGE = re.compile(r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done)\b")
+
+
+@pytest.fixture
+async def seeded(tmp_path: Path) -> AsyncIterator[PostgresStore]:
+    async with databases().using(tmp_path) as url:
+        store = await open_postgres(url)
+        for day in DAYS:
+            await store.journal.record([record(f"msg_first_{day}", day=day)], [])
+        connection = await asyncpg.connect(url)
+        await connection.execute(SEED)
+        await connection.execute("VACUUM ANALYZE")
+        await connection.close()
+        yield store
+        await store.aclose()
+
+
+@pytest.fixture
+async def connection(seeded: PostgresStore) -> AsyncIterator[Any]:
+    opened = await asyncpg.connect(seeded.database.url)
+    yield opened
+    await opened.close()
+
+
+def literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, list):
+        return f"ARRAY[{', '.join(map(literal, value))}]"
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'::bytea"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value)
+
+
+async def plan(connection: Any, name: str, values: tuple[Any, ...], *, generic: bool) -> str:
+    """The plan of a prepared statement, as text."""
+    mode = "force_generic_plan" if generic else "force_custom_plan"
+    await connection.execute(f"SET plan_cache_mode = {mode}")
+    await connection.execute(f"PREPARE asked AS {QUERIES[name]}")
+    given = f"({', '.join(map(literal, values))})" if values else ""
+    try:
+        rows = await connection.fetch(f"EXPLAIN (COSTS OFF) EXECUTE asked{given}")
+    finally:
+        await connection.execute("DEALLOCATE asked")
+    return "\n".join(row[0] for row in rows)
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["known values", "generic"])
+async def test_each_query_uses_the_index_that_was_made_for_it_and_reads_no_table(
+    connection: Any, generic: bool
+) -> None:
+    plans = {
+        name: await plan(connection, name, values, generic=generic)
+        for name, (_, values) in INDEXES.items()
+    }
+    missing = {
+        name: plans[name]
+        for name, (indexes, _) in INDEXES.items()
+        if not all(index in plans[name] for index in indexes)
+    }
+    assert not missing, "\n\n".join(f"{name}:\n{text}" for name, text in missing.items())
+    assert {name for name, text in plans.items() if LARGE.search(text)} == set(SCANS)
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["known values", "generic"])
+async def test_what_a_chunk_has_done_is_looked_for_in_its_days_partition_alone(
+    connection: Any, generic: bool
+) -> None:
+    text = await plan(connection, "progress", (102, "msg_7", 0, 99), generic=generic)
+    assert set(re.findall(r"deliveries_d\d+", text)) == {"deliveries_d102"}
+
+
+async def test_verdicts_are_written_into_their_days_partition_alone(connection: Any) -> None:
+    """Those that a transaction touched are those that it has locked."""
+    async with connection.transaction():
+        rows = [record("msg_new", n, day=103, state=DeliveryState.PENDING) for n in range(3)]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        for _ in range(2):
+            await connection.execute(QUERIES["deliveries_upsert"], *columns)
+        locked = await connection.fetch(
+            "SELECT DISTINCT relation::regclass::text AS name FROM pg_locks "
+            "WHERE pid = pg_backend_pid() AND relation::regclass::text ~ '^deliveries_d[0-9]+$'"
+        )
+    assert [row["name"] for row in locked] == ["deliveries_d103"]
+
+
+# --- what it comes to -----------------------------------------------------------------------------
+
+
+async def pages(connection: Any, name: str, *values: Any) -> int:
+    """How many pages a query looks at, run and undone."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        explained = await connection.fetchval(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {QUERIES[name]}", *values
+        )
+    finally:
+        await transaction.rollback()
+    top = json.loads(explained)[0]["Plan"]
+    return int(top["Shared Hit Blocks"] + top["Shared Read Blocks"])
+
+
+async def test_a_lookup_costs_what_is_asked_for_not_what_is_registered(connection: Any) -> None:
+    users = [f"user-{number}" for number in range(0, 10_000, 40)]
+    customs = [user.replace("user", "custom") for user in users]
+    # 250 users of 10 000, in two indexes: some pages of each, and one of each row's
+    assert await pages(connection, "targets", users, customs) < 250 * 2 * 6
+    assert await pages(connection, "targets", users[:1], customs[:1]) < 2 * 8
+
+
+async def test_a_claim_reads_the_chunks_it_takes_not_those_that_wait(connection: Any) -> None:
+    before = await pages(connection, "queue_claim", 1e5, [], 8, "lease", 2e5)
+    assert before < 300
+
+
+async def test_the_newest_deliveries_of_a_user_cost_what_is_asked_for_not_the_history(
+    connection: Any,
+) -> None:
+    few = await pages(connection, "deliveries_of_user", "user-busy", "custom-busy", 0.0, 10)
+    whole = await pages(connection, "deliveries_of_user", "user-busy", "custom-busy", 0.0, 20_000)
+    assert few < 200
+    assert few * 20 < whole
+
+
+async def test_what_a_chunk_has_done_is_found_without_the_rest_of_the_journal(
+    connection: Any,
+) -> None:
+    assert await pages(connection, "progress", 100, "msg_7", 0, 99) < 20

@@ -1,0 +1,88 @@
+"""A line to a TCP server that can be held, cut, or made to lose an answer; a proxy on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from tests.kit.stream_server import serving
+
+
+@dataclass(eq=False)
+class Line:
+    """Forwards to `target` on loopback. `held`: connections stay open, and no byte passes.
+
+    `lose_answer_to`: the next request that has these bytes is forwarded, then its connection is cut
+    on this side, before the answer. `lose_request`: the same, and it is not forwarded either.
+    """
+
+    target: int
+    port: int = 0
+    lose_answer_to: bytes = b""
+    lose_request: bytes = b""
+    lost: int = 0
+    _open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hold(self) -> None:
+        """Let no byte pass, either way, on old connections and new ones."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        """Let all pass that waited."""
+        self._open.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Line]:
+        """Forward; at the end every connection is cut."""
+        self._open.set()
+        async with serving(self._accept) as self.port:
+            yield self
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._open.wait()
+        there, back = await asyncio.open_connection("127.0.0.1", self.target)
+        deaf = asyncio.Event()
+        ways = [
+            asyncio.create_task(self._ask(reader, back, deaf)),
+            asyncio.create_task(self._answer(there, writer, deaf)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            back.transport.abort()
+            writer.transport.abort()
+
+    async def _ask(
+        self, reader: asyncio.StreamReader, there: asyncio.StreamWriter, deaf: asyncio.Event
+    ) -> None:
+        while data := await reader.read(1 << 16):
+            await self._open.wait()
+            if self.lose_request and self.lose_request in data:
+                self.lose_request = b""
+                self.lost += 1
+                return
+            loses = self.lose_answer_to and self.lose_answer_to in data
+            if loses:
+                self.lose_answer_to = b""
+                self.lost += 1
+                deaf.set()
+            there.write(data)
+            await there.drain()
+            if loses:
+                # `_answer` ends the connection, when the server has done it
+                await asyncio.Event().wait()
+
+    async def _answer(
+        self, there: asyncio.StreamReader, writer: asyncio.StreamWriter, deaf: asyncio.Event
+    ) -> None:
+        while data := await there.read(1 << 16):
+            await self._open.wait()
+            if deaf.is_set():
+                return
+            writer.write(data)
+            await writer.drain()
