@@ -118,6 +118,13 @@ class LaneThrottled:
 
 
 @dataclass(frozen=True, slots=True)
+class RelaysCounted:
+    """Another number of processes relays now, this one included: they share the rate limits."""
+
+    relays: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkBuried:
     """A chunk was given up because no process could finish it."""
 
@@ -164,6 +171,7 @@ GatewayEvent = (
     | BrakeTripped
     | BrakeReleased
     | LaneThrottled
+    | RelaysCounted
     | ChunkBuried
     | StoreFailed
     | Fault

@@ -14,6 +14,7 @@ from gateway.core.limiter import Limiter
 from gateway.events import LaneResumed, Observer
 from gateway.ports import Clock
 from gateway.relay.dispatcher import Dispatcher, RelayPorts
+from gateway.relay.heartbeat import Heartbeat
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lane import Lane
 from gateway.relay.settle import Settler
@@ -83,12 +84,21 @@ class Relay:
             retention_s=settings.relay.retention_days * _DAY_S,
             keep_pruned_s=settings.devices.keep_pruned_days * _DAY_S,
         )
+        self._heartbeat = Heartbeat(
+            stores.store.replicas,
+            role=settings.server.role,
+            lanes=self.lanes,
+            writer=self._writer,
+            observer=observer,
+            clock=clock,
+        )
         self._claiming: asyncio.Task[None] | None = None
         self._duties: list[asyncio.Task[None]] = []
         self._retiring: set[asyncio.Task[None]] = set()
 
     async def start(self, plans: list[LanePlan]) -> None:
         """Open the lanes and begin to claim."""
+        await self._heartbeat.beat()
         for plan in plans:
             self.lanes[plan.name] = await self._open_lane(plan, self._settings)
         await self._stores.queue.rescue()
@@ -98,6 +108,7 @@ class Relay:
             self._run(self._writer.run()),
             self._run(self._dispatcher.keep_leases()),
             self._run(self._housekeeping.run()),
+            self._run(self._heartbeat.run()),
         ]
 
     def wake(self) -> None:
@@ -132,6 +143,7 @@ class Relay:
         await self._dispatcher.drain(max(0.0, ends_at - time.monotonic()))
         for duty in self._duties:
             await _end(duty)
+        await self._heartbeat.leave()
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -139,6 +151,7 @@ class Relay:
         lane = make_lane(
             plan, settings, settler=self._settler, observer=self._observer, clock=self._clock
         )
+        self._heartbeat.share(lane)
         await self._housekeeping.take_over(lane)
         await lane.provider.start()
         return lane

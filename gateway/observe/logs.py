@@ -31,6 +31,7 @@ from gateway.events import (
     LaneThrottled,
     Lifecycle,
     NotificationsPosted,
+    RelaysCounted,
     StoreFailed,
     WebhookAnswered,
 )
@@ -153,6 +154,8 @@ def say(event: GatewayEvent) -> Said:
             return "debug", "lane at its own rate limit"
         case LaneThrottled():
             return "info", "lane throttled"
+        case RelaysCounted():
+            return "info", "relays counted"
         case ChunkBuried():
             return "error", "chunk given up: no process could finish it"
         case Fault(what=what):

@@ -30,6 +30,7 @@ from gateway.events import (
     LaneThrottled,
     Lifecycle,
     NotificationsPosted,
+    RelaysCounted,
     StoreFailed,
     WebhookAnswered,
 )
@@ -231,8 +232,10 @@ class Metrics:
                 self._brake.labels(provider, app).set(0)
             case LaneThrottled(app, provider, seconds):
                 self._throttled.labels(provider, app).inc(max(0.0, seconds))
-            case DevicesRemoved() | ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
-                pass  # the gauges of devices show the first; the others are for the log
+            case DevicesRemoved() | RelaysCounted():
+                pass  # the gauges of devices and of rate limits show what came of it
+            case ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
+                pass  # these are for the log
             case _:
                 assert_never(event)
 

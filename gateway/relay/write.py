@@ -111,6 +111,8 @@ class Writer:
         #: (device, registration) of what was taken out lately, oldest first
         self._taken_out: dict[tuple[int, float], None] = {}
         self._gate_closed = False
+        #: how many processes relay: each may let go its part of what a brake allows
+        self.relays = 1
         self.batch = Batch()
         #: called when a chunk is finished, and with False/True when the journal stops or goes on
         self.on_finished: Callable[[Work], None] = _nobody_listens
@@ -242,7 +244,7 @@ class Writer:
 
     def _devices_of(self, lane: Lane, now: float) -> int:
         """The lane's devices before the brake's window took some, or the threshold would shrink."""
-        return self._devices[(lane.kind.value, lane.app)] + lane.brake.gone(now)
+        return self._devices[(lane.kind.value, lane.app)] // self.relays + lane.brake.gone(now)
 
     def _ask_brakes(
         self, batch: Batch

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from tests.kit.postgres import databases
 from tests.kit.relay_rig import RelayRig, relay_rig
 from tests.kit.scripted_server import Trust, make_trust
 
@@ -46,6 +47,14 @@ async def rig(tmp_path: Path, vendor_keys: Path) -> AsyncIterator[RelayRig]:
     """No gateway runs yet."""
     async with relay_rig(tmp_path, vendor_keys) as made:
         yield made
+
+
+@pytest.fixture
+async def shared_rig(rig: RelayRig) -> AsyncIterator[RelayRig]:
+    """One whose gateways share a PostgreSQL."""
+    async with databases().using(rig.folder) as url:
+        rig.store_url = url
+        yield rig
 
 
 @pytest.fixture(scope="session")

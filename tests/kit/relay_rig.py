@@ -165,11 +165,15 @@ class Running:
 
 @dataclass
 class RelayRig:
-    """Where gateways run: a folder with configuration and database, a sandbox, a clock."""
+    """Where gateways run: a folder with configuration and database, a sandbox, a clock.
+
+    With a `store_url` several may run at once on what it names; else there is one, on SQLite.
+    """
 
     folder: Path
     sandbox: Sandbox
     clock: Clock
+    store_url: str = ""
 
     @property
     def database(self) -> Path:
@@ -185,7 +189,7 @@ class RelayRig:
             "ops": {"port": 0},
             "webhook": {"secrets": [SECRET]},
             "auth": {"jwt_secret": JWT_SECRET},
-            "store": {"url": f"sqlite:///{self.database}"},
+            "store": {"url": self.store_url or f"sqlite:///{self.database}"},
             "fcm": {"rate_per_s": 0},
         }
         file = self.folder / "inkpush.toml"

@@ -34,6 +34,7 @@ from gateway.events import (
     LaneResumed,
     LaneThrottled,
     Lifecycle,
+    RelaysCounted,
     StoreFailed,
     WebhookAnswered,
 )
@@ -55,6 +56,7 @@ SAID: list[GatewayEvent] = [
     LaneThrottled("agent", "fcm", 1.0, "vendor"),
     BrakeTripped("agent", "fcm", 60, 100),
     BrakeReleased("agent", "fcm"),
+    RelaysCounted(3),
     ChunkBuried("msg_1", 0, 20),
     StoreFailed("claim", "locked"),
     *(

@@ -31,6 +31,7 @@ from gateway.events import (
     LaneThrottled,
     Lifecycle,
     NotificationsPosted,
+    RelaysCounted,
     StoreFailed,
     WebhookAnswered,
 )
@@ -52,6 +53,7 @@ EXAMPLES: list[GatewayEvent] = [
     LaneResumed("agent", "fcm"),
     BrakeTripped("agent", "fcm", 60, 1000),
     BrakeReleased("agent", "fcm"),
+    RelaysCounted(3),
     LaneThrottled("agent", "fcm", 12.5, "QUOTA_EXCEEDED"),
     ChunkBuried("msg_1", 0, 5),
     StoreFailed("claim", "database is locked"),

@@ -1,0 +1,71 @@
+"""The heartbeat: this process relays, and so do others. Owns its name and how many there are.
+
+They share limits and brakes without talking to each other: each takes its part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from socket import gethostname
+from uuid import uuid4
+
+from gateway.errors import StoreUnavailable
+from gateway.events import Observer, RelaysCounted, StoreFailed
+from gateway.ports import Clock, Replicas
+from gateway.relay.lane import Lane
+from gateway.relay.write import Writer
+
+_BEAT_S = 3.0
+
+
+class Heartbeat:
+    """Beats for one relay. `lanes` is shared with app; a new one is given its part by `share`."""
+
+    def __init__(
+        self,
+        replicas: Replicas,
+        *,
+        role: str,
+        lanes: Mapping[str, Lane],
+        writer: Writer,
+        observer: Observer,
+        clock: Clock,
+    ) -> None:
+        self._replicas = replicas
+        self._name = f"{gethostname()}-{uuid4().hex}"
+        self._role = role
+        self._lanes = lanes
+        self._writer = writer
+        self._observer = observer
+        self._clock = clock
+        self._relays = 1
+
+    async def run(self) -> None:
+        """Beat every three seconds until cancelled; an outage of the store keeps the last count."""
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            try:
+                await self.beat()
+            except StoreUnavailable as error:
+                self._observer(StoreFailed("heartbeat", str(error)))
+
+    async def beat(self) -> None:
+        """Say that this process relays, and take its part of what all have together."""
+        relays = await self._replicas.beat(self._name, self._role, now=self._clock())
+        if relays != self._relays:
+            self._observer(RelaysCounted(relays))
+        self._relays = self._writer.relays = relays
+        for lane in self._lanes.values():
+            self.share(lane)
+
+    def share(self, lane: Lane) -> None:
+        """Give a lane its part of its rate limit."""
+        lane.limiter.replicas = self._relays
+
+    async def leave(self) -> None:
+        """Say that this process relays no more: its part is for the others."""
+        try:
+            await self._replicas.leave(self._name)
+        except StoreUnavailable as error:
+            self._observer(StoreFailed("heartbeat", str(error)))

@@ -1,0 +1,29 @@
+"""Relays that share a store: what each takes of the limits, and what becomes of a dead one's."""
+
+from __future__ import annotations
+
+from gateway.events import RelaysCounted
+from providers.contract import Provider
+from tests.kit.gateway import eventually
+from tests.kit.relay_rig import RelayRig
+
+LIMITED = {"fcm": {"rate_per_s": 900, "ramp_s": 0}}
+
+
+async def test_a_relay_that_is_alone_has_all_of_its_limits(rig: RelayRig) -> None:
+    async with rig.running(**LIMITED) as running:
+        assert running.lane_in_memory(Provider.FCM).rate() == 900
+        assert running.told(RelaysCounted) == []
+
+
+async def test_relays_share_a_rate_limit_as_they_come_and_go(shared_rig: RelayRig) -> None:
+    async with shared_rig.running(**LIMITED) as first:
+        lane = first.lane_in_memory(Provider.FCM)
+        async with shared_rig.running(**LIMITED) as second:
+            # it knows of the first before it sends, and the first hears of it at its next beat
+            assert second.lane_in_memory(Provider.FCM).rate() == 450
+            await eventually("the first heard of it", lambda: lane.rate() == 450)
+            await second.reload(shared_rig.settings(fcm={"rate_per_s": 600, "ramp_s": 0}))
+            assert second.lane_in_memory(Provider.FCM).rate() == 300
+        await eventually("it has all again", lambda: lane.rate() == 900)
+        assert [told.relays for told in first.told(RelaysCounted)] == [2, 1]
