@@ -61,8 +61,10 @@ class PostgresQueue:
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         ids = [claim.queue_id for claim in claims]
         leases = [claim.lease_id for claim in claims]
-        kept = await self._database.rows("queue_extend", ids, leases, now + lease_s)
-        return {claim.queue_id for claim in claims} - {row[0] for row in kept}
+        rows = await self._database.rows("queue_extend", ids, leases, now + lease_s)
+        held = {(queue_id, lease_id) for queue_id, lease_id in rows}
+        # by lease, not by chunk: this process may have the chunk anew, and ask for the old one too
+        return {one.queue_id for one in claims if (one.queue_id, one.lease_id) not in held}
 
     async def settle(self, claim: Claim, leftovers: Sequence[Chunk]) -> bool:
         async def work(session: Session) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from gateway.core.model import Event, EventStatus, Item, Record, Rejection, Removal
 from gateway.core.states import DeliveryState, DeviceState
-from gateway.ports import ApiKey, DeadLetter, EventSummary
+from gateway.ports import ApiKey, DeadLetter, EventSummary, Progress
 from providers.contract import Provider
 
 
@@ -39,6 +39,20 @@ def summary_of(event: Event, states: dict[str, int], seen: int, *, finished: boo
     deliveries = {state.value: states.get(state.value, 0) for state in DeliveryState}
     deliveries["pending"] = pending
     return EventSummary(event, deliveries, settled)
+
+
+def progress_of(
+    rows: Sequence[Sequence[Any]], indexes: Sequence[int]
+) -> dict[tuple[int, int], Progress]:
+    """What rows of (index, device, state, attempts) say of these items; rows may say of others."""
+    if not rows:
+        return {}
+    wanted = frozenset(indexes)
+    return {
+        (index, device_id): Progress(DeliveryState(state), attempts)
+        for index, device_id, state, attempts in rows
+        if index in wanted
+    }
 
 
 def dead_letter(row: Sequence[Any]) -> DeadLetter:

@@ -192,6 +192,15 @@ async def test_lost_leases_are_reported_and_not_prolonged(handle: Handle, replic
     assert len(await claim(handle, NOW + LEASE_S * 2)) == 1
 
 
+async def test_a_lease_that_was_lost_to_oneself_is_lost_all_the_same(handle: Handle) -> None:
+    await accept(handle)
+    old = await claim_one(handle, NOW)
+    new = await claim_one(handle, NOW + LEASE_S)
+    lost = await handle.queue.extend([old, new], lease_s=LEASE_S, now=NOW + LEASE_S)
+    assert lost == {old.queue_id} == {new.queue_id}
+    assert await handle.queue.settle(new, [])
+
+
 async def test_extending_nothing_loses_nothing(handle: Handle) -> None:
     assert await handle.queue.extend([], lease_s=LEASE_S, now=NOW) == set()
 

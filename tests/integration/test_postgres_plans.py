@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -118,17 +117,18 @@ LARGE = re.compile(r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letter
 
 
 @pytest.fixture
-async def seeded(tmp_path: Path) -> AsyncIterator[PostgresStore]:
-    async with databases().using(tmp_path) as url:
-        store = await open_postgres(url)
-        for day in DAYS:
-            await store.journal.record([record(f"msg_first_{day}", day=day)], [])
-        connection = await asyncpg.connect(url)
-        await connection.execute(SEED)
-        await connection.execute("VACUUM ANALYZE")
-        await connection.close()
-        yield store
-        await store.aclose()
+async def seeded() -> AsyncIterator[PostgresStore]:
+    """A new database: one that was used has other tests' days, and room in its tables."""
+    url = await databases().create()
+    store = await open_postgres(url)
+    for day in DAYS:
+        await store.journal.record([record(f"msg_first_{day}", day=day)], [])
+    connection = await asyncpg.connect(url)
+    await connection.execute(SEED)
+    await connection.execute("VACUUM ANALYZE")
+    await connection.close()
+    yield store
+    await store.aclose()
 
 
 @pytest.fixture

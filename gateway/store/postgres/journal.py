@@ -18,7 +18,14 @@ from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
 from gateway.store.postgres.partitions import Partitions
 from gateway.store.postgres.texts import findable, storable_row
-from gateway.store.rows import dead_letter, dead_values, event_of, spared_record, summary_of
+from gateway.store.rows import (
+    dead_letter,
+    dead_values,
+    event_of,
+    progress_of,
+    spared_record,
+    summary_of,
+)
 
 _PURGE_EVENTS = 500
 _DAY_S = 86_400
@@ -37,14 +44,7 @@ class PostgresJournal:
         if not indexes:
             return {}
         rows = await self._database.rows("progress", day, event_id, min(indexes), max(indexes))
-        if not rows:
-            return {}
-        wanted = frozenset(indexes)
-        return {
-            (index, device_id): Progress(DeliveryState(state), attempts)
-            for index, device_id, state, attempts in rows
-            if index in wanted
-        }
+        return progress_of(rows, indexes)
 
     async def record(
         self,

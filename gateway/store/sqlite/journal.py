@@ -14,7 +14,14 @@ from typing import Any
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.states import DeliveryState
 from gateway.ports import DeadLetter, EventSummary, Progress
-from gateway.store.rows import dead_letter, dead_values, event_of, spared_record, summary_of
+from gateway.store.rows import (
+    dead_letter,
+    dead_values,
+    event_of,
+    progress_of,
+    spared_record,
+    summary_of,
+)
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.lanes import is_removed, remove_device
 
@@ -44,14 +51,7 @@ class SqliteJournal:
             return {}
         bounds = {"event_id": event_id, "low": min(indexes), "high": max(indexes)}
         rows = await self._database.rows("progress", bounds)
-        if not rows:
-            return {}
-        wanted = frozenset(indexes)
-        return {
-            (index, device_id): Progress(DeliveryState(state), attempts)
-            for index, device_id, state, attempts in rows
-            if index in wanted
-        }
+        return progress_of(rows, indexes)
 
     async def record(
         self,

@@ -24,7 +24,7 @@ UPDATE queue SET due_at = $3 WHERE id IN (
         ON q.id = held.id AND q.lease_id = held.lease_id
     ORDER BY q.id FOR UPDATE OF q
 )
-RETURNING id;
+RETURNING id, lease_id;
 
 -- name: queue_settle
 DELETE FROM queue WHERE id = $1 AND lease_id = $2;
