@@ -19,7 +19,7 @@ NOW = 1_762_423_138.0
 RECEIPT = Response(200, b'{"name": "projects/p/messages/1"}')
 DELIVERED = Delivered("projects/p/messages/1")
 REFUSED = Response(401, b'{"error": {"status": "UNAUTHENTICATED"}}')
-TRY_AGAIN = Unavailable("UNAUTHENTICATED", outcome_known=True, retry_after=NEW_TOKEN_WAIT_S)
+TRY_AGAIN = Unavailable.not_looked_at("UNAUTHENTICATED", NEW_TOKEN_WAIT_S)
 
 
 class Credentials:
