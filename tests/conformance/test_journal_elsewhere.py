@@ -87,7 +87,10 @@ async def test_a_letter_is_revived_by_one_and_stays_until_it_is_queued(
     handle: Handle, replica: Handle
 ) -> None:
     await accept(handle, items=2)
-    lines = [record(index=n, device_id=7, state=DeliveryState.DEAD, attempts=12) for n in (0, 1)]
+    lines = [
+        record(index=n, device_id=7, state=DeliveryState.DEAD, attempts=12, day=day_of(NOW))
+        for n in (0, 1)
+    ]
     await handle.journal.record(lines, [], dead=[(1, item(1)), (0, item(0))])
     answers = await asyncio.gather(
         *((handle, replica)[n % 2].journal.revive(None, now=NOW + 5) for n in range(10))

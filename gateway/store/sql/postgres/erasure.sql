@@ -17,7 +17,9 @@ SELECT event_id FROM queue
 WHERE EXISTS (SELECT 1 FROM unnest($3::bytea[]) name WHERE position(name IN queue.items) > 0)
 UNION
 SELECT event_id FROM events
-WHERE (status <> 'accepted' OR rejected > 0)
+WHERE (status <> 'accepted' OR rejected > 0
+       -- what is queued elsewhere is in the bodies of what is not worked through
+       OR chunks > (SELECT count(*) FROM chunks_done d WHERE d.event_id = events.event_id))
   AND EXISTS (SELECT 1 FROM unnest($3::bytea[]) name WHERE position(name IN events.body) > 0);
 
 -- name: erase_indexes
