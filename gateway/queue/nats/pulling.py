@@ -19,10 +19,14 @@ from gateway.queue.nats.link import ANSWER_S, Link
 
 _NS = 1_000_000_000
 #: how much later than asked for an open request may be answered
-_LATE_S = 2.0
+_LATE_S = 1.0
 #: how long an inbox is kept in which a request was given up, for what may come yet
 _KEEP_S = 10.0
 _NOTHING = ("404", "408")
+
+
+class _Silent(StoreUnavailable):
+    """A request was not answered in time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +75,7 @@ class Puller:
     def __init__(self, link: Link, consumer: str, *, give_back: Callable[[Msg], None]) -> None:
         self._link = link
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{consumer}"
+        self._info = f"$JS.API.CONSUMER.INFO.{consumer}"
         self._give_back = give_back
         self._inbox: _Inbox | None = None
         self._old: deque[_Inbox] = deque()
@@ -85,7 +90,12 @@ class Puller:
         """The next message, as soon as there is one; none when the time is over."""
         asked = {"batch": 1, "expires": max(1, round(within_s * _NS))}
         async with self._pulling:
-            return await self._pull(1, asked, within_s + _LATE_S)
+            try:
+                return await self._pull(1, asked, within_s + _LATE_S)
+            except _Silent:
+                # Not every request that runs out is told so: is there still somebody?
+                await self._link.ask(self._info)
+                return []
 
     async def _pull(self, wanted: int, asked: object, within_s: float) -> list[Msg]:
         inbox = await self._open_inbox()
@@ -102,7 +112,7 @@ class Puller:
             inbox.give_up(asyncio.get_running_loop().time())
             if isinstance(error, TimeoutError):
                 text = "NATS does not answer: the consumer is silent."
-                raise StoreUnavailable(text) from None
+                raise _Silent(text) from None
             raise
         messages, inbox.messages, inbox.wanted = inbox.messages, [], 0
         if not messages and inbox.status not in _NOTHING:

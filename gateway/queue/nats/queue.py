@@ -34,8 +34,10 @@ Cut = Callable[[Event], Sequence[Chunk]]
 
 #: how long a claim waits for work, in seconds; meanwhile lanes open and close
 WAIT_S = 2.0
-#: how long a chunk of a closed lane is left alone, in seconds: a lane that opens waits as long
+#: how long a chunk of a closed lane is left alone at most, in seconds: when the lane opens, it
+#: waits as long
 LANE_NAP_S = 10.0
+_FIRST_NAP_S = 0.5
 #: an event that is `accepting` for longer was left by who accepted it, in seconds
 STALE_S = 60.0
 #: tries after which a chunk is one that not even its burial survives
@@ -296,7 +298,7 @@ class JetStreamQueue:
                     self._postpone(message, min(nap, life, self._nap_s or nap))
                     return None
                 if chunk.lane in skip:
-                    self._postpone(message, min(self._lane_nap_s, life))
+                    self._postpone(message, min(self._lane_nap(message), life))
                     return None
             chunk = chunk_of(head, message.data)
         except Undecodable as error:
@@ -348,6 +350,11 @@ class JetStreamQueue:
 
     def _give_back(self, message: Msg) -> None:
         self._postpone(message, 0.0)
+
+    def _lane_nap(self, message: Msg) -> float:
+        """Short at first, for a lane may be busy for a moment only; then ever longer."""
+        naps = self._tries.postponed.of(message.metadata.sequence.stream)
+        return min(self._lane_nap_s, _FIRST_NAP_S * 2.0 ** min(naps, 8))
 
     def _postpone(self, message: Msg, seconds: float) -> None:
         self._nak(message.reply, message.metadata.sequence.stream, seconds)
