@@ -1,0 +1,43 @@
+"""What the gateway needs from a database and a broker: one protocol per duty.
+
+Methods are named after the life of the thing. Every method may raise `StoreUnavailable`, which
+means that nothing was changed - or, of a store that is asked over a network, that the answer to the
+last word was lost and nobody could tell yet: every method bears being asked again then (see
+deploy/docs/decisions/0015-postgresql.md). Implementations live in `gateway.store` and
+`gateway.queue`; each passes the behaviour suites in tests/conformance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.ports.journal import DeadLetter, EventSummary, Journal, Progress
+from gateway.ports.keys import SCOPES, ApiKey, Keys
+from gateway.ports.lanes import LaneRow, Lanes
+from gateway.ports.queue import Depth, Queue
+from gateway.ports.registry import Registered, Registry
+from gateway.ports.replicas import REPLICA_ALIVE_S, Replicas
+from gateway.ports.store import Store
+
+Clock = Callable[[], float]
+"""The time now, in epoch seconds."""
+
+__all__ = [
+    "REPLICA_ALIVE_S",
+    "SCOPES",
+    "ApiKey",
+    "Clock",
+    "DeadLetter",
+    "Depth",
+    "EventSummary",
+    "Journal",
+    "Keys",
+    "LaneRow",
+    "Lanes",
+    "Progress",
+    "Queue",
+    "Registered",
+    "Registry",
+    "Replicas",
+    "Store",
+]

@@ -1,0 +1,119 @@
+"""What happened: events, one row per delivery, dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from gateway.core.model import Event, Item, Record, Removal, UserRef
+from gateway.core.states import DeliveryState
+
+
+class Progress(NamedTuple):
+    """What the journal knows of one delivery when its chunk comes again; `next_at`: if pending."""
+
+    state: DeliveryState
+    attempts: int
+    next_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventSummary:
+    """An event and how its deliveries stand."""
+
+    event: Event
+    deliveries: dict[str, int]
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A delivery that was given up; `item` is what it would have said, `day` is its chunk's."""
+
+    id: int
+    event_id: str
+    item: Item
+    device_id: int
+    app: str
+    provider: str
+    reason: str
+    attempts: int
+    died_at: float
+    day: int = 0
+
+
+class Journal(Protocol):
+    """What happened: events, one row per delivery, dead letters.
+
+    `begin`, `accepted`, `reopen` and `revive` are for a queue outside the store: its events are
+    `accepting` from their row to the last of their chunks, and only then `accepted`.
+    """
+
+    async def begin(self, event: Event) -> Event | None:
+        """Keep a new event. Where its id is known nothing changes, and the kept one is returned."""
+
+    async def accepted(self, event_id: str) -> None:
+        """All chunks of an `accepting` event are queued: it is `accepted`."""
+
+    async def reopen(self, event: Event) -> Event | None:
+        """Turn an event that was not accepted into this one, but for its body and its reception.
+        Returns what is kept now; None: it is unknown, or was accepted."""
+
+    async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
+        """Take dead letters (None: all), by event and index, for a replay: their deliveries are
+        pending again, those of device 0 forgotten. The letters stay until `drop_dead`, and for a
+        minute nobody else gets them."""
+
+    async def progress(
+        self, event_id: str, indexes: Sequence[int], *, day: int
+    ) -> Mapping[tuple[int, int], Progress]:
+        """What is journaled for these items of an event, by (index, device id).
+
+        `day` is the event's (`core.model.day_of`): its deliveries are kept by it.
+        """
+
+    async def record(
+        self,
+        records: Sequence[Record],
+        removals: Sequence[tuple[int, Removal]],
+        dead: Sequence[tuple[int, Item]] = (),
+        done: Sequence[tuple[str, int]] = (),
+    ) -> set[int]:
+        """Write how deliveries stand, in one transaction.
+
+        A removal is carried out if the device's row still is what the proof was about; its number
+        is the index of its record, which becomes `refused` where the row has changed. Returns the
+        indexes of the removals that were carried out, or already had been. `dead` gives, by record
+        index, the items to keep as dead letters. `done` names the (event id, chunk number) that
+        are finished. A terminal row is never overwritten.
+        """
+
+    async def deliveries_of(
+        self, user: UserRef, *, limit: int, since: float | None = None
+    ) -> list[Record]:
+        """A user's deliveries, newest first."""
+
+    async def event(self, event_id: str) -> EventSummary | None:
+        """One event with the state of its deliveries."""
+
+    async def events(
+        self, *, limit: int, status: str | None = None, before: float | None = None
+    ) -> list[Event]:
+        """Events, newest first, without their bodies."""
+
+    async def items_of(self, event_id: str) -> list[Record]:
+        """All journal rows of an event, by index."""
+
+    async def dead(self, *, limit: int, event_id: str | None = None) -> list[DeadLetter]:
+        """Dead letters, newest first."""
+
+    async def drop_dead(self, ids: Sequence[int] | None) -> int:
+        """Delete dead letters (None: all). Returns how many."""
+
+    async def purge(self, *, before: float) -> int:
+        """Delete events, deliveries and dead letters older than this. Returns how many rows.
+
+        What still is queued stays. A store that keeps its journal by days deletes a day when all
+        of it is older.
+        """

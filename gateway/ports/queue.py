@@ -1,0 +1,62 @@
+"""Chunks that wait for their turn, and the leases of those that are worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.core.model import Chunk, Claim, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much waits: notifications, and since when the oldest has (epoch seconds)."""
+
+    notifications: int
+    oldest_at: float | None
+
+
+class Queue(Protocol):
+    """Chunks that wait for their turn, and the leases of those that are worked on."""
+
+    async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
+        """Make an event and its chunks durable in one step. False: the event id is known."""
+
+    async def publish(self, chunks: Sequence[Chunk]) -> None:
+        """Add chunks."""
+
+    async def claim(
+        self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
+    ) -> list[Claim]:
+        """Lease due chunks until `now + lease_s`; an expired lease makes a chunk due again.
+
+        Chunks that wait for one of `skip_lanes` are left alone until their deadline has passed.
+        """
+
+    async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
+        """Prolong leases. Returns the queue ids whose lease is lost."""
+
+    async def settle(
+        self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
+    ) -> bool:
+        """Finish a chunk and add what it could not settle. False: the lease was lost.
+
+        `again` is what an earlier claim of it left: added where no leftover holds it any more.
+        """
+
+    async def rescue(self) -> int:
+        """End the leases of dead processes; only where this process is known to be the only one."""
+
+    async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
+        """Queue dead letters again (None: all) with a new life. Returns how many."""
+
+    async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
+        """Turn a quarantined event into an accepted one, with its chunks."""
+
+    async def depth(self) -> Depth:
+        """How much waits, leased chunks included."""
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds to leave the queue alone when it had nothing; 0: a claim waits itself."""

@@ -1,0 +1,76 @@
+"""Who has which device, and what a registration did."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.core.model import Device, Item, Registration, Target, UserRef
+from gateway.core.states import DeviceState
+from providers.contract import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a registration did: `created` for a new installation, and the row as it now stands."""
+
+    created: bool
+    device: Device
+
+
+class Registry(Protocol):
+    """Who has which device. One owner per address, always."""
+
+    async def register(
+        self, registration: Registration, *, proven: UserRef | None, now: float
+    ) -> Registered:
+        """Upsert an installation in one step.
+
+        `proven` is what the caller's token proves (None: the caller may act for everybody). An
+        installation of somebody else is taken over only with its current address in `address` or
+        `old_address`; else `InstallationOwned`. The address is taken from whoever else had it.
+        Over the cap of devices a user may have, the least recently seen goes.
+        """
+
+    async def register_many(
+        self, registrations: Sequence[Registration], *, now: float
+    ) -> tuple[int, int]:
+        """Upsert all in one transaction, as an API key would. Returns (new, known).
+
+        One with `seen_at` is no word from the app: a device that is known as it says stays as it
+        is, pruned ones included.
+        """
+
+    async def forget(
+        self, installation_id: str, *, proven: UserRef | None, app: str | None = None
+    ) -> int:
+        """Delete an installation; somebody else's stays. Returns how many rows went."""
+
+    async def devices_of(self, user: UserRef) -> list[Device]:
+        """All devices of a user in any state, most recently seen first."""
+
+    async def installations(self, installation_id: str) -> list[Device]:
+        """The devices of an installation in any state: one per app that registered it."""
+
+    async def erase(self, user: UserRef) -> None:
+        """Remove a user's devices, and the user's names and texts from the log."""
+
+    async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
+        """Look up the active devices of each item's user; one list per item, in order."""
+
+    async def remember_environment(
+        self, device_id: int, address: str, environment: Environment
+    ) -> None:
+        """Note which APNs environment knows the address, if the device still has it."""
+
+    def export(
+        self, *, app: str | None = None, state: DeviceState | None = None
+    ) -> AsyncIterator[list[Device]]:
+        """Stream the registry in pages."""
+
+    async def count(self) -> dict[tuple[str, str, str], int]:
+        """Count devices by (provider, app, state)."""
+
+    async def purge(self, *, pruned_before: float) -> int:
+        """Delete rows that were pruned before this time. Returns how many."""

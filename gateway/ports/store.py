@@ -1,0 +1,41 @@
+"""The database as a whole."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway.ports.journal import Journal
+from gateway.ports.keys import Keys
+from gateway.ports.lanes import Lanes
+from gateway.ports.registry import Registry
+from gateway.ports.replicas import Replicas
+
+
+class Store(Protocol):
+    """The database as a whole: its ports, its health, its end."""
+
+    @property
+    def registry(self) -> Registry:
+        """Who has which device."""
+
+    @property
+    def journal(self) -> Journal:
+        """What happened."""
+
+    @property
+    def lanes(self) -> Lanes:
+        """The lanes' lasting state."""
+
+    @property
+    def keys(self) -> Keys:
+        """API keys."""
+
+    @property
+    def replicas(self) -> Replicas:
+        """Who else runs."""
+
+    async def ping(self) -> None:
+        """Raise `StoreUnavailable` unless the store can read and write now."""
+
+    async def aclose(self) -> None:
+        """Finish what was asked and let go."""
