@@ -194,8 +194,9 @@ async def _create(link: Link, call: str, wanted: object, *, exists: tuple[int, .
     try:
         await link.api(call, wanted, within_s=_ROUND_S)
     except ApiError as error:
-        if error.code not in exists:
-            raise _refused(error) from error
+        refused = _refused(error)
+        if error.code not in exists and isinstance(refused, ConfigurationError):
+            raise refused from error
     except StoreUnavailable:
         pass
     await asyncio.sleep(0.05)

@@ -25,6 +25,7 @@ from gateway.store.rows import (
     spared_record,
     summary_of,
 )
+from gateway.store.sqlite.bulk import write_rows
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.lanes import is_removed, remove_device
 
@@ -117,21 +118,15 @@ class SqliteJournal:
                 ) or is_removed(connection, self._sql, removal)
                 (carried_out if gone else spared).add(index)
             run = self._run_for(connection, len(records))
-            connection.executemany(
-                self._sql["delivery_upsert"],
-                [
-                    _values(spared_record(one) if i in spared else one, run)
-                    for i, one in enumerate(records)
-                ]
-                if spared
-                else [_values(one, run) for one in records],
+            told = records
+            if spared:
+                told = [spared_record(one) if i in spared else one for i, one in enumerate(records)]
+            write_rows(
+                connection, self._sql["delivery_upsert"], [_values(one, run) for one in told]
             )
-            if dead:
-                connection.executemany(
-                    self._sql["dead_insert"], [dead_values(records[i], item) for i, item in dead]
-                )
-            if done:
-                connection.executemany(self._sql["chunk_done"], done)
+            letters = [dead_values(records[i], item) for i, item in dead]
+            write_rows(connection, self._sql["dead_insert"], letters)
+            write_rows(connection, self._sql["chunk_done"], done)
             return carried_out
 
         return await self._database.write(work)
