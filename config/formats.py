@@ -129,6 +129,13 @@ def without_password(url: str) -> str:
     return parts._replace(netloc=shown, query=query).geturl() if is_postgres(url) else url
 
 
+def odd_replicas(value: int) -> int:
+    """Check how many nodes keep a stream."""
+    if value not in (1, 3, 5):
+        raise ValueError("is no number of nodes that can agree; expected 1, 3 or 5")
+    return value
+
+
 def queue_url(value: str) -> str:
     """Check the queue's address."""
     if value == "store":

@@ -138,7 +138,7 @@ class QueueSettings(Section):
     )
     """Name of the stream, one for each deployment that shares a NATS cluster. Beside it there are
     `<name>-dead` and `<name>-tries`."""
-    replicas: Literal[1, 3, 5] = 3
+    replicas: Annotated[int, AfterValidator(formats.odd_replicas)] = 3
     """Nodes that have a chunk before a webhook is answered, an odd number: of 3, one may fail."""
     duplicate_window_s: Seconds = 7_200
     """Seconds that NATS remembers the ids of what was published. Longer than a sender's usual

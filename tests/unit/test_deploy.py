@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from config import formats, shape
+from config import shape
 from config.settings import OpsSettings, RelaySettings, ServerSettings, Settings, load
 from config.sources import OTHER_VARIABLES, PREFIX
 from gateway import __version__
@@ -69,20 +69,6 @@ def merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         if isinstance(under[key], dict) and isinstance(over[key], dict):
             both[key] = merged(under[key], over[key])
     return both
-
-
-def takes(check: Callable[[str], str], url: str) -> bool:
-    try:
-        return check(url) == url
-    except ValueError:
-        return False
-
-
-distributed = pytest.mark.skipif(
-    not takes(formats.store_url, "postgresql://inkpush@host/inkpush")
-    or not takes(formats.queue_url, "nats://host:4222"),
-    reason="PostgreSQL or NATS is not in this version",
-)
 
 
 # --- compose -----------------------------------------------------------------------------------
@@ -176,7 +162,6 @@ def variables() -> Iterator[str]:
         yield from re.findall(r"\bINKPUSH_[A-Z0-9_]+", file.read_text())
 
 
-@distributed
 def test_every_variable_is_a_setting() -> None:
     ours = {name for name in variables() if name.startswith(PREFIX)} - OTHER_VARIABLES
     assert ours >= {"INKPUSH_STORE__URL", "INKPUSH_QUEUE__URL", "INKPUSH_SERVER__ROLE"}
@@ -184,7 +169,6 @@ def test_every_variable_is_a_setting() -> None:
     assert [name for name, loc in places.items() if not shape.exists(Settings, loc)] == []
 
 
-@distributed
 @pytest.mark.parametrize("name", GATEWAYS)
 def test_a_replica_has_a_configuration_that_works(name: str, tmp_path: Path) -> None:
     environment = {
@@ -197,7 +181,6 @@ def test_a_replica_has_a_configuration_that_works(name: str, tmp_path: Path) -> 
     assert "secret" not in settings.store.url + settings.queue.url
 
 
-@distributed
 @pytest.mark.parametrize("role", ["ingest", "relay"])
 def test_the_chart_s_example_is_a_configuration_that_works(role: str, tmp_path: Path) -> None:
     environment = {
@@ -334,7 +317,6 @@ def test_what_scales_names_its_deployment() -> None:
         assert "replicas" not in deployments[name]["spec"]
 
 
-@distributed
 def test_the_rendered_pods_have_a_configuration_that_works(tmp_path: Path) -> None:
     # helm writes all numbers as floats
     numbers = "config.relay.max_backlog=2000000,config.webhook.max_body_bytes=8388608"

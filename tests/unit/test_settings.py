@@ -400,3 +400,10 @@ def test_weak_values_are_allowed_and_advised_against(folder: Path) -> None:
 
 def test_good_settings_need_no_advice(folder: Path) -> None:
     assert checks.advice(load(write(folder), {})) == []
+
+
+def test_the_replicas_of_a_stream_are_odd_and_may_come_as_a_variable(folder: Path) -> None:
+    file = write(folder)
+    assert load(file, {"INKPUSH_QUEUE__REPLICAS": "1"}).queue.replicas == 1
+    (problem,) = problems_of(file, {"INKPUSH_QUEUE__REPLICAS": "2"})
+    assert "expected 1, 3 or 5" in problem
