@@ -31,7 +31,24 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.fixture(params=sorted(BACKENDS))
+#: suites of the store alone: a backend that differs in its queue has nothing new for them
+STORE_SUITES = {
+    "test_keys.py",
+    "test_lanes.py",
+    "test_registry.py",
+    "test_registry_lookup.py",
+    "test_replicas.py",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        alone = Path(metafunc.module.__file__ or "").name in STORE_SUITES
+        names = [name for name, each in BACKENDS.items() if not (alone and each.store_of)]
+        metafunc.parametrize("backend", sorted(names), indirect=True)
+
+
+@pytest.fixture
 def backend(request: pytest.FixtureRequest) -> Backend:
     chosen: Backend = BACKENDS[request.param]
     for mark in request.node.iter_markers("needs"):

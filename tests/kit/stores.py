@@ -77,12 +77,14 @@ class Backend:
     """How to open a backend in a folder of its own, and what it cannot do, by name and reason.
 
     `own_clock`: leases are measured by a clock that no test can move. Suites wait for that one:
-    `quick` opens the backend with leases that are short enough.
+    `quick` opens the backend with leases that are short enough. `store_of` is the backend that has
+    the same store, if one has.
     """
 
     open: Opener
     cannot: Mapping[str, str]
     quick: Opener | None = None
+    store_of: str = ""
 
     @property
     def own_clock(self) -> bool:
@@ -172,6 +174,7 @@ BACKENDS = {
             "one answer": "a repeat that meets an event half way completes it, and says so",
         },
         quick=partial(_jetstream, lease_s=QUICK_LEASE_S),
+        store_of="postgres",
     ),
     "postgres": Backend(
         _postgres, cannot={"rescue": "behind every lease another replica may be alive"}
