@@ -42,7 +42,11 @@ STORE_SUITES = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "backend" in metafunc.fixturenames:
+    # a suite may choose its backends itself
+    chosen = any(
+        "backend" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")
+    )
+    if "backend" in metafunc.fixturenames and not chosen:
         alone = Path(metafunc.module.__file__ or "").name in STORE_SUITES
         names = [name for name, each in BACKENDS.items() if not (alone and each.store_of)]
         metafunc.parametrize("backend", sorted(names), indirect=True)
