@@ -5,7 +5,7 @@ Owns no more than their shape; `gateway.store` has them, and `gateway.app` bring
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -20,6 +20,9 @@ class Database(Protocol):
 
     async def write(self, work: Callable[[Any], Any]) -> Any:
         """Run `work(connection)` in a transaction; returns when it is durable (fsync)."""
+
+    def write_rows(self, connection: Any, query: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run a named query that says `VALUES (?, ...)` for all rows, in a few statements."""
 
     async def read(self, work: Callable[[Any], Any]) -> Any:
         """Run `work(connection)` on a reading connection."""

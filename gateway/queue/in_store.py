@@ -36,7 +36,7 @@ class InStoreQueue:
         def work(connection: Any) -> bool:
             if connection.execute(self._sql["event_insert"], values).rowcount == 0:
                 return False
-            connection.executemany(self._sql["queue_insert"], rows)
+            self._database.write_rows(connection, "queue_insert", rows)
             return True
 
         accepted: bool = await self._database.write(work)
@@ -45,7 +45,7 @@ class InStoreQueue:
     async def publish(self, chunks: Sequence[Chunk]) -> None:
         rows = [chunk_values(chunk) for chunk in chunks]
         await self._database.write(
-            lambda connection: connection.executemany(self._sql["queue_insert"], rows).rowcount
+            lambda connection: self._database.write_rows(connection, "queue_insert", rows)
         )
 
     async def claim(
@@ -89,7 +89,7 @@ class InStoreQueue:
             if connection.execute(self._sql["queue_settle"], held).rowcount == 0:
                 return False
             if rows:
-                connection.executemany(self._sql["queue_insert"], rows)
+                self._database.write_rows(connection, "queue_insert", rows)
             return True
 
         settled: bool = await self._database.write(work)
@@ -113,8 +113,8 @@ class InStoreQueue:
                 row = {"event_id": event_id, "item_index": index, "device_id": device_id}
                 connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
             chunks = revived_chunks(map(letter_of, letters), now=now, deadline=now + max_age_s)
-            connection.executemany(
-                self._sql["queue_insert"], [chunk_values(chunk) for chunk in chunks]
+            self._database.write_rows(
+                connection, "queue_insert", [chunk_values(chunk) for chunk in chunks]
             )
             connection.execute(self._sql["dead_delete"], chosen)
             return len(letters)
@@ -128,7 +128,7 @@ class InStoreQueue:
 
         def work(connection: Any) -> None:
             if connection.execute(self._sql["event_replace"], values).rowcount:
-                connection.executemany(self._sql["queue_insert"], rows)
+                self._database.write_rows(connection, "queue_insert", rows)
 
         await self._database.write(work)
 

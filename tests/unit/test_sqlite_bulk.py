@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.store.queries import load_queries
+from gateway.store.sqlite import bulk
 from gateway.store.sqlite.bulk import write_rows
 
 UPSERT = """
@@ -49,8 +50,11 @@ def test_few_statements_write_many_rows(count: int) -> None:
     assert len(asked) - 1 <= count // 256 + 3 * 3 + 3
 
 
-@pytest.mark.parametrize("name", ["delivery_upsert", "dead_insert", "chunk_done"])
-def test_the_statements_of_the_journal_have_their_values_where_they_are_looked_for(
+@pytest.mark.parametrize("name", ["delivery_upsert", "dead_insert", "chunk_done", "queue_insert"])
+def test_the_statements_that_are_used_so_have_their_values_where_they_are_looked_for(
     name: str,
 ) -> None:
-    assert load_queries("sqlite")[name].count("VALUES (?, ") == 1
+    text = load_queries("sqlite")[name]
+    one, four = bulk._for(text, 1), bulk._for(text, 4)
+    assert one == text
+    assert four.count("?") == 4 * one.count("?")

@@ -16,7 +16,7 @@ from typing import Any
 
 #: rows a statement; 256 of 16 values are 4 096 parameters, of which SQLite takes 32 766
 _SIZES = (256, 64, 16, 4, 1)
-_VALUES = re.compile(r"VALUES \((\?(?:, \?)*)\)")
+_VALUES = re.compile(r"VALUES \((\?[?\w, ]*)\)")
 
 
 def write_rows(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:

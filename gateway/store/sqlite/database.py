@@ -14,7 +14,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from gateway.errors import GatewayError, SchemaMismatch, StoreUnavailable
 from gateway.store.queries import load_migrations, load_queries
+from gateway.store.sqlite.bulk import write_rows
 
 T = TypeVar("T")
 
@@ -109,6 +110,12 @@ class SqliteDatabase:
         raises, with its changes undone.
         """
         return await self._submit(self._writes, work)
+
+    def write_rows(
+        self, connection: sqlite3.Connection, query: str, rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Run a named query that says `VALUES (?, ...)` for all rows: see `bulk`."""
+        write_rows(connection, self.sql[query], rows)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on one snapshot of the data, beside any writing."""

@@ -25,7 +25,6 @@ from gateway.store.rows import (
     spared_record,
     summary_of,
 )
-from gateway.store.sqlite.bulk import write_rows
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.lanes import is_removed, remove_device
 
@@ -121,12 +120,11 @@ class SqliteJournal:
             told = records
             if spared:
                 told = [spared_record(one) if i in spared else one for i, one in enumerate(records)]
-            write_rows(
-                connection, self._sql["delivery_upsert"], [_values(one, run) for one in told]
-            )
+            rows = [_values(one, run) for one in told]
+            self._database.write_rows(connection, "delivery_upsert", rows)
             letters = [dead_values(records[i], item) for i, item in dead]
-            write_rows(connection, self._sql["dead_insert"], letters)
-            write_rows(connection, self._sql["chunk_done"], done)
+            self._database.write_rows(connection, "dead_insert", letters)
+            self._database.write_rows(connection, "chunk_done", done)
             return carried_out
 
         return await self._database.write(work)
