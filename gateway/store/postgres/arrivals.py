@@ -20,6 +20,7 @@ from gateway.store.postgres.failures import is_taken
 from gateway.store.postgres.partitions import Partitions
 
 _LOCK = 0x1A4E
+_READ_ROWS = 5_000
 
 
 @dataclass(slots=True)
@@ -95,14 +96,10 @@ class PostgresArrivals:
         self, table: Table, columns: Sequence[str], advance: Callable[[int], None]
     ) -> Checksum:
         """Read a table back."""
-        names = ", ".join(columns)
 
         async def work(session: Session) -> Checksum:
             found = Checksum()
-            await session.statement(
-                f"DECLARE copied NO SCROLL CURSOR FOR SELECT {names} FROM {table.name}"  # noqa: S608  # names of ours
-            )
-            while rows := await session.rows("copy_fetch"):
+            async for rows in session.pages(table.name, columns, _READ_ROWS):
                 found.add(rows)
                 advance(len(rows))
             return found

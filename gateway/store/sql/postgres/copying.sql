@@ -48,9 +48,6 @@ SELECT count(*) FROM replicas WHERE seen_at > clock_timestamp() - make_interval(
 -- name: copy_give_ids_behind
 SELECT setval(pg_get_serial_sequence($1, 'id'), $2);
 
--- name: copy_fetch
-FETCH 5000 FROM copied;
-
 -- Statistics at once: autovacuum looks a minute later, and never at a partitioned table as a whole.
 -- name: copy_analyze
 ANALYZE devices, events, chunks_done, deliveries, dead_letters, queue;
