@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -524,18 +525,42 @@ def test_what_cannot_work_is_told_without_a_trace_and_without_a_password(
     assert not (place.folder / "none.db.relay.lock").exists()
 
 
-def test_a_killed_copy_goes_on(place: Workplace, target: str) -> None:
-    """Killed at any moment: the next one completes it."""
-    for seconds in (0.4, 0.6, 0.8):
-        with subprocess.Popen(
-            [INKPUSH, "store", "copy", "--to", target],
-            cwd=place.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            try:
-                process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                process.kill()
+async def test_a_killed_copy_goes_on(place: Workplace, target: str) -> None:
+    """Killed in the middle of the journal, which is many pages here."""
+    many = 60_000
+    in_the_file(
+        place.folder / "inkpush.db",
+        "WITH RECURSIVE numbers(i) AS "
+        f"(SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {many}) "
+        "INSERT INTO deliveries SELECT 'msg_many', i, 1, 'delivered', 1, 1000.0, 'mary', NULL, "
+        "'agent', 'fcm', '', '', '', NULL, 0, 9 FROM numbers",
+    )
+    process = await asyncio.create_subprocess_exec(
+        INKPUSH, "store", "copy", "--to", target, cwd=place.folder,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while process.returncode is None and await rows_so_far(target) == 0:
+        pass
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+    there = await rows_so_far(target)
+    assert 0 < there < many
     done = place.run("store", "copy", "--to", target, "--json")
     assert done.status == 0, done.err
+    assert done.json["resumed"]
+    journal = next(one for one in done.json["tables"] if one["table"] == "deliveries")
+    assert journal["rows"] == many + EVENTS * 256
+    assert journal["copied"] == journal["rows"] - there
+
+
+async def rows_so_far(target: str) -> int:
+    """Rows of the journal that were committed."""
+    connection = await asyncpg.connect(target)
+    try:
+        if await connection.fetchval("SELECT to_regclass('store_copy')") is None:
+            return 0
+        query = "SELECT rows FROM store_copy WHERE name = 'deliveries'"
+        return await connection.fetchval(query) or 0
+    finally:
+        await connection.close()
