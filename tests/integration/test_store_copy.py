@@ -35,6 +35,8 @@ from tests.kit.stores import BACKENDS, Handle, accept, record, register, registr
 PASSWORD = "hush-hush"
 DAY_S = 86_400.0
 EVENTS = 3
+#: deliveries of each event
+RECORDS = 40
 DEVICES = 25
 #: of no process: heartbeats, what a health check writes, which schema there is, how far a copy is
 NOT_COPIED = {"replicas", "pulse", "schema_migrations", "store_copy"}
@@ -90,7 +92,8 @@ async def fill(source: Handle) -> None:
         event_id = f"msg_{number}"
         await accept(source, event_id, 600, at=at, body=b'{"n": %d}' % number)
         records = [
-            record(event_id, index, index % DEVICES, day=day_of(at), at=NOW) for index in range(256)
+            record(event_id, index, index % DEVICES, day=day_of(at), at=NOW)
+            for index in range(RECORDS)
         ]
         records[0] = records[0]._replace(state=DeliveryState.DEAD, reason="GONE\0")
         dead = [(0, Item(0, "Hi\0", "Mary", None, "mary", None))]
@@ -153,7 +156,7 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "held_removals": 1,
         "events": EVENTS + 1,
         "chunks_done": EVENTS,
-        "deliveries": EVENTS * 256,
+        "deliveries": EVENTS * RECORDS,
         "dead_letters": EVENTS,
         "queue": EVENTS * 2,
     }
@@ -182,11 +185,11 @@ async def test_both_stores_answer_the_same(filled: Path, target: str) -> None:
                 key = f"msg_{number}"
                 assert await store.journal.event(key) == await source.journal.event(key)
                 day = day_of(NOW - number * DAY_S)
-                progress = await store.journal.progress(key, range(256), day=day)
-                assert progress == await source.journal.progress(key, range(256), day=day)
-                assert len(progress) == 256
+                progress = await store.journal.progress(key, range(RECORDS), day=day)
+                assert progress == await source.journal.progress(key, range(RECORDS), day=day)
+                assert len(progress) == RECORDS
             mary = UserRef(user_id="mary")
-            assert len(await store.journal.deliveries_of(mary, limit=999)) == EVENTS * 256
+            assert len(await store.journal.deliveries_of(mary, limit=999)) == EVENTS * RECORDS
     finally:
         await store.aclose()
 
@@ -550,7 +553,7 @@ async def test_a_killed_copy_goes_on(place: Workplace, target: str) -> None:
     assert done.status == 0, done.err
     assert done.json["resumed"]
     journal = next(one for one in done.json["tables"] if one["table"] == "deliveries")
-    assert journal["rows"] == many + EVENTS * 256
+    assert journal["rows"] == many + EVENTS * RECORDS
     assert journal["copied"] == journal["rows"] - there
 
 
