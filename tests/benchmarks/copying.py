@@ -26,9 +26,9 @@ from tests.benchmarks.stage import Stage
 from tests.kit.postgres import Databases, own_cluster
 
 _RATIO = 1.3
-_CHUNKS = 40
+_CHUNKS = 20
 """Look-ups in a round, each for 256 users; rounds take turns."""
-_ROUNDS = 10
+_ROUNDS = 25
 _WHAT = {"cpu_us": "CPU", "server_us": "CPU of the server", "wall_us": "time"}
 _TARGET = "cpu_us"
 """As for the whole way: time is the machine's, and the server's memory is its own matter."""
