@@ -15,9 +15,20 @@ from gateway.app.storage import Stores, open_store
 if TYPE_CHECKING:
     from config.settings import Settings
     from gateway.app.checking import Finding
+    from gateway.app.copying import Copied, Progress
     from gateway.app.submitting import Submitted
 
-__all__ = ["Stores", "bench", "check", "demo", "open_store", "run_sandbox", "serve", "submit"]
+__all__ = [
+    "Stores",
+    "bench",
+    "check",
+    "copy_store",
+    "demo",
+    "open_store",
+    "run_sandbox",
+    "serve",
+    "submit",
+]
 
 
 def serve(settings: Settings, *, reload: Callable[[], Settings]) -> int:
@@ -32,6 +43,15 @@ async def check(settings: Settings, *, online: bool) -> list[Finding]:
     from gateway.app.checking import examine
 
     return await examine(settings, online=online)
+
+
+async def copy_store(
+    source: Path, target: str, *, queued: bool, live: bool, progress: Progress
+) -> Copied:
+    """Copy a SQLite file to a PostgreSQL database, or go on with it, and verify the copy."""
+    from gateway.app.copying import run
+
+    return await run(source, target, queued=queued, live=live, progress=progress)
 
 
 async def submit(

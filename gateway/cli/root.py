@@ -16,6 +16,7 @@ from gateway.cli.events import events
 from gateway.cli.lanes import lanes
 from gateway.cli.sending import send
 from gateway.cli.serving import migrate, serve
+from gateway.cli.store import store
 from gateway.cli.trying import demo, sandbox
 from gateway.cli.webhook import webhook
 
@@ -44,6 +45,7 @@ COMMANDS: tuple[click.Command, ...] = (
     keys,
     token,
     migrate,
+    store,
     config,
 )
 for _command in COMMANDS:

@@ -71,7 +71,7 @@ async def import_devices(state: State, file: BinaryIO, chosen: Format | None, as
     }
     tally = Tally()
     async with state.store() as stores:
-        with _progress("Importing", _size(file)) as advance:
+        with show.progress("Importing", _size(file)) as advance:
             records = read_records(file, format_of(file.name, chosen), advance)
             await _import(stores, records, apps, tally)
     if as_json:
@@ -167,7 +167,7 @@ async def export_devices(
     """
     count = 0
     async with state.store() as stores:
-        with _output(file) as out, _progress("Exporting", await _expected(stores)) as advance:
+        with _output(file) as out, show.progress("Exporting", await _expected(stores)) as advance:
             write = write_record(out, format_of(file.name, chosen))
             async for page in _pages(stores, app, wanted):
                 for device in page:
@@ -221,18 +221,3 @@ def _size(file: BinaryIO) -> int | None:
         return os.fstat(file.fileno()).st_size or None
     except OSError:
         return None
-
-
-@contextlib.contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Any]:
-    """Show how far it is, on standard error, where a person looks at it."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _done: None
-        return
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.advance(task, done)

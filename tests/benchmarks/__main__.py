@@ -22,6 +22,7 @@ from gateway.app.benching.vendors import running_vendors
 from tests.benchmarks import machine
 from tests.benchmarks.acknowledging import acknowledge
 from tests.benchmarks.clients.transports import known_transports
+from tests.benchmarks.copying import copy_and_look_up
 from tests.benchmarks.gateways import settable_transports
 from tests.benchmarks.h2load import find_h2load
 from tests.benchmarks.memory import remember
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[Stage], None]] = {
     "goaway": compare_goaway,
     "relay": relay_all,
     "devices": compare_registries,
+    "copy": copy_and_look_up,
     "ack": acknowledge,
     "memory": remember,
 }

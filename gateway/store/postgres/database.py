@@ -102,6 +102,24 @@ class Session:
         """Run a query; returns how many rows it wrote."""
         return await self.statement(self._sql[query], *values)
 
+    async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Append rows to a table, by COPY: a fifth of what it takes to insert them."""
+        await self._connection.copy_records_to_table(
+            table, columns=columns, records=rows, timeout=self._timeout_s
+        )
+
+    async def pages(
+        self, table: str, columns: Sequence[str], rows: int
+    ) -> AsyncIterator[list[Any]]:
+        """Read a table whole, so many rows at a time, in no order."""
+        # named after the table: a FETCH is prepared once, for the columns that it had then
+        cursor = f"pages_of_{table}"
+        select = f"SELECT {', '.join(columns)} FROM {table}"  # noqa: S608  # names of ours
+        await self.statement(f"DECLARE {cursor} NO SCROLL CURSOR FOR {select}")
+        fetch = f"FETCH {rows:d} FROM {cursor}"
+        while found := await self._connection.fetch(fetch, timeout=self._timeout_s):
+            yield found
+
     async def statement(self, text: str, *values: Any) -> int:
         """Run SQL that has no name; without values it may be several statements."""
         status: str = await self._connection.execute(text, *values, timeout=self._timeout_s)

@@ -79,6 +79,11 @@ def is_day_missing(error: StoreUnavailable) -> bool:
     return isinstance(error.__cause__, asyncpg.CheckViolationError)
 
 
+def is_taken(error: StoreUnavailable) -> bool:
+    """Whether a row was to be written whose key another one has."""
+    return isinstance(error.__cause__, asyncpg.UniqueViolationError)
+
+
 def is_unstorable(error: StoreUnavailable) -> bool:
     """Whether a text has what PostgreSQL's cannot have."""
     return isinstance(error.__cause__, (asyncpg.CharacterNotInRepertoireError, asyncpg.DataError))

@@ -1,0 +1,159 @@
+"""`inkpush store copy`: all that lasts, from a SQLite file to a PostgreSQL database.
+
+Owns the order of things: look, refuse, copy, verify, and only then say that it is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.app.storage import sole_relay
+from gateway.errors import ConfigurationError, StoreError
+from gateway.store.copying import QUEUE, TABLES, Checksum, Table
+from gateway.store.postgres import open_postgres
+from gateway.store.postgres.arrivals import PostgresArrivals
+from gateway.store.sqlite.snapshot import SqliteSnapshot
+
+Advance = Callable[[int], None]
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
+"""Shows how far a step with so many rows is, while it is entered."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedTable:
+    """A table that is the same on both sides; `copied` rows of it in this run."""
+
+    table: str
+    rows: int
+    copied: int
+    checksum: str
+
+
+@dataclass(slots=True)
+class Copied:
+    """What a copy came to. `verified_at` is when; `before`: not now, but by an earlier run."""
+
+    verified_at: float
+    before: bool = False
+    resumed: bool = False
+    seconds: float = 0.0
+    tables: list[CopiedTable] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return sum(one.rows for one in self.tables)
+
+
+async def run(source: Path, target: str, *, queued: bool, live: bool, progress: Progress) -> Copied:
+    """Copy, or go on with it. `queued`: the queue of the target is in its database.
+
+    `live`: a relay may work on the source; what is copied is what it holds now.
+    """
+    started = time.monotonic()
+    with _alone(source, live=live), SqliteSnapshot(source) as snapshot:
+        counts = snapshot.counts()
+        if counts[QUEUE] and not queued:
+            raise StoreError(
+                f"{counts[QUEUE]} chunks wait in the queue of {source}, and queue.url names a "
+                "broker, which they cannot be copied to. Let the gateway on the source send them "
+                "first: stop what posts webhooks, and wait until inkpush_queue_depth is 0. Then "
+                "stop it, and copy."
+            )
+        store = await open_postgres(target)
+        try:
+            arrivals = PostgresArrivals(store.database, snapshot.place)
+            verified_at = await arrivals.begin()
+            if verified_at is not None:
+                return Copied(verified_at, before=True)
+            copied = Copied(0.0, resumed=any(arrivals.begun(table).rows for table in TABLES))
+            taken = await _take(snapshot, arrivals, sum(counts.values()), progress)
+            await arrivals.analyze()
+            copied.tables = await _verify(snapshot, arrivals, counts, taken, progress)
+            copied.verified_at = time.time()
+            await arrivals.finish(snapshot.ids(), now=copied.verified_at)
+        finally:
+            await store.aclose()
+    copied.seconds = time.monotonic() - started
+    return copied
+
+
+def _alone(source: Path, *, live: bool) -> AbstractContextManager[Any]:
+    """Keep relays from the source: what one does meanwhile would be lost."""
+    if live or not source.is_file():
+        return nullcontext()
+    return _Sole(source)
+
+
+class _Sole(AbstractContextManager[None]):
+    """The relay's own lock, with a word of its own where it is taken."""
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._lock = sole_relay(source)
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.__enter__()
+        except ConfigurationError:
+            raise StoreError(
+                f"A relay works on {self._source}: stop it first, for what it does from now on "
+                "would be missing. --live copies beside it, to try it out."
+            ) from None
+
+    def __exit__(self, *error: Any) -> None:
+        self._lock.__exit__(*error)
+
+
+async def _take(
+    snapshot: SqliteSnapshot, arrivals: PostgresArrivals, total: int, progress: Progress
+) -> dict[str, int]:
+    """Copy what is missing; returns how many rows of each table."""
+    taken = {}
+    with progress("Copying", total) as advance:
+        for table in TABLES:
+            begun = arrivals.begun(table)
+            before = begun.rows
+            advance(before)
+            columns = snapshot.columns(table)
+            for page in snapshot.pages(table, after=begun.last_key):
+                await arrivals.add(table, columns, page)
+                advance(len(page))
+            taken[table.name] = begun.rows - before
+    return taken
+
+
+async def _verify(
+    snapshot: SqliteSnapshot,
+    arrivals: PostgresArrivals,
+    counts: dict[str, int],
+    taken: dict[str, int],
+    progress: Progress,
+) -> list[CopiedTable]:
+    """Read both sides to the end. Raises StoreError for the tables that are not the same."""
+    verified, wrong = [], []
+    with progress("Verifying", 2 * sum(counts.values())) as advance:
+        for table in TABLES:
+            here = _checksum(snapshot, table, advance)
+            there = await arrivals.checksum(table, snapshot.columns(table), advance)
+            if difference := here.difference(there):
+                wrong.append(f"{table.name}: {difference}")
+            verified.append(CopiedTable(table.name, here.rows, taken[table.name], here.text))
+    if wrong:
+        raise StoreError(
+            f"The copy is not what the source is. {'; '.join(wrong)}. Either of them was changed "
+            "since the copy began: stop what works on them, and copy into an empty database."
+        )
+    return verified
+
+
+def _checksum(snapshot: SqliteSnapshot, table: Table, advance: Advance) -> Checksum:
+    found = Checksum()
+    for page in snapshot.pages(table, after=table.start):
+        found.add(page)
+        advance(len(page))
+    return found

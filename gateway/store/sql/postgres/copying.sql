@@ -1,0 +1,53 @@
+-- How far a copy into this database is: no part of the schema, for a gateway has no use for it.
+-- name: copy_create
+CREATE TABLE IF NOT EXISTS store_copy (
+    name        text PRIMARY KEY,
+    source      text NOT NULL,
+    last_key    text NOT NULL,
+    rows        bigint NOT NULL DEFAULT 0,
+    verified_at double precision
+);
+
+-- name: copy_begun
+SELECT to_regclass('store_copy') IS NOT NULL;
+
+-- name: copy_lock
+SELECT pg_advisory_xact_lock($1, 0);
+
+-- name: copy_progress
+SELECT name, source, last_key, rows, verified_at FROM store_copy;
+
+-- name: copy_begin
+INSERT INTO store_copy (name, source, last_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
+-- Only from where it was read: of two copies at once the slower one finds out, and writes nothing.
+-- name: copy_advance
+UPDATE store_copy SET last_key = $3, rows = rows + $4
+WHERE name = $1 AND last_key = $2 AND verified_at IS NULL;
+
+-- name: copy_verified
+UPDATE store_copy SET verified_at = $1;
+
+-- name: copy_occupied
+SELECT name FROM (VALUES
+    ('devices', EXISTS (SELECT 1 FROM devices)),
+    ('api_keys', EXISTS (SELECT 1 FROM api_keys)),
+    ('lanes', EXISTS (SELECT 1 FROM lanes)),
+    ('held_removals', EXISTS (SELECT 1 FROM held_removals)),
+    ('events', EXISTS (SELECT 1 FROM events)),
+    ('chunks_done', EXISTS (SELECT 1 FROM chunks_done)),
+    ('deliveries', EXISTS (SELECT 1 FROM deliveries)),
+    ('dead_letters', EXISTS (SELECT 1 FROM dead_letters)),
+    ('queue', EXISTS (SELECT 1 FROM queue))
+) AS tables (name, has_rows)
+WHERE has_rows;
+
+-- name: copy_replicas
+SELECT count(*) FROM replicas WHERE seen_at > clock_timestamp() - make_interval(secs => $1);
+
+-- name: copy_give_ids_behind
+SELECT setval(pg_get_serial_sequence($1, 'id'), $2);
+
+-- Statistics at once: autovacuum looks a minute later, and never at a partitioned table as a whole.
+-- name: copy_analyze
+ANALYZE devices, events, chunks_done, deliveries, dead_letters, queue;

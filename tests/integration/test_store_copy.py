@@ -1,0 +1,569 @@
+"""`inkpush store copy`: from SQLite to PostgreSQL, whole, once, and told when it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.app import copy_store
+from gateway.app.copying import Copied
+from gateway.app.storage import sole_relay
+from gateway.core.model import Event, Item, Removal, UserRef, day_of
+from gateway.core.states import DeliveryState, DeviceState
+from gateway.errors import StoreError
+from gateway.ports import ApiKey
+from gateway.store import copying
+from gateway.store.copying import TABLES, Checksum, Table
+from gateway.store.postgres import open_postgres
+from gateway.store.postgres.arrivals import PostgresArrivals
+from gateway.store.queries import load_queries
+from providers.contract import Provider
+from tests.kit.build import NOW, item
+from tests.kit.commands import INKPUSH, Workplace
+from tests.kit.postgres import databases
+from tests.kit.stores import BACKENDS, Handle, accept, record, register, registration
+
+PASSWORD = "hush-hush"
+DAY_S = 86_400.0
+EVENTS = 3
+#: deliveries of each event
+RECORDS = 40
+DEVICES = 25
+#: of no process: heartbeats, what a health check writes, which schema there is, how far a copy is
+NOT_COPIED = {"replicas", "pulse", "schema_migrations", "store_copy"}
+
+
+@contextmanager
+def silent(_what: str, _total: int) -> Iterator[Any]:
+    yield lambda _done: None
+
+
+copy = partial(copy_store, queued=True, live=False, progress=silent)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "inkpush.db"
+
+
+@pytest.fixture
+async def target(tmp_path: Path) -> AsyncIterator[str]:
+    """An empty database."""
+    async with databases().using(tmp_path) as url:
+        yield url
+
+
+@asynccontextmanager
+async def sqlite(folder: Path) -> AsyncIterator[Handle]:
+    async with BACKENDS["sqlite"].open(folder, lambda: NOW) as handle:
+        yield handle
+
+
+@pytest.fixture
+async def filled(file: Path) -> Path:
+    """A store with rows in every table, of several days."""
+    async with sqlite(file.parent) as source:
+        await fill(source)
+    return file
+
+
+async def fill(source: Handle) -> None:
+    for number in range(DEVICES):
+        await register(source, f"phone-{number}", f"address-{number}", user_id=f"user-{number}")
+    # the largest id is gone, and must not come back
+    await source.registry.forget(f"phone-{DEVICES - 1}", proven=None)
+    await source.keys.add(ApiKey("k1", "backend", frozenset({"admin"}), NOW), b"d" * 32)
+    await source.lanes.hold("agent", "fcm", by="operator", reason="quota", now=NOW)
+    await source.lanes.trip_brake("agent", "apns", now=NOW)
+    await source.lanes.hold_back(
+        [Removal(1, "address-0", NOW, "agent", Provider.FCM, DeviceState.PRUNED, "UNREGISTERED")]
+    )
+    for number in range(EVENTS):
+        at = NOW - number * DAY_S
+        event_id = f"msg_{number}"
+        await accept(source, event_id, 600, at=at, body=b'{"n": %d}' % number)
+        records = [
+            record(event_id, index, index % DEVICES, day=day_of(at), at=NOW)
+            for index in range(RECORDS)
+        ]
+        records[0] = records[0]._replace(state=DeliveryState.DEAD, reason="GONE\0")
+        dead = [(0, Item(0, "Hi\0", "Mary", None, "mary", None))]
+        await source.journal.record(records, [], dead, [(event_id, 0)])
+        (claim,) = await source.queue.claim(limit=1, lease_s=60, now=NOW)
+        await source.queue.settle(claim, [])
+    quarantined = Event("msg_bad", "", "quarantined", NOW, reason="?", body=b"\xff{")
+    await source.queue.accept(quarantined, [])
+
+
+async def everything(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return {
+            table.name: sorted(
+                (tuple(row) for row in await connection.fetch(f"SELECT * FROM {table.name}")),
+                key=repr,
+            )
+            for table in TABLES
+        }
+    finally:
+        await connection.close()
+
+
+def in_the_file(file: Path, sql: str) -> list[Any]:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        return connection.execute(sql).fetchall()
+
+
+# --- what is copied ----------------------------------------------------------------------------
+
+
+async def test_every_column_of_every_table_is_copied(target: str) -> None:
+    connection = await asyncpg.connect(target)
+    try:
+        rows = await connection.fetch(
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = 'public' AND table_name NOT LIKE 'deliveries\\_d%'"
+        )
+    finally:
+        await connection.close()
+    columns: dict[str, set[str]] = {}
+    for table, column in rows:
+        columns.setdefault(table, set()).add(column)
+    assert columns.keys() - NOT_COPIED == {table.name for table in TABLES}
+    queries = load_queries("sqlite")
+    for table in TABLES:
+        missing = {one for one in columns[table.name] if one not in queries[f"copy_{table.name}"]}
+        assert missing == set(), table.name
+
+
+async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> None:
+    copied = await copy(filled, target)
+    assert (copied.before, copied.resumed) == (False, False)
+    counts = {one.table: one.rows for one in copied.tables}
+    assert counts == {
+        "devices": DEVICES - 1,
+        "api_keys": 1,
+        "lanes": 2,
+        "held_removals": 1,
+        "events": EVENTS + 1,
+        "chunks_done": EVENTS,
+        "deliveries": EVENTS * RECORDS,
+        "dead_letters": EVENTS,
+        "queue": EVENTS * 2,
+    }
+    assert {one.table: one.copied for one in copied.tables} == counts
+    found = await everything(target)
+    assert {table: len(rows) for table, rows in found.items()} == counts
+    assert [bytes(row[1]) for row in found["api_keys"]] == [b"d" * 32]
+    assert {row[-1] for row in found["events"]} == {b'{"n": 0}', b'{"n": 1}', b'{"n": 2}', b"\xff{"}
+    # what PostgreSQL cannot hold is dropped from texts, as when it is written there
+    assert {row[9] for row in found["dead_letters"]} == {"Hi"}
+
+
+async def test_both_stores_answer_the_same(filled: Path, target: str) -> None:
+    await copy(filled, target)
+    store = await open_postgres(target)
+    try:
+        async with sqlite(filled.parent) as source:
+            items = [item(index, user_id=f"user-{index}") for index in range(DEVICES)]
+            for user in ("user-3", f"user-{DEVICES - 1}"):
+                devices = await store.registry.devices_of(UserRef(user_id=user))
+                assert devices == await source.registry.devices_of(UserRef(user_id=user))
+            assert await store.registry.targets(items) == await source.registry.targets(items)
+            assert await store.lanes.all() == await source.lanes.all()
+            assert await store.keys.find(b"d" * 32) == await source.keys.find(b"d" * 32)
+            for number in range(EVENTS):
+                key = f"msg_{number}"
+                assert await store.journal.event(key) == await source.journal.event(key)
+                day = day_of(NOW - number * DAY_S)
+                progress = await store.journal.progress(key, range(RECORDS), day=day)
+                assert progress == await source.journal.progress(key, range(RECORDS), day=day)
+                assert len(progress) == RECORDS
+            mary = UserRef(user_id="mary")
+            assert len(await store.journal.deliveries_of(mary, limit=999)) == EVENTS * RECORDS
+    finally:
+        await store.aclose()
+
+
+async def test_a_journal_of_before_days_were_kept_goes_by_its_events(
+    filled: Path, target: str
+) -> None:
+    in_the_file(filled, "UPDATE deliveries SET day = 0")
+    in_the_file(filled, "DELETE FROM events WHERE event_id = 'msg_2'")
+    await copy(filled, target)
+    days = {row[0]: row[-1] for row in (await everything(target))["deliveries"]}
+    today = day_of(NOW)
+    # the event of the last one is gone: its rows were written today
+    assert days == {"msg_0": today, "msg_1": today - 1, "msg_2": today}
+
+
+async def test_a_registration_afterwards_gets_an_id_that_was_never_given(
+    filled: Path, target: str
+) -> None:
+    await copy(filled, target)
+    store = await open_postgres(target)
+    try:
+        asked = registration("phone-new", "address-new")
+        fresh = (await store.registry.register(asked, proven=None, now=NOW)).device
+    finally:
+        await store.aclose()
+    assert fresh.id == DEVICES + 1
+
+
+async def test_an_empty_store_is_copied_too(file: Path) -> None:
+    target = await databases().create(empty=True)
+    async with sqlite(file.parent):
+        pass
+    assert (await copy(file, target)).rows == 0
+    store = await open_postgres(target)
+    try:
+        asked = registration()
+        assert (await store.registry.register(asked, proven=None, now=NOW)).device.id == 1
+    finally:
+        await store.aclose()
+
+
+# --- interrupted -------------------------------------------------------------------------------
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "_PAGE_ROWS", 1)
+    monkeypatch.setattr("gateway.store.sqlite.snapshot._STEP", 7)
+
+
+@pytest.mark.parametrize("table", [one.name for one in TABLES])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_an_interrupted_copy_goes_on_where_it_stopped(
+    filled: Path,
+    target: str,
+    table: str,
+    when: str,
+    small_pages: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add = PostgresArrivals.add
+    pages = 0
+
+    async def stop_in_the_middle(
+        self: PostgresArrivals, of: Table, columns: Any, rows: Any
+    ) -> None:
+        nonlocal pages
+        if of.name != table:
+            return await add(self, of, columns, rows)
+        pages += 1
+        if pages == 2 and when == "before":
+            raise Interrupted
+        await add(self, of, columns, rows)
+        if when == "after":
+            raise Interrupted
+        return None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgresArrivals, "add", stop_in_the_middle)
+        if pages_of(filled, table) > 1 or when == "after":
+            with pytest.raises(Interrupted):
+                await copy(filled, target)
+        else:
+            patched.undo()
+    there = {name: len(rows) for name, rows in (await everything(target)).items()}
+    copied = await copy(filled, target)
+    assert copied.resumed is (sum(there.values()) > 0)
+    for one in copied.tables:
+        assert one.copied == one.rows - there[one.table]
+    # a third time there is nothing to do
+    again = await copy(filled, target)
+    assert again.before
+    assert again.verified_at == pytest.approx(copied.verified_at)
+
+
+def pages_of(file: Path, table: str) -> int:
+    ((rows,),) = in_the_file(file, f"SELECT count(*) FROM {table}")
+    bulky = next(one for one in TABLES if one.name == table).bulk is not None
+    return int(rows if bulky else -(-rows // 7))
+
+
+async def test_a_copy_that_goes_on_takes_what_was_added_meanwhile(
+    filled: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_args: Any) -> None:
+        raise Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgresArrivals, "checksum", refuse)
+        with pytest.raises(Interrupted):
+            await copy(filled, target)
+    async with sqlite(filled.parent) as source:
+        device = await register(source, "phone-late", "address-late", user_id="late")
+    copied = await copy(filled, target)
+    assert {one.table: one.copied for one in copied.tables if one.copied} == {"devices": 1}
+    store = await open_postgres(target)
+    try:
+        assert await store.registry.devices_of(UserRef(user_id="late")) == [device]
+    finally:
+        await store.aclose()
+
+
+async def test_what_was_changed_meanwhile_is_told_by_its_table(
+    filled: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_args: Any) -> None:
+        raise Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgresArrivals, "checksum", refuse)
+        with pytest.raises(Interrupted):
+            await copy(filled, target)
+    in_the_file(filled, "UPDATE devices SET address = 'other' WHERE id = 1")
+    in_the_file(filled, "DELETE FROM dead_letters WHERE id = 1")
+    with pytest.raises(StoreError) as told:
+        await copy(filled, target)
+    assert f"devices: not all of the {DEVICES - 1} rows are the same" in str(told.value)
+    assert "dead_letters: 2 rows in the source, 3 in the copy" in str(told.value)
+    assert "events:" not in str(told.value)
+
+
+# --- refused -----------------------------------------------------------------------------------
+
+
+async def test_a_target_with_rows_of_its_own_is_refused(filled: Path, target: str) -> None:
+    store = await open_postgres(target)
+    try:
+        await store.registry.register(registration(), proven=None, now=NOW)
+    finally:
+        await store.aclose()
+    with pytest.raises(StoreError, match=r"rows that are not of this source \(devices\)"):
+        await copy(filled, target)
+
+
+async def test_a_target_with_the_copy_of_another_file_is_refused(
+    filled: Path, target: str, tmp_path: Path
+) -> None:
+    await copy(filled, target)
+    other = tmp_path / "other"
+    other.mkdir()
+    async with sqlite(other):
+        pass
+    with pytest.raises(StoreError, match=r"holds a copy of .*inkpush.db, not of "):
+        await copy(other / "inkpush.db", target)
+
+
+async def test_what_somebody_else_writes_meanwhile_is_noticed(
+    filled: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = PostgresArrivals.begin
+
+    async def begin_beside_another(self: PostgresArrivals) -> float | None:
+        verified_at = await begin(self)
+        store = await open_postgres(target)
+        try:
+            await store.registry.register(registration(), proven=None, now=NOW)
+        finally:
+            await store.aclose()
+        return verified_at
+
+    monkeypatch.setattr(PostgresArrivals, "begin", begin_beside_another)
+    with pytest.raises(StoreError, match=r"not of this source \(devices\)"):
+        await copy(filled, target)
+
+
+async def test_of_two_copies_at_once_one_gives_way(
+    filled: Path, target: str, small_pages: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = PostgresArrivals.begin
+    others: list[Copied] = []
+
+    async def begin_beside_another(self: PostgresArrivals) -> float | None:
+        verified_at = await begin(self)
+        monkeypatch.setattr(PostgresArrivals, "begin", begin)
+        others.append(await copy(filled, target, live=True))
+        return verified_at
+
+    monkeypatch.setattr(PostgresArrivals, "begin", begin_beside_another)
+    with pytest.raises(StoreError, match="Another copy into this database is under way"):
+        await copy(filled, target)
+    assert others[0].rows > 0
+
+
+async def test_a_gateway_on_the_target_is_noticed(filled: Path, target: str) -> None:
+    store = await open_postgres(target)
+    try:
+        await store.replicas.beat("pod-1", "relay", now=NOW)
+    finally:
+        await store.aclose()
+    with pytest.raises(StoreError, match="A gateway runs on the target"):
+        await copy(filled, target)
+
+
+async def test_a_relay_on_the_source_is_noticed_unless_it_may_be_there(
+    filled: Path, target: str
+) -> None:
+    with sole_relay(filled):
+        with pytest.raises(StoreError, match=r"A relay works on .*--live"):
+            await copy(filled, target)
+        assert (await copy(filled, target, live=True)).rows > 0
+
+
+async def test_no_relay_starts_on_the_source_meanwhile(
+    filled: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def look(*_args: Any) -> Checksum:
+        with pytest.raises(Exception, match="another relay works on"), sole_relay(filled):
+            pass
+        raise Interrupted
+
+    monkeypatch.setattr(PostgresArrivals, "checksum", look)
+    with pytest.raises(Interrupted):
+        await copy(filled, target)
+
+
+async def test_beside_a_relay_one_moment_is_copied(
+    filled: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = PostgresArrivals.add
+
+    async def add_beside_a_writer(self: PostgresArrivals, table: Table, *rest: Any) -> None:
+        in_the_file(filled, "UPDATE devices SET last_seen_at = last_seen_at + 1")
+        in_the_file(filled, "DELETE FROM queue WHERE id = (SELECT max(id) FROM queue)")
+        await add(self, table, *rest)
+
+    monkeypatch.setattr(PostgresArrivals, "add", add_beside_a_writer)
+    counts = {one.table: one.rows for one in (await copy(filled, target, live=True)).tables}
+    assert counts["queue"] == EVENTS * 2
+
+
+async def test_chunks_do_not_go_to_a_database_that_is_no_queue(filled: Path, target: str) -> None:
+    with pytest.raises(StoreError, match=r"6 chunks wait in the queue .* copied to"):
+        await copy(filled, target, queued=False)
+    in_the_file(filled, "DELETE FROM queue")
+    assert (await copy(filled, target, queued=False)).rows > 0
+
+
+async def test_a_name_that_postgresql_cannot_hold_is_told(filled: Path, target: str) -> None:
+    in_the_file(filled, "UPDATE devices SET user_id = 'a' || char(0) || 'b' WHERE id = 7")
+    with pytest.raises(StoreError, match=r"devices: a row has a NUL .* key is \(7,\)"):
+        await copy(filled, target)
+
+
+# --- the command -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(tmp_path: Path, filled: Path) -> Workplace:
+    return Workplace.make(tmp_path)
+
+
+def secret(url: str) -> str:
+    return url.replace("inkpush@", f"inkpush:{PASSWORD}@")
+
+
+def test_a_copy_tells_each_table_and_no_password(place: Workplace, target: str) -> None:
+    arguments = ("store", "copy", "--from", "sqlite:///inkpush.db", "--to", secret(target))
+    done = place.run(*arguments)
+    assert done.status == 0, done.err
+    assert PASSWORD not in done.out + done.err
+    assert "deliveries" in done.out
+    assert "rows copied and verified" in done.out
+    again = place.run(*arguments)
+    assert again.status == 0
+    assert "Nothing to do" in again.out
+    assert PASSWORD not in again.out + again.err
+
+
+def test_either_side_is_the_configured_one_if_nothing_is_said(
+    place: Workplace, target: str
+) -> None:
+    first = place.run("store", "copy", "--to", target, "--json")
+    assert first.status == 0, first.err
+    assert first.json["tables"][0] == {
+        "table": "devices",
+        "rows": DEVICES - 1,
+        "copied": DEVICES - 1,
+        "checksum": first.json["tables"][0]["checksum"],
+    }
+    place.variables["INKPUSH_STORE__URL"] = target
+    again = place.run("store", "copy", "--from", "sqlite:///inkpush.db", "--json")
+    assert (again.status, again.json["before"]) == (0, True)
+    assert again.json["verified_at"] == first.json["verified_at"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        ((), 2, "--to is missing"),
+        (("--to", "mysql://root:hush-hush@host/x"), 2, "--to: is no database address"),
+        (("--to", "sqlite:///other.db"), 2, "to PostgreSQL only"),
+        (("--from", "postgresql://a:hush-hush@b/c", "--to", "postgresql://b/c"), 2, "SQLite only"),
+        (("--to", "postgresql://inkpush:hush-hush@127.0.0.1:1/x"), 1, "Run the same command"),
+        (("--from", "sqlite:///none.db", "--to", "postgresql://b/c"), 1, "no such file"),
+        (("--from", "sqlite:///inkpush.toml", "--to", "postgresql://b/c"), 1, "cannot be read"),
+        (("--from", "sqlite:///empty.db", "--to", "postgresql://b/c"), 1, "no database of Ink"),
+        (("--from", "sqlite:///old.db", "--to", "postgresql://b/c"), 1, "inkpush migrate"),
+        (("--from", "sqlite:///new.db", "--to", "postgresql://b/c"), 1, "newer version"),
+    ],
+)
+def test_what_cannot_work_is_told_without_a_trace_and_without_a_password(
+    place: Workplace, arguments: tuple[str, ...], status: int, told: str
+) -> None:
+    for name, version in (("empty", 0), ("old", 1), ("new", 999)):
+        in_the_file(place.folder / f"{name}.db", f"PRAGMA user_version = {version}")
+    done = place.run("store", "copy", *arguments)
+    assert (done.status, told in done.err) == (status, True), done.err
+    assert "Traceback" not in done.err
+    assert PASSWORD not in done.err
+    assert not (place.folder / "none.db").exists()
+    assert not (place.folder / "none.db.relay.lock").exists()
+
+
+async def test_a_killed_copy_goes_on(place: Workplace, target: str) -> None:
+    """Killed in the middle of the journal, which is many pages here."""
+    many = 60_000
+    in_the_file(
+        place.folder / "inkpush.db",
+        "WITH RECURSIVE numbers(i) AS "
+        f"(SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {many}) "
+        "INSERT INTO deliveries SELECT 'msg_many', i, 1, 'delivered', 1, 1000.0, 'mary', NULL, "
+        "'agent', 'fcm', '', '', '', NULL, 0, 9 FROM numbers",
+    )
+    process = await asyncio.create_subprocess_exec(
+        INKPUSH, "store", "copy", "--to", target, cwd=place.folder,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while process.returncode is None and await rows_so_far(target) == 0:
+        pass
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+    there = await rows_so_far(target)
+    assert 0 < there < many
+    done = place.run("store", "copy", "--to", target, "--json")
+    assert done.status == 0, done.err
+    assert done.json["resumed"]
+    journal = next(one for one in done.json["tables"] if one["table"] == "deliveries")
+    assert journal["rows"] == many + EVENTS * RECORDS
+    assert journal["copied"] == journal["rows"] - there
+
+
+async def rows_so_far(target: str) -> int:
+    """Rows of the journal that were committed."""
+    connection = await asyncpg.connect(target)
+    try:
+        if await connection.fetchval("SELECT to_regclass('store_copy')") is None:
+            return 0
+        query = "SELECT rows FROM store_copy WHERE name = 'deliveries'"
+        return await connection.fetchval(query) or 0
+    finally:
+        await connection.close()
