@@ -23,6 +23,11 @@ async def test_relays_share_a_rate_limit_as_they_come_and_go(shared_rig: RelayRi
             # it knows of the first before it sends, and the first hears of it at its next beat
             assert second.lane_in_memory(Provider.FCM).rate() == 450
             await eventually("the first heard of it", lambda: lane.rate() == 450)
+
+            async def told_together() -> bool:
+                return {(await each.lane(Provider.FCM)).rate for each in (first, second)} == {900}
+
+            await eventually("people read what they have together", told_together)
             await second.reload(shared_rig.settings(fcm={"rate_per_s": 600, "ramp_s": 0}))
             assert second.lane_in_memory(Provider.FCM).rate() == 300
         await eventually("it has all again", lambda: lane.rate() == 900)
