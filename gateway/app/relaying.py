@@ -146,6 +146,8 @@ class Relay:
         await self._dispatcher.drain(max(0.0, ends_at - time.monotonic()))
         for duty in self._duties:
             await _end(duty)
+        if self._heartbeat.relays > 1:
+            await self._housekeeping.hand_over()
         await self._heartbeat.leave()
 
     # --- inside -------------------------------------------------------------------------------

@@ -55,6 +55,18 @@ class Housekeeping:
             self._follow_hold(lane, row)
             lane.brake.on = lane.brake_known = row.brake_at is not None
 
+    async def hand_over(self) -> None:
+        """Take back what this process alone may have found wrong: it ends, the others go on.
+
+        Its successor may have other credentials; who still holds the lane as well finds out anew.
+        """
+        for lane in self._lanes.values():
+            if lane.breaker.held:
+                try:
+                    await self._lane_book.resume(lane.app, lane.kind, by="relay")
+                except StoreUnavailable as error:
+                    self._observer(StoreFailed("lane state", str(error)))
+
     async def run(self) -> None:
         """Do every duty at its interval until cancelled."""
         async with asyncio.TaskGroup() as duties:
