@@ -11,10 +11,10 @@ from gateway.app.storage import Stores
 from gateway.errors import StoreUnavailable
 from gateway.observe.metrics import Metrics
 from gateway.ports import Clock, Depth
+from gateway.relay.census import Census
 from gateway.relay.lane import Lane
 
 _DEPTH_S = 1.0
-_DEVICES_S = 10.0
 
 Probe = Callable[[], Awaitable[str | None]]
 
@@ -23,15 +23,21 @@ class Gauges:
     """Looks at queue, lanes and registry for metrics, health and the webhook's high-water mark."""
 
     def __init__(
-        self, stores: Stores, metrics: Metrics, lanes: Mapping[str, Lane], *, clock: Clock
+        self,
+        stores: Stores,
+        census: Census,
+        metrics: Metrics,
+        lanes: Mapping[str, Lane],
+        *,
+        clock: Clock,
     ) -> None:
         self._stores = stores
+        self._census = census
         self._metrics = metrics
         self._lanes = lanes
         self._clock = clock
         self._depth = Depth(0, None)
         self._accepted_since = 0
-        self._devices_at = float("-inf")
 
     @property
     def backlog(self) -> int:
@@ -54,9 +60,7 @@ class Gauges:
         now = self._clock()
         await self._look_at_queue()
         self._metrics.set_queue(self._depth, now=now)
-        if now - self._devices_at >= _DEVICES_S:
-            self._devices_at = now
-            self._metrics.set_devices(await self._stores.registry.count())
+        self._metrics.set_devices(self._census.counts)
         inflight: Counter[str] = Counter()
         for lane in self._lanes.values():
             provider = lane.provider

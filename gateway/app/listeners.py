@@ -77,6 +77,7 @@ def ops_application(gateway: Gateway) -> web.Application:
     )
     stores = gateway.stores
     sources = ConsoleSources(
+        devices=lambda: gateway.census.counts,
         registry=stores.registry,
         journal=stores.journal,
         lanes=stores.lanes,

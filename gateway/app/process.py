@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from gateway.events import (
 )
 from gateway.observe.metrics import Metrics
 from gateway.ports import Clock
+from gateway.relay.census import Census
 from providers.contract import Provider
 
 if TYPE_CHECKING:
@@ -51,13 +53,19 @@ class Gateway:
         self._log = log
         self.metrics = Metrics(CollectorRegistry(), lanes_of(settings))
         self.authenticator = Authenticator(auth_rules(settings), stores.keys, clock=clock)
+        self.census = Census(stores.registry, observer=self.observe, monotonic=time.monotonic)
         self.relay: Relay | None = None
         if settings.server.role != "ingest":
             self.relay = Relay(
-                settings, stores, observer=self.observe, clock=clock, failed=on_failure
+                settings,
+                stores,
+                self.census,
+                observer=self.observe,
+                clock=clock,
+                failed=on_failure,
             )
         lanes = self.relay.lanes if self.relay is not None else {}
-        self.gauges = Gauges(stores, self.metrics, lanes, clock=clock)
+        self.gauges = Gauges(stores, self.census, self.metrics, lanes, clock=clock)
 
     def observe(self, event: GatewayEvent) -> None:
         """Tell metrics and log what happened."""

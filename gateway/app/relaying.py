@@ -13,6 +13,7 @@ from gateway.app.storage import Stores
 from gateway.core.limiter import Limiter
 from gateway.events import LaneResumed, Observer
 from gateway.ports import Clock
+from gateway.relay.census import Census
 from gateway.relay.dispatcher import Dispatcher, RelayPorts
 from gateway.relay.heartbeat import Heartbeat
 from gateway.relay.housekeeping import Housekeeping
@@ -35,6 +36,7 @@ class Relay:
         self,
         settings: Settings,
         stores: Stores,
+        census: Census,
         *,
         observer: Observer,
         clock: Clock,
@@ -42,6 +44,7 @@ class Relay:
     ) -> None:
         self._settings = settings
         self._stores = stores
+        self._census = census
         self._observer = observer
         self._clock = clock
         self._failed = failed
@@ -50,6 +53,7 @@ class Relay:
             journal=stores.journal,
             queue=stores.queue,
             registry=stores.registry,
+            census=census,
             lane_book=stores.lanes,
             observer=observer,
             clock=clock,
@@ -78,7 +82,6 @@ class Relay:
             journal=stores.journal,
             lane_book=stores.lanes,
             lanes=self.lanes,
-            writer=self._writer,
             observer=observer,
             clock=clock,
             retention_s=settings.relay.retention_days * _DAY_S,
@@ -102,7 +105,7 @@ class Relay:
         for plan in plans:
             self.lanes[plan.name] = await self._open_lane(plan, self._settings)
         await self._stores.queue.rescue()
-        await self._writer.count_devices()
+        await self._census.count()
         self._claiming = self._run(self._dispatcher.run())
         self._duties = [
             self._run(self._writer.run()),
@@ -143,6 +146,8 @@ class Relay:
         await self._dispatcher.drain(max(0.0, ends_at - time.monotonic()))
         for duty in self._duties:
             await _end(duty)
+        if self._heartbeat.relays > 1:
+            await self._housekeeping.hand_over()
         await self._heartbeat.leave()
 
     # --- inside -------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ class LaneRow:
     """A lane as the store knows it: what a person or the relay decided about it.
 
     `held` is "" (open), "operator", or "misconfigured"; `brake_at` is set while the prune brake
-    is on. `rate` is the limit in force (pushes per second, 0 none), `errors` the share of failed
-    attempts lately; both are written by the relay for people to read. `waiting` counts what is
-    queued for the lane, or in memory.
+    is on. `rate` is the limit in force for all relays together (pushes per second, 0 none),
+    `errors` the share of failed attempts lately, `waiting` what is queued for the lane, or in
+    memory. Relays write them for people to read; of several, each over the others' words, so
+    errors and memory are those of the one that told last, at `seen_at`: metrics tell all.
     """
 
     app: str

@@ -6,6 +6,7 @@ nothing can stop half way. Replicas claim beside each other: none waits for what
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -29,6 +30,22 @@ class PostgresQueue:
         self._database = database
         self._announce = announce
         self._clock = clock
+        self._name = uuid4().hex
+        self._claims = 0
+        self._claiming: set[asyncio.Task[list[tuple[Any, ...]]]] = set()
+
+    async def let_go(self) -> None:
+        """This process ends in order: what it claimed and has not settled comes out again at once.
+
+        Also what a claim took that was cancelled meanwhile, of which nobody heard.
+        """
+        if self._claiming:
+            await asyncio.wait(self._claiming)
+        if self._claims:
+            await self._database.write(
+                lambda session: session.run("queue_let_go", f"{self._name}-", self._clock())
+            )
+            self._announce()
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
         values = event_row(event).values()
@@ -51,13 +68,25 @@ class PostgresQueue:
     async def claim(
         self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
     ) -> list[Claim]:
-        lease_id = uuid4().hex
-        rows = await self._database.write(
-            lambda session: session.rows(
-                "queue_claim", now, list(skip_lanes), limit, lease_id, now + lease_s
+        self._claims += 1
+        lease_id = f"{self._name}-{self._claims}"
+        claiming = asyncio.ensure_future(
+            self._database.write(
+                lambda session: session.rows(
+                    "queue_claim", now, list(skip_lanes), limit, lease_id, now + lease_s
+                )
             )
         )
+        self._claiming.add(claiming)
+        claiming.add_done_callback(self._claimed)
+        # Half a claim is worse than one that is not wanted any more: `let_go` undoes that.
+        rows = await asyncio.shield(claiming)
         return [claim_of(row, lease_id, now) for row in sorted(rows, key=lambda row: row[0])]
+
+    def _claimed(self, claiming: asyncio.Task[list[tuple[Any, ...]]]) -> None:
+        self._claiming.discard(claiming)
+        if not claiming.cancelled():
+            claiming.exception()  # who was cancelled meanwhile does not ask for it
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         ids = [claim.queue_id for claim in claims]

@@ -20,7 +20,10 @@ _BEAT_S = 3.0
 
 
 class Heartbeat:
-    """Beats for one relay. `lanes` is shared with app; a new one is given its part by `share`."""
+    """Beats for one relay. `lanes` is shared with app; a new one is given its part by `share`.
+
+    `relays` is how many there are, this one included.
+    """
 
     def __init__(
         self,
@@ -39,7 +42,7 @@ class Heartbeat:
         self._writer = writer
         self._observer = observer
         self._clock = clock
-        self._relays = 1
+        self.relays = 1
 
     async def run(self) -> None:
         """Beat every three seconds until cancelled; an outage of the store keeps the last count."""
@@ -53,15 +56,15 @@ class Heartbeat:
     async def beat(self) -> None:
         """Say that this process relays, and take its part of what all have together."""
         relays = await self._replicas.beat(self._name, self._role, now=self._clock())
-        if relays != self._relays:
+        if relays != self.relays:
             self._observer(RelaysCounted(relays))
-        self._relays = self._writer.relays = relays
+        self.relays = self._writer.relays = relays
         for lane in self._lanes.values():
             self.share(lane)
 
     def share(self, lane: Lane) -> None:
         """Give a lane its part of its rate limit."""
-        lane.limiter.replicas = self._relays
+        lane.limiter.replicas = self.relays
 
     async def leave(self) -> None:
         """Say that this process relays no more: its part is for the others."""

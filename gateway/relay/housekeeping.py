@@ -1,8 +1,8 @@
 """Housekeeping: what has to be done from time to time, whoever does it.
 
 Follows the lanes' lasting state (a person's hold, a released brake), tells it how the lanes fare,
-counts devices for the brakes, and deletes what the retention period is over for. All of it may be
-done by several processes without harm.
+and deletes what the retention period is over for. All of it may be done by several processes
+without harm.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from gateway.errors import StoreUnavailable
 from gateway.events import BrakeReleased, LaneHeld, LaneResumed, Observer, StoreFailed
 from gateway.ports import Clock, Journal, LaneRow, Lanes, Registry
 from gateway.relay.lane import Lane
-from gateway.relay.write import Writer
 
 _FOLLOW_S = 1.0
-_COUNT_S = 15.0
 _PURGE_S = 3600.0
 _FADE_S = 60.0
 
@@ -32,7 +30,6 @@ class Housekeeping:
         journal: Journal,
         lane_book: Lanes,
         lanes: Mapping[str, Lane],
-        writer: Writer,
         observer: Observer,
         clock: Clock,
         retention_s: float,
@@ -42,7 +39,6 @@ class Housekeeping:
         self._journal = journal
         self._lane_book = lane_book
         self._lanes = lanes
-        self._writer = writer
         self._observer = observer
         self._clock = clock
         self._retention_s = retention_s
@@ -59,11 +55,22 @@ class Housekeeping:
             self._follow_hold(lane, row)
             lane.brake.on = lane.brake_known = row.brake_at is not None
 
+    async def hand_over(self) -> None:
+        """Take back what this process alone may have found wrong: it ends, the others go on.
+
+        Its successor may have other credentials; who still holds the lane as well finds out anew.
+        """
+        for lane in self._lanes.values():
+            if lane.breaker.held:
+                try:
+                    await self._lane_book.resume(lane.app, lane.kind, by="relay")
+                except StoreUnavailable as error:
+                    self._observer(StoreFailed("lane state", str(error)))
+
     async def run(self) -> None:
         """Do every duty at its interval until cancelled."""
         async with asyncio.TaskGroup() as duties:
             duties.create_task(self._every(_FOLLOW_S, "lane state", self.follow))
-            duties.create_task(self._every(_COUNT_S, "device count", self._writer.count_devices))
             duties.create_task(self._every(_PURGE_S, "retention", self.purge))
             duties.create_task(self._every(_FADE_S, "lane health", self._fade))
 
@@ -75,7 +82,8 @@ class Housekeeping:
                 LaneRow(
                     app=lane.app,
                     provider=lane.kind.value,
-                    rate=lane.rate(),
+                    # what all have together; each has the same part
+                    rate=lane.rate() * lane.limiter.replicas,
                     errors=lane.health.errors,
                     waiting=len(lane.backlog),
                     seen_at=now,

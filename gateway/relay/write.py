@@ -26,6 +26,7 @@ from gateway.events import (
     StoreFailed,
 )
 from gateway.ports import Clock, Journal, Lanes, Queue, Registry
+from gateway.relay.census import Census
 from gateway.relay.lane import Lane
 from gateway.relay.patience import insist
 from gateway.relay.work import Work
@@ -93,6 +94,7 @@ class Writer:
         journal: Journal,
         queue: Queue,
         registry: Registry,
+        census: Census,
         lane_book: Lanes,
         observer: Observer,
         clock: Clock,
@@ -101,13 +103,13 @@ class Writer:
         self._journal = journal
         self._queue = queue
         self._registry = registry
+        self._census = census
         self._lane_book = lane_book
         self._observer = observer
         self._clock = clock
         self._monotonic = monotonic
         self._due = asyncio.Event()
         self._flushing = asyncio.Lock()
-        self._devices: Counter[tuple[str, str]] = Counter()
         #: (device, registration) of what was taken out lately, oldest first
         self._taken_out: dict[tuple[int, float], None] = {}
         self._gate_closed = False
@@ -162,7 +164,7 @@ class Writer:
         gone_before = self._part_known(batch)
         if self._would_trip(batch):
             # The count may be older than the registrations of the last seconds.
-            await self._insist(self.count_devices)
+            await self._insist(self._census.count)
         removals, held_back, tripped = self._ask_brakes(batch)
         for lane in tripped:
             await self._insist(partial(self._trip, lane))
@@ -177,7 +179,7 @@ class Writer:
             lambda: self._journal.record(batch.records, [*gone_before, *removals], batch.dead, done)
         )
         removed = {removal.device_id: removal for index, removal in removals if index in gone}
-        self._devices.subtract((one.provider.value, one.app) for one in removed.values())
+        self._census.took_out(removed.values())
         self._remember(removed.values())
         if batch.finished or batch.environments:
             open_ = dict.fromkeys(batch.finished)
@@ -202,14 +204,6 @@ class Writer:
             self._taken_out[removal.device_id, removal.seen_at] = None
         while len(self._taken_out) > _TAKEN_OUT:
             del self._taken_out[next(iter(self._taken_out))]
-
-    async def count_devices(self) -> None:
-        """Count the active devices of each lane: the brakes work with their share."""
-        counts: Counter[tuple[str, str]] = Counter()
-        for (provider, app, state), count in (await self._registry.count()).items():
-            if state == DeviceState.ACTIVE:
-                counts[(provider, app)] += count
-        self._devices = counts
 
     async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step until the store takes it."""
@@ -256,7 +250,8 @@ class Writer:
 
     def _devices_of(self, lane: Lane, now: float) -> int:
         """The lane's devices before the brake's window took some, or the threshold would shrink."""
-        return self._devices[(lane.kind.value, lane.app)] // self.relays + lane.brake.gone(now)
+        devices = self._census.active(lane.kind.value, lane.app)
+        return devices // self.relays + lane.brake.gone(now)
 
     def _ask_brakes(
         self, batch: Batch

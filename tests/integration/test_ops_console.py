@@ -63,6 +63,7 @@ class Browser:
 async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
     async with public_listener(tmp_path) as behind:
         sources = ConsoleSources(
+            devices=lambda: {("fcm", "agent", "active"): 1, ("fcm", "agent", "pruned"): 2},
             registry=behind.store.registry,
             journal=behind.store.journal,
             lanes=behind.store.lanes,

@@ -426,3 +426,24 @@ async def test_an_import_in_bulk_does_what_one_after_the_other_would(
             ]
         told.append((counts, sorted(devices, key=lambda one: (one.installation_id, one.app))))
     assert told[0] == told[1]
+
+
+async def test_what_a_process_claimed_comes_out_at_once_when_it_ends_in_order(
+    tmp_path: Path,
+) -> None:
+    async with replicas(tmp_path, 2) as (ending, other):
+        for n in range(6):
+            await accept(ending, f"msg_{n}")
+        assert isinstance(ending.queue, PostgresQueue)
+        held = await other.queue.claim(limit=1, lease_s=120, now=NOW)
+        await ending.queue.claim(limit=2, lease_s=120, now=NOW)
+        # an end in the middle of a claim, which nobody hears of
+        unheard = asyncio.create_task(ending.queue.claim(limit=2, lease_s=120, now=NOW))
+        await asyncio.sleep(0)
+        unheard.cancel()
+        await asyncio.wait([unheard])
+        await ending.queue.let_go()
+        claims = await other.queue.claim(limit=9, lease_s=120, now=NOW)
+        assert len(held) == 1
+        assert len(claims) == 5
+        assert {claim.tries for claim in claims} == {1}

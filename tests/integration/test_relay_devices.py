@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from gateway.core.states import DeliveryState
 from providers.contract import Provider
 from providers.sandbox import Answer
-from tests.kit.audience import Phone, notification
+from tests.kit.audience import Phone, androids, notification
 from tests.kit.relay_rig import RelayRig
 
 ANDROID = Phone(Provider.FCM, 1, 1)
@@ -94,3 +96,20 @@ async def test_a_device_of_an_app_that_is_not_configured_is_refused(rig: RelayRi
         assert (refused.app, refused.attempts) == ("an-old-app", 0)
         assert "configuration" in refused.reason
         await running.empty()
+
+
+async def test_a_scrape_tells_the_last_count_of_devices_and_does_not_count(
+    rig: RelayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig.running() as running:
+        await running.register(*androids(range(3)))
+        await running.gateway.census.count()
+
+        async def too_many(_registry: object) -> dict[tuple[str, str, str], int]:
+            raise AssertionError("a hundred million devices take half a minute")
+
+        # what a registry of that size does to who asks
+        monkeypatch.setattr(type(running.stores.registry), "count", too_many)
+        await running.gateway.gauges.refresh()
+        told = running.gateway.metrics.render()[0].decode()
+        assert 'inkpush_devices{app="demo",provider="fcm",state="active"} 3.0' in told

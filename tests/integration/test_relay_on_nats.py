@@ -12,6 +12,7 @@ import pytest
 from gateway.app.storage import complete_events
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
+from gateway.events import DeliveriesSettled
 from gateway.queue.nats import JetStreamQueue
 from providers.contract import Provider
 from providers.sandbox import Answer
@@ -38,12 +39,12 @@ def broker(running: Running) -> JetStreamQueue:
     return found
 
 
-def deliver_all_twice(queue: JetStreamQueue) -> Counter[str]:
+def deliver_all_twice(queue: JetStreamQueue, counted: Counter[str] | None = None) -> Counter[str]:
     """Let the first acknowledgement of every chunk get lost, and its lease end at once. Counts the
-    acknowledgements by message."""
+    acknowledgements by message; relays that share a stream share the count."""
     link = queue._link
     ask = link.ask
-    asked: Counter[str] = Counter()
+    asked: Counter[str] = Counter() if counted is None else counted
 
     async def lossy(subject: str, data: bytes = b"", *args: Any, **kwargs: Any) -> bytes:
         if data == b"+ACK":
@@ -90,6 +91,33 @@ async def test_every_chunk_delivered_twice_gives_no_second_push(rig: RelayRig) -
     assert {len(rig.sent_to(phone)) for phone in slow} == {2}
     assert len(acknowledged) > 2
     assert set(acknowledged.values()) == {2}
+
+
+async def test_every_chunk_delivered_twice_to_two_relays_gives_no_second_push(
+    shared_rig: RelayRig,
+) -> None:
+    phones, events = both(range(300)), 6
+    queue = on_nats()
+    acknowledged: Counter[str] = Counter()
+    async with shared_rig.running(queue=queue) as one, shared_rig.running(queue=queue) as two:
+        for each in (one, two):
+            deliver_all_twice(broker(each), acknowledged)
+        await one.register(*phones)
+        for n in range(events):
+            await (one, two)[n % 2].queue_for(f"msg_{n}", phones)
+        for n in range(events):
+            assert await two.settled(f"msg_{n}") == {"delivered": 600}
+        await one.empty()
+        shares = [
+            sum(sum(told.outcomes.values()) for told in each.told(DeliveriesSettled))
+            for each in (one, two)
+        ]
+    assert shared_rig.times_delivered() == Counter({1: 600 * events})
+    assert len(acknowledged) >= 2 * events
+    assert set(acknowledged.values()) == {2}
+    # what came again was often the other's: neither may tell of a delivery that it did not make
+    assert sum(shares) == 600 * events
+    assert min(shares) > 0
 
 
 async def test_a_chunk_that_comes_again_leaves_a_delivery_until_it_is_due(rig: RelayRig) -> None:

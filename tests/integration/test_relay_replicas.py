@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.events import RelaysCounted
+from gateway.events import LaneHeld, RelaysCounted
 from providers.contract import Provider
+from tests.kit.audience import iphones
 from tests.kit.gateway import eventually
 from tests.kit.relay_rig import RelayRig
 
@@ -23,7 +24,37 @@ async def test_relays_share_a_rate_limit_as_they_come_and_go(shared_rig: RelayRi
             # it knows of the first before it sends, and the first hears of it at its next beat
             assert second.lane_in_memory(Provider.FCM).rate() == 450
             await eventually("the first heard of it", lambda: lane.rate() == 450)
+
+            async def told_together() -> bool:
+                return {(await each.lane(Provider.FCM)).rate for each in (first, second)} == {900}
+
+            await eventually("people read what they have together", told_together)
             await second.reload(shared_rig.settings(fcm={"rate_per_s": 600, "ramp_s": 0}))
             assert second.lane_in_memory(Provider.FCM).rate() == 300
         await eventually("it has all again", lambda: lane.rate() == 900)
         assert [told.relays for told in first.told(RelaysCounted)] == [2, 1]
+
+
+async def test_what_a_relay_found_wrong_with_its_own_key_is_forgotten_when_it_ends(
+    shared_rig: RelayRig,
+) -> None:
+    """A rolling update that brings a new key: the last one with the old key says it is wrong."""
+    credentials = shared_rig.sandbox.credentials
+    assert credentials is not None
+    old_key = {"key_file": str(credentials.wrong_apns_key_file)}
+    no_probes = {"relay": {"probe_s": 3600}}
+    async with shared_rig.running(**no_probes) as new:
+        await new.register(*iphones([1]))
+        events: list[str] = []
+        async with shared_rig.running(apns=old_key, **no_probes) as old:
+
+            async def old_is_refused() -> bool:
+                events.append(f"msg_{len(events)}")
+                await old.queue_for(events[-1], iphones([1]))
+                return (await old.lane(Provider.APNS)).held == "misconfigured"
+
+            await eventually("the old one had a push, and was refused", old_is_refused)
+        assert (await new.lane(Provider.APNS)).held == ""
+        assert new.told(LaneHeld) == []
+        for event_id in events:
+            assert await new.settled(event_id) == {"delivered": 1}

@@ -52,6 +52,7 @@ class Orders:
 
     `report` is the file for a byte per notification: how often it was taken. `answer_s`: how long
     an answer takes, so that pushes are in flight when something breaks. `wrong`: see `fate`.
+    `arrivals`, if there is one, is the file for when each request came: doubles, of the wall clock.
     """
 
     certificate: str
@@ -64,6 +65,7 @@ class Orders:
     answer_s: float = 0.01
     cuts: Sequence[str] = CUTS
     wrong: bool = True
+    arrivals: str = ""
 
 
 def fate(event: int, device: int) -> str:
@@ -123,6 +125,7 @@ class Books:
         self.open = bytearray(size)
         self.ids = array("Q", bytes(8 * size))
         self.count: Counter[str] = Counter()
+        self.at = array("d")
         self.freed: dict[int, float] = {}
         self.waits: list[float] = []
 
@@ -135,6 +138,8 @@ class Books:
         """What is done about a request; it is on the books from here on."""
         slot = event * self.orders.devices + device
         self.count["requests"] += 1
+        if self.orders.arrivals:
+            self.at.append(time.time())
         if self.freed and (freed_at := self.freed.pop(slot, None)) is not None:
             self.waits.append(now - freed_at)
         name = int(delivery_id[:8] + delivery_id[9:13] + delivery_id[14:18], 16)
@@ -348,6 +353,8 @@ def main() -> None:
     orders = Orders(**json.loads(sys.argv[1]))
     books = uvloop.run(serve(orders))
     Path(orders.report).write_bytes(books.taken)
+    if orders.arrivals:
+        Path(orders.arrivals).write_bytes(books.at)
     waits = {"never again": len(books.freed), "waited at most": max(books.waits, default=0.0)}
     say({**books.count, **waits})
 

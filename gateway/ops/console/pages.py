@@ -7,7 +7,7 @@ strict and ends after half an hour, and at once with its key. Nothing can be cha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class ConsoleSources:
-    """What the pages read. `find_key` gives the API key in force with a text."""
+    """What the pages read. `find_key` gives the API key in force with a text; `devices` has the
+    last count by (provider, app, state), for counting takes long."""
 
+    devices: Callable[[], Mapping[tuple[str, str, str], int]]
     registry: Registry
     journal: Journal
     lanes: Lanes
@@ -115,14 +117,13 @@ class ConsoleRoutes:
     async def overview(self, _request: web.Request) -> web.Response:
         """Lanes, queue, devices, and what came in last."""
         sources = self._sources
-        lanes, depth, devices, events = await asyncio.gather(
+        lanes, depth, events = await asyncio.gather(
             sources.lanes.all(),
             sources.queue.depth(),
-            sources.registry.count(),
             sources.journal.events(limit=_EVENTS),
         )
         states: dict[str, int] = {}
-        for (_, _, state), count in devices.items():
+        for (_, _, state), count in sources.devices().items():
             states[state] = states.get(state, 0) + count
         response = self._page(
             "overview.html", lanes=lanes, depth=depth, devices=states, events=events

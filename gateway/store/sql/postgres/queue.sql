@@ -26,6 +26,12 @@ UPDATE queue SET due_at = $3 WHERE id IN (
 )
 RETURNING id, lease_id;
 
+-- What a process claimed and did not settle, by the beginning of its leases' ids. It ended in
+-- order, so that was no try.
+-- name: queue_let_go
+UPDATE queue SET lease_id = NULL, due_at = $2, tries = greatest(tries - 1, 0)
+WHERE starts_with(lease_id, $1);
+
 -- name: queue_settle
 DELETE FROM queue WHERE id = $1 AND lease_id = $2;
 

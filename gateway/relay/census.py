@@ -1,0 +1,73 @@
+"""The census: how many devices each lane has, for brakes, metrics and people.
+
+Owns when devices are counted. A count reads every device, so it takes a part of the time at most,
+and who only wants to know gets the last one; the devices that this process takes out meanwhile are
+taken off it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+
+from gateway.core.model import Removal
+from gateway.core.states import DeviceState
+from gateway.errors import StoreUnavailable
+from gateway.events import Observer, StoreFailed
+from gateway.ports import Clock, Registry
+
+EVERY_S = 10.0
+SHARE = 0.02
+"""So much of the time is counted at most."""
+
+
+class Census:
+    """The last count, by (provider, app, state): empty until there is one."""
+
+    def __init__(
+        self, registry: Registry, *, observer: Observer, monotonic: Clock, every_s: float = EVERY_S
+    ) -> None:
+        self._registry = registry
+        self._observer = observer
+        self._monotonic = monotonic
+        self._every_s = every_s
+        self._took_s = 0.0
+        self._counted = False
+        self.counts: Counter[tuple[str, str, str]] = Counter()
+
+    @property
+    def rest_s(self) -> float:
+        """How long until the next count: ten seconds, or longer after one that took long."""
+        return max(self._every_s, self._took_s * (1 / SHARE - 1))
+
+    async def run(self) -> None:
+        """Count from time to time until cancelled; an outage of the store keeps the last count."""
+        if self._counted:
+            await asyncio.sleep(self.rest_s)
+        while True:
+            try:
+                await self.count()
+            except StoreUnavailable as error:
+                self._observer(StoreFailed("device count", str(error)))
+            await asyncio.sleep(self.rest_s)
+
+    async def count(self) -> None:
+        """Count now. What fails costs the store as much as what succeeds."""
+        began = self._monotonic()
+        try:
+            self.counts = Counter(await self._registry.count())
+            self._counted = True
+        finally:
+            self._took_s = self._monotonic() - began
+
+    def active(self, provider: str, app: str) -> int:
+        """The devices of a lane that are pushed to."""
+        return self.counts[provider, app, DeviceState.ACTIVE.value]
+
+    def took_out(self, removals: Iterable[Removal]) -> None:
+        """These devices went since."""
+        for removal in removals:
+            lane = removal.provider.value, removal.app
+            self.counts[*lane, DeviceState.ACTIVE.value] -= 1
+            self.counts[*lane, removal.to.value] += 1

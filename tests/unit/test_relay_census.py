@@ -1,0 +1,85 @@
+"""How often devices are counted: in proportion to what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.events import GatewayEvent, StoreFailed
+from gateway.ports import Registry
+from gateway.relay.census import EVERY_S, Census
+from tests.kit.gateway import eventually
+
+LANE = ("fcm", "agent")
+ACTIVE = (*LANE, "active")
+
+
+class Slow:
+    """A registry that takes its time to count, by the test's clock."""
+
+    def __init__(self) -> None:
+        self.now, self.takes_s, self.counted = 1_000.0, 0.0, 0
+        self.devices = 7
+        self.failing = False
+
+    async def count(self) -> dict[tuple[str, str, str], int]:
+        self.counted += 1
+        self.now += self.takes_s
+        if self.failing:
+            raise StoreUnavailable("no answer")
+        return {ACTIVE: self.devices}
+
+
+def census_of(registry: Slow, told: list[GatewayEvent], every_s: float = EVERY_S) -> Census:
+    return Census(
+        cast("Registry", registry),
+        observer=told.append,
+        monotonic=lambda: registry.now,
+        every_s=every_s,
+    )
+
+
+@pytest.mark.parametrize(("takes_s", "rest_s"), [(0.0, 10.0), (0.2, 10.0), (2.0, 98.0)])
+async def test_counting_takes_two_percent_of_the_time_at_most(
+    takes_s: float, rest_s: float
+) -> None:
+    registry = Slow()
+    registry.takes_s = takes_s
+    census = census_of(registry, [])
+    await census.count()
+    assert census.rest_s == pytest.approx(rest_s)
+
+
+async def test_a_count_that_fails_is_told_of_costs_as_much_and_keeps_the_last_one() -> None:
+    registry, told = Slow(), list[GatewayEvent]()
+    census = census_of(registry, told, every_s=0.001)
+    await census.count()
+    registry.failing = True
+    running = asyncio.create_task(census.run())
+    await eventually("told", lambda: len(told) > 1)
+    registry.failing, registry.devices = False, 8
+    await eventually("counted", lambda: census.active(*LANE) == 8)
+    assert isinstance(told[0], StoreFailed)
+    registry.failing, registry.takes_s = True, 60.0
+    count = len(told)
+    await eventually("told again", lambda: len(told) > count)
+    running.cancel()
+    assert census.active(*LANE) == 8
+    assert census.rest_s == pytest.approx(60.0 * 49)
+
+
+async def test_who_counted_at_its_start_does_not_count_again_at_once() -> None:
+    registry = Slow()
+    census = census_of(registry, [])
+    await census.count()
+    running = asyncio.create_task(census.run())
+    await asyncio.sleep(0)
+    running.cancel()
+    assert registry.counted == 1
+
+
+def test_nothing_is_known_before_the_first_count() -> None:
+    assert census_of(Slow(), []).active(*LANE) == 0
