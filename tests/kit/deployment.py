@@ -132,6 +132,7 @@ async def deployment(
     relays: int,
     rate_per_s: float,
     lease_s: float,
+    duplicate_window_s: float = 7200.0,
 ) -> AsyncIterator[Deployment]:
     """Everything but the gateways; half of the devices are iPhones. A lane sends `rate_per_s`."""
     taken, log = installation.folder / "taken", installation.folder / "pushes"
@@ -154,10 +155,11 @@ async def deployment(
         AsyncExitStack() as stack,
     ):
         url = await databases.create()
+        queue = {"url": nats.url, "stream": STREAM, "max_bytes": 256 * 1024**2}
         lane = {"rate_per_s": rate_per_s, "ramp_s": 0, "endpoint": endpoints[0]}
         installation.configure(
             store={"url": url},
-            queue={"url": nats.url, "stream": STREAM, "max_bytes": 256 * 1024**2},
+            queue=queue | {"duplicate_window_s": duplicate_window_s},
             relay={"lease_s": lease_s},
             fcm=lane,
             apns=lane | {"sandbox_endpoint": None},

@@ -45,6 +45,10 @@ class PushLog:
         whole = len(data) - len(data) % _ROW.size
         return [LoggedPush._make(row) for row in _ROW.iter_unpack(data[:whole])]
 
+    def since(self, at: float, *, place: int) -> list[LoggedPush]:
+        """What came to a listener after a moment."""
+        return [push for push in self.read() if push.at > at and push.place == place]
+
 
 def most_within(seconds: float, pushes: Iterable[LoggedPush]) -> int:
     """The most pushes that came in within any stretch of so many seconds."""
