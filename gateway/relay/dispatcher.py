@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -85,6 +86,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._gate = asyncio.Event()
         self._gate.set()
+        self._gate_closed_at = math.inf
         writer.on_finished = self._finished
         writer.on_gate = self._set_gate
 
@@ -119,13 +121,17 @@ class Dispatcher:
         """Prolong the leases of this process until cancelled; drop what was lost.
 
         While the queue does not answer, lanes start nothing whose lease cannot be proven any more.
+        While this process has long been unable to write down what it did, it prolongs nothing:
+        where the queue is no part of the store, it would keep from others what it cannot do.
         """
         every = self._lease_s / 3
         wait = every
         while True:
             await asyncio.sleep(wait)
             wait = every
-            if self._works:
+            if self._works and self._is_stuck():
+                wait = min(every, _RENEW_AGAIN_S)
+            elif self._works:
                 try:
                     await self._renew()
                 except StoreUnavailable as error:
@@ -162,6 +168,10 @@ class Dispatcher:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+
+    def _is_stuck(self) -> bool:
+        """Whether the gate has been closed for half a lease: short outages cost no lease."""
+        return self._monotonic() - self._gate_closed_at > self._lease_s / 2
 
     async def _renew(self) -> None:
         held = {queue_id: work.claim for queue_id, work in self._works.items()}
@@ -300,8 +310,10 @@ class Dispatcher:
     def _set_gate(self, open_: bool) -> None:
         if open_:
             self._gate.set()
+            self._gate_closed_at = math.inf
         else:
             self._gate.clear()
+            self._gate_closed_at = self._monotonic()
         for lane in self._lanes.values():
             lane.set_gate(open_)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from gateway.core.states import DeliveryState
+from gateway.errors import StoreUnavailable
 from gateway.events import ChunkBuried
 from providers.contract import Provider
 from providers.sandbox import Answer
@@ -66,6 +69,25 @@ async def test_a_lost_chunk_is_not_sent_on_and_not_queued_twice(rig: RelayRig) -
         await running.empty()
     assert len(rig.sent_to(delivered)) == 1
     assert rig.times_delivered() == {1: 3}
+
+
+async def test_a_relay_that_cannot_journal_keeps_its_chunk_no_longer_than_a_lease(
+    rig: RelayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_args: object) -> None:
+        raise StoreUnavailable("the test cut the cable")
+
+    async with rig.running(**SHORT) as running:
+        await running.register(ANDROID)
+        with monkeypatch.context() as broken:
+            broken.setattr(running.stores.journal, "record", refuse)
+            await running.queue_for("msg_1", [ANDROID])
+            await rig.arrived(ANDROID)
+            over = "SELECT due_at < ? FROM queue"
+            await eventually("its lease is over", lambda: rig.sql(over, rig.clock()) == [(1,)])
+        assert await running.settled("msg_1") == {"delivered": 1}
+        await running.empty()
+    assert len(rig.sent_to(ANDROID)) == 1
 
 
 async def test_a_relay_that_stood_still_goes_on_with_its_own_chunk(rig: RelayRig) -> None:

@@ -12,7 +12,8 @@ from tests.kit.stream_server import serving
 
 @dataclass(eq=False)
 class Line:
-    """Forwards to `target` on loopback. `held`: connections stay open, and no byte passes.
+    """Forwards to `target` on loopback. While it is held, connections stay open and no byte passes,
+    nor is one end told that the other has gone.
 
     `lose_answer_to`: the next request that has these bytes is forwarded, then its connection is cut
     on this side, before the answer. `lose_request`: the same, and it is not forwarded either.
@@ -50,6 +51,7 @@ class Line:
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await self._open.wait()
         finally:
             for way in ways:
                 way.cancel()

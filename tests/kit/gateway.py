@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -261,15 +261,18 @@ class Installation:
         key: str = done.json["key"]
         return key
 
-    async def start(self) -> Process:
-        """Start `inkpush serve`, without waiting for it to be ready; the caller closes it."""
+    async def start(self, variables: Mapping[str, str] | None = None) -> Process:
+        """Start `inkpush serve`, without waiting for it to be ready; the caller closes it.
+
+        `variables` are settings of this process alone.
+        """
         started = await asyncio.create_subprocess_exec(
             INKPUSH,
             "serve",
             "--config",
             self.config,
             cwd=self.folder,
-            env=os.environ,
+            env={**os.environ, **(variables or {})},
             stderr=asyncio.subprocess.PIPE,
             limit=1 << 20,
         )
@@ -278,9 +281,9 @@ class Installation:
         return process
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Process]:
+    async def serving(self, variables: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
         """A gateway that is ready; killed at the end unless it has ended."""
-        process = await self.start()
+        process = await self.start(variables)
         try:
             await process.ready()
             yield process

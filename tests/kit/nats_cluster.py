@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,8 @@ class NatsCluster:
                   name: "tests"
                   listen: "127.0.0.1:{routes[n]}"
                   routes: [{peers}]
+                  # a client knows no way but those it was told: some lead through a proxy
+                  no_advertise: true
                 }}
                 """
             )
@@ -176,6 +178,21 @@ def running_cluster() -> NatsCluster:
             _running.append(beside.submit(started.__enter__).result())
         atexit.register(started.__exit__, None, None, None)
     return _running[0]
+
+
+@contextlib.asynccontextmanager
+async def own_nats_cluster() -> AsyncIterator[NatsCluster]:
+    """A cluster for one test, which may kill its nodes."""
+    if SERVER is None:
+        pytest.skip("needs nats-server: apt-get install nats-server")
+    with tempfile.TemporaryDirectory(prefix="inkpush-nats-") as folder:
+        cluster = NatsCluster(Path(folder))
+        try:
+            cluster.start()
+            await cluster.ready()
+            yield cluster
+        finally:
+            cluster.stop()
 
 
 @contextlib.contextmanager

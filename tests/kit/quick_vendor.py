@@ -23,6 +23,8 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any, cast
 from zlib import crc32
@@ -31,6 +33,7 @@ import uvloop
 
 from providers.http2 import frames
 from providers.http2.headers import literal
+from tests.kit.push_log import pack
 
 _IDS = re.compile(rb'"event_id": ?"soak-(\d+)".*?"delivery_id": ?"([-0-9a-f]{36})"')
 _TOKEN = re.compile(rb'"token": ?"dXJtb(\d+):')
@@ -53,6 +56,8 @@ class Orders:
     `report` is the file for a byte per notification: how often it was taken. `answer_s`: how long
     an answer takes, so that pushes are in flight when something breaks. `wrong`: see `fate`.
     `arrivals`, if there is one, is the file for when each request came: doubles, of the wall clock.
+    `listeners` is at how many ports it is, so that senders can be told apart; `log`, if any, the
+    file of `tests.kit.push_log`.
     """
 
     certificate: str
@@ -66,6 +71,8 @@ class Orders:
     cuts: Sequence[str] = CUTS
     wrong: bool = True
     arrivals: str = ""
+    listeners: int = 1
+    log: str = ""
 
 
 def fate(event: int, device: int) -> str:
@@ -128,6 +135,26 @@ class Books:
         self.at = array("d")
         self.freed: dict[int, float] = {}
         self.waits: list[float] = []
+        self.unlogged: list[bytes] = []
+        self._log = FileIO(orders.log, "a") if orders.log else None
+
+    def note(self, place: int, event: int, device: int, delivery_id: bytes) -> None:
+        """A request came in at one of the listeners."""
+        if self._log is not None:
+            row = pack(time.monotonic(), place, event, device, _name(delivery_id))
+            self.unlogged.append(row)
+
+    def write_log(self) -> None:
+        """Let the log be read: before anything noted is answered."""
+        if self._log is not None and self.unlogged:
+            self._log.write(b"".join(self.unlogged))
+            self.unlogged.clear()
+
+    def close(self) -> None:
+        """The log is complete."""
+        if self._log is not None:
+            self.write_log()
+            self._log.close()
 
     def free(self, slot: int, now: float) -> None:
         """A request above a GOAWAY was not looked at; it may come again."""
@@ -142,7 +169,7 @@ class Books:
             self.at.append(time.time())
         if self.freed and (freed_at := self.freed.pop(slot, None)) is not None:
             self.waits.append(now - freed_at)
-        name = int(delivery_id[:8] + delivery_id[9:13] + delivery_id[14:18], 16)
+        name = _name(delivery_id)
         if self.ids[slot] not in (0, name):
             self.count["under another id"] += 1
         self.ids[slot] = name
@@ -161,11 +188,17 @@ class Books:
         return OK
 
 
-class Conversation(asyncio.Protocol):
-    """One connection."""
+def _name(delivery_id: bytes) -> int:
+    """The first half of an id."""
+    return int(delivery_id[:8] + delivery_id[9:13] + delivery_id[14:18], 16)
 
-    def __init__(self, books: Books, everyone: set[Conversation]) -> None:
+
+class Conversation(asyncio.Protocol):
+    """One connection, to the listener `place`."""
+
+    def __init__(self, books: Books, everyone: set[Conversation], place: int = 0) -> None:
         self._books = books
+        self._place = place
         self._everyone = everyone
         self._buffer = b""
         self._greeted = False
@@ -204,6 +237,7 @@ class Conversation(asyncio.Protocol):
             at = start + (head >> 8)
             self._on_frame(head & 0xFF, flags, stream, data[start:at])
         self._buffer = data[at:]
+        self._books.write_log()
         if self._batch:
             self._due.append(self._batch)
             self._batch = []
@@ -269,6 +303,7 @@ class Conversation(asyncio.Protocol):
             self._above.append(slot)
             return
         self._last = stream
+        self._books.note(self._place, event, device, found[2])
         said = self._books.judge(event, device, found[2], self._loop.time())
         if said == "silent":
             return
@@ -327,10 +362,13 @@ async def serve(orders: Orders) -> Books:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(orders.certificate)
     context.set_alpn_protocols(["h2"])
-    server = await loop.create_server(
-        lambda: Conversation(books, everyone), "127.0.0.1", 0, ssl=context
-    )
-    say({"port": server.sockets[0].getsockname()[1]})
+    servers = [
+        await loop.create_server(
+            partial(Conversation, books, everyone, place), "127.0.0.1", 0, ssl=context
+        )
+        for place in range(orders.listeners)
+    ]
+    say({"ports": [server.sockets[0].getsockname()[1] for server in servers]})
     ended = loop.run_in_executor(None, sys.stdin.read)
     deadline = loop.time() + orders.longest_s
     number = 0
@@ -342,9 +380,11 @@ async def serve(orders: Orders) -> Books:
             for conversation in [*everyone][: 1 + number % 4]:
                 conversation.cut(how)
             number += 1
-    server.close()
+    for server in servers:
+        server.close()
     for conversation in [*everyone]:
         conversation.transport.abort()
+    books.close()
     return books
 
 
@@ -362,6 +402,13 @@ def main() -> None:
 @asynccontextmanager
 async def quick_vendor(orders: Orders) -> AsyncIterator[tuple[str, dict[str, float]]]:
     """Run it as a process: where it is, and after the end what it counted."""
+    async with quick_vendors(orders) as (endpoints, counted):
+        yield endpoints[0], counted
+
+
+@asynccontextmanager
+async def quick_vendors(orders: Orders) -> AsyncIterator[tuple[list[str], dict[str, float]]]:
+    """The same, with all its listeners."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -375,8 +422,8 @@ async def quick_vendor(orders: Orders) -> AsyncIterator[tuple[str, dict[str, flo
     assert process.stdin is not None
     counted: dict[str, float] = {}
     try:
-        port = json.loads(await process.stdout.readline())["port"]
-        yield f"https://127.0.0.1:{port}", counted
+        ports = json.loads(await process.stdout.readline())["ports"]
+        yield [f"https://127.0.0.1:{port}" for port in ports], counted
         process.stdin.close()
         async with asyncio.timeout(60):
             counted |= json.loads(await process.stdout.readline())
