@@ -23,6 +23,7 @@ from tests.benchmarks import machine
 from tests.benchmarks.acknowledging import acknowledge
 from tests.benchmarks.clients.transports import known_transports
 from tests.benchmarks.copying import copy_and_look_up
+from tests.benchmarks.distributed import compare_engines, profile_engines
 from tests.benchmarks.gateways import settable_transports
 from tests.benchmarks.h2load import find_h2load
 from tests.benchmarks.memory import remember
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Stage], None]] = {
     "relay": relay_all,
     "devices": compare_registries,
     "copy": copy_and_look_up,
+    "distributed": compare_engines,
     "ack": acknowledge,
     "memory": remember,
 }
@@ -51,7 +53,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all children are ended
     chosen = {name: BENCHMARKS[name] for name in options.only or BENCHMARKS}
     if options.profile:
-        chosen = {"profile": profile}
+        chosen = {"profile": profile, "profile distributed": profile_engines}
+        if options.only == ["distributed"]:
+            del chosen["profile"]
     report = Report()
     begun = datetime.now(UTC)
     facts = machine.facts()
@@ -123,7 +127,9 @@ def _options() -> argparse.Namespace:
         "--only", action="append", choices=BENCHMARKS, help="one of them; may be repeated"
     )
     parser.add_argument(
-        "--profile", action="store_true", help="only show where the gateway's CPU time goes"
+        "--profile",
+        action="store_true",
+        help="only show where the gateway's CPU time goes; with `--only distributed` there",
     )
     parser.add_argument("--rounds", type=int, help="how many rounds, for medians")
     parser.add_argument(

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from config.settings import FcmSettings
 from gateway.app.benching.served import SERVE, Served, running_gateway, write_config
 from providers.contract import Provider
-from tests.benchmarks.registry import fill
+from tests.benchmarks.registry import fill, fill_postgres
 from tests.benchmarks.stage import Stage
 
 _COMMAND_S = 60.0
@@ -31,23 +31,35 @@ def gateway_with(
     transport: str = "",
     database: str = "shared",
     relay: Mapping[str, Any] | None = None,
+    store: str = "",
+    queue: str = "store",
     command: Sequence[str] = SERVE,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Served]:
     """Run one; its database is made the first time, and kept for the next gateway of that size.
 
     `transport` is for another one than the default; `database` names one that is not shared, for
-    who leaves a queue behind.
+    who leaves a queue behind. `store` and `queue` are the URLs of servers; without them it has a
+    SQLite file of its own.
     """
     folder = stage.folder / f"{database}-{devices}"
     chosen = {"transport": transport} if transport not in {"", stage.settings[0]} else {}
-    changes = {"apps.fcm": chosen, "apps.apns": chosen, "relay": relay or {}}
+    changes: dict[str, Mapping[str, Any]] = {
+        "apps.fcm": chosen,
+        "apps.apns": chosen,
+        "relay": relay or {},
+        "store": {"url": store} if store else {},
+        "queue": {"url": queue},
+    }
     is_new = not folder.exists()
     folder.mkdir(exist_ok=True)
     config = write_config(folder, stage.vendors.places, stage.secret, changes=changes)
     if is_new:
         stage.say(f"registering {devices:,} devices")
-        fill(config, folder / "inkpush.db", devices)
+        if store:
+            fill_postgres(config, store, devices)
+        else:
+            fill(config, folder / "inkpush.db", devices)
     with running_gateway(config, command=command, environment=environment) as served:
         yield served
 

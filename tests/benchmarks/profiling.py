@@ -25,22 +25,41 @@ _PLACES = 25
 def profile(stage: Stage) -> None:
     """Print a table for each vendor; the result file has the functions as well."""
     for provider in (Provider.FCM, Provider.APNS):
-        file = stage.folder / f"samples-{provider}.json"
-        command = [sys.executable, "-m", "tests.benchmarks.profiled", str(file)]
-        devices = stage.sizes.devices
-        with gateway_with(
-            stage, devices, command=command, environment={"PYTHONPATH": str(_ROOT)}
-        ) as served:
-            one_run(stage, served, provider, devices, stage.notifications // 10)
-            os.kill(served.child.pid, signal.SIGUSR1)
-            run = one_run(stage, served, provider, devices, stage.notifications)
-        seen = json.loads(file.read_text())
-        tell(stage, f"whole way to {provider}, profiled", run)
-        stage.report.rounds[f"profile {provider}"] = {"run": as_json(run), **seen}
-        _show(provider, run, seen)
+        profile_one(stage, provider, f"{provider}")
 
 
-def _show(provider: Provider, run: Run, seen: dict[str, list[tuple[str, str, float]]]) -> None:
+def profile_one(
+    stage: Stage,
+    provider: Provider,
+    title: str,
+    *,
+    database: str = "shared",
+    store: str = "",
+    queue: str = "store",
+) -> None:
+    """Profile one gateway, and print its table."""
+    file = stage.folder / f"samples-{database}-{provider}.json"
+    command = [sys.executable, "-m", "tests.benchmarks.profiled", str(file)]
+    devices = stage.sizes.devices
+    with gateway_with(
+        stage,
+        devices,
+        database=database,
+        store=store,
+        queue=queue,
+        command=command,
+        environment={"PYTHONPATH": str(_ROOT)},
+    ) as served:
+        one_run(stage, served, provider, devices, stage.notifications // 10)
+        os.kill(served.child.pid, signal.SIGUSR1)
+        run = one_run(stage, served, provider, devices, stage.notifications)
+    seen = json.loads(file.read_text())
+    tell(stage, f"whole way to {title}, profiled", run)
+    stage.report.rounds[f"profile {title}"] = {"run": as_json(run), **seen}
+    _show(title, run, seen)
+
+
+def _show(title: str, run: Run, seen: dict[str, list[tuple[str, str, float]]]) -> None:
     by_stage: defaultdict[str, float] = defaultdict(float)
     by_thread: defaultdict[str, list[str]] = defaultdict(list)
     for thread, stage, seconds in seen["stages"]:
@@ -48,7 +67,7 @@ def _show(provider: Provider, run: Run, seen: dict[str, list[tuple[str, str, flo
         by_thread[stage].append(thread)
     total = sum(by_stage.values())
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (f"{provider}: stage", "us per push", "share", "thread"):
+    for column in (f"{title}: stage", "us per push", "share", "thread"):
         table.add_column(column, justify="right" if column in {"us per push", "share"} else "left")
     for stage, seconds in sorted(by_stage.items(), key=lambda pair: -pair[1]):
         share = seconds / total

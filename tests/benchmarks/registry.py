@@ -13,6 +13,8 @@ import sqlite3
 import time
 from pathlib import Path
 
+import asyncpg
+
 from config.settings import load
 from gateway.app import open_store
 from gateway.app.benching.served import APP
@@ -24,6 +26,12 @@ _IDS = {
     "custom_id": ":provider || '-' || i",
     "address": "CASE :provider WHEN 'apns' THEN printf('%064x', i) "
     "ELSE printf('bench%017d:APA91b%.134c', i, 'x') END",
+}
+_POSTGRES_IDS = {
+    "installation_id": "'phone-' || $1::text || '-' || i",
+    "custom_id": "$1::text || '-' || i",
+    "address": "CASE $1::text WHEN 'apns' THEN lpad(i::text, 64, '0') "
+    "ELSE 'bench' || lpad(i::text, 17, '0') || ':APA91b' || repeat('x', 134) END",
 }
 
 
@@ -51,6 +59,34 @@ def fill(config: Path, database: Path, devices: int) -> None:
             )
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def fill_postgres(config: Path, url: str, devices: int) -> None:
+    """The same in a new database of a PostgreSQL."""
+    asyncio.run(_register_templates(config))
+    asyncio.run(_copy_templates(url, devices))
+
+
+async def _copy_templates(url: str, devices: int) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        found = await connection.fetch(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 'devices'"
+        )
+        copied = [row[0] for row in found if row[0] not in {"id", *_POSTGRES_IDS}]
+        for provider in Provider:
+            await connection.execute(
+                f"INSERT INTO devices ({', '.join((*_POSTGRES_IDS, *copied))}) "
+                f"SELECT {', '.join((*_POSTGRES_IDS.values(), *copied))} "
+                f"FROM generate_series(1, $2::int) AS numbers (i), "
+                f"(SELECT {', '.join(copied)} FROM devices WHERE installation_id = $3) AS template",
+                provider.value,
+                devices // 2 - 1,
+                f"phone-{provider}-0",
+            )
+        await connection.execute("VACUUM ANALYZE devices")
+    finally:
+        await connection.close()
 
 
 def users(provider: Provider, devices: int, count: int) -> list[str]:

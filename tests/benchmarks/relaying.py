@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 from statistics import median
 from typing import Any
@@ -70,11 +71,19 @@ def compare_registries(stage: Stage) -> None:
 
 
 def one_run(
-    stage: Stage, served: Served, provider: Provider, devices: int, notifications: int
+    stage: Stage,
+    served: Served,
+    provider: Provider,
+    devices: int,
+    notifications: int,
+    *,
+    on_warm: Callable[[], None] = lambda: None,
 ) -> Run:
-    """One measured run, after a short one that opens connections and fills caches."""
+    """One measured run, after a short one that opens connections and fills caches; `on_warm` is
+    called between the two."""
     chosen = users(provider, devices, notifications)
     _run(stage, served, provider, chosen[: max(1, notifications // 50)])
+    on_warm()
     return _run(stage, served, provider, chosen)
 
 

@@ -13,10 +13,31 @@ _TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("", ("providers/contract",)),
     (
         "registry",
-        ("gateway/store/sqlite/registry", "gateway/store/sqlite/lookup", "gateway/devices/"),
+        (
+            "gateway/store/sqlite/registry",
+            "gateway/store/sqlite/lookup",
+            "gateway/store/postgres/registry",
+            "gateway/store/postgres/lookup",
+            "gateway/store/targets",
+            "gateway/devices/",
+        ),
     ),
-    ("journal", ("gateway/store/sqlite/journal", "gateway/relay/write")),
+    (
+        "journal",
+        (
+            "gateway/store/sqlite/journal",
+            "gateway/store/postgres/journal",
+            "gateway/store/postgres/partitions",
+            "gateway/store/postgres/texts",
+            "gateway/store/rows",
+            "gateway/relay/write",
+        ),
+    ),
+    # what nats-py does by itself - reading, flushing, parsing - and where it hands over
+    ("nats", ("/nats/", "gateway/queue/nats/link", "gateway/queue/nats/pulling")),
     ("queue", ("gateway/queue/", "gateway/core/chunks")),
+    # what asyncpg decodes runs from the event loop, for nobody's frame is above it
+    ("store transactions", ("gateway/store/postgres/", "/asyncpg/")),
     ("store threads, commit", ("gateway/store/",)),
     (
         "ingest",

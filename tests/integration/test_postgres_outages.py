@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,31 @@ async def test_a_write_whose_last_word_did_not_arrive_is_done_again(site: Site) 
     assert site.line.lost == 1
     assert not await site.beside.queue.accept(*batch("msg_1"))
     assert (await site.beside.queue.depth()).notifications == 1
+
+
+@pytest.mark.parametrize("is_done", [True, False], ids=["done", "not done"])
+async def test_rows_of_the_journal_whose_last_word_was_lost_are_written_again(
+    site: Site, is_done: bool
+) -> None:
+    if is_done:
+        site.line.lose_answer_to = b"COMMIT"
+    else:
+        site.line.lose_request = b"COMMIT"
+    rows = [record(index=index) for index in range(2)]
+    assert await site.handle.journal.record(rows, [], done=[(rows[0].event_id, 0)]) == set()
+    assert site.line.lost == 1
+    assert await site.beside.journal.items_of(rows[0].event_id) == rows
+
+
+async def test_an_event_that_is_accepted_without_an_answer_is_so(site: Site) -> None:
+    event, _ = batch("msg_1")
+    await site.handle.journal.begin(replace(event, status="accepting"))
+    site.line.lose_answer_to = b"SET status = 'accepted'"
+    await site.handle.journal.accepted("msg_1")
+    assert site.line.lost == 1
+    summary = await site.beside.journal.event("msg_1")
+    assert summary is not None
+    assert summary.event.status == "accepted"
 
 
 @pytest.mark.parametrize("word", [b"BEGIN", b"pg_current_xact_id", b"INSERT INTO queue"])

@@ -192,9 +192,8 @@ async def test_verdicts_are_written_into_their_days_partition_alone(connection: 
     """Those that a transaction touched are those that it has locked."""
     async with connection.transaction():
         rows = [record("msg_new", n, day=103, state=DeliveryState.PENDING) for n in range(3)]
-        columns = [list(column) for column in zip(*rows, strict=True)]
         for _ in range(2):
-            await connection.execute(QUERIES["deliveries_upsert"], *columns)
+            await connection.execute(QUERIES["deliveries_upsert"], rows)
         locked = await connection.fetch(
             "SELECT DISTINCT relation::regclass::text AS name FROM pg_locks "
             "WHERE pid = pg_backend_pid() AND relation::regclass::text ~ '^deliveries_d[0-9]+$'"

@@ -100,6 +100,12 @@ class Cluster:
     def _data(self) -> str:
         return str(self._folder / "data")
 
+    @property
+    def pid(self) -> int:
+        """Its first process, whose children are all others."""
+        assert self._process is not None
+        return self._process.pid
+
     def url(self, database: str = "postgres", *, port: int | None = None) -> str:
         return f"postgresql://inkpush@127.0.0.1:{port or self.port}/{database}"
 

@@ -83,7 +83,7 @@ def write_config(
         },
     }
     for name, values in (changes or {}).items():
-        sections[f"[{name}]"].update(values)
+        sections.setdefault(f"[{name}]", {}).update(values)
     # a JSON string, number or list of strings is the same in TOML
     lines = [
         line

@@ -5,7 +5,8 @@ Owns connections, retries, deadlines and the translation of failures. Knows no t
 Every answer is waited for a limited time: a connection that is held open without bytes ends in
 `StoreUnavailable`. A write whose work was undone, for whatever passing reason, is done again. One
 whose COMMIT got no answer is asked for by the name of its transaction, on another connection: it
-counts as done only if it is, and as undone only if it is.
+counts as done only if it is, and as undone only if it is. A write that says what shall be needs no
+name: doing it again does no harm.
 """
 
 from __future__ import annotations
@@ -199,18 +200,27 @@ class PostgresDatabase:
 
         return await _within(pace, once)
 
-    async def write(self, work: Work[T], *, locks: Sequence[int] = (), pace: Pace = QUICK) -> T:
+    async def write(
+        self,
+        work: Work[T],
+        *,
+        locks: Sequence[int] = (),
+        pace: Pace = QUICK,
+        repeatable: bool = False,
+    ) -> T:
         """Run `work(session)` in a transaction; returns its result once it is durable.
 
         The work may be run several times: it must do nothing but ask and tell the database.
         `locks` (of `buckets`) are held until the end, so that works that share one follow each
-        other. Raises `StoreUnavailable`, or whatever `GatewayError` the work raises, with its
-        changes undone; where the database stays away after COMMIT was said, nobody can tell.
+        other. `repeatable` says that it may be done again also when it stands already, which saves
+        a round trip: what became of its COMMIT is never asked. Raises `StoreUnavailable`, or
+        whatever `GatewayError` the work raises, with its changes undone; where the database stays
+        away after COMMIT was said, nobody can tell.
         """
 
         async def once() -> T:
             try:
-                return await self._transaction(work, locks, pace)
+                return await self._transaction(work, locks, pace, repeatable)
             except _EndUnknown as lost:
                 if await self._is_committed(lost.name):
                     result: T = lost.result
@@ -250,13 +260,16 @@ class PostgresDatabase:
         finally:
             await pool.release(connection)
 
-    async def _transaction(self, work: Work[T], locks: Sequence[int], pace: Pace) -> T:
+    async def _transaction(
+        self, work: Work[T], locks: Sequence[int], pace: Pace, repeatable: bool
+    ) -> T:
         async with self._connection() as connection:
             await connection.execute("BEGIN" + pace.setting)
             session = Session(connection, self.sql, pace.statement_s)
+            name = None
             if locks:
                 name = (await session.row("transaction_locks", _LOCKS, locks))[0]
-            else:
+            elif not repeatable:
                 name = (await session.row("transaction_name"))[0]
             try:
                 result = await work(session)
@@ -266,6 +279,8 @@ class PostgresDatabase:
             try:
                 await connection.execute("COMMIT")
             except FOREIGN as error:
+                if name is None:
+                    raise
                 raise _EndUnknown(name, result, error) from error
             return result
 

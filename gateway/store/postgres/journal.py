@@ -60,7 +60,7 @@ class PostgresJournal:
         return await self._database.write(work)
 
     async def accepted(self, event_id: str) -> None:
-        await self._database.write(lambda session: session.run("event_accepted", event_id))
+        await self._database.rows("event_accepted", event_id)
 
     async def reopen(self, event: Event) -> Event | None:
         values = replayed_row(event).values()
@@ -186,7 +186,7 @@ class PostgresJournal:
                 spared = {index for index, _ in removals} - carried_out
                 told = [spared_record(r) if i in spared else r for i, r in enumerate(records)]
             if told:
-                await session.run("deliveries_upsert", *_columns(_last_words(told)))
+                await session.run("deliveries_upsert", _last_words(told))
             if dead:
                 letters = [dead_values(records[index], item) for index, item in dead]
                 by_delivery = {letter[:3]: letter for letter in letters}
@@ -195,7 +195,8 @@ class PostgresJournal:
                 await session.run("chunks_done", *zip(*done, strict=True))
             return carried_out
 
-        return await self._database.write(work)
+        # Rows are upserts. A letter or a device may be somebody else's matter by the second time.
+        return await self._database.write(work, repeatable=not removals and not dead)
 
 
 def _last_words(records: Sequence[Record]) -> Sequence[Record]:
@@ -217,12 +218,6 @@ def _last_words(records: Sequence[Record]) -> Sequence[Record]:
                 or (earlier.reason if record.state is DeliveryState.PENDING else ""),
             )
     return list(told.values())
-
-
-def _columns(records: Sequence[Record]) -> list[Any]:
-    columns: list[Any] = list(zip(*records, strict=True))
-    columns[3] = [state.value for state in columns[3]]
-    return columns
 
 
 def _record(row: Any) -> Record:
