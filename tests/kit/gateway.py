@@ -291,6 +291,27 @@ class Installation:
             await process.close()
 
 
+async def post_webhook(
+    http: aiohttp.ClientSession, url: str, message_id: str, body: bytes
+) -> Reply:
+    """Deliver a webhook to where a gateway is."""
+    # aiohttp warns of bytes over a megabyte
+    request = http.post(
+        f"{url}/webhooks/learnink", data=BytesIO(body), headers=signed(message_id, body, SECRET)
+    )
+    return await _reply(request)
+
+
+async def listens(port: int) -> bool:
+    """Whether somebody listens on a port of loopback."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 async def _reply(request: Any) -> Reply:
     async with request as response:
         return Reply(response.status, dict(response.headers), await response.text())
