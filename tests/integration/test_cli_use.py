@@ -26,6 +26,7 @@ GROUPS = {
     "keys": {"create", "list", "revoke"},
     "token": {"mint"},
     "config": {"show", "schema"},
+    "store": ("copy",),
 }
 ALONE = {"serve", "demo", "bench", "sandbox", "check", "send", "migrate"}
 

@@ -530,7 +530,7 @@ def test_what_cannot_work_is_told_without_a_trace_and_without_a_password(
 
 async def test_a_killed_copy_goes_on(place: Workplace, target: str) -> None:
     """Killed in the middle of the journal, which is many pages here."""
-    many = 60_000
+    many = 100_000
     in_the_file(
         place.folder / "inkpush.db",
         "WITH RECURSIVE numbers(i) AS "
