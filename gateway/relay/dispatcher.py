@@ -40,7 +40,8 @@ T = TypeVar("T")
 #: chunks claimed at once, for a claim is a transaction
 _CLAIM = 8
 #: chunks that are fanned out at once: enough to keep the readers busy, and few enough that they
-#: leave the event loop to webhooks soon, where all their answers come in together
+#: leave the event loop to webhooks soon, where all their answers come in together. A database that
+#: is milliseconds away is no reason for more: two chunks each 30 ms are 17 000 deliveries a second
 _AT_ONCE = 2
 #: how long the dispatcher rests while its lanes have no room, in seconds
 _FULL_S = 0.25
