@@ -35,7 +35,8 @@ PUSHES = DEVICES * EVENTS
 RATE = 700
 """Pushes a second to each of the two vendors, from all relays together."""
 LEASE_S = 6.0
-MOST_QUEUED = 4_000
+MOST_QUEUED = 2_000
+"""So few that the sender has events left when the last thing breaks."""
 LONGEST_S = 120 + PUSHES / 200
 
 JOURNAL_INTERVAL_S = FLUSH_S + SLOW_S

@@ -182,6 +182,7 @@ async def deployment(
 class Answer(NamedTuple):
     """What the sender got: a status, or 0 for none."""
 
+    asked_at: float
     at: float
     event: int
     status: int
@@ -213,8 +214,8 @@ class RetryingSender:
         return sum(1 for one in self.answers if start <= one.at < end and one.status == 503)
 
     def first_taken(self, after: float) -> float | None:
-        """When the first event was taken that was not when something broke."""
-        times = [one.at for one in self.answers if one.at > after and one.status == 200]
+        """When the first event was taken of those that were posted after a moment."""
+        times = [one.at for one in self.answers if one.asked_at > after and one.status == 200]
         return times[0] if times else None
 
     @property
@@ -223,11 +224,12 @@ class RetryingSender:
 
     async def _posted(self, number: int, body: bytes) -> bool:
         ingest = self.ingests[next(self._turns) % len(self.ingests)]
+        asked_at = time.monotonic()
         try:
             status = (await ingest.post(EVENT.format(number), body)).status
         except aiohttp.ClientError:
             status = 0
-        self.answers.append(Answer(time.monotonic(), number, status))
+        self.answers.append(Answer(asked_at, time.monotonic(), number, status))
         assert status in (0, 200, 503), status
         return status == 200
 
