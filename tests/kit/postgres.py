@@ -40,7 +40,8 @@ DO $$
 DECLARE one text;
 BEGIN
     FOR one IN SELECT tablename FROM pg_tables
-        WHERE schemaname = 'public' AND tablename NOT IN ('schema_migrations', 'pulse')
+        WHERE schemaname = 'public'
+          AND tablename NOT IN ('schema_migrations', 'pulse', 'server_life')
           AND tablename NOT LIKE 'deliveries_d%'
     LOOP
         EXECUTE format('DELETE FROM %I', one);

@@ -134,9 +134,10 @@ Work = Callable[[Session], Awaitable[T]]
 class _EndUnknown(Exception):
     """COMMIT got no answer: `error` came instead."""
 
-    def __init__(self, name: str, result: Any, error: BaseException) -> None:
+    def __init__(self, name: str, life: str, result: Any, error: BaseException) -> None:
         super().__init__(name)
         self.name = name
+        self.life = life
         self.result = result
         self.error = error
 
@@ -152,6 +153,9 @@ def buckets(ids: Sequence[str | None]) -> list[int]:
     """Locks that stand for these ids, in the order in which they are taken. Few, for the server has
     room for some thousand: two ids may share one, and then wait for each other without need."""
     return sorted({crc32(one.encode()) % _BUCKETS for one in ids if one is not None})
+
+
+_CRASHED = "The database went down while it wrote, and cannot tell whether it did."
 
 
 class PostgresDatabase:
@@ -172,7 +176,8 @@ class PostgresDatabase:
             timeout=_CONNECT_S,
             command_timeout=QUICK.statement_s,
             server_settings=_SERVER,
-            init=_make_durable,
+            init=self._prepare,
+            connection_class=_Connection,
             reset=_leave_as_is,
         )
 
@@ -222,12 +227,16 @@ class PostgresDatabase:
             try:
                 return await self._transaction(work, locks, pace, repeatable)
             except _EndUnknown as lost:
-                if await self._is_committed(lost.name):
+                if await self._is_committed(lost):
                     result: T = lost.result
                     return result
                 raise lost.error from lost
 
         return await _within(pace, once)
+
+    async def renew(self) -> None:
+        """Connect anew from here on: the schema is another one."""
+        await self._pool.expire_connections()
 
     async def aclose(self) -> None:
         """Let go of all connections; what is under way ends in `StoreUnavailable`."""
@@ -241,6 +250,18 @@ class PostgresDatabase:
             pool.terminate()
 
     # --- inside -------------------------------------------------------------------------------
+
+    async def _prepare(self, connection: Any) -> None:
+        """Make a new connection ready."""
+        await _make_durable(connection)
+        try:
+            life = await connection.fetchval(self.sql["server_life"])
+            if life is None:
+                await connection.execute(self.sql["server_life_begin"])
+                life = await connection.fetchval(self.sql["server_life"])
+        except asyncpg.UndefinedTableError:
+            life = ""
+        connection.life = life
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
@@ -266,7 +287,7 @@ class PostgresDatabase:
         async with self._connection() as connection:
             await connection.execute("BEGIN" + pace.setting)
             session = Session(connection, self.sql, pace.statement_s)
-            name = None
+            name, life = None, connection.life
             if locks:
                 name = (await session.row("transaction_locks", _LOCKS, locks))[0]
             elif not repeatable:
@@ -281,15 +302,21 @@ class PostgresDatabase:
             except FOREIGN as error:
                 if name is None:
                     raise
-                raise _EndUnknown(name, result, error) from error
+                raise _EndUnknown(name, life, result, error) from error
             return result
 
-    async def _is_committed(self, name: str) -> bool:
-        """Whether a transaction stands. Asked until there is an answer, or until time is over."""
+    async def _is_committed(self, lost: _EndUnknown) -> bool:
+        """Whether a transaction stands. Asked until there is an answer, or until time is over.
+
+        Not of a server that crashed, or another one that took over: they may have given the name
+        to a transaction of after. Raises StoreUnavailable then, for nobody can tell.
+        """
         while True:
             try:
                 async with self._connection() as connection:
-                    status = await connection.fetchval(self.sql["transaction_end"], name)
+                    if not lost.life or connection.life != lost.life:
+                        raise StoreUnavailable(_CRASHED) from lost.error
+                    status = await connection.fetchval(self.sql["transaction_end"], lost.name)
                 if status == "committed":
                     return True
                 if status == "aborted":
@@ -326,6 +353,12 @@ async def _again(step: Callable[[], Awaitable[T]]) -> T:
         reraise=True,
     )
     return await patiently(attempt)
+
+
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """`life` names the time between two crashes of the server; empty where there is no schema."""
+
+    __slots__ = ("life",)
 
 
 async def _make_durable(connection: Any) -> None:

@@ -38,8 +38,10 @@ async def migrate(database: PostgresDatabase) -> None:
         return version
 
     version = await database.read(look)
-    while version < latest:
-        version = await database.write(step, pace=PATIENT)
+    if version < latest:
+        while version < latest:
+            version = await database.write(step, pace=PATIENT)
+        await database.renew()
     if version > latest + _AHEAD:
         raise SchemaMismatch(
             f"The database has schema {version}, this Inkpush knows {latest} and works with "

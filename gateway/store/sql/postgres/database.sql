@@ -33,3 +33,9 @@ UPDATE pulse SET beat_at = clock_timestamp() WHERE id = 1;
 
 -- name: announce
 SELECT pg_notify($1, '');
+
+-- name: server_life
+SELECT life FROM server_life;
+
+-- name: server_life_begin
+INSERT INTO server_life VALUES (1, gen_random_uuid()::text) ON CONFLICT DO NOTHING;

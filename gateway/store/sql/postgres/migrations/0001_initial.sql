@@ -187,3 +187,10 @@ CREATE TABLE pulse (
     beat_at timestamptz NOT NULL
 );
 INSERT INTO pulse VALUES (1, now());
+
+-- One row, which is gone after a crash and after a fail-over, for an unlogged table is emptied then:
+-- while it is the same, so is the server's memory of transactions.
+CREATE UNLOGGED TABLE server_life (
+    id   integer PRIMARY KEY CHECK (id = 1),
+    life text NOT NULL
+);
