@@ -14,8 +14,20 @@ from typing import Any
 from gateway import __version__
 from gateway.app.benching.nginx import find_nginx
 from tests.benchmarks.h2load import find_h2load
+from tests.benchmarks.servers import find_postgres
+from tests.kit.nats_cluster import SERVER as NATS_SERVER
 
-_PACKAGES = ("aiohttp", "aioapns", "firebase-admin", "h2", "hpack", "httpx", "uvloop")
+_PACKAGES = (
+    "aiohttp",
+    "aioapns",
+    "asyncpg",
+    "firebase-admin",
+    "h2",
+    "hpack",
+    "httpx",
+    "nats-py",
+    "uvloop",
+)
 
 
 def facts() -> dict[str, Any]:
@@ -32,6 +44,8 @@ def facts() -> dict[str, Any]:
         "inkpush": __version__,
         "nginx": _said(find_nginx(), "-v"),
         "h2load": _said(find_h2load(), "--version"),
+        "postgres": _said(find_postgres(), "--version"),
+        "nats_server": _said(NATS_SERVER, "--version"),
         "packages": {name: version(name) for name in _PACKAGES},
     }
 

@@ -19,7 +19,7 @@ import pytest
 
 from gateway.app.benching.failure import BenchFailure
 from tests.kit.nats_cluster import SERVER, NatsCluster, nats_cluster
-from tests.kit.postgres import Cluster
+from tests.kit.postgres import Cluster, find_binaries
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 #: what the tests set otherwise, as PostgreSQL 15 ships it
@@ -55,15 +55,22 @@ class Servers:
         return self.postgres.url(name)
 
 
+def find_postgres() -> str | None:
+    """The program, where Debian has it."""
+    try:
+        return str(find_binaries() / "postgres")
+    except pytest.skip.Exception:  # the kit's way to say that there is none
+        return None
+
+
 @contextmanager
 def running_servers() -> Iterator[Servers]:
     """Run both for the length of the block. Raises BenchFailure when one is not installed."""
     if SERVER is None:
         raise BenchFailure("nats-server is not installed: apt-get install nats-server")
-    try:
-        postgres = Cluster(**_DEFAULTS)
-    except pytest.skip.Exception as missing:  # the kit's way to say so
-        raise BenchFailure(str(missing)) from None
+    if find_postgres() is None:
+        raise BenchFailure("PostgreSQL is not installed: apt-get install postgresql")
+    postgres = Cluster(**_DEFAULTS)
     with contextlib.ExitStack() as stack:
         stack.callback(postgres.destroy)
         yield Servers(postgres, stack.enter_context(nats_cluster()))
