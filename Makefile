@@ -11,10 +11,10 @@ LOCKED := deploy/constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak .bench-tools format lock clean
+.PHONY: help demo test check bench soak distributed .bench-tools format lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.runtime  ## see it work: sandbox, gateway and simulated phones; no account, no network
 	@$(BIN)/inkpush demo --once
@@ -33,6 +33,9 @@ bench: $(VENV)/.dev .bench-tools  ## measure against the targets; BENCH=--quick,
 
 soak: $(VENV)/.dev  ## a million pushes through connections that break: some minutes
 	SOAK_PUSHES=1000000 $(BIN)/pytest -o faulthandler_timeout=1500 tests/acceptance/test_soak.py
+
+distributed: $(VENV)/.dev $(VENV)/.servers  ## replicas on PostgreSQL and NATS, killed, cut off, restarted: ten minutes
+	DISTRIBUTED=1 $(BIN)/pytest tests/acceptance/test_distributed_*.py
 
 format: $(VENV)/.dev  ## write the format, and mend what the linter can
 	$(BIN)/ruff format .
