@@ -103,6 +103,7 @@ INDEXES = {
 
 #: what goes through a whole table, and why it may; a covering index is not the table
 SCANS = {
+    "copy_counts": "for the progress of a copy, which reads every row after it",
     "erase_find_events": "bodies and queued texts can only be found by reading them",
     "events_page": "along the index, newest first, until the limit",
     "queue_rescue": "once, at the start of a process",
