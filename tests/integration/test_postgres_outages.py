@@ -282,26 +282,24 @@ async def test_a_name_with_a_nul_is_nobodys(site: Site) -> None:
 
 async def test_a_transaction_of_before_a_crash_is_told_by_nobody(alone: Databases) -> None:
     """After a crash its number may be given to another one, which then is not its own."""
-    url = await alone.create()
-    async with Line(alone.cluster.port).running() as line:
-        store = await open_postgres(url.replace(f":{alone.cluster.port}/", f":{line.port}/"))
-        handle = _handle(store)
-        assert await handle.queue.accept(*batch("msg_0"))
-        life = await _life(store)
-        for how, same in ((signal.SIGINT, True), (signal.SIGQUIT, False)):
-            await asyncio.to_thread(alone.cluster.stop, how)
-            await asyncio.to_thread(alone.cluster.start)
+    store = await open_postgres(await alone.create())
+    handle = _handle(store)
+    assert await handle.queue.accept(*batch("msg_0"))
+    life = await _life(store)
+    for how, same in ((signal.SIGINT, True), (signal.SIGQUIT, False)):
+        await asyncio.to_thread(alone.cluster.stop, how)
+        await asyncio.to_thread(alone.cluster.start)
 
-            async def answers() -> bool:
-                try:
-                    await store.ping()
-                except StoreUnavailable:
-                    return False
-                return True
+        async def answers() -> bool:
+            try:
+                await store.ping()
+            except StoreUnavailable:
+                return False
+            return True
 
-            await eventually("it is there again", answers)
-            assert (await _life(store) == life) is same
-        await store.aclose()
+        await eventually("it is there again", answers)
+        assert (await _life(store) == life) is same
+    await store.aclose()
 
 
 async def _life(store: PostgresStore) -> str:
