@@ -38,8 +38,9 @@ EVENTS = 3
 #: deliveries of each event
 RECORDS = 40
 DEVICES = 25
-#: of no process: heartbeats, what a health check writes, which schema there is, how far a copy is
-NOT_COPIED = {"replicas", "pulse", "schema_migrations", "store_copy"}
+#: about processes and servers, not data: heartbeats, what a health check writes, whether the
+#: server crashed, which schema there is, how far a copy is
+NOT_COPIED = {"replicas", "pulse", "server_life", "schema_migrations", "store_copy"}
 
 
 @contextmanager
