@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from config.formats import is_postgres, without_password
 from gateway.core.model import Chunk, Event
-from gateway.errors import ConfigurationError, StoreUnavailable
+from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.events import GatewayEvent, Observer, StoreFailed
 from gateway.ingest.schema import understand
 from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 _COMPLETE_S = 20.0
+_HALF_COPIED = (
+    "store.url: the copy of {source} into this database is not complete; run `inkpush store copy` "
+    "again, which goes on where it stopped, or take an empty database"
+)
 
 
 async def _nothing_to_let_go() -> None:
@@ -120,8 +124,15 @@ async def _sqlite(url: str, max_per_user: int, clock: Clock) -> Stores:
 
 async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
     from gateway.store.postgres import open_postgres
+    from gateway.store.postgres.arrivals import unfinished
 
     store = await open_postgres(url, max_per_user=max_per_user)
+    try:
+        if (source := await unfinished(store.database)) is not None:
+            raise ConfigurationError([_HALF_COPIED.format(source=source)])
+    except GatewayError:
+        await store.aclose()
+        raise
     queue = PostgresQueue(store.database, announce=store.wakeups.announce, clock=clock)
     return Stores(
         store,

@@ -244,3 +244,14 @@ async def test_what_a_chunk_has_done_is_found_without_the_rest_of_the_journal(
     connection: Any,
 ) -> None:
     assert await pages(connection, "progress", 100, "msg_7", 0, 99) < 20
+
+
+async def test_no_index_follows_the_rules_of_a_locale(connection: Any) -> None:
+    """They are slow, and an upgrade of the system may change them under the index."""
+    others = await connection.fetch(
+        "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid, "
+        "unnest(indcollation) AS text_rules "
+        "WHERE relnamespace = 'public'::regnamespace "
+        "AND text_rules NOT IN (0, (SELECT oid FROM pg_collation WHERE collname = 'C'))"
+    )
+    assert [row[0] for row in others] == []

@@ -529,7 +529,9 @@ def test_what_cannot_work_is_told_without_a_trace_and_without_a_password(
     assert not (place.folder / "none.db.relay.lock").exists()
 
 
-async def test_a_killed_copy_goes_on(place: Workplace, target: str) -> None:
+async def test_a_killed_copy_goes_on_and_nothing_serves_what_it_left(
+    place: Workplace, target: str
+) -> None:
     """Killed in the middle of the journal, which is many pages here."""
     many = 100_000
     in_the_file(
@@ -550,6 +552,11 @@ async def test_a_killed_copy_goes_on(place: Workplace, target: str) -> None:
     await process.wait()
     there = await rows_so_far(target)
     assert 0 < there < many
+    place.variables["INKPUSH_STORE__URL"] = target
+    refused = place.run("lanes", "list")
+    assert (refused.status, "is not complete" in refused.err) == (2, True), refused.err
+    assert "Traceback" not in refused.err
+    del place.variables["INKPUSH_STORE__URL"]
     done = place.run("store", "copy", "--to", target, "--json")
     assert done.status == 0, done.err
     assert done.json["resumed"]

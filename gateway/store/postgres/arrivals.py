@@ -31,6 +31,18 @@ class Begun:
     rows: int
 
 
+async def unfinished(database: PostgresDatabase) -> str | None:
+    """The source of a copy that has begun and is not verified, if there is one."""
+
+    async def work(session: Session) -> str | None:
+        if not (await session.row("copy_begun"))[0]:
+            return None
+        told = await session.rows("copy_progress")
+        return next((row["source"] for row in told if row["verified_at"] is None), None)
+
+    return await database.read(work)
+
+
 class PostgresArrivals:
     """A copy into a PostgreSQL database from `source`, which is named in what is told."""
 
