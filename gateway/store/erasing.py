@@ -6,9 +6,12 @@ Owns how a user is recognised in stored bytes; which rows are looked at is each 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from gateway.core.model import UserRef
+
+ERASED = "erased"
+"""The reason in the journal of an item that ended so."""
 
 Theirs = Callable[[int, object, object], bool]
 """Whether the item with this index, user id and custom id is the user's."""
@@ -49,8 +52,9 @@ def items_without(items: bytes, theirs: Theirs) -> bytes:
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def body_without(body: bytes, theirs: Theirs) -> bytes:
-    """The body with the user's notifications emptied; one that is no batch goes whole."""
+def body_without(body: bytes, theirs: Theirs) -> tuple[bytes, list[int]]:
+    """The body with the user's notifications emptied, and their indexes; one that is no batch goes
+    whole."""
     try:
         document = json.loads(body)
         notifications = document["data"]["notifications"]
@@ -58,8 +62,18 @@ def body_without(body: bytes, theirs: Theirs) -> bytes:
         for index in found:
             notifications[index] = {"erased": True}
     except (ValueError, LookupError, TypeError, RecursionError):
-        return b""
-    return json.dumps(document).encode() if found else body
+        return b"", []
+    return json.dumps(document).encode() if found else body, found
+
+
+def ended(status: str, rejections: str, found: Iterable[int]) -> list[int]:
+    """The items of an event that end with the erasure, if nothing is journaled of them: those that
+    may still wait in a queue whose messages nobody can rewrite. When their turn comes, the relay
+    finds them ended, and writes down no name."""
+    if status not in ("accepting", "accepted"):
+        return []
+    rejected = {index for index, _ in json.loads(rejections)}
+    return [index for index in found if index not in rejected]
 
 
 def _item_is_theirs(index: int, item: object, theirs: Theirs) -> bool:

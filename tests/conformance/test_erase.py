@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.core.model import Event, Rejection, Remainder, UserRef
+from gateway.core.fanout import expire, plan
+from gateway.core.model import Event, Rejection, Remainder, UserRef, day_of
 from gateway.core.states import DeliveryState
-from tests.kit.build import NOW, item
+from tests.kit.build import NOW, item, target
 from tests.kit.stores import (
     Handle,
     accept,
@@ -21,6 +22,7 @@ from tests.kit.stores import (
 )
 
 MARY = UserRef.either("mary")
+TODAY = day_of(NOW)
 SECRET = "for her eyes only"
 
 
@@ -105,8 +107,8 @@ async def test_texts_that_went_to_the_user_under_the_other_id_go_too(handle: Han
     body = body_of(said_to(None, "c-1") | {"body": SECRET}, said_to(None, "c-2"))
     await accept(handle, items=[letter, other], body=body)
     lines = [
-        record(index=0, state=DeliveryState.DEAD, user_id="mary", custom_id="c-1"),
-        record(index=1, user_id="bob", custom_id="c-2"),
+        record(index=0, state=DeliveryState.DEAD, user_id="mary", custom_id="c-1", day=TODAY),
+        record(index=1, user_id="bob", custom_id="c-2", day=TODAY),
     ]
     await handle.journal.record(lines, [], dead=[(0, letter)])
     await handle.registry.erase(UserRef(user_id="mary"))
@@ -145,6 +147,49 @@ async def test_an_erased_item_still_ends_so_that_its_event_is_settled(handle: Ha
         (0, None),
     ]
     assert held[2].remainders == (Remainder(7, 2),)
+
+
+async def test_what_waits_where_nothing_can_be_rewritten_ends_without_the_name(
+    handle: Handle,
+) -> None:
+    """When its turn comes it is ended already: nothing is sent, and no name is written down."""
+    await accept(
+        handle,
+        items=[item(0), item(1, user_id="bob"), item(2, user_id=None, custom_id="mary")],
+        body=body_of(said_to("mary"), said_to("bob"), said_to(None, "mary")),
+    )
+    (claim,) = await handle.queue.claim(limit=10, lease_s=60.0, now=NOW)
+    await handle.registry.erase(MARY)
+    known = await handle.journal.progress("msg_1", range(3), day=TODAY)
+    came_back = plan(claim.chunk, [[target()], [], []], known, now=NOW)
+    assert (came_back.sends, [record.user_id for record in came_back.ended]) == ([], ["bob"])
+    assert expire(claim.chunk, known, now=NOW)[0].user_id == "bob"
+    await handle.journal.record(came_back.ended, [], done=[("msg_1", 0)])
+    await handle.queue.settle(claim, [])
+    lines = await handle.journal.items_of("msg_1")
+    assert [(line.index, line.user_id, line.custom_id, line.reason) for line in lines] == [
+        (0, None, None, "erased"),
+        (1, "bob", None, ""),
+        (2, None, None, "erased"),
+    ]
+    summary = await handle.journal.event("msg_1")
+    assert summary is not None
+    assert summary.settled
+
+
+async def test_a_delivery_that_waits_ends_without_the_name(handle: Handle) -> None:
+    """It was tried, and its next try waits where nothing can be rewritten."""
+    mary = await register(handle)
+    await accept(handle, items=[item(0)], body=body_of(said_to("mary")))
+    pending = record(state=DeliveryState.PENDING, device_id=mary.id, next_at=NOW, day=TODAY)
+    await handle.journal.record([pending], [])
+    later = leftover("msg_1", Remainder(mary.id, 1), day=TODAY)
+    await handle.registry.erase(MARY)
+    known = await handle.journal.progress("msg_1", [0], day=TODAY)
+    (ended,) = plan(later, [[]], known, now=NOW).ended
+    await handle.journal.record([ended], [])
+    (line,) = await handle.journal.items_of("msg_1")
+    assert (line.state, line.user_id, line.custom_id) == (DeliveryState.NO_DEVICE, None, None)
 
 
 async def test_a_rejected_item_is_erased_from_the_body_as_well(handle: Handle) -> None:

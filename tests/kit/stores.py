@@ -168,7 +168,7 @@ BACKENDS = {
         cannot={
             "rescue": "whether a process is dead is for the broker to find out",
             "sees the queue": "the store has no look into the stream; the journal's lines tell",
-            "erases the queue": "a message cannot be rewritten; its devices are gone",
+            "erases the queue": "a message cannot be rewritten; it ends when its turn comes",
             "order": "what comes back comes when its NAK ends, behind what is new",
             "tries": "chunks that others sent back unread count, up to ten times",
             "one answer": "a repeat that meets an event half way completes it, and says so",

@@ -6,9 +6,12 @@ turn in between.
 
 from __future__ import annotations
 
-from gateway.core.model import UserRef
-from gateway.store.erasing import body_without, items_without, spellings, whose
+import time
+
+from gateway.core.model import UserRef, day_of
+from gateway.store.erasing import ERASED, body_without, ended, items_without, spellings, whose
 from gateway.store.postgres.database import Session
+from gateway.store.postgres.partitions import make_partition
 from gateway.store.postgres.texts import findable
 
 
@@ -34,9 +37,15 @@ async def erase_event(session: Session, event_id: str, user: UserRef) -> None:
     ids = _ids(user)
     indexes = sorted(row[0] for row in await session.rows("erase_indexes", event_id, *ids))
     theirs = whose(user, frozenset(indexes))
-    body = await session.row("erase_body", event_id)
-    if body is not None:
-        await session.run("erase_set_body", event_id, body_without(body[0], theirs))
+    kept = await session.row("erase_body", event_id)
+    if kept is not None:
+        status, received_at, rejections, body = kept
+        body, found = body_without(body, theirs)
+        await session.run("erase_set_body", event_id, body)
+        if open_ := ended(status, rejections, found):
+            day = day_of(received_at)
+            await make_partition(session, day)
+            await session.run("erase_end", event_id, open_, time.time(), ERASED, day)
     for queue_id, items in await session.rows("erase_queued", event_id):
         await session.run("erase_set_queued", queue_id, items_without(items, theirs))
     await session.run("erase_dead", event_id, *ids, indexes)

@@ -6,6 +6,7 @@ Owns the tables `deliveries_d<day>`. Every replica may do either at any time.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from gateway.errors import StoreUnavailable
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
@@ -29,7 +30,7 @@ class Partitions:
     async def ensure(self, days: Iterable[int]) -> None:
         """Make the partitions of these days, where there are none yet."""
         for day in sorted(set(days) - self._known):
-            await self._database.write(lambda session, day=day: _create(session, day), pace=SLOW)  # type: ignore[misc]
+            await self._database.write(partial(make_partition, day=day), pace=SLOW)
             self._known.add(day)
 
     def doubt(self) -> None:
@@ -64,9 +65,9 @@ class Partitions:
         return dropped
 
 
-async def _create(session: Session, day: int) -> None:
-    """Attach a table that was made apart: unlike `PARTITION OF`, that lets the journal be written
-    meanwhile."""
+async def make_partition(session: Session, day: int) -> None:
+    """Make a day's partition, if there is none. It is made apart and then attached: unlike
+    `PARTITION OF`, that lets the journal be written meanwhile."""
     if (await session.row("partition_exists", day))[0]:
         return
     await session.rows("partition_lock", _LOCK)

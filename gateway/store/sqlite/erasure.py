@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.model import UserRef
-from gateway.store.erasing import body_without, items_without, spellings, whose
+from gateway.core.model import UserRef, day_of
+from gateway.store.erasing import ERASED, body_without, ended, items_without, spellings, whose
 
 
 def erase_devices(connection: sqlite3.Connection, sql: Mapping[str, str], user: UserRef) -> None:
@@ -44,7 +45,12 @@ def erase_event(
     theirs = whose(user, indexes)
     row = connection.execute(sql["erase_body"], key).fetchone()
     if row is not None:
-        connection.execute(sql["erase_set_body"], {**key, "body": body_without(row[0], theirs)})
+        status, received_at, rejections, body = row
+        body, found = body_without(body, theirs)
+        connection.execute(sql["erase_set_body"], {**key, "body": body})
+        open_ = ended(status, rejections, found)
+        told = {"ended": json.dumps(open_), "reason": ERASED, "day": day_of(received_at)}
+        connection.execute(sql["erase_end"], {**key, **told, "now": time.time()})
     for queue_id, items in connection.execute(sql["erase_queued"], key).fetchall():
         kept = {"id": queue_id, "items": items_without(items, theirs)}
         connection.execute(sql["erase_set_queued"], kept)

@@ -27,7 +27,7 @@ SELECT DISTINCT item_index FROM deliveries
 WHERE event_id = $1 AND (user_id = $2 OR custom_id = $3);
 
 -- name: erase_body
-SELECT body FROM events WHERE event_id = $1 FOR UPDATE;
+SELECT status, received_at, rejections, body FROM events WHERE event_id = $1 FOR UPDATE;
 
 -- name: erase_set_body
 UPDATE events SET body = $2 WHERE event_id = $1;
@@ -37,6 +37,17 @@ SELECT id, items FROM queue WHERE event_id = $1 ORDER BY id FOR UPDATE;
 
 -- name: erase_set_queued
 UPDATE queue SET items = $2 WHERE id = $1;
+
+-- name: erase_end
+INSERT INTO deliveries (
+    event_id, item_index, device_id, state, attempts, at, app, provider, address_hash, reason,
+    vendor_id, day
+)
+SELECT $1, item, 0, 'no_device', 0, $3, '', '', '', $4, '', $5 FROM unnest($2::int[]) item
+WHERE NOT EXISTS (
+    SELECT 1 FROM deliveries WHERE day = $5 AND event_id = $1 AND item_index = item
+)
+ON CONFLICT DO NOTHING;
 
 -- name: erase_deliveries
 UPDATE deliveries SET user_id = NULL, custom_id = NULL, address_hash = ''

@@ -34,7 +34,7 @@ SELECT DISTINCT item_index FROM deliveries
 WHERE event_id = :event_id AND (user_id = :user_id OR custom_id = :custom_id);
 
 -- name: erase_body
-SELECT body FROM events WHERE event_id = :event_id;
+SELECT status, received_at, rejections, body FROM events WHERE event_id = :event_id;
 
 -- name: erase_set_body
 UPDATE events SET body = :body WHERE event_id = :event_id;
@@ -44,6 +44,17 @@ SELECT id, items FROM queue WHERE event_id = :event_id;
 
 -- name: erase_set_queued
 UPDATE queue SET items = :items WHERE id = :id;
+
+-- name: erase_end
+INSERT INTO deliveries (
+    event_id, item_index, device_id, state, attempts, at, app, provider, address_hash, reason,
+    vendor_id, day
+)
+SELECT :event_id, value, 0, 'no_device', 0, :now, '', '', '', :reason, '', :day
+FROM json_each(:ended)
+WHERE NOT EXISTS (
+    SELECT 1 FROM deliveries WHERE event_id = :event_id AND item_index = value
+);
 
 -- name: erase_deliveries
 UPDATE deliveries SET user_id = NULL, custom_id = NULL, address_hash = ''
