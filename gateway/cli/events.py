@@ -127,6 +127,38 @@ async def replay(state: State, event_ids: tuple[str, ...], fresh: bool, as_json:
     return 0 if all(row["result"] in ("accepted", "ignored") for row in results) else 1
 
 
+@events.command("requeue", example="inkpush events requeue --since 24h")
+@click.option(
+    "--since",
+    type=Moment(),
+    required=True,
+    help="Only events received since then: 2026-11-23T10:00:00Z, 90m, 7d.",
+)
+@json_option
+@click.pass_obj
+@asynchronous
+async def requeue(state: State, since: float, as_json: bool) -> None:
+    """Queue events again that a lost NATS stream held, as they are in the database.
+
+    What has ended is not sent again, and what still is in the stream is not doubled. If it is
+    interrupted, run it again; the gateways go on with it as well.
+    """
+    async with state.store() as stores:
+        if stores.broker is None:
+            raise click.ClickException(
+                "queue.url is the database itself: what is queued is lost with it or not at all"
+            )
+        await stores.broker.start()
+        found = await stores.journal.requeue(since=since)
+        with show.progress("Queueing events", found) as advance:
+            while completed := await stores.broker.complete(stale_s=0.0):
+                advance(completed)
+    if as_json:
+        show.as_line({"events": found})
+    else:
+        click.echo(f"Events that are queued again: {found}")
+
+
 def _understand(event: Event, max_age_s: float, *, fresh: bool) -> tuple[Event, tuple[Chunk, ...]]:
     from gateway.core.model import day_of
     from gateway.ingest.schema import understand

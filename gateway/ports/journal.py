@@ -46,8 +46,9 @@ class DeadLetter:
 class Journal(Protocol):
     """What happened: events, one row per delivery, dead letters.
 
-    `begin`, `accepted`, `reopen` and `revive` are for a queue outside the store: its events are
-    `accepting` from their row to the last of their chunks, and only then `accepted`.
+    `begin`, `accepted`, `stale`, `requeue`, `reopen` and `revive` are for a queue outside the
+    store: its events are `accepting` from their row to the last of their chunks, and only then
+    `accepted`.
     """
 
     async def begin(self, event: Event) -> Event | None:
@@ -55,6 +56,13 @@ class Journal(Protocol):
 
     async def accepted(self, event_id: str) -> None:
         """All chunks of an `accepting` event are queued: it is `accepted`."""
+
+    async def stale(self, *, before: float, limit: int) -> list[str]:
+        """Ids of events received before then that still are `accepting`, oldest first."""
+
+    async def requeue(self, *, since: float) -> int:
+        """Make events that were accepted since then `accepting` again, but for those of which all
+        deliveries have ended: their queue is lost. Returns how many."""
 
     async def reopen(self, event: Event) -> Event | None:
         """Turn an event that was not accepted into this one, but for its body and its reception.

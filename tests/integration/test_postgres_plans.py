@@ -90,6 +90,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "devices_remove": (("devices_pkey",), ([7], ["pruned"], ["r"], [1.0])),
     "erase_deliveries": (("deliveries_d100_pkey",), ("msg_7", [1])),
     "erase_devices": (("devices_user", "devices_custom"), ("user-7", "custom-7")),
+    "erase_end": (("deliveries_d100_pkey",), ("msg_7", [1], 1.0, "erased", 100)),
     "erase_find_events": (
         ("deliveries_d100_user_id_at_idx", "deliveries_d100_custom_id_at_idx"),
         ("user-6", "custom-6", [b"x"]),
@@ -100,6 +101,8 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "event_states": (("deliveries_d100_pkey",), ("msg_7",)),
     "events_page": (("events_received",), (None, None, 50)),
     "events_purge": (("events_received", "queue_event"), (3.0, 50)),
+    "events_requeue": (("events_received",), (1990.0,)),
+    "events_stale": (("events_accepting",), (3.0, 50)),
     "key_find": (("digest",), (b"x",)),
     "progress": (("deliveries_d100_pkey",), (100, "msg_7", 0, 99)),
     "queue_claim": (("queue_due", "queue_pkey"), (1e5, ["agent/x"], 8, "lease", 2e5)),
@@ -111,6 +114,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
 #: what goes through a whole table, and why it may
 SCANS = {
     "erase_find_events": "bodies and queued texts can only be found by reading them",
+    "events_requeue": "once, when a stream was lost: what is pending, of all days",
 }
 
 LARGE = re.compile(r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done)\b")

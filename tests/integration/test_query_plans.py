@@ -76,6 +76,7 @@ INDEXES = {
     "devices_purge": ("devices_pruned (state_at<?)",),
     "erase_deliveries": ("PRIMARY KEY (event_id=? AND item_index=?)",),
     "erase_devices": ("devices_user (user_id=?)", "devices_custom (custom_id=?)"),
+    "erase_end": ("PRIMARY KEY (event_id=? AND item_index=?)",),
     "erase_find_events": (
         "deliveries_user (run=? AND user_id=?)",
         "deliveries_custom (run=? AND custom_id=?)",
@@ -86,6 +87,8 @@ INDEXES = {
     "event_is_queued": ("queue_event (event_id=?)",),
     "event_states": ("PRIMARY KEY (event_id=?)",),
     "events_page": ("events_received",),
+    "events_requeue": ("events_received (received_at>?)", "PRIMARY KEY (event_id=?)"),
+    "events_stale": ("events_accepting (received_at<?)",),
     "key_find": ("(digest=?)",),
     "old_events": ("events_received (received_at<?)", "queue_event (event_id=?)"),
     "progress": ("PRIMARY KEY (event_id=? AND item_index>? AND item_index<?)",),

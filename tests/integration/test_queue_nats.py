@@ -14,7 +14,7 @@ from typing import Any
 import nats
 import pytest
 
-from gateway.core.model import CHUNK_SIZE, Claim, Remainder
+from gateway.core.model import CHUNK_SIZE, Claim, Remainder, day_of
 from gateway.core.states import DeliveryState
 from gateway.errors import ConfigurationError, StoreUnavailable
 from gateway.events import Fault, GatewayEvent
@@ -23,9 +23,15 @@ from gateway.queue.nats.link import Link
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.build import NOW, item
+from tests.kit.commands import Workplace
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import NatsCluster, running_cluster
 from tests.kit.stores import batch, cut_again, jetstream_queue, leftover, record
+
+BODY = (
+    b'{"type": "notifications.sent", "data": {"notifications": '
+    b'[{"title": "Hi", "body": "Mary", "user_id": "mary"}]}}'
+)
 
 
 class Rig:
@@ -164,6 +170,52 @@ async def accept_and_bury(rig: Rig, queue: JetStreamQueue) -> None:
     await drain(queue)
     line = record(device_id=7, state=DeliveryState.DEAD)
     await rig.store.journal.record([line], [], dead=[(0, item())], done=[("msg_1", 0)])
+
+
+async def test_what_a_lost_stream_held_is_queued_again_and_what_has_ended_is_not(rig: Rig) -> None:
+    queue = await rig.queue()
+    at = NOW - 10
+    day = day_of(at)
+    journal = rig.store.journal
+    await queue.accept(*batch("msg_new", items=CHUNK_SIZE + 1, at=at))
+    for event_id in ("msg_ended", "msg_waits"):
+        await queue.accept(*batch(event_id, at=at))
+        state = DeliveryState.PENDING if event_id == "msg_waits" else DeliveryState.DELIVERED
+        line = record(event_id, device_id=7, state=state, next_at=NOW + 60, day=day)
+        await journal.record([line], [], done=[(event_id, 0)])
+    await queue.accept(*batch("msg_old", at=NOW - 100))
+    client = await nats.connect(rig.cluster.url.split(","))
+    await client.jetstream().delete_stream(rig.name)
+    await client.close()
+
+    anew = await rig.queue()
+    assert await journal.requeue(since=NOW - 50) == 2
+    assert await anew.complete(stale_s=0.0) == 2
+    assert {await rig.status(one) for one in ("msg_new", "msg_waits", "msg_old")} == {"accepted"}
+    claims = await drain(anew)
+    found = sorted((claim.chunk.event_id, claim.chunk.number) for claim in claims)
+    assert found == [("msg_new", 0), ("msg_new", 1), ("msg_waits", 0)]
+    assert await journal.requeue(since=NOW) == 0
+
+
+async def test_a_person_queues_again_what_a_lost_stream_held(tmp_path: Path, rig: Rig) -> None:
+    place = Workplace.make(tmp_path)
+    refused = place.run("events", "requeue", "--since", "1h")
+    assert (refused.status, "is the database itself" in refused.err) == (1, True), refused.err
+    place.variables |= {
+        "INKPUSH_QUEUE__URL": rig.cluster.url,
+        "INKPUSH_QUEUE__STREAM": rig.name,
+        "INKPUSH_QUEUE__MAX_BYTES": str(64 * 1024**2),
+        "INKPUSH_RELAY__LEASE_S": "60",
+    }
+    event, _ = batch(at=time.time() - 60, body=BODY)
+    await rig.store.journal.begin(event)
+    done = place.run("events", "requeue", "--since", "1h")
+    assert (done.status, done.out) == (0, "Events that are queued again: 1\n"), done.err
+    assert await rig.status() == "accepted"
+    assert (await (await rig.queue()).depth()).notifications == 1
+    again = place.run("events", "requeue", "--since", "5s", "--json")
+    assert again.json == {"events": 0}
 
 
 # --- leftovers ------------------------------------------------------------------------------------

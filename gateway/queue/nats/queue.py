@@ -126,21 +126,20 @@ class JetStreamQueue:
             await self._journal.accepted(event.event_id)
         return True
 
-    async def complete(self) -> int:
-        """Complete events that were left half way. Any number of processes may. Returns how many
-        were."""
-        stale = await self._journal.events(
-            limit=_COMPLETED_AT_ONCE, status="accepting", before=self._clock() - STALE_S
-        )
+    async def complete(self, *, stale_s: float = STALE_S) -> int:
+        """Complete events that were left half way: some at once, of those that are older. Any
+        number of processes may. Returns how many were."""
+        before = self._clock() - stale_s
+        stale = await self._journal.stale(before=before, limit=_COMPLETED_AT_ONCE)
         completed = 0
-        for event in stale:
+        for event_id in stale:
             await self._started()
-            async with self._alone(event.event_id):
-                summary = await self._journal.event(event.event_id)
+            async with self._alone(event_id):
+                summary = await self._journal.event(event_id)
                 if summary is None or summary.event.status != "accepting":
                     continue
                 await self._stream.publish(self._cut(summary.event))
-                await self._journal.accepted(event.event_id)
+                await self._journal.accepted(event_id)
                 completed += 1
         return completed
 

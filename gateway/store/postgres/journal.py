@@ -15,7 +15,7 @@ from gateway.core.rows import event_row, replayed_row
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.ports import DeadLetter, EventSummary, Progress
-from gateway.store.postgres.database import PostgresDatabase, Session
+from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
 from gateway.store.postgres.partitions import Partitions
@@ -61,6 +61,14 @@ class PostgresJournal:
 
     async def accepted(self, event_id: str) -> None:
         await self._database.rows("event_accepted", event_id)
+
+    async def stale(self, *, before: float, limit: int) -> list[str]:
+        return [row[0] for row in await self._database.rows("events_stale", before, limit)]
+
+    async def requeue(self, *, since: float) -> int:
+        return await self._database.write(
+            lambda session: session.run("events_requeue", since), pace=SLOW
+        )
 
     async def reopen(self, event: Event) -> Event | None:
         values = replayed_row(event).values()

@@ -72,6 +72,19 @@ class SqliteJournal:
             lambda connection: connection.execute(self._sql["event_accepted"], key).rowcount
         )
 
+    async def stale(self, *, before: float, limit: int) -> list[str]:
+        page = {"before": before, "limit": limit}
+        rows = await self._database.read(
+            lambda connection: connection.execute(self._sql["events_stale"], page).fetchall()
+        )
+        return [row[0] for row in rows]
+
+    async def requeue(self, *, since: float) -> int:
+        key = {"since": since}
+        return await self._database.write(
+            lambda connection: connection.execute(self._sql["events_requeue"], key).rowcount
+        )
+
     async def reopen(self, event: Event) -> Event | None:
         values = event_row(event)
 

@@ -14,6 +14,17 @@ WHERE event_id = $1 AND status NOT IN ('accepting', 'accepted');
 -- name: event_accepted
 UPDATE events SET status = 'accepted' WHERE event_id = $1 AND status = 'accepting';
 
+-- name: events_stale
+SELECT event_id FROM events WHERE status = 'accepting' AND received_at < $1
+ORDER BY received_at LIMIT $2;
+
+-- name: events_requeue
+UPDATE events SET status = 'accepting'
+WHERE status = 'accepted' AND received_at >= $1
+  AND (chunks > (SELECT count(*) FROM chunks_done d WHERE d.event_id = events.event_id)
+       OR EXISTS (SELECT 1 FROM deliveries p
+                  WHERE p.event_id = events.event_id AND p.state = 'pending'));
+
 -- name: event_get
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
        chunks, reason, body

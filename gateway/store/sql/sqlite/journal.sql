@@ -16,6 +16,18 @@ WHERE event_id = :event_id AND status NOT IN ('accepting', 'accepted');
 -- name: event_accepted
 UPDATE events SET status = 'accepted' WHERE event_id = :event_id AND status = 'accepting';
 
+-- By the index of these few, also where statistics know of none.
+-- name: events_stale
+SELECT event_id FROM events INDEXED BY events_accepting WHERE status = 'accepting' AND received_at < :before
+ORDER BY received_at LIMIT :limit;
+
+-- name: events_requeue
+UPDATE events SET status = 'accepting'
+WHERE status = 'accepted' AND received_at >= :since
+  AND (chunks > (SELECT count(*) FROM chunks_done d WHERE d.event_id = events.event_id)
+       OR EXISTS (SELECT 1 FROM deliveries p
+                  WHERE p.event_id = events.event_id AND p.state = 'pending'));
+
 -- name: event_get
 SELECT * FROM events WHERE event_id = :event_id;
 

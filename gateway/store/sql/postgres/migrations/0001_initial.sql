@@ -47,6 +47,7 @@ CREATE TABLE events (
     body          bytea NOT NULL
 );
 CREATE INDEX events_received ON events (received_at);
+CREATE INDEX events_accepting ON events (received_at) WHERE status = 'accepting';
 
 -- Which of an event's original chunks were worked through.
 CREATE TABLE chunks_done (
