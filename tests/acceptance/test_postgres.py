@@ -46,7 +46,7 @@ async def test_every_command_works_on_postgresql(shared: Installation) -> None:
         await gateway.post("msg_1", event(notifications_to(audience)))
         await gateway.post("msg_odd", b'{"type": "notifications.sent", "data": 1}')
         assert await gateway.settled("msg_1", key) == {"delivered": 5}
-        assert (await gateway.ops("/readyz")).status == 200
+        assert await gateway.is_ready()
         assert await gateway.terminate() == 0
         log = json.dumps(gateway.lines)
     user = next(iter(audience[0].user.values()))
@@ -145,7 +145,7 @@ async def test_a_restart_of_postgresql_is_waited_out(
             await eventually("the sender's repeat is taken", taken, every_s=0.2)
             for n in range(4):
                 assert await gateway.settled(f"msg_{n}", key) == {"delivered": len(audience)}
-            assert (await gateway.ops("/readyz")).status == 200
+            await eventually("ready again", gateway.is_ready)
             assert await gateway.terminate() == 0
     sent = Counter((push.data["event_id"], push.address) for push in sandbox.pushes)
     assert len(sent) == 4 * len(audience)

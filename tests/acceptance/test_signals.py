@@ -111,6 +111,6 @@ async def test_a_broken_file_is_refused_at_sighup_and_the_old_one_stays(
             event_id = f"msg_{number}"
             await gateway.post(event_id, event(notifications_to(audience)))
             assert await gateway.settled(event_id, key) == {"delivered": len(audience)}
-        assert (await gateway.ops("/readyz")).status == 200
+        assert await gateway.is_ready()
         assert await gateway.terminate() == 0
     figures(" | ".join(told))

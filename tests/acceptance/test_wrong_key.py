@@ -57,11 +57,7 @@ async def test_a_wrong_apns_key_pauses_its_lane_alone_until_the_right_one_is_loa
         gateway.signal(signal.SIGHUP)
         assert await gateway.settled("msg_key", key) == {"delivered": 2 * PHONES}
         assert await paused(gateway) == 0
-
-        async def is_ready() -> bool:
-            return (await gateway.ops("/readyz")).status == 200
-
-        await eventually("ready again", is_ready)
+        await eventually("ready again", gateway.is_ready)
         checked = await installation.run("check", "--online")
         assert checked.status == 0, checked.out + checked.err
         assert await gateway.terminate() == 0

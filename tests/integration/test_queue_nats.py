@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from tests.kit.commands import Workplace
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import NatsCluster, running_cluster
 from tests.kit.stores import batch, cut_again, jetstream_queue, leftover, record
+from tests.kit.streams import STREAMS
 
+LEASE_S = 60.0
 BODY = (
     b'{"type": "notifications.sent", "data": {"notifications": '
     b'[{"title": "Hi", "body": "Mary", "user_id": "mary"}]}}'
@@ -37,11 +40,19 @@ BODY = (
 class Rig:
     """Queues on one stream and one store: the replicas of a deployment."""
 
-    def __init__(self, store: SqliteStore, name: str, stack: AsyncExitStack) -> None:
+    def __init__(self, store: SqliteStore, spec: StreamSpec, stack: AsyncExitStack) -> None:
         self.store = store
-        self.name = name
+        self.spec = spec
         self.events: list[GatewayEvent] = []
         self._stack = stack
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def begin_without_streams(self) -> None:
+        """Let the first queue find none."""
+        self.spec = replace(self.spec, name=f"t{time.monotonic_ns()}")
 
     @property
     def cluster(self) -> NatsCluster:
@@ -49,7 +60,7 @@ class Rig:
 
     async def queue(self, **changed: Any) -> JetStreamQueue:
         queue = jetstream_queue(
-            self.store, self.name, clock=lambda: NOW, observer=self.events.append, **changed
+            self.store, self.spec, clock=lambda: NOW, observer=self.events.append, **changed
         )
         self._stack.push_async_callback(queue.aclose)
         await queue.start()
@@ -67,7 +78,8 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
         store = await open_sqlite(tmp_path / "inkpush.db")
         stack.push_async_callback(store.aclose)
-        yield Rig(store, f"t{time.monotonic_ns()}", stack)
+        spec = await stack.enter_async_context(STREAMS.using(tmp_path, LEASE_S))
+        yield Rig(store, spec, stack)
 
 
 async def drain(queue: JetStreamQueue) -> list[Claim]:
@@ -205,8 +217,8 @@ async def test_a_person_queues_again_what_a_lost_stream_held(tmp_path: Path, rig
     place.variables |= {
         "INKPUSH_QUEUE__URL": rig.cluster.url,
         "INKPUSH_QUEUE__STREAM": rig.name,
-        "INKPUSH_QUEUE__MAX_BYTES": str(64 * 1024**2),
-        "INKPUSH_RELAY__LEASE_S": "60",
+        "INKPUSH_QUEUE__MAX_BYTES": str(rig.spec.max_bytes),
+        "INKPUSH_RELAY__LEASE_S": str(rig.spec.ack_wait_s),
     }
     event, _ = batch(at=time.time() - 60, body=BODY)
     await rig.store.journal.begin(event)
@@ -327,12 +339,14 @@ async def test_a_chunk_that_was_only_postponed_is_no_poison(rig: Rig) -> None:
 
 
 async def test_replicas_that_start_together_agree(rig: Rig) -> None:
+    rig.begin_without_streams()
     queues = await asyncio.gather(*(rig.queue() for _ in range(5)))
     await queues[0].accept(*batch())
     assert len(await drain(queues[1])) == 1
 
 
 async def test_a_stream_that_differs_is_told_field_by_field_and_left_alone(rig: Rig) -> None:
+    rig.begin_without_streams()
     connection = await nats.connect(rig.cluster.servers)
     jetstream = connection.jetstream()
     await jetstream.add_stream(name=rig.name, subjects=[f"{rig.name}.>"], duplicate_window=60)
@@ -354,9 +368,9 @@ async def test_a_stream_that_differs_is_told_field_by_field_and_left_alone(rig: 
 
 
 async def test_a_lease_that_differs_is_told(rig: Rig) -> None:
-    await rig.queue(lease_s=60.0)
+    rig.spec = replace(rig.spec, ack_wait_s=90.0)
     with pytest.raises(ConfigurationError, match=r"ack_wait = 60 s, .* relay.lease_s"):
-        await rig.queue(lease_s=90.0)
+        await rig.queue()
 
 
 async def test_a_full_stream_takes_no_event_but_still_what_is_put_back(rig: Rig) -> None:

@@ -112,6 +112,10 @@ class Process:
         """GET from the operators' listener."""
         return await _reply(self.http.get(self.ops_url + path))
 
+    async def is_ready(self) -> bool:
+        """What `/readyz` says; its answer may be a second old."""
+        return (await self.ops("/readyz")).status == 200
+
     async def metric(self, name: str, **labels: str) -> float:
         """The value of a metric's child that has these labels; their sum if there are several."""
         total, found = 0.0, False

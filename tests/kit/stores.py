@@ -6,7 +6,6 @@ A backend is a factory: each call opens another handle on the same data, as anot
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from providers.contract import Platform, Provider
 from tests.kit.build import NOW, item
 from tests.kit.nats_cluster import running_cluster
 from tests.kit.postgres import databases
+from tests.kit.streams import STREAMS
 
 LIFE_S = 86_400.0
 #: leases that a test can wait for, and that a busy machine does not outlast
@@ -122,10 +122,9 @@ async def _postgres(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
 async def _jetstream(
     folder: Path, clock: Clock, lease_s: float = Handle.lease_s
 ) -> AsyncIterator[Handle]:
-    """Events and journal in PostgreSQL, chunks in a stream that is named after the folder."""
-    name = "t" + hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()
-    async with _postgres_store(folder) as store:
-        queue = jetstream_queue(store, name, clock=clock, lease_s=lease_s)
+    """Events and journal in PostgreSQL, chunks in a stream of the folder's."""
+    async with _postgres_store(folder) as store, STREAMS.using(folder, lease_s) as spec:
+        queue = jetstream_queue(store, spec, clock=clock)
         try:
             await queue.start()
             yield Handle(store, queue, lease_s)
@@ -135,17 +134,16 @@ async def _jetstream(
 
 def jetstream_queue(
     store: Store,
-    name: str,
+    spec: StreamSpec,
     *,
     clock: Clock,
-    lease_s: float = Handle.lease_s,
     observer: Observer = lambda _event: None,
     **changed: Any,
 ) -> JetStreamQueue:
     """A queue on the tests' cluster that waits for next to nothing."""
     return JetStreamQueue(
         Broker(servers_of(running_cluster().url)),
-        StreamSpec(name, max_bytes=64 * 1024**2, ack_wait_s=lease_s),
+        spec,
         journal=store.journal,
         cut=cut_again,
         clock=clock,

@@ -68,9 +68,14 @@ async def ensure(link: Link, spec: StreamSpec) -> None:
 
     Raises ConfigurationError for what a person must change, StoreUnavailable for what may pass.
     """
+    wanted = (_work(spec), _dead(spec), _tries(spec))
+    # beside each other: each of them elects its leader first
+    found = await asyncio.gather(*(_stream(link, one) for one in wanted), return_exceptions=True)
     problems: list[str] = []
-    for wanted in (_work(spec), _dead(spec), _tries(spec)):
-        problems += await _stream(link, wanted)
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+        problems += each
     if not problems:
         problems += await _consumer(link, spec)
     if problems:
