@@ -10,8 +10,12 @@ PYTHON = $(shell for p in python3.11 python3.12 python3.13 python3; do \
 LOCKED := deploy/constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# suites that wait more than they compute, and may do so beside each other; acceptance measures
+BESIDE := tests/unit tests/properties tests/conformance tests/integration
+JOBS ?= 3
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak distributed .bench-tools format lock clean
+.PHONY: help demo test check bench soak .bench-tools format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -20,7 +24,8 @@ demo: $(VENV)/.runtime  ## see it work: sandbox, gateway and simulated phones; n
 	@$(BIN)/inkpush demo --once
 
 test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites, the killed processes last
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(BESIDE)
+	$(BIN)/pytest tests/acceptance
 
 check: $(VENV)/.dev  ## format, lint, types and import rules
 	$(BIN)/ruff format --check .
@@ -33,9 +38,6 @@ bench: $(VENV)/.dev .bench-tools  ## measure against the targets; BENCH=--quick,
 
 soak: $(VENV)/.dev  ## a million pushes through connections that break: some minutes
 	SOAK_PUSHES=1000000 $(BIN)/pytest -o faulthandler_timeout=1500 tests/acceptance/test_soak.py
-
-distributed: $(VENV)/.dev $(VENV)/.servers  ## replicas on PostgreSQL and NATS, killed, cut off, restarted: ten minutes
-	DISTRIBUTED=1 $(BIN)/pytest tests/acceptance/test_distributed_*.py
 
 format: $(VENV)/.dev  ## write the format, and mend what the linter can
 	$(BIN)/ruff format .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,21 +12,11 @@ from providers.sandbox import Sandbox
 from tests.kit.figures import Figures
 from tests.kit.gateway import Installation
 
-#: some minutes each, with a dozen processes on a few cores: `make distributed` runs them
-LONG = {
-    "test_distributed_cut_off.py",
-    "test_distributed_ingest_kill.py",
-    "test_distributed_replicas.py",
-}
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    long = pytest.mark.skip(reason="minutes long: `make distributed` runs it")
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.acceptance)
-            if item.path.name in LONG and not os.environ.get("DISTRIBUTED"):
-                item.add_marker(long)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

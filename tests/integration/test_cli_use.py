@@ -20,7 +20,7 @@ GROUPS = {
     "webhook": {"sign"},
     "devices": {"list", "show", "import", "export", "forget"},
     "deliveries": {"show"},
-    "events": {"list", "show", "replay"},
+    "events": {"list", "show", "replay", "requeue"},
     "dead": {"list", "replay", "drop"},
     "lanes": {"list", "pause", "resume", "release"},
     "keys": {"create", "list", "revoke"},
