@@ -13,7 +13,6 @@ from gateway.relay.write import FLUSH_S, SLOW_S
 from tests.kit.audience import notifications_to
 from tests.kit.deployment import (
     ANSWER_S,
-    RetryingSender,
     all_of,
     deployment,
     repeats_of,
@@ -21,6 +20,7 @@ from tests.kit.deployment import (
 from tests.kit.figures import Figures
 from tests.kit.gateway import Installation, Process, eventually
 from tests.kit.push_log import most_within
+from tests.kit.retrying import RetryingSender
 from tests.kit.sender import event
 
 DEVICES = 500
@@ -60,9 +60,8 @@ async def test_a_relay_that_is_cut_off_stops_and_another_takes_over_what_it_had(
         lines = ways.nats if to == "NATS" else [ways.postgres]
         cut_off = await site.relay(0, ways)
         other = await site.relay(1)
-        sender = RetryingSender(
-            [await site.ingest()], lambda: event(notifications_to(site.audience))
-        )
+        ingest = await site.ingest()
+        sender = RetryingSender([ingest], lambda: event(notifications_to(site.audience)))
         sending = asyncio.create_task(
             sender.send_all(
                 range(EVENTS), ready=lambda n: n * DEVICES - len(site.log) < MOST_QUEUED
@@ -82,7 +81,7 @@ async def test_a_relay_that_is_cut_off_stops_and_another_takes_over_what_it_had(
         resumed_at = time.monotonic()
         for line in lines:
             line.resume()
-        await eventually("ready again", lambda: is_ready(cut_off), within_s=20)
+        await eventually("ready again", cut_off.is_ready, within_s=20)
         ready_s = time.monotonic() - resumed_at
         sent = EVENTS
         while not site.log.since(resumed_at, place=0):
@@ -90,7 +89,7 @@ async def test_a_relay_that_is_cut_off_stops_and_another_takes_over_what_it_had(
             await sender.send(sent)
             sent += 1
             await site.until_delivered(sent * DEVICES, within_s=60)
-        for process in (cut_off, other, *sender.ingests):
+        for process in (cut_off, other, ingest):
             assert await process.terminate() == 0
 
     everything = site.log.read()
@@ -121,10 +120,6 @@ async def test_a_relay_that_is_cut_off_stops_and_another_takes_over_what_it_had(
     # the one who was cut off sent them first, and the other did again
     assert {tuple(push.place for push in each) for each in repeats.values()} <= {(0, 1)}
     assert resumed_s <= RESUMED_S
-
-
-async def is_ready(process: Process) -> bool:
-    return (await process.ops("/readyz")).status == 200
 
 
 async def until_not_ready(process: Process) -> str:

@@ -14,11 +14,12 @@ import aiohttp
 import nats
 
 from tests.kit.audience import notification
-from tests.kit.deployment import EVENT, STREAM, Deployment, deployment
+from tests.kit.deployment import STREAM, Deployment, deployment
 from tests.kit.figures import Figures
 from tests.kit.gateway import Installation, Reply, post_webhook
 from tests.kit.mortal_ingest import Nursery, mortal_ingests
 from tests.kit.postgres import free_port
+from tests.kit.retrying import EVENT
 from tests.kit.sender import event
 
 SEED = 20261125

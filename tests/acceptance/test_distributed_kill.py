@@ -18,7 +18,6 @@ from tests.kit.deployment import (
     ANSWER_S,
     STREAM,
     Deployment,
-    RetryingSender,
     all_of,
     deployment,
     longest_gap,
@@ -27,6 +26,7 @@ from tests.kit.deployment import (
 from tests.kit.figures import Figures
 from tests.kit.gateway import Installation, eventually
 from tests.kit.push_log import LoggedPush, most_within
+from tests.kit.retrying import RetryingSender
 from tests.kit.sender import event
 
 DEVICES = 500
@@ -67,10 +67,8 @@ async def test_a_killed_relay_a_killed_stream_leader_and_a_restarted_database_lo
         lease_s=LEASE_S,
     ) as site:
         relays = [await site.relay(place) for place in range(2)]
-        sender = RetryingSender(
-            [await site.ingest(), await site.ingest()],
-            lambda: event(notifications_to(site.audience)),
-        )
+        ingests = [await site.ingest(), await site.ingest()]
+        sender = RetryingSender(ingests, lambda: event(notifications_to(site.audience)))
         began = time.monotonic()
         sending = asyncio.create_task(
             sender.send_all(
@@ -96,7 +94,7 @@ async def test_a_killed_relay_a_killed_stream_leader_and_a_restarted_database_lo
         ended = time.monotonic()
         assert await site.delivered() == all_of(EVENTS, DEVICES)
         await nothing_is_left(site)
-        for process in (*relays, *sender.ingests):
+        for process in (*relays, *ingests):
             assert await process.terminate() == 0
 
     pushes = site.log.read()

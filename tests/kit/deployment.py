@@ -4,16 +4,13 @@ either role, with a vendor stand-in that has a listener for each relay.
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import count, pairwise
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import aiohttp
 import asyncpg
 
 from providers.sandbox.credentials import server_file
@@ -28,9 +25,6 @@ from tests.kit.quick_vendor import Orders, quick_vendors
 STREAM = "inkpush"
 ANSWER_S = 0.02
 """How long the vendor takes to answer, so that some pushes are always in flight."""
-EVENT = "soak-{}"
-"""The vendor knows events by their number."""
-
 Key = tuple[int, int]
 """A notification: the number of its event, and its place in it, which is its device's number."""
 
@@ -177,61 +171,6 @@ async def deployment(
             says,
             stack,
         )
-
-
-class Answer(NamedTuple):
-    """What the sender got: a status, or 0 for none."""
-
-    asked_at: float
-    at: float
-    event: int
-    status: int
-
-
-@dataclass
-class RetryingSender:
-    """Posts an event to one ingest after the other until it is taken; Svix does so more slowly."""
-
-    ingests: Sequence[Process]
-    body: Callable[[], bytes]
-    answers: list[Answer] = field(default_factory=list)
-    every_s: float = 0.2
-    _turns: count[int] = field(default_factory=count)
-
-    async def send(self, number: int) -> None:
-        """Post until it is taken."""
-        body = self.body()
-        await eventually("it is taken", lambda: self._posted(number, body), self.every_s, 180.0)
-
-    async def send_all(self, numbers: Sequence[int], *, ready: Callable[[int], bool]) -> None:
-        """Post one event after the other, each when it may go."""
-        for number in numbers:
-            await eventually("the next may go", partial(ready, number), 0.01, 180.0)
-            await self.send(number)
-
-    def refusals(self, start: float, end: float) -> int:
-        """503s within a stretch of time."""
-        return sum(1 for one in self.answers if start <= one.at < end and one.status == 503)
-
-    def first_taken(self, after: float) -> float | None:
-        """When the first event was taken of those that were posted after a moment."""
-        times = [one.at for one in self.answers if one.asked_at > after and one.status == 200]
-        return times[0] if times else None
-
-    @property
-    def taken(self) -> set[int]:
-        return {one.event for one in self.answers if one.status == 200}
-
-    async def _posted(self, number: int, body: bytes) -> bool:
-        ingest = self.ingests[next(self._turns) % len(self.ingests)]
-        asked_at = time.monotonic()
-        try:
-            status = (await ingest.post(EVENT.format(number), body)).status
-        except aiohttp.ClientError:
-            status = 0
-        self.answers.append(Answer(asked_at, time.monotonic(), number, status))
-        assert status in (0, 200, 503), status
-        return status == 200
 
 
 def longest_gap(pushes: Sequence[LoggedPush], start: float, end: float) -> float:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,6 @@ from providers.sandbox import ReceivedPush, Sandbox
 from tests.kit.gateway import Installation, Process, Reply, eventually
 from tests.kit.nats_cluster import free_ports, running_cluster
 from tests.kit.postgres import databases
-
-GIVE_UP_S = 30.0
-"""So long a sender repeats a webhook."""
-_REPEAT_S = 0.2
 
 
 @dataclass
@@ -38,17 +33,17 @@ class Replica:
         await self.process.close()
         ended = time.monotonic()
         self.process = await self.installation.start()
-        await self.process.ready()
-        await self.is_ready()
+        await self.ready()
         return ended - began, time.monotonic() - ended
 
-    async def is_ready(self) -> None:
-        """Wait until /readyz says so."""
+    async def ready(self) -> None:
+        """Wait until it is, as /readyz says."""
+        await self.process.ready()
+        await eventually(f"{self.name} is ready", self.process.is_ready)
 
-        async def ready() -> bool:
-            return (await self.process.ops("/readyz")).status == 200
-
-        await eventually(f"{self.name} is ready", ready)
+    async def post(self, message_id: str, body: bytes) -> Reply:
+        """Deliver a webhook to whoever runs here now."""
+        return await self.process.post(message_id, body)
 
 
 @dataclass
@@ -91,8 +86,7 @@ class Fleet:
             await replica.process.close()
 
         self.stack.push_async_callback(close)
-        await replica.process.ready()
-        await replica.is_ready()
+        await replica.ready()
         return replica
 
 
@@ -105,34 +99,6 @@ async def fleet(folder: Path, sandbox: Sandbox) -> AsyncIterator[Fleet]:
         AsyncExitStack() as stack,
     ):
         yield Fleet(folder, sandbox, http, url, f"t{time.monotonic_ns()}", stack)
-
-
-@dataclass
-class Sender:
-    """Who delivers webhooks as Svix does: again and again until one is taken, at any ingest."""
-
-    ingests: Sequence[Replica]
-    failed: Counter[str] = field(default_factory=Counter)
-    given_up: list[str] = field(default_factory=list)
-    slowest_s: float = 0.0
-
-    async def deliver(self, number: int, message_id: str, body: bytes) -> None:
-        """Deliver one; `number` says where it is tried first."""
-        began = time.monotonic()
-        while time.monotonic() - began < GIVE_UP_S:
-            answer = await self._attempt(self.ingests[number % len(self.ingests)], message_id, body)
-            if answer is not None and answer.status == 200:
-                self.slowest_s = max(self.slowest_s, time.monotonic() - began)
-                return
-            self.failed["no answer" if answer is None else str(answer.status)] += 1
-            number += 1
-            await asyncio.sleep(_REPEAT_S)
-        self.given_up.append(message_id)
-
-    async def _attempt(self, ingest: Replica, message_id: str, body: bytes) -> Reply | None:
-        with suppress(aiohttp.ClientError, OSError):
-            return await ingest.process.post(message_id, body)
-        return None
 
 
 def times_sent(pushes: Iterable[ReceivedPush]) -> Counter[tuple[str, str]]:

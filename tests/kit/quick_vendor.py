@@ -55,7 +55,6 @@ class Orders:
 
     `report` is the file for a byte per notification: how often it was taken. `answer_s`: how long
     an answer takes, so that pushes are in flight when something breaks. `wrong`: see `fate`.
-    `arrivals`, if there is one, is the file for when each request came: doubles, of the wall clock.
     `listeners` is at how many ports it is, so that senders can be told apart; `log`, if any, the
     file of `tests.kit.push_log`.
     """
@@ -70,7 +69,6 @@ class Orders:
     answer_s: float = 0.01
     cuts: Sequence[str] = CUTS
     wrong: bool = True
-    arrivals: str = ""
     listeners: int = 1
     log: str = ""
 
@@ -132,7 +130,6 @@ class Books:
         self.open = bytearray(size)
         self.ids = array("Q", bytes(8 * size))
         self.count: Counter[str] = Counter()
-        self.at = array("d")
         self.freed: dict[int, float] = {}
         self.waits: list[float] = []
         self.unlogged: list[bytes] = []
@@ -165,8 +162,6 @@ class Books:
         """What is done about a request; it is on the books from here on."""
         slot = event * self.orders.devices + device
         self.count["requests"] += 1
-        if self.orders.arrivals:
-            self.at.append(time.time())
         if self.freed and (freed_at := self.freed.pop(slot, None)) is not None:
             self.waits.append(now - freed_at)
         name = _name(delivery_id)
@@ -393,8 +388,6 @@ def main() -> None:
     orders = Orders(**json.loads(sys.argv[1]))
     books = uvloop.run(serve(orders))
     Path(orders.report).write_bytes(books.taken)
-    if orders.arrivals:
-        Path(orders.arrivals).write_bytes(books.at)
     waits = {"never again": len(books.freed), "waited at most": max(books.waits, default=0.0)}
     say({**books.count, **waits})
 
