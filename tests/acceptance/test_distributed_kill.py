@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from dataclasses import dataclass
 from itertools import pairwise
@@ -54,7 +55,7 @@ class Fault:
     taken_after_s: float = 0.0
 
 
-async def test_a_killed_relay_a_killed_stream_leader_and_a_restarted_database_lose_nothing(
+async def test_a_killed_relay_a_killed_stream_leader_and_a_database_that_goes_away_lose_nothing(
     installation: Installation, vendor_keys: Path, figures: Figures
 ) -> None:
     async with deployment(
@@ -76,17 +77,20 @@ async def test_a_killed_relay_a_killed_stream_leader_and_a_restarted_database_lo
             )
         )
 
-        await site.arrived(PUSHES // 5)
+        await site.arrived(PUSHES * 3 // 20)
         await relays[0].kill()
         killed = Fault("kill -9 of a relay", time.monotonic())
         in_doubt = await site.not_journaled(0, killed.at)
         before = set(sender.taken)
         relays[0] = await site.relay(2)
         await taken_again(sender, killed)
-        await site.arrived(PUSHES * 2 // 5)
+        await site.arrived(PUSHES * 6 // 20)
         led = await kill_the_leader(site, sender)
-        await site.arrived(PUSHES * 13 // 20)
-        restarted = await restart_postgres(site, sender)
+        await site.arrived(PUSHES * 10 // 20)
+        restarted = await restart_postgres(site, sender, "restart", signal.SIGINT)
+        await site.arrived(PUSHES * 14 // 20)
+        crashed = await restart_postgres(site, sender, "crash", signal.SIGQUIT)
+        faults = [killed, led, restarted, crashed]
         async with asyncio.timeout(LONGEST_S):
             await sending
         sent_at = time.monotonic()
@@ -103,10 +107,10 @@ async def test_a_killed_relay_a_killed_stream_leader_and_a_restarted_database_lo
     most = most_within(JOURNAL_INTERVAL_S + ANSWER_S + BUSY_S, first_place)
     doubts = {push.key for push in in_doubt}
     others = {key: each for key, each in repeats.items() if key not in doubts}
-    by_fault = by_time(others, [killed, led, restarted])
+    by_fault = by_time(others, faults)
     by_fault[killed.what] += len(repeats) - len(others)
     taken_over = max(push.at for push in pushes if push.event in before) - killed.at
-    marks = [began, killed.at, led.at, restarted.at, sent_at, ended]
+    marks = [began, *(fault.at for fault in faults), sent_at, ended]
     figures(
         f"{PUSHES} notifications in {ended - began:.1f} s ({PUSHES / (ended - began):.0f}/s), "
         f"0 lost, {len(repeats)} repeated under the same id; phases "
@@ -114,7 +118,7 @@ async def test_a_killed_relay_a_killed_stream_leader_and_a_restarted_database_lo
         + f" s; at the kill {len(in_doubt)} were not journaled (at most {most}); what waited "
         f"then was out {taken_over:.1f} s after it (lease {LEASE_S:g} s)"
     )
-    for fault, end in zip((killed, led, restarted), (led.at, restarted.at, ended), strict=True):
+    for fault, end in zip(faults, [*(fault.at for fault in faults[1:]), ended], strict=True):
         figures(
             f"{fault.what}: {sender.refusals(fault.at, end)} 503s, the next event taken after "
             f"{fault.taken_after_s:.1f} s, longest time without a push "
@@ -124,7 +128,7 @@ async def test_a_killed_relay_a_killed_stream_leader_and_a_restarted_database_lo
     assert site.says.get("under another id", 0) == 0
     assert site.says.get("not understood", 0) == 0
     assert len(in_doubt) <= most
-    for fault in (killed, led, restarted):
+    for fault in faults:
         window = JOURNAL_INTERVAL_S + ANSWER_S + BUSY_S
         assert by_fault[fault.what] <= most_within(window, pushes), fault.what
     assert by_fault[killed.what] <= len(in_doubt)
@@ -141,10 +145,12 @@ async def kill_the_leader(site: Deployment, sender: RetryingSender) -> Fault:
     return fault
 
 
-async def restart_postgres(site: Deployment, sender: RetryingSender) -> Fault:
+async def restart_postgres(
+    site: Deployment, sender: RetryingSender, what: str, how: signal.Signals
+) -> Fault:
     """Stop PostgreSQL, and start it when a sender has noticed."""
-    fault = Fault("restart of PostgreSQL", time.monotonic())
-    await asyncio.to_thread(site.databases.cluster.stop)
+    fault = Fault(f"{what} of PostgreSQL", time.monotonic())
+    await asyncio.to_thread(site.databases.cluster.stop, how)
     await eventually("a 503", lambda: sender.refusals(fault.at, time.monotonic()) > 0)
     await asyncio.to_thread(site.databases.cluster.start)
     await taken_again(sender, fault)

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.errors import StoreUnavailable
 from gateway.queue.nats import Broker, StreamSpec, servers_of
 from gateway.queue.nats.link import ApiError, Link
 from gateway.queue.nats.stream import ensure
@@ -86,7 +87,7 @@ class Streams:
 
 
 async def _remove(link: Link, name: str) -> None:
-    with suppress(ApiError):  # a test may have removed it itself
+    with suppress(ApiError, StoreUnavailable):  # gone already, or in the way of nobody
         await link.api(f"STREAM.DELETE.{name}")
 
 

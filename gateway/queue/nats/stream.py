@@ -171,19 +171,23 @@ async def _consumer(link: Link, spec: StreamSpec) -> list[str]:
 async def _made(
     link: Link, *, info: str, create: tuple[str, object], missing: int, exists: tuple[int, ...]
 ) -> Mapping[str, Any]:
-    """The configuration of what is there, or was created now. While it elects its leader, it does
-    not answer."""
+    """The configuration of what is there, or was created now. While a leader is elected, the
+    servers do not answer, or refuse for the time being."""
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + _PATIENCE_S
     while True:
         try:
             found = await link.api(info, within_s=_ROUND_S)
         except ApiError as error:
-            if error.code != missing:
-                raise _refused(error) from error
-            await _create(link, *create, exists=exists)
+            refused = _refused(error)
+            if error.code == missing:
+                await _create(link, *create, exists=exists)
+                refused = StoreUnavailable(f"JetStream does not get ready ({info}).")
+            elif isinstance(refused, ConfigurationError):
+                raise refused from error
             if loop.time() >= ends_at:
-                raise StoreUnavailable(f"JetStream does not get ready ({info}).") from error
+                raise refused from error
+            await asyncio.sleep(0.05)
         except StoreUnavailable:
             if loop.time() >= ends_at:
                 raise
@@ -204,7 +208,6 @@ async def _create(link: Link, call: str, wanted: object, *, exists: tuple[int, .
             raise refused from error
     except StoreUnavailable:
         pass
-    await asyncio.sleep(0.05)
 
 
 def _differences(what: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:

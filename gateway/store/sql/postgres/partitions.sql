@@ -1,7 +1,8 @@
 -- The days that have a partition, and how many rows about: -1 where nobody counted yet.
 -- name: partition_days
 SELECT substring(child.relname FROM 'deliveries_d(\d+)')::int AS day, child.reltuples::bigint AS rows,
-       pg_relation_size(child.oid) AS bytes
+       -- NULL: another replica has just dropped it
+       coalesce(pg_relation_size(child.oid), 0) AS bytes
 FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
 WHERE inhparent = 'deliveries'::regclass AND child.relname ~ '^deliveries_d\d+$'
 ORDER BY day;
