@@ -19,11 +19,10 @@ from pathlib import Path
 from gateway.app.benching.failure import BenchFailure
 from gateway.app.benching.posting import new_secret
 from gateway.app.benching.vendors import running_vendors
-from tests.benchmarks import machine
+from tests.benchmarks import distributed, machine
 from tests.benchmarks.acknowledging import acknowledge
 from tests.benchmarks.clients.transports import known_transports
 from tests.benchmarks.copying import copy_and_look_up
-from tests.benchmarks.distributed import compare_engines, profile_engines
 from tests.benchmarks.gateways import settable_transports
 from tests.benchmarks.h2load import find_h2load
 from tests.benchmarks.memory import remember
@@ -41,7 +40,8 @@ BENCHMARKS: dict[str, Callable[[Stage], None]] = {
     "relay": relay_all,
     "devices": compare_registries,
     "copy": copy_and_look_up,
-    "distributed": compare_engines,
+    "distributed": distributed.compare_engines,
+    "distributed-devices": distributed.compare_registries,
     "ack": acknowledge,
     "memory": remember,
 }
@@ -53,7 +53,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all children are ended
     chosen = {name: BENCHMARKS[name] for name in options.only or BENCHMARKS}
     if options.profile:
-        chosen = {"profile": profile, "profile distributed": profile_engines}
+        chosen = {"profile": profile, "profile distributed": distributed.profile_engines}
         if options.only == ["distributed"]:
             del chosen["profile"]
     report = Report()

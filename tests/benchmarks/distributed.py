@@ -20,6 +20,8 @@ from tests.benchmarks.servers import Servers, running_servers
 from tests.benchmarks.stage import Stage
 
 _RATIO = 1.4
+_DEVICES_RATIO = 1.3
+_BUFFERS = "512MB"
 _SQLITE = "SQLite"
 _NATS = "PostgreSQL, NATS"
 _STORE = "PostgreSQL"
@@ -59,11 +61,12 @@ class Measured:
 def compare_engines(stage: Stage) -> None:
     """All forms, taking turns: the gateway's CPU as a ratio, the servers' as they are."""
     took: dict[str, dict[Provider, list[Measured]]] = {}
+    devices = stage.sizes.devices
     with running_servers() as servers:
         forms = _forms(servers)
         for _ in range(stage.sizes.rounds):
             for form, urls in forms.items():
-                for provider, measured in _measure(stage, servers, form, urls).items():
+                for provider, measured in _measure(stage, servers, form, urls, devices).items():
                     took.setdefault(form, {}).setdefault(provider, []).append(measured)
     stage.report.rounds["distributed"] = {
         f"{form} to {provider}": [one.as_json() for one in several]
@@ -73,6 +76,39 @@ def compare_engines(stage: Stage) -> None:
     for provider in _PROVIDERS:
         for form in (_NATS, _STORE):
             _add_lines(stage, provider, form, took[form][provider], took[_SQLITE][provider])
+
+
+def compare_registries(stage: Stage) -> None:
+    """On PostgreSQL and NATS with few and with many devices, taking turns: the CPU of a push, the
+    gateway's alone and with the servers'."""
+    sizes = stage.sizes
+    took: dict[int, list[Measured]] = {sizes.few_devices: [], sizes.many_devices: []}
+    # room for a million devices: otherwise it would be the page cache that is measured
+    with running_servers(shared_buffers=_BUFFERS) as servers:
+        urls = {size: Urls(store=servers.database(f"with_{size}")) for size in took}
+        for _ in range(sizes.rounds):
+            for size, several in took.items():
+                form: Urls = {"database": "registry", "queue": servers.nats.url, **urls[size]}
+                measured = _measure(stage, servers, f"{size:,} devices,", form, size)
+                several.extend(measured.values())
+    stage.report.rounds["distributed devices"] = {
+        str(size): [one.as_json() for one in several] for size, several in took.items()
+    }
+    for what, cost in (("gateway's CPU", _gateway_us), ("CPU of gateway and servers", _all_us)):
+        few, many = (list(map(cost, several)) for several in took.values())
+        ratio = median(more / less for more, less in zip(many, few, strict=True))
+        stage.report.add(
+            Line(
+                f"whole way, {_NATS}, {sizes.many_devices:,} devices, {what}",
+                "us",
+                median(many),
+                f"{sizes.few_devices:,} devices",
+                median(few),
+                ratio,
+                f"at most {_DEVICES_RATIO} x",
+                ratio <= _DEVICES_RATIO,
+            )
+        )
 
 
 def profile_engines(stage: Stage) -> None:
@@ -96,18 +132,26 @@ def _forms(servers: Servers) -> dict[str, Urls]:
     }
 
 
-def _measure(stage: Stage, servers: Servers, form: str, urls: Urls) -> dict[Provider, Measured]:
+def _gateway_us(one: Measured) -> float:
+    return one.run.cpu_us
+
+
+def _all_us(one: Measured) -> float:
+    return one.run.cpu_us + one.postgres_us + one.nats_us
+
+
+def _measure(
+    stage: Stage, servers: Servers, form: str, urls: Urls, devices: int
+) -> dict[Provider, Measured]:
     measured = {}
-    with gateway_with(stage, stage.sizes.devices, **urls) as served:
+    with gateway_with(stage, devices, **urls) as served:
         for provider in _PROVIDERS:
             before = [0.0, 0.0]
 
             def note(before: list[float] = before) -> None:
                 before[:] = servers.postgres_cpu_s(), servers.nats_cpu_s()
 
-            run = one_run(
-                stage, served, provider, stage.sizes.devices, stage.notifications, on_warm=note
-            )
+            run = one_run(stage, served, provider, devices, stage.notifications, on_warm=note)
             postgres_s = servers.postgres_cpu_s() - before[0]
             nats_s = servers.nats_cpu_s() - before[1]
             one = measured[provider] = Measured(run, postgres_s, nats_s)

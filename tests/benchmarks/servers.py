@@ -64,13 +64,14 @@ def find_postgres() -> str | None:
 
 
 @contextmanager
-def running_servers() -> Iterator[Servers]:
-    """Run both for the length of the block. Raises BenchFailure when one is not installed."""
+def running_servers(**settings: str) -> Iterator[Servers]:
+    """Run both for the length of the block; `settings` are of PostgreSQL. Raises BenchFailure when
+    one is not installed."""
     if SERVER is None:
         raise BenchFailure("nats-server is not installed: apt-get install nats-server")
     if find_postgres() is None:
         raise BenchFailure("PostgreSQL is not installed: apt-get install postgresql")
-    postgres = Cluster(**_DEFAULTS)
+    postgres = Cluster(**(_DEFAULTS | settings))
     with contextlib.ExitStack() as stack:
         stack.callback(postgres.destroy)
         yield Servers(postgres, stack.enter_context(nats_cluster()))

@@ -70,8 +70,9 @@ _SERVER = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10000",
-    # what is asked is short: compiling its plan takes longer than running it
+    # what is asked is short: to compile its plan, or to share it out, takes longer than to do it
     "jit": "off",
+    "max_parallel_workers_per_gather": "0",
     # what follows a lock sees what its last holder wrote
     "default_transaction_isolation": "read committed",
 }
