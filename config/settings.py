@@ -144,8 +144,8 @@ class QueueSettings(Section):
     """Seconds that NATS remembers the ids of what was published. Longer than a sender's usual
     repeats; what comes later is told by the journal."""
     max_bytes: Annotated[int, Field(ge=16 * 1024 * 1024)] = 4 * 1024 * 1024 * 1024
-    """Bytes the stream may have on each node's disk; over 90 % webhooks are answered 503. About
-    15 million notifications."""
+    """Bytes the stream may have on each node's disk; over 90 % webhooks are answered 503. Some
+    15 to 24 million notifications, as long as their texts are."""
     user: str = ""
     """User at NATS. Empty: none."""
     password: SecretStr = SecretStr("")

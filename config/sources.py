@@ -19,8 +19,8 @@ from config import formats, shape, wording
 
 PREFIX = "INKPUSH_"
 DEFAULT_FILE = "inkpush.toml"
-#: variables that are no settings: the file's place, and what the command line reads itself
-OTHER_VARIABLES = frozenset({"INKPUSH_CONFIG", "INKPUSH_API_KEY"})
+#: variables that are no settings: the file's place, what the command line reads, what Compose does
+OTHER_VARIABLES = frozenset({"INKPUSH_CONFIG", "INKPUSH_API_KEY", "INKPUSH_CONFIG_DIR"})
 
 
 @dataclass(slots=True)

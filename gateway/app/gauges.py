@@ -90,7 +90,7 @@ class Gauges:
         try:
             await self._stores.store.ping()
         except StoreUnavailable as error:
-            return f"{error} Check the disk and the file's permissions."
+            return f"{error} {self._stores.advice}"
         return None
 
     async def _queue_answers(self) -> str | None:

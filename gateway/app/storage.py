@@ -50,7 +50,8 @@ def _nobody_else(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The open database with its ports, and the queue; `place` is where, for people.
+    """The open database with its ports, and the queue; `place` is where, and `advice` what to do
+    when it does not work, for people.
 
     `alone` is held by a relay while it runs: where leases are ended at start, it is the only one.
     `waking` calls back when another process may have queued something, while it is entered.
@@ -61,6 +62,7 @@ class Stores:
     store: Store
     queue: Queue
     place: str
+    advice: str
     alone: Callable[[], AbstractContextManager[None]] = nullcontext
     waking: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] = _nobody_else
     let_go: Callable[[], Awaitable[None]] = _nothing_to_let_go
@@ -119,14 +121,19 @@ async def _sqlite(url: str, max_per_user: int, clock: Clock) -> Stores:
     path = sqlite_path(url)
     store = await open_sqlite(path, max_per_user=max_per_user)
     queue = InStoreQueue(store.database, clock=clock)
-    return Stores(store, queue, str(path), alone=partial(sole_relay, path))
+    advice = "Check the disk and the file's permissions."
+    return Stores(store, queue, str(path), advice, alone=partial(sole_relay, path))
 
 
 async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
     from gateway.store.postgres import open_postgres
     from gateway.store.postgres.arrivals import unfinished
 
-    store = await open_postgres(url, max_per_user=max_per_user)
+    place = without_password(url)
+    try:
+        store = await open_postgres(url, max_per_user=max_per_user)
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"{place}: {error}") from error
     try:
         if (source := await unfinished(store.database)) is not None:
             raise ConfigurationError([_HALF_COPIED.format(source=source)])
@@ -137,7 +144,8 @@ async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
     return Stores(
         store,
         queue,
-        without_password(url),
+        place,
+        advice=f"Look at PostgreSQL: {place}.",
         waking=store.wakeups.listening,
         let_go=queue.let_go,
     )
@@ -150,7 +158,11 @@ def _broker(
 
     def cut_again(event: Event) -> Sequence[Chunk]:
         return understand(
-            event.event_id, event.body, received_at=event.received_at, max_age_s=relay.max_age_s
+            event.event_id,
+            event.body,
+            received_at=event.received_at,
+            max_age_s=relay.max_age_s,
+            rejected={one.index for one in event.rejections},
         ).chunks
 
     return JetStreamQueue(

@@ -32,6 +32,8 @@ async def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     """Post a JSON body. Raises ClickException when nobody answers."""
     import aiohttp
 
+    if not url.startswith(("http://", "https://")):
+        raise click.ClickException(f"{url} is no web address; expected http:// or https://")
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
     sent = {"Content-Type": "application/json", **headers}
     try:

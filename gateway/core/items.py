@@ -7,7 +7,7 @@ later is ignored; `phone_number` is accepted and not looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from gateway.core.model import Item, Rejection
@@ -19,6 +19,9 @@ MAX_PATH = 1_024
 MAX_ID = 256
 """Characters a user id may have."""
 
+EMPTIED = {"erased": True}
+"""What is kept of an entry whose user was erased."""
+
 _PATH_TAKES_NO = re.compile(r"[\\\x00-\x1f\x7f]").search
 
 
@@ -26,11 +29,20 @@ class _Bad(ValueError):
     """Why an item is rejected."""
 
 
-def parse_items(raw: Sequence[Any]) -> tuple[list[Item], list[Rejection]]:
-    """Sort a batch into items that can go out and rejections, both in order of their index."""
+def parse_items(
+    raw: Sequence[Any], *, rejected: Container[int] | None = None
+) -> tuple[list[Item], list[Rejection]]:
+    """Sort a batch into items that can go out and rejections, both in order of their index.
+
+    When it is read again, `rejected` are the indexes that were rejected at first: any other entry
+    that was emptied for a user who was erased since stays an item, for nobody.
+    """
     items: list[Item] = []
     rejections: list[Rejection] = []
     for index, entry in enumerate(raw):
+        if rejected is not None and entry == EMPTIED and index not in rejected:
+            items.append(Item(index, "", "", None, None, None))
+            continue
         try:
             items.append(_parse_item(index, entry))
         except _Bad as bad:

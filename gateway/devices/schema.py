@@ -33,7 +33,7 @@ Apps = Callable[[], Mapping[str, frozenset[Provider]]]
 """The configured apps and the providers of each; asked every time, for a reload may change them."""
 
 _INSTALLATION_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:-]{1,128}")
-_ADDRESS = re.compile(r"[!-~]{8,4096}")
+_ADDRESS = re.compile(r"[!-~]{8,2048}")
 # Hex of even length. Apple tells providers not to assume a length; all seen so far fit in here.
 _APNS_TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){16,100}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
@@ -65,7 +65,7 @@ def _label(value: str) -> str:
 
 def _address(value: str) -> str:
     if _ADDRESS.fullmatch(value) is None:
-        raise _wrong("must be 8 to 4096 printable ASCII characters without spaces")
+        raise _wrong("must be 8 to 2048 printable ASCII characters without spaces")
     return value
 
 

@@ -7,6 +7,7 @@ it, and five days of failures disable the endpoint.
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -33,8 +34,19 @@ class _NotUnderstood(ValueError):
     """Why an event is quarantined, in words without its content."""
 
 
-def understand(event_id: str, body: bytes, *, received_at: float, max_age_s: float) -> Understood:
-    """Read an event; never raises. `max_age_s`: how long notifications stay fresh, in seconds."""
+def understand(
+    event_id: str,
+    body: bytes,
+    *,
+    received_at: float,
+    max_age_s: float,
+    rejected: Container[int] | None = None,
+) -> Understood:
+    """Read an event; never raises. `max_age_s`: how long notifications stay fresh, in seconds.
+
+    `rejected`, for an event that is read again: the indexes that were rejected at first, so that
+    it comes to the same chunks.
+    """
     event_type = ""
     try:
         document = _document(body)
@@ -50,7 +62,7 @@ def understand(event_id: str, body: bytes, *, received_at: float, max_age_s: flo
                     body=body,
                 )
             )
-        return _notifications(event_id, document, body, received_at, max_age_s)
+        return _notifications(event_id, document, body, received_at, max_age_s, rejected)
     except _NotUnderstood as reason:
         return Understood(
             Event(event_id, event_type, "quarantined", received_at, reason=str(reason), body=body)
@@ -58,7 +70,12 @@ def understand(event_id: str, body: bytes, *, received_at: float, max_age_s: flo
 
 
 def _notifications(
-    event_id: str, document: dict[str, Any], body: bytes, received_at: float, max_age_s: float
+    event_id: str,
+    document: dict[str, Any],
+    body: bytes,
+    received_at: float,
+    max_age_s: float,
+    rejected: Container[int] | None,
 ) -> Understood:
     data = document.get("data")
     entries = data.get("notifications") if isinstance(data, dict) else None
@@ -66,7 +83,7 @@ def _notifications(
         raise _NotUnderstood("data.notifications is not an array")
     if len(entries) > _MOST_NOTIFICATIONS:
         raise _NotUnderstood(f"more than {_MOST_NOTIFICATIONS} notifications")
-    items, rejections = parse_items(entries)
+    items, rejections = parse_items(entries, rejected=rejected)
     occurred_at = _occurred_at(document)
     deadline = deadline_of(occurred_at, received_at, max_age_s)
     chunks = tuple(cut(event_id, items, received_at=received_at, deadline=deadline))

@@ -29,7 +29,10 @@ class EventSummary:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A delivery that was given up; `item` is what it would have said, `day` is its chunk's."""
+    """A delivery that was given up; `item` is what it would have said, `day` is its chunk's.
+
+    `taken_at` is when it was first taken for a replay that is not known to have come to an end.
+    """
 
     id: int
     event_id: str
@@ -41,6 +44,7 @@ class DeadLetter:
     attempts: int
     died_at: float
     day: int = 0
+    taken_at: float = 0.0
 
 
 class Journal(Protocol):
@@ -70,8 +74,8 @@ class Journal(Protocol):
 
     async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
         """Take dead letters (None: all), by event and index, for a replay: their deliveries are
-        pending again, those of device 0 forgotten. The letters stay until `drop_dead`, and for a
-        minute nobody else gets them."""
+        pending again, those of device 0 forgotten. The letters stay until `drop_dead`; after a
+        minute they may be taken again, and keep the time of the first."""
 
     async def progress(
         self, event_id: str, indexes: Sequence[int], *, day: int

@@ -18,6 +18,9 @@ from gateway.queue.databases import Session, SharedDatabase
 from gateway.queue.replays import revived_chunks
 from gateway.queue.rows import chunk_values, claim_of, letter_of
 
+#: dead letters that one transaction replays: it must end in time
+_LETTERS = 5_000
+
 
 class PostgresQueue:
     """The port `gateway.ports.Queue`. `announce` wakes the processes that may claim."""
@@ -118,16 +121,24 @@ class PostgresQueue:
         return 0
 
     async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
-        chosen = None if ids is None else list(ids)
+        chosen = list(ids or ())
+        if ids is None:
+            chosen = [row[0] for row in await self._database.rows("dead_ids")]
+        replayed = 0
+        for start in range(0, len(chosen), _LETTERS):
+            some = chosen[start : start + _LETTERS]
+            replayed += await self._replay(some, now=now, deadline=now + max_age_s)
+        return replayed
 
+    async def _replay(self, ids: Sequence[int], *, now: float, deadline: float) -> int:
         async def work(session: Session) -> int:
-            letters = await session.rows("dead_by_ids", chosen)
+            letters = await session.rows("dead_by_ids", ids)
             if not letters:
                 return 0
             deliveries = _columns([tuple(letter[1:4]) for letter in letters])
             await session.run("deliveries_revive", *deliveries, now)
             await session.run("deliveries_forget", *deliveries)
-            chunks = revived_chunks(map(letter_of, letters), now=now, deadline=now + max_age_s)
+            chunks = revived_chunks(map(letter_of, letters), now=now, deadline=deadline)
             await _insert(session, chunks)
             await session.run("dead_delete", [letter[0] for letter in letters])
             return len(letters)

@@ -17,6 +17,7 @@ from typing import TypeVar
 from gateway.core.fanout import Known, Send, Wait, expire, plan
 from gateway.core.model import (
     CHUNK_SIZE,
+    Chunk,
     Claim,
     Item,
     Record,
@@ -185,8 +186,7 @@ class Dispatcher:
             if work is None or work.claim is not claim:
                 continue
             if queue_id in lost:
-                del self._works[queue_id]
-                work.lose()
+                self._drop(work)
             else:
                 work.proven_until = proven_until
 
@@ -212,6 +212,10 @@ class Dispatcher:
 
     async def _begin(self, claim: Claim, proven_until: float) -> None:
         at_work = self._works.get(claim.queue_id)
+        if at_work is not None and not _same(at_work.chunk, claim.chunk):
+            # Another queue under the same numbers: a stream that was lost and made anew.
+            self._drop(at_work)
+            at_work = None
         if at_work is not None:
             # The lease ran out under us (the clock jumped, or the process stood still): nobody
             # else took the chunk, so what is in flight goes on under the new one.
@@ -228,15 +232,24 @@ class Dispatcher:
             self._settler.begin(work, [])
             return
         known = await self._known(work)
-        if work.claim.tries > _MAX_TRIES:
+        targets = await self._ports.registry.targets(items) if chunk.deadline > now else []
+        if work.lost or work.proven_until <= self._monotonic():
+            # Asked for so long that the chunk may be somebody else's, who ends it.
+            self._drop(work)
+        elif work.claim.tries > _MAX_TRIES:
             self._bury(work, known, now)
         elif chunk.deadline <= now:
             self._settler.begin(work, expire(chunk, known, now=now))
         else:
-            targets = await self._ports.registry.targets(items)
             todo = plan(chunk, targets, known, now=now)
             self._keep(work, todo.waits)
             self._offer(work, todo.sends, todo.ended)
+
+    def _drop(self, work: Work) -> None:
+        """Forget a chunk whose lease cannot be proven."""
+        if self._works.get(work.claim.queue_id) is work:
+            del self._works[work.claim.queue_id]
+        work.lose()
 
     async def _known(self, work: Work) -> Known:
         chunk = work.chunk
@@ -323,3 +336,16 @@ class Dispatcher:
         return await insist(
             step, refused=lambda error: self._observer(StoreFailed(what, str(error)))
         )
+
+
+def _same(one: Chunk, other: Chunk) -> bool:
+    """Whether two claims are of one chunk."""
+    return (one.event_id, one.number, _places(one)) == (
+        other.event_id,
+        other.number,
+        _places(other),
+    )
+
+
+def _places(chunk: Chunk) -> list[tuple[int, tuple[Remainder, ...] | None]]:
+    return [(entry.item.index, entry.remainders) for entry in chunk.items]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Sequence
-from random import Random
 from typing import assert_never
 
 from gateway.core.model import Record, Remainder, Removal
@@ -58,7 +57,6 @@ class Settler:
         clock: Clock,
         monotonic: Clock,
         max_attempts: int,
-        random: Random | None = None,
     ) -> None:
         self._writer = writer
         self._lane_book = lane_book
@@ -66,7 +64,6 @@ class Settler:
         self._clock = clock
         self._monotonic = monotonic
         self._max_attempts = max_attempts
-        self._random = random or Random()  # noqa: S311  # jitter, not secrets
         self._streaks = Streaks()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -146,7 +143,7 @@ class Settler:
             standing,
             max_attempts=self._max_attempts,
             now=now,
-            dice=self._random.random(),
+            dice=delivery.work.dice,
         )
         if delivery.transport is lane.provider:
             # What was said to a key that a reload has replaced tells nothing of the new one.
@@ -241,7 +238,7 @@ class Settler:
     ) -> None:
         """Leave a delivery for later. The journal says until when, so that its chunk, should it
         come again, does not send it before; and why, if anything happened to it."""
-        due_at = delivery.work.due(due_at)
+        due_at = delivery.work.due(due_at, now)
         self._batch.add(_record(delivery, DeliveryState.PENDING, reason, now, next_at=due_at))
         remainder = Remainder(delivery.target.device_id, delivery.attempts, delivery.flipped)
         delivery.work.leave(delivery.item, remainder, lane=delivery.lane, due_at=due_at)

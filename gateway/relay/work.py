@@ -9,9 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from random import random
 
 from gateway.core.model import Chunk, ChunkItem, Claim, Item, Remainder, Target, lane_name
 from providers.contract import Push, PushProvider
+
+#: into so many steps a wait is cut: what a chunk leaves at an outage comes to few chunks
+_STEPS = 16
 
 Groups = dict[tuple[str, float], dict[int, tuple[Item, list[Remainder]]]]
 """Deliveries that are left, by lane and due time, then by item."""
@@ -23,7 +27,8 @@ class Work:
 
     `proven_until` is how long the lease can be proven, in monotonic time: counted from before the
     queue was asked, and renewed with it. After it another relay may have the chunk: no push starts.
-    `again` is what an earlier claim of the chunk left and the journal puts off.
+    `again` is what an earlier claim of the chunk left and the journal puts off. `dice`, in [0, 1),
+    spreads retries: chunk from chunk, for what fails together is to wait together.
     """
 
     claim: Claim
@@ -32,6 +37,7 @@ class Work:
     lost: bool = False
     leftovers: Groups = field(default_factory=dict)
     again: Groups = field(default_factory=dict)
+    dice: float = field(default_factory=random)
 
     @property
     def chunk(self) -> Chunk:
@@ -41,10 +47,12 @@ class Work:
         """The lease is gone: nothing of it is started or queued by this process any more."""
         self.lost, self.proven_until = True, -math.inf
 
-    def due(self, at: float) -> float:
-        """When what is left is to come: rounded up to a second, to share chunks, and later than
-        this chunk was due, so that journal and queue tell a leftover from the one it came of."""
-        due = float(math.ceil(at))
+    def due(self, at: float, now: float) -> float:
+        """When what is left is to come: later by up to a sixteenth of the wait, or a second, so
+        that it shares chunks; and later than this chunk was due, so that journal and queue tell a
+        leftover from the one it came of."""
+        step = max(1.0, math.floor((at - now) / _STEPS))
+        due = math.ceil(at / step) * step
         if any(entry.remainders is not None for entry in self.chunk.items):
             return max(due, math.floor(self.chunk.due_at) + 1.0)
         return due

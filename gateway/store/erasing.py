@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable
 
+from gateway.core.items import EMPTIED
 from gateway.core.model import UserRef
 
 ERASED = "erased"
@@ -60,7 +61,7 @@ def body_without(body: bytes, theirs: Theirs) -> tuple[bytes, list[int]]:
         notifications = document["data"]["notifications"]
         found = [i for i, item in enumerate(notifications) if _item_is_theirs(i, item, theirs)]
         for index in found:
-            notifications[index] = {"erased": True}
+            notifications[index] = EMPTIED
     except (ValueError, LookupError, TypeError, RecursionError):
         return b"", []
     return json.dumps(document).encode() if found else body, found

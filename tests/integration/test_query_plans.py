@@ -109,6 +109,7 @@ SCANS = {
     "copy_counts": "for the progress of a copy, which reads every row after it",
     "erase_find_events": "bodies and queued texts can only be found by reading them",
     "events_page": "along the index, newest first, until the limit",
+    "lanes_all": "what waits for each lane, in one pass",
     "queue_rescue": "once, at the start of a process",
 }
 
@@ -137,7 +138,8 @@ def connection(seeded: Path) -> Iterator[sqlite3.Connection]:
 def plan(connection: sqlite3.Connection, name: str) -> str:
     query = QUERIES[name]
     named = set(re.findall(r":(\w+)", query))
-    values: Any = dict.fromkeys(named) if named else [None] * query.count("?")
+    places = set(re.findall(r"\?\d+", query)) or query.count("?") * "?"
+    values: Any = dict.fromkeys(named) if named else [None] * len(places)
     rows = connection.execute(f"EXPLAIN QUERY PLAN {query}", values).fetchall()
     return "\n".join(row[3] for row in rows)
 

@@ -133,7 +133,7 @@ class World:
             hand.rows[key] = (DeliveryState.DELIVERED, attempts + 1, None)
             return
         made = attempts + (outcome == "retry")
-        due_at = hand.work.due(self.now + (10 if outcome == "retry" else 0))
+        due_at = hand.work.due(self.now + (10 if outcome == "retry" else 0), self.now)
         hand.rows[key] = (DeliveryState.PENDING, made, due_at)
         hand.work.leave(said, Remainder(device_id, made), lane="l", due_at=due_at)
 

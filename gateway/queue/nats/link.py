@@ -68,7 +68,7 @@ class Link:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._client: Client | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[Client] | None = None
         self._handlers: dict[str, Handler] = {}
         self._subscriptions: dict[str, Subscription] = {}
 
@@ -83,6 +83,9 @@ class Link:
 
     async def aclose(self) -> None:
         """Say goodbye; what was asked and not answered is not waited for."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
         client, self._client = self._client, None
         if client is not None:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
@@ -112,9 +115,9 @@ class Link:
         within_s: float = ANSWER_S,
     ) -> bytes:
         """Ask a question; returns the answer."""
-        client = await self._connected()
         try:
             async with asyncio.timeout(within_s):
+                client = await self._connected()
                 answer = await client.request(
                     subject, data, timeout=within_s, headers=dict(headers) if headers else None
                 )
@@ -139,9 +142,9 @@ class Link:
 
     async def say(self, subject: str, data: bytes, *, reply: str = "") -> None:
         """Send without waiting for an answer: one may come to the subject `reply`."""
-        client = await self._connected()
         try:
             async with asyncio.timeout(ANSWER_S):
+                client = await self._connected()
                 await client.publish(subject, data, reply=reply)
         except (NatsError, OSError, TimeoutError) as error:
             raise self._away(error) from error
@@ -153,12 +156,19 @@ class Link:
     # --- inside ---------------------------------------------------------------------------------
 
     async def _connected(self) -> Client:
+        """The client. All who ask while it is opened wait for the same attempt."""
         client = self._client
         if client is None or client.is_closed:
-            async with self._opening:
-                client = self._client
-                if client is None or client.is_closed:
-                    client = self._client = await self._open()
+            if self._opening is None or self._opening.done():
+                self._opening = asyncio.create_task(self._open())
+                self._opening.add_done_callback(_look_at)
+            opening = self._opening
+            try:
+                client = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                if opening.cancelled():
+                    raise StoreUnavailable("NATS is away: the connection is closed.") from None
+                raise
         if not client.is_connected:
             raise StoreUnavailable(f"NATS is away: no connection to any of {self._broker}.")
         return client
@@ -192,11 +202,18 @@ class Link:
                 )
                 for subject, handler in self._handlers.items():
                     self._subscriptions[subject] = await client.subscribe(subject, cb=handler)
-        except (NatsError, OSError, TimeoutError) as error:
+        except BaseException as error:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 async with asyncio.timeout(_CONNECT_S):
                     await client.close()
-            raise self._away(failed[0] if failed else error) from error
+            if isinstance(error, (NatsError, OSError, TimeoutError)):
+                raise self._away(failed[0] if failed else error) from error
+            if isinstance(error, Exception) and broker.credentials_file is not None:
+                # the library that reads them has errors of its own
+                wrong = "queue.credentials_file: holds no credentials; expected NATS' .creds file"
+                raise ConfigurationError([wrong]) from error
+            raise
+        self._client = client
         return client
 
     def _tls(self) -> ssl.SSLContext | None:
@@ -215,6 +232,12 @@ class Link:
     def _away(self, error: Exception) -> StoreUnavailable:
         why = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
         return StoreUnavailable(f"NATS is away ({why}); asked: {self._broker}.")
+
+
+def _look_at(opening: asyncio.Task[Client]) -> None:
+    """What went wrong is told to who waits, if anybody still does."""
+    if not opening.cancelled():
+        opening.exception()
 
 
 def servers_of(url: str) -> tuple[str, ...]:

@@ -38,6 +38,10 @@ _NO_MESSAGE = 10037
 _FULL = 0.9
 #: up to so many messages the depth is counted; beyond, it is an estimate
 _COUNTED = 1_000
+#: of a message beside its notifications: the first line; and with subject, headers and the record
+_HEAD_BYTES, _MESSAGE_BYTES = 180, 450
+#: no notification takes less
+_LEAST_BYTES = 40.0
 _ROUNDS = 5
 _LOOK_S = 1.0
 
@@ -50,7 +54,7 @@ class Stream:
         self._spec = spec
         self._looked_at = float("-inf")
         self._full = False
-        self._mean = 100.0
+        self._notification_bytes = 200.0
         self._first: tuple[int, float] | None = None
 
     async def publish(self, chunks: Iterable[Chunk]) -> None:
@@ -79,16 +83,18 @@ class Stream:
             )
 
     async def depth(self) -> Depth:
-        """Exact up to 1 000 messages; beyond, as many as messages times what one had lately."""
+        """Exact up to 1 000 messages; beyond, by the stream's bytes: a message may hold one
+        notification or 256, and other processes publish other ones than this does."""
         state = await self._state()
         messages: int = state["messages"]
         if messages == 0:
             return Depth(0, None)
-        count = round(messages * self._mean)
+        content = state["bytes"] - messages * _MESSAGE_BYTES
+        count = max(messages, round(content / self._notification_bytes))
         if messages <= _COUNTED:
-            subjects = await self._subjects(f"{self._spec.name}.>")
-            count = sum(map(size_of, subjects))
-            self._mean = count / max(1, len(subjects))
+            count = sum(map(size_of, await self._subjects(f"{self._spec.name}.>")))
+            if count > messages:
+                self._notification_bytes = max(_LEAST_BYTES, content / count)
         return Depth(count, await self._first_seen(state["first_seq"]))
 
     async def not_held(self, own: str, chunk: Chunk, again: Sequence[Chunk]) -> list[Chunk]:
@@ -104,7 +110,9 @@ class Stream:
             text = "a notification is larger than NATS takes: raise max_payload of its servers"
             raise StoreUnavailable(text) from error
         for message in messages:
-            self._mean += (message.size - self._mean) * 0.01
+            if message.size > 1:
+                mean = max(_LEAST_BYTES, (len(message.data) - _HEAD_BYTES) / message.size)
+                self._notification_bytes += (mean - self._notification_bytes) * 0.01
         return messages
 
     async def _publish(self, message: Message) -> None:

@@ -12,6 +12,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 from uuid import uuid4
 
 from nats.aio.msg import Msg
@@ -43,6 +45,7 @@ STALE_S = 60.0
 #: tries after which a chunk is one that not even its burial survives
 HOPELESS = 30
 _COMPLETED_AT_ONCE = 100
+_taken_at = attrgetter("taken_at")
 
 
 class JetStreamQueue:
@@ -144,13 +147,16 @@ class JetStreamQueue:
         return completed
 
     async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
-        wanted = replace(event, status="accepting") if chunks else event
-        kept = await self._journal.reopen(wanted)
-        if kept is None or not chunks:
+        kept = await self._journal.event(event.event_id)
+        if kept is None or kept.event.status == "accepted":
             return
-        await self._started()
-        day = day_of(kept.received_at)
-        await self._stream.publish([replace(chunk, day=day) for chunk in chunks])
+        if chunks:
+            # First the chunks: a row that is `accepting` for as long as this one would be completed
+            # by others, with the age that it has.
+            await self._started()
+            day = day_of(kept.event.received_at)
+            await self._stream.publish([replace(chunk, day=day) for chunk in chunks])
+        await self._journal.reopen(event)
         await self._journal.accepted(event.event_id)
 
     async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
@@ -158,8 +164,11 @@ class JetStreamQueue:
         letters = await self._journal.revive(ids, now=now)
         if not letters:
             return 0
-        taken = [Letter(one.event_id, one.day, one.item, one.device_id) for one in letters]
-        await self._stream.publish(revived_chunks(taken, now=now, deadline=now + max_age_s))
+        deadline = now + max_age_s
+        for taken_at, several in groupby(sorted(letters, key=_taken_at), key=_taken_at):
+            taken = [Letter(one.event_id, one.day, one.item, one.device_id) for one in several]
+            # named after when they were first taken: a replay that is repeated adds nothing
+            await self._stream.publish(revived_chunks(taken, now=taken_at, deadline=deadline))
         return await self._journal.drop_dead([letter.id for letter in letters])
 
     # --- chunks -----------------------------------------------------------------------------------

@@ -35,16 +35,18 @@ async def erase_event(session: Session, event_id: str, user: UserRef) -> None:
     have named only the other of their two ids.
     """
     ids = _ids(user)
+    kept = await session.row("erase_body", event_id)
+    if kept is not None:
+        # first of all: who drops a day takes the same locks in this order
+        await make_partition(session, day_of(kept["received_at"]))
     indexes = sorted(row[0] for row in await session.rows("erase_indexes", event_id, *ids))
     theirs = whose(user, frozenset(indexes))
-    kept = await session.row("erase_body", event_id)
     if kept is not None:
         status, received_at, rejections, body = kept
         body, found = body_without(body, theirs)
         await session.run("erase_set_body", event_id, body)
         if open_ := ended(status, rejections, found):
             day = day_of(received_at)
-            await make_partition(session, day)
             await session.run("erase_end", event_id, open_, time.time(), ERASED, day)
     for queue_id, items in await session.rows("erase_queued", event_id):
         await session.run("erase_set_queued", queue_id, items_without(items, theirs))

@@ -91,9 +91,12 @@ class PostgresJournal:
                 dead = list(zip(*(tuple(letter[1:4]) for letter in letters), strict=True))
                 await session.run("deliveries_revive", *dead, now)
                 await session.run("deliveries_forget", *dead)
-            return [replace(dead_letter(row), day=day_of(row[-1] or 0.0)) for row in letters]
+            return [
+                replace(dead_letter(row), day=day_of(row[-1] or 0.0), taken_at=row[-2])
+                for row in letters
+            ]
 
-        return await self._database.write(work)
+        return await self._database.write(work, pace=SLOW)
 
     async def record(
         self,
@@ -158,7 +161,9 @@ class PostgresJournal:
 
     async def drop_dead(self, ids: Sequence[int] | None) -> int:
         chosen = None if ids is None else list(ids)
-        return await self._database.write(lambda session: session.run("dead_delete", chosen))
+        return await self._database.write(
+            lambda session: session.run("dead_delete", chosen), pace=SLOW
+        )
 
     async def purge(self, *, before: float) -> int:
         """By whole days, in UTC: what is over by less is kept until its day is."""

@@ -109,7 +109,10 @@ class SqliteJournal:
                 query = "delivery_forget" if device_id == 0 else "delivery_revive"
                 row = {"event_id": event_id, "item_index": index, "device_id": device_id}
                 connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
-            return [replace(dead_letter(row), day=day_of(row[-1] or 0.0)) for row in letters]
+            return [
+                replace(dead_letter(row), day=day_of(row[-1] or 0.0), taken_at=row[-2])
+                for row in letters
+            ]
 
         return await self._database.write(work)
 

@@ -86,12 +86,13 @@ spec:
         {{- end }}
         - name: ops
           containerPort: 9090
-      # The ops listener opens once the database and the queue were reached.
+      # The ops listener opens once the database and the queue were reached, and the database was migrated:
+      # an index on a large table takes its time, or another pod does it and is waited for. An hour at most.
       startupProbe:
         httpGet: {path: /healthz, port: ops}
         periodSeconds: 2
         timeoutSeconds: 2
-        failureThreshold: 60
+        failureThreshold: 1800
       # Alive, not ready: a restart mends neither a key, nor PostgreSQL, nor NATS.
       livenessProbe:
         httpGet: {path: /healthz, port: ops}

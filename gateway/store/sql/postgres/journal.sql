@@ -110,7 +110,8 @@ SELECT * FROM unnest(
 )
 ORDER BY event_id, item_index, device_id
 ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
-    reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at;
+    reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at,
+    taken_at = NULL;
 
 -- name: dead_page
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
@@ -118,19 +119,22 @@ SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, die
 FROM dead_letters WHERE $1::text IS NULL OR event_id = $1
 ORDER BY died_at DESC, id DESC LIMIT $2;
 
+-- name: dead_ids
+SELECT id FROM dead_letters ORDER BY event_id, item_index, device_id;
+
 -- Locked, so that of two who replay one letter the second finds it gone.
 -- name: dead_by_ids
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
-       user_id, custom_id,
+       user_id, custom_id, taken_at,
        (SELECT received_at FROM events WHERE events.event_id = dead_letters.event_id)
 FROM dead_letters
 WHERE $1::bigint[] IS NULL OR id = ANY($1)
 ORDER BY event_id, item_index, device_id FOR UPDATE;
 
--- Taken for a replay that the store has no part in, for so many seconds. SKIP LOCKED: another one is
--- just taking it.
+-- Taken for a replay that the store has no part in; again after so many seconds, under the time of the
+-- first. SKIP LOCKED: another one is just taking it.
 -- name: dead_take
-UPDATE dead_letters SET taken_at = $2 WHERE id IN (
+UPDATE dead_letters SET taken_at = coalesce(taken_at, $2) WHERE id IN (
     SELECT id FROM dead_letters
     WHERE ($1::bigint[] IS NULL OR id = ANY($1))
       AND (taken_at IS NULL OR taken_at < $2 - $3::float8)

@@ -1,11 +1,12 @@
+-- What waits for each lane, in one pass over the queue: every relay asks each second.
 -- name: lanes_all
 SELECT app, provider, held, reason, hint, held_at, brake_at,
        (SELECT count(*) FROM held_removals h WHERE h.app = l.app AND h.provider = l.provider),
-       rate, errors,
-       greatest(waiting, (SELECT coalesce(sum(size), 0) FROM queue q
-                          WHERE q.lane = l.app || '/' || l.provider)),
-       seen_at
-FROM lanes l ORDER BY app, provider;
+       rate, errors, greatest(waiting, coalesce(size, 0)), seen_at
+FROM lanes l LEFT JOIN (
+    SELECT lane, sum(size) AS size FROM queue WHERE lane <> '' GROUP BY lane
+) queued ON queued.lane = l.app || '/' || l.provider
+ORDER BY app, provider;
 
 -- name: lane_hold
 INSERT INTO lanes (app, provider, held, reason, hint, held_at) VALUES ($1, $2, $3, $4, $5, $6)
@@ -39,6 +40,8 @@ INSERT INTO held_removals (device_id, address, seen_at, app, provider, state, re
 SELECT * FROM unnest(
     $1::bigint[], $2::text[], $3::float8[], $4::text[], $5::text[], $6::text[], $7::text[]
 ) AS held (device_id, address, seen_at, app, provider, state, reason)
+-- one that is gone was erased or deleted: nothing of it is kept
+WHERE EXISTS (SELECT 1 FROM devices WHERE devices.id = held.device_id)
 ORDER BY device_id
 ON CONFLICT (device_id) DO UPDATE SET
     address = excluded.address, seen_at = excluded.seen_at, state = excluded.state,

@@ -97,7 +97,8 @@ INSERT INTO dead_letters (
     title, body, path, user_id, custom_id
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
-    reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at;
+    reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at,
+    taken_at = NULL;
 
 -- name: dead_page
 SELECT * FROM dead_letters WHERE :event_id IS NULL OR event_id = :event_id
@@ -110,7 +111,7 @@ WHERE :ids IS NULL OR id IN (SELECT value FROM json_each(:ids))
 ORDER BY event_id, item_index, device_id;
 
 -- name: dead_take
-UPDATE dead_letters SET taken_at = :now
+UPDATE dead_letters SET taken_at = coalesce(taken_at, :now)
 WHERE (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
   AND (taken_at IS NULL OR taken_at < :now - :seconds)
 RETURNING id;

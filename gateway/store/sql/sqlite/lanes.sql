@@ -1,11 +1,12 @@
+-- What waits for each lane, in one pass over the queue: every relay asks each second.
 -- name: lanes_all
 SELECT app, provider, held, reason, hint, held_at, brake_at,
        (SELECT count(*) FROM held_removals h WHERE h.app = l.app AND h.provider = l.provider),
-       rate, errors,
-       max(waiting, (SELECT coalesce(sum(size), 0) FROM queue q
-                     WHERE q.lane = l.app || '/' || l.provider)),
-       seen_at
-FROM lanes l ORDER BY app, provider;
+       rate, errors, max(waiting, coalesce(size, 0)), seen_at
+FROM lanes l LEFT JOIN (
+    SELECT lane, sum(size) AS size FROM queue WHERE lane <> '' GROUP BY lane
+) queued ON queued.lane = l.app || '/' || l.provider
+ORDER BY app, provider;
 
 -- name: lane_hold
 INSERT INTO lanes (app, provider, held, reason, hint, held_at)
@@ -35,7 +36,9 @@ ON CONFLICT (app, provider) DO UPDATE SET
 
 -- name: held_insert
 INSERT INTO held_removals (device_id, address, seen_at, app, provider, state, reason)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+-- one that is gone was erased or deleted: nothing of it is kept
+WHERE EXISTS (SELECT 1 FROM devices WHERE id = ?1)
 ON CONFLICT (device_id) DO UPDATE SET
     address = excluded.address, seen_at = excluded.seen_at, state = excluded.state,
     reason = excluded.reason;
