@@ -78,6 +78,16 @@ async def test_what_the_brake_held_back_of_a_user_goes(handle: Handle) -> None:
     assert lane.held_back == 1
 
 
+async def test_what_is_held_back_after_the_erasure_is_not_kept(handle: Handle) -> None:
+    """Its push was on its way meanwhile; the row would hold the address."""
+    mary = await register(handle, "a", "a", user_id="mary")
+    await handle.lanes.trip_brake("agent", "fcm", now=NOW)
+    await handle.registry.erase(MARY)
+    await handle.lanes.hold_back([removal(mary)])
+    (lane,) = await handle.lanes.all()
+    assert lane.held_back == 0
+
+
 async def test_the_journal_keeps_what_happened_without_the_name(handle: Handle) -> None:
     bobs = record(index=1, user_id="bob", custom_id="c-bob")
     await handle.journal.record([record(user_id=None, custom_id="mary"), bobs], [])

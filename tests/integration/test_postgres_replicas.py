@@ -205,6 +205,20 @@ async def test_a_letter_that_two_replicas_replay_is_queued_once(tmp_path: Path) 
         assert (await handles[0].queue.depth()).notifications == 3
 
 
+async def test_many_letters_are_replayed_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction for all of them would not end in time."""
+    monkeypatch.setattr("gateway.queue.in_postgres._LETTERS", 4)
+    async with replicas(tmp_path, 1) as (handle,):
+        lines = [record("msg_1", n, state=DeliveryState.DEAD) for n in range(10)]
+        items = [(n, batch(items=10)[1][0].items[n].item) for n in range(10)]
+        await handle.journal.record(lines, [], dead=items)
+        assert await handle.queue.replay_dead(None, now=NOW, max_age_s=60.0) == 10
+        assert (await handle.queue.depth()).notifications == 10
+        assert await handle.queue.replay_dead(None, now=NOW, max_age_s=60.0) == 0
+
+
 async def test_what_one_replica_accepts_wakes_the_others(tmp_path: Path) -> None:
     async with replicas(tmp_path, 3) as (ingest, *relays), AsyncExitStack() as stack:
         heard = [0, 0]

@@ -109,7 +109,6 @@ SCANS = {
     "copy_counts": "for the progress of a copy, which reads every row after it",
     "erase_find_events": "bodies and queued texts can only be found by reading them",
     "events_page": "along the index, newest first, until the limit",
-    "lanes_all": "what waits for each lane, in one pass",
     "queue_rescue": "once, at the start of a process",
 }
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Any
 import nats
 import pytest
 
-from gateway.core.model import CHUNK_SIZE, Claim, Remainder, day_of
+from gateway.core.model import CHUNK_SIZE, Chunk, Claim, Event, Remainder, UserRef, day_of
 from gateway.core.states import DeliveryState
 from gateway.errors import ConfigurationError, StoreUnavailable
 from gateway.events import Fault, GatewayEvent
+from gateway.ingest.schema import understand
 from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
 from gateway.queue.nats.link import Link
+from gateway.queue.replays import Letter, revived_chunks
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.build import NOW, item
@@ -177,6 +180,46 @@ async def test_dead_letters_whose_replay_failed_are_replayed_later(rig: Rig) -> 
     assert await rig.store.journal.dead(limit=1) == []
 
 
+async def test_a_replay_that_is_repeated_while_the_first_waits_adds_nothing(rig: Rig) -> None:
+    """The first was published; that its letters may go was not heard any more."""
+    queue = await rig.queue()
+    await accept_and_bury(rig, queue)
+    letters = await rig.store.journal.revive(None, now=NOW)
+    taken = [Letter(one.event_id, one.day, one.item, one.device_id) for one in letters]
+    await queue.publish(revived_chunks(taken, now=NOW, deadline=NOW + 60))
+    assert await queue.replay_dead(None, now=NOW + 61, max_age_s=60.0) == 1
+    assert (await queue.depth()).notifications == 1
+    assert await rig.store.journal.dead(limit=1) == []
+
+
+async def test_a_letter_that_dies_again_is_replayed_under_a_time_of_its_own(rig: Rig) -> None:
+    queue = await rig.queue()
+    await accept_and_bury(rig, queue)
+    assert len(await rig.store.journal.revive(None, now=NOW)) == 1
+    again = record(device_id=7, state=DeliveryState.DEAD)
+    await rig.store.journal.record([again], [], dead=[(0, item())])
+    (letter,) = await rig.store.journal.revive(None, now=NOW + 5)
+    assert letter.taken_at == NOW + 5
+
+
+async def test_a_replayed_event_is_in_the_stream_before_its_row_says_so(rig: Rig) -> None:
+    """Others complete rows that are left half way, with the age that they have."""
+    queue, other = await rig.queue(), await rig.queue()
+    event, chunks = batch(at=NOW - 3600)
+    await rig.store.journal.begin(replace(event, status="quarantined", chunks=0))
+    fresh = [replace(chunk, deadline=NOW + 86_400) for chunk in chunks]
+    mend = failing_after(queue, 0)
+    with pytest.raises(StoreUnavailable):
+        await queue.replay_event(event, fresh)
+    assert await rig.status() == "quarantined"
+    assert await other.complete() == 0
+    mend()
+    await queue.replay_event(event, fresh)
+    assert await rig.status() == "accepted"
+    (claim,) = await drain(other)
+    assert claim.chunk.deadline == NOW + 86_400
+
+
 async def accept_and_bury(rig: Rig, queue: JetStreamQueue) -> None:
     await queue.accept(*batch())
     await drain(queue)
@@ -208,6 +251,50 @@ async def test_what_a_lost_stream_held_is_queued_again_and_what_has_ended_is_not
     found = sorted((claim.chunk.event_id, claim.chunk.number) for claim in claims)
     assert found == [("msg_new", 0), ("msg_new", 1), ("msg_waits", 0)]
     assert await journal.requeue(since=NOW) == 0
+
+
+async def test_an_event_that_lost_a_user_half_way_comes_to_the_same_chunks(rig: Rig) -> None:
+    """A shift by one would put all that follow into the stream a second time."""
+    people = [f"user-{n}" for n in range(CHUNK_SIZE * 2 + 2)]
+    notifications: list[dict[str, Any]] = [
+        {"title": "Hi", "body": "there", "user_id": who} for who in people
+    ]
+    notifications[7] = {"title": "rejected", "user_id": 7}
+    body = json.dumps({"type": "notifications.sent", "data": {"notifications": notifications}})
+
+    def understood(event: Event) -> Sequence[Chunk]:
+        rejected = {one.index for one in event.rejections}
+        return understand(
+            event.event_id, event.body, received_at=NOW, max_age_s=60.0, rejected=rejected
+        ).chunks
+
+    ingest, other = await rig.queue(cut=understood), await rig.queue(cut=understood)
+    first = understand("msg_1", body.encode(), received_at=NOW, max_age_s=60.0)
+    failing_after(ingest, 2)
+    with pytest.raises(StoreUnavailable):
+        await ingest.accept(first.event, first.chunks)
+    for who in ("user-5", "user-300"):
+        await rig.store.registry.erase(UserRef(user_id=who))
+    assert await other.accept(first.event, first.chunks)
+    assert (await other.depth()).notifications == first.event.notifications
+    claims = await drain(other)
+    assert sorted(claim.chunk.number for claim in claims) == list(range(first.event.chunks))
+
+
+async def test_the_depth_of_a_long_queue_does_not_depend_on_what_this_process_sent(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One publishes whole chunks, the other what is left of them: both must tell about the same."""
+    monkeypatch.setattr("gateway.queue.nats.publishing._COUNTED", 10)
+    ingest, relay = await rig.queue(), await rig.queue()
+    for n in range(20):
+        await ingest.accept(*batch(f"msg_{n}", items=CHUNK_SIZE))
+    large = [(await queue.depth()).notifications for queue in (ingest, relay)]
+    assert [abs(one - 20 * CHUNK_SIZE) < 10 * CHUNK_SIZE for one in large] == [True, True], large
+    await drain(relay)
+    await relay.publish([leftover(f"left_{n}", due_at=NOW + 60) for n in range(200)])
+    small = [(await queue.depth()).notifications for queue in (ingest, relay)]
+    assert [200 <= one < 400 for one in small] == [True, True], small
 
 
 async def test_a_person_queues_again_what_a_lost_stream_held(tmp_path: Path, rig: Rig) -> None:
@@ -505,3 +592,48 @@ async def test_no_error_holds_a_login(rig: Rig) -> None:
         await queue.accept(*batch())
     assert await rig.store.journal.event("msg_1") is None
     await queue.aclose()
+
+
+async def test_those_who_ask_while_it_connects_wait_for_one_attempt() -> None:
+    """Each with an attempt of its own, one after the other, they would wait ever longer."""
+    attempts = 0
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        attempts += 1
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        link = Link(Broker(servers_of(f"nats://127.0.0.1:{port}")))
+        asked = [link.ask("anything", within_s=0.2) for _ in range(5)]
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(one) for one in told} == {StoreUnavailable}
+        assert attempts == 1
+        await link.aclose()
+
+
+async def test_credentials_that_are_none_are_told(tmp_path: Path) -> None:
+    """A server that asks for a signature, as one that knows its users by their keys does."""
+    file = tmp_path / "relay.creds"
+    file.write_text("-----BEGIN NATS USER JWT-----\nnone\n------END NATS USER JWT------\n")
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        info = {"server_id": "S", "version": "2.9.10", "proto": 1, "headers": True}
+        info |= {"max_payload": 1024**2, "auth_required": True, "nonce": "sign-this"}
+        writer.write(f"INFO {json.dumps(info)}\r\n".encode())
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(ask, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        broker = Broker(servers_of(f"nats://127.0.0.1:{port}"), credentials_file=file)
+        link = Link(broker)
+        try:
+            with pytest.raises(ConfigurationError, match=r"queue\.credentials_file: holds no cred"):
+                await link.open()
+        finally:
+            await link.aclose()

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from typing import Any
 
+import nats
 import pytest
 
 from gateway.app.storage import complete_events
@@ -132,6 +133,28 @@ async def test_a_chunk_that_comes_again_leaves_a_delivery_until_it_is_due(rig: R
         assert (row.state, row.attempts) == (DeliveryState.PENDING, 1)
         assert len(rig.sent_to(ANDROID)) == 1
         assert (await running.stores.queue.depth()).notifications == 1
+
+
+async def test_a_stream_made_anew_under_a_relay_gives_its_chunks_their_own_pushes(
+    rig: RelayRig,
+) -> None:
+    """Its messages have the numbers of those that were lost, of which one is at work."""
+    phones, others = androids(range(3)), androids(range(3, 6))
+    queue = on_nats()
+    rig.sandbox.latency_s = 3.0
+    async with rig.running(queue=queue) as running:
+        await running.register(*phones, *others)
+        await running.queue_for("msg_1", phones)
+        await rig.arrived(phones[0])
+        client = await nats.connect(running_cluster().servers)
+        await client.jetstream().delete_stream(queue["stream"])
+        await client.close()
+        again = broker(running)
+        again._ready = False  # as another process finds it: what is missing is made
+        await running.queue_for("msg_2", others)
+        assert await running.settled("msg_2") == {"delivered": 3}
+        assert await running.states("msg_1") == {"delivered": 3}
+    assert rig.times_delivered() == Counter({1: 6})
 
 
 async def test_a_relay_that_stops_gives_back_what_it_has_and_the_next_goes_on(

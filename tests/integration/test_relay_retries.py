@@ -48,6 +48,28 @@ async def test_a_push_the_vendor_had_no_time_for_is_delivered_later(
     assert len(rig.shown_by(phone)) == 1
 
 
+@pytest.mark.parametrize("provider", [Provider.FCM, Provider.APNS])
+async def test_pushes_that_fail_together_wait_together(rig: RelayRig, provider: Provider) -> None:
+    """Each with a wait of its own they would be as many chunks, which fill a queue at an outage."""
+    phones = [Phone(provider, n, n) for n in range(200)]
+    for phone in phones:
+        rig.sandbox.script(phone.address, Answer.unavailable(), Answer.unavailable(), Answer.ok())
+    async with rig.running() as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        for attempt, longest in ((1, 22), (2, 1000)):
+
+            async def left(attempt: int = attempt) -> bool:
+                rows = await running.rows("msg_1")
+                waiting = [row for row in rows if row.next_at is not None]
+                return [row.attempts for row in waiting] == [attempt] * len(phones)
+
+            await eventually("all wait", left)
+            await eventually("settled", lambda: rig.sql("SELECT count(*) FROM queue") < [(8,)])
+            rig.clock.ahead_s += longest
+        assert await running.settled("msg_1") == {"delivered": len(phones)}
+
+
 async def test_retry_after_is_a_floor(rig: RelayRig) -> None:
     rig.sandbox.script(ANDROID.address, Answer.unavailable(retry_after=300), Answer.ok())
     async with rig.running() as running:

@@ -141,14 +141,14 @@ def jetstream_queue(
     **changed: Any,
 ) -> JetStreamQueue:
     """A queue on the tests' cluster that waits for next to nothing."""
+    quick: dict[str, Any] = {"cut": cut_again, "wait_s": 0.4, "lane_nap_s": 0.1, "nap_s": 0.1}
     return JetStreamQueue(
         Broker(servers_of(running_cluster().url)),
         spec,
         journal=store.journal,
-        cut=cut_again,
         clock=clock,
         observer=observer,
-        **({"wait_s": 0.4, "lane_nap_s": 0.1, "nap_s": 0.1} | changed),
+        **(quick | changed),
     )
 
 

@@ -203,9 +203,7 @@ class Link:
                 for subject, handler in self._handlers.items():
                     self._subscriptions[subject] = await client.subscribe(subject, cb=handler)
         except BaseException as error:
-            with contextlib.suppress(NatsError, OSError, TimeoutError):
-                async with asyncio.timeout(_CONNECT_S):
-                    await client.close()
+            await _give_up(client)
             if isinstance(error, (NatsError, OSError, TimeoutError)):
                 raise self._away(failed[0] if failed else error) from error
             if isinstance(error, Exception) and broker.credentials_file is not None:
@@ -232,6 +230,16 @@ class Link:
     def _away(self, error: Exception) -> StoreUnavailable:
         why = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
         return StoreUnavailable(f"NATS is away ({why}); asked: {self._broker}.")
+
+
+async def _give_up(client: Client) -> None:
+    """Close a client that did not get as far as to be connected, with what it has opened."""
+    with contextlib.suppress(NatsError, OSError, TimeoutError):
+        async with asyncio.timeout(_CONNECT_S):
+            await client.close()
+    transport = getattr(client, "_transport", None)
+    if transport is not None:  # it forgets it when it fails between two of its steps
+        transport.close()
 
 
 def _look_at(opening: asyncio.Task[Client]) -> None:

@@ -40,8 +40,8 @@ _FULL = 0.9
 _COUNTED = 1_000
 #: of a message beside its notifications: the first line; and with subject, headers and the record
 _HEAD_BYTES, _MESSAGE_BYTES = 180, 450
-#: no notification takes less
-_LEAST_BYTES = 40.0
+#: of a notification: as long as none was seen, and at least
+_USUAL_BYTES, _LEAST_BYTES = 160.0, 40.0
 _ROUNDS = 5
 _LOOK_S = 1.0
 
@@ -54,7 +54,7 @@ class Stream:
         self._spec = spec
         self._looked_at = float("-inf")
         self._full = False
-        self._notification_bytes = 200.0
+        self._learned_bytes: float | None = None
         self._first: tuple[int, float] | None = None
 
     async def publish(self, chunks: Iterable[Chunk]) -> None:
@@ -89,13 +89,13 @@ class Stream:
         messages: int = state["messages"]
         if messages == 0:
             return Depth(0, None)
-        content = state["bytes"] - messages * _MESSAGE_BYTES
-        count = max(messages, round(content / self._notification_bytes))
+        first_seen = await self._first_seen(state["first_seq"])
         if messages <= _COUNTED:
             count = sum(map(size_of, await self._subjects(f"{self._spec.name}.>")))
-            if count > messages:
-                self._notification_bytes = max(_LEAST_BYTES, content / count)
-        return Depth(count, await self._first_seen(state["first_seq"]))
+        else:
+            content = state["bytes"] - messages * _MESSAGE_BYTES
+            count = max(messages, round(content / (self._learned_bytes or _USUAL_BYTES)))
+        return Depth(count, first_seen)
 
     async def not_held(self, own: str, chunk: Chunk, again: Sequence[Chunk]) -> list[Chunk]:
         """Of what a chunk left before: what no other message holds. `own` is its subject."""
@@ -110,9 +110,7 @@ class Stream:
             text = "a notification is larger than NATS takes: raise max_payload of its servers"
             raise StoreUnavailable(text) from error
         for message in messages:
-            if message.size > 1:
-                mean = max(_LEAST_BYTES, (len(message.data) - _HEAD_BYTES) / message.size)
-                self._notification_bytes += (mean - self._notification_bytes) * 0.01
+            self._learn(len(message.data), message.size)
         return messages
 
     async def _publish(self, message: Message) -> None:
@@ -150,10 +148,19 @@ class Stream:
             if found is None:
                 return None
             try:
-                self._first = sequence, head_of(found).chunk.first_seen
+                chunk = chunk_of(head_of(found), found)
             except Undecodable:
                 return None
+            self._first = sequence, chunk.first_seen
+            self._learn(len(found), len(chunk.items))
         return self._first[1]
+
+    def _learn(self, size: int, notifications: int) -> None:
+        """How long a notification is, from a message that has several."""
+        if notifications > 1:
+            each = max(_LEAST_BYTES, (size - _HEAD_BYTES) / notifications)
+            known = each if self._learned_bytes is None else self._learned_bytes
+            self._learned_bytes = known + (each - known) * 0.1
 
     async def _others(self, own: str, chunk: Chunk) -> list[Chunk]:
         """The other messages that hold deliveries of the same original chunk."""
