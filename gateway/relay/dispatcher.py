@@ -12,7 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.core.fanout import Known, Send, Wait, expire, plan
 from gateway.core.model import (
@@ -212,7 +212,7 @@ class Dispatcher:
 
     async def _begin(self, claim: Claim, proven_until: float) -> None:
         at_work = self._works.get(claim.queue_id)
-        if at_work is not None and not _same(at_work.chunk, claim.chunk):
+        if at_work is not None and _what(at_work.chunk) != _what(claim.chunk):
             # Another queue under the same numbers: a stream that was lost and made anew.
             self._drop(at_work)
             at_work = None
@@ -232,13 +232,15 @@ class Dispatcher:
             self._settler.begin(work, [])
             return
         known = await self._known(work)
-        targets = await self._ports.registry.targets(items) if chunk.deadline > now else []
+        is_hopeless, is_late = work.claim.tries > _MAX_TRIES, chunk.deadline <= now
+        # not for a chunk that is to be buried: looking up its devices may be what ends processes
+        targets = [] if is_hopeless or is_late else await self._ports.registry.targets(items)
         if work.lost or work.proven_until <= self._monotonic():
             # Asked for so long that the chunk may be somebody else's, who ends it.
             self._drop(work)
-        elif work.claim.tries > _MAX_TRIES:
+        elif is_hopeless:
             self._bury(work, known, now)
-        elif chunk.deadline <= now:
+        elif is_late:
             self._settler.begin(work, expire(chunk, known, now=now))
         else:
             todo = plan(chunk, targets, known, now=now)
@@ -338,14 +340,7 @@ class Dispatcher:
         )
 
 
-def _same(one: Chunk, other: Chunk) -> bool:
-    """Whether two claims are of one chunk."""
-    return (one.event_id, one.number, _places(one)) == (
-        other.event_id,
-        other.number,
-        _places(other),
-    )
-
-
-def _places(chunk: Chunk) -> list[tuple[int, tuple[Remainder, ...] | None]]:
-    return [(entry.item.index, entry.remainders) for entry in chunk.items]
+def _what(chunk: Chunk) -> tuple[Any, ...]:
+    """What a chunk is, whoever claims it and whenever it is due."""
+    places = [(entry.item.index, entry.remainders) for entry in chunk.items]
+    return chunk.event_id, chunk.number, places

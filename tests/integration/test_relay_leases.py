@@ -149,6 +149,23 @@ async def test_a_chunk_that_no_process_could_finish_becomes_dead_letters(rig: Re
         assert await running.settled("msg_1") == {"delivered": 2}
 
 
+async def test_a_chunk_is_buried_without_another_look_at_its_devices(
+    rig: RelayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be that look that no process survives."""
+
+    async def fatal(*_args: object) -> None:
+        raise SystemExit("the process is gone")
+
+    async with rig.running(server={"role": "ingest", "host": "127.0.0.1", "port": 0}) as ingest:
+        await ingest.register(ANDROID)
+        await ingest.queue_for("msg_1", [ANDROID])
+    rig.sql("UPDATE queue SET tries = 20")
+    async with rig.running() as running:
+        monkeypatch.setattr(type(running.stores.registry), "targets", fatal)
+        assert await running.settled("msg_1") == {"dead": 1}
+
+
 async def test_what_a_dead_process_had_under_its_lease_is_taken_at_once(rig: RelayRig) -> None:
     async with rig.running(server={"role": "ingest", "host": "127.0.0.1", "port": 0}) as ingest:
         await ingest.register(ANDROID)
