@@ -18,7 +18,7 @@ JOBS ?= 3
 .PHONY: help demo test check bench soak .bench-tools format lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.runtime  ## see it work: sandbox, gateway and simulated phones; no account, no network
 	@$(BIN)/inkpush demo --once

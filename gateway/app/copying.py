@@ -6,11 +6,10 @@ Owns the order of things: look, refuse, copy, verify, and only then say that it 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from gateway.app.storage import sole_relay
 from gateway.errors import ConfigurationError, StoreError
@@ -82,31 +81,19 @@ async def run(source: Path, target: str, *, queued: bool, live: bool, progress: 
     return copied
 
 
-def _alone(source: Path, *, live: bool) -> AbstractContextManager[Any]:
+@contextmanager
+def _alone(source: Path, *, live: bool) -> Iterator[None]:
     """Keep relays from the source: what one does meanwhile would be lost."""
-    if live or not source.is_file():
-        return nullcontext()
-    return _Sole(source)
-
-
-class _Sole(AbstractContextManager[None]):
-    """The relay's own lock, with a word of its own where it is taken."""
-
-    def __init__(self, source: Path) -> None:
-        self._source = source
-        self._lock = sole_relay(source)
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.__enter__()
-        except ConfigurationError:
-            raise StoreError(
-                f"A relay works on {self._source}: stop it first, for what it does from now on "
-                "would be missing. --live copies beside it, to try it out."
-            ) from None
-
-    def __exit__(self, *error: Any) -> None:
-        self._lock.__exit__(*error)
+    with ExitStack() as stack:
+        if not live and source.is_file():
+            try:
+                stack.enter_context(sole_relay(source))
+            except ConfigurationError:
+                raise StoreError(
+                    f"A relay works on {source}: stop it first, for what it does from now on "
+                    "would be missing. --live copies beside it, to try it out."
+                ) from None
+        yield
 
 
 async def _take(

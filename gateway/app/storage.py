@@ -155,16 +155,6 @@ def _broker(
     settings: Settings, journal: Journal, *, clock: Clock, observer: Observer
 ) -> JetStreamQueue:
     queue, relay = settings.queue, settings.relay
-
-    def cut_again(event: Event) -> Sequence[Chunk]:
-        return understand(
-            event.event_id,
-            event.body,
-            received_at=event.received_at,
-            max_age_s=relay.max_age_s,
-            rejected={one.index for one in event.rejections},
-        ).chunks
-
     return JetStreamQueue(
         Broker(
             servers=servers_of(queue.url),
@@ -181,10 +171,21 @@ def _broker(
             ack_wait_s=relay.lease_s,
         ),
         journal=journal,
-        cut=cut_again,
+        cut=partial(cut_again, max_age_s=relay.max_age_s),
         clock=clock,
         observer=observer,
     )
+
+
+def cut_again(event: Event, *, max_age_s: float) -> Sequence[Chunk]:
+    """The chunks of a kept event, as they were when it came, whoever was erased from it since."""
+    return understand(
+        event.event_id,
+        event.body,
+        received_at=event.received_at,
+        max_age_s=max_age_s,
+        rejected={one.index for one in event.rejections},
+    ).chunks
 
 
 async def complete_events(broker: JetStreamQueue, observer: Observer) -> None:

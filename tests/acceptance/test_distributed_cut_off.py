@@ -9,10 +9,11 @@ from typing import Literal
 
 import pytest
 
-from gateway.relay.write import FLUSH_S, SLOW_S
 from tests.kit.audience import notifications_to
 from tests.kit.deployment import (
-    ANSWER_S,
+    BUSY_S,
+    IN_DOUBT_S,
+    JOURNAL_INTERVAL_S,
     all_of,
     deployment,
     repeats_of,
@@ -34,10 +35,6 @@ LEASE_S = 6.0
 MOST_QUEUED = 4_000
 TOLD_S = 6.0
 """An answer is waited for at most 4 s, and parts are asked for 2 s."""
-JOURNAL_INTERVAL_S = FLUSH_S + SLOW_S
-"""What is taken is journaled every 20 ms; after 250 ms of waiting for it no push starts."""
-BUSY_S = 0.25
-"""What a busy machine may add."""
 
 
 @pytest.mark.parametrize("to", ["NATS", "PostgreSQL"])
@@ -97,7 +94,7 @@ async def test_a_relay_that_is_cut_off_stops_and_another_takes_over_what_it_had(
     before = [push for push in pushes if push.place == 0 and push.at <= cut_at]
     after = [push for push in pushes if push.place == 0 and push.at > cut_at]
     resumed_s = site.log.since(resumed_at, place=0)[0].at - resumed_at
-    in_the_air = most_within(JOURNAL_INTERVAL_S + ANSWER_S + BUSY_S, [*before, *after])
+    in_the_air = most_within(IN_DOUBT_S, [*before, *after])
     silent_s = max((push.at for push in after), default=cut_at) - cut_at
     figures(
         f"cut off from {to} after {len(before)} pushes of its own: {len(after)} more, the last "

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from gateway.relay.write import FLUSH_S, SLOW_S
 from tests.kit.audience import notifications_to
 from tests.kit.deployment import (
-    ANSWER_S,
+    IN_DOUBT_S,
     STREAM,
     Deployment,
     all_of,
@@ -39,11 +38,6 @@ LEASE_S = 6.0
 MOST_QUEUED = 2_000
 """So few that the sender has events left when the last thing breaks."""
 LONGEST_S = 120 + PUSHES / 200
-
-JOURNAL_INTERVAL_S = FLUSH_S + SLOW_S
-"""What is taken is journaled every 20 ms; after 250 ms of waiting for it no push starts."""
-BUSY_S = 0.25
-"""What a busy machine may add."""
 
 
 @dataclass
@@ -104,7 +98,7 @@ async def test_a_killed_relay_a_killed_stream_leader_and_a_database_that_goes_aw
     pushes = site.log.read()
     repeats = repeats_of(pushes)
     first_place = [push for push in pushes if push.place == 0]
-    most = most_within(JOURNAL_INTERVAL_S + ANSWER_S + BUSY_S, first_place)
+    most = most_within(IN_DOUBT_S, first_place)
     doubts = {push.key for push in in_doubt}
     others = {key: each for key, each in repeats.items() if key not in doubts}
     by_fault = by_time(others, faults)
@@ -129,8 +123,7 @@ async def test_a_killed_relay_a_killed_stream_leader_and_a_database_that_goes_aw
     assert site.says.get("not understood", 0) == 0
     assert len(in_doubt) <= most
     for fault in faults:
-        window = JOURNAL_INTERVAL_S + ANSWER_S + BUSY_S
-        assert by_fault[fault.what] <= most_within(window, pushes), fault.what
+        assert by_fault[fault.what] <= most_within(IN_DOUBT_S, pushes), fault.what
     assert by_fault[killed.what] <= len(in_doubt)
     assert sender.taken == set(range(EVENTS))
 

@@ -127,7 +127,7 @@ async def test_three_relays_share_a_limit_also_when_one_is_killed_and_one_ends(
         ingest = await site.start("ingest", "ingest")
         relays = [await site.start(f"relay-{n}", "relay") for n in range(3)]
         await all_limited(relays, limit / 3)
-        ids = [f"soak-{n}" for n in range(events)]
+        ids = [EVENT.format(n) for n in range(events)]
         body = event(notifications_to(audience))
         for event_id in ids:
             assert (await ingest.process.post(event_id, body)).status == 200

@@ -14,13 +14,12 @@ from gateway.app.benching.whole_way import Run
 from providers.contract import Provider
 from tests.benchmarks.gateways import gateway_with
 from tests.benchmarks.profiling import profile_one
-from tests.benchmarks.relaying import as_json, one_run, tell
-from tests.benchmarks.report import CROWDED, CROWDED_NOTE, Line
+from tests.benchmarks.relaying import DEVICES_RATIO, as_json, one_run, tell
+from tests.benchmarks.report import CROWDED, CROWDED_NOTE, Line, at_most
 from tests.benchmarks.servers import Servers, running_servers
 from tests.benchmarks.stage import Stage
 
 _RATIO = 1.4
-_DEVICES_RATIO = 1.3
 _BUFFERS = "512MB"
 _SQLITE = "SQLite"
 _NATS = "PostgreSQL, NATS"
@@ -96,17 +95,13 @@ def compare_registries(stage: Stage) -> None:
     }
     for what, cost in (("gateway's CPU", _gateway_us), ("CPU of gateway and servers", _all_us)):
         few, many = (list(map(cost, several)) for several in took.values())
-        ratio = median(more / less for more, less in zip(many, few, strict=True))
         stage.report.add(
-            Line(
+            at_most(
+                DEVICES_RATIO,
                 f"whole way, {_NATS}, {sizes.many_devices:,} devices, {what}",
-                "us",
-                median(many),
+                many,
                 f"{sizes.few_devices:,} devices",
-                median(few),
-                ratio,
-                f"at most {_DEVICES_RATIO} x",
-                ratio <= _DEVICES_RATIO,
+                few,
             )
         )
 
@@ -170,21 +165,15 @@ def _add_lines(
     runs: list[Measured],
     on_sqlite: list[Measured],
 ) -> None:
-    pairs = zip(runs, on_sqlite, strict=True)
-    ratio = median(one.run.cpu_us / other.run.cpu_us for one, other in pairs)
-    has_target = form == _NATS
     waited = max(one.run.waited for one in runs)
     stage.report.add(
-        Line(
+        at_most(
+            _RATIO if form == _NATS else None,
             f"whole way to {provider}, {form}, CPU",
-            "us",
-            median(one.run.cpu_us for one in runs),
+            list(map(_gateway_us, runs)),
             _SQLITE,
-            median(one.run.cpu_us for one in on_sqlite),
-            ratio,
-            f"at most {_RATIO} x" if has_target else "",
-            ratio <= _RATIO if has_target else None,
-            CROWDED_NOTE if waited >= CROWDED else "",
+            list(map(_gateway_us, on_sqlite)),
+            note=CROWDED_NOTE if waited >= CROWDED else "",
         )
     )
     rate, rate_on_sqlite = (

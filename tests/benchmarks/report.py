@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +29,31 @@ class Line:
     target: str = ""
     passed: bool | None = None
     note: str = ""
+
+
+def at_most(
+    limit: float | None,
+    what: str,
+    ours: Sequence[float],
+    counterpart: str,
+    theirs: Sequence[float],
+    *,
+    note: str = "",
+) -> Line:
+    """Microseconds of rounds that took turns: medians, and the median of each round's ratio, which
+    is to be so much at most (None: it is shown only)."""
+    ratio = median(one / other for one, other in zip(ours, theirs, strict=True))
+    return Line(
+        what,
+        "us",
+        median(ours),
+        counterpart,
+        median(theirs),
+        ratio,
+        "" if limit is None else f"at most {limit} x",
+        None if limit is None else ratio <= limit,
+        note,
+    )
 
 
 @dataclass(slots=True)

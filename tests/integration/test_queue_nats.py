@@ -7,16 +7,18 @@ import gc
 import json
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nats
 import pytest
 
-from gateway.core.model import CHUNK_SIZE, Chunk, Claim, Event, Remainder, UserRef, day_of
+from gateway.app import storage
+from gateway.core.model import CHUNK_SIZE, Claim, Remainder, UserRef, day_of
 from gateway.core.states import DeliveryState
 from gateway.errors import ConfigurationError, StoreUnavailable
 from gateway.events import Fault, GatewayEvent
@@ -261,14 +263,8 @@ async def test_an_event_that_lost_a_user_half_way_comes_to_the_same_chunks(rig: 
     ]
     notifications[7] = {"title": "rejected", "user_id": 7}
     body = json.dumps({"type": "notifications.sent", "data": {"notifications": notifications}})
-
-    def understood(event: Event) -> Sequence[Chunk]:
-        rejected = {one.index for one in event.rejections}
-        return understand(
-            event.event_id, event.body, received_at=NOW, max_age_s=60.0, rejected=rejected
-        ).chunks
-
-    ingest, other = await rig.queue(cut=understood), await rig.queue(cut=understood)
+    cut = partial(storage.cut_again, max_age_s=60.0)
+    ingest, other = await rig.queue(cut=cut), await rig.queue(cut=cut)
     first = understand("msg_1", body.encode(), received_at=NOW, max_age_s=60.0)
     failing_after(ingest, 2)
     with pytest.raises(StoreUnavailable):

@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 
+from gateway.relay.write import FLUSH_S, SLOW_S
 from providers.sandbox.credentials import server_file
 from tests.kit.audience import Phone, androids, iphones
 from tests.kit.cut_line import Line
@@ -25,6 +26,13 @@ from tests.kit.quick_vendor import Orders, quick_vendors
 STREAM = "inkpush"
 ANSWER_S = 0.02
 """How long the vendor takes to answer, so that some pushes are always in flight."""
+JOURNAL_INTERVAL_S = FLUSH_S + SLOW_S
+"""What is taken is journaled every 20 ms; after 250 ms of waiting for it no push starts."""
+BUSY_S = 0.25
+"""What a busy machine may add."""
+IN_DOUBT_S = JOURNAL_INTERVAL_S + ANSWER_S + BUSY_S
+"""What went out within so long may be without a line in the journal when its relay is gone."""
+
 Key = tuple[int, int]
 """A notification: the number of its event, and its place in it, which is its device's number."""
 
@@ -49,7 +57,6 @@ class Deployment:
     audience: list[Phone]
     endpoints: list[str]
     log: PushLog
-    taken: Path
     says: dict[str, float]
     stack: AsyncExitStack
 
@@ -129,12 +136,12 @@ async def deployment(
     duplicate_window_s: float = 7200.0,
 ) -> AsyncIterator[Deployment]:
     """Everything but the gateways; half of the devices are iPhones. A lane sends `rate_per_s`."""
-    taken, log = installation.folder / "taken", installation.folder / "pushes"
+    log = installation.folder / "pushes"
     orders = Orders(
         certificate=str(server_file(keys)),
         devices=devices,
         events=events,
-        report=str(taken),
+        report=str(installation.folder / "taken"),
         longest_s=600.0,
         answer_s=ANSWER_S,
         wrong=False,
@@ -167,7 +174,6 @@ async def deployment(
             audience,
             endpoints,
             PushLog(log),
-            taken,
             says,
             stack,
         )

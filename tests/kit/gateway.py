@@ -145,11 +145,9 @@ class Process:
         self, message_id: str, body: bytes, *, signer: Signer = "svix", secret: str = SECRET
     ) -> Reply:
         """Deliver a webhook."""
-        headers = signed(message_id, body, secret, signer=signer)
-        # aiohttp warns of bytes over a megabyte
-        url, data = f"{self.url}/webhooks/learnink", BytesIO(body)
-        request = self.http.post(url, data=data, headers=headers)
-        return await _reply(request)
+        return await post_webhook(
+            self.http, self.url, message_id, body, signer=signer, secret=secret
+        )
 
     async def event(self, event_id: str, key: str) -> dict[str, Any]:
         """What GET /v1/events/{event_id} says; only the states that some delivery is in."""
@@ -296,13 +294,18 @@ class Installation:
 
 
 async def post_webhook(
-    http: aiohttp.ClientSession, url: str, message_id: str, body: bytes
+    http: aiohttp.ClientSession,
+    url: str,
+    message_id: str,
+    body: bytes,
+    *,
+    signer: Signer = "svix",
+    secret: str = SECRET,
 ) -> Reply:
     """Deliver a webhook to where a gateway is."""
+    headers = signed(message_id, body, secret, signer=signer)
     # aiohttp warns of bytes over a megabyte
-    request = http.post(
-        f"{url}/webhooks/learnink", data=BytesIO(body), headers=signed(message_id, body, SECRET)
-    )
+    request = http.post(f"{url}/webhooks/learnink", data=BytesIO(body), headers=headers)
     return await _reply(request)
 
 

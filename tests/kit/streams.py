@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -33,11 +32,6 @@ class _Place:
     folder: Path
     spec: StreamSpec
     users: int = 0
-
-
-def spec_of(name: str, lease_s: float) -> StreamSpec:
-    """What tests ask of their streams."""
-    return StreamSpec(name, max_bytes=MAX_BYTES, ack_wait_s=lease_s)
 
 
 class Streams:
@@ -68,7 +62,7 @@ class Streams:
     async def _make(self, lease_s: float) -> list[StreamSpec]:
         """Make some, and remove what nobody uses any more."""
         made = [
-            spec_of(f"t{time.monotonic_ns()}-{next(self._numbers)}", lease_s)
+            StreamSpec(f"streams-{next(self._numbers)}", max_bytes=MAX_BYTES, ack_wait_s=lease_s)
             for _ in range(_AT_ONCE)
         ]
         unused = [place for place in self._places if not place.users][:-_KEEP]

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.errors import ConfigurationError, StoreUnavailable
+from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.queue.nats.link import ApiError, Link
 
 CONSUMER = "relay"
@@ -176,25 +176,21 @@ async def _made(
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + _PATIENCE_S
     while True:
+        late: GatewayError
         try:
-            found = await link.api(info, within_s=_ROUND_S)
+            config: Mapping[str, Any] = (await link.api(info, within_s=_ROUND_S))["config"]
+            return config
         except ApiError as error:
-            refused = _refused(error)
             if error.code == missing:
                 await _create(link, *create, exists=exists)
-                refused = StoreUnavailable(f"JetStream does not get ready ({info}).")
-            elif isinstance(refused, ConfigurationError):
-                raise refused from error
-            if loop.time() >= ends_at:
-                raise refused from error
-            await asyncio.sleep(0.05)
-        except StoreUnavailable:
-            if loop.time() >= ends_at:
-                raise
-            await asyncio.sleep(0.05)
-        else:
-            config: Mapping[str, Any] = found["config"]
-            return config
+                late = StoreUnavailable(f"JetStream does not get ready ({info}).")
+            else:
+                late = _refused(error)
+        except StoreUnavailable as error:
+            late = error
+        if isinstance(late, ConfigurationError) or loop.time() >= ends_at:
+            raise late
+        await asyncio.sleep(0.05)
 
 
 async def _create(link: Link, call: str, wanted: object, *, exists: tuple[int, ...]) -> None:

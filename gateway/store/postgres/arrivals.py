@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from gateway.errors import StoreError, StoreUnavailable
@@ -131,11 +130,7 @@ class PostgresArrivals:
 
     async def analyze(self) -> None:
         """Let the planner know what is there."""
-        await self._database.write(partial(_run, query="copy_analyze"), pace=PATIENT)
-
-
-async def _run(session: Session, query: str) -> int:
-    return await session.run(query)
+        await self._database.write(lambda session: session.run("copy_analyze"), pace=PATIENT)
 
 
 def _check_source(told: Sequence[Any], source: str) -> None:

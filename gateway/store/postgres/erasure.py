@@ -42,11 +42,10 @@ async def erase_event(session: Session, event_id: str, user: UserRef) -> None:
     indexes = sorted(row[0] for row in await session.rows("erase_indexes", event_id, *ids))
     theirs = whose(user, frozenset(indexes))
     if kept is not None:
-        status, received_at, rejections, body = kept
-        body, found = body_without(body, theirs)
+        body, found = body_without(kept["body"], theirs)
         await session.run("erase_set_body", event_id, body)
-        if open_ := ended(status, rejections, found):
-            day = day_of(received_at)
+        if open_ := ended(kept["status"], kept["rejections"], found):
+            day = day_of(kept["received_at"])
             await session.run("erase_end", event_id, open_, time.time(), ERASED, day)
     for queue_id, items in await session.rows("erase_queued", event_id):
         await session.run("erase_set_queued", queue_id, items_without(items, theirs))

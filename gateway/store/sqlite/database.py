@@ -79,6 +79,14 @@ class _Job:
             self.future.set_result(self.result)
 
 
+def too_new(path: Path, version: int, latest: int) -> SchemaMismatch:
+    """A file that a later version of Inkpush has worked on."""
+    return SchemaMismatch(
+        f"{path} has schema {version}, this Inkpush knows {latest}: "
+        "install the newer version again."
+    )
+
+
 class SqliteDatabase:
     """Runs work on the SQLite file; as `gateway.queue.databases.Database`."""
 
@@ -195,10 +203,7 @@ class SqliteDatabase:
             connection.execute("BEGIN IMMEDIATE")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > latest:
-                raise SchemaMismatch(
-                    f"{self.path} has schema {version}, this Inkpush knows {latest}: "
-                    "install the newer version again."
-                )
+                raise too_new(self.path, version, latest)
             for number, script in migrations:
                 if number > version:
                     _run_script(connection, script)

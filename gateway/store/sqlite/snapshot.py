@@ -16,6 +16,7 @@ from types import TracebackType
 from gateway.errors import SchemaMismatch, StoreError, StoreUnavailable
 from gateway.store.copying import Key, Row, Table, is_full, storable_rows
 from gateway.store.queries import load_migrations, load_queries
+from gateway.store.sqlite.database import too_new
 
 _STEP = 256
 
@@ -97,10 +98,7 @@ class SqliteSnapshot:
                 "run `inkpush migrate` on it first."
             )
         if version > latest:
-            raise SchemaMismatch(
-                f"{self.path} has schema {version}, this Inkpush knows {latest}: "
-                "install the newer version again."
-            )
+            raise too_new(self.path, version, latest)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
