@@ -1,0 +1,10 @@
+"""The machine's own clocks: what a gateway runs by, unless it is handed others."""
+
+from __future__ import annotations
+
+import time
+from typing import cast
+
+from gateway.core.clocks import Clocks, MonotonicClock, WallClock
+
+SYSTEM = Clocks(cast(WallClock, time.time), cast(MonotonicClock, time.monotonic))
