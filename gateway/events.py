@@ -72,10 +72,11 @@ class DevicesRemoved:
 
 @dataclass(frozen=True, slots=True)
 class LaneHeld:
-    """A lane stopped: `held` is misconfigured or operator."""
+    """A part of a lane stopped: `held` is misconfigured or operator."""
 
     app: str
     provider: str
+    part: str
     held: str
     reason: str
     hint: str
@@ -83,10 +84,28 @@ class LaneHeld:
 
 @dataclass(frozen=True, slots=True)
 class LaneResumed:
-    """A lane goes again."""
+    """A part of a lane sends again."""
 
     app: str
     provider: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartsFailing:
+    """Nothing reaches the vendor of these (app, provider, part) any more, or it cannot serve: one
+    fault has hit them all."""
+
+    parts: Sequence[tuple[str, str, str]]
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartsReached:
+    """The vendor of these (app, provider, part) is reached again."""
+
+    parts: Sequence[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +187,8 @@ GatewayEvent = (
     | DevicesRemoved
     | LaneHeld
     | LaneResumed
+    | PartsFailing
+    | PartsReached
     | BrakeTripped
     | BrakeReleased
     | LaneThrottled

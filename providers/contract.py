@@ -147,6 +147,11 @@ class Unavailable:
     retry_after: float | None = None
     looked_at: bool = True
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether the vendor itself said so, and nobody in between, and not the lack of words."""
+        return self.looked_at and self.outcome_known
+
     @classmethod
     def not_looked_at(cls, reason: str, retry_after: float = 0.0) -> Unavailable:
         """The vendor surely never looked at the push: what happened says nothing of it.
@@ -172,11 +177,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Misconfigured:
-    """Key, project or topic are wrong: no push of this lane can succeed. `hint` says what to do."""
+    """The vendor rejects the configuration, not the push. `hint` says what to do.
+
+    `about` says how far it speaks: key, project or topic are wrong, so that nothing of the "part"
+    can succeed; or what the vendor needs for one "target" is, which others may do without.
+    """
 
     label: ClassVar[str] = "misconfigured"
     reason: str
     hint: str
+    about: Literal["part", "target"] = "part"
 
 
 Verdict = Delivered | TokenGone | Throttled | Unavailable | Refused | Misconfigured
@@ -192,6 +202,14 @@ VERDICT_LABELS: tuple[str, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a vendor is not reached, for people: `reason`, and in `hint` what to do. No secrets."""
+
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class CredentialStatus:
     """When the vendor credential in use expires and when it last worked (epoch seconds)."""
 
@@ -204,7 +222,7 @@ Settle = Callable[[Sequence[tuple[Push, Verdict]]], None]
 
 
 class PushProvider(Protocol):
-    """A transport to one vendor for one app.
+    """A transport to one vendor for one app. The vendor's parts are named as its rules say.
 
     Promise: every push handed to `send` gets exactly one verdict through `settle`, within the
     transport's own deadline, whatever the vendor or the network does. A transport never retries
@@ -215,9 +233,8 @@ class PushProvider(Protocol):
     """How many pushes are best handed over at once: enough to share what a hand-over costs, few
     enough to leave the event loop to others soon."""
 
-    @property
-    def free(self) -> int:
-        """How many pushes `send` will take right now; 0 while it is full."""
+    def free(self, part: str) -> int:
+        """How many pushes of a part `send` will take right now; 0 while it is full."""
 
     @property
     def in_flight(self) -> int:
@@ -237,8 +254,16 @@ class PushProvider(Protocol):
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         """Start sending; at most `free` pushes. Returns at once; must run on the event loop."""
 
-    async def check(self) -> Misconfigured | Unavailable | None:
-        """Ask the vendor whether the credential works, sending nothing to anyone."""
+    def trouble(self, part: str) -> Trouble | None:
+        """Why there is no connection or credential for this part now; None when nothing is known
+        to stand in the way."""
+
+    async def reach(self, part: str) -> Trouble | None:
+        """Have a connection and a credential for this part, and send nothing. Says what stands in
+        the way, within the transport's own limits of time."""
+
+    async def check(self, part: str) -> Misconfigured | Unavailable | None:
+        """Ask the vendor whether it accepts what this part sends with; nobody gets anything."""
 
     async def aclose(self) -> None:
         """Give what is in flight a verdict, then close connections."""

@@ -1,17 +1,45 @@
-"""Whether a lane may send: open, held, or probing with a single push."""
+"""Whether a part of a lane may send: open, or held and probing; and what it takes to hold it.
+
+A vendor that rejects a push for its configuration *accuses* the part, and one accusation proves
+little: a key may serve other phones, a proxy may have answered. So a part is held only when
+nothing speaks for it: it had no success within a minute, or none among its last twenty answers.
+An accusation of one target's kind takes a second, different target besides. Until then only the
+accused delivery waits.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
-_LONGEST_WAIT_S = 600.0
+About = Literal["part", "target"]
+"""What an accusation speaks of: everything the part sends, or one target's kind."""
+
+TRUSTED_S = 60.0
+"""How long one success speaks for a part."""
+ANSWERS = 20
+"""So many answers without a success outweigh an earlier one."""
+LONGEST_WAIT_S = 600.0
+_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Accused:
+    """What follows from an accusation: the part is `held` now or not, and was before or not; the
+    delivery waits `wait_s` seconds, 0 for as long as the part is held."""
+
+    held: bool
+    first: bool
+    wait_s: float
 
 
 @dataclass(slots=True)
 class Breaker:
-    """Holds a lane that is misconfigured and lets one push through from time to time.
+    """Holds a part that is misconfigured, and lets one push through from time to time.
 
-    `probe_s` is the wait before the first probe; it doubles up to ten minutes.
+    `probe_s` is the wait before the first probe; it doubles up to ten minutes. Times are monotonic.
     """
 
     probe_s: float = 60.0
@@ -19,6 +47,10 @@ class Breaker:
     _probe_at: float = 0.0
     _wait: float = 0.0
     _probing: bool = False
+    _taken_at: float = float("-inf")
+    _since_taken: int = 0
+    #: how often each target was accused in a row, the latest last
+    _accused: OrderedDict[int, int] = field(default_factory=OrderedDict)
 
     def may_send(self, now: float) -> bool:
         """Whether at least one push may go now."""
@@ -33,21 +65,53 @@ class Breaker:
         self._probing = True
         return 1
 
-    def hold(self, now: float) -> bool:
-        """The vendor says the lane is misconfigured. True when it was open or probing until now."""
-        if self.held and not self._probing:
-            return False
-        self._wait = min(self._wait * 2.0, _LONGEST_WAIT_S) if self.held else self.probe_s
-        self.held, self._probing = True, False
-        self._probe_at = now + self._wait
-        return True
+    @property
+    def targets(self) -> Mapping[int, int]:
+        """The targets that are accused, and how often in a row; to read."""
+        return self._accused
+
+    @property
+    def accused(self) -> bool:
+        """Whether any target is."""
+        return bool(self._accused)
+
+    def accuse(self, target: int, now: float, *, about: About, others_in_flight: bool) -> Accused:
+        """The vendor rejected the configuration as it looked at a push to `target`.
+
+        While other pushes are on their way the part is given the benefit of the doubt: their
+        answers are here soon, and one success among them settles the matter.
+        """
+        self._since_taken += 1
+        times = self._accused.pop(target, 0) + 1
+        self._accused[target] = times
+        if len(self._accused) > _REMEMBERED:
+            self._accused.popitem(last=False)
+        if self.held:
+            if self._probing:
+                self._hold(now, min(self._wait * 2.0, LONGEST_WAIT_S))
+            return Accused(held=True, first=False, wait_s=0.0)
+        if self._is_proven(now, about=about, others_in_flight=others_in_flight):
+            self._hold(now, self.probe_s)
+            return Accused(held=True, first=True, wait_s=0.0)
+        wait_s = min(self.probe_s * 2.0 ** min(times - 1, 16), LONGEST_WAIT_S)
+        return Accused(held=False, first=False, wait_s=wait_s)
+
+    def took(self, now: float) -> bool:
+        """The vendor took a push. True when that ends a hold, whatever push it was."""
+        self._taken_at, self._since_taken = now, 0
+        return self._open()
+
+    def cleared(self, target: int) -> None:
+        """The vendor took a push to this target, or had another thing to say of it."""
+        self._accused.pop(target, None)
 
     def answered(self) -> bool:
-        """The vendor gave any other answer. True when that ends the hold."""
-        ended = self.held and self._probing
-        if ended:
-            self.reset()
-        return ended
+        """The vendor looked at a push and found nothing wrong with us. True: that ends a hold.
+
+        Only a probe's answer does: others were on their way before it began.
+        """
+        self._since_taken += 1
+        return self._probing and self._open()
 
     def unclear(self, now: float) -> None:
         """The probe had no answer that tells; probe again later."""
@@ -60,5 +124,26 @@ class Breaker:
         self._probe_at = float("-inf")
 
     def reset(self) -> None:
-        """Open the lane."""
+        """Open the part and forget what it was accused of: there is another key, or a person has
+        said so."""
         self.held, self._probing, self._wait = False, False, 0.0
+        self._taken_at, self._since_taken = float("-inf"), 0
+        self._accused.clear()
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _is_proven(self, now: float, *, about: About, others_in_flight: bool) -> bool:
+        if about == "target" and len(self._accused) < 2:
+            return False
+        if self._since_taken >= ANSWERS:
+            return True
+        return now - self._taken_at > TRUSTED_S and not others_in_flight
+
+    def _hold(self, now: float, wait: float) -> None:
+        self.held, self._probing = True, False
+        self._wait, self._probe_at = wait, now + wait
+
+    def _open(self) -> bool:
+        was_held, self.held = self.held, False
+        self._probing, self._wait = False, 0.0
+        return was_held

@@ -9,7 +9,7 @@ down, so the first repeat comes early. What a vendor never looked at has no such
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Literal, assert_never
 
 from providers.contract import (
     Delivered,
@@ -104,14 +104,20 @@ class Quarantine:
 
 
 @dataclass(frozen=True, slots=True)
-class PauseLane:
-    """Nothing of this lane can succeed until a person mends it; the delivery waits."""
+class Accuse:
+    """The vendor rejects the configuration: the delivery waits, and spends no attempt. Whether
+    others wait with it is for the part's breaker to say; `about` is how far the vendor's word
+    goes."""
 
     reason: str
     hint: str
+    about: Literal["part", "target"]
 
 
-Decision = Done | RetryAt | Again | Snooze | Dead | Expire | Refuse | Prune | Quarantine | PauseLane
+Outcome = Done | RetryAt | Again | Snooze | Dead | Expire | Refuse | Prune | Quarantine
+"""What becomes of one delivery, whatever becomes of others."""
+
+Decision = Outcome | Accuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +150,9 @@ def decide(
             return _refused(verdict, standing, now)
         case Misconfigured():
             if standing.flipped:
-                # The key may serve one environment only: that says nothing of the lane.
+                # The key may serve one environment only: that says nothing of the part.
                 return Quarantine(verdict.reason)
-            return PauseLane(verdict.reason, verdict.hint)
+            return Accuse(verdict.reason, verdict.hint, verdict.about)
         case Throttled():
             wait = max(verdict.retry_after or 0.0, 0.0) or _THROTTLE_S
             at = now + wait * (1.0 + 0.1 * dice)

@@ -8,16 +8,47 @@ from typing import Literal, Protocol
 
 from gateway.core.model import Removal
 
+Holder = Literal["operator", "misconfigured"]
+"""Who holds: a person, or a relay whose vendor rejects the configuration."""
+
+Trouble = Literal["", "failing", "accused"]
+"""`failing`: nothing reaches the vendor, or the vendor cannot serve. `accused`: the vendor rejects
+single targets, and others are fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    """A part of a lane as the store knows it.
+
+    `held`, with reason, hint and time, is the last hold that stands; `resumed_at` is when a person
+    last let the part go. `trouble`, `errors` (the share of failed attempts lately), `waiting`
+    (queued for the part, or in memory) and `seen_at` are what a relay tells: of several, the last.
+    """
+
+    part: str
+    held: Literal["", "operator", "misconfigured"] = ""
+    reason: str = ""
+    hint: str = ""
+    held_at: float | None = None
+    resumed_at: float | None = None
+    trouble: Trouble = ""
+    trouble_reason: str = ""
+    trouble_hint: str = ""
+    trouble_at: float | None = None
+    errors: float = 0.0
+    waiting: int = 0
+    seen_at: float | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class LaneRow:
     """A lane as the store knows it: what a person or the relay decided about it.
 
-    `held` is "" (open), "operator", or "misconfigured"; `brake_at` is set while the prune brake
-    is on. `rate` is the limit in force for all relays together (pushes per second, 0 none),
-    `errors` the share of failed attempts lately, `waiting` what is queued for the lane, or in
-    memory. Relays write them for people to read; of several, each over the others' words, so
-    errors and memory are those of the one that told last, at `seen_at`: metrics tell all.
+    `held` is of the lane as a whole: by a person, or by a relay of an earlier version, which knew
+    no parts. `brake_at` is set while the prune brake is on. `rate` is the limit in force for all
+    relays together (pushes per second, 0 none), `quiet_until` when the vendor's asked-for silence
+    ends. `errors`, `waiting` and `seen_at` are as in `PartRow`. Relays write them for people to
+    read; metrics tell all.
     """
 
     app: str
@@ -26,34 +57,49 @@ class LaneRow:
     reason: str = ""
     hint: str = ""
     held_at: float | None = None
+    resumed_at: float | None = None
     brake_at: float | None = None
     held_back: int = 0
     rate: float = 0.0
+    quiet_until: float | None = None
     errors: float = 0.0
     waiting: int = 0
     seen_at: float | None = None
+    parts: tuple[PartRow, ...] = ()
+
+    def part(self, name: str) -> PartRow:
+        """A part by its name; one that nobody spoke of is open."""
+        return next((one for one in self.parts if one.part == name), PartRow(name))
 
 
 class Lanes(Protocol):
-    """The lanes' state that outlives a process and can be changed from any of them."""
+    """The lanes' state that outlives a process and can be changed from any of them.
+
+    `part` "" is the lane as a whole.
+    """
 
     async def all(self) -> list[LaneRow]:
-        """Every lane that was ever seen."""
+        """Every lane that was ever seen, with its parts."""
 
     async def hold(
         self,
         app: str,
         provider: str,
+        part: str,
         *,
-        by: Literal["operator", "misconfigured"],
+        by: Holder,
         reason: str,
         hint: str = "",
         now: float,
     ) -> None:
-        """Stop a lane. An operator's hold is not overwritten by the relay's own."""
+        """Stop a part, or the whole lane. An operator's hold is not overwritten by a relay's."""
 
-    async def resume(self, app: str, provider: str, *, by: Literal["operator", "relay"]) -> bool:
-        """Let a lane go. The relay cannot lift an operator's hold. False: nothing to lift."""
+    async def resume(
+        self, app: str, provider: str, part: str, *, by: Literal["operator", "relay"], now: float
+    ) -> bool:
+        """Let a part go, or the whole lane with all of its parts. A relay cannot lift an operator's
+        hold. Relays hear of a person's word at once, and end a quiet time as well. False: there was
+        nothing to lift."""
 
     async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
         """Stop pruning for this lane until a person releases it."""
@@ -66,4 +112,4 @@ class Lanes(Protocol):
         for the proof came of a fault. Returns how many devices went."""
 
     async def report(self, rows: Sequence[LaneRow]) -> None:
-        """Write `rate`, `errors`, `waiting` and `seen_at` of the lanes of this process."""
+        """Write what the relay tells of the lanes of this process, and of their parts."""

@@ -1,130 +1,197 @@
-"""A lane: the way of one app to one vendor. Owns its backlog, its pace and whether it may send.
+"""A lane: the way of one app to one vendor. Owns its parts, its transport and its pace.
 
-One lane's broken credential or throttled project never slows another: what a lane cannot take
-goes back to the queue under the lane's name, and is not claimed again until the lane is free.
+One lane's broken credential or throttled project never slows another, and one part's never another
+part: what a part cannot take goes back to the queue under the part's name, and is not claimed again
+until the part is free. Whatever changes in a lane is a method here or of its parts, which tell the
+observer themselves; no other file writes a field of either.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from gateway.core.breaker import Breaker
+from gateway.core.clocks import Clocks, Monotonic
 from gateway.core.limiter import Limiter
 from gateway.core.model import lane_name
-from gateway.core.prune import Brake
-from gateway.events import LaneThrottled, Observer
+from gateway.core.pace import Pace
+from gateway.core.prune import Brake, BrakeRule
+from gateway.events import BrakeReleased
+from gateway.ports import LaneRow
+from gateway.relay.listeners import Listeners
+from gateway.relay.part import Part
+from gateway.relay.silence import Silence
+from gateway.relay.standing import Errors
 from gateway.relay.work import Delivery
-from providers.contract import Provider, Push, PushProvider, Verdict
+from providers.contract import Address, CredentialStatus, Push, PushProvider, Verdict
 
-#: deliveries a lane keeps in memory; more stay in the queue
-BACKLOG = 2048
-#: so few of them are left when what waits for the lane is fetched: there is room for it then
-_REFILL = BACKLOG // 2
-#: a lane that has to be quiet for longer gives back what it holds, in seconds
-_REST_S = 2.0
-#: devices whose own throttling is remembered
-_QUIET_DEVICES = 100_000
-#: how soon to look again when the transport takes nothing, in seconds
-_RECHECK_S = 0.1
-
-Verdicts = Callable[["Lane", Sequence[tuple[Push, Verdict]]], None]
-Returned = Callable[[Sequence[Delivery], str, float | None], None]
+#: what a failing part keeps in memory: enough to find out when its vendor is there again
+_TRIALS = 128
 
 
-@dataclass(slots=True)
-class LaneHealth:
-    """What went through lately, for people: attempts and failures, halved every minute."""
-
-    attempts: float = 0.0
-    failures: float = 0.0
-
-    def count(self, attempts: int, failures: int) -> None:
-        self.attempts += attempts
-        self.failures += failures
-
-    def fade(self) -> None:
-        self.attempts, self.failures = self.attempts / 2, self.failures / 2
-
-    @property
-    def errors(self) -> float:
-        return self.failures / self.attempts if self.attempts else 0.0
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """Sends deliveries through `provider` as fast as limiter, breaker and transport allow.
-
-    In one turn of the event loop it hands over a burst, whose size is the transport's. Between
-    bursts answers are read and journaled: what was taken but not journaled yet is what a crash
-    makes come twice.
-    `on_verdicts` gets every verdict; `on_returned` gets deliveries that go back to the queue
-    unsent, with the reason and the time they are due (None: as soon as the lane is free).
-    """
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Whose lane it is, and into which parts its addresses fall."""
 
     app: str
-    provider: PushProvider
-    kind: Provider
-    limiter: Limiter
-    breaker: Breaker
-    brake: Brake
-    wall: Callable[[], float]
-    monotonic: Callable[[], float]
-    observer: Observer
-    on_verdicts: Verdicts
-    on_returned: Returned
-    operator_hold: bool = False
-    #: the store was seen to know that the brake is on: only then can its absence mean a release
-    brake_known: bool = False
-    reason: str = ""
-    hint: str = ""
-    health: LaneHealth = field(default_factory=LaneHealth)
-    backlog: deque[Delivery] = field(default_factory=deque)
-    _quiet_until: float = float("-inf")
-    _throttled_until: float = float("-inf")
-    _quiet_devices: OrderedDict[int, float] = field(default_factory=OrderedDict)
-    _timer: asyncio.TimerHandle | None = None
-    stopped: bool = False
-    _gate_open: bool = True
+    vendor: str
+    parts: Sequence[str]
+    part_of: Callable[[Address], str]
 
     @property
     def name(self) -> str:
-        return lane_name(self.app, self.kind)
+        return lane_name(self.app, self.vendor)
+
+
+class Lane:
+    """Sends deliveries through its transport as fast as limiter, breakers and transport allow.
+
+    In one turn of the event loop it hands over a burst, whose size is the transport's. Between
+    bursts answers are read and journaled: anything accepted and not yet journaled would be sent
+    again after a crash.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        transport: PushProvider,
+        *,
+        limiter: Limiter,
+        brake: Brake,
+        probe_s: float,
+        clocks: Clocks,
+        pace: Pace,
+        listeners: Listeners,
+    ) -> None:
+        self._route = route
+        self._transport = transport
+        self._limiter = limiter
+        self._brake = brake
+        self._clocks = clocks
+        self._pace = pace
+        self._listeners = listeners
+        self._parts = {
+            name: Part(
+                route.app, route.vendor, name, probe_s=probe_s, clocks=clocks, listeners=listeners
+            )
+            for name in route.parts
+        }
+        self._order = list(self._parts.values())
+        self._settles = {name: partial(self._settle, part) for name, part in self._parts.items()}
+        #: the store was seen to know that the brake is on: only then can its absence mean a release
+        self._brake_known = False
+        self._silence = Silence(route.app, route.vendor, listeners.observer)
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
+        self._gate_open = True
+
+    # --- what it is -----------------------------------------------------------------------------
 
     @property
-    def paused(self) -> bool:
-        return self.operator_hold or self.breaker.held
+    def app(self) -> str:
+        return self._route.app
 
     @property
-    def load(self) -> int:
-        """Deliveries in memory: waiting or in flight."""
-        return len(self.backlog) + self.provider.in_flight
+    def vendor(self) -> str:
+        return self._route.vendor
 
-    def accepts(self) -> bool:
-        """Whether chunks that wait for this lane should be claimed now."""
-        if self.stopped or self.operator_hold or len(self.backlog) > _REFILL:
-            return False
-        now = self.monotonic()
-        return now >= self._quiet_until and self.breaker.may_send(now)
+    @property
+    def name(self) -> str:
+        return self._route.name
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """Its parts by name."""
+        return self._parts
+
+    @property
+    def brake(self) -> Brake:
+        """The prune brake, which the writer asks."""
+        return self._brake
+
+    @property
+    def brake_known(self) -> bool:
+        """Whether the store was seen to know that the brake is on."""
+        return self._brake_known
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    @property
+    def in_flight(self) -> int:
+        return self._transport.in_flight
+
+    @property
+    def connections(self) -> int:
+        return self._transport.connections
+
+    @property
+    def credential(self) -> CredentialStatus:
+        return self._transport.credential
+
+    @property
+    def rate(self) -> float:
+        """The limit in force here, pushes per second; 0 when there is none."""
+        limit = self._limiter.limit(self._clocks.monotonic())
+        return 0.0 if limit == float("inf") else limit
+
+    @property
+    def quiet_for_s(self) -> float:
+        """How long the vendor has asked for silence, from now; 0 when it has not."""
+        return self._silence.left(self._clocks.monotonic())
+
+    @property
+    def room(self) -> int:
+        """How many deliveries it has room for in memory.
+
+        Each part in use has a backlog of its own: what one of them holds must not stop the others.
+        """
+        loads = [part.load for part in self._order if part.load]
+        most = self._pace.backlog
+        return most * max(1, len(loads)) - sum(min(load, most) for load in loads)
+
+    @property
+    def closed(self) -> list[str]:
+        """The names under which nothing that waits should be claimed now: the lane's, or parts'."""
+        now = self._clocks.monotonic()
+        is_quiet = self._stopped or now < self._silence.until
+        closed = [part.path for part in self._order if is_quiet or not self._wants(part, now)]
+        return [self.name, *closed] if len(closed) == len(self._order) else closed
+
+    def part_of(self, address: Address) -> str:
+        """The name of the part that an address belongs to."""
+        return self._route.part_of(address)
+
+    def runs_by(self, transport: PushProvider | None) -> bool:
+        """Whether this is the transport in use, not one that a reload has replaced."""
+        return transport is self._transport
+
+    # --- deliveries -----------------------------------------------------------------------------
 
     def offer(self, deliveries: Sequence[Delivery]) -> None:
-        """Take deliveries on, or return them when the lane cannot use them now."""
-        if self.stopped or self.operator_hold or len(self.backlog) >= BACKLOG:
-            reason = self.reason if self.operator_hold else ""
-            self.on_returned(deliveries, reason, None)
-            return
-        self.backlog.extend(deliveries)
+        """Take deliveries on, or return them when their part cannot use them now."""
+        groups: dict[str, list[Delivery]] = {}
+        for delivery in deliveries:
+            groups.setdefault(delivery.part, []).append(delivery)
+        for name, group in groups.items():
+            part = self._parts[name]
+            if self._stopped or part.is_paused or len(part.backlog) >= self._most(part):
+                part.give_back_these(group)
+            else:
+                part.backlog.extend(group)
         self._rest()
         self.pump()
 
     def again(self, delivery: Delivery) -> None:
         """Send a delivery once more at once, ahead of the others."""
-        if self.stopped or self.paused:
-            self.on_returned([delivery], self.reason, None)
+        part = self._parts[delivery.part]
+        if self._stopped or part.stopped:
+            part.give_back_these([delivery])
             return
-        self.backlog.appendleft(delivery)
+        part.backlog.appendleft(delivery)
         self._wake_in(0.0)
 
     def pump(self) -> None:
@@ -132,49 +199,39 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.stopped or not self._gate_open:
+        if self._stopped or not self._gate_open:
             return
-        now = self.monotonic()
+        now = self._clocks.monotonic()
         more = self._send(now)
-        if not self.backlog:
+        for part in self._order:
+            if part.stopped:
+                part.give_back()
+        if not self._waits:
             return
-        if self.paused:
-            self.give_back_all(self.reason)
-            return
-        wait = max(self._quiet_until - now, self.limiter.wait(now))
-        self._tell_throttled(now, now + wait, "rate limit")
+        wait = max(self._silence.left(now), self._limiter.wait(now))
+        self._silence.tell(now, Monotonic(now + wait), "rate limit")
         if wait <= 0:
-            wait = 0.0 if more else _RECHECK_S
+            wait = 0.0 if more else self._pace.recheck_s
         self._wake_in(wait)
 
-    def quiet(self, until: float) -> None:
-        """The vendor throttled the lane: slow down, and send nothing until then (monotonic)."""
-        now = self.monotonic()
-        self.limiter.throttled(now)
-        self._quiet_until = max(self._quiet_until, until)
-        self._tell_throttled(now, until, "vendor")
+    def quiet(self, seconds: float) -> None:
+        """The vendor throttled the lane: slow down, and send nothing for so long."""
+        now = self._clocks.monotonic()
+        self._limiter.throttled(now)
+        self._silence.ask(now, Monotonic(now + seconds))
         self._rest()
 
     def quiet_device(self, device_id: int, until: float) -> None:
         """The vendor throttled one device: send it nothing until then (wall clock)."""
-        self._quiet_devices[device_id] = until
-        self._quiet_devices.move_to_end(device_id)
-        if len(self._quiet_devices) > _QUIET_DEVICES:
-            self._quiet_devices.popitem(last=False)
-
-    def give_back_all(self, reason: str) -> None:
-        """Return the whole backlog to the queue."""
-        if self.backlog:
-            waiting = list(self.backlog)
-            self.backlog.clear()
-            self.on_returned(waiting, reason, None)
+        self._silence.ask_device(device_id, until)
 
     def stop(self) -> None:
         """Start no push any more; return the backlog."""
-        self.stopped = True
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
-        self.give_back_all("")
+        for part in self._order:
+            part.give_back()
 
     def set_gate(self, open_: bool) -> None:
         """Close: start nothing for now, for the journal cannot be written. Open: go on."""
@@ -183,82 +240,173 @@ class Lane:
             if open_:
                 self.pump()
 
-    def rate(self) -> float:
-        """The limit in force, pushes per second; 0 when there is none."""
-        limit = self.limiter.limit(self.monotonic())
-        return 0.0 if limit == float("inf") else limit
+    async def aclose(self) -> None:
+        """Close the transport: what is in flight gets a verdict."""
+        await self._transport.aclose()
+
+    # --- whether its vendor is reached ----------------------------------------------------------
+
+    def began_to_fail(self) -> list[Part]:
+        """The parts that fail since the last look: those that found out themselves, and those that
+        are stopped by the same."""
+        began = [part for part in self._order if part.look(self._transport)]
+        if began:
+            for part in self._order:
+                trouble = self._transport.trouble(part.name)
+                if trouble is not None and not part.failing:
+                    part.fail_too(trouble)
+                    began.append(part)
+        return began
+
+    def reached_again(self) -> list[Part]:
+        """The parts that are reached again since the last look: those that found out themselves,
+        and idle ones that go the same way."""
+        ended = [part for part in self._order if part.look_again()]
+        if ended:
+            for part in self._order:
+                if part.failing and part.is_idle() and self._transport.trouble(part.name) is None:
+                    part.reached_too()
+                    ended.append(part)
+        return ended
+
+    async def reach(self, part: Part) -> bool:
+        """Connect for a part, and send nothing. True: there is a connection and a credential."""
+        return await part.reach(self._transport)
+
+    # --- what people and others decide ----------------------------------------------------------
+
+    def begin(self, row: LaneRow) -> None:
+        """Begin with what the store knows, before anything is sent."""
+        self._brake.on = self._brake_known = row.brake_at is not None
+        for part in self._order:
+            part.begin(row)
+
+    def follow(self, row: LaneRow, *, brake_was_known: bool) -> bool:
+        """Do what the store says. True: a person has released the brake, and what was held back
+        until this process heard of it may go."""
+        freed = [part.follow(row) for part in self._order]
+        if any(freed):
+            self._silence.end()
+            self.pump()
+        if row.brake_at is not None:
+            self._brake.on = self._brake_known = True
+        elif brake_was_known:
+            self._brake.release()
+            self._brake_known = False
+            self._listeners.observer(BrakeReleased(self.app, self.vendor))
+            return True
+        return False
+
+    def brake_written(self) -> None:
+        """The store knows now that the brake is on."""
+        self._brake_known = True
+
+    def share(self, relays: int) -> None:
+        """Take this process' part of the rate limit, of so many that share it."""
+        self._limiter.replicas = relays
+
+    def replace_transport(self, transport: PushProvider) -> PushProvider:
+        """Send by another transport from now on; returns the old one, whose pushes still end.
+
+        What was wrong may be mended: the first answers will tell.
+        """
+        old, self._transport = self._transport, transport
+        for part in self._order:
+            part.let_go()
+        self.pump()
+        return old
+
+    def set_limits(self, rate_per_s: float, ramp_s: float, rule: BrakeRule) -> None:
+        """Take over other limits; the same ones keep what they have learnt."""
+        if (self._limiter.rate, self._limiter.ramp_s) != (rate_per_s, ramp_s):
+            self._limiter = Limiter(rate_per_s, ramp_s, self._limiter.replicas)
+        self._brake.rule = rule
+
+    # --- what it tells --------------------------------------------------------------------------
+
+    def fade(self) -> None:
+        """Let past failures weigh half of what they did."""
+        for part in self._order:
+            part.errors.fade()
+
+    def row(self) -> LaneRow:
+        """How it fares, for the store."""
+        now = self._clocks.wall()
+        errors = Errors()
+        for part in self._order:
+            errors.count(part.errors.attempts, part.errors.failures)
+        return LaneRow(
+            app=self.app,
+            provider=self.vendor,
+            # what all have together; each has the same part
+            rate=self.rate * self._limiter.replicas,
+            quiet_until=now + self.quiet_for_s if self.quiet_for_s else None,
+            errors=errors.share,
+            waiting=sum(len(part.backlog) for part in self._order),
+            seen_at=now,
+            parts=tuple(part.row(now) for part in self._parts.values()),
+        )
 
     # --- inside ---------------------------------------------------------------------------------
+
+    @property
+    def _waits(self) -> bool:
+        return any(part.backlog for part in self._order)
+
+    def _wants(self, part: Part, now: Monotonic) -> bool:
+        """Whether chunks that wait for this part should be claimed now."""
+        refill = self._most(part) * self._pace.refill_share
+        return len(part.backlog) <= refill and part.may_send(now)
+
+    def _most(self, part: Part) -> int:
+        """How many deliveries a part may have in memory."""
+        most = self._pace.backlog
+        return min(_TRIALS, most) if part.failing else most
 
     def _rest(self) -> None:
         """Give back the backlog of a lane that is to be quiet for long.
 
         A chunk is finished when all of it is: pushes for other lanes must not wait for this one.
         """
-        if self._quiet_until - self.monotonic() > _REST_S:
-            self.give_back_all("the lane is throttled")
+        if self.quiet_for_s > self._pace.rest_s:
+            for part in self._order:
+                part.give_back("the lane is throttled")
 
-    def _send(self, now: float) -> bool:
+    def _send(self, now: Monotonic) -> bool:
         """Hand one burst to the transport. True: another may follow at the loop's next turn."""
-        if self.operator_hold or now < self._quiet_until:
+        if now < self._silence.until:
             return False
-        room = min(len(self.backlog), self.provider.free, self.provider.burst)
-        granted = self.limiter.take(room, now)
-        allowed = self.breaker.allowance(granted, now)
-        pushes = self._take(allowed, now)
+        burst = left = self._transport.burst
+        # each time another part is the first, for a burst or a limit may have room for one only
+        self._order.append(self._order.pop(0))
+        for part in self._order:
+            if part.backlog and not part.is_paused and left > 0:
+                left -= self._send_part(part, left, now)
+        return left < burst
+
+    def _send_part(self, part: Part, most: int, now: Monotonic) -> int:
+        """Hand over pushes of one part; returns how many."""
+        room = min(len(part.backlog), self._transport.free(part.name), most)
+        if room <= 0:
+            part.trying(now, 0)
+            return 0
+        granted = self._limiter.take(room, now)
+        allowed = part.allowance(granted, now)
+        pushes = part.take(allowed, now, self._silence, self._transport)
         if granted > len(pushes):
-            self.limiter.give_back(granted - len(pushes))
+            self._limiter.give_back(granted - len(pushes))
         if pushes:
-            self.provider.send(pushes, self._settle)
+            part.trying(now, len(pushes))
+            self._transport.send(pushes, self._settles[part.name])
         elif allowed:
-            self.breaker.unclear(now)
-        return bool(pushes)
+            part.came_to_nothing(now)
+        return len(pushes)
 
-    def _take(self, wanted: int, now: float) -> list[Push]:
-        """Take pushes from the backlog; what is stale, lost or throttled is left out of them.
-
-        What cannot be proven to be this process' now is kept behind the others.
-        """
-        pushes: list[Push] = []
-        unproven: list[Delivery] = []
-        stale: list[Delivery] = []
-        wall = self.wall()
-        throttled: dict[float, list[Delivery]] = {}
-        while self.backlog and len(pushes) < wanted:
-            delivery = self.backlog.popleft()
-            work = delivery.work
-            if work.proven_until <= now:
-                if not work.lost:
-                    unproven.append(delivery)
-                continue
-            if self._quiet_devices:
-                until = self._quiet_devices.get(delivery.target.device_id, 0.0)
-                if until > wall:
-                    throttled.setdefault(until, []).append(delivery)
-                    continue
-            if delivery.expires_at <= wall:
-                stale.append(delivery)
-                continue
-            delivery.started, delivery.transport = now, self.provider
-            pushes.append(delivery)
-        self.backlog.extend(unproven)
-        if stale:
-            self.on_returned(stale, "", None)
-        for until, waiting in throttled.items():
-            self.on_returned(waiting, "the device is throttled", until)
-        return pushes
-
-    def _settle(self, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
-        self.on_verdicts(self, verdicts)
-        if self.backlog:
+    def _settle(self, part: Part, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
+        part.landed(len(verdicts))
+        self._listeners.verdicts(self, part, verdicts)
+        if self._waits:
             self._wake_in(0.0)
-
-    def _tell_throttled(self, now: float, until: float, reason: str) -> None:
-        """Report waiting time, each second of it once."""
-        start = max(now, self._throttled_until)
-        if until > start:
-            self._throttled_until = until
-            self.observer(LaneThrottled(self.app, self.kind, until - start, reason))
 
     def _wake_in(self, seconds: float) -> None:
         if self._timer is not None:

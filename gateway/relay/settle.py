@@ -1,24 +1,23 @@
 """Settling: every verdict is decided at once, and the decision is carried out here alone.
 
 Carrying out means a line for the journal, an order to remove a device, a leftover for the queue,
-or a lane that stops; `write` makes it last.
+or a word about the part of a lane; `write` makes it last.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 from gateway.core.model import Record, Remainder, Removal
 from gateway.core.retry import (
+    Accuse,
     Again,
     Dead,
-    Decision,
     Done,
     Expire,
-    PauseLane,
+    Outcome,
     Prune,
     Quarantine,
     Refuse,
@@ -28,16 +27,15 @@ from gateway.core.retry import (
     decide,
 )
 from gateway.core.states import DeliveryState, DeviceState
-from gateway.errors import StoreUnavailable
-from gateway.events import AttemptsFinished, LaneHeld, LaneResumed, Observer, StoreFailed
-from gateway.ports import Clock, Lanes
+from gateway.core.clocks import Clocks
+from gateway.events import AttemptsFinished, Observer
 from gateway.relay.lane import Lane
+from gateway.relay.part import Part
 from gateway.relay.streaks import Streaks
 from gateway.relay.work import Delivery, Work
 from gateway.relay.write import Batch, Writer
 from providers.contract import (
     Delivered,
-    Misconfigured,
     Push,
     Unavailable,
     Verdict,
@@ -49,23 +47,13 @@ class Settler:
     """Turns verdicts into journal rows, removals, leftovers and lane holds."""
 
     def __init__(
-        self,
-        writer: Writer,
-        *,
-        lane_book: Lanes,
-        observer: Observer,
-        clock: Clock,
-        monotonic: Clock,
-        max_attempts: int,
+        self, writer: Writer, *, observer: Observer, clocks: Clocks, max_attempts: int
     ) -> None:
         self._writer = writer
-        self._lane_book = lane_book
         self._observer = observer
-        self._clock = clock
-        self._monotonic = monotonic
+        self._clocks = clocks
         self._max_attempts = max_attempts
         self._streaks = Streaks()
-        self._background: set[asyncio.Task[None]] = set()
 
     @property
     def _batch(self) -> Batch:
@@ -73,31 +61,49 @@ class Settler:
 
     # --- what comes in ------------------------------------------------------------------------
 
-    def verdicts(self, lane: Lane, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
-        """Decide about every verdict of a lane, at once."""
-        now, monotonic = self._clock(), self._monotonic()
+    def verdicts(
+        self, lane: Lane, part: Part, verdicts: Sequence[tuple[Push, Verdict]]
+    ) -> None:
+        """Decide about every verdict of a part, at once."""
+        now, monotonic = self._clocks.wall(), self._clocks.monotonic()
         counts: Counter[str] = Counter()
         seconds: list[float] = []
-        delivered = 0
-        breaker, ages = lane.breaker, self._batch.ages_of(lane)
+        delivered = said = 0
+        ages, accused = self._batch.ages_of(lane), part.accused
+        last: Delivery | None = None
         for push, verdict in verdicts:
             delivery: Delivery = push  # type: ignore[assignment]  # what lanes send are deliveries
             seconds.append(monotonic - delivery.started)
-            if type(verdict) is Delivered and not breaker.held and not delivery.flipped:
+            if type(verdict) is Delivered and not delivery.flipped:
                 # What nearly all verdicts come to: `_decide` would do the same, and ask more.
                 delivered += 1
                 delivery.attempts += 1
+                last = delivery
                 self._deliver(delivery, verdict.vendor_id, ages, now)
-            else:
-                counts[verdict.label] += 1
-                self._decide(lane, delivery, verdict, now)
+                if accused and delivery.target.device_id in accused:
+                    part.took_from(delivery.target.device_id)
+                continue
+            if delivered > said:
+                said = self._say_taken(lane, part, last, delivered)
+            counts[verdict.label] += 1
+            self._decide(lane, part, delivery, verdict, now)
+        if delivered > said:
+            self._say_taken(lane, part, last, delivered)
         counts[Delivered.label] += delivered
-        lane.health.count(len(verdicts), len(verdicts) - counts[Delivered.label])
-        self._observer(AttemptsFinished(lane.app, lane.kind, counts, seconds))
+        part.settled(len(verdicts), len(verdicts) - counts[Delivered.label])
+        self._observer(AttemptsFinished(lane.app, lane.vendor, counts, seconds))
+
+    def _say_taken(
+        self, lane: Lane, part: Part, last: Delivery | None, delivered: int
+    ) -> int:
+        """Tell the part of its successes before it hears of anything else; returns how many."""
+        if last is not None and lane.runs_by(last.transport):
+            part.took()
+        return delivered
 
     def returned(self, deliveries: Sequence[Delivery], reason: str, due_at: float | None) -> None:
         """Take back deliveries that were not sent; they spend no attempt."""
-        now = self._clock()
+        now = self._clocks.wall()
         for delivery in deliveries:
             if delivery.work.lost:
                 continue
@@ -124,14 +130,16 @@ class Settler:
 
     # --- decisions ----------------------------------------------------------------------------
 
-    def _decide(self, lane: Lane, delivery: Delivery, verdict: Verdict, now: float) -> None:
+    def _decide(
+        self, lane: Lane, part: Part, delivery: Delivery, verdict: Verdict, now: float
+    ) -> None:
         if lane.stopped and isinstance(verdict, Unavailable):
             # The transport was closed over it, which is our doing: no attempt is spent.
             self.returned([delivery], verdict.reason, None)
             return
         delivery.attempts += 1
         standing = Standing(
-            provider=lane.kind,
+            provider=lane.vendor,
             attempts=delivery.attempts,
             deadline=delivery.expires_at,
             seen_at=delivery.target.seen_at,
@@ -145,12 +153,31 @@ class Settler:
             now=now,
             dice=delivery.work.dice,
         )
-        if delivery.transport is lane.provider:
-            # What was said to a key that a reload has replaced tells nothing of the new one.
-            self._tell_breaker(lane, verdict, decision)
+        # What was said to a key that a reload has replaced tells nothing of the new one.
+        is_current = lane.runs_by(delivery.transport)
+        if is_current and not isinstance(decision, Accuse):
+            self._tell(part, delivery, verdict)
         # Whoever has the chunk now decides about it, but what was delivered is worth knowing.
-        if not delivery.work.lost or isinstance(decision, Done):
+        if isinstance(decision, Accuse):
+            self._accuse(part, delivery, decision, now, is_current=is_current)
+        elif not delivery.work.lost or isinstance(decision, Done):
             self._carry_out(lane, delivery, decision, now)
+
+    def _tell(self, part: Part, delivery: Delivery, verdict: Verdict) -> None:
+        if isinstance(verdict, Delivered):
+            part.took()
+        else:
+            part.heard(verdict, delivery.target.device_id)
+
+    def _accuse(
+        self, part: Part, delivery: Delivery, word: Accuse, now: float, *, is_current: bool
+    ) -> None:
+        """The delivery waits: with its part when that is held, else alone."""
+        delivery.attempts -= 1
+        wait_s = part.accuse(delivery.target.device_id, word) if is_current else 0.0
+        if not delivery.work.lost:
+            due_at = now + wait_s * (1.0 + 0.1 * delivery.work.dice)
+            self._leave(delivery, now, word.reason, due_at=due_at)
 
     def _unseen(self, delivery: Delivery, verdict: Verdict) -> int:
         """How often in a row the vendor did not look at it."""
@@ -159,16 +186,7 @@ class Settler:
         self._streaks.end(delivery.delivery_id)
         return 0
 
-    def _tell_breaker(self, lane: Lane, verdict: Verdict, decision: Decision) -> None:
-        if isinstance(decision, PauseLane):
-            self._hold(lane, decision)
-        elif isinstance(verdict, Misconfigured | Unavailable):
-            lane.breaker.unclear(self._monotonic())
-        elif lane.breaker.answered():
-            lane.reason = lane.hint = ""
-            self._spawn(self._resume(lane))
-
-    def _carry_out(self, lane: Lane, delivery: Delivery, decision: Decision, now: float) -> None:
+    def _carry_out(self, lane: Lane, delivery: Delivery, decision: Outcome, now: float) -> None:
         match decision:
             case Done(vendor_id=vendor_id):
                 if delivery.flipped:
@@ -197,9 +215,6 @@ class Settler:
                 delivery.attempts -= 1
                 self._keep_quiet(lane, delivery, decision, now)
                 self._leave(delivery, now, reason, due_at=at)
-            case PauseLane(reason=reason):
-                delivery.attempts -= 1
-                self._leave(delivery, now, reason, due_at=now)
             case _:
                 assert_never(decision)
 
@@ -212,7 +227,7 @@ class Settler:
     def _keep_quiet(self, lane: Lane, delivery: Delivery, snooze: Snooze, now: float) -> None:
         """What the vendor asked for holds for the others too: for the device's, or the lane's."""
         if snooze.scope == "lane":
-            lane.quiet(self._monotonic() + (snooze.at - now))
+            lane.quiet(snooze.at - now)
         else:
             lane.quiet_device(delivery.target.device_id, snooze.at)
 
@@ -241,7 +256,7 @@ class Settler:
         due_at = delivery.work.due(due_at, now)
         self._batch.add(_record(delivery, DeliveryState.PENDING, reason, now, next_at=due_at))
         remainder = Remainder(delivery.target.device_id, delivery.attempts, delivery.flipped)
-        delivery.work.leave(delivery.item, remainder, lane=delivery.lane, due_at=due_at)
+        delivery.work.leave(delivery.item, remainder, place=delivery.place, due_at=due_at)
         self._close(delivery)
 
     def _remove(
@@ -272,46 +287,6 @@ class Settler:
     def _finish(self, work: Work) -> None:
         if not work.lost:
             self._batch.finished.append(work)
-
-    # --- lanes --------------------------------------------------------------------------------
-
-    def _hold(self, lane: Lane, decision: PauseLane) -> None:
-        first = not lane.breaker.held
-        if not lane.breaker.hold(self._monotonic()):
-            return
-        lane.reason, lane.hint = decision.reason, decision.hint
-        lane.give_back_all(decision.reason)
-        if first:
-            self._observer(
-                LaneHeld(lane.app, lane.kind, "misconfigured", decision.reason, decision.hint)
-            )
-        self._spawn(
-            self._lane_book.hold(
-                lane.app,
-                lane.kind,
-                by="misconfigured",
-                reason=decision.reason,
-                hint=decision.hint,
-                now=self._clock(),
-            )
-        )
-
-    async def _resume(self, lane: Lane) -> None:
-        self._observer(LaneResumed(lane.app, lane.kind))
-        await self._lane_book.resume(lane.app, lane.kind, by="relay")
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        """Write a lane's state beside the flow: what is sent does not depend on it."""
-
-        async def guarded() -> None:
-            try:
-                await work
-            except StoreUnavailable as error:
-                self._observer(StoreFailed("lane state", str(error)))
-
-        task = asyncio.get_running_loop().create_task(guarded())
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
 
 
 def _record(

@@ -44,10 +44,10 @@ class Letter:
         return f"<Letter {self.delivery_id}>"
 
 
-def check_push(now: float) -> Push:
+def check_push(now: float, environment: Environment) -> Push:
     """A push to a device token that no phone can have: what is said of it is said of us."""
     message = Message(event_id="check", title="Inkpush", body="", path=None)
-    return Push(NO_DELIVERY, Address("inkpush-check"), message, expires_at=now + 60)
+    return Push(NO_DELIVERY, Address("inkpush-check", environment=environment), message, expires_at=now + 60)
 
 
 class Desk:
@@ -62,8 +62,11 @@ class Desk:
 
     def environment(self, address: Address) -> Environment:
         """Where a device is reached: in its own environment, where there is more than one."""
-        here = address.environment in self._environments
-        return address.environment if here else Environment.PRODUCTION
+        return self.here(address.environment)
+
+    def here(self, environment: Environment) -> Environment:
+        """This environment, or the only one there is."""
+        return environment if environment in self._environments else Environment.PRODUCTION
 
     def write(self, push: Push) -> Letter | Refused:
         """The request for a push."""
@@ -84,15 +87,15 @@ class Desk:
     def judge(
         self, answer: Response, *, environment: Environment, delivery_id: str, authorization: str
     ) -> Verdict:
-        """The verdict; `authorization` is the header that the push was sent with."""
-        credentials = self._options.credentials
+        """The verdict of the environment that answered; `authorization` is the header that the push
+        was sent with."""
+        credentials = self._options.credentials_for(environment)
         verdict = classify(
             answer.status,
             answer.body,
             answer.header(b"retry-after"),
             self._clock(),
             vendor_id=answer.header(b"apns-id") or delivery_id,
-            environment=environment,
             other_environment=len(self._environments) > 1,
         )
         match verdict:

@@ -23,6 +23,7 @@ from providers.contract import (
     Push,
     Refused,
     Settle,
+    Trouble,
     Unavailable,
     Verdict,
 )
@@ -77,14 +78,9 @@ class ApnsNativeProvider:
         self._shared = b""
         self._closed = False
 
-    @property
-    def free(self) -> int:
-        """The streams that production connections have left.
-
-        The other environment's are not counted: a few developers' phones must not hold up
-        everybody else. What goes there waits for its turn inside, until its own deadline.
-        """
-        pool = self._pools.get(Environment.PRODUCTION)
+    def free(self, part: str) -> int:
+        """The streams that the connections of this environment have left."""
+        pool = self._pool_of(part)
         return 0 if pool is None else pool.free
 
     @property
@@ -132,14 +128,18 @@ class ApnsNativeProvider:
             for push in pushes:
                 self._landing.add(settle, push, CLOSED)
             return
-        batch = Batch(settle, self._options.credentials.header())
         requests: dict[Environment, list[Request]] = {}
+        batches: dict[Environment, Batch[str]] = {}
         for push in pushes:
+            environment = self._desk.environment(push.address)
+            batch = batches.get(environment)
+            if batch is None:
+                authorization = self._options.credentials_for(environment).header()
+                batch = batches[environment] = Batch(settle, authorization)
             request = self._request(push, batch)
             if isinstance(request, Refused):
                 self._landing.add(settle, push, request)
             else:
-                environment = self._desk.environment(push.address)
                 requests.setdefault(environment, []).append(request)
         for environment, group in requests.items():
             pool = self._pools[environment]
@@ -148,12 +148,22 @@ class ApnsNativeProvider:
                 self._landing.add(settle, request.context[0], FULL)
             pool.submit(group[:room])
 
-    async def check(self) -> Misconfigured | Unavailable | None:
+    def trouble(self, part: str) -> Trouble | None:
+        pool = self._pool_of(part)
+        return None if pool is None else pool.trouble
+
+    async def reach(self, part: str) -> Trouble | None:
+        """Connects; the provider token is made here, and needs nobody."""
+        pool = self._pool_of(part)
+        return None if pool is None else await pool.reach()
+
+    async def check(self, part: str) -> Misconfigured | Unavailable | None:
         """Send to a device token that no phone can have, and look only at what is said of us."""
         if not self._pools or self._closed:
             return CLOSED
         answered: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self.send([check_push(self._clock())], lambda batch: answered.set_result(batch[0][1]))
+        push = check_push(self._clock(), Environment(part))
+        self.send([push], lambda batch: answered.set_result(batch[0][1]))
         verdict = await answered
         return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
 
@@ -163,6 +173,10 @@ class ApnsNativeProvider:
         self._landing.flush()
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _pool_of(self, part: str) -> Pool | None:
+        """The connections of an environment; where there is one alone, all go by it."""
+        return self._pools.get(self._desk.here(Environment(part)))
 
     def _request(self, push: Push, batch: Batch[str]) -> Request | Refused:
         """What goes out for a push: `payload.render_headers` and `render_body`, coded."""
@@ -205,7 +219,7 @@ class ApnsNativeProvider:
                     wire.drain()
             landed.setdefault(batch, []).append((push, verdict))
         if took:
-            self._options.credentials.accepted()
+            self._options.credentials_for(environment).accepted()
         hand_over_all(landed)
 
     def _verdict(

@@ -18,6 +18,8 @@ class ApnsOptions:
 
     Empty endpoints are Apple's; http:// speaks HTTP/2 without TLS. With `endpoint` set and
     `sandbox_endpoint` empty there is one environment only, and all devices are reached through it.
+    `sandbox_credentials` are for a key that serves one environment only, as Apple makes them since
+    2025; None: `credentials` serve both.
     `ca_file` (PEM) is trusted besides the system's authorities. `proxy` is the HTTP proxy that is
     asked to CONNECT, "" for none.
     """
@@ -31,6 +33,13 @@ class ApnsOptions:
     max_connections: int = 4
     timeout_s: float = 15.0
     proxy: str = field(default="", repr=False)
+    sandbox_credentials: ApnsCredentials | None = None
+
+    def credentials_for(self, environment: Environment) -> ApnsCredentials:
+        """The key that pushes to this environment are signed with."""
+        if environment is Environment.SANDBOX and self.sandbox_credentials is not None:
+            return self.sandbox_credentials
+        return self.credentials
 
     @property
     def endpoints(self) -> dict[Environment, str]:

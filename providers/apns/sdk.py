@@ -34,6 +34,7 @@ from providers.contract import (
     Push,
     Refused,
     Settle,
+    Trouble,
     Unavailable,
     Verdict,
 )
@@ -42,6 +43,7 @@ from providers.http2.connection import Connection
 from providers.http2.dial import Origin, dial
 from providers.http2.exchange import NEVER_SENT_S, End, Ends, NotProcessed, Request, Response
 from providers.http2.headers import ConstantFields, literal
+from providers.http2.trouble import trouble_of
 from providers.http2.wire import QUIET_S, Wire
 from providers.landing import CLOSED, unanswered
 from providers.trust import client_context
@@ -55,7 +57,6 @@ MAX_IN_FLIGHT = 200
 LONGEST_BACKOFF_S = 30.0
 _SECRET = frozenset({":path", "authorization"})
 
-_log = logging.getLogger(__name__)
 # At DEBUG hpack logs header blocks, and those hold tokens.
 logging.getLogger("hpack").setLevel(logging.INFO)
 
@@ -73,17 +74,13 @@ class ApnsSdkProvider:
         self._pools: dict[Environment, _Pool] = {}
         self._closed = False
 
-    @property
-    def free(self) -> int:
-        """The streams that production connections have left.
-
-        The other environment's are not counted: a few developers' phones must not hold up
-        everybody else. What goes there waits for its turn inside, until its own deadline.
-        """
-        pool = self._pools.get(Environment.PRODUCTION)
+    def free(self, part: str) -> int:
+        """The streams that the connections of this environment have left."""
+        environment = self._desk.here(Environment(part))
+        pool = self._pools.get(environment)
         if pool is None or self._closed:
             return 0
-        in_flight = len(self._flights[Environment.PRODUCTION])
+        in_flight = len(self._flights[environment])
         left = min(pool.capacity, MAX_IN_FLIGHT) - in_flight
         # one more makes the pool open another connection
         return 1 if left == 0 and pool.may_open and in_flight < MAX_IN_FLIGHT else max(0, left)
@@ -107,7 +104,7 @@ class ApnsSdkProvider:
         """
         context = client_context(self._options.ca_file, alpn=("h2",))
         self._pools = {
-            environment: _Pool(Origin.of(endpoint, context), self._options)
+            environment: _Pool(Origin.of(endpoint, context), self._options, environment)
             for environment, endpoint in self._options.endpoints.items()
         }
 
@@ -121,11 +118,20 @@ class ApnsSdkProvider:
             room = MAX_IN_FLIGHT - len(flights) if self._pools else 0
             flights.launch(group, settle, max(0, room))
 
-    async def check(self) -> Misconfigured | Unavailable | None:
+    def trouble(self, part: str) -> Trouble | None:
+        pool = self._pools.get(self._desk.here(Environment(part)))
+        return None if pool is None else pool.trouble
+
+    async def reach(self, part: str) -> Trouble | None:
+        """Connects; the provider token is made here, and needs nobody."""
+        pool = self._pools.get(self._desk.here(Environment(part)))
+        return None if pool is None else await pool.reach()
+
+    async def check(self, part: str) -> Misconfigured | Unavailable | None:
         """Send to a device token that no phone can have, and look only at what is said of us."""
         if not self._pools or self._closed:
             return CLOSED
-        verdict = await self._attempt(check_push(self._clock()))
+        verdict = await self._attempt(check_push(self._clock(), Environment(part)))
         return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
 
     async def aclose(self) -> None:
@@ -263,7 +269,7 @@ class _Pool(APNsBaseConnectionPool):
     `live` are those that take requests; one that is ending leaves it at once.
     """
 
-    def __init__(self, origin: Origin, options: ApnsOptions) -> None:
+    def __init__(self, origin: Origin, options: ApnsOptions, environment: Environment) -> None:
         super().__init__(
             options.topic, max_connections=options.max_connections, max_connection_attempts=1
         )
@@ -278,12 +284,26 @@ class _Pool(APNsBaseConnectionPool):
         )
         self.live: list[_Connection] = []
         self.connections = cast("list[APNsBaseClientProtocol]", self.live)
-        self._token = _SharedToken(options.credentials)
+        self._token = _SharedToken(options.credentials_for(environment))
         self._ending: set[Wire] = set()
         self._turns = Turns(self.wake)
         self._backoff = Backoff(LONGEST_BACKOFF_S)
         self._opening: asyncio.Task[None] | None = None
+        self._trouble: Trouble | None = None
         self._closed = False
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why there is no connection; None while there is one, or none was tried."""
+        return None if self.live else self._trouble
+
+    async def reach(self) -> Trouble | None:
+        """Have a connection, and try for one now where there is none. Says what went wrong."""
+        if not self.live and not self._closed:
+            if self._opening is None:
+                self._opening = self.loop.create_task(self._open())
+            await asyncio.wait([self._opening])
+        return self.trouble
 
     @property
     def capacity(self) -> int:
@@ -377,9 +397,10 @@ class _Pool(APNsBaseConnectionPool):
         try:
             connection = await self.create_connection()
         except OSError as error:  # timeouts and TLS failures are OSErrors too
-            _log.warning("no connection to %s: %s", self._origin.host, type(error).__name__)
+            self._trouble = trouble_of(error, self._origin.host)
             self._backoff.failed(self.loop.time())
         else:
+            self._trouble = None
             self.live.append(connection)
         finally:
             self._opening = None

@@ -16,7 +16,6 @@ from typing import Any
 from providers.body import Body, parse_body
 from providers.contract import (
     Delivered,
-    Environment,
     Misconfigured,
     Refused,
     Throttled,
@@ -28,6 +27,9 @@ from providers.retry_after import parse_retry_after
 
 LANE_WAIT_S = 60.0
 """After a 429 that is not about one device and names no time."""
+
+BETWEEN_WAIT_S = 10.0
+"""After a refusal of somebody in between that names no time."""
 
 CLOCK_WRONG = Misconfigured(
     "ExpiredProviderToken",
@@ -43,8 +45,12 @@ _TOPIC_HINT = (
     "key is allowed to push to it."
 )
 _ENVIRONMENT_HINT = (
-    "The key is not for this APNs environment: create a key for it, or one for both, and set "
-    "key_file and key_id to it."
+    "The key is not for this APNs environment: create a key for it, and set sandbox_key_file and "
+    "sandbox_key_id to the sandbox's, or key_file and key_id to production's."
+)
+_UNLISTED_HINT = (
+    "APNs rejects what this push was sent with, for a reason that is not on Apple's list: look it "
+    "up, and check the key, the topic and the environment of the device."
 )
 
 _TABLE: dict[tuple[int, str], Verdict] = {
@@ -82,8 +88,13 @@ _TABLE: dict[tuple[int, str], Verdict] = {
         )
     },
     **{
-        (403, reason): Misconfigured(reason, _ENVIRONMENT_HINT)
-        for reason in ("BadCertificateEnvironment", "BadEnvironmentKeyIdInToken")
+        # Apple's list has the second spelling, the wire the third
+        (403, reason): Misconfigured(reason, _ENVIRONMENT_HINT, about="target")
+        for reason in (
+            "BadCertificateEnvironment",
+            "BadEnvironmentKeyIdInToken",
+            "BadEnvironmentKeyInToken",
+        )
     },
     (404, "BadPath"): Refused("BadPath", "message"),
     (405, "MethodNotAllowed"): Refused("MethodNotAllowed", "message"),
@@ -103,6 +114,8 @@ _TABLE: dict[tuple[int, str], Verdict] = {
     },
 }
 
+_LONGEST_WORD = 48
+
 # about to end, or bound to the key that it saw first
 _ENDS_CONNECTION = frozenset({"IdleTimeout", "Shutdown", "UnrelatedKeyIdInToken"})
 
@@ -117,14 +130,12 @@ def classify(
     now: float,
     *,
     vendor_id: str = "",
-    environment: Environment = Environment.PRODUCTION,
     other_environment: bool = True,
 ) -> Verdict:
     """Say what an answer means; never raises, whatever was answered.
 
     `retry_after` is the header as it came, `now` in epoch seconds, `vendor_id` the apns-id of the
-    answer. `environment` is the one that answered; `other_environment` says whether there is
-    another one to try. ExpiredProviderToken comes back as Unavailable: only the transport knows
+    answer. `other_environment` says whether there is another one than that which answered. ExpiredProviderToken comes back as Unavailable: only the transport knows
     how old its token is, see `CLOCK_WRONG`.
     """
     if status == 200:
@@ -134,6 +145,8 @@ def classify(
     listed = _TABLE.get((status, reason)) if isinstance(reason, str) else None
     wait = parse_retry_after(retry_after, now)
     match listed:
+        case None if status == 403 and isinstance(reason, str):
+            return Misconfigured(_unlisted(reason), _UNLISTED_HINT, about="target")
         case None:
             return _by_class(status, wait)
         case TokenGone():
@@ -146,11 +159,6 @@ def classify(
             return Unavailable(listed.reason, outcome_known=True, retry_after=wait)
         case Refused(reason="BadDeviceToken") if not other_environment:
             return Refused("BadDeviceToken", "address")
-        case Misconfigured(reason="BadEnvironmentKeyIdInToken") if (
-            environment is Environment.SANDBOX and other_environment
-        ):
-            # The key is fine for everybody but a developer's phone: the lane must go on.
-            return Refused("BadEnvironmentKeyIdInToken", "message")
         case _:
             return listed
 
@@ -164,7 +172,8 @@ def _by_class(status: int, wait: float | None) -> Verdict:
     """A status or reason that is not on Apple's list: nothing is pruned, nothing is lost."""
     reason = f"HTTP {status}"
     if status in (401, 403, 407):
-        return Misconfigured(reason, _KEY_HINT)
+        # APNs always says why: this is somebody in between, a proxy or a portal
+        return Unavailable.not_looked_at(reason, BETWEEN_WAIT_S if wait is None else wait)
     if status == 410:
         return Refused(reason, "address")
     if status == 429:
@@ -175,6 +184,13 @@ def _by_class(status: int, wait: float | None) -> Verdict:
         return Refused(reason, "message")
     # 502 and 504 speak for somebody in between; a 2xx that is not APNs' is no receipt
     return Unavailable(reason, outcome_known=False, retry_after=wait)
+
+
+def _unlisted(reason: str) -> str:
+    """A reason that is not on Apple's list, told if it is one word of letters: it is the vendor's,
+    and might else hold anything."""
+    word = len(reason) <= _LONGEST_WORD and reason.isascii() and reason.isalpha()
+    return f"HTTP 403 {reason}" if word else "HTTP 403"
 
 
 def _since(answer: Mapping[str, Any]) -> int | None:

@@ -23,7 +23,7 @@ import google.oauth2.service_account
 import requests
 import tenacity
 
-from providers.contract import CredentialStatus, Misconfigured, Unavailable
+from providers.contract import CredentialStatus, Misconfigured, Trouble, Unavailable
 from providers.errors import CredentialError
 from providers.http2.exchange import NEVER_SENT_S
 from providers.trust import client_context
@@ -61,6 +61,13 @@ _HINT = (
     "(Google Cloud console, IAM, Service accounts), that token_uri in credentials_file is right, "
     "and that this machine's clock is (NTP)."
 )
+
+
+_UNREACHABLE_HINT = (
+    "Check this machine's way to the host of token_uri in credentials_file: DNS, firewall, and "
+    "whether a proxy has to be set."
+)
+NO_TOKEN_IN_TIME = Trouble("the token endpoint gives no answer in time", _UNREACHABLE_HINT)
 
 
 @dataclass(slots=True)
@@ -190,6 +197,19 @@ class FcmCredentials:
         """Until when the token in hand is valid, and when FCM last took one."""
         expires_at = self._token.expires_at if self._token else None
         return CredentialStatus(expires_at, self._last_success_at)
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why there is no token; None while there is one, or none was asked for."""
+        if self._failure is None or self.held is not None:
+            return None
+        match self._failure[1]:
+            case Misconfigured(reason=reason, hint=hint):
+                return Trouble(f"the token endpoint refuses the service account: {reason}", hint)
+            case Unavailable(reason="OAuthUnavailable"):
+                return Trouble("the token endpoint cannot serve now", "Wait: Google mends that.")
+            case Unavailable():
+                return Trouble("the token endpoint cannot be reached", _UNREACHABLE_HINT)
 
     async def aclose(self) -> None:
         """Stop renewing."""

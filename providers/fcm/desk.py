@@ -11,6 +11,7 @@ from providers.contract import (
     Address,
     Message,
     Misconfigured,
+    Platform,
     Push,
     Refused,
     Unavailable,
@@ -25,10 +26,12 @@ from providers.fitting import fit_message
 UNSENDABLE = Refused("InvalidMessage", "message")
 
 
-def check_push(now: float) -> Push:
+def check_push(now: float, platform: Platform) -> Push:
     """A push to a made-up address, to be validated only: what is said of it is said of us."""
     message = Message(event_id="check", title="Inkpush", body="", path=None)
-    address = Address("inkpush-check:APA91bThisIsNoRegistrationTokenOfAnyPhone")
+    address = Address(
+        "inkpush-check:APA91bThisIsNoRegistrationTokenOfAnyPhone", platform=platform
+    )
     return Push(NO_DELIVERY, address, message, expires_at=now + 60)
 
 

@@ -15,13 +15,15 @@ from urllib.parse import urlsplit
 from providers.contract import (
     CredentialStatus,
     Misconfigured,
+    Platform,
     Push,
     Refused,
     Settle,
+    Trouble,
     Unavailable,
     Verdict,
 )
-from providers.fcm.credentials import AccessToken
+from providers.fcm.credentials import NO_TOKEN_IN_TIME, AccessToken
 from providers.fcm.desk import UNSENDABLE, Desk, check_push
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import BodyTemplates, render, send_request
@@ -74,8 +76,7 @@ class FcmNativeProvider:
         self._authorization: tuple[str, bytes] = ("", b"")
         self._closed = False
 
-    @property
-    def free(self) -> int:
+    def free(self, part: str) -> int:  # noqa: ARG002  # all parts go by the same connections
         if self._pool is None or self._tokenless:
             return 0
         return self._pool.free
@@ -133,8 +134,29 @@ class FcmNativeProvider:
         elif pushes:
             self._wait_for_token(pushes, settle, self._deadline())
 
-    async def check(self) -> Misconfigured | Unavailable | None:
-        """Fetch a token, and have a message to a made-up address validated only."""
+    def trouble(self, part: str) -> Trouble | None:  # noqa: ARG002  # as above
+        return self._options.credentials.trouble or (
+            None if self._pool is None else self._pool.trouble
+        )
+
+    async def reach(self, part: str) -> Trouble | None:
+        """Fetches an access token where there is none, and connects."""
+        if self._pool is None or self._closed:
+            return None
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                await self._options.credentials.token(insist=True)
+                await self._pool.reach()
+        except TimeoutError:
+            return self.trouble(part) or NO_TOKEN_IN_TIME
+        return self.trouble(part)
+
+    async def check(self, part: str) -> Misconfigured | Unavailable | None:
+        """Fetch a token, and have a message to a made-up address validated only.
+
+        What it says is of project and token: FCM asks APNs and the browsers' push services about
+        real pushes only.
+        """
         if self._pool is None or self._closed:
             return CLOSED
         deadline = self._deadline()
@@ -146,7 +168,7 @@ class FcmNativeProvider:
         if not isinstance(token, AccessToken):
             return token
         now = self._clock()
-        push = check_push(now)
+        push = check_push(now, Platform(part))
         body = send_request(
             render(push.message, push, self._options.style, now), validate_only=True
         )

@@ -20,9 +20,11 @@ from providers.contract import (
     CredentialStatus,
     Delivered,
     Misconfigured,
+    Platform,
     Push,
     Refused,
     Settle,
+    Trouble,
     Unavailable,
     Verdict,
 )
@@ -42,6 +44,10 @@ MAX_IN_FLIGHT = 64
 """A push costs the SDK more than a millisecond of CPU: more at once would only wait for each other,
 and would be in doubt if the process died."""
 
+UNREACHED = Trouble(
+    "no connection to FCM",
+    "Check endpoint, and this machine's way there: DNS, firewall, and whether a proxy has to be set.",
+)
 _NO_TOKEN_IN_TIME = Unavailable.not_looked_at("Timeout", NEVER_SENT_S)
 
 
@@ -57,9 +63,9 @@ class FcmSdkProvider:
         self._flights = Flights(self._attempt)
         self._app: firebase_admin.App | None = None
         self._client: HttpClient | None = None
+        self._trouble: Trouble | None = None
 
-    @property
-    def free(self) -> int:
+    def free(self, part: str) -> int:  # noqa: ARG002  # all parts go by the same connections
         if self._client is None or self._flights.closed:
             return 0
         return max(0, min(self._client.capacity, MAX_IN_FLIGHT) - len(self._flights))
@@ -96,7 +102,17 @@ class FcmSdkProvider:
         room = MAX_IN_FLIGHT - len(self._flights) if self._client is not None else 0
         self._flights.launch(pushes, settle, max(0, room))
 
-    async def check(self) -> Misconfigured | Unavailable | None:
+    def trouble(self, part: str) -> Trouble | None:  # noqa: ARG002  # as above
+        return self._options.credentials.trouble or self._trouble
+
+    async def reach(self, part: str) -> Trouble | None:
+        """The SDK has no way to connect alone: a message is validated only, and nobody gets it."""
+        answer = await self.check(part)
+        unreached = isinstance(answer, Unavailable) and not answer.is_answer
+        self._trouble = UNREACHED if unreached and answer is not CLOSED else None
+        return self.trouble(part)
+
+    async def check(self, part: str) -> Misconfigured | Unavailable | None:
         """Fetch a token, and have a message to a made-up address validated only."""
         if self._client is None or self._flights.closed:
             return CLOSED
@@ -107,7 +123,7 @@ class FcmSdkProvider:
             return _NO_TOKEN_IN_TIME
         if not isinstance(token, AccessToken):
             return token
-        verdict = await self._attempt(check_push(self._clock()), validate_only=True)
+        verdict = await self._attempt(check_push(self._clock(), Platform(part)), validate_only=True)
         return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
 
     async def aclose(self) -> None:

@@ -73,10 +73,20 @@ ACCESS_TOKEN_REFUSED = Misconfigured(
     "FCM refuses an access token that was fetched just now: check that the service account of "
     "credentials_file is enabled, that endpoint is FCM, and that this machine's clock is right.",
 )
+# Google's words: "a message targeted to an iOS device or a web push registration could not be
+# sent". It speaks of that target, and never of the Android phones beside it.
 _APNS_KEY = Misconfigured(
     "THIRD_PARTY_AUTH_ERROR",
-    "FCM cannot log in to APNs or the web push service: upload a valid APNs authentication key in "
-    "the Firebase console (Project settings, Cloud Messaging) for the iOS app.",
+    "FCM cannot log in to APNs or the web push service for this device: upload a valid APNs "
+    "authentication key in the Firebase console (Project settings, Cloud Messaging) for the iOS "
+    "app; a browser has to register again after the web push key was changed.",
+    about="target",
+)
+_UNLISTED = Misconfigured(
+    "HTTP 403",
+    "FCM rejects what this push was sent with, for a reason that is not on Google's list: look at "
+    "the project in the Firebase console.",
+    about="target",
 )
 _NO_PERMISSION = Misconfigured(
     "PERMISSION_DENIED",
@@ -137,13 +147,20 @@ def _refused(
             # of the access token only
             return Unavailable.not_looked_at(reason, NEW_TOKEN_WAIT_S)
         case 403:
-            return Refused(code, "address") if code == "SENDER_ID_MISMATCH" else _NO_PERMISSION
+            return _forbidden(code, error)
         case 404:
             return TokenGone(code) if code == "UNREGISTERED" else _NO_PROJECT
         case 429:
             return Throttled(reason, _scope(error), QUOTA_WAIT_S if wait is None else wait)
         case _:
             return _by_class(status, reason, wait, is_fcm=bool(error))
+
+
+def _forbidden(code: str, error: Mapping[str, Any]) -> Verdict:
+    if code == "SENDER_ID_MISMATCH":
+        return Refused(code, "address")
+    said = any(isinstance(one.get("errorCode"), str) for one in _details(error, "FcmError"))
+    return _UNLISTED if said and not code else _NO_PERMISSION
 
 
 def _by_class(status: int, reason: str, wait: float | None, *, is_fcm: bool) -> Verdict:

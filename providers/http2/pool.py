@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from providers.http2.dial import Origin, ProxyRefused, dial
+from providers.contract import Trouble
+from providers.http2.dial import Origin, dial
 from providers.http2.exchange import NEVER_SENT_S, Channel, Ends, NotProcessed, Request
+from providers.http2.trouble import OTHER_PROTOCOL, trouble_of
 from providers.http2.wire import QUIET_S, Wire
 from providers.turns import Backoff
 
-_log = logging.getLogger(__name__)
 # At DEBUG hpack logs header blocks, and those hold tokens.
 logging.getLogger("hpack").setLevel(logging.INFO)
 
@@ -74,6 +75,7 @@ class Pool:
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._early: Ends = []
+        self._trouble: Trouble | None = None
         self._idle = asyncio.Event()
         self._ages: dict[Wire, asyncio.TimerHandle] = {}
         self._closed = False
@@ -98,6 +100,19 @@ class Pool:
             return 1 if not self._queued and (self._opening or self._may_open) else 0
         room = min(self._room, self._limits.most_in_flight - self.in_flight)
         return max(0, room - self._queued)
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why there is no connection; None while there is one, or none was tried."""
+        return None if self._live else self._trouble
+
+    async def reach(self) -> Trouble | None:
+        """Have a connection, and try for one now where there is none. Says what went wrong."""
+        if not self._live and not self._closed:
+            if self._opening is None:
+                self._opening = self._loop.create_task(self._open())
+            await asyncio.wait([self._opening])
+        return self.trouble
 
     def submit(self, requests: Sequence[Request], deadline: float | None = None) -> None:
         """Send requests, now or as soon as there is a stream for them.
@@ -279,16 +294,15 @@ class Pool:
             if wire.alive:
                 opened = wire
             else:
-                _log.warning("no connection to %s: it speaks another protocol", self._origin.host)
-        except ProxyRefused as error:
-            _log.warning("no connection to %s: %s", self._origin.host, error)
+                self._trouble = OTHER_PROTOCOL.at(self._origin.host)
         except (OSError, ValueError) as error:  # timeouts and failures of TLS are OSErrors too
-            _log.warning("no connection to %s: %s", self._origin.host, type(error).__name__)
+            self._trouble = trouble_of(error, self._origin.host)
         finally:
             self._opening = None
             if opened is None:
                 self._backoff.failed(self._loop.time())
             else:
+                self._trouble = None
                 self._live.append(opened)
                 life = self._limits.max_age_s * random.uniform(0.9, 1.1)  # noqa: S311
                 self._ages[opened] = self._loop.call_later(life, self._replace, opened)

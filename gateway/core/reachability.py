@@ -1,0 +1,100 @@
+"""Whether a part of a lane reaches its vendor. Pure; times are monotonic seconds.
+
+A part *fails* when nothing it sends comes to an answer of the vendor's for a while, or when the
+vendor answers nothing but that it cannot. A single push that is lost proves nothing, and neither
+does silence while nothing was tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SILENT_S = 15.0
+"""How long nothing may get an answer before the part fails."""
+BROKEN_S = 60.0
+"""How long a vendor may answer nothing but 5xx before the part fails."""
+TRIES = 2
+"""So many tries without an answer are needed, where no single one lasted all that time."""
+
+
+@dataclass(slots=True)
+class Reachability:
+    """What is known of one part's way to its vendor.
+
+    `reason` is what the last failure told; it stays until the vendor answers.
+    """
+
+    failing: bool = False
+    reason: str = ""
+    _silent_since: float | None = None
+    _broken_since: float | None = None
+    _tries: int = 0
+    _broken_at: float = 0.0
+    _broken_answers: int = 0
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the vendor answers, and nothing but that it cannot serve."""
+        return self._broken_since is not None
+
+    def trying(self, now: float) -> None:
+        """Something is sent, or would be if the transport took it."""
+        if self._silent_since is None:
+            self._silent_since = now
+
+    def unanswered(self, now: float, reason: str) -> None:
+        """A try came to nothing: the vendor said nothing to it."""
+        self.trying(now)
+        self._tries += 1
+        self.reason = reason
+
+    def broken(self, now: float, reason: str, *, waiting: bool) -> None:
+        """The vendor answered, and only that it cannot."""
+        self._heard(now, waiting=waiting)
+        if self._broken_since is None:
+            self._broken_since, self._broken_answers = now, 0
+        self._broken_answers += 1
+        self._broken_at = now
+        self.reason = reason
+
+    def answered(self, now: float, *, waiting: bool) -> bool:
+        """The vendor looked at a push and said something of it. True: it failed until now.
+
+        `waiting`: other pushes still are without an answer; their time begins anew.
+        """
+        self._heard(now, waiting=waiting)
+        self._broken_since = None
+        return self._works()
+
+    def connected(self) -> bool:
+        """A connection and a credential were had, and nothing waits. True: it failed until now."""
+        self._silent_since, self._broken_since, self._tries = None, None, 0
+        return self._works()
+
+    def look(self, now: float, *, hanging: bool) -> bool:
+        """See whether it begins to fail now. `hanging`: what was tried first is still on its way,
+        or waits for a transport that takes nothing."""
+        if self.failing:
+            return False
+        silent = self._silent_since is not None and now - self._silent_since >= SILENT_S
+        broken = (
+            self._broken_since is not None
+            and self._broken_answers >= TRIES
+            and now - self._broken_since >= BROKEN_S > now - self._broken_at
+        )
+        self.failing = broken or (silent and (hanging or self._tries >= TRIES))
+        return self.failing
+
+    def fail_too(self) -> None:
+        """What another part is stopped by stops this one as well."""
+        self.failing = True
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _heard(self, now: float, *, waiting: bool) -> None:
+        self._silent_since, self._tries = (now if waiting else None), 0
+
+    def _works(self) -> bool:
+        was_failing, self.failing = self.failing, False
+        self.reason = ""
+        return was_failing

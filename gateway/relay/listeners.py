@@ -1,0 +1,27 @@
+"""Who hears of what lanes and their parts do. Owns the callbacks, given at construction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.events import Observer
+from gateway.relay.work import Delivery
+from providers.contract import Push, Verdict
+
+if TYPE_CHECKING:
+    from gateway.relay.lane import Lane
+    from gateway.relay.part import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """`verdicts` gets every verdict of a part. `returned` gets deliveries that go back to the queue
+    unsent, with the reason and the time they are due (None: as soon as their part is free).
+    `held` gets a part whose hold has changed and is to be written down."""
+
+    verdicts: Callable[[Lane, Part, Sequence[tuple[Push, Verdict]]], None]
+    returned: Callable[[Sequence[Delivery], str, float | None], None]
+    held: Callable[[Part], None]
+    observer: Observer

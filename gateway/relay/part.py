@@ -1,0 +1,395 @@
+"""A part of a lane: what fails together. Owns its backlog, its hold, and whether it is reached.
+
+A vendor's failures follow the platform or the environment of a phone, not the vendor's account: an
+iPhone that Firebase cannot reach says nothing of the Android phones beside it. What changes in a
+part is a method here, which tells the observer itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Literal, assert_never
+
+from gateway.core.breaker import Breaker
+from gateway.core.clocks import Clocks, Monotonic, Wall
+from gateway.core.model import lane_name
+from gateway.core.reachability import Reachability
+from gateway.core.retry import Accuse
+from gateway.events import LaneHeld, LaneResumed
+from gateway.ports import LaneRow, PartRow
+from gateway.relay.listeners import Listeners
+from gateway.relay.silence import Silence
+from gateway.relay.standing import Cause, Errors
+from gateway.relay.work import Delivery
+from providers.contract import Misconfigured, Push, PushProvider, Trouble, Unavailable, Verdict
+
+State = Literal["open", "held", "failing", "paused"]
+"""`paused`: by a person. `held`: the vendor rejects the configuration. `failing`: nothing reaches
+the vendor, or it cannot serve."""
+
+#: how far the backlog is looked through for a probe that tells more than the last one
+_PROBES = 512
+_UNREACHED = (
+    "The vendor does not answer. Check this machine's way there: DNS, firewall, and whether a "
+    "proxy has to be set."
+)
+_BROKEN = "The vendor answers that it cannot serve: look at its status page, and wait."
+
+
+class Part:
+    """See the module. `in_flight` counts the pushes that have no verdict yet; `backlog` are the
+    deliveries that wait in memory, for the lane to take."""
+
+    def __init__(
+        self,
+        app: str,
+        vendor: str,
+        name: str,
+        *,
+        probe_s: float,
+        clocks: Clocks,
+        listeners: Listeners,
+    ) -> None:
+        self.app = app
+        self.vendor = vendor
+        self.name = name
+        self.backlog: deque[Delivery] = deque()
+        self.in_flight = 0
+        self.errors = Errors()
+        self._breaker = Breaker(probe_s)
+        self._reachability = Reachability()
+        self._clocks = clocks
+        self._listeners = listeners
+        self._pause: Cause | None = None
+        self._hold: Cause | None = None
+        self._failure: Cause | None = None
+        self._accusation: Cause | None = None
+        self._resumed_at: float | None = None
+        self._queued = 0
+        self._reached_again = False
+
+    # --- what it is -----------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """Its name as people write it: "app/provider/part"."""
+        return f"{lane_name(self.app, self.vendor)}/{self.name}"
+
+    @property
+    def load(self) -> int:
+        """Deliveries in memory: waiting or in flight."""
+        return len(self.backlog) + self.in_flight
+
+    @property
+    def state(self) -> State:
+        """What it does; a person's word comes first."""
+        if self._pause is not None:
+            return "paused"
+        if self._breaker.held:
+            return "held"
+        return "failing" if self._reachability.failing else "open"
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why it is in its state; of an open part, what single targets are accused of."""
+        match self.state:
+            case "paused":
+                return self._pause
+            case "held":
+                return self._hold
+            case "failing":
+                return self._failure
+            case "open":
+                return self._accusation if self._breaker.accused else None
+            case _:
+                assert_never(self.state)
+
+    @property
+    def failure(self) -> Cause | None:
+        """Why its vendor is not reached, whatever else stops it; None when it is."""
+        return self._failure
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing but probes may go."""
+        return self._pause is not None or self._breaker.held
+
+    @property
+    def failing(self) -> bool:
+        return self._reachability.failing
+
+    @property
+    def accused(self) -> Mapping[int, int]:
+        """The device ids that are accused now."""
+        return self._breaker.targets
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a person holds it: then not even a probe goes."""
+        return self._pause is not None
+
+    def may_send(self, now: Monotonic) -> bool:
+        """Whether at least one push may go now."""
+        return self._pause is None and self._breaker.may_send(now)
+
+    # --- what the lane does with it -------------------------------------------------------------
+
+    def allowance(self, granted: int, now: Monotonic) -> int:
+        """How many of so many pushes may go now. A probe's is the delivery that tells most: one
+        whose target was not accused yet, else another one than the last."""
+        allowed = self._breaker.allowance(granted, now)
+        if allowed and self._breaker.held:
+            for place, delivery in enumerate(islice(self.backlog, _PROBES)):
+                if delivery.target.device_id not in self.accused:
+                    self.backlog.rotate(-place)
+                    break
+        return allowed
+
+    def take(
+        self, wanted: int, now: Monotonic, silence: Silence, transport: PushProvider
+    ) -> list[Push]:
+        """Take pushes from the backlog for a transport; what is stale, lost or throttled is left
+        out of them. What cannot be proven to be this process' now is kept behind the others."""
+        pushes: list[Push] = []
+        unproven: list[Delivery] = []
+        stale: list[Delivery] = []
+        throttled: dict[float, list[Delivery]] = {}
+        wall, backlog = self._clocks.wall(), self.backlog
+        while backlog and len(pushes) < wanted:
+            delivery = backlog.popleft()
+            work = delivery.work
+            if work.proven_until <= now:
+                if not work.lost:
+                    unproven.append(delivery)
+                continue
+            if (until := silence.of_device(delivery.target.device_id)) > wall:
+                throttled.setdefault(until, []).append(delivery)
+                continue
+            if delivery.expires_at <= wall:
+                stale.append(delivery)
+                continue
+            delivery.started, delivery.transport = now, transport
+            pushes.append(delivery)
+        backlog.extend(unproven)
+        if stale:
+            self._listeners.returned(stale, "", None)
+        for until, waiting in throttled.items():
+            self._listeners.returned(waiting, "the device is throttled", until)
+        return pushes
+
+    def trying(self, now: Monotonic, pushes: int) -> None:
+        """So many pushes leave, or would if the transport took any."""
+        self._reachability.trying(now)
+        self.in_flight += pushes
+
+    def came_to_nothing(self, now: Monotonic) -> None:
+        """What was allowed to go was stale or lost."""
+        self._breaker.unclear(now)
+
+    def landed(self, verdicts: int) -> None:
+        """So many pushes have their verdicts."""
+        self.in_flight -= verdicts
+
+    def give_back(self, reason: str = "") -> None:
+        """Return the backlog to the queue."""
+        if self.backlog:
+            waiting = list(self.backlog)
+            self.backlog.clear()
+            self.give_back_these(waiting, reason)
+
+    def give_back_these(self, deliveries: Sequence[Delivery], reason: str = "") -> None:
+        """Return deliveries to the queue, because of what stops the part if nothing else is said."""
+        if not reason and self.stopped and self.cause is not None:
+            reason = self.cause.reason or "paused by an operator"
+        self._listeners.returned(deliveries, reason, None)
+
+    def settled(self, verdicts: int, failures: int) -> None:
+        """So many verdicts came in, and so many of them took nothing."""
+        self.errors.count(verdicts, failures)
+
+    # --- what the vendor says -------------------------------------------------------------------
+
+    def took(self) -> None:
+        """The vendor took pushes."""
+        now = self._clocks.monotonic()
+        self._answered(now)
+        if self._breaker.took(now):
+            self._opened()
+
+    def took_from(self, device_id: int) -> None:
+        """It took a push to a device that was accused."""
+        self._breaker.cleared(device_id)
+
+    def accuse(self, device_id: int, word: Accuse) -> float:
+        """The vendor rejects the configuration as it looked at a push to a device. Returns for how
+        many seconds that push waits; 0: for as long as the part is held."""
+        now = self._clocks.monotonic()
+        self._answered(now)
+        found = self._breaker.accuse(
+            device_id, now, about=word.about, others_in_flight=self.in_flight > 0
+        )
+        self._accusation = cause = Cause(word.reason, word.hint, self._clocks.wall())
+        if not found.held:
+            return found.wait_s
+        if found.first:
+            self._hold = cause
+            self._tell_held("misconfigured", cause)
+            self._listeners.held(self)
+        self.give_back(word.reason)
+        return 0.0
+
+    def heard(self, verdict: Verdict, device_id: int) -> None:
+        """Anything else was said of a push to this device, or nothing."""
+        now = self._clocks.monotonic()
+        if isinstance(verdict, Unavailable):
+            self._breaker.unclear(now)
+            if verdict.is_answer:
+                self._reachability.broken(now, verdict.reason, waiting=self.in_flight > 0)
+            else:
+                self._reachability.unanswered(now, verdict.reason)
+            return
+        self._answered(now)
+        if isinstance(verdict, Misconfigured):
+            self._breaker.unclear(now)
+            return
+        self._breaker.cleared(device_id)
+        if self._breaker.answered():
+            self._opened()
+
+    # --- whether the vendor is reached ----------------------------------------------------------
+
+    def look(self, transport: PushProvider) -> bool:
+        """See whether it begins to fail now; then it gives back what it holds."""
+        hanging = self.in_flight > 0 or bool(self.backlog)
+        if not self._reachability.look(self._clocks.monotonic(), hanging=hanging):
+            return False
+        self._fail(transport.trouble(self.name))
+        return True
+
+    def look_again(self) -> bool:
+        """See whether it was reached again since the last look."""
+        ended, self._reached_again = self._reached_again, False
+        return ended
+
+    def is_idle(self) -> bool:
+        """Whether nothing waits for it, in memory or in the queue."""
+        return not self.load and not self._queued
+
+    def reached_too(self) -> None:
+        """Another part is reached again by the same way, and nothing waits for this one."""
+        if self._reachability.connected():
+            self._failure = None
+
+    def fail_too(self, trouble: Trouble) -> None:
+        """What another part is stopped by stops this one as well."""
+        self._reachability.fail_too()
+        self._fail(trouble)
+
+    async def reach(self, transport: PushProvider) -> bool:
+        """Connect, and send nothing. True: there is a connection and a credential.
+
+        That ends a failure only while nothing waits: what waits needs an answer.
+        """
+        self._reachability.trying(self._clocks.monotonic())
+        trouble = await transport.reach(self.name)
+        if trouble is not None:
+            self._reachability.unanswered(self._clocks.monotonic(), trouble.reason)
+            if self._failure is not None:
+                self._failure = Cause(trouble.reason, trouble.hint, self._failure.since)
+        elif self.is_idle() and self._reachability.connected():
+            self._reached()
+        return trouble is None
+
+    # --- what people decide ---------------------------------------------------------------------
+
+    def begin(self, row: LaneRow) -> None:
+        """Begin with what the store knows, before anything is sent."""
+        self._resumed_at = _resumed_at(row, self.name)
+        self._follow_pause(row)
+
+    def follow(self, row: LaneRow) -> bool:
+        """Do what the store says. True: something may go that could not."""
+        was_paused = self.is_paused
+        self._queued = row.part(self.name).waiting
+        self._follow_pause(row)
+        resumed_at = _resumed_at(row, self.name)
+        if resumed_at != self._resumed_at:
+            self._resumed_at = resumed_at
+            self.let_go()
+            return True
+        if self._breaker.held and row.part(self.name).held == "":
+            self._listeners.held(self)  # it was not written, or another relay has lifted it
+        return was_paused and not self.is_paused
+
+    def let_go(self) -> None:
+        """A person has said so, or there is another credential: forget what was found wrong."""
+        was_held = self._breaker.held
+        self._breaker.reset()
+        self._accusation = None
+        if was_held:
+            self._opened()
+
+    @property
+    def hold(self) -> Cause | None:
+        """Why the relay holds it, whatever a person does; None when it does not."""
+        return self._hold if self._breaker.held else None
+
+    def row(self, now: Wall) -> PartRow:
+        """How it fares, for the store."""
+        cause = None if self.stopped else self.cause
+        return PartRow(
+            self.name,
+            trouble="" if cause is None else ("failing" if self.failing else "accused"),
+            trouble_reason="" if cause is None else cause.reason,
+            trouble_hint="" if cause is None else cause.hint,
+            trouble_at=None if cause is None else cause.since,
+            errors=self.errors.share,
+            waiting=len(self.backlog),
+            seen_at=now,
+        )
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _answered(self, now: Monotonic) -> None:
+        if self._reachability.answered(now, waiting=self.in_flight > 0):
+            self._reached()
+
+    def _reached(self) -> None:
+        self._failure, self._reached_again = None, True
+
+    def _fail(self, trouble: Trouble | None) -> None:
+        """Say why, by what the transport knows, else by what was seen."""
+        seen = self._reachability
+        if trouble is None:
+            reason = seen.reason or "the transport takes nothing"
+            trouble = Trouble(reason, _BROKEN if seen.is_broken else _UNREACHED)
+        self._failure = Cause(trouble.reason, trouble.hint, self._clocks.wall())
+        self.give_back(trouble.reason)
+
+    def _follow_pause(self, row: LaneRow) -> None:
+        told = row if row.held == "operator" else row.part(self.name)
+        if told.held == "operator" and self._pause is None:
+            self._pause = Cause(told.reason, told.hint, told.held_at or self._clocks.wall())
+            self._tell_held("operator", self._pause)
+            self.give_back()
+        elif self._pause is not None and told.held != "operator":
+            self._pause = None
+            self._listeners.observer(LaneResumed(self.app, self.vendor, self.name))
+
+    def _opened(self) -> None:
+        self._hold = None
+        self._listeners.observer(LaneResumed(self.app, self.vendor, self.name))
+        self._listeners.held(self)
+
+    def _tell_held(self, held: str, cause: Cause) -> None:
+        self._listeners.observer(
+            LaneHeld(self.app, self.vendor, self.name, held, cause.reason, cause.hint)
+        )
+
+
+def _resumed_at(row: LaneRow, part: str) -> float | None:
+    """When a person last let a part go, by its own name or with the whole lane."""
+    times = [at for at in (row.resumed_at, row.part(part).resumed_at) if at is not None]
+    return max(times, default=None)

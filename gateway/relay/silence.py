@@ -1,0 +1,55 @@
+"""The silence that vendors ask for: of a whole lane, or of one device. Owns until when it lasts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from gateway.core.clocks import Monotonic
+from gateway.events import LaneThrottled, Observer
+
+#: devices whose own throttling is remembered
+_DEVICES = 100_000
+_NEVER = Monotonic(float("-inf"))
+
+
+class Silence:
+    """What one lane was asked to wait; devices' silence is in wall time, as the queue has it."""
+
+    def __init__(self, app: str, vendor: str, observer: Observer) -> None:
+        self._app = app
+        self._vendor = vendor
+        self._observer = observer
+        self._devices: OrderedDict[int, float] = OrderedDict()
+        self._told_until = _NEVER
+        self.until = _NEVER
+
+    def ask(self, now: Monotonic, until: Monotonic) -> None:
+        """The vendor throttled the lane: nothing goes until then."""
+        self.until = max(self.until, until)
+        self.tell(now, until, "vendor")
+
+    def end(self) -> None:
+        """A person has said so."""
+        self.until = _NEVER
+
+    def left(self, now: Monotonic) -> float:
+        """Seconds until something may go; 0 when it may."""
+        return max(0.0, self.until - now)
+
+    def ask_device(self, device_id: int, until: float) -> None:
+        """The vendor throttled one device."""
+        self._devices[device_id] = until
+        self._devices.move_to_end(device_id)
+        if len(self._devices) > _DEVICES:
+            self._devices.popitem(last=False)
+
+    def of_device(self, device_id: int) -> float:
+        """Until when a device gets nothing; 0 when nobody asked."""
+        return self._devices.get(device_id, 0.0) if self._devices else 0.0
+
+    def tell(self, now: Monotonic, until: Monotonic, reason: str) -> None:
+        """Report waiting time, each second of it once."""
+        start = max(now, self._told_until)
+        if until > start:
+            self._told_until = until
+            self._observer(LaneThrottled(self._app, self._vendor, until - start, reason))

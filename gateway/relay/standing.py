@@ -1,0 +1,34 @@
+"""What people are told of a part: why it does not send, and how much of it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a part does not send, what to do about it, and since when (epoch seconds)."""
+
+    reason: str
+    hint: str
+    since: float
+
+
+@dataclass(slots=True)
+class Errors:
+    """What went through lately, for people: attempts and failures, halved from time to time."""
+
+    attempts: float = 0.0
+    failures: float = 0.0
+
+    def count(self, attempts: float, failures: float) -> None:
+        self.attempts += attempts
+        self.failures += failures
+
+    def fade(self) -> None:
+        self.attempts, self.failures = self.attempts / 2, self.failures / 2
+
+    @property
+    def share(self) -> float:
+        """The share of attempts that failed."""
+        return self.failures / self.attempts if self.attempts else 0.0

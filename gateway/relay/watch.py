@@ -1,0 +1,94 @@
+"""Watching whether vendors are reached: who fails, who is reached again, and trying meanwhile.
+
+A part connects by itself when the gateway starts and while it fails, sending nothing: so a firewall
+or a dead token endpoint shows before the first push, and its end without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from gateway.core.clocks import MonotonicClock
+from gateway.core.pace import Pace
+from gateway.events import Observer, PartsFailing, PartsReached
+from gateway.relay.lane import Lane
+from gateway.relay.part import Part
+
+_NEVER = float("inf")
+
+
+class Watch:
+    """Looks at the parts of `lanes`, which is shared with app, once a second."""
+
+    def __init__(
+        self,
+        lanes: Mapping[str, Lane],
+        *,
+        observer: Observer,
+        monotonic: MonotonicClock,
+        pace: Pace,
+    ) -> None:
+        self._lanes = lanes
+        self._observer = observer
+        self._monotonic = monotonic
+        self._pace = pace
+        self._tries: dict[Part, asyncio.Task[bool]] = {}
+        self._next_try: dict[Part, float] = {}
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        try:
+            while True:
+                self.look()
+                await asyncio.sleep(self._pace.watch_s)
+        finally:
+            for task in self._tries.values():
+                task.cancel()
+
+    def look(self) -> None:
+        """Tell what has changed, and connect for those for whom it is time."""
+        lanes = list(self._lanes.values())
+        began = [part for lane in lanes for part in lane.began_to_fail()]
+        for (reason, hint), parts in _by_cause(began).items():
+            self._observer(PartsFailing(_names(parts), reason, hint))
+        ended = [part for lane in lanes for part in lane.reached_again()]
+        if ended:
+            self._observer(PartsReached(_names(ended)))
+        now = self._monotonic()
+        parts = {part: lane for lane in lanes for part in lane.parts.values()}
+        self._next_try = {part: self._next_try.get(part, now) for part in parts}
+        for part, lane in parts.items():
+            if part in self._tries:
+                continue
+            if part.failing and self._next_try[part] == _NEVER:
+                self._next_try[part] = now + self._pace.reach_s
+            elif now >= self._next_try[part]:
+                self._try(lane, part)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _try(self, lane: Lane, part: Part) -> None:
+        """Connect beside all else. The next time comes when it was in vain, or the part fails."""
+        task = asyncio.get_running_loop().create_task(lane.reach(part))
+        self._tries[part] = task
+        self._next_try[part] = _NEVER
+
+        def tried(task: asyncio.Task[bool]) -> None:
+            del self._tries[part]
+            if not task.cancelled() and not task.result() and not part.failing:
+                self._next_try[part] = self._monotonic() + self._pace.reach_soon_s
+
+        task.add_done_callback(tried)
+
+
+def _by_cause(parts: Sequence[Part]) -> dict[tuple[str, str], list[Part]]:
+    groups: dict[tuple[str, str], list[Part]] = {}
+    for part in parts:
+        if part.failure is not None:
+            groups.setdefault((part.failure.reason, part.failure.hint), []).append(part)
+    return groups
+
+
+def _names(parts: Sequence[Part]) -> tuple[tuple[str, str, str], ...]:
+    return tuple(sorted((part.app, part.vendor, part.name) for part in parts))
