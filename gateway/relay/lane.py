@@ -17,7 +17,7 @@ from gateway.core.model import lane_name
 from gateway.core.prune import Brake
 from gateway.events import LaneThrottled, Observer
 from gateway.relay.work import Delivery
-from providers.contract import Provider, Push, PushProvider, Verdict
+from providers.contract import Push, PushProvider, Verdict
 
 #: deliveries a lane keeps in memory; more stay in the queue
 BACKLOG = 2048
@@ -66,7 +66,7 @@ class Lane:
 
     app: str
     provider: PushProvider
-    kind: Provider
+    kind: str
     limiter: Limiter
     breaker: Breaker
     brake: Brake

@@ -131,7 +131,6 @@ class Settler:
             return
         delivery.attempts += 1
         standing = Standing(
-            provider=lane.kind,
             attempts=delivery.attempts,
             deadline=delivery.expires_at,
             seen_at=delivery.target.seen_at,
@@ -333,7 +332,7 @@ def _record(
         user_id=item.user_id or target.user_id,
         custom_id=item.custom_id or target.custom_id,
         app=target.app,
-        provider=target.provider.value,
+        provider=target.provider,
         address_hash=address_hash(target.address.value),
         reason=reason,
         vendor_id=vendor_id,

@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from providers.http2.backoff import Backoff
 from providers.http2.dial import Origin, ProxyRefused, dial
 from providers.http2.exchange import NEVER_SENT_S, Channel, Ends, NotProcessed, Request
 from providers.http2.wire import QUIET_S, Wire
-from providers.turns import Backoff
 
 _log = logging.getLogger(__name__)
 # At DEBUG hpack logs header blocks, and those hold tokens.
