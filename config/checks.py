@@ -6,7 +6,7 @@ once. `advice` names what works, yet is weak.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -47,12 +47,17 @@ def validate(model: type[BaseModel], gathered: Gathered) -> tuple[dict[str, Any]
     return sections, problems
 
 
-def fit_together(sections: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
-    """What no table can know alone. `data` speaks for tables that are wrong in themselves."""
-    return list(_misfits(sections, data))
+def fit_together(
+    sections: Mapping[str, Any], data: Mapping[str, Any], vendors: Sequence[str]
+) -> list[str]:
+    """What no table can know alone. `data` speaks for tables that are wrong in themselves, and
+    `vendors` are the tables of push services that an app may have."""
+    return list(_misfits(sections, data, vendors))
 
 
-def _misfits(sections: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
+def _misfits(
+    sections: Mapping[str, Any], data: Mapping[str, Any], vendors: Sequence[str]
+) -> Iterator[str]:
     server, ops = sections.get("server"), sections.get("ops")
     if server and ops and _clash(server, ops):
         yield f"ops.port: is {ops.port}, which server.port is too; expected two different ports"
@@ -64,9 +69,9 @@ def _misfits(sections: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[s
             "here or in webhook.secrets_file"
         )
     if role in ("all", "relay") and not apps:
-        yield "apps: is missing; expected at least one [[apps]] with fcm or apns"
+        yield f"apps: is missing; expected at least one [[apps]] with {' or '.join(vendors)}"
     if isinstance(apps, list):
-        yield from _app_misfits(apps)
+        yield from _app_misfits(apps, vendors)
 
 
 def _role(data: Mapping[str, Any]) -> Any:
@@ -80,27 +85,18 @@ def _clash(server: ServerSettings, ops: OpsSettings) -> bool:
     return server.host == ops.host or bool({server.host, ops.host} & _EVERYWHERE)
 
 
-def _app_misfits(apps: list[Any]) -> Iterator[str]:
+def _app_misfits(apps: list[Any], vendors: Sequence[str]) -> Iterator[str]:
     seen: dict[str, int] = {}
     for i, app in enumerate(apps):
         if not isinstance(app, dict):
             continue
-        if not app.get("fcm") and not app.get("apns"):
-            yield f"apps[{i}]: has no push service; expected apps.fcm, apps.apns or both"
+        if not any(app.get(name) for name in vendors):
+            tables = ", ".join(f"apps.{name}" for name in vendors)
+            together = "both" if len(vendors) == 2 else "several"
+            yield f"apps[{i}]: has no push service; expected {tables} or {together}"
         first = seen.setdefault(str(app.get("id", f"#{i}")), i)
         if first != i:
             yield f"apps[{i}].id: is the same as apps[{first}].id; expected another name"
-        for name in ("fcm", "apns"):
-            vendor = app.get(name)
-            if (
-                isinstance(vendor, dict)
-                and vendor.get("transport") == "sdk"
-                and vendor.get("proxy")
-            ):
-                yield (
-                    f"apps[{i}].{name}.proxy: is not used by the SDKs; "
-                    'expected transport = "native", or no proxy'
-                )
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
@@ -123,6 +119,6 @@ def _advice(settings: Settings) -> Iterator[str]:
     if settings.ops.host in _EVERYWHERE:
         yield "ops.host: is reachable from everywhere; better loopback or a private address"
     for i, app in enumerate(settings.apps):
-        for name in ("key_id", "team_id"):
-            if app.apns and len(getattr(app.apns, name)) != 10:
-                yield f"apps[{i}].apns.{name}: Apple's have 10 characters; better look again"
+        for name, table in app.vendors.items():
+            for field, text in table.advice():
+                yield f"apps[{i}].{name}.{field}: {text}"

@@ -68,21 +68,6 @@ def optional_http_url(value: str) -> str:
     return http_url(value) if value else value
 
 
-def proxy_url(value: SecretStr) -> SecretStr:
-    """Check a proxy's address, which may hold a login."""
-    text = value.get_secret_value()
-    try:
-        parts = urlsplit(text)
-        sound = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    else:
-        sound = sound and parts.path in {"", "/"} and not parts.query and not parts.fragment
-    if text and not sound:
-        raise ValueError("is no proxy; expected http://host:port or http://user:password@host:port")
-    return value
-
-
 def store_url(value: str) -> str:
     """Check the database's address."""
     if is_postgres(value):

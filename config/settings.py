@@ -19,22 +19,19 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
+    create_model,
     field_serializer,
 )
 
-from config import checks, formats, sources
+from config import checks, formats, shape, sources
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Filled = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-HttpUrl = Annotated[str, AfterValidator(formats.http_url)]
 OptionalHttpUrl = Annotated[str, AfterValidator(formats.optional_http_url)]
 OptionalPath = Annotated[Path | None, BeforeValidator(formats.empty_is_none)]
-Transport = Literal["native", "sdk"]
-ProxyUrl = Annotated[SecretStr, AfterValidator(formats.proxy_url)]
 
 
 class Section(BaseModel):
@@ -210,88 +207,34 @@ class LogSettings(Section):
     elsewhere."""
 
 
-class FcmSettings(Section):
-    """Firebase Cloud Messaging for one app."""
-
-    credentials_file: Path
-    """Service-account JSON of the Firebase project, from its console under "Service accounts"."""
-    project_id: str = ""
-    """Firebase project. Empty: the one in the credentials."""
-    endpoint: HttpUrl = "https://fcm.googleapis.com"
-    """Where FCM is; another value points at a stand-in."""
-    transport: Transport = "native"
-    """`native` is Inkpush's own HTTP/2, made for many pushes; `sdk` sends through firebase-admin,
-    at a fraction of the speed."""
-    rate_per_s: Rate = 9_000
-    """Pushes a second at most, 0 for no limit. Under a project's default quota of 600 000 a
-    minute."""
-    ramp_s: Rate = 60
-    """Seconds from idle to the full rate, as Firebase asks for; never under 100 a second, so that
-    a small batch is not held back. 0: no ramp."""
-    ca_file: OptionalPath = None
-    """Certificates (PEM) trusted beside the system's, for a stand-in."""
-    proxy: ProxyUrl = SecretStr("")
-    """HTTP proxy that is asked to connect to FCM and to the token endpoint:
-    `http://user:password@host:port`. Empty: none. For `transport = "native"`."""
-    max_connections: Count = 20
-    """Connections to FCM at most: its front ends allow about 100 pushes at once on each, and at
-    200 ms a push the default quota takes 1 800."""
-    timeout_s: Seconds = 15
-    """Seconds until a request without an answer counts as failed."""
-    android_channel_id: str = ""
-    """Android notification channel. Empty: the app's default channel."""
-
-
-class ApnsSettings(Section):
-    """Apple Push Notification service for one app."""
-
-    key_file: Path
-    """Authentication key (`AuthKey_....p8`) from the Apple developer account, under "Keys"."""
-    key_id: Filled
-    """The key's id: 10 characters, also in the file's name."""
-    team_id: Filled
-    """The team's id: 10 characters, from the account's membership page."""
-    topic: Filled
-    """The app's bundle id."""
-    endpoint: OptionalHttpUrl = ""
-    """Where APNs production is; another value points at a stand-in. Empty: Apple's."""
-    sandbox_endpoint: OptionalHttpUrl = ""
-    """Where the APNs development environment is. Empty: Apple's."""
-    transport: Transport = "native"
-    """`native` is Inkpush's own HTTP/2, made for many pushes; `sdk` sends through aioapns, at a
-    fraction of the speed."""
-    rate_per_s: Rate = 0
-    """Pushes a second at most, 0 for no limit: Apple names none."""
-    ramp_s: Rate = 60
-    """Seconds from idle to the full rate, where there is one; never under 100 a second. 0: no
-    ramp."""
-    ca_file: OptionalPath = None
-    """Certificates (PEM) trusted beside the system's, for a stand-in."""
-    proxy: ProxyUrl = SecretStr("")
-    """HTTP proxy that is asked to connect to APNs: `http://user:password@host:port`. Empty: none.
-    For `transport = "native"`."""
-    max_connections: Count = 4
-    """Connections to APNs at most: each carries about 1 000 pushes at once, and Apple asks for few
-    that stay open."""
-    timeout_s: Seconds = 15
-    """Seconds until a request without an answer counts as failed."""
-    sound: str = "default"
-    """Sound that a push plays. Empty: none."""
+Vendors = Mapping[str, type[BaseModel]]
+"""The model of each push service's table, by the table's name. The models are the services' own;
+beside fields, each has `advice()`: pairs of a field and what would be better there."""
 
 
 class AppSettings(Section):
-    """A mobile app and the push services that reach it; at least one of them."""
+    """A mobile app and the push services that reach it; at least one of them.
+
+    Each service's table is a field beside `id`, which `settings_model` adds.
+    """
 
     id: Name
     """Name of the app in registrations, metrics and commands."""
-    fcm: FcmSettings | None = None
-    """FCM, for the app on Android, the web, or on iOS through Firebase."""
-    apns: ApnsSettings | None = None
-    """APNs, for the app on iOS."""
+
+    @property
+    def vendors(self) -> dict[str, Any]:
+        """The tables of the push services that reach the app."""
+        tables = {name: getattr(self, name) for name in vendors_of(type(self))}
+        return {name: table for name, table in tables.items() if table is not None}
+
+
+def vendors_of(model: type[BaseModel]) -> list[str]:
+    """The push services that an app's model has a table for."""
+    return [name for name in model.model_fields if name not in AppSettings.model_fields]
 
 
 class Settings(Section):
-    """All settings of a process."""
+    """All settings of a process; what is read is the form that `settings_model` makes of it."""
 
     server: ServerSettings = ServerSettings()
     """The public listener."""
@@ -323,28 +266,38 @@ class SettingsError(Exception):
         super().__init__("\n".join(problems))
 
 
-def load(path: Path | None, env: Mapping[str, str]) -> Settings:
+def settings_model(vendors: Vendors) -> type[Settings]:
+    """The settings with a table for each of the push services in every app."""
+    tables: dict[str, Any] = {
+        name: (model | None, Field(default=None, description=model.__doc__))
+        for name, model in vendors.items()
+    }
+    app = create_model("AppSettings", __base__=AppSettings, __doc__=AppSettings.__doc__, **tables)
+    apps = Field(default=(), description=Settings.model_fields["apps"].description)
+    field: Any = (tuple[app, ...], apps)
+    return create_model("Settings", __base__=Settings, __doc__=Settings.__doc__, apps=field)
+
+
+def load(model: type[Settings], path: Path | None, env: Mapping[str, str]) -> Settings:
     """Read the settings from a file and the environment, which wins.
 
-    The file is `path`, else INKPUSH_CONFIG, else ./inkpush.toml if there is one, else none.
-    Files that the file names are relative to its folder, those that the environment names to the
-    working directory. Raises `SettingsError` with all mistakes at once; no line shows a secret.
+    `model` is what `settings_model` made. The file is `path`, else INKPUSH_CONFIG, else
+    ./inkpush.toml if there is one, else none. Files that the file names are relative to its folder,
+    those that the environment names to the working directory. Raises `SettingsError` with all
+    mistakes at once; no line shows a secret.
     """
-    gathered = sources.gather(Settings, path, env)
-    sections, problems = checks.validate(Settings, gathered)
+    gathered = sources.gather(model, path, env)
+    sections, problems = checks.validate(model, gathered)
     problems = [*gathered.problems, *problems]
     if gathered.complete:
-        problems += checks.fit_together(sections, gathered.data)
+        apps = shape.model_in(model.model_fields["apps"].annotation)
+        assert apps is not None
+        problems += checks.fit_together(sections, gathered.data, vendors_of(apps))
     if problems:
         raise SettingsError(problems)
-    return Settings(**sections)
+    return model(**sections)
 
 
 def masked(settings: Settings) -> dict[str, Any]:
     """The settings as plain data, with every secret shown as asterisks."""
     return settings.model_dump(mode="json")
-
-
-def schema() -> dict[str, Any]:
-    """The JSON schema of the configuration file."""
-    return Settings.model_json_schema()

@@ -1,7 +1,8 @@
 """The push vocabulary: what a push is, where it goes, and what a vendor can answer.
 
-Owns the closed set of verdicts and the promise every transport keeps. Refuses to know sockets,
-clocks, vendors' codes and the gateway: the tables that turn a vendor's answer into a verdict live
+Owns the closed set of verdicts and the promise every transport keeps. A vendor's name is an open
+`str`: `providers.vendor` says what belongs to one. Refuses to know sockets, clocks, vendors' codes
+and the gateway: the tables that turn a vendor's answer into a verdict live
 beside each vendor, and what is done about a verdict is decided in `gateway.core`.
 """
 
@@ -12,13 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, Protocol
-
-
-class Provider(StrEnum):
-    """The push service a device is reached through."""
-
-    FCM = "fcm"
-    APNS = "apns"
 
 
 class Platform(StrEnum):
@@ -55,12 +49,19 @@ def address_hash(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a push goes. `value` is secret: `repr` and `str` show only its hash."""
+    """Where a push goes. `value` and `extra` are secret: `repr` and `str` show only a hash.
+
+    `extra` holds what a vendor needs beside the value, as (name, text) pairs: the two keys of a
+    Web Push subscription, for one. `value` alone is the address's identity, so renewed keys make
+    no other device. Neither vendor of today has any; the first that does stores the pairs beside
+    `address` in a column `address_extra` (a JSON object, "{}" by default).
+    """
 
     value: str
     kind: AddressKind = AddressKind.TOKEN
     platform: Platform = Platform.ANDROID
     environment: Environment = Environment.PRODUCTION
+    extra: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         return f"<Address {self.platform}/{self.kind} #{address_hash(self.value)}>"
@@ -138,7 +139,9 @@ class Unavailable:
     """No answer, or one that says try later.
 
     `outcome_known` is true when the vendor surely did not take the push; false when it may have.
-    `retry_after` in seconds, when told. `looked_at`: see `not_looked_at`.
+    `retry_after` in seconds, when told. `later_floor_s` is the shortest wait that this vendor asks
+    for after an answer of this kind, in seconds, from the second one on: the first is mostly one
+    connection that shuts down. `looked_at`: see `not_looked_at`.
     """
 
     label: ClassVar[str] = "unavailable"
@@ -146,6 +149,7 @@ class Unavailable:
     outcome_known: bool
     retry_after: float | None = None
     looked_at: bool = True
+    later_floor_s: float = 0.0
 
     @property
     def is_answer(self) -> bool:

@@ -100,6 +100,5 @@ async def demo(*, notifications: int, once: bool, say: Callable[[str], None]) ->
 def bench(*, pushes: int, provider: str, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure throughput on this machine, without any account. Returns the figures."""
     from gateway.app.benching.bench import run
-    from providers.contract import Provider
 
-    return run(pushes=pushes, provider=Provider(provider), say=say)
+    return run(pushes=pushes, provider=provider, say=say)

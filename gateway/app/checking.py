@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Literal, assert_never
 from config.checks import advice
 from gateway.app.lanes import LanePlan, plan_lanes
 from gateway.app.storage import open_store
+from gateway.app.vendors import VENDORS
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.queue.nats import JetStreamQueue
 from providers.contract import Misconfigured, Unavailable
+from providers.vendor import Vendors
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -28,7 +30,7 @@ class Finding:
     advice: str = ""
 
 
-async def examine(settings: Settings, *, online: bool) -> list[Finding]:
+async def examine(settings: Settings, vendors: Vendors = VENDORS, *, online: bool) -> list[Finding]:
     """Look at everything the settings name; `online` asks the vendors, sending nothing."""
     findings = [Finding("warning", text) for text in advice(settings)]
     findings += await _store(settings)
@@ -36,7 +38,7 @@ async def examine(settings: Settings, *, online: bool) -> list[Finding]:
     for number, app in enumerate(settings.apps):
         alone = settings.model_copy(update={"apps": (app,)})
         try:
-            plans += plan_lanes(alone)
+            plans += plan_lanes(alone, vendors)
         except ConfigurationError as error:
             findings += [
                 Finding("error", problem.replace("apps[0].", f"apps[{number}].", 1))

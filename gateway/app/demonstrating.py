@@ -24,8 +24,9 @@ from typing import Any
 import aiohttp
 import jwt
 
-from config.settings import Settings, load
+from config.settings import Settings
 from gateway.app.gateway import Gateway, open_gateway
+from gateway.app.settings import load
 from gateway.ingest.signature import decode_secret, sign
 from gateway.observe import logs
 from providers.sandbox import Answer, Sandbox

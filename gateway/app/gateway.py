@@ -13,8 +13,10 @@ from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
 from gateway.app.process import Gateway
 from gateway.app.storage import complete_events, open_store
+from gateway.app.vendors import VENDORS
 from gateway.events import Lifecycle, Observer
 from gateway.ports import Clock
+from providers.vendor import Vendors
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -25,6 +27,7 @@ __all__ = ["Gateway", "open_gateway"]
 @asynccontextmanager
 async def open_gateway(
     settings: Settings,
+    vendors: Vendors = VENDORS,
     *,
     log: Observer,
     on_failure: Callable[[BaseException], None],
@@ -33,13 +36,14 @@ async def open_gateway(
     """Run a gateway; at the end it drains: take nothing more, finish what is in flight, put back
     the rest, close.
 
+    `vendors` are those that the settings were read with.
     `on_failure` hears when a loop of the relay ends by a fault: the process should end then, for a
     supervisor to start it anew; leases and journal make that harmless. Raises ConfigurationError
     for credentials that cannot work, StoreUnavailable for a database that cannot be opened,
     OSError for an address that cannot be listened on.
     """
     with_relay = settings.server.role != "ingest"
-    plans = plan_lanes(settings, clock=clock) if with_relay else []
+    plans = plan_lanes(settings, vendors, clock=clock) if with_relay else []
     # What is entered last ends first: webhooks stop, the relay drains, metrics and health stay
     # up until it has.
     async with AsyncExitStack() as stack:
@@ -49,7 +53,7 @@ async def open_gateway(
             await stack.enter_async_context(_running(complete_events(stores.broker, log)))
         if with_relay:
             stack.enter_context(stores.alone())
-        gateway = Gateway(settings, stores, log=log, on_failure=on_failure, clock=clock)
+        gateway = Gateway(settings, vendors, stores, log=log, on_failure=on_failure, clock=clock)
         gateway.observe(Lifecycle("starting", f"Inkpush {__version__}"))
         stack.callback(gateway.observe, Lifecycle("stopped"))
         stack.push_async_callback(gateway.authenticator.aclose)

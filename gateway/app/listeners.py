@@ -20,7 +20,6 @@ from gateway.ops.health import HealthRoutes
 from gateway.ops.lookup import LookupRoutes
 from gateway.ops.openapi import OpenApiRoutes
 from gateway.problems import problem_middleware
-from providers.contract import Provider
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -46,7 +45,11 @@ def public_application(gateway: Gateway) -> web.Application:
         clock=clock,
     )
     devices = DeviceRoutes(
-        stores.registry, gateway.authenticator, lambda: apps_of(gateway.settings), clock
+        stores.registry,
+        gateway.authenticator,
+        gateway.vendors,
+        lambda: apps_of(gateway.settings),
+        clock,
     )
     notifications = NotificationRoutes(
         stores.queue,
@@ -109,16 +112,9 @@ async def listen(stack: AsyncExitStack, application: web.Application, host: str,
     return bound
 
 
-def apps_of(settings: Settings) -> dict[str, frozenset[Provider]]:
+def apps_of(settings: Settings) -> dict[str, frozenset[str]]:
     """The providers of each app."""
-    return {
-        app.id: frozenset(
-            provider
-            for provider, section in ((Provider.FCM, app.fcm), (Provider.APNS, app.apns))
-            if section is not None
-        )
-        for app in settings.apps
-    }
+    return {app.id: frozenset(app.vendors) for app in settings.apps}
 
 
 def webhook_limits(settings: Settings) -> WebhookLimits:

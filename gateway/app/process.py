@@ -22,7 +22,7 @@ from gateway.events import (
 from gateway.observe.metrics import Metrics
 from gateway.ports import Clock
 from gateway.relay.census import Census
-from providers.contract import Provider
+from providers.vendor import Vendors
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -37,6 +37,7 @@ class Gateway:
     def __init__(
         self,
         settings: Settings,
+        vendors: Vendors,
         stores: Stores,
         *,
         log: Observer,
@@ -44,6 +45,7 @@ class Gateway:
         clock: Clock,
     ) -> None:
         self.settings = settings
+        self.vendors = vendors
         self.stores = stores
         self.clock = clock
         self.ready = False
@@ -51,13 +53,14 @@ class Gateway:
         self.public_port = 0
         self.ops_port = 0
         self._log = log
-        self.metrics = Metrics(CollectorRegistry(), lanes_of(settings))
+        self.metrics = Metrics(CollectorRegistry(), vendors, lanes_of(settings))
         self.authenticator = Authenticator(auth_rules(settings), stores.keys, clock=clock)
         self.census = Census(stores.registry, observer=self.observe, monotonic=time.monotonic)
         self.relay: Relay | None = None
         if settings.server.role != "ingest":
             self.relay = Relay(
                 settings,
+                vendors,
                 stores,
                 self.census,
                 observer=self.observe,
@@ -125,9 +128,4 @@ def auth_rules(settings: Settings) -> AuthRules:
 
 def lanes_of(settings: Settings) -> list[tuple[str, str]]:
     """Every (app, provider) the settings name."""
-    return [
-        (app.id, provider.value)
-        for app in settings.apps
-        for provider, section in ((Provider.FCM, app.fcm), (Provider.APNS, app.apns))
-        if section is not None
-    ]
+    return [(app.id, provider) for app in settings.apps for provider in app.vendors]

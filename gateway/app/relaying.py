@@ -21,6 +21,7 @@ from gateway.relay.lane import Lane
 from gateway.relay.settle import Settler
 from gateway.relay.write import Writer
 from providers.contract import PushProvider
+from providers.vendor import Vendors
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -35,6 +36,7 @@ class Relay:
     def __init__(
         self,
         settings: Settings,
+        vendors: Vendors,
         stores: Stores,
         census: Census,
         *,
@@ -43,6 +45,7 @@ class Relay:
         failed: Callable[[BaseException], None],
     ) -> None:
         self._settings = settings
+        self._vendors = vendors
         self._stores = stores
         self._census = census
         self._observer = observer
@@ -123,7 +126,8 @@ class Relay:
 
         Raises ConfigurationError, with nothing changed, when a credential cannot be read.
         """
-        plans = {plan.name: plan for plan in plan_lanes(settings, clock=self._clock)}
+        planned = plan_lanes(settings, self._vendors, clock=self._clock)
+        plans = {plan.name: plan for plan in planned}
         for name, plan in plans.items():
             lane = self.lanes.get(name)
             if lane is None:

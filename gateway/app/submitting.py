@@ -52,7 +52,7 @@ async def submit_items(
             Destination(
                 item.index,
                 target.app,
-                target.provider.value,
+                target.provider,
                 target.address.platform.value,
                 address_hash(target.address.value),
             )

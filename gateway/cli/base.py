@@ -33,7 +33,7 @@ class State:
 
     def settings(self, **variables: str) -> Settings:
         """The settings in force; `variables` stand over the environment. Raises SettingsError."""
-        from config.settings import load
+        from gateway.app.settings import load
 
         return load(self.config, {**os.environ, **variables})
 

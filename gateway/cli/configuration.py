@@ -69,6 +69,6 @@ def show_settings(state: State, as_json: bool) -> None:
 @click.pass_obj
 def show_schema(_state: State) -> None:
     """Print the JSON schema of the configuration file, for editors."""
-    from config.settings import schema
+    from gateway.app.settings import schema
 
     show.as_line(schema())

@@ -54,11 +54,12 @@ async def list_devices(
     as_json: bool,
 ) -> None:
     """List devices; addresses only as short hashes."""
+    from gateway.app.vendors import VENDORS
     from gateway.devices.schema import device_view
 
     async with state.store() as stores:
         found = await _find(stores, user, app, wanted, limit)
-    views = [device_view(device) for device in found]
+    views = [device_view(device, VENDORS) for device in found]
     if as_json:
         show.as_line({"devices": views})
     else:
@@ -91,13 +92,14 @@ async def _find(
 @asynchronous
 async def show_device(state: State, installation_id: str, as_json: bool) -> None:
     """Show all that is known of an installation, but its address."""
+    from gateway.app.vendors import VENDORS
     from gateway.devices.schema import device_view
 
     async with state.store() as stores:
         found = await stores.registry.installations(installation_id)
     if not found:
         raise click.ClickException(f"there is no installation {installation_id}")
-    views = [device_view(device) for device in found]
+    views = [device_view(device, VENDORS) for device in found]
     if as_json:
         show.as_line({"devices": views})
         return

@@ -135,16 +135,15 @@ async def _all(settings: Settings, stores: Stores) -> list[LaneRow]:
 
     rows = {(row.app, row.provider): row for row in await stores.lanes.all()}
     for app in settings.apps:
-        for provider in ("fcm", "apns"):
-            if getattr(app, provider) is not None:
-                rows.setdefault((app.id, provider), LaneRow(app.id, provider))
+        for provider in app.vendors:
+            rows.setdefault((app.id, provider), LaneRow(app.id, provider))
     return [rows[key] for key in sorted(rows)]
 
 
 async def _named(settings: Settings, stores: Stores, names: tuple[str, ...]) -> list[LaneRow]:
     """The lanes that were named, by app, by APP/PROVIDER, or as the two words; else all."""
     known = await _all(settings, stores)
-    if len(names) == 2 and names[1] in ("fcm", "apns"):
+    if len(names) == 2 and names[1] in {row.provider for row in known}:
         names = ("/".join(names),)
     unknown = [name for name in names if not any(name in (row.app, _name(row)) for row in known)]
     if unknown:

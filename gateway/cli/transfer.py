@@ -65,10 +65,7 @@ async def import_devices(state: State, file: BinaryIO, chosen: Format | None, as
     not changed. `last_seen_at`, if given, is when the app last confirmed the address.
     """
     settings = state.settings()
-    apps = {
-        app.id: frozenset(kind for kind in _providers() if getattr(app, kind) is not None)
-        for app in settings.apps
-    }
+    apps = {app.id: frozenset(app.vendors) for app in settings.apps}
     tally = Tally()
     async with state.store() as stores:
         with show.progress("Importing", _size(file)) as advance:
@@ -80,12 +77,6 @@ async def import_devices(state: State, file: BinaryIO, chosen: Format | None, as
     else:
         click.echo(f"{tally.new} new, {tally.known} known, {tally.bad} bad")
     return 1 if tally.bad else 0
-
-
-def _providers() -> list[Any]:
-    from providers.contract import Provider
-
-    return list(Provider)
 
 
 async def _import(
@@ -106,6 +97,7 @@ async def _import(
 def _registration(
     line: int, record: dict[str, Any] | BadLine, apps: Any, tally: Tally
 ) -> Registration | None:
+    from gateway.app.vendors import VENDORS
     from gateway.devices.schema import read_registration
     from gateway.problems import Problem
 
@@ -119,7 +111,9 @@ def _registration(
         tally.reject(line, "last_seen_at must be a time such as 2026-11-23T10:00:00Z")
         return None
     try:
-        asked = read_registration(str(installation_id or ""), record, apps=apps, proven=None)
+        asked = read_registration(
+            str(installation_id or ""), record, vendors=VENDORS, apps=apps, proven=None
+        )
         return replace(asked, seen_at=seen_at)
     except Problem as problem:
         errors = problem.errors or [{"field": problem.code, "message": problem.detail}]
@@ -191,15 +185,15 @@ async def _expected(stores: Stores) -> int:
 
 
 def _record(device: Device) -> dict[str, str | None]:
+    from gateway.app.vendors import VENDORS
     from gateway.core.instants import to_iso
-    from providers.contract import Provider
+    from gateway.devices.schema import environment_of
 
     values = {
         name: getattr(device.profile if hasattr(device.profile, name) else device, name)
         for name in COLUMNS
     }
-    if device.provider is Provider.FCM:
-        values["environment"] = None
+    values["environment"] = environment_of(device, VENDORS)
     values["last_seen_at"] = to_iso(device.last_seen_at) if device.last_seen_at else None
     return values
 

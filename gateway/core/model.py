@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from gateway.core.states import DeliveryState, DeviceState
-from providers.contract import Address, AddressKind, Environment, Platform, Provider, address_hash
+from providers.contract import Address, AddressKind, Environment, Platform, address_hash
 
 CHUNK_SIZE = 256
 """Notifications in a chunk: one queue row or broker message carries this many, at most."""
@@ -145,7 +145,7 @@ class Registration:
     installation_id: str
     app: str
     platform: Platform
-    provider: Provider
+    provider: str
     address: str = field(repr=False)
     user_id: str | None = None
     custom_id: str | None = None
@@ -168,7 +168,7 @@ class Device:
     installation_id: str
     app: str
     platform: Platform
-    provider: Provider
+    provider: str
     address: str = field(repr=False)
     address_kind: AddressKind
     environment: Environment
@@ -193,7 +193,7 @@ class Target(NamedTuple):
 
     device_id: int
     app: str
-    provider: Provider
+    provider: str
     address: Address
     user_id: str | None
     custom_id: str | None
@@ -234,7 +234,7 @@ class Removal:
     address: str = field(repr=False)
     seen_at: float
     app: str
-    provider: Provider
+    provider: str
     to: Literal[DeviceState.PRUNED, DeviceState.QUARANTINED]
     reason: str
 

@@ -1,9 +1,8 @@
 """What to do about a verdict. A decision is data; `gateway.relay.settle` carries it out.
 
-The waits are the vendors' own words (reference: FCM "scale", APNs "handling responses"):
-FCM asks for at least 10 s before any retry and 60 s after a 429 without Retry-After; APNs throttles
-single devices, and asks for 15 minutes after a 5xx - which is mostly one connection that shuts
-down, so the first repeat comes early. What a vendor never looked at has no such words.
+A verdict carries the waits that its vendor asks for. Where it carries none, these hold for every
+vendor, from the strictest published words (Firebase, "Scale FCM"): at least 10 s before any retry,
+and 60 s after a throttle that names no time. What a vendor never looked at has no such words.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import Literal, assert_never
 from providers.contract import (
     Delivered,
     Misconfigured,
-    Provider,
     Refused,
     Throttled,
     TokenGone,
@@ -31,7 +29,6 @@ AT_ONCE = 3
 MAX_UNSEEN_WAIT_S = 30.0
 _FIRST_RETRY_S = 10.0
 _THROTTLE_S = 60.0
-_APNS_SECOND_RETRY_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +126,6 @@ class Standing:
     often in a row the vendor did not look at it, this time included.
     """
 
-    provider: Provider
     attempts: int
     deadline: float
     seen_at: float
@@ -174,14 +170,12 @@ def backoff(verdict: Unavailable, standing: Standing, dice: float) -> float:
 
     At most one hour, but never less than the vendor's Retry-After.
     """
-    told = verdict.retry_after
-    floor = max(told or 0.0, _FIRST_RETRY_S)
-    answered = verdict.outcome_known and told is None
-    if answered and standing.provider is Provider.APNS and standing.attempts > 1:
-        # Apple's own 5xx: a request that was cut off leaves its outcome open.
-        floor = _APNS_SECOND_RETRY_S
+    told = verdict.retry_after or 0.0
+    floor = max(told, _FIRST_RETRY_S)
+    if standing.attempts > 1:
+        floor = max(floor, verdict.later_floor_s)
     spread = _FIRST_RETRY_S * 2.0 ** min(standing.attempts - 1, 16)
-    return min(floor + spread * dice, max(MAX_BACKOFF_S, told or 0.0))
+    return min(floor + spread * dice, max(MAX_BACKOFF_S, told))
 
 
 def _unseen_wait(verdict: Unavailable, unseen: int, dice: float) -> float:

@@ -12,6 +12,7 @@ from gateway.bodies import read_object
 from gateway.devices.auth import Authenticator
 from gateway.devices.schema import Apps, device_view, read_registration
 from gateway.ports import Clock, Registry
+from providers.vendor import Vendors
 
 MAX_BODY = 16 * 1024
 """Bytes of a registration: the longest address leaves three quarters of it for the rest."""
@@ -21,10 +22,16 @@ class DeviceRoutes:
     """`/v1/devices/...` and `/v1/users/{id}...` of the public listener."""
 
     def __init__(
-        self, registry: Registry, authenticator: Authenticator, apps: Apps, clock: Clock
+        self,
+        registry: Registry,
+        authenticator: Authenticator,
+        vendors: Vendors,
+        apps: Apps,
+        clock: Clock,
     ) -> None:
         self._registry = registry
         self._authenticator = authenticator
+        self._vendors = vendors
         self._apps = apps
         self._clock = clock
 
@@ -45,11 +52,13 @@ class DeviceRoutes:
         registration = read_registration(
             request.match_info["installation_id"],
             document,
+            vendors=self._vendors,
             apps=self._apps(),
             proven=caller.proven,
         )
         done = await self._registry.register(registration, proven=caller.proven, now=self._clock())
-        return web.json_response(device_view(done.device), status=201 if done.created else 200)
+        view = device_view(done.device, self._vendors)
+        return web.json_response(view, status=201 if done.created else 200)
 
     async def delete_device(self, request: web.Request) -> web.Response:
         """Log an installation out. Always 204: a stranger learns nothing of what exists.
@@ -69,7 +78,8 @@ class DeviceRoutes:
         caller = await self._authenticator.authorize(request, "devices:read")
         user = caller.acts_for(request.match_info["id"])
         devices = await self._registry.devices_of(user)
-        return web.json_response({"devices": [device_view(device) for device in devices]})
+        views = [device_view(device, self._vendors) for device in devices]
+        return web.json_response({"devices": views})
 
     async def erase_user(self, request: web.Request) -> web.Response:
         """Remove a user: devices, addresses, and the names and texts in the log."""

@@ -3,7 +3,7 @@
 Owns every limit of the registration body. Fields that are not known are ignored: apps in the field
 outlive gateways in both directions, and a phone that gets no more pushes because its new version
 says more would be the worse error. What is known must be right, and what is wrong is named by its
-field, never quoted.
+field, never quoted. What an address must look like is its vendor's to say.
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ from pydantic_core import PydanticCustomError
 from gateway.core.instants import to_iso
 from gateway.core.model import Device, Profile, Registration, UserRef
 from gateway.problems import Problem
-from providers.contract import AddressKind, Environment, Platform, Provider
+from providers.contract import AddressKind, Environment, Platform
+from providers.vendor import ReportedAddress, Vendor, Vendors
 
-Apps = Callable[[], Mapping[str, frozenset[Provider]]]
+Apps = Callable[[], Mapping[str, frozenset[str]]]
 """The configured apps and the providers of each; asked every time, for a reload may change them."""
 
 _INSTALLATION_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:-]{1,128}")
 _ADDRESS = re.compile(r"[!-~]{8,2048}")
-# Hex of even length. Apple tells providers not to assume a length; all seen so far fit in here.
-_APNS_TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){16,100}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 _MAX_ID = 256
 _MAX_LOCALE = 64
@@ -103,7 +102,7 @@ class DeviceBody(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
 
     platform: Annotated[Platform, _Lax]
-    provider: Annotated[Provider, _Lax]
+    provider: str
     address: Annotated[_Address, Field(repr=False)]
     user_id: _UserId = None
     custom_id: _UserId = None
@@ -122,11 +121,13 @@ def read_registration(
     installation_id: str,
     document: Mapping[str, Any],
     *,
-    apps: Mapping[str, frozenset[Provider]],
+    vendors: Vendors,
+    apps: Mapping[str, frozenset[str]],
     proven: UserRef | None,
 ) -> Registration:
     """Check what an app asks for, with all that is wrong at once.
 
+    `vendors` are all that this gateway knows, `apps` has those that each app is configured for.
     `proven` fills in the ids a user token stands for. Raises `Problem`: 422 `invalid` with the
     fields, or 403 `id_not_proven` for an id in the body that the token does not prove.
     """
@@ -141,26 +142,27 @@ def read_registration(
         raise Problem("invalid", errors=errors) from None
     user = _whose(body, proven)
     app = body.app if body.app is not None else _only(apps)
-    errors += _contradictions(body, app, apps)
+    errors += _unknown(body, app, vendors, apps)
+    vendor = vendors.get(body.provider)
+    address = None
+    if vendor is not None:
+        address, wrong = _read_address(vendor, body)
+        errors += wrong
     if user.user_id is None and user.custom_id is None:
         errors.append(_error("user_id", "user_id or custom_id is needed"))
-    if errors or app is None:
+    if errors or app is None or vendor is None or address is None:
         raise Problem("invalid", errors=errors)
-    return _registration(installation_id, body, app, user)
-
-
-def _registration(installation_id: str, body: DeviceBody, app: str, user: UserRef) -> Registration:
     return Registration(
         installation_id=installation_id,
         app=app,
-        platform=body.platform,
-        provider=body.provider,
-        address=_canonical(body.address, body.provider),
+        platform=address.platform,
+        provider=vendor.name,
+        address=address.value,
         user_id=user.user_id,
         custom_id=user.custom_id,
-        address_kind=body.address_kind or AddressKind.TOKEN,
-        environment=body.environment if body.provider is Provider.APNS else None,
-        old_address=body.old_address and _canonical(body.old_address, body.provider),
+        address_kind=address.kind or AddressKind.TOKEN,
+        environment=address.environment,
+        old_address=_old_address(vendor, body),
         profile=Profile(
             locale=body.locale,
             timezone=body.timezone,
@@ -169,6 +171,24 @@ def _registration(installation_id: str, body: DeviceBody, app: str, user: UserRe
             device_model=body.device_model,
         ),
     )
+
+
+def _read_address(
+    vendor: Vendor, body: DeviceBody
+) -> tuple[ReportedAddress | None, list[dict[str, str]]]:
+    reported = ReportedAddress(body.address, body.platform, body.address_kind, body.environment)
+    read = vendor.read_address(reported)
+    if isinstance(read, ReportedAddress):
+        return read, []
+    return None, [_error(field, message) for field, message in read]
+
+
+def _old_address(vendor: Vendor, body: DeviceBody) -> str | None:
+    """The address before this one, as it would be stored; it may have been of another form."""
+    if not body.old_address:
+        return None
+    read = vendor.read_address(ReportedAddress(body.old_address, body.platform))
+    return read.value if isinstance(read, ReportedAddress) else body.old_address
 
 
 def _whose(body: DeviceBody, proven: UserRef | None) -> UserRef:
@@ -182,45 +202,41 @@ def _whose(body: DeviceBody, proven: UserRef | None) -> UserRef:
     return proven
 
 
-def _only(apps: Mapping[str, frozenset[Provider]]) -> str | None:
+def _only(apps: Mapping[str, frozenset[str]]) -> str | None:
     return next(iter(apps)) if len(apps) == 1 else None
 
 
-def _contradictions(
-    body: DeviceBody, app: str | None, apps: Mapping[str, frozenset[Provider]]
+def _unknown(
+    body: DeviceBody,
+    app: str | None,
+    vendors: Vendors,
+    apps: Mapping[str, frozenset[str]],
 ) -> list[dict[str, str]]:
-    """Fields that are fine alone and wrong together, or unknown to this gateway."""
+    """What this gateway does not know, or is not configured for."""
     errors = []
+    if body.provider not in vendors:
+        errors.append(_error("provider", f"must be {' or '.join(vendors)}"))
     if app is None:
         errors.append(_error("app", "is needed, for several apps are configured"))
     elif app not in apps:
         errors.append(_error("app", "is not configured"))
-    elif body.provider not in apps[app]:
+    elif body.provider in vendors and body.provider not in apps[app]:
         errors.append(_error("provider", "is not configured for this app"))
-    if body.provider is Provider.FCM:
-        if body.environment is Environment.SANDBOX:
-            errors.append(_error("environment", "fcm has no sandbox, which is of apns alone"))
-        return errors
-    if body.platform is not Platform.IOS:
-        errors.append(_error("platform", "must be ios with apns"))
-    if body.address_kind is AddressKind.FID:
-        errors.append(_error("address_kind", "must be token with apns"))
-    if _APNS_TOKEN.fullmatch(body.address) is None:
-        errors.append(_error("address", "must be 32 to 200 hex digits, of even number"))
     return errors
-
-
-def _canonical(address: str, provider: Provider) -> str:
-    """A device token's hex digits in one case: two spellings would be two devices."""
-    is_hex = provider is Provider.APNS and _APNS_TOKEN.fullmatch(address) is not None
-    return address.lower() if is_hex else address
 
 
 def _error(field: str, message: str) -> dict[str, str]:
     return {"field": field, "message": message}
 
 
-def device_view(device: Device) -> dict[str, Any]:
+def environment_of(device: Device, vendors: Vendors) -> str | None:
+    """The environment that a device is reached in; None where its vendor has only one."""
+    vendor = vendors.get(device.provider)
+    has_one = vendor is not None and not vendor.environments
+    return None if has_one else device.environment.value
+
+
+def device_view(device: Device, vendors: Vendors) -> dict[str, Any]:
     """How a device is shown: all but its address, of which there is a short hash."""
     profile = device.profile
     return {
@@ -229,10 +245,10 @@ def device_view(device: Device) -> dict[str, Any]:
         "custom_id": device.custom_id,
         "app": device.app,
         "platform": device.platform.value,
-        "provider": device.provider.value,
+        "provider": device.provider,
         "address_kind": device.address_kind.value,
         "address_hash": device.address_hash,
-        "environment": device.environment.value if device.provider is Provider.APNS else None,
+        "environment": environment_of(device, vendors),
         "state": device.state.value,
         "state_reason": device.state_reason,
         "registered_at": to_iso(device.registered_at),

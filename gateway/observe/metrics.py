@@ -36,7 +36,8 @@ from gateway.events import (
 )
 from gateway.observe.histogram import BatchHistogram
 from gateway.ports import Depth, LaneRow
-from providers.contract import VERDICT_LABELS, CredentialStatus, Provider
+from providers.contract import VERDICT_LABELS, CredentialStatus
+from providers.vendor import Vendors
 
 OTHER = "other"
 WEBHOOK_RESULTS = (
@@ -56,8 +57,6 @@ OUTCOMES = (
 )
 VERDICTS = (*VERDICT_LABELS, OTHER)
 PAUSE_REASONS = ("misconfigured", "operator")
-#: what vendors say of a dead address; see the tables in providers/*/verdicts.py
-PRUNE_REASONS = ("UNREGISTERED", "INVALID_ARGUMENT", "Unregistered", "ExpiredToken", OTHER)
 
 _OPENMETRICS = "application/openmetrics-text"
 _ACK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -68,12 +67,15 @@ _AGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 4
 class Metrics:
     """Listens to what happens, takes what the process measures, and renders both.
 
-    An Observer: call it with an event. Lanes are (app, provider); `add_lane` makes the children of
-    one that a reload brought.
+    An Observer: call it with an event. Lanes are (app, provider), each provider one of `vendors`;
+    `add_lane` makes the children of one that a reload brought.
     """
 
-    def __init__(self, registry: CollectorRegistry, lanes: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, vendors: Vendors, lanes: Iterable[tuple[str, str]]
+    ) -> None:
         self._registry = registry
+        self._vendors = vendors
         self._lanes: set[tuple[str, str]] = set()
         self._children: dict[tuple[Counter, str, str, str], Counter] = {}
         self._webhook_events = Counter(
@@ -104,7 +106,7 @@ class Metrics:
             "inkpush_send_seconds",
             "Seconds from handing a push to the transport to its verdict.",
             "provider",
-            Provider,
+            vendors,
             buckets=_SEND_BUCKETS,
             registry=registry,
         )
@@ -112,7 +114,7 @@ class Metrics:
             "inkpush_event_to_provider_seconds",
             "Seconds from an event's receipt to the vendor's acceptance of a push.",
             "provider",
-            Provider,
+            vendors,
             buckets=_AGE_BUCKETS,
             registry=registry,
         )
@@ -172,8 +174,8 @@ class Metrics:
             self._webhook_events.labels(result)
         for result in NOTIFICATION_RESULTS:
             self._notifications.labels(result)
-        for known in Provider:
-            self._inflight.labels(known)
+        for name in self._vendors:
+            self._inflight.labels(name)
         for app, provider in lanes:
             self.add_lane(app, provider)
 
@@ -197,7 +199,7 @@ class Metrics:
             (self._attempts, VERDICTS),
             (self._paused, PAUSE_REASONS),
             (self._devices, tuple(DeviceState)),
-            (self._pruned, PRUNE_REASONS),
+            (self._pruned, self._prune_reasons(provider)),
         )
         for metric, values in sets:
             for value in values:
@@ -221,7 +223,8 @@ class Metrics:
             case ItemsEnded(result, count):
                 self._notifications.labels(_closed(result, NOTIFICATION_RESULTS)).inc(count)
             case DevicesRemoved(app, provider, DeviceState.PRUNED, by_reason):
-                self._count(self._pruned, provider, app, by_reason, PRUNE_REASONS)
+                reasons = self._prune_reasons(provider)
+                self._count(self._pruned, provider, app, by_reason, reasons)
             case LaneHeld(app, provider, held):
                 self._set_paused(app, provider, held)
             case LaneResumed(app, provider):
@@ -238,6 +241,9 @@ class Metrics:
                 pass  # these are for the log
             case _:
                 assert_never(event)
+
+    def _prune_reasons(self, provider: str) -> Sequence[str]:
+        return (*self._vendors[provider].prune_reasons, OTHER)
 
     def _count(
         self,
@@ -288,7 +294,7 @@ class Metrics:
 
     def set_inflight(self, by_provider: Mapping[str, int]) -> None:
         """Take how many pushes wait for their verdict; a provider that is not named has none."""
-        for provider in Provider:
+        for provider in self._vendors:
             self._inflight.labels(provider).set(by_provider.get(provider, 0))
 
     def set_lane(

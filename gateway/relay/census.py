@@ -68,6 +68,6 @@ class Census:
     def took_out(self, removals: Iterable[Removal]) -> None:
         """These devices went since."""
         for removal in removals:
-            lane = removal.provider.value, removal.app
+            lane = removal.provider, removal.app
             self.counts[*lane, DeviceState.ACTIVE.value] -= 1
             self.counts[*lane, removal.to.value] += 1

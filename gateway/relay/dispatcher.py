@@ -307,7 +307,7 @@ class Dispatcher:
             user_id=send.item.user_id,
             custom_id=send.item.custom_id,
             app=send.target.app,
-            provider=send.target.provider.value,
+            provider=send.target.provider,
             reason="the configuration has no such app or provider",
             day=work.chunk.day,
         )

@@ -47,7 +47,7 @@ class Housekeeping:
     async def take_over(self, lane: Lane) -> None:
         """Take over what the store knows of a lane that is new in this process, before it sends."""
         for row in await self._lane_book.all():
-            if (row.app, row.provider) != (lane.app, lane.kind.value):
+            if (row.app, row.provider) != (lane.app, lane.kind):
                 continue
             if row.held == "misconfigured":
                 # Credentials may have been mended while nobody looked: try them anew.
@@ -81,7 +81,7 @@ class Housekeeping:
             [
                 LaneRow(
                     app=lane.app,
-                    provider=lane.kind.value,
+                    provider=lane.kind,
                     # what all have together; each has the same part
                     rate=lane.rate() * lane.limiter.replicas,
                     errors=lane.health.errors,
@@ -110,7 +110,7 @@ class Housekeeping:
         released: list[Lane] = []
         known = {f"{row.app}/{row.provider}": row for row in rows}
         for name, lane in self._lanes.items():
-            row = known.get(name, LaneRow(lane.app, lane.kind.value))
+            row = known.get(name, LaneRow(lane.app, lane.kind))
             self._follow_hold(lane, row)
             if row.brake_at is not None:
                 lane.brake.on = lane.brake_known = True

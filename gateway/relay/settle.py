@@ -139,7 +139,6 @@ class Settler:
             return
         delivery.attempts += 1
         standing = Standing(
-            provider=lane.vendor,
             attempts=delivery.attempts,
             deadline=delivery.expires_at,
             seen_at=delivery.target.seen_at,
@@ -308,7 +307,7 @@ def _record(
         user_id=item.user_id or target.user_id,
         custom_id=item.custom_id or target.custom_id,
         app=target.app,
-        provider=target.provider.value,
+        provider=target.provider,
         address_hash=address_hash(target.address.value),
         reason=reason,
         vendor_id=vendor_id,

@@ -63,7 +63,7 @@ class Batch:
 
     def ages_of(self, lane: Lane) -> list[float]:
         """How old each delivered push of this lane was, as far as this batch knows; to add to."""
-        return self.delivered.setdefault((lane.app, lane.kind.value), [])
+        return self.delivered.setdefault((lane.app, lane.kind), [])
 
     def add(self, record: Record) -> int:
         """Take a record of anything but a delivery that succeeded; returns its index."""
@@ -250,7 +250,7 @@ class Writer:
 
     def _devices_of(self, lane: Lane, now: float) -> int:
         """The lane's devices before the brake's window took some, or the threshold would shrink."""
-        devices = self._census.active(lane.kind.value, lane.app)
+        devices = self._census.active(lane.kind, lane.app)
         return devices // self.relays + lane.brake.gone(now)
 
     def _ask_brakes(
@@ -307,7 +307,7 @@ class Writer:
     def _report_removed(self, removed: Iterable[Removal]) -> None:
         groups: dict[tuple[str, str, str], Counter[str]] = {}
         for removal in removed:
-            key = (removal.app, removal.provider.value, removal.to.value)
+            key = (removal.app, removal.provider, removal.to.value)
             groups.setdefault(key, Counter())[removal.reason] += 1
         for (app, provider, state), reasons in groups.items():
             self._observer(DevicesRemoved(app, provider, state, reasons))

@@ -12,7 +12,7 @@ from typing import Any
 from gateway.core.model import Device, Profile, Registration, UserRef
 from gateway.core.states import DeviceState
 from gateway.errors import InstallationOwned
-from providers.contract import AddressKind, Environment, Platform, Provider
+from providers.contract import AddressKind, Environment, Platform
 
 Row = Mapping[str, Any]
 """A row of `devices`."""
@@ -97,7 +97,7 @@ def device_of(row: Row) -> Device:
         installation_id=row["installation_id"],
         app=row["app"],
         platform=Platform(row["platform"]),
-        provider=Provider(row["provider"]),
+        provider=row["provider"],
         address=row["address"],
         address_kind=AddressKind(row["address_kind"]),
         environment=Environment(row["environment"]),
@@ -116,7 +116,7 @@ def _values(
 ) -> dict[str, Any]:
     values: dict[str, Any] = {
         "app": asked.app,
-        "provider": asked.provider.value,
+        "provider": asked.provider,
         "installation_id": asked.installation_id,
         "user_id": asked.user_id,
         "custom_id": asked.custom_id,

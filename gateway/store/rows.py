@@ -12,7 +12,6 @@ from typing import Any, Literal, cast
 from gateway.core.model import Event, EventStatus, Item, Record, Rejection, Removal
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.ports import ApiKey, DeadLetter, EventSummary, Progress
-from providers.contract import Provider
 
 #: how long a dead letter that was taken for a replay is left to who took it, in seconds
 REPLAY_S = 60.0
@@ -108,7 +107,7 @@ def key_of(row: Sequence[Any]) -> ApiKey:
 def removal_of(row: Sequence[Any]) -> Removal:
     """A row of held_removals."""
     state = cast("Literal[DeviceState.PRUNED, DeviceState.QUARANTINED]", DeviceState(row[5]))
-    return Removal(row[0], row[1], row[2], row[3], Provider(row[4]), state, row[6])
+    return Removal(row[0], row[1], row[2], row[3], row[4], state, row[6])
 
 
 def held_values(removal: Removal) -> tuple[Any, ...]:
@@ -118,7 +117,7 @@ def held_values(removal: Removal) -> tuple[Any, ...]:
         removal.address,
         removal.seen_at,
         removal.app,
-        removal.provider.value,
+        removal.provider,
         removal.to.value,
         removal.reason,
     )

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.model import Item, Target
-from providers.contract import Address, AddressKind, Environment, Platform, Provider
+from providers.contract import Address, AddressKind, Environment, Platform
 
 # A dict finds a member in a tenth of the time of a call of its class.
-_PROVIDERS = {one.value: one for one in Provider}
 _KINDS = {one.value: one for one in AddressKind}
 _PLATFORMS = {one.value: one for one in Platform}
 _ENVIRONMENTS = {one.value: one for one in Environment}
@@ -26,7 +25,7 @@ def target_of(row: Sequence[Any], seen_at: float) -> Target:
     return Target(
         device_id,
         app,
-        _PROVIDERS[provider],
+        provider,
         Address(address, _KINDS[kind], _PLATFORMS[platform], _ENVIRONMENTS[environment]),
         user_id,
         custom_id,

@@ -23,8 +23,8 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
-from providers.fitting import fit_message
 from providers.http2.exchange import Response
+from providers.wording.fitting import fit_message
 
 BAD_TOKEN = Refused("BadDeviceToken", "address")
 """What cannot be a device token is not sent."""

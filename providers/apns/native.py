@@ -39,7 +39,7 @@ from providers.http2.headers import (
 )
 from providers.http2.pool import Pool, PoolLimits
 from providers.http2.wire import Wire
-from providers.landing import (
+from providers.transport.landing import (
     CLOSE_GRACE_S,
     CLOSED,
     FULL,
@@ -48,7 +48,7 @@ from providers.landing import (
     hand_over_all,
     unanswered,
 )
-from providers.trust import client_context
+from providers.transport.trust import client_context
 
 MAX_IN_FLIGHT = 2_000
 """Pushes on their way to one environment: at 100 ms each that is 20 000 a second, and more would

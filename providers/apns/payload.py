@@ -18,8 +18,8 @@ import re
 from dataclasses import astuple, dataclass, replace
 
 from providers.contract import NO_DELIVERY, Address, Message, Push
-from providers.template import Template, Texts, message_gaps, unused_number
-from providers.text import encode
+from providers.wording.template import Template, Texts, message_gaps, unused_number
+from providers.wording.text import encode
 
 LATEST_EXPIRATION = 4_102_444_800
 """2100-01-01 in epoch seconds: later is taken for a mistake and cut to this."""

@@ -38,16 +38,17 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
-from providers.flight import Flights
+from providers.http2.backoff import Backoff
 from providers.http2.connection import Connection
 from providers.http2.dial import Origin, dial
 from providers.http2.exchange import NEVER_SENT_S, End, Ends, NotProcessed, Request, Response
 from providers.http2.headers import ConstantFields, literal
 from providers.http2.trouble import trouble_of
 from providers.http2.wire import QUIET_S, Wire
-from providers.landing import CLOSED, unanswered
-from providers.trust import client_context
-from providers.turns import Backoff, Turns
+from providers.transport.flight import Flights
+from providers.transport.landing import CLOSED, unanswered
+from providers.transport.trust import client_context
+from providers.transport.turns import Turns
 
 __all__ = ["ApnsOptions", "ApnsSdkProvider"]
 

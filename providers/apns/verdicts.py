@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from providers.body import Body, parse_body
 from providers.contract import (
     Delivered,
     Misconfigured,
@@ -23,7 +22,11 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
-from providers.retry_after import parse_retry_after
+from providers.wording.body import Body, parse_body
+from providers.wording.retry_after import parse_retry_after
+
+SECOND_RETRY_S = 900.0
+"""Apple asks to wait 15 minutes after a 5xx; the first is mostly a connection that shuts down."""
 
 LANE_WAIT_S = 60.0
 """After a 429 that is not about one device and names no time."""
@@ -156,7 +159,7 @@ def classify(
                 wait = LANE_WAIT_S
             return Throttled(listed.reason, listed.scope, wait)
         case Unavailable(retry_after=None):
-            return Unavailable(listed.reason, outcome_known=True, retry_after=wait)
+            return _not_now(listed.reason, wait)
         case Refused(reason="BadDeviceToken") if not other_environment:
             return Refused("BadDeviceToken", "address")
         case _:
@@ -179,7 +182,7 @@ def _by_class(status: int, wait: float | None) -> Verdict:
     if status == 429:
         return Throttled(reason, "lane", LANE_WAIT_S if wait is None else wait)
     if status in (408, 421, 425, 500, 503) or 100 <= status < 200 or 300 <= status < 400:
-        return Unavailable(reason, outcome_known=True, retry_after=wait)
+        return _not_now(reason, wait)
     if 400 <= status < 500:
         return Refused(reason, "message")
     # 502 and 504 speak for somebody in between; a 2xx that is not APNs' is no receipt
@@ -191,6 +194,12 @@ def _unlisted(reason: str) -> str:
     and might else hold anything."""
     word = len(reason) <= _LONGEST_WORD and reason.isascii() and reason.isalpha()
     return f"HTTP 403 {reason}" if word else "HTTP 403"
+
+
+def _not_now(reason: str, wait: float | None) -> Unavailable:
+    """APNs did not take it. A time that it names stands in place of Apple's general words."""
+    later = SECOND_RETRY_S if wait is None else 0.0
+    return Unavailable(reason, outcome_known=True, retry_after=wait, later_floor_s=later)
 
 
 def _since(answer: Mapping[str, Any]) -> int | None:

@@ -26,7 +26,7 @@ import tenacity
 from providers.contract import CredentialStatus, Misconfigured, Trouble, Unavailable
 from providers.errors import CredentialError
 from providers.http2.exchange import NEVER_SENT_S
-from providers.trust import client_context
+from providers.transport.trust import client_context
 
 __all__ = ["AccessToken", "CredentialError", "FcmCredentials"]
 

@@ -5,7 +5,6 @@ Owns the step between the pure tables and the credentials in force. Refuses to k
 
 from __future__ import annotations
 
-from providers.body import Body
 from providers.contract import (
     NO_DELIVERY,
     Address,
@@ -21,7 +20,8 @@ from providers.fcm.credentials import AccessToken
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import frame_size
 from providers.fcm.verdicts import ACCESS_TOKEN_REFUSED, classify
-from providers.fitting import fit_message
+from providers.wording.body import Body
+from providers.wording.fitting import fit_message
 
 UNSENDABLE = Refused("InvalidMessage", "message")
 

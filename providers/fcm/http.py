@@ -24,7 +24,7 @@ from providers.fcm.credentials import FcmCredentials
 from providers.fcm.desk import Desk
 from providers.fcm.options import FcmOptions
 from providers.http2.exchange import NEVER_SENT_S
-from providers.text import encode
+from providers.wording.text import encode
 
 STREAMS = 100
 """Streams on a connection, at most: httpcore's own limit, and about Google's."""

@@ -35,7 +35,7 @@ from providers.http2.headers import ConstantFields, literal
 from providers.http2.http1 import Http1Connection
 from providers.http2.pool import Pool, PoolLimits
 from providers.http2.wire import Wire
-from providers.landing import (
+from providers.transport.landing import (
     CLOSE_GRACE_S,
     CLOSED,
     FULL,
@@ -44,7 +44,7 @@ from providers.landing import (
     hand_over_all,
     unanswered,
 )
-from providers.trust import client_context
+from providers.transport.trust import client_context
 
 MAX_IN_FLIGHT = 2_000
 """Pushes on their way: at 200 ms each that is 10 000 a second, FCM's default quota, and more would

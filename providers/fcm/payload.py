@@ -14,8 +14,8 @@ from dataclasses import astuple, dataclass, replace
 from typing import Any, assert_never
 
 from providers.contract import NO_DELIVERY, Address, AddressKind, Message, Platform, Push
-from providers.template import Template, Texts, message_gaps, quoted, unused_number
-from providers.text import encode
+from providers.wording.template import Template, Texts, message_gaps, quoted, unused_number
+from providers.wording.text import encode
 
 LONGEST_TTL_S = 2_419_200
 """Four weeks, the most FCM keeps a message for a phone that is away."""

@@ -33,10 +33,10 @@ from providers.fcm.desk import UNSENDABLE, Desk, check_push
 from providers.fcm.http import HttpClient, Judged
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import render
-from providers.flight import BROKEN, Flights
 from providers.http2.exchange import NEVER_SENT_S
-from providers.landing import CLOSED
-from providers.trust import client_context
+from providers.transport.flight import BROKEN, Flights
+from providers.transport.landing import CLOSED
+from providers.transport.trust import client_context
 
 __all__ = ["FcmOptions", "FcmSdkProvider"]
 

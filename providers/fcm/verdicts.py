@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from providers.body import Body, parse_body
 from providers.contract import (
     Delivered,
     Misconfigured,
@@ -24,7 +23,8 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
-from providers.retry_after import parse_retry_after
+from providers.wording.body import Body, parse_body
+from providers.wording.retry_after import parse_retry_after
 
 QUOTA_WAIT_S = 60.0
 """FCM asks for a minute after a 429 that names no time."""

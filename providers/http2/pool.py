@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from providers.contract import Trouble
+from providers.http2.backoff import Backoff
 from providers.http2.dial import Origin, dial
 from providers.http2.exchange import NEVER_SENT_S, Channel, Ends, NotProcessed, Request
 from providers.http2.trouble import OTHER_PROTOCOL, trouble_of
 from providers.http2.wire import QUIET_S, Wire
-from providers.turns import Backoff
 
 # At DEBUG hpack logs header blocks, and those hold tokens.
 logging.getLogger("hpack").setLevel(logging.INFO)

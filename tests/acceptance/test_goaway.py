@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.contract import Provider
+from gateway.app.vendors import VENDORS
 from providers.sandbox import Sandbox
 from providers.sandbox.credentials import server_file
 from tests.kit.audience import androids, iphones, notifications_to
@@ -68,9 +68,9 @@ async def test_a_goaway_in_full_flight_repeats_what_is_above_it_at_once_and_noth
 DEVICES, EVENTS = 4_000, 4
 
 
-@pytest.mark.parametrize("provider", Provider)
+@pytest.mark.parametrize("provider", VENDORS)
 async def test_what_is_above_a_goaway_in_full_flight_goes_again_within_a_second(
-    installation: Installation, vendor_keys: Path, figures: Figures, provider: Provider
+    installation: Installation, vendor_keys: Path, figures: Figures, provider: str
 ) -> None:
     """A vendor that looks at nothing any more, and says so a little later, again and again."""
     taken = installation.folder / "taken"
@@ -91,7 +91,7 @@ async def test_what_is_above_a_goaway_in_full_flight_goes_again_within_a_second(
         lane = {"endpoint": endpoint, "rate_per_s": 0, "max_connections": 4}
         apns = lane | {"sandbox_endpoint": None}
         installation.configure(fcm=lane, apns=apns)
-        audience = (androids if provider is Provider.FCM else iphones)(range(DEVICES))
+        audience = (androids if provider == "fcm" else iphones)(range(DEVICES))
         await installation.register(audience)
         async with installation.serving() as gateway:
             began = time.monotonic()

@@ -9,7 +9,6 @@ from typing import Any
 import jwt
 import pytest
 
-from providers.contract import Provider
 from providers.sandbox import Sandbox
 from tests.kit.audience import Phone, notification
 from tests.kit.figures import Figures
@@ -17,8 +16,8 @@ from tests.kit.gateway import JWT_SECRET, Installation, Process, Reply
 from tests.kit.sender import event
 
 ANNA, BEN = 1, 2
-ANNAS = Phone(Provider.FCM, 11, ANNA)
-BENS = Phone(Provider.FCM, 22, BEN)
+ANNAS = Phone("fcm", 11, ANNA)
+BENS = Phone("fcm", 22, BEN)
 
 
 @dataclass

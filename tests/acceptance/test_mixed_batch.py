@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from providers.contract import Provider
 from providers.sandbox import Answer, Sandbox
 from tests.kit.audience import Phone, androids, iphones, notifications_to
 from tests.kit.figures import Figures
@@ -75,8 +74,8 @@ async def test_every_item_of_a_mixed_batch_of_5000_ends_in_the_right_state(
 
 def cast_roles(audience: list[Phone]) -> dict[str, set[Phone]]:
     """Spread the phones that answer badly over both vendors and all chunks."""
-    android = [phone for phone in audience if phone.provider is Provider.FCM]
-    iphone = [phone for phone in audience if phone.provider is Provider.APNS]
+    android = [phone for phone in audience if phone.provider == "fcm"]
+    iphone = [phone for phone in audience if phone.provider == "apns"]
     every = HALF // SHARE
     return {
         "dead": {*android[0::every], *iphone[0 :: 2 * every]},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from providers.contract import Provider
+from gateway.app.vendors import VENDORS
 from providers.sandbox import Answer, Sandbox
 from tests.kit.audience import androids, iphones, notifications_to
 from tests.kit.figures import Figures
@@ -16,7 +16,7 @@ EVERY = 5
 """One phone in five is dead: 20 %."""
 THRESHOLD = 125
 """5 % of a lane's 2 500 devices."""
-LANES = tuple(Provider)
+LANES = tuple(VENDORS)
 
 
 async def pruned_per_lane(gateway: Process) -> dict[str, float]:

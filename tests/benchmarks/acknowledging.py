@@ -12,7 +12,6 @@ from gateway.app.benching.posting import make_batches, open_sender, quantile
 from gateway.app.benching.processes import running, wait_for_line
 from gateway.app.benching.served import Served, sum_of
 from gateway.app.benching.whole_way import ended
-from providers.contract import Provider
 from tests.benchmarks.gateways import gateway_with, lanes
 from tests.benchmarks.registry import users
 from tests.benchmarks.report import CROWDED, CROWDED_NOTE, Line
@@ -31,11 +30,11 @@ def acknowledge(stage: Stage) -> None:
     sizes = stage.sizes
     bare = _bare(stage)
     with gateway_with(stage, sizes.devices, database="ack", relay=_NO_LIMIT) as served:
-        lanes(served, "pause", Provider.APNS)
+        lanes(served, "pause", "apns")
         time.sleep(HEEDED_S)
         stage.say(f"queueing {sizes.ack_backlog:,} notifications for the relay to work on")
         asyncio.run(_queue(stage, served, sizes.ack_backlog))
-        lanes(served, "resume", Provider.APNS)
+        lanes(served, "resume", "apns")
         took, busy, waited = asyncio.run(_post_to_busy_gateway(stage, served))
         left = sum_of(served.metrics(), "inkpush_queue_depth")
     p50, p99 = quantile(took, 0.5) * 1e3, quantile(took, 0.99) * 1e3
@@ -81,7 +80,7 @@ def _note(left: float, waited: float) -> str:
     return CROWDED_NOTE if waited >= CROWDED else ""
 
 
-async def queue_up(stage: Stage, served: Served, provider: Provider, count: int) -> None:
+async def queue_up(stage: Stage, served: Served, provider: str, count: int) -> None:
     """Post so many notifications as fast as they are taken."""
     chosen = users(provider, stage.sizes.devices, count)
     async with open_sender(served.url, stage.secret) as sender:
@@ -94,7 +93,7 @@ async def queue_up(stage: Stage, served: Served, provider: Provider, count: int)
 
 
 async def _queue(stage: Stage, served: Served, count: int) -> None:
-    await queue_up(stage, served, Provider.APNS, count)
+    await queue_up(stage, served, "apns", count)
 
 
 async def _post_to_busy_gateway(stage: Stage, served: Served) -> tuple[list[float], float, float]:
@@ -117,7 +116,7 @@ async def _post_to_busy_gateway(stage: Stage, served: Served) -> tuple[list[floa
 
 async def _paced(stage: Stage, url: str) -> list[float]:
     sizes = stage.sizes
-    chosen = users(Provider.APNS, sizes.devices, sizes.ack_posts * _ITEMS)
+    chosen = users("apns", sizes.devices, sizes.ack_posts * _ITEMS)
     batches = list(make_batches(chosen, _ITEMS))
     async with open_sender(url, stage.secret) as sender:
         return await sender.post_paced(batches, per_s=sizes.acks_per_s)

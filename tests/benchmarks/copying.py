@@ -19,7 +19,6 @@ from gateway.app.benching.served import write_config
 from gateway.app.copying import Advance, Copied
 from gateway.core.model import CHUNK_SIZE, Item
 from gateway.store.postgres import PostgresStore, open_postgres
-from providers.contract import Provider
 from tests.benchmarks.registry import fill, users
 from tests.benchmarks.report import Line, at_most
 from tests.benchmarks.stage import Stage
@@ -147,8 +146,8 @@ async def _look_up(stage: Stage, stores: dict[int, PostgresStore]) -> dict[int, 
 
 
 def _chunks(devices: int, count: int) -> Iterator[list[Item]]:
-    half = users(Provider.FCM, devices, count * CHUNK_SIZE // 2)
-    names = [*half, *users(Provider.APNS, devices, count * CHUNK_SIZE // 2)]
+    half = users("fcm", devices, count * CHUNK_SIZE // 2)
+    names = [*half, *users("apns", devices, count * CHUNK_SIZE // 2)]
     # both providers in each chunk
     for start in range(count):
         yield [

@@ -11,7 +11,6 @@ from statistics import median
 from typing import Any, TypedDict
 
 from gateway.app.benching.whole_way import Run
-from providers.contract import Provider
 from tests.benchmarks.gateways import gateway_with
 from tests.benchmarks.profiling import profile_one
 from tests.benchmarks.relaying import DEVICES_RATIO, as_json, one_run, tell
@@ -24,7 +23,7 @@ _BUFFERS = "512MB"
 _SQLITE = "SQLite"
 _NATS = "PostgreSQL, NATS"
 _STORE = "PostgreSQL"
-_PROVIDERS = (Provider.FCM, Provider.APNS)
+_PROVIDERS = ("fcm", "apns")
 
 
 class Urls(TypedDict, total=False):
@@ -59,7 +58,7 @@ class Measured:
 
 def compare_engines(stage: Stage) -> None:
     """All forms, taking turns: the gateway's CPU as a ratio, the servers' as they are."""
-    took: dict[str, dict[Provider, list[Measured]]] = {}
+    took: dict[str, dict[str, list[Measured]]] = {}
     devices = stage.sizes.devices
     with running_servers() as servers:
         forms = _forms(servers)
@@ -137,7 +136,7 @@ def _all_us(one: Measured) -> float:
 
 def _measure(
     stage: Stage, servers: Servers, form: str, urls: Urls, devices: int
-) -> dict[Provider, Measured]:
+) -> dict[str, Measured]:
     measured = {}
     with gateway_with(stage, devices, **urls) as served:
         for provider in _PROVIDERS:
@@ -160,7 +159,7 @@ def _measure(
 
 def _add_lines(
     stage: Stage,
-    provider: Provider,
+    provider: str,
     form: str,
     runs: list[Measured],
     on_sqlite: list[Measured],

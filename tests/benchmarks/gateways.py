@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, get_args
 
-from config.settings import FcmSettings
 from gateway.app.benching.served import SERVE, Served, running_gateway, write_config
-from providers.contract import Provider
+from gateway.app.vendors import VENDORS
 from tests.benchmarks.registry import fill, fill_postgres
 from tests.benchmarks.stage import Stage
 
@@ -19,7 +18,7 @@ _COMMAND_S = 60.0
 
 def settable_transports() -> list[str]:
     """What `transport` may be in the settings of this version, the default first."""
-    setting = FcmSettings.model_fields["transport"]
+    setting = VENDORS["fcm"].settings.model_fields["transport"]
     return sorted(get_args(setting.annotation), key=lambda name: name != setting.default)
 
 
@@ -64,7 +63,7 @@ def gateway_with(
         yield served
 
 
-def lanes(served: Served, verb: str, provider: Provider) -> None:
+def lanes(served: Served, verb: str, provider: str) -> None:
     """Run `inkpush lanes pause` or `resume` on it."""
     command = [sys.executable, "-m", "gateway", "lanes", verb, f"bench/{provider}"]
     subprocess.run(

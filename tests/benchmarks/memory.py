@@ -7,7 +7,6 @@ import time
 from statistics import mean
 
 from gateway.app.benching.served import Served, sum_of
-from providers.contract import Provider
 from tests.benchmarks.acknowledging import HEEDED_S, queue_up
 from tests.benchmarks.gateways import gateway_with, lanes
 from tests.benchmarks.report import Line
@@ -25,15 +24,15 @@ def remember(stage: Stage) -> None:
     sizes = stage.sizes
     with gateway_with(stage, sizes.devices, database="memory", relay=_NO_LIMIT) as served:
         idle = served.child.rss_bytes / _MIB
-        lanes(served, "pause", Provider.APNS)
+        lanes(served, "pause", "apns")
         time.sleep(HEEDED_S)
         stage.say(f"queueing {sizes.queued:,} notifications for a held lane")
-        asyncio.run(queue_up(stage, served, Provider.APNS, sizes.queued))
+        asyncio.run(queue_up(stage, served, "apns", sizes.queued))
         time.sleep(HEEDED_S)
         depth = sum_of(served.metrics(), "inkpush_queue_depth")
         queued, peak = served.child.rss_bytes / _MIB, served.child.peak_rss_bytes / _MIB
         stage.say(f"{depth:,.0f} queued: RSS {queued:.0f} MiB, {peak:.0f} at most")
-        lanes(served, "resume", Provider.APNS)
+        lanes(served, "resume", "apns")
         watched = asyncio.run(_watch(stage, served))
     stage.report.rounds["memory"] = {
         "idle_mib": idle,
@@ -81,7 +80,7 @@ async def _watch(stage: Stage, served: Served) -> list[float]:
         seen.append(served.child.rss_bytes / _MIB)
         depth = sum_of(await asyncio.to_thread(served.metrics), "inkpush_queue_depth")
         if depth < stage.sizes.queued / 2:
-            await queue_up(stage, served, Provider.APNS, _REFILL)
+            await queue_up(stage, served, "apns", _REFILL)
         if len(seen) % 10 == 0:
             stage.say(f"RSS {seen[-1]:.0f} MiB, {depth:,.0f} queued")
     return seen

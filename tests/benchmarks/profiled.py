@@ -22,8 +22,9 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from config.settings import Settings, load
+from config.settings import Settings
 from gateway.app import serve
+from gateway.app.settings import load
 from tests.benchmarks.stages import stage_of
 
 _EVERY_S = 0.002

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.app.benching.whole_way import Run
-from providers.contract import Provider
 from tests.benchmarks.gateways import gateway_with
 from tests.benchmarks.relaying import as_json, one_run, tell
 from tests.benchmarks.stage import Stage
@@ -24,13 +23,13 @@ _PLACES = 25
 
 def profile(stage: Stage) -> None:
     """Print a table for each vendor; the result file has the functions as well."""
-    for provider in (Provider.FCM, Provider.APNS):
+    for provider in ("fcm", "apns"):
         profile_one(stage, provider, f"{provider}")
 
 
 def profile_one(
     stage: Stage,
-    provider: Provider,
+    provider: str,
     title: str,
     *,
     database: str = "shared",

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import asyncpg
 
-from config.settings import load
 from gateway.app import open_store
 from gateway.app.benching.served import APP
+from gateway.app.settings import load
+from gateway.app.vendors import VENDORS
 from gateway.core.model import Registration
-from providers.contract import Platform, Provider
+from providers.contract import Platform
 
 _IDS = {
     "installation_id": "'phone-' || :provider || '-' || i",
@@ -44,7 +45,7 @@ def fill(config: Path, database: Path, devices: int) -> None:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(devices)")]
         copied = [column for column in columns if column not in {"id", *_IDS}]
         connection.execute("BEGIN")
-        for provider in Provider:
+        for provider in VENDORS:
             connection.execute(
                 f"WITH RECURSIVE numbers(i) AS "
                 f"(SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < :count) "
@@ -52,7 +53,7 @@ def fill(config: Path, database: Path, devices: int) -> None:
                 f"SELECT {', '.join((*_IDS.values(), *copied))} "
                 f"FROM numbers, (SELECT * FROM devices WHERE installation_id = :template)",
                 {
-                    "provider": provider.value,
+                    "provider": provider,
                     "count": devices // 2 - 1,
                     "template": f"phone-{provider}-0",
                 },
@@ -74,13 +75,13 @@ async def _copy_templates(url: str, devices: int) -> None:
             "SELECT column_name FROM information_schema.columns WHERE table_name = 'devices'"
         )
         copied = [row[0] for row in found if row[0] not in {"id", *_POSTGRES_IDS}]
-        for provider in Provider:
+        for provider in VENDORS:
             await connection.execute(
                 f"INSERT INTO devices ({', '.join((*_POSTGRES_IDS, *copied))}) "
                 f"SELECT {', '.join((*_POSTGRES_IDS.values(), *copied))} "
                 f"FROM generate_series(1, $2::int) AS numbers (i), "
                 f"(SELECT {', '.join(copied)} FROM devices WHERE installation_id = $3) AS template",
-                provider.value,
+                provider,
                 devices // 2 - 1,
                 f"phone-{provider}-0",
             )
@@ -89,7 +90,7 @@ async def _copy_templates(url: str, devices: int) -> None:
         await connection.close()
 
 
-def users(provider: Provider, devices: int, count: int) -> list[str]:
+def users(provider: str, devices: int, count: int) -> list[str]:
     """So many of the users with a device of this provider, in no order, the same in every run."""
     dice = random.Random(0)
     return [f"{provider}-{dice.randrange(devices // 2)}" for _ in range(count)]
@@ -97,8 +98,8 @@ def users(provider: Provider, devices: int, count: int) -> list[str]:
 
 async def _register_templates(config: Path) -> None:
     async with open_store(load(config, {})) as stores:
-        for provider in Provider:
-            is_apple = provider is Provider.APNS
+        for provider in VENDORS:
+            is_apple = provider == "apns"
             await stores.registry.register_many(
                 [
                     Registration(

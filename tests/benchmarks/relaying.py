@@ -11,7 +11,6 @@ from typing import Any
 from gateway.app.benching.posting import make_batches
 from gateway.app.benching.served import Served
 from gateway.app.benching.whole_way import Run, run_whole_way
-from providers.contract import Provider
 from tests.benchmarks.gateways import gateway_with
 from tests.benchmarks.registry import users
 from tests.benchmarks.report import CROWDED, CROWDED_NOTE, Line, at_most
@@ -28,7 +27,7 @@ def relay_all(stage: Stage) -> None:
     for transport in stage.settings:
         is_default = transport == stage.settings[0]
         count = stage.notifications if is_default else stage.sizes.sdk_notifications
-        for provider in (Provider.FCM, Provider.APNS):
+        for provider in ("fcm", "apns"):
             runs = []
             title = f"whole way to {provider}, {transport}"
             for _ in range(stage.sizes.runs if is_default else 1):
@@ -46,7 +45,7 @@ def compare_registries(stage: Stage) -> None:
     for _ in range(sizes.runs):
         for devices, several in runs.items():
             with gateway_with(stage, devices, database="devices") as served:
-                run = one_run(stage, served, Provider.APNS, devices, stage.notifications)
+                run = one_run(stage, served, "apns", devices, stage.notifications)
             several.append(run)
             tell(stage, f"{devices:,} devices", run)
     few, many = (
@@ -69,7 +68,7 @@ def compare_registries(stage: Stage) -> None:
 def one_run(
     stage: Stage,
     served: Served,
-    provider: Provider,
+    provider: str,
     devices: int,
     notifications: int,
     *,
@@ -83,7 +82,7 @@ def one_run(
     return _run(stage, served, provider, chosen)
 
 
-def _run(stage: Stage, served: Served, provider: Provider, chosen: list[str]) -> Run:
+def _run(stage: Stage, served: Served, provider: str, chosen: list[str]) -> Run:
     batches = list(make_batches(chosen, _BATCH))
     before = stage.vendors.requests()
     run = asyncio.run(

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 
 from gateway.app.benching.failure import BenchFailure
-from providers.contract import Provider
 from tests.benchmarks.clients.counterparts import apns_request, fcm_request
 from tests.benchmarks.clients.material import token
 from tests.benchmarks.clients.result import Took
@@ -20,9 +19,9 @@ from tests.benchmarks.stage import Stage
 
 _LIMIT_S = 300.0
 _TAIL = 1_000
-_LESS_CPU = {Provider.APNS: 20.0, Provider.FCM: 80.0}
+_LESS_CPU = {"apns": 20.0, "fcm": 80.0}
 _RATE_OF_H2LOAD = 0.7
-_THEIRS = {Provider.APNS: "aioapns", Provider.FCM: "firebase-admin"}
+_THEIRS = {"apns": "aioapns", "fcm": "firebase-admin"}
 H2LOAD, AIOHTTP, SHORT = "h2load", "aiohttp, HTTP/1.1", "GOAWAY every 1 000"
 
 
@@ -32,7 +31,7 @@ def compare_apns(stage: Stage) -> None:
     headers, body = apns_request(places)
     fastest = partial(
         run_h2load,
-        f"{places.apns_url}/3/device/{token(Provider.APNS, 1)}",
+        f"{places.apns_url}/3/device/{token('apns', 1)}",
         headers,
         body,
         requests=sizes.native,
@@ -40,10 +39,10 @@ def compare_apns(stage: Stage) -> None:
         streams=500,
         folder=stage.folder,
     )
-    contestants = _contestants(stage, Provider.APNS, sizes.aioapns, fastest)
+    contestants = _contestants(stage, "apns", sizes.aioapns, fastest)
     contestants[AIOHTTP] = partial(_client, stage, "aiohttp", sizes.aiohttp)
     rounds = take_turns(stage, "APNs", contestants)
-    _lines(stage, rounds, Provider.APNS, contestants)
+    _lines(stage, rounds, "apns", contestants)
     ours = f"{stage.transport} transport"
     stage.report.add(
         Line(
@@ -71,9 +70,9 @@ def compare_fcm(stage: Stage) -> None:
         streams=100,
         folder=stage.folder,
     )
-    contestants = _contestants(stage, Provider.FCM, sizes.firebase, fastest)
+    contestants = _contestants(stage, "fcm", sizes.firebase, fastest)
     rounds = take_turns(stage, "FCM", contestants)
-    _lines(stage, rounds, Provider.FCM, contestants)
+    _lines(stage, rounds, "fcm", contestants)
 
 
 def compare_goaway(stage: Stage) -> None:
@@ -102,7 +101,7 @@ def compare_goaway(stage: Stage) -> None:
 
 
 def _contestants(
-    stage: Stage, kind: Provider, theirs: int, fastest: Callable[[], Took]
+    stage: Stage, kind: str, theirs: int, fastest: Callable[[], Took]
 ) -> dict[str, Callable[[], Took]]:
     """Our default transport and right after it h2load, then the others."""
     sizes = stage.sizes
@@ -131,10 +130,10 @@ def _client(stage: Stage, name: str, pushes: int, *options: str) -> Took:
 
 
 def _lines(
-    stage: Stage, rounds: Rounds, kind: Provider, contestants: dict[str, Callable[[], Took]]
+    stage: Stage, rounds: Rounds, kind: str, contestants: dict[str, Callable[[], Took]]
 ) -> None:
     theirs, target = _THEIRS[kind], _LESS_CPU[kind]
-    label = {Provider.APNS: "APNs", Provider.FCM: "FCM"}[kind]
+    label = {"apns": "APNs", "fcm": "FCM"}[kind]
     for transport in stage.transports:
         ours = f"{transport} transport"
         measured = transport == stage.transport

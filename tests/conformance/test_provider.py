@@ -18,7 +18,6 @@ from providers.contract import (
     Delivered,
     Message,
     Misconfigured,
-    Provider,
     Push,
     Refused,
     Throttled,
@@ -30,8 +29,8 @@ from providers.sandbox import Answer, Sandbox
 from tests.kit.provider_rig import FACTORIES, MESSAGE, Rig, rig, until
 
 ALL = sorted(FACTORIES)
-FCM = [name for name in ALL if FACTORIES[name][0] is Provider.FCM]
-APNS = [name for name in ALL if FACTORIES[name][0] is Provider.APNS]
+FCM = [name for name in ALL if FACTORIES[name][0] == "fcm"]
+APNS = [name for name in ALL if FACTORIES[name][0] == "apns"]
 
 
 @pytest.fixture(params=ALL)
@@ -152,7 +151,7 @@ ANSWERS: dict[str, tuple[list[str], Answer, Verdict]] = {
     "APNs shuts down": (
         APNS,
         Answer.status(503, "Shutdown"),
-        Unavailable("Shutdown", outcome_known=True),
+        Unavailable("Shutdown", outcome_known=True, later_floor_s=900.0),
     ),
     "idle": (
         APNS,
@@ -172,7 +171,12 @@ ANSWERS: dict[str, tuple[list[str], Answer, Verdict]] = {
         Answer.goaway(process_current=False),
         Unavailable.not_looked_at("GoAway"),
     ),
-    "empty 503": (ALL, Answer.empty(503), Unavailable("HTTP 503", outcome_known=True)),
+    "FCM's empty 503": (FCM, Answer.empty(503), Unavailable("HTTP 503", outcome_known=True)),
+    "APNs' empty 503": (
+        APNS,
+        Answer.empty(503),
+        Unavailable("HTTP 503", outcome_known=True, later_floor_s=900.0),
+    ),
     "a refused stream": (
         ALL,
         Answer.reset(),
@@ -386,7 +390,7 @@ async def test_nothing_is_left_behind(name: str, sandbox: Sandbox, tmp_path: Pat
         await ready.deliver(*(ready.push(ready.address(number)) for number in range(5)))
 
     assert ready.provider.connections == 0
-    await until(lambda: not sandbox.stats()["connections_open"][ready.kind.value])
+    await until(lambda: not sandbox.stats()["connections_open"][ready.kind])
     await until(lambda: asyncio.all_tasks() <= before)
     gc.collect()  # what was not closed warns now, and warnings are errors
 
@@ -430,7 +434,7 @@ async def test_no_secret_and_no_address_is_ever_shown(
 def _secrets(ready: Rig, credentials: Any, pushes: list[Push]) -> list[str]:
     secrets = [MESSAGE.title, MESSAGE.body, "bad\ud800address"]
     secrets += [push.address.value for push in pushes]
-    if ready.kind is Provider.FCM:
+    if ready.kind == "fcm":
         key = json.loads(ready.files.fcm_file.read_text())["private_key"]
         secrets += [key.splitlines()[1], credentials.held.value]
     else:

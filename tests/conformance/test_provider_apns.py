@@ -13,7 +13,6 @@ from providers.contract import (
     Delivered,
     Environment,
     Misconfigured,
-    Provider,
     Refused,
     TokenGone,
     Unavailable,
@@ -21,7 +20,7 @@ from providers.contract import (
 from providers.sandbox import Answer, Sandbox, Settings
 from tests.kit.provider_rig import FACTORIES, Clock, Rig, rig, until
 
-APNS = sorted(name for name, (kind, _) in FACTORIES.items() if kind is Provider.APNS)
+APNS = sorted(name for name, (kind, _) in FACTORIES.items() if kind == "apns")
 MINUTE = 60.0
 
 

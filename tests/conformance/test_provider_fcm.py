@@ -15,7 +15,6 @@ from providers.contract import (
     Delivered,
     Misconfigured,
     Platform,
-    Provider,
     Unavailable,
 )
 from providers.fcm.payload import FcmStyle
@@ -23,7 +22,7 @@ from providers.fcm.verdicts import ACCESS_TOKEN_REFUSED, NEW_TOKEN_WAIT_S
 from providers.sandbox import Answer, Sandbox
 from tests.kit.provider_rig import FACTORIES, Rig, rig, until
 
-FCM = sorted(name for name, (kind, _) in FACTORIES.items() if kind is Provider.FCM)
+FCM = sorted(name for name, (kind, _) in FACTORIES.items() if kind == "fcm")
 
 
 @pytest.fixture(params=FCM)

@@ -29,7 +29,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def opened(ready: Rig) -> int:
     """How many connections were made to this vendor."""
-    count: int = ready.sandbox.stats()["connections_opened"][ready.kind.value]
+    count: int = ready.sandbox.stats()["connections_opened"][ready.kind]
     return count
 
 

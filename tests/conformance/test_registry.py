@@ -11,7 +11,7 @@ import pytest
 from gateway.core.model import Device, Profile, UserRef
 from gateway.core.states import DeviceState
 from gateway.errors import InstallationOwned
-from providers.contract import AddressKind, Environment, Platform, Provider
+from providers.contract import AddressKind, Environment, Platform
 from tests.kit.build import NOW, item
 from tests.kit.stores import Handle, register, registration, take_out
 
@@ -37,7 +37,7 @@ async def test_a_registration_reads_back_as_it_was_written(handle: Handle) -> No
         custom_id="3c2143e4",
         user_id="mary",
         platform=Platform.IOS,
-        provider=Provider.APNS,
+        provider="apns",
         address_kind=AddressKind.TOKEN,
         environment=Environment.SANDBOX,
         profile=Profile("sw-KE", "Africa/Nairobi", "4.2", "18.1", "iPhone 15"),
@@ -49,7 +49,7 @@ async def test_a_registration_reads_back_as_it_was_written(handle: Handle) -> No
         installation_id="phone",
         app="agent",
         platform=Platform.IOS,
-        provider=Provider.APNS,
+        provider="apns",
         address="address-1",
         address_kind=AddressKind.TOKEN,
         environment=Environment.SANDBOX,
@@ -160,7 +160,7 @@ async def test_the_id_of_a_device_that_went_never_comes_back(handle: Handle) -> 
 async def test_one_address_may_belong_to_two_apps_and_two_providers(handle: Handle) -> None:
     await register(handle, "phone", app="agent")
     await register(handle, "phone", app="learner")
-    await register(handle, "tablet", app="agent", provider=Provider.APNS)
+    await register(handle, "tablet", app="agent", provider="apns")
     assert len(await reached(handle, "mary")) == 3
     apps = [device.app for device in await handle.registry.installations("phone")]
     assert sorted(apps) == ["agent", "learner"]
@@ -365,7 +365,7 @@ async def test_the_next_user_inherits_neither_ids_nor_profile(handle: Handle) ->
 
 # --- the environment of an APNs token -----------------------------------------------------------
 
-IPHONE: dict[str, Any] = {"platform": Platform.IOS, "provider": Provider.APNS}
+IPHONE: dict[str, Any] = {"platform": Platform.IOS, "provider": "apns"}
 
 
 async def test_a_silent_app_gets_production_and_keeps_what_was_learned(handle: Handle) -> None:

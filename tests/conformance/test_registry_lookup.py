@@ -8,12 +8,12 @@ import pytest
 
 from gateway.core.model import Device, UserRef
 from gateway.core.states import DeviceState
-from providers.contract import Address, AddressKind, Environment, Platform, Provider
+from providers.contract import Address, AddressKind, Environment, Platform
 from tests.kit.build import NOW, item
 from tests.kit.stores import Handle, register, registration, take_out
 
 MARY = UserRef(user_id="mary")
-IPHONE: dict[str, Any] = {"platform": Platform.IOS, "provider": Provider.APNS}
+IPHONE: dict[str, Any] = {"platform": Platform.IOS, "provider": "apns"}
 
 
 async def everything(handle: Handle) -> list[Device]:
@@ -34,7 +34,7 @@ async def test_a_target_tells_the_relay_where_to_send_and_what_the_row_was(handl
     assert target.address == Address(
         "address-1", AddressKind.TOKEN, Platform.IOS, Environment.SANDBOX
     )
-    assert (target.device_id, target.app, target.provider) == (device.id, "agent", Provider.APNS)
+    assert (target.device_id, target.app, target.provider) == (device.id, "agent", "apns")
     assert (target.user_id, target.custom_id) == (None, "c-mary")
     assert target.seen_at == device.last_seen_at
 

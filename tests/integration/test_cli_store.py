@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from config.settings import load
 from gateway.app import Stores, open_store
+from gateway.app.settings import load
 from gateway.core.model import (
     Chunk,
     ChunkItem,
@@ -24,7 +24,7 @@ from gateway.core.model import (
 )
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.devices.api_keys import key_digest
-from providers.contract import Provider, address_hash
+from providers.contract import address_hash
 from tests.kit.commands import Workplace
 
 APNS_TOKEN = "ab" * 32
@@ -367,7 +367,7 @@ async def test_releasing_the_brake_prunes_what_it_held_back(peopled: Workplace) 
             device.address,
             device.last_seen_at,
             "agent",
-            Provider.FCM,
+            "fcm",
             DeviceState.PRUNED,
             "UNREGISTERED",
         )

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
+from gateway.app.vendors import VENDORS
 from gateway.core.model import Record, Removal, UserRef
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.ports import SCOPES
-from providers.contract import Provider
 from tests.kit.public import PublicListener, public_listener, user_token
 
 FCM = {"platform": "android", "provider": "fcm", "address": "fcm-address-1"}
@@ -165,7 +165,7 @@ async def test_a_removed_device_is_shown_with_its_reason_and_revives(
         device.address,
         device.last_seen_at,
         device.app,
-        Provider.FCM,
+        "fcm",
         state,
         "UNREGISTERED",
     )
@@ -215,7 +215,7 @@ async def test_erasing_leaves_nothing_of_the_user_and_all_of_the_others(
 
 
 async def test_one_installation_id_in_two_apps_is_two_devices(tmp_path: Path) -> None:
-    apps = {"agent": frozenset(Provider), "field": frozenset({Provider.FCM})}
+    apps = {"agent": frozenset(VENDORS), "field": frozenset({"fcm"})}
     async with public_listener(tmp_path, apps=apps) as public:
         token = user_token("mary")
         assert (await put(public, token)).code == "invalid"
@@ -238,7 +238,7 @@ async def test_one_installation_id_in_two_apps_is_two_devices(tmp_path: Path) ->
 async def test_an_app_that_a_reload_brings_is_known_at_once(public: PublicListener) -> None:
     token = user_token("mary")
     assert (await put(public, token, app="field")).code == "invalid"
-    public.apps["field"] = frozenset({Provider.FCM})
+    public.apps["field"] = frozenset({"fcm"})
     assert (await put(public, token, app="field")).status == 201
 
 

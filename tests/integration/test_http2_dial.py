@@ -17,7 +17,7 @@ import pytest
 
 from providers.errors import CredentialError
 from providers.http2.dial import Origin, Proxy, dial
-from providers.trust import client_context
+from providers.transport.trust import client_context
 from tests.kit.pool_rig import pool_rig, statuses, unreachable
 from tests.kit.provider_rig import until
 from tests.kit.proxy import ConnectProxy

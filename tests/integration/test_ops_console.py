@@ -19,7 +19,7 @@ from gateway.ops.console.session import LIFE_S, seal, unseal
 from gateway.ops.console.words import age, explain, meaning
 from gateway.ports import LaneRow
 from gateway.problems import problem_middleware
-from providers.contract import AddressKind, Environment, Platform, Provider
+from providers.contract import AddressKind, Environment, Platform
 from tests.kit.public import PublicListener, public_listener
 
 SECRET = b"s" * 32
@@ -90,7 +90,7 @@ async def fill(behind: PublicListener) -> None:
         "phone",
         "agent",
         Platform.ANDROID,
-        Provider.FCM,
+        "fcm",
         ADDRESS,
         user_id="u1",
         custom_id="mary",
@@ -267,7 +267,7 @@ async def test_everything_the_pages_need_comes_from_here(inside: Browser) -> Non
     assert "@import" not in css
 
 
-def device(state: DeviceState = DeviceState.ACTIVE, provider: Provider = Provider.FCM) -> Device:
+def device(state: DeviceState = DeviceState.ACTIVE, provider: str = "fcm") -> Device:
     return Device(
         id=1,
         installation_id="phone",
@@ -314,7 +314,7 @@ def test_the_likeliest_reason_comes_first(
 def test_no_reason_is_made_up() -> None:
     fine = [delivery(DeliveryState.DELIVERED), delivery(DeliveryState.EXPIRED)]
     assert explain([device()], fine, []) == []
-    assert explain([device(provider=Provider.APNS)], fine, [HELD]) == []
+    assert explain([device(provider="apns")], fine, [HELD]) == []
 
 
 def test_every_state_has_a_meaning_of_its_own() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from gateway.events import BrakeReleased, BrakeTripped
-from providers.contract import Provider
 from providers.sandbox import Answer
 from tests.kit.audience import APP, Phone, androids
 from tests.kit.gateway import eventually
 from tests.kit.relay_rig import RelayRig, Running
 
-FCM = Provider.FCM
+FCM = "fcm"
 AUDIENCE = 1200
 THRESHOLD = 60
 """5 % of 1 200."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from providers.contract import Provider
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, androids, iphones
 from tests.kit.gateway import eventually
@@ -25,7 +24,7 @@ async def test_fcm_flows_while_apns_hangs(rig: RelayRig) -> None:
     """Users with 17 iPhones each: more waits for APNs than all lanes together may hold."""
     each = 17
     hanging = [
-        Phone(Provider.APNS, each * owner + number, owner)
+        Phone("apns", each * owner + number, owner)
         for owner in range(CHUNK)
         for number in range(each)
     ]
@@ -35,7 +34,7 @@ async def test_fcm_flows_while_apns_hangs(rig: RelayRig) -> None:
     async with rig.running(relay={"drain_s": 0.1}, apns={"timeout_s": 60}) as running:
         await running.register(*hanging, *androids(range(CHUNK, 3 * CHUNK)))
         await running.queue_for("msg_1", hanging)
-        lane = running.lane_in_memory(Provider.APNS)
+        lane = running.lane_in_memory("apns")
         await eventually("APNs hangs", lambda: lane.provider.free == 0)
         await eventually("the rest waits", lambda: lane.load == len(hanging))
         await running.queue_for("msg_2", androids(range(CHUNK, 3 * CHUNK)))
@@ -53,7 +52,7 @@ async def test_what_waits_for_a_slow_lane_is_not_fetched_again_and_again(rig: Re
         # What came back unsent was queued anew: the half of them once, at the most.
         ((queued,),) = rig.sql("SELECT seq FROM sqlite_sequence WHERE name = 'queue'")
         assert queued <= 1.5 * chunks
-        assert len(running.lane_in_memory(Provider.APNS).backlog) < 3 * 1024
+        assert len(running.lane_in_memory("apns").backlog) < 3 * 1024
 
 
 async def test_a_throttled_lane_does_not_keep_anothers_retries_waiting(rig: RelayRig) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from providers.contract import Provider
+from gateway.app.vendors import VENDORS
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, androids, iphones
 from tests.kit.gateway import eventually
@@ -17,11 +17,11 @@ COUNT = 500
 RETRY_S = 21.0
 CANCEL = 8
 
-EACH_VENDOR = pytest.mark.parametrize("provider", Provider)
+EACH_VENDOR = pytest.mark.parametrize("provider", VENDORS)
 
 
-def phones_of(provider: Provider) -> list[Phone]:
-    return androids(range(COUNT)) if provider is Provider.FCM else iphones(range(COUNT))
+def phones_of(provider: str) -> list[Phone]:
+    return androids(range(COUNT)) if provider == "fcm" else iphones(range(COUNT))
 
 
 async def each_had_its_verdict(running: Running) -> None:
@@ -30,13 +30,13 @@ async def each_had_its_verdict(running: Running) -> None:
     async def journaled() -> bool:
         return len(await running.rows("msg_1")) == COUNT
 
-    lanes = [running.lane_in_memory(each) for each in Provider]
+    lanes = [running.lane_in_memory(each) for each in VENDORS]
     await eventually("no push is under way", lambda: not any(lane.load for lane in lanes))
     await eventually("each push is on record", journaled)
 
 
 @EACH_VENDOR
-async def test_a_lost_connection_loses_nothing(rig: RelayRig, provider: Provider) -> None:
+async def test_a_lost_connection_loses_nothing(rig: RelayRig, provider: str) -> None:
     phones = phones_of(provider)
     rig.sandbox.latency_s = 0.3
     async with rig.running() as running:
@@ -62,7 +62,7 @@ async def test_a_lost_connection_loses_nothing(rig: RelayRig, provider: Provider
 
 @EACH_VENDOR
 async def test_a_connection_that_ends_in_order_repeats_nothing(
-    rig: RelayRig, provider: Provider
+    rig: RelayRig, provider: str
 ) -> None:
     phones = phones_of(provider)
     rig.sandbox.latency_s = 0.2
@@ -77,9 +77,7 @@ async def test_a_connection_that_ends_in_order_repeats_nothing(
 
 
 @EACH_VENDOR
-async def test_streams_above_the_goaway_are_repeated_at_once(
-    rig: RelayRig, provider: Provider
-) -> None:
+async def test_streams_above_the_goaway_are_repeated_at_once(rig: RelayRig, provider: str) -> None:
     phones = phones_of(provider)
     last = phones[100]
     goaway = Answer.slow(0.2, Answer.goaway(process_current=False))
@@ -96,7 +94,7 @@ async def test_streams_above_the_goaway_are_repeated_at_once(
 
 @EACH_VENDOR
 async def test_refused_streams_come_again_and_were_never_taken(
-    rig: RelayRig, provider: Provider
+    rig: RelayRig, provider: str
 ) -> None:
     phones = phones_of(provider)
     refused = phones[::10]
@@ -114,7 +112,7 @@ async def test_refused_streams_come_again_and_were_never_taken(
 
 @EACH_VENDOR
 async def test_streams_that_are_reset_after_they_were_taken_come_twice_under_one_id(
-    rig: RelayRig, provider: Provider
+    rig: RelayRig, provider: str
 ) -> None:
     phones = phones_of(provider)
     unclear = phones[::10]

@@ -7,13 +7,12 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.states import DeliveryState
-from providers.contract import Provider
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, androids, notification
 from tests.kit.relay_rig import RelayRig
 
-ANDROID = Phone(Provider.FCM, 1, 1)
-SECOND = Phone(Provider.FCM, 2, 1)
+ANDROID = Phone("fcm", 1, 1)
+SECOND = Phone("fcm", 2, 1)
 
 
 async def test_a_user_without_a_device_is_told_apart(rig: RelayRig) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from providers.contract import Provider
 from providers.sandbox import Answer
 from tests.kit.audience import APP, Phone, iphones
 from tests.kit.gateway import eventually
 from tests.kit.relay_rig import RelayRig, both
 
-ANDROID, IPHONE = Phone(Provider.FCM, 1, 1), Phone(Provider.APNS, 1, 1)
+ANDROID, IPHONE = Phone("fcm", 1, 1), Phone("apns", 1, 1)
 
 
 async def test_an_event_that_comes_too_late_is_not_sent(rig: RelayRig) -> None:
@@ -23,10 +22,8 @@ async def test_an_event_that_comes_too_late_is_not_sent(rig: RelayRig) -> None:
 async def test_what_waits_for_a_paused_lane_expires_there(rig: RelayRig) -> None:
     async with rig.running() as running:
         await running.register(ANDROID, IPHONE)
-        await running.stores.lanes.hold(
-            APP, Provider.APNS, by="operator", reason="", now=rig.clock()
-        )
-        lane = running.lane_in_memory(Provider.APNS)
+        await running.stores.lanes.hold(APP, "apns", by="operator", reason="", now=rig.clock())
+        lane = running.lane_in_memory("apns")
         await eventually("held", lambda: lane.operator_hold)
         await running.queue_for("msg_1", [ANDROID], max_age_s=3600)
 

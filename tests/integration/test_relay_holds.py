@@ -5,18 +5,17 @@ from __future__ import annotations
 import pytest
 
 from gateway.events import LaneHeld, LaneResumed
-from providers.contract import Provider
 from providers.sandbox import Answer
 from tests.kit.audience import APP, androids, iphones
 from tests.kit.gateway import eventually
 from tests.kit.relay_rig import RelayRig, Running, both
 
-FCM, APNS = Provider.FCM, Provider.APNS
+FCM, APNS = "fcm", "apns"
 QUICK_PROBES = {"relay": {"probe_s": 0.2}}
 NO_PROBES = {"relay": {"probe_s": 3600}}
 
 
-async def hold(running: Running, provider: Provider) -> None:
+async def hold(running: Running, provider: str) -> None:
     """What `inkpush lanes pause` does; returns when the gateway has heard of it."""
     await running.stores.lanes.hold(
         APP, provider, by="operator", reason="maintenance", now=running.clock()
@@ -24,7 +23,7 @@ async def hold(running: Running, provider: Provider) -> None:
     await eventually("the lane is held", lambda: running.lane_in_memory(provider).operator_hold)
 
 
-async def resume(running: Running, provider: Provider) -> bool:
+async def resume(running: Running, provider: str) -> bool:
     """What `inkpush lanes resume` does."""
     return await running.stores.lanes.resume(APP, provider, by="operator")
 
@@ -39,7 +38,7 @@ async def waits(rig: RelayRig, running: Running, event_id: str, **states: int) -
     await eventually(f"{event_id} waits as {states}", queued)
 
 
-async def is_held(running: Running, provider: Provider, held: str) -> bool:
+async def is_held(running: Running, provider: str, held: str) -> bool:
     return (await running.lane(provider)).held == held
 
 
@@ -202,7 +201,7 @@ async def test_an_operator_lets_a_paused_lane_try_at_once(rig: RelayRig) -> None
     ids=["topic", "permission", "apns key at fcm"],
 )
 async def test_what_is_wrong_with_the_whole_lane_pauses_it(
-    rig: RelayRig, provider: Provider, answer: Answer, reason: str
+    rig: RelayRig, provider: str, answer: Answer, reason: str
 ) -> None:
     (phone,) = iphones([1]) if provider is APNS else androids([1])
     rig.sandbox.script(phone.address, answer, Answer.ok())

@@ -9,13 +9,12 @@ import pytest
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.events import ChunkBuried
-from providers.contract import Provider
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, androids, iphones
 from tests.kit.gateway import eventually
 from tests.kit.relay_rig import RelayRig, Running, both
 
-ANDROID, IPHONE = Phone(Provider.FCM, 1, 1), Phone(Provider.APNS, 1, 1)
+ANDROID, IPHONE = Phone("fcm", 1, 1), Phone("apns", 1, 1)
 SHORT = {"relay": {"lease_s": 0.3}}
 
 STEAL = "UPDATE queue SET lease_id = 'another relay', due_at = ?"
@@ -58,7 +57,7 @@ async def test_a_lost_chunk_is_not_sent_on_and_not_queued_twice(rig: RelayRig) -
             return [row.state for row in await running.rows("msg_1")] == ["delivered"]
 
         await eventually("what was delivered is on record", on_record)
-        transport = running.lane_in_memory(Provider.APNS).provider
+        transport = running.lane_in_memory("apns").provider
         await eventually("all answers are in", lambda: transport.in_flight == 0)
         assert rig.sent_to(waiting) == []
         assert rig.sql("SELECT lease_id FROM queue") == [("another relay",)]

@@ -15,14 +15,13 @@ from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.events import DeliveriesSettled
 from gateway.queue.nats import JetStreamQueue
-from providers.contract import Provider
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, androids
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import running_cluster
 from tests.kit.relay_rig import RelayRig, Running, both
 
-ANDROID = Phone(Provider.FCM, 1, 1)
+ANDROID = Phone("fcm", 1, 1)
 
 
 def on_nats(name: str = "") -> dict[str, Any]:

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from providers.contract import AddressKind, Platform, Provider
+from providers.contract import AddressKind, Platform
 from providers.sandbox import ReceivedPush
 from tests.kit.audience import Phone, notification
 from tests.kit.relay_rig import RelayRig, both
 
 ANDROID, FID, IPHONE = (
-    Phone(Provider.FCM, 1, 1),
-    Phone(Provider.FCM, 2, 1, AddressKind.FID),
-    Phone(Provider.APNS, 3, 1),
+    Phone("fcm", 1, 1),
+    Phone("fcm", 2, 1, AddressKind.FID),
+    Phone("apns", 3, 1),
 )
 
 

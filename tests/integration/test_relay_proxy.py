@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from providers.contract import Provider
 from providers.sandbox.credentials import server_file
 from tests.kit.audience import androids, iphones
 from tests.kit.proxy import ConnectProxy, tls_front
@@ -19,7 +18,7 @@ from tests.kit.relay_rig import RelayRig
 
 LOGIN = "relay:s3cret-of-the-proxy"
 HEADER = "Basic " + base64.b64encode(LOGIN.encode()).decode()
-FCM, APNS = Provider.FCM.value, Provider.APNS.value
+FCM, APNS = "fcm", "apns"
 
 
 @dataclass

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from config.settings import Settings
+from gateway.app.vendors import VENDORS
 from gateway.core.states import DeliveryState
 from gateway.errors import ConfigurationError
 from gateway.events import LaneHeld, LaneResumed
-from providers.contract import Provider
 from tests.kit.audience import APP, Phone, androids, iphones
 from tests.kit.gateway import eventually
 from tests.kit.relay_rig import RelayRig, Running, both
 
-FCM, APNS = Provider.FCM, Provider.APNS
+FCM, APNS = "fcm", "apns"
 OTHER = "another-app"
 LATENCY_S = 0.5
 """What a vendor's answer takes, so that a reload finds pushes in flight."""
@@ -48,7 +48,7 @@ async def test_an_answer_to_the_old_key_does_not_pause_a_lane_that_has_a_new_one
     async with rig.running(**changes) as running:
         await running.register(*phones)
         await running.queue_for("msg_1", phones)
-        lane = running.lane_in_memory(Provider.APNS)
+        lane = running.lane_in_memory("apns")
         await eventually("in flight", lambda: len(rig.sandbox.pushes) > 0)
         shutil.copyfile(files.apns_key_file, key_file)
         await running.reload(rig.settings(**changes))
@@ -89,21 +89,21 @@ async def test_a_lane_that_is_gone_from_the_settings_ends_and_one_that_comes_beg
     assert [len(rig.shown_by(phone)) for phone in phones] == [1] * 10
 
 
-@pytest.mark.parametrize("provider", Provider)
+@pytest.mark.parametrize("provider", VENDORS)
 async def test_a_trust_anchor_that_cannot_be_read_is_refused_and_nothing_changes(
-    rig: RelayRig, provider: Provider
+    rig: RelayRig, provider: str
 ) -> None:
     wrong = rig.folder / "wrong.pem"
     wrong.write_text("no certificate")
     phones = androids([1]) + iphones([2])
     async with rig.running() as running:
         await running.register(*phones)
-        transports = [running.lane_in_memory(each).provider for each in Provider]
+        transports = [running.lane_in_memory(each).provider for each in VENDORS]
         with pytest.raises(ConfigurationError) as refused:
             await running.reload(rig.settings(**{provider: {"ca_file": str(wrong)}}))
         (problem,) = refused.value.problems
         assert problem.startswith(f"apps[0].{provider}.ca_file {wrong}: ")
-        assert [running.lane_in_memory(each).provider for each in Provider] == transports
+        assert [running.lane_in_memory(each).provider for each in VENDORS] == transports
         await running.queue_for("msg_1", phones)
         assert await running.settled("msg_1") == {"delivered": 2}
 
@@ -213,7 +213,7 @@ async def test_a_credential_that_cannot_be_read_is_refused_and_nothing_changes(
     broken = rig.folder / "broken"
     broken.write_text("neither key nor account")
     async with rig.running() as running:
-        lanes = [running.lane_in_memory(each) for each in Provider]
+        lanes = [running.lane_in_memory(each) for each in VENDORS]
         transports = [lane.provider for lane in lanes]
         changes: dict[str, Any] = {
             "fcm": {"rate_per_s": 7},
@@ -223,7 +223,7 @@ async def test_a_credential_that_cannot_be_read_is_refused_and_nothing_changes(
         changes[section] = {key: str(broken)}
         with pytest.raises(ConfigurationError, match=section):
             await running.reload(rig.settings(**changes))
-        assert [running.lane_in_memory(each) for each in Provider] == lanes
+        assert [running.lane_in_memory(each) for each in VENDORS] == lanes
         assert [lane.provider for lane in lanes] == transports
         assert [lane.rate() for lane in lanes] == [0, 0]
         await running.register(*both([1]))

@@ -12,13 +12,13 @@ import pytest
 from gateway.core.model import Record
 from gateway.core.states import DeviceState
 from gateway.events import LaneHeld
-from providers.contract import Environment, Provider
+from providers.contract import Environment
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, androids, iphones
 from tests.kit.gateway import eventually
 from tests.kit.relay_rig import RelayRig
 
-ANDROID, IPHONE = Phone(Provider.FCM, 1, 1), Phone(Provider.APNS, 1, 1)
+ANDROID, IPHONE = Phone("fcm", 1, 1), Phone("apns", 1, 1)
 DEVELOPER = replace(IPHONE, environment=Environment.SANDBOX)
 BOTH = pytest.mark.parametrize("phone", [ANDROID, IPHONE], ids=["fcm", "apns"])
 
@@ -48,8 +48,8 @@ async def test_a_push_the_vendor_had_no_time_for_is_delivered_later(
     assert len(rig.shown_by(phone)) == 1
 
 
-@pytest.mark.parametrize("provider", [Provider.FCM, Provider.APNS])
-async def test_pushes_that_fail_together_wait_together(rig: RelayRig, provider: Provider) -> None:
+@pytest.mark.parametrize("provider", ["fcm", "apns"])
+async def test_pushes_that_fail_together_wait_together(rig: RelayRig, provider: str) -> None:
     """Each with a wait of its own they would be as many chunks, which fill a queue at an outage."""
     phones = [Phone(provider, n, n) for n in range(200)]
     for phone in phones:

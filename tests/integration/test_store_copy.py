@@ -26,7 +26,6 @@ from gateway.store.copying import TABLES, Checksum, Table
 from gateway.store.postgres import open_postgres
 from gateway.store.postgres.arrivals import PostgresArrivals
 from gateway.store.queries import load_queries
-from providers.contract import Provider
 from tests.kit.build import NOW, item
 from tests.kit.commands import INKPUSH, Workplace
 from tests.kit.postgres import databases
@@ -86,7 +85,7 @@ async def fill(source: Handle) -> None:
     await source.lanes.hold("agent", "fcm", by="operator", reason="quota", now=NOW)
     await source.lanes.trip_brake("agent", "apns", now=NOW)
     await source.lanes.hold_back(
-        [Removal(1, "address-0", NOW, "agent", Provider.FCM, DeviceState.PRUNED, "UNREGISTERED")]
+        [Removal(1, "address-0", NOW, "agent", "fcm", DeviceState.PRUNED, "UNREGISTERED")]
     )
     for number in range(EVENTS):
         at = NOW - number * DAY_S

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.model import Registration
-from providers.contract import AddressKind, Environment, Platform, Provider
+from providers.contract import AddressKind, Environment, Platform
 
 APP = "demo"
 
@@ -20,7 +20,7 @@ class Phone:
     `owner` numbers the user, who may have several phones.
     """
 
-    provider: Provider
+    provider: str
     number: int
     owner: int
     kind: AddressKind = AddressKind.TOKEN
@@ -33,7 +33,7 @@ class Phone:
     @property
     def address(self) -> str:
         match self.provider, self.kind:
-            case Provider.APNS, _:
+            case "apns", _:
                 return f"{self.number:064x}"
             case _, AddressKind.FID:
                 return f"fid{self.number:019d}"
@@ -42,12 +42,12 @@ class Phone:
 
     @property
     def platform(self) -> Platform:
-        return Platform.IOS if self.provider is Provider.APNS else Platform.ANDROID
+        return Platform.IOS if self.provider == "apns" else Platform.ANDROID
 
     @property
     def user(self) -> dict[str, str]:
         """The one id that the app registers: LearnInk's or the customer's."""
-        if self.provider is Provider.APNS:
+        if self.provider == "apns":
             return {"user_id": f"ink-{self.owner}"}
         return {"custom_id": f"own-{self.owner}"}
 
@@ -55,7 +55,7 @@ class Phone:
         """What the app sends to PUT /v1/devices/{installation}."""
         body = {
             "platform": self.platform.value,
-            "provider": self.provider.value,
+            "provider": self.provider,
             "address": self.address,
             "address_kind": self.kind.value,
             **self.user,
@@ -81,12 +81,12 @@ class Phone:
 
 def androids(numbers: Iterable[int]) -> list[Phone]:
     """Android phones, each with a user of its number."""
-    return [Phone(Provider.FCM, number, number) for number in numbers]
+    return [Phone("fcm", number, number) for number in numbers]
 
 
 def iphones(numbers: Iterable[int]) -> list[Phone]:
     """iPhones, each with a user of its number."""
-    return [Phone(Provider.APNS, number, number) for number in numbers]
+    return [Phone("apns", number, number) for number in numbers]
 
 
 def as_ndjson(phones: Sequence[Phone]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.core.model import Chunk, ChunkItem, Item, Remainder, Target
-from providers.contract import Address, Environment, Platform, Provider
+from providers.contract import Address, Environment, Platform
 
 NOW = 1_800_000_000.0
 """2027-01-15T08:00:00Z, in epoch seconds."""
@@ -27,13 +27,13 @@ def item(
 def target(
     device_id: int = 1,
     *,
-    provider: Provider = Provider.FCM,
+    provider: str = "fcm",
     environment: Environment = Environment.PRODUCTION,
     user_id: str | None = "mary",
     seen_at: float = NOW - 1000.0,
 ) -> Target:
     """An active device."""
-    platform = Platform.ANDROID if provider is Provider.FCM else Platform.IOS
+    platform = Platform.ANDROID if provider == "fcm" else Platform.IOS
     address = Address(f"address-{device_id}", platform=platform, environment=environment)
     return Target(device_id, "agent", provider, address, user_id, None, seen_at)
 

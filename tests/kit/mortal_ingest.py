@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import gateway.app.serving
 import gateway.store.postgres  # what is imported late must be there before the fork
-from config.settings import load
+from gateway.app.settings import load
 from gateway.queue.nats.link import Link
 from tests.kit.gateway import eventually, listens
 

@@ -18,7 +18,7 @@ from providers.http2.headers import ConstantFields, literal
 from providers.http2.http1 import Http1Connection
 from providers.http2.pool import Pool, PoolLimits
 from providers.http2.wire import Wire
-from providers.trust import client_context
+from providers.transport.trust import client_context
 from tests.kit.provider_rig import until
 
 AGREE = ("h2", "http/1.1")

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from gateway.app.vendors import VENDORS
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
@@ -28,11 +29,10 @@ from gateway.problems import problem_middleware
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.store import SqliteStore
-from providers.contract import Provider
 
 JWT_SECRET = "a secret of at least thirty-two bytes"
 WEBHOOK_KEY = b"a webhook secret of some length"
-ONE_APP = {"agent": frozenset(Provider)}
+ONE_APP = {"agent": frozenset(VENDORS)}
 
 
 @dataclass
@@ -73,7 +73,7 @@ class PublicListener:
     queue: InStoreQueue
     authenticator: Authenticator
     clock: TestClock
-    apps: dict[str, frozenset[Provider]]
+    apps: dict[str, frozenset[str]]
     backlog: int = 0
     woken: int = 0
     events: list[GatewayEvent] = field(default_factory=list)
@@ -129,7 +129,7 @@ async def public_listener(
     folder: Path,
     *,
     rules: AuthRules | None = None,
-    apps: Mapping[str, frozenset[Provider]] = ONE_APP,
+    apps: Mapping[str, frozenset[str]] = ONE_APP,
 ) -> AsyncIterator[PublicListener]:
     """Run a public listener on a new store in this folder."""
     clock = TestClock()
@@ -162,7 +162,7 @@ def _routes(listener: PublicListener) -> list[list[web.RouteDef]]:
     store, queue, clock = listener.store, listener.queue, listener.clock
     authenticator = listener.authenticator
     return [
-        DeviceRoutes(store.registry, authenticator, lambda: listener.apps, clock).routes(),
+        DeviceRoutes(store.registry, authenticator, VENDORS, lambda: listener.apps, clock).routes(),
         NotificationRoutes(
             queue,
             authenticator,

@@ -18,15 +18,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from config.settings import Settings, load
+from config.settings import Settings
 from gateway.app.gateway import Gateway, open_gateway
+from gateway.app.settings import load
 from gateway.app.storage import Stores
 from gateway.core.model import Device, Record, UserRef
 from gateway.events import GatewayEvent
 from gateway.ingest.schema import understand
 from gateway.ports import LaneRow
 from gateway.relay.lane import Lane
-from providers.contract import Provider
 from providers.sandbox import ReceivedPush, Sandbox
 from providers.sandbox.describe import config_toml
 from tests.kit.audience import APP, Phone, androids, iphones, notification
@@ -136,7 +136,7 @@ class Running:
         (device,) = [each for each in devices if each.installation_id == phone.installation]
         return device
 
-    async def lane(self, provider: Provider, app: str = APP) -> LaneRow:
+    async def lane(self, provider: str, app: str = APP) -> LaneRow:
         """A lane as the store knows it."""
         rows = {(row.app, row.provider): row for row in await self.stores.lanes.all()}
         return rows.get((app, provider), LaneRow(app, provider))
@@ -145,7 +145,7 @@ class Running:
         """What the gateway told of this kind."""
         return [each for each in self.events if isinstance(each, kind)]
 
-    def lane_in_memory(self, provider: Provider, app: str = APP) -> Lane:
+    def lane_in_memory(self, provider: str, app: str = APP) -> Lane:
         """A lane of this process."""
         assert self.gateway.relay is not None
         return self.gateway.relay.lanes[f"{app}/{provider}"]

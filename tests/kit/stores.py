@@ -33,7 +33,7 @@ from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
 from gateway.store.postgres import PostgresStore, open_postgres
 from gateway.store.sqlite import open_sqlite
-from providers.contract import Platform, Provider
+from providers.contract import Platform
 from tests.kit.build import NOW, item
 from tests.kit.nats_cluster import running_cluster
 from tests.kit.postgres import databases
@@ -192,7 +192,7 @@ def registration(
         "installation_id": installation_id,
         "app": "agent",
         "platform": Platform.ANDROID,
-        "provider": Provider.FCM,
+        "provider": "fcm",
         "address": address,
     }
     if not changed.keys() & {"user_id", "custom_id"}:

@@ -23,7 +23,6 @@ from gateway.core.retry import (
 from providers.contract import (
     Delivered,
     Misconfigured,
-    Provider,
     Refused,
     Throttled,
     TokenGone,
@@ -39,14 +38,19 @@ verdicts: st.SearchStrategy[Verdict] = st.one_of(
     st.just(Delivered("id")),
     st.builds(TokenGone, st.just("gone"), st.none() | st.integers(0, 2**60)),
     st.builds(Throttled, st.just("429"), st.sampled_from(["device", "lane"]), waits),
-    st.builds(Unavailable, st.just("5xx"), st.booleans(), waits),
+    st.builds(
+        Unavailable,
+        st.just("5xx"),
+        st.booleans(),
+        waits,
+        later_floor_s=st.floats(0, MAX_BACKOFF_S),
+    ),
     st.builds(Unavailable.not_looked_at, st.just("away"), st.floats(0, 1e9)),
     st.builds(Refused, st.just("4xx"), st.sampled_from(["message", "address", "environment"])),
     st.just(Misconfigured("key", "mend it")),
 )
 standings = st.builds(
     Standing,
-    provider=st.sampled_from(Provider),
     attempts=st.integers(1, 10_000),
     deadline=st.floats(NOW - 1e6, NOW + 1e10),
     seen_at=st.floats(0, NOW + 1e6),

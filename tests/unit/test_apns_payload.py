@@ -19,7 +19,7 @@ from providers.apns.payload import (
     render_headers,
 )
 from providers.contract import Address, Message, Platform, Push, Refused
-from providers.fitting import PAYLOAD_LIMIT, TOO_LARGE, fit_message
+from providers.wording.fitting import PAYLOAD_LIMIT, TOO_LARGE, fit_message
 
 ID = "3c2143e4-3e8e-478a-bf0b-9dc6e284fa33"
 MESSAGE = Message("msg_1", "Hi Mary!", "Don't forget your training", "/learning")

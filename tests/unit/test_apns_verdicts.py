@@ -95,6 +95,25 @@ def kind(said: Verdict) -> str:
             return "unknown"
 
 
+OUTAGES = [(500, "InternalServerError"), (503, "ServiceUnavailable"), (503, "Shutdown")]
+
+
+@pytest.mark.parametrize(("status", "reason"), [*OUTAGES, (503, "Unheard")])
+def test_an_outage_asks_for_apples_15_minutes_unless_it_names_a_time(
+    status: int, reason: str
+) -> None:
+    body = json.dumps({"reason": reason}).encode()
+    said = [classify(status, body, header, NOW) for header in (None, "0", "30")]
+    asked = [(one.retry_after, one.later_floor_s) for one in said if isinstance(one, Unavailable)]
+    assert asked == [(None, 900), (None, 900), (30, 0)]
+
+
+def test_somebody_in_between_does_not_speak_for_apple() -> None:
+    said = classify(502, b"<html>", None, NOW)
+    assert isinstance(said, Unavailable)
+    assert said.later_floor_s == 0
+
+
 def test_a_200_is_a_delivery_under_the_id_of_the_answer() -> None:
     assert classify(200, b"", None, NOW, vendor_id="id") == Delivered("id")
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import load
 from gateway.app.benching.failure import BenchFailure
 from gateway.app.benching.posting import make_batches, new_secret, quantile
 from gateway.app.benching.processes import running, wait_for_line
 from gateway.app.benching.served import sum_of, write_config
 from gateway.app.benching.vendors import Places
+from gateway.app.settings import load
 from gateway.ingest.schema import understand
 
 METRICS = """\
@@ -55,10 +55,8 @@ def test_the_configuration_of_a_benchmark_has_no_limits_of_pace(tmp_path: Path) 
     )
     changes = {"relay": {"max_backlog": 7}}
     settings = load(write_config(tmp_path, places, new_secret(), changes=changes), {})
-    (app,) = settings.apps
-    assert app.fcm is not None
-    assert app.apns is not None
-    assert (app.fcm.rate_per_s, app.fcm.ramp_s, app.apns.rate_per_s) == (0, 0, 0)
+    fcm, apns = (settings.apps[0].vendors[name] for name in ("fcm", "apns"))
+    assert (fcm.rate_per_s, fcm.ramp_s, apns.rate_per_s) == (0, 0, 0)
     assert settings.relay.max_backlog == 7
 
 

@@ -25,7 +25,6 @@ from gateway.core.retry import (
 from providers.contract import (
     Delivered,
     Misconfigured,
-    Provider,
     Refused,
     Throttled,
     TokenGone,
@@ -34,7 +33,7 @@ from providers.contract import (
 )
 from tests.kit.build import NOW
 
-FCM, APNS = Provider.FCM, Provider.APNS
+QUARTER_H = 900.0
 MAX_ATTEMPTS = 12
 SEEN = NOW - 1000.0
 SEEN_MS = int(SEEN * 1000)
@@ -42,7 +41,6 @@ DAY = 86_400.0
 
 
 def standing(
-    provider: Provider = FCM,
     attempts: int = 1,
     *,
     deadline: float = NOW + DAY,
@@ -50,7 +48,7 @@ def standing(
     flipped: bool = False,
     unseen: int = 0,
 ) -> Standing:
-    return Standing(provider, attempts, deadline, seen_at, flipped, unseen)
+    return Standing(attempts, deadline, seen_at, flipped, unseen)
 
 
 def decided(verdict: Verdict, how: Standing | None = None, *, dice: float = 0.0) -> Decision:
@@ -79,67 +77,58 @@ ALWAYS: list[tuple[Verdict, Decision]] = [
 
 
 @pytest.mark.parametrize(("verdict", "decision"), ALWAYS)
-@pytest.mark.parametrize("provider", Provider)
 @pytest.mark.parametrize("attempts", [1, 2, MAX_ATTEMPTS - 1, MAX_ATTEMPTS, MAX_ATTEMPTS + 1])
-def test_these_are_decided_alike_for_both_vendors_and_at_every_attempt(
-    verdict: Verdict, decision: Decision, provider: Provider, attempts: int
+def test_these_are_decided_alike_at_every_attempt(
+    verdict: Verdict, decision: Decision, attempts: int
 ) -> None:
-    assert decided(verdict, standing(provider, attempts)) == decision
+    assert decided(verdict, standing(attempts)) == decision
 
 
-# (provider, attempts made, Retry-After) -> the shortest and the longest wait.
-# attempts count the one just made; the longest wait adds 10 s * 2^(attempts - 1), cap 3 600.
-WAITS: dict[tuple[Provider, int, float | None], tuple[float, float]] = {
+# (the vendor's floor from the second answer on, attempts made, Retry-After) -> the shortest and
+# the longest wait. Attempts count the one just made; the longest wait adds
+# 10 s * 2^(attempts - 1), cap 3 600.
+WAITS: dict[tuple[float, int, float | None], tuple[float, float]] = {
     # FCM: never sooner than 10 s
-    (FCM, 1, None): (10, 20),  # 10 + 10
-    (FCM, 2, None): (10, 30),  # 10 + 20
-    (FCM, 3, None): (10, 50),  # 10 + 40
-    (FCM, 4, None): (10, 90),  # 10 + 80
-    (FCM, 5, None): (10, 170),  # 10 + 160
-    (FCM, 6, None): (10, 330),  # 10 + 320
-    (FCM, 7, None): (10, 650),  # 10 + 640
-    (FCM, 8, None): (10, 1290),  # 10 + 1 280
-    (FCM, 9, None): (10, 2570),  # 10 + 2 560
-    (FCM, 10, None): (10, 3600),  # 10 + 5 120 is over the hour
-    (FCM, 11, None): (10, 3600),
+    (0, 1, None): (10, 20),  # 10 + 10
+    (0, 2, None): (10, 30),  # 10 + 20
+    (0, 3, None): (10, 50),  # 10 + 40
+    (0, 4, None): (10, 90),  # 10 + 80
+    (0, 5, None): (10, 170),  # 10 + 160
+    (0, 6, None): (10, 330),  # 10 + 320
+    (0, 7, None): (10, 650),  # 10 + 640
+    (0, 8, None): (10, 1290),  # 10 + 1 280
+    (0, 9, None): (10, 2570),  # 10 + 2 560
+    (0, 10, None): (10, 3600),  # 10 + 5 120 is over the hour
+    (0, 11, None): (10, 3600),
     # Retry-After is a floor, jitter comes on top; under FCM's 10 s it is 10 s
-    (FCM, 1, 0.0): (10, 20),
-    (FCM, 1, 1.0): (10, 20),
-    (FCM, 1, 120.0): (120, 130),  # 120 + 10
-    (FCM, 5, 120.0): (120, 280),  # 120 + 160
-    (FCM, 11, 120.0): (120, 3600),
-    (FCM, 1, 7200.0): (7200, 7200),  # over the hour the vendor's word alone holds
+    (0, 1, 0.0): (10, 20),
+    (0, 1, 1.0): (10, 20),
+    (0, 2, 1.0): (10, 30),
+    (0, 1, 30.0): (30, 40),
+    (0, 1, 120.0): (120, 130),  # 120 + 10
+    (0, 5, 120.0): (120, 280),  # 120 + 160
+    (0, 11, 120.0): (120, 3600),
+    (0, 1, 7200.0): (7200, 7200),  # over the hour the vendor's word alone holds
     # APNs: once from 10 s, then Apple's 15 minutes
-    (APNS, 1, None): (10, 20),
-    (APNS, 2, None): (900, 920),  # 900 + 20
-    (APNS, 3, None): (900, 940),  # 900 + 40
-    (APNS, 8, None): (900, 2180),  # 900 + 1 280
-    (APNS, 11, None): (900, 3600),
-    (APNS, 1, 30.0): (30, 40),
-    (APNS, 2, 7200.0): (7200, 7200),
-    # and sooner where APNs names a time of its own
-    (APNS, 2, 0.0): (10, 30),
-    (APNS, 2, 1.0): (10, 30),
+    (QUARTER_H, 1, None): (10, 20),
+    (QUARTER_H, 2, None): (900, 920),  # 900 + 20
+    (QUARTER_H, 3, None): (900, 940),  # 900 + 40
+    (QUARTER_H, 8, None): (900, 2180),  # 900 + 1 280
+    (QUARTER_H, 11, None): (900, 3600),
+    (QUARTER_H, 2, 7200.0): (7200, 7200),
 }
 
 
 @pytest.mark.parametrize(("case", "waits"), WAITS.items())
+@pytest.mark.parametrize("outcome_known", [True, False])
 def test_an_outage_is_waited_out_for_as_long_as_the_vendor_asks(
-    case: tuple[Provider, int, float | None], waits: tuple[float, float]
+    case: tuple[float, int, float | None], waits: tuple[float, float], outcome_known: bool
 ) -> None:
-    provider, attempts, retry_after = case
-    verdict = Unavailable("UNAVAILABLE", outcome_known=True, retry_after=retry_after)
+    later_floor_s, attempts, retry_after = case
+    verdict = Unavailable("UNAVAILABLE", outcome_known, retry_after, later_floor_s=later_floor_s)
     for dice, wait in zip((0.0, 1.0), waits, strict=True):
-        decision = decided(verdict, standing(provider, attempts), dice=dice)
+        decision = decided(verdict, standing(attempts), dice=dice)
         assert decision == RetryAt(NOW + wait, "UNAVAILABLE")
-
-
-@pytest.mark.parametrize("attempts", [1, 2, 5])
-def test_a_cut_connection_to_apns_is_no_reason_for_the_15_minutes_of_its_5xx(attempts: int) -> None:
-    verdict = Unavailable("ConnectionLost", outcome_known=False)
-    assert decided(verdict, standing(APNS, attempts), dice=0.0) == RetryAt(
-        NOW + 10, "ConnectionLost"
-    )
 
 
 # how often in a row it was not looked at -> the shortest and the longest wait
@@ -157,15 +146,14 @@ UNSEEN: dict[int, tuple[float, float]] = {
 }
 
 
-@pytest.mark.parametrize("provider", Provider)
 @pytest.mark.parametrize("attempts", [1, 2, MAX_ATTEMPTS, MAX_ATTEMPTS + 1])
 @pytest.mark.parametrize(("unseen", "waits"), UNSEEN.items())
 def test_what_was_not_looked_at_goes_again_at_once_then_ever_later_and_spends_no_attempt(
-    unseen: int, waits: tuple[float, float], attempts: int, provider: Provider
+    unseen: int, waits: tuple[float, float], attempts: int
 ) -> None:
     verdict = Unavailable.not_looked_at("GoAway")
     for dice, wait in zip((0.0, 1.0), waits, strict=True):
-        decision = decided(verdict, standing(provider, attempts, unseen=unseen), dice=dice)
+        decision = decided(verdict, standing(attempts, unseen=unseen), dice=dice)
         assert decision == Again(NOW + wait, "GoAway")
 
 
@@ -177,21 +165,20 @@ def test_a_time_that_is_told_is_waited_for_by_what_was_not_looked_at_too(
     assert decided(verdict, standing(unseen=unseen)) == Again(NOW + wait, "Unreachable")
 
 
-@pytest.mark.parametrize("provider", Provider)
 @pytest.mark.parametrize("attempts", [MAX_ATTEMPTS, MAX_ATTEMPTS + 1])
 @pytest.mark.parametrize("outcome_known", [True, False])
 def test_after_the_last_attempt_an_outage_ends_in_a_dead_letter(
-    provider: Provider, attempts: int, outcome_known: bool
+    attempts: int, outcome_known: bool
 ) -> None:
     verdict = Unavailable("INTERNAL", outcome_known)
-    assert decided(verdict, standing(provider, attempts)) == Dead("INTERNAL")
+    assert decided(verdict, standing(attempts)) == Dead("INTERNAL")
 
 
 def test_every_kind_of_verdict_is_in_the_tables() -> None:
     tested = {type(verdict) for verdict, _ in ALWAYS} | {Unavailable}
     assert tested == set(get_args(Verdict))
-    assert {(provider, attempts) for provider, attempts, _ in WAITS} >= set(
-        product(Provider, (1, 2, MAX_ATTEMPTS - 1))
+    assert {(floor, attempts) for floor, attempts, _ in WAITS} >= set(
+        product((0, QUARTER_H), (1, 2, MAX_ATTEMPTS - 1))
     )
 
 
@@ -231,18 +218,18 @@ def test_a_push_that_was_taken_in_the_last_moment_counts_as_delivered() -> None:
 
 @pytest.mark.parametrize("reason", ["Unregistered", "ExpiredToken"])
 def test_a_410_older_than_the_registration_keeps_the_device(reason: str) -> None:
-    decision = decided(TokenGone(reason, since_ms=SEEN_MS - 1), standing(APNS))
+    decision = decided(TokenGone(reason, since_ms=SEEN_MS - 1), standing())
     assert decision == Refuse(f"{reason}, before the latest registration")
 
 
 @pytest.mark.parametrize("since_ms", [None, SEEN_MS, SEEN_MS + 1, 2**62])
 def test_a_410_that_is_not_older_than_the_registration_prunes(since_ms: int | None) -> None:
-    decision = decided(TokenGone("Unregistered", since_ms), standing(APNS))
+    decision = decided(TokenGone("Unregistered", since_ms), standing())
     assert decision == Prune("Unregistered")
 
 
 def test_proof_and_registration_are_compared_in_whole_milliseconds() -> None:
-    how = standing(APNS, seen_at=SEEN + 0.0009)
+    how = standing(seen_at=SEEN + 0.0009)
     assert decided(TokenGone("Unregistered", SEEN_MS), how) == Prune("Unregistered")
 
 
@@ -251,25 +238,25 @@ def test_proof_and_registration_are_compared_in_whole_milliseconds() -> None:
 
 def test_a_bad_device_token_tries_the_other_environment_once_then_quarantines() -> None:
     verdict = Refused("BadDeviceToken", "environment")
-    assert decided(verdict, standing(APNS)) == RetryAt(NOW, "BadDeviceToken", flipped=True)
-    assert decided(verdict, standing(APNS, 2, flipped=True)) == Quarantine("BadDeviceToken")
+    assert decided(verdict, standing()) == RetryAt(NOW, "BadDeviceToken", flipped=True)
+    assert decided(verdict, standing(2, flipped=True)) == Quarantine("BadDeviceToken")
 
 
 def test_a_token_whose_other_environment_cannot_be_asked_is_quarantined() -> None:
     """The key serves production alone: else every push would try both environments again."""
     verdict = Refused("BadEnvironmentKeyIdInToken", "message")
-    decision = decided(verdict, standing(APNS, 2, flipped=True))
+    decision = decided(verdict, standing(2, flipped=True))
     assert decision == Quarantine("BadEnvironmentKeyIdInToken")
 
 
 @pytest.mark.parametrize("attempts", [1, MAX_ATTEMPTS])
 def test_a_misconfiguration_on_a_flipped_try_never_pauses_the_lane(attempts: int) -> None:
     verdict = Misconfigured("BadEnvironmentKeyIdInToken", "create a key for it")
-    decision = decided(verdict, standing(APNS, attempts, flipped=True))
+    decision = decided(verdict, standing(attempts, flipped=True))
     assert decision == Quarantine("BadEnvironmentKeyIdInToken")
 
 
 def test_an_outage_of_the_other_environment_is_waited_out_there() -> None:
-    verdict = Unavailable("InternalServerError", outcome_known=True)
-    decision = decided(verdict, standing(APNS, 2, flipped=True))
+    verdict = Unavailable("InternalServerError", outcome_known=True, later_floor_s=QUARTER_H)
+    decision = decided(verdict, standing(2, flipped=True))
     assert decision == RetryAt(NOW + 900, "InternalServerError", flipped=True)

@@ -20,9 +20,11 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from config import shape
-from config.settings import OpsSettings, RelaySettings, ServerSettings, Settings, load
+from config.settings import OpsSettings, RelaySettings, ServerSettings, Settings
 from config.sources import OTHER_VARIABLES, PREFIX
 from gateway import __version__
+from gateway.app.settings import load, settings_model
+from gateway.app.vendors import VENDORS
 from gateway.observe.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +58,7 @@ def settings_of(
     variables or as the file that was rendered of it."""
     places = {loc: str(shape.get(config, loc)) for loc in shape.walk(config)}
     for loc, value in places.items():
-        if shape.is_path(Settings, loc):
+        if shape.is_path(settings_model(), loc):
             (folder / value).write_text(SIGNING if loc[0] == "webhook" else "0" * 64)
             places[loc] = str(folder / value)
     given = {} if file else {PREFIX + shape.variable(loc): value for loc, value in places.items()}
@@ -166,7 +168,7 @@ def test_every_variable_is_a_setting() -> None:
     ours = {name for name in variables() if name.startswith(PREFIX)} - OTHER_VARIABLES
     assert ours >= {"INKPUSH_STORE__URL", "INKPUSH_QUEUE__URL", "INKPUSH_SERVER__ROLE"}
     places = {name: shape.parse_variable(name.removeprefix(PREFIX)) for name in ours}
-    assert [name for name, loc in places.items() if not shape.exists(Settings, loc)] == []
+    assert [name for name, loc in places.items() if not shape.exists(settings_model(), loc)] == []
 
 
 @pytest.mark.parametrize("name", GATEWAYS)
@@ -239,7 +241,7 @@ def test_templates_ask_for_values_that_exist() -> None:
 
 def test_relays_are_scaled_by_a_metric_that_exists() -> None:
     registry = CollectorRegistry()
-    Metrics(registry, [])
+    Metrics(registry, VENDORS, [])
     (name,) = re.findall(r"name: (inkpush_\w+)", (CHART / "templates" / "hpa.yaml").read_text())
     assert name in {family.name for family in registry.collect()}
 

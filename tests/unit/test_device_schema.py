@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.app.vendors import VENDORS
 from gateway.core.model import Profile, Registration, UserRef
 from gateway.devices.schema import read_registration
 from gateway.problems import Problem
-from providers.contract import AddressKind, Environment, Platform, Provider
+from providers.contract import AddressKind, Environment, Platform
 
-BOTH = frozenset(Provider)
+BOTH = frozenset(VENDORS)
 ONE_APP = {"agent": BOTH}
 FCM_TOKEN = "cX1:APA91b-_token"
 APNS_TOKEN = "AB" * 32
@@ -25,10 +26,10 @@ def read(
     document: dict[str, Any],
     *,
     installation_id: str = "phone-1",
-    apps: dict[str, frozenset[Provider]] = ONE_APP,
+    apps: dict[str, frozenset[str]] = ONE_APP,
     proven: UserRef | None = None,
 ) -> Registration:
-    return read_registration(installation_id, document, apps=apps, proven=proven)
+    return read_registration(installation_id, document, vendors=VENDORS, apps=apps, proven=proven)
 
 
 def fields_of(problem: Problem) -> list[str]:
@@ -45,7 +46,7 @@ def wrong_fields(document: dict[str, Any], **given: Any) -> list[str]:
 
 def test_the_smallest_registration() -> None:
     assert read(FCM) == Registration(
-        "phone-1", "agent", Platform.ANDROID, Provider.FCM, FCM_TOKEN, user_id="u1"
+        "phone-1", "agent", Platform.ANDROID, "fcm", FCM_TOKEN, user_id="u1"
     )
 
 
@@ -66,7 +67,7 @@ def test_the_largest_registration() -> None:
         installation_id="phone-1",
         app="agent",
         platform=Platform.IOS,
-        provider=Provider.APNS,
+        provider="apns",
         address="ab" * 32,
         user_id="u1",
         custom_id="mary",
@@ -190,7 +191,7 @@ def test_fcm_reaches_every_platform_by_token_and_fid(platform: str, kind: str) -
 
 
 def test_the_app_may_be_left_out_only_where_there_is_one() -> None:
-    two = {"agent": BOTH, "field": frozenset({Provider.FCM})}
+    two = {"agent": BOTH, "field": frozenset({"fcm"})}
     assert wrong_fields(FCM, apps=two) == ["app"]
     assert wrong_fields(FCM, apps={}) == ["app"]
     assert wrong_fields(FCM | {"app": "other"}, apps=two) == ["app"]

@@ -20,8 +20,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import shape
-from config.settings import RelaySettings, Settings, load
+from config.settings import RelaySettings
 from gateway import __version__
+from gateway.app.settings import load, settings_model
+from gateway.app.vendors import VENDORS
 from gateway.cli.root import inkpush
 from gateway.core.states import DELIVERY_STEPS, DEVICE_STEPS, DeliveryState, DeviceState
 from gateway.events import (
@@ -103,7 +105,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_setting_that_is_named_exists(page: Path) -> None:
-    known = {shape.dotted(loc).replace("[0]", "") for loc in shape.leaves(Settings)}
+    known = {shape.dotted(loc).replace("[0]", "") for loc in shape.leaves(settings_model())}
     sections = "|".join(sorted({key.partition(".")[0] for key in known}))
     named = set(re.findall(rf"`((?:{sections})\.\w+)`", page.read_text()))
     assert {key for key in named if key not in known} == set()
@@ -212,7 +214,7 @@ def test_the_charts_are_the_tables_of_the_code() -> None:
 def series() -> dict[str, dict[str, set[str]]]:
     """Every metric of a gateway with one app: label -> the values it has from the start."""
     registry = CollectorRegistry()
-    Metrics(registry, [("agent", "fcm"), ("agent", "apns")])
+    Metrics(registry, VENDORS, [("agent", "fcm"), ("agent", "apns")])
     found: dict[str, dict[str, set[str]]] = {}
     for family in registry.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name

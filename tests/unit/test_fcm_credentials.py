@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from providers.errors import CredentialError
 from providers.fcm.credentials import AccessToken, FcmCredentials
-from providers.trust import client_context
+from providers.transport.trust import client_context
 
 PEM = (
     rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -16,8 +16,8 @@ from providers.fcm.payload import (
     render,
     ttl_seconds,
 )
-from providers.fitting import PAYLOAD_LIMIT, TOO_LARGE, fit_message
-from providers.text import encode
+from providers.wording.fitting import PAYLOAD_LIMIT, TOO_LARGE, fit_message
+from providers.wording.text import encode
 
 NOW = 1_762_423_138.5
 ID = "3c2143e4-3e8e-478a-bf0b-9dc6e284fa33"

@@ -14,7 +14,9 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 import gateway.observe
+import providers
 from gateway import __version__
+from gateway.app.vendors import VENDORS
 from gateway.core.states import DeliveryState
 from gateway.events import (
     AttemptsFinished,
@@ -35,10 +37,10 @@ from gateway.events import (
     StoreFailed,
     WebhookAnswered,
 )
-from gateway.observe import metrics
 from gateway.observe.metrics import Metrics
 from gateway.ports import Depth, LaneRow
 from providers.contract import VERDICT_LABELS, CredentialStatus
+from providers.vendor import Vendor
 
 LANE = {"app": "agent", "provider": "fcm"}
 OTHER_LANE = {"app": "agent", "provider": "apns"}
@@ -90,7 +92,7 @@ class Meter:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.metrics = Metrics(self.registry, [("agent", "fcm"), ("agent", "apns")])
+        self.metrics = Metrics(self.registry, VENDORS, [("agent", "fcm"), ("agent", "apns")])
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"inkpush_{name}", labels)
@@ -299,12 +301,8 @@ def test_the_reference_lists_every_metric_with_its_labels_and_meaning(meter: Met
     assert rows == expected
 
 
-def test_the_closed_sets_know_every_reason_that_lets_a_device_go() -> None:
-    tables = (Path(metrics.__file__).parents[2] / "providers").glob("*/verdicts.py")
-    named = {
-        reason
-        for table in tables
-        for reason in re.findall(r'TokenGone\("(\w+)"', table.read_text())
-    }
-    assert named
-    assert named <= set(metrics.PRUNE_REASONS)
+@pytest.mark.parametrize("vendor", VENDORS.values(), ids=VENDORS)
+def test_each_vendor_names_every_reason_that_lets_a_device_go(vendor: Vendor) -> None:
+    table = Path(providers.__path__[0]) / vendor.name / "verdicts.py"
+    named = re.findall(r'TokenGone\("(\w+)"', table.read_text())
+    assert set(named) <= set(vendor.prune_reasons)

@@ -9,9 +9,10 @@ from uuid import uuid4
 import pytest
 
 from providers.contract import Address, Delivered, Message, Push, Unavailable, Verdict
-from providers.flight import BROKEN, CUT_OFF, Flights
-from providers.landing import CLOSED, FULL
-from providers.turns import Backoff, Turns
+from providers.http2.backoff import Backoff
+from providers.transport.flight import BROKEN, CUT_OFF, Flights
+from providers.transport.landing import CLOSED, FULL
+from providers.transport.turns import Turns
 
 MESSAGE = Message("msg_1", "a", "b", None)
 

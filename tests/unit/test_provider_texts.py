@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.retry_after import LONGEST_S, parse_retry_after
-from providers.text import cut, encode, fit_texts, json_size, mend
+from providers.wording.retry_after import LONGEST_S, parse_retry_after
+from providers.wording.text import cut, encode, fit_texts, json_size, mend
 
 NOW = 1_762_423_138.0  # 2025-11-06T09:58:58Z
 

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import checks
-from config.settings import Settings, SettingsError, load, masked, schema
+from config.settings import Settings, SettingsError, masked
+from gateway.app.settings import load, schema
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four!").decode()
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another secret, also 24.").decode()
@@ -60,15 +61,13 @@ def test_a_minimal_file_is_enough_and_the_rest_has_defaults(folder: Path) -> Non
     settings = load(write(folder), {})
     assert settings.server.port == 8080
     assert settings.webhook.secrets[0].get_secret_value() == SECRET
-    assert settings.apps[0].fcm is not None
-    assert settings.apps[0].fcm.rate_per_s == 9000
-    assert settings.apps[0].apns is None
+    assert settings.apps[0].vendors["fcm"].rate_per_s == 9000
+    assert "apns" not in settings.apps[0].vendors
 
 
 def test_relative_names_in_the_file_are_relative_to_its_folder(folder: Path) -> None:
     settings = load(write(folder), {})
-    assert settings.apps[0].fcm is not None
-    assert settings.apps[0].fcm.credentials_file == folder / "fcm.json"
+    assert settings.apps[0].vendors["fcm"].credentials_file == folder / "fcm.json"
     assert settings.store.url == f"sqlite:///{folder}/inkpush.db"
 
 
@@ -79,8 +78,7 @@ def test_relative_names_in_variables_are_relative_to_the_working_directory(folde
         "INKPUSH_STORE__URL": "sqlite:///here.db",
     }
     settings = load(write(folder), env)
-    assert settings.apps[0].fcm is not None
-    assert settings.apps[0].fcm.credentials_file == Path.cwd() / "here.json"
+    assert settings.apps[0].vendors["fcm"].credentials_file == Path.cwd() / "here.json"
     assert settings.store.url == f"sqlite:///{Path.cwd()}/here.db"
 
 
@@ -132,8 +130,7 @@ def test_the_environment_alone_can_configure_everything(folder: Path) -> None:
     assert len(settings.webhook.secrets) == 2
     assert settings.relay.brake_share == 0.1
     assert [app.id for app in settings.apps] == ["agent", "learner"]
-    assert settings.apps[1].fcm is not None
-    assert settings.apps[1].fcm.rate_per_s == 500
+    assert settings.apps[1].vendors["fcm"].rate_per_s == 500
 
 
 def test_a_variable_wins_over_the_file_and_leaves_its_neighbours(folder: Path) -> None:

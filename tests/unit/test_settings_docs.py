@@ -12,14 +12,16 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from config import shape
-from config.settings import Settings, load
+from config.settings import Settings
+from gateway.app.settings import load, settings_model
 
 CONFIG = Path(__file__).parents[2] / "config"
-LEAVES = list(shape.leaves(Settings))
+MODEL = settings_model()
+LEAVES = list(shape.leaves(MODEL))
 
 
 def row(loc: shape.Loc) -> str:
-    info = shape.field_of(Settings, loc)
+    info = shape.field_of(MODEL, loc)
     key = shape.dotted(loc).replace("[0]", "")
     return (
         f"| `{key}` | {default_of(info.default)} | {' '.join((info.description or '').split())} |"
@@ -42,7 +44,7 @@ def test_the_reference_lists_every_setting_with_its_default_and_meaning() -> Non
 
 @pytest.mark.parametrize("loc", LEAVES, ids=shape.dotted)
 def test_every_setting_says_what_it_means(loc: shape.Loc) -> None:
-    assert shape.field_of(Settings, loc).description
+    assert shape.field_of(MODEL, loc).description
 
 
 def test_the_example_shows_every_setting_with_its_default() -> None:
@@ -63,20 +65,20 @@ def test_the_example_works_given_its_files_and_shows_the_defaults(tmp_path: Path
     (tmp_path / "AuthKey.p8").write_text("")
     settings = load(file, {})
     app = settings.apps[0]
-    assert app.fcm is not None
-    assert app.apns is not None
     shown = {
         **settings.model_dump(exclude={"apps", "webhook", "store"}),
         **settings.webhook.model_dump(exclude={"secrets"}),
-        **app.fcm.model_dump(exclude={"credentials_file"}),
-        **app.apns.model_dump(exclude={"key_file", "key_id", "team_id", "topic"}),
+        **app.vendors["fcm"].model_dump(exclude={"credentials_file"}),
+        **app.vendors["apns"].model_dump(exclude={"key_file", "key_id", "team_id", "topic"}),
     }
     default = Settings()
     assert shown == {
         **default.model_dump(exclude={"apps", "webhook", "store"}),
         **default.webhook.model_dump(exclude={"secrets"}),
-        **type(app.fcm)(credentials_file=Path()).model_dump(exclude={"credentials_file"}),
-        **type(app.apns)(key_file=Path(), key_id="x", team_id="x", topic="x").model_dump(
+        **type(app.vendors["fcm"])(credentials_file=Path()).model_dump(
+            exclude={"credentials_file"}
+        ),
+        **type(app.vendors["apns"])(key_file=Path(), key_id="x", team_id="x", topic="x").model_dump(
             exclude={"key_file", "key_id", "team_id", "topic"}
         ),
     }

@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from config.settings import load
 from gateway.app.benching.posting import make_batches, new_secret, quantile
 from gateway.app.benching.served import APP, running_gateway, write_config
 from gateway.app.benching.vendors import running_vendors
 from gateway.app.benching.whole_way import Run, Say, run_whole_way
+from gateway.app.settings import load
 from gateway.app.storage import open_store
 from gateway.core.model import Registration
-from providers.contract import Platform, Provider
+from providers.contract import Platform
 
 _BATCH = 1_000
 #: share of the time that the gateway may wait for a core, its own stand-in and sender included
@@ -30,7 +30,7 @@ _CROWDED = 0.2
 _REGISTERED_TOGETHER = 1_000
 
 
-def run(*, pushes: int, provider: Provider, say: Say) -> dict[str, Any]:
+def run(*, pushes: int, provider: str, say: Say) -> dict[str, Any]:
     """Measure, and return the figures. Raises BenchFailure when not every push arrived.
 
     Ends all that it started, also when it is interrupted or asked to end.
@@ -68,9 +68,9 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-async def _register(config: Path, users: list[str], provider: Provider) -> None:
+async def _register(config: Path, users: list[str], provider: str) -> None:
     """Give each user one device, in the database of a gateway that does not run yet."""
-    is_apple = provider is Provider.APNS
+    is_apple = provider == "apns"
     async with open_store(load(config, {})) as stores:
         for start in range(0, len(users), _REGISTERED_TOGETHER):
             registrations = [
@@ -87,14 +87,14 @@ async def _register(config: Path, users: list[str], provider: Provider) -> None:
             await stores.registry.register_many(registrations, now=time.time())
 
 
-def _figures(measured: Run, provider: Provider, kind: str) -> dict[str, Any]:
+def _figures(measured: Run, provider: str, kind: str) -> dict[str, Any]:
     limit = ""
     if measured.stand_in_was_the_limit:
         limit = f"the {kind} was the limit: the gateway can do more"
     elif measured.waited >= _CROWDED:
         limit = "other processes had the cores: repeat it on a quiet machine"
     return {
-        "provider": provider.value,
+        "provider": provider,
         "stand_in": kind,
         "pushes": measured.pushes,
         "delivered": measured.delivered,

@@ -55,7 +55,7 @@ def explain(
         reasons.append(
             "No device is active: the app was removed, or has not registered again since."
         )
-    used = {(device.app, device.provider.value) for device in active}
+    used = {(device.app, device.provider) for device in active}
     reasons += [
         f"The lane {lane.app}/{lane.provider} is stopped: {lane.reason or lane.held}. {lane.hint}"
         for lane in lanes

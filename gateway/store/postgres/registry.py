@@ -131,11 +131,9 @@ class PostgresRegistry:
     ) -> Registered:
         addresses = [one for one in (asked.address, asked.old_address) if one is not None]
         touched = await session.rows(
-            "devices_touched", asked.installation_id, asked.app, asked.provider.value, addresses
+            "devices_touched", asked.installation_id, asked.app, asked.provider, addresses
         )
-        by_address = {
-            row["address"]: row for row in touched if row["provider"] == asked.provider.value
-        }
+        by_address = {row["address"]: row for row in touched if row["provider"] == asked.provider}
         known = next(
             (row for row in touched if row["installation_id"] == asked.installation_id), None
         )

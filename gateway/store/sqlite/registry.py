@@ -189,7 +189,7 @@ class SqliteRegistry:
             row = self._row(
                 connection,
                 "device_by_address",
-                {"address": address, "provider": asked.provider.value, "app": asked.app},
+                {"address": address, "provider": asked.provider, "app": asked.app},
             )
             if row is not None:
                 holders.append(row)

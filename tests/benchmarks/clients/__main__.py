@@ -13,7 +13,6 @@ from pathlib import Path
 import uvloop
 
 from gateway.app.benching.vendors import Places
-from providers.contract import Provider
 from tests.benchmarks.clients.counterparts import (
     aioapns_alone,
     aiohttp_alone,
@@ -23,10 +22,10 @@ from tests.benchmarks.clients.result import Took
 from tests.benchmarks.clients.transports import send
 
 CLIENTS: dict[str, Callable[[Places, int], Awaitable[Took]]] = {
-    "apns-native": partial(send, Provider.APNS, "native"),
-    "apns-sdk": partial(send, Provider.APNS, "sdk"),
-    "fcm-native": partial(send, Provider.FCM, "native"),
-    "fcm-sdk": partial(send, Provider.FCM, "sdk"),
+    "apns-native": partial(send, "apns", "native"),
+    "apns-sdk": partial(send, "apns", "sdk"),
+    "fcm-native": partial(send, "fcm", "native"),
+    "fcm-sdk": partial(send, "fcm", "sdk"),
     "aioapns": aioapns_alone,
     "firebase-admin": firebase_admin_alone,
     "aiohttp": aiohttp_alone,

@@ -20,7 +20,6 @@ from firebase_admin import credentials, messaging
 from gateway.app.benching.vendors import Places
 from providers.apns.credentials import ApnsCredentials
 from providers.apns.payload import ApnsStyle, render_body, render_headers
-from providers.contract import Provider
 from providers.fcm.payload import FcmStyle, render
 from tests.benchmarks.clients.material import BODY, LIFE_S, PATH, TITLE, pushes, token
 from tests.benchmarks.clients.result import Took, measured
@@ -38,7 +37,7 @@ async def firebase_admin_alone(places: Places, count: int) -> Took:
     )
     service = messaging._get_messaging_service(app)
     service._fcm_url = f"{places.fcm_url}/v1/projects/{places.project_id}/messages:send"
-    tokens = [token(Provider.FCM, number) for number in range(count)]
+    tokens = [token("fcm", number) for number in range(count)]
 
     async def send(some: list[str]) -> None:
         messages = [
@@ -90,10 +89,10 @@ async def aioapns_alone(places: Places, count: int) -> Took:
             assert result.is_successful, result.description
 
     async def work() -> None:
-        await asyncio.gather(*(send(token(Provider.APNS, number)) for number in range(count)))
+        await asyncio.gather(*(send(token("apns", number)) for number in range(count)))
 
     # its first connection opens with one stream: what comes after finds it ready
-    await send(token(Provider.APNS, 0))
+    await send(token("apns", 0))
     took = await measured(count, work)
     client.pool.close()
     return took
@@ -109,7 +108,7 @@ async def aiohttp_alone(places: Places, count: int) -> Took:
     async with aiohttp.ClientSession(connector=connector, headers=headers) as http:
 
         async def send(number: int) -> None:
-            url = f"{places.apns_url}/3/device/{token(Provider.APNS, number)}"
+            url = f"{places.apns_url}/3/device/{token('apns', number)}"
             async with http.post(url, data=body) as answer:
                 assert answer.status == 200
                 await answer.read()
@@ -128,7 +127,7 @@ async def aiohttp_alone(places: Places, count: int) -> Took:
 
 def apns_request(places: Places) -> tuple[dict[str, str], bytes]:
     """The headers and the body of one push as the native transport has them."""
-    (push,) = pushes(Provider.APNS, 1)
+    (push,) = pushes("apns", 1)
     header = ApnsCredentials.load(
         places.apns_key_file, places.key_id, places.team_id, clock=lambda: push.expires_at
     ).header()
@@ -138,7 +137,7 @@ def apns_request(places: Places) -> tuple[dict[str, str], bytes]:
 
 def fcm_request() -> tuple[dict[str, str], bytes]:
     """The headers and the body of one push, as the v1 API has them."""
-    (push,) = pushes(Provider.FCM, 1)
+    (push,) = pushes("fcm", 1)
     message = render(push.message, push, FcmStyle(), push.expires_at - LIFE_S)
     body = json.dumps({"message": message}, separators=(",", ":"), ensure_ascii=False).encode()
     headers = {"authorization": f"Bearer ya29.{'x' * 200}", "content-type": "application/json"}

@@ -12,13 +12,13 @@ from typing import Any, cast
 from gateway.app.benching.vendors import Places
 from providers.apns.credentials import ApnsCredentials
 from providers.apns.options import ApnsOptions
-from providers.contract import Delivered, Provider, Push, PushProvider, Verdict
+from providers.contract import Delivered, Push, PushProvider, Verdict
 from providers.fcm.credentials import FcmCredentials
 from providers.fcm.options import FcmOptions
 from tests.benchmarks.clients.material import pushes
 from tests.benchmarks.clients.result import Took, measured
 
-_CONNECTIONS = {Provider.APNS: 2, Provider.FCM: 10}
+_CONNECTIONS = {"apns": 2, "fcm": 10}
 _RECHECK_S = 0.01
 
 
@@ -32,7 +32,7 @@ def known_transports() -> list[str]:
     ]
 
 
-async def send(kind: Provider, transport: str, places: Places, count: int) -> Took:
+async def send(kind: str, transport: str, places: Places, count: int) -> Took:
     """Send that many pushes; one goes ahead, so that connection and token are there."""
     provider = _make(kind, transport, places)
     await provider.start()
@@ -44,10 +44,10 @@ async def send(kind: Provider, transport: str, places: Places, count: int) -> To
         await provider.aclose()
 
 
-def _make(kind: Provider, transport: str, places: Places) -> PushProvider:
+def _make(kind: str, transport: str, places: Places) -> PushProvider:
     module = importlib.import_module(f"providers.{kind}.{transport}")
     made: Any
-    if kind is Provider.APNS:
+    if kind == "apns":
         credentials = ApnsCredentials.load(
             places.apns_key_file, places.key_id, places.team_id, clock=time.time
         )

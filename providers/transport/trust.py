@@ -6,8 +6,12 @@ Owns the TLS contexts of the transports. Refuses to switch verification off.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
+from typing import TypeVar
 
 from providers.errors import CredentialError
+
+T = TypeVar("T")
 
 
 def client_context(ca_file: str = "", alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
@@ -28,3 +32,25 @@ def client_context(ca_file: str = "", alpn: tuple[str, ...] = ()) -> ssl.SSLCont
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
+
+
+def beside_trust(ca_file: str, load: Callable[[], T]) -> T:
+    """Load a credential, and look at the trust anchor that it goes with.
+
+    A transport reads the anchor when it starts, which is too late to refuse it. Raises
+    CredentialError with what is wrong with both.
+    """
+    problems: list[str] = []
+    if ca_file:
+        try:
+            client_context(ca_file)
+        except CredentialError as error:
+            problems += error.problems
+    try:
+        credential = load()
+    except CredentialError as error:
+        problems += [text for text in error.problems if text not in problems]
+        raise CredentialError(problems) from error
+    if problems:
+        raise CredentialError(problems)
+    return credential

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from providers.contract import Message, Refused
-from providers.text import fit_texts, json_size, mend
+from providers.wording.text import fit_texts, json_size, mend
 
 PAYLOAD_LIMIT = 4096
 """Bytes of a payload, at most (Apple: "Generating a remote notification"; FCM: ErrorCode)."""

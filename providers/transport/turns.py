@@ -1,12 +1,11 @@
-"""Waiting for one's turn at a connection, first come first served, and waiting before the next try.
+"""Waiting for one's turn at a connection: first come, first served.
 
-Owns the line and the wait. Refuses to know connections.
+Owns the line. Refuses to know connections.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Callable
 
@@ -46,28 +45,3 @@ class Turns:
         for waiter in line:
             if not waiter.done():
                 waiter.set_exception(error)
-
-
-class Backoff:
-    """When the next try may be made: 0.5 to 1 s after the first failure, doubling to `longest_s`.
-
-    `now` is any clock's seconds. Jittered, so that many gateways do not come back in step.
-    """
-
-    def __init__(self, longest_s: float) -> None:
-        self._longest_s = longest_s
-        self._failures = 0
-        self._retry_at = float("-inf")
-
-    def failed(self, now: float) -> None:
-        self._failures += 1
-        longest = min(self._longest_s, 0.5 * 2.0**self._failures)
-        self._retry_at = now + random.uniform(longest / 2, longest)  # noqa: S311 - not a secret
-
-    def succeeded(self) -> None:
-        self._failures = 0
-        self._retry_at = float("-inf")
-
-    def wait(self, now: float) -> float:
-        """Seconds until the next try; 0 when it may be made."""
-        return max(0.0, self._retry_at - now)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from providers.contract import Push, Settle, Unavailable, Verdict
-from providers.landing import CLOSE_GRACE_S, CLOSED, FULL, Landing
+from providers.transport.landing import CLOSE_GRACE_S, CLOSED, FULL, Landing
 
 _log = logging.getLogger(__name__)
 

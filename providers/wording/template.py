@@ -14,7 +14,7 @@ from json.encoder import encode_basestring
 from providers.contract import Message
 
 quoted = encode_basestring
-"""A text as a JSON string, quotes included: the function behind `providers.text.encode`."""
+"""A text as a JSON string, quotes included: the function behind `providers.wording.text.encode`."""
 
 
 class Template:

@@ -1,0 +1,65 @@
+"""The settings of APNs for one app: each with its unit, its default and why it is what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from providers.settings import (
+    Count,
+    Filled,
+    OptionalHttpUrl,
+    OptionalPath,
+    ProxyUrl,
+    Rate,
+    Seconds,
+    Transport,
+    VendorSettings,
+)
+
+_ID_LENGTH = 10
+
+
+class ApnsSettings(VendorSettings):
+    """APNs, for the app on iOS."""
+
+    key_file: Path
+    """Authentication key (`AuthKey_....p8`) from the Apple developer account, under "Keys"."""
+    key_id: Filled
+    """The key's id: 10 characters, also in the file's name."""
+    team_id: Filled
+    """The team's id: 10 characters, from the account's membership page."""
+    topic: Filled
+    """The app's bundle id."""
+    endpoint: OptionalHttpUrl = ""
+    """Where APNs production is; another value points at a stand-in. Empty: Apple's."""
+    sandbox_endpoint: OptionalHttpUrl = ""
+    """Where the APNs development environment is. Empty: Apple's."""
+    transport: Transport = "native"
+    """`native` is Inkpush's own HTTP/2, made for many pushes; `sdk` sends through aioapns, at a
+    fraction of the speed."""
+    rate_per_s: Rate = 0
+    """Pushes a second at most, 0 for no limit: Apple names none."""
+    ramp_s: Rate = 60
+    """Seconds from idle to the full rate, where there is one; never under 100 a second. 0: no
+    ramp."""
+    ca_file: OptionalPath = None
+    """Certificates (PEM) trusted beside the system's, for a stand-in."""
+    proxy: ProxyUrl = SecretStr("")
+    """HTTP proxy that is asked to connect to APNs: `http://user:password@host:port`. Empty: none.
+    For `transport = "native"`."""
+    max_connections: Count = 4
+    """Connections to APNs at most: each carries about 1 000 pushes at once, and Apple asks for few
+    that stay open."""
+    timeout_s: Seconds = 15
+    """Seconds until a request without an answer counts as failed."""
+    sound: str = "default"
+    """Sound that a push plays. Empty: none."""
+
+    def advice(self) -> Iterator[tuple[str, str]]:
+        """Apple's ids have a fixed length; a stand-in's need not."""
+        for name in ("key_id", "team_id"):
+            if len(getattr(self, name)) != _ID_LENGTH:
+                yield name, "Apple's have 10 characters; better look again"

@@ -1,0 +1,50 @@
+"""The settings of FCM for one app: each with its unit, its default and why it is what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from providers.settings import (
+    Count,
+    HttpUrl,
+    OptionalPath,
+    ProxyUrl,
+    Rate,
+    Seconds,
+    Transport,
+    VendorSettings,
+)
+
+
+class FcmSettings(VendorSettings):
+    """FCM, for the app on Android, the web, or on iOS through Firebase."""
+
+    credentials_file: Path
+    """Service-account JSON of the Firebase project, from its console under "Service accounts"."""
+    project_id: str = ""
+    """Firebase project. Empty: the one in the credentials."""
+    endpoint: HttpUrl = "https://fcm.googleapis.com"
+    """Where FCM is; another value points at a stand-in."""
+    transport: Transport = "native"
+    """`native` is Inkpush's own HTTP/2, made for many pushes; `sdk` sends through firebase-admin,
+    at a fraction of the speed."""
+    rate_per_s: Rate = 9_000
+    """Pushes a second at most, 0 for no limit. Under a project's default quota of 600 000 a
+    minute."""
+    ramp_s: Rate = 60
+    """Seconds from idle to the full rate, as Firebase asks for; never under 100 a second, so that
+    a small batch is not held back. 0: no ramp."""
+    ca_file: OptionalPath = None
+    """Certificates (PEM) trusted beside the system's, for a stand-in."""
+    proxy: ProxyUrl = SecretStr("")
+    """HTTP proxy that is asked to connect to FCM and to the token endpoint:
+    `http://user:password@host:port`. Empty: none. For `transport = "native"`."""
+    max_connections: Count = 20
+    """Connections to FCM at most: its front ends allow about 100 pushes at once on each, and at
+    200 ms a push the default quota takes 1 800."""
+    timeout_s: Seconds = 15
+    """Seconds until a request without an answer counts as failed."""
+    android_channel_id: str = ""
+    """Android notification channel. Empty: the app's default channel."""

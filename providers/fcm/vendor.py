@@ -1,0 +1,78 @@
+"""FCM, as the gateway sees it: see `providers.vendor`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import assert_never
+
+from providers.contract import Address, AddressKind, Environment, Platform, PushProvider
+from providers.fcm.settings import FcmSettings
+from providers.vendor import AddressProblem, Clock, Plan, ReportedAddress, Vendor
+
+
+def read_address(reported: ReportedAddress) -> ReportedAddress | list[AddressProblem]:
+    """A registration token or an installation id is taken as it is: FCM names no form of either."""
+    if reported.environment is Environment.SANDBOX:
+        return [("environment", "fcm has no sandbox, which is of apns alone")]
+    return ReportedAddress(
+        reported.value, reported.platform, reported.kind or AddressKind.TOKEN, environment=None
+    )
+
+
+def part_of(address: Address) -> str:
+    """Behind one project there is a service for each platform: FCM's own, APNs, web push."""
+    return address.platform
+
+
+def plan(settings: FcmSettings, clock: Clock) -> Plan:
+    """Read the service account. Raises CredentialError with all that is wrong."""
+    from providers.fcm.credentials import FcmCredentials
+    from providers.fcm.options import FcmOptions
+    from providers.fcm.payload import FcmStyle
+    from providers.transport.trust import beside_trust
+
+    ca_file = str(settings.ca_file or "")
+    proxy = settings.proxy.get_secret_value()
+    load = partial(
+        FcmCredentials.load, settings.credentials_file, clock=clock, ca_file=ca_file, proxy=proxy
+    )
+    credentials = beside_trust(ca_file, load)
+    options = FcmOptions(
+        project_id=settings.project_id or credentials.project_id,
+        endpoint=settings.endpoint,
+        credentials=credentials,
+        style=FcmStyle(android_channel_id=settings.android_channel_id),
+        ca_file=ca_file,
+        max_connections=settings.max_connections,
+        timeout_s=settings.timeout_s,
+        proxy=proxy,
+    )
+
+    def make() -> PushProvider:
+        match settings.transport:
+            case "native":
+                from providers.fcm.native import FcmNativeProvider
+
+                return FcmNativeProvider(options, clock=clock)
+            case "sdk":
+                from providers.fcm.sdk import FcmSdkProvider
+
+                return FcmSdkProvider(options, clock=clock)
+            case _:
+                assert_never(settings.transport)
+
+    return Plan(settings.rate_per_s, settings.ramp_s, make)
+
+
+VENDOR = Vendor(
+    name="fcm",
+    settings=FcmSettings,
+    platforms=frozenset(Platform),
+    environments=frozenset(),
+    parts=("android", "ios", "web"),
+    part_of=part_of,
+    # the last two are APNs' words, which FCM passes on
+    prune_reasons=("UNREGISTERED", "INVALID_ARGUMENT", "Unregistered", "ExpiredToken"),
+    read_address=read_address,
+    plan=plan,
+)

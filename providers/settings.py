@@ -1,0 +1,95 @@
+"""What the tables of all vendors share: the kinds of their values, and how they behave.
+
+Owns what a value must look like. Refuses to know vendors, and where values come from. A message
+says what is wrong, then what is expected; the key is put before it by whoever reads the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+)
+
+
+class VendorSettings(BaseModel):
+    """A vendor's table of one app: unchangeable, and without room for unknown keys.
+
+    The first line of a vendor's docstring says which apps it is for. Every field has a docstring:
+    unit, default and why.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    def advice(self) -> Iterable[tuple[str, str]]:
+        """What is allowed, yet likely a slip: the field, and what would be better."""
+        return ()
+
+
+def _empty_is_none(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def http_url(value: str) -> str:
+    """Check an http(s) URL without query; a slash at its end is dropped."""
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    else:
+        sound = sound and not parts.query and not parts.fragment and not parts.username
+    if not sound:
+        raise ValueError("is no web address; expected one like https://host or https://host:port")
+    return value.rstrip("/")
+
+
+def optional_http_url(value: str) -> str:
+    """Check an http(s) URL that may be empty."""
+    return http_url(value) if value else value
+
+
+def proxy_url(value: SecretStr) -> SecretStr:
+    """Check a proxy's address, which may hold a login."""
+    text = value.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    else:
+        sound = sound and parts.path in {"", "/"} and not parts.query and not parts.fragment
+    if text and not sound:
+        raise ValueError("is no proxy; expected http://host:port or http://user:password@host:port")
+    return value
+
+
+def not_with_an_sdk(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    """Check that a proxy is for a transport that uses one; `transport` stands above `proxy`."""
+    if value.get_secret_value() and info.data.get("transport") == "sdk":
+        raise ValueError('is not used by the SDKs; expected transport = "native", or no proxy')
+    return value
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Filled = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+HttpUrl = Annotated[str, AfterValidator(http_url)]
+OptionalHttpUrl = Annotated[str, AfterValidator(optional_http_url)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
+Transport = Literal["native", "sdk"]
+ProxyUrl = Annotated[SecretStr, AfterValidator(proxy_url), AfterValidator(not_with_an_sdk)]

@@ -1,0 +1,1 @@
+"""What the transports of all vendors share: batches of verdicts, waiting lines, TLS trust."""
