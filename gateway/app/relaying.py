@@ -97,7 +97,7 @@ class Relay:
         )
         self._claiming: asyncio.Task[None] | None = None
         self._duties: list[asyncio.Task[None]] = []
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], None] = {}
 
     async def start(self, plans: list[LanePlan]) -> None:
         """Open the lanes and begin to claim."""
@@ -190,8 +190,8 @@ class Relay:
                 await provider.aclose()
 
         task = asyncio.get_running_loop().create_task(close())
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._retiring[task] = None
+        task.add_done_callback(self._retiring.pop)
 
     async def _end_retiring(self, limit_s: float) -> None:
         """Wait for the transports that a reload replaced; meanwhile the others start nothing."""

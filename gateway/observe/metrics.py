@@ -74,7 +74,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, lanes: Iterable[tuple[str, str]]) -> None:
         self._registry = registry
-        self._lanes: set[tuple[str, str]] = set()
+        self._lanes: dict[tuple[str, str], None] = {}
         self._children: dict[tuple[Counter, str, str, str], Counter] = {}
         self._webhook_events = Counter(
             "inkpush_webhook_events",
@@ -181,7 +181,7 @@ class Metrics:
         """Make the children of a lane, at zero; a lane that has them keeps what it counted."""
         if (app, provider) in self._lanes:
             return
-        self._lanes.add((app, provider))
+        self._lanes[app, provider] = None
         alone: tuple[Counter | Gauge, ...] = (
             self._connections,
             self._rate_limit,
