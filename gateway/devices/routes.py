@@ -75,5 +75,5 @@ class DeviceRoutes:
         """Remove a user: devices, addresses, and the names and texts in the log."""
         caller = await self._authenticator.authorize(request, "devices:write")
         user = caller.acts_for(request.match_info["id"])
-        await self._registry.erase(user)
+        await self._registry.erase(user, now=self._clock())
         return web.Response(status=204)

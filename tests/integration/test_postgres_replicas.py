@@ -136,7 +136,7 @@ async def _exercise(handle: Handle, name: str) -> None:
     await handle.lanes.report([LaneRow("agent", "fcm", seen_at=NOW)])
     assert await handle.lanes.all() == [LaneRow("agent", "fcm", seen_at=NOW)]
     assert await handle.store.replicas.beat("a", "relay", now=NOW) == 1
-    await handle.registry.erase(UserRef(user_id=name))
+    await handle.registry.erase(UserRef(user_id=name), now=NOW)
 
 
 async def test_a_schema_two_versions_ahead_is_refused_and_left_alone() -> None:

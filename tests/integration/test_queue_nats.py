@@ -270,7 +270,7 @@ async def test_an_event_that_lost_a_user_half_way_comes_to_the_same_chunks(rig: 
     with pytest.raises(StoreUnavailable):
         await ingest.accept(first.event, first.chunks)
     for who in ("user-5", "user-300"):
-        await rig.store.registry.erase(UserRef(user_id=who))
+        await rig.store.registry.erase(UserRef(user_id=who), now=NOW)
     assert await other.accept(first.event, first.chunks)
     assert (await other.depth()).notifications == first.event.notifications
     claims = await drain(other)

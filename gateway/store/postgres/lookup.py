@@ -18,7 +18,7 @@ async def targets(database: PostgresDatabase, items: Sequence[Item]) -> list[lis
 
 
 def _named(ids: Iterable[str | None]) -> list[str]:
-    """The ids that a row may have, each once. PostgreSQL's text has no NUL: with one it is nobody's."""
+    """The ids that a row may have, each once: text has no NUL, so an id with one is nobody's."""
     return [one for one in dict.fromkeys(ids) if one is not None and "\0" not in one]
 
 
