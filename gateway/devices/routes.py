@@ -9,9 +9,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.bodies import read_object
+from gateway.core.clocks import WallClock
 from gateway.devices.auth import Authenticator
 from gateway.devices.schema import Apps, device_view, read_registration
-from gateway.ports import Clock, Registry
+from gateway.ports import Registry
 
 MAX_BODY = 16 * 1024
 """Bytes of a registration: the longest address leaves three quarters of it for the rest."""
@@ -21,7 +22,7 @@ class DeviceRoutes:
     """`/v1/devices/...` and `/v1/users/{id}...` of the public listener."""
 
     def __init__(
-        self, registry: Registry, authenticator: Authenticator, apps: Apps, clock: Clock
+        self, registry: Registry, authenticator: Authenticator, apps: Apps, clock: WallClock
     ) -> None:
         self._registry = registry
         self._authenticator = authenticator

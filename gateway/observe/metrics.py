@@ -72,7 +72,9 @@ class Metrics:
     one that a reload brought.
     """
 
-    def __init__(self, registry: CollectorRegistry, lanes: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, lanes: Iterable[tuple[str, str]], *, now: float
+    ) -> None:
         self._registry = registry
         self._lanes: dict[tuple[str, str], None] = {}
         self._children: dict[tuple[Counter, str, str, str], Counter] = {}
@@ -106,6 +108,7 @@ class Metrics:
             "provider",
             Provider,
             buckets=_SEND_BUCKETS,
+            created=now,
             registry=registry,
         )
         self._event_to_provider = BatchHistogram(
@@ -114,6 +117,7 @@ class Metrics:
             "provider",
             Provider,
             buckets=_AGE_BUCKETS,
+            created=now,
             registry=registry,
         )
         self._queue_depth = Gauge(

@@ -29,6 +29,7 @@ from gateway.queue.replays import Letter, revived_chunks
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.build import NOW, item
+from tests.kit.clocks import both
 from tests.kit.commands import Workplace
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import NatsCluster, running_cluster
@@ -581,7 +582,7 @@ async def test_no_error_holds_a_login(rig: Rig) -> None:
         StreamSpec(),
         journal=rig.store.journal,
         cut=cut_again,
-        clock=lambda: NOW,
+        clocks=both(lambda: NOW),
         observer=rig.events.append,
     )
     with pytest.raises(StoreUnavailable):

@@ -90,7 +90,7 @@ class Meter:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.metrics = Metrics(self.registry, [("agent", "fcm"), ("agent", "apns")])
+        self.metrics = Metrics(self.registry, [("agent", "fcm"), ("agent", "apns")], now=0.0)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"inkpush_{name}", labels)
