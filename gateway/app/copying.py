@@ -5,13 +5,14 @@ Owns the order of things: look, refuse, copy, verify, and only then say that it 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.app.clocks import SYSTEM
 from gateway.app.storage import sole_relay
+from gateway.core.clocks import Clocks
 from gateway.errors import ConfigurationError, StoreError
 from gateway.store.copying import QUEUE, TABLES, Checksum, Table
 from gateway.store.postgres import open_postgres
@@ -48,12 +49,20 @@ class Copied:
         return sum(one.rows for one in self.tables)
 
 
-async def run(source: Path, target: str, *, queued: bool, live: bool, progress: Progress) -> Copied:
+async def run(
+    source: Path,
+    target: str,
+    *,
+    queued: bool,
+    live: bool,
+    progress: Progress,
+    clocks: Clocks = SYSTEM,
+) -> Copied:
     """Copy, or go on with it. `queued`: the queue of the target is in its database.
 
     `live`: a relay may work on the source; what is copied is what it holds now.
     """
-    started = time.monotonic()
+    started = clocks.monotonic()
     with _alone(source, live=live), SqliteSnapshot(source) as snapshot:
         counts = snapshot.counts()
         if counts[QUEUE] and not queued:
@@ -73,11 +82,11 @@ async def run(source: Path, target: str, *, queued: bool, live: bool, progress: 
             taken = await _take(snapshot, arrivals, sum(counts.values()), progress)
             await arrivals.analyze()
             copied.tables = await _verify(snapshot, arrivals, counts, taken, progress)
-            copied.verified_at = time.time()
+            copied.verified_at = clocks.wall()
             await arrivals.finish(snapshot.ids(), now=copied.verified_at)
         finally:
             await store.aclose()
-    copied.seconds = time.monotonic() - started
+    copied.seconds = clocks.monotonic() - started
     return copied
 
 

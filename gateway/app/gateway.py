@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
+from gateway.app.clocks import SYSTEM
 from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
 from gateway.app.process import Gateway
 from gateway.app.storage import complete_events, open_store
 from gateway.app.vendors import VENDORS
+from gateway.core.clocks import Clocks
+from gateway.core.pace import Pace
 from gateway.events import Lifecycle, Observer
-from gateway.ports import Clock
 from providers.vendor import Vendors
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ async def open_gateway(
     *,
     log: Observer,
     on_failure: Callable[[BaseException], None],
-    clock: Clock = time.time,
+    clocks: Clocks = SYSTEM,
+    pace: Pace = Pace(),
 ) -> AsyncIterator[Gateway]:
     """Run a gateway; at the end it drains: take nothing more, finish what is in flight, put back
     the rest, close.
@@ -43,17 +45,19 @@ async def open_gateway(
     OSError for an address that cannot be listened on.
     """
     with_relay = settings.server.role != "ingest"
-    plans = plan_lanes(settings, vendors, clock=clock) if with_relay else []
+    plans = plan_lanes(settings, vendors, clock=clocks.wall) if with_relay else []
     # What is entered last ends first: webhooks stop, the relay drains, metrics and health stay
     # up until it has.
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_store(settings, clock=clock, observer=log))
+        stores = await stack.enter_async_context(open_store(settings, clocks=clocks, observer=log))
         if stores.broker is not None:
             await stores.broker.start()
             await stack.enter_async_context(_running(complete_events(stores.broker, log)))
         if with_relay:
             stack.enter_context(stores.alone())
-        gateway = Gateway(settings, vendors, stores, log=log, on_failure=on_failure, clock=clock)
+        gateway = Gateway(
+            settings, vendors, stores, log=log, on_failure=on_failure, clocks=clocks, pace=pace
+        )
         gateway.observe(Lifecycle("starting", f"Inkpush {__version__}"))
         stack.callback(gateway.observe, Lifecycle("stopped"))
         stack.push_async_callback(gateway.authenticator.aclose)

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.app.storage import Stores
+from gateway.core.clocks import WallClock
 from gateway.errors import StoreUnavailable
 from gateway.observe.metrics import Metrics
-from gateway.ports import Clock, Depth
+from gateway.ports import Depth
 from gateway.relay.census import Census
 from gateway.relay.lane import Lane
 
@@ -29,7 +30,7 @@ class Gauges:
         metrics: Metrics,
         lanes: Mapping[str, Lane],
         *,
-        clock: Clock,
+        clock: WallClock,
     ) -> None:
         self._stores = stores
         self._census = census

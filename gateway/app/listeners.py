@@ -35,21 +35,21 @@ _MAX_BODY = 256 * 1024 * 1024
 
 def public_application(gateway: Gateway) -> web.Application:
     """Webhooks, devices, notifications, deliveries."""
-    stores, clock = gateway.stores, gateway.clock
+    stores, clocks = gateway.stores, gateway.clocks
     webhook = WebhookRoute(
         stores.queue,
         limits=lambda: webhook_limits(gateway.settings),
         backlog=lambda: gateway.gauges.backlog,
         wake=gateway.wake,
         observer=gateway.observe,
-        clock=clock,
+        clocks=clocks,
     )
     devices = DeviceRoutes(
         stores.registry,
         gateway.authenticator,
         gateway.vendors,
         lambda: apps_of(gateway.settings),
-        clock,
+        clocks.wall,
     )
     notifications = NotificationRoutes(
         stores.queue,
@@ -58,7 +58,7 @@ def public_application(gateway: Gateway) -> web.Application:
         backlog=lambda: gateway.gauges.backlog,
         wake=gateway.wake,
         observer=gateway.observe,
-        clock=clock,
+        clock=clocks.wall,
     )
     application = web.Application(
         middlewares=[problem_middleware(_tell(gateway))], client_max_size=_MAX_BODY
@@ -76,7 +76,7 @@ def ops_application(gateway: Gateway) -> web.Application:
         draining=lambda: gateway.draining,
         render=gateway.metrics.render,
         refresh=gateway.gauges.refresh,
-        clock=gateway.clock,
+        monotonic=gateway.clocks.monotonic,
     )
     stores = gateway.stores
     sources = ConsoleSources(
@@ -89,7 +89,7 @@ def ops_application(gateway: Gateway) -> web.Application:
         find_key=gateway.authenticator.find_key,
     )
     # The secret lives as long as the process: a restart asks for the key again.
-    console = ConsoleRoutes(sources, secret=secrets.token_bytes(32), clock=gateway.clock)
+    console = ConsoleRoutes(sources, secret=secrets.token_bytes(32), clock=gateway.clocks.wall)
     application = web.Application(middlewares=[problem_middleware(_tell(gateway))])
     application.add_routes([*health.routes(), *console.routes()])
     return application

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,8 @@ from prometheus_client import CollectorRegistry
 from gateway.app.gauges import Gauges, Probe
 from gateway.app.relaying import Relay
 from gateway.app.storage import Stores
+from gateway.core.clocks import Clocks
+from gateway.core.pace import Pace
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.events import (
     GatewayEvent,
@@ -20,7 +21,6 @@ from gateway.events import (
     WebhookAnswered,
 )
 from gateway.observe.metrics import Metrics
-from gateway.ports import Clock
 from gateway.relay.census import Census
 from providers.vendor import Vendors
 
@@ -42,20 +42,23 @@ class Gateway:
         *,
         log: Observer,
         on_failure: Callable[[BaseException], None],
-        clock: Clock,
+        clocks: Clocks,
+        pace: Pace,
     ) -> None:
         self.settings = settings
         self.vendors = vendors
         self.stores = stores
-        self.clock = clock
+        self.clocks = clocks
         self.ready = False
         self.draining = False
         self.public_port = 0
         self.ops_port = 0
         self._log = log
-        self.metrics = Metrics(CollectorRegistry(), vendors, lanes_of(settings))
-        self.authenticator = Authenticator(auth_rules(settings), stores.keys, clock=clock)
-        self.census = Census(stores.registry, observer=self.observe, monotonic=time.monotonic)
+        self.metrics = Metrics(
+            CollectorRegistry(), vendors, lanes_of(settings), now=clocks.wall()
+        )
+        self.authenticator = Authenticator(auth_rules(settings), stores.keys, clocks=clocks)
+        self.census = Census(stores.registry, observer=self.observe, monotonic=clocks.monotonic)
         self.relay: Relay | None = None
         if settings.server.role != "ingest":
             self.relay = Relay(
@@ -64,11 +67,12 @@ class Gateway:
                 stores,
                 self.census,
                 observer=self.observe,
-                clock=clock,
+                clocks=clocks,
+                pace=pace,
                 failed=on_failure,
             )
         lanes = self.relay.lanes if self.relay is not None else {}
-        self.gauges = Gauges(stores, self.census, self.metrics, lanes, clock=clock)
+        self.gauges = Gauges(stores, self.census, self.metrics, lanes, clock=clocks.wall)
 
     def observe(self, event: GatewayEvent) -> None:
         """Tell metrics and log what happened."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
 from gateway.app.storage import Stores
+from gateway.core.clocks import Clocks
 from gateway.core.limiter import Limiter
+from gateway.core.pace import Pace
 from gateway.events import LaneResumed, Observer
-from gateway.ports import Clock
 from gateway.relay.census import Census
 from gateway.relay.dispatcher import Dispatcher, RelayPorts
+from gateway.relay.gate import Gate
 from gateway.relay.heartbeat import Heartbeat
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lane import Lane
@@ -41,7 +42,8 @@ class Relay:
         census: Census,
         *,
         observer: Observer,
-        clock: Clock,
+        clocks: Clocks,
+        pace: Pace,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._settings = settings
@@ -49,25 +51,27 @@ class Relay:
         self._stores = stores
         self._census = census
         self._observer = observer
-        self._clock = clock
+        self._clocks = clocks
         self._failed = failed
         self.lanes: dict[str, Lane] = {}
+        gate = Gate(self.lanes, monotonic=clocks.monotonic)
         self._writer = Writer(
             journal=stores.journal,
             queue=stores.queue,
             registry=stores.registry,
             census=census,
             lane_book=stores.lanes,
+            gate=gate,
             observer=observer,
-            clock=clock,
-            monotonic=time.monotonic,
+            clocks=clocks,
+            pace=pace,
         )
         self._settler = Settler(
             self._writer,
             lane_book=stores.lanes,
             observer=observer,
-            clock=clock,
-            monotonic=time.monotonic,
+            clock=clocks.wall,
+            monotonic=clocks.monotonic,
             max_attempts=settings.relay.max_attempts,
         )
         self._dispatcher = Dispatcher(
@@ -75,9 +79,9 @@ class Relay:
             lanes=self.lanes,
             settler=self._settler,
             writer=self._writer,
+            gate=gate,
             observer=observer,
-            clock=clock,
-            monotonic=time.monotonic,
+            clocks=clocks,
             lease_s=settings.relay.lease_s,
         )
         self._housekeeping = Housekeeping(
@@ -86,7 +90,7 @@ class Relay:
             lane_book=stores.lanes,
             lanes=self.lanes,
             observer=observer,
-            clock=clock,
+            clock=clocks.wall,
             retention_s=settings.relay.retention_days * _DAY_S,
             keep_pruned_s=settings.devices.keep_pruned_days * _DAY_S,
         )
@@ -96,11 +100,11 @@ class Relay:
             lanes=self.lanes,
             writer=self._writer,
             observer=observer,
-            clock=clock,
+            clock=clocks.wall,
         )
         self._claiming: asyncio.Task[None] | None = None
         self._duties: list[asyncio.Task[None]] = []
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], None] = {}
 
     async def start(self, plans: list[LanePlan]) -> None:
         """Open the lanes and begin to claim."""
@@ -126,7 +130,7 @@ class Relay:
 
         Raises ConfigurationError, with nothing changed, when a credential cannot be read.
         """
-        planned = plan_lanes(settings, self._vendors, clock=self._clock)
+        planned = plan_lanes(settings, self._vendors, clock=self._clocks.wall)
         plans = {plan.name: plan for plan in planned}
         for name, plan in plans.items():
             lane = self.lanes.get(name)
@@ -144,10 +148,10 @@ class Relay:
     async def stop(self, limit_s: float) -> None:
         """Stop claiming, finish what is in flight within the limit, put back the rest."""
         await _end(self._claiming)
-        ends_at = time.monotonic() + limit_s
+        ends_at = self._clocks.monotonic() + limit_s
         # Transports that a reload replaced first: their verdicts belong to the last flush as well.
         await self._end_retiring(limit_s)
-        await self._dispatcher.drain(max(0.0, ends_at - time.monotonic()))
+        await self._dispatcher.drain(max(0.0, ends_at - self._clocks.monotonic()))
         for duty in self._duties:
             await _end(duty)
         if self._heartbeat.relays > 1:
@@ -158,7 +162,7 @@ class Relay:
 
     async def _open_lane(self, plan: LanePlan, settings: Settings) -> Lane:
         lane = make_lane(
-            plan, settings, settler=self._settler, observer=self._observer, clock=self._clock
+            plan, settings, settler=self._settler, observer=self._observer, clock=self._clocks.wall
         )
         self._heartbeat.share(lane)
         await self._housekeeping.take_over(lane)
@@ -194,8 +198,8 @@ class Relay:
                 await provider.aclose()
 
         task = asyncio.get_running_loop().create_task(close())
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._retiring[task] = None
+        task.add_done_callback(self._retiring.pop)
 
     async def _end_retiring(self, limit_s: float) -> None:
         """Wait for the transports that a reload replaced; meanwhile the others start nothing."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -20,11 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.formats import is_postgres, without_password
+from gateway.app.clocks import SYSTEM
+from gateway.core.clocks import Clocks
 from gateway.core.model import Chunk, Event
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.events import GatewayEvent, Observer, StoreFailed
 from gateway.ingest.schema import understand
-from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.ports import Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
@@ -91,7 +92,7 @@ def _ignore(_event: GatewayEvent) -> None:
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, *, clock: Clock = time.time, observer: Observer = _ignore
+    settings: Settings, *, clocks: Clocks = SYSTEM, observer: Observer = _ignore
 ) -> AsyncIterator[Stores]:
     """Open the store, creating or migrating it; closes it at the end.
 
@@ -99,7 +100,7 @@ async def open_store(
     without.
     """
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
-    stores = await opened(settings.store.url, settings.devices.max_per_user, clock)
+    stores = await opened(settings.store.url, settings.devices.max_per_user, clocks)
     try:
         if settings.queue.url == "store":
             try:
@@ -108,7 +109,7 @@ async def open_store(
                 with suppress(StoreUnavailable):  # their leases run out
                     await stores.let_go()
             return
-        broker = _broker(settings, stores.journal, clock=clock, observer=observer)
+        broker = _broker(settings, stores.journal, clocks=clocks, observer=observer)
         try:
             yield replace(stores, queue=broker, broker=broker, waking=_nobody_else)
         finally:
@@ -117,15 +118,15 @@ async def open_store(
         await stores.store.aclose()
 
 
-async def _sqlite(url: str, max_per_user: int, clock: Clock) -> Stores:
+async def _sqlite(url: str, max_per_user: int, clocks: Clocks) -> Stores:
     path = sqlite_path(url)
     store = await open_sqlite(path, max_per_user=max_per_user)
-    queue = InStoreQueue(store.database, clock=clock)
+    queue = InStoreQueue(store.database, clock=clocks.wall)
     advice = "Check the disk and the file's permissions."
     return Stores(store, queue, str(path), advice, alone=partial(sole_relay, path))
 
 
-async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
+async def _postgres(url: str, max_per_user: int, clocks: Clocks) -> Stores:
     from gateway.store.postgres import open_postgres
     from gateway.store.postgres.arrivals import unfinished
 
@@ -140,7 +141,7 @@ async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
     except GatewayError:
         await store.aclose()
         raise
-    queue = PostgresQueue(store.database, announce=store.wakeups.announce, clock=clock)
+    queue = PostgresQueue(store.database, announce=store.wakeups.announce, clock=clocks.wall)
     return Stores(
         store,
         queue,
@@ -152,7 +153,7 @@ async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
 
 
 def _broker(
-    settings: Settings, journal: Journal, *, clock: Clock, observer: Observer
+    settings: Settings, journal: Journal, *, clocks: Clocks, observer: Observer
 ) -> JetStreamQueue:
     queue, relay = settings.queue, settings.relay
     return JetStreamQueue(
@@ -172,7 +173,7 @@ def _broker(
         ),
         journal=journal,
         cut=partial(cut_again, max_age_s=relay.max_age_s),
-        clock=clock,
+        clocks=clocks,
         observer=observer,
     )
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from gateway.app.clocks import SYSTEM
 from gateway.app.storage import open_store
 from gateway.core.chunks import cut, deadline_of
+from gateway.core.clocks import Clocks
 from gateway.core.items import parse_items
 from gateway.core.model import Event
 from providers.contract import address_hash
@@ -41,12 +42,12 @@ class Submitted:
 
 
 async def submit_items(
-    settings: Settings, raw: Sequence[dict[str, Any]], *, dry_run: bool
+    settings: Settings, raw: Sequence[dict[str, Any]], *, dry_run: bool, clocks: Clocks = SYSTEM
 ) -> Submitted:
     """Queue notifications in the store, from where a running gateway takes them at once."""
     items, rejections = parse_items(list(raw))
     reasons = tuple(f"item {rejection.index}: {rejection.reason}" for rejection in rejections)
-    async with open_store(settings) as stores:
+    async with open_store(settings, clocks=clocks) as stores:
         targets = await stores.registry.targets(items)
         destinations = tuple(
             Destination(
@@ -61,7 +62,7 @@ async def submit_items(
         )
         if dry_run or not items:
             return Submitted("", len(items), reasons, destinations)
-        now = time.time()
+        now = clocks.wall()
         event_id = f"cli_{uuid4().hex}"
         deadline = deadline_of(None, now, settings.relay.max_age_s)
         chunks = cut(event_id, items, received_at=now, deadline=deadline)

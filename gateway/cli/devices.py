@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -139,7 +140,7 @@ async def forget(
         if user is not None:
             whose = UserRef.either(user)
             gone = len(await stores.registry.devices_of(whose))
-            await stores.registry.erase(whose)
+            await stores.registry.erase(whose, now=time.time())
         else:
             assert installation_id is not None
             gone = await stores.registry.forget(installation_id, proven=None, app=app)

@@ -12,7 +12,8 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from gateway.ports import SCOPES, ApiKey, Clock, Keys
+from gateway.core.clocks import MonotonicClock
+from gateway.ports import SCOPES, ApiKey, Keys
 
 CACHE_S = 5.0
 """How long a key that was found is trusted: a revoked one ends at most this much later."""
@@ -54,19 +55,18 @@ class KeyRing:
     Misses are not remembered: a new key works at once, and guesses cannot fill the memory.
     """
 
-    def __init__(self, keys: Keys, *, clock: Clock) -> None:
+    def __init__(self, keys: Keys, *, monotonic: MonotonicClock) -> None:
         self._keys = keys
-        self._clock = clock
+        self._monotonic = monotonic
         self._found: OrderedDict[bytes, tuple[float, ApiKey]] = OrderedDict()
 
     async def find(self, text: str) -> ApiKey | None:
         """The key in force with this text."""
         if _FORM.fullmatch(text) is None:
             return None
-        digest, now = key_digest(text), self._clock()
-        at, key = self._found.get(digest, (-CACHE_S, None))
-        # `at <= now` too: a clock that was set back must not prolong a revoked key's life
-        if key is not None and at <= now < at + CACHE_S:
+        digest, now = key_digest(text), self._monotonic()
+        at, key = self._found.get(digest, (float("-inf"), None))
+        if key is not None and now < at + CACHE_S:
             return key
         self._found.pop(digest, None)
         key = await self._keys.find(digest)

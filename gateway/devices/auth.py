@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from gateway.core.clocks import Clocks
 from gateway.core.model import UserRef
 from gateway.devices.api_keys import KeyRing, looks_like_key
 from gateway.devices.jwks import PAUSE_S, KeysUnavailable, RemoteKeys
 from gateway.devices.limits import CallerLimits
 from gateway.devices.public_keys import load_pem
 from gateway.devices.tokens import BadToken, SubjectKind, TokenVerifier
-from gateway.ports import ApiKey, Clock, Keys
+from gateway.ports import ApiKey, Keys
 from gateway.problems import Problem
 
 USER_SCOPES = frozenset({"devices:read", "devices:write"})
@@ -70,10 +71,10 @@ class Caller:
 class Authenticator:
     """Turns requests into callers. Call `aclose` at the end."""
 
-    def __init__(self, rules: AuthRules, keys: Keys, *, clock: Clock) -> None:
-        self._clock = clock
-        self._ring = KeyRing(keys, clock=clock)
-        self._failures = CallerLimits(FAILURES_PER_MINUTE, clock=clock)
+    def __init__(self, rules: AuthRules, keys: Keys, *, clocks: Clocks) -> None:
+        self._clocks = clocks
+        self._ring = KeyRing(keys, monotonic=clocks.monotonic)
+        self._failures = CallerLimits(FAILURES_PER_MINUTE, monotonic=clocks.monotonic)
         self._remote: RemoteKeys | None = None
         self._apply(rules)
 
@@ -138,17 +139,21 @@ class Authenticator:
             issuer=rules.issuer,
             audience=rules.audience,
             subject=rules.subject,
-            clock=self._clock,
+            clock=self._clocks.wall,
         )
         self._remote = remote
-        self._user_limits = CallerLimits(rules.jwt_requests_per_minute, clock=self._clock)
-        self._key_limits = CallerLimits(rules.key_requests_per_minute, clock=self._clock)
+        self._user_limits = CallerLimits(
+            rules.jwt_requests_per_minute, monotonic=self._clocks.monotonic
+        )
+        self._key_limits = CallerLimits(
+            rules.key_requests_per_minute, monotonic=self._clocks.monotonic
+        )
 
     def _remote_for(self, url: str) -> RemoteKeys | None:
         """The endpoint's keys, kept over a reload that does not move the endpoint."""
         if not url:
             return None
-        remote = RemoteKeys(url, clock=self._clock)
+        remote = RemoteKeys(url, monotonic=self._clocks.monotonic)
         known = self._remote
         return known if known is not None and known.url == remote.url else remote
 

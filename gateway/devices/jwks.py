@@ -14,9 +14,9 @@ import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 from yarl import URL
 
+from gateway.core.clocks import Monotonic, MonotonicClock
 from gateway.devices.public_keys import PublicKey, parse_jwks
 from gateway.errors import ConfigurationError
-from gateway.ports import Clock
 
 FRESH_S = 3600.0
 """How long a fetched set is used without asking again."""
@@ -61,9 +61,9 @@ def _is_loopback(host: str) -> bool:
 class RemoteKeys:
     """The keys behind one JWKS address. `aclose` lets go of the connection."""
 
-    def __init__(self, url: str, *, clock: Clock) -> None:
+    def __init__(self, url: str, *, monotonic: MonotonicClock) -> None:
         self.url = check_jwks_url(url)
-        self._clock = clock
+        self._monotonic = monotonic
         self._keys: list[PublicKey] = []
         self._fetched_at: float | None = None
         self._asked_at: float | None = None
@@ -75,12 +75,12 @@ class RemoteKeys:
 
         While the endpoint is away the old set serves. Raises `KeysUnavailable` without any set.
         """
-        now = self._clock()
+        now = self._monotonic()
         if self._fetched_at is None or now - self._fetched_at >= FRESH_S:
             await self._refresh(now)
         found = self._fitting(algorithm, kid)
         if not found:
-            await self._refresh(self._clock())
+            await self._refresh(self._monotonic())
             found = self._fitting(algorithm, kid)
         if self._fetched_at is None:
             raise KeysUnavailable
@@ -97,7 +97,7 @@ class RemoteKeys:
     def _fitting(self, algorithm: str, kid: str | None) -> list[PublicKey]:
         return [key for key in self._keys if key.fits(algorithm, kid)]
 
-    async def _refresh(self, now: float) -> None:
+    async def _refresh(self, now: Monotonic) -> None:
         """Join the fetch under way, or start one unless the last was a moment ago."""
         if self._fetching is None:
             if self._asked_at is not None and now - self._asked_at < PAUSE_S:
@@ -122,7 +122,7 @@ class RemoteKeys:
             self._keys = await waits(self._fetch_once)
         except _FetchFailed:
             return  # the old set, when there is one, goes on serving
-        self._fetched_at = self._clock()
+        self._fetched_at = self._monotonic()
 
     async def _fetch_once(self) -> list[PublicKey]:
         if self._session is None:

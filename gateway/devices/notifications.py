@@ -16,11 +16,12 @@ from aiohttp import web
 
 from gateway.bodies import read_object
 from gateway.core.chunks import cut, deadline_of
+from gateway.core.clocks import WallClock
 from gateway.core.items import parse_items
 from gateway.core.model import Chunk, Event, Item, Rejection
 from gateway.devices.auth import Authenticator, Caller
 from gateway.events import NotificationsPosted, Observer
-from gateway.ports import Clock, Queue
+from gateway.ports import Queue
 from gateway.problems import RETRY_AFTER_S, Problem
 
 _TYPE = "notifications.sent"
@@ -53,7 +54,7 @@ class NotificationRoutes:
         backlog: Callable[[], int],
         wake: Callable[[], None],
         observer: Observer,
-        clock: Clock,
+        clock: WallClock,
     ) -> None:
         self._queue = queue
         self._authenticator = authenticator

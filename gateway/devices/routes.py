@@ -9,9 +9,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.bodies import read_object
+from gateway.core.clocks import WallClock
 from gateway.devices.auth import Authenticator
 from gateway.devices.schema import Apps, device_view, read_registration
-from gateway.ports import Clock, Registry
+from gateway.ports import Registry
 from providers.vendor import Vendors
 
 MAX_BODY = 16 * 1024
@@ -27,7 +28,7 @@ class DeviceRoutes:
         authenticator: Authenticator,
         vendors: Vendors,
         apps: Apps,
-        clock: Clock,
+        clock: WallClock,
     ) -> None:
         self._registry = registry
         self._authenticator = authenticator
@@ -85,5 +86,5 @@ class DeviceRoutes:
         """Remove a user: devices, addresses, and the names and texts in the log."""
         caller = await self._authenticator.authorize(request, "devices:write")
         user = caller.acts_for(request.match_info["id"])
-        await self._registry.erase(user)
+        await self._registry.erase(user, now=self._clock())
         return web.Response(status=204)

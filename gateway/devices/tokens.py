@@ -13,10 +13,10 @@ from typing import Any, Literal, NoReturn
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from gateway.core.clocks import WallClock
 from gateway.core.model import UserRef
 from gateway.devices.jwks import RemoteKeys
 from gateway.devices.public_keys import ALGORITHMS, PublicKey
-from gateway.ports import Clock
 
 LEEWAY_S = 30.0
 """How far the customer's clock may be off."""
@@ -49,7 +49,7 @@ class TokenVerifier:
         issuer: str,
         audience: str,
         subject: SubjectKind,
-        clock: Clock,
+        clock: WallClock,
     ) -> None:
         # HMAC fills short keys up with zero bytes (RFC 2104). Doing so here yields the same key;
         # PyJWT else warns at every request, while `inkpush check` is the place for that advice.

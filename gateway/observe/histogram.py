@@ -6,7 +6,6 @@ for every value; metric names and buckets are the caller's. For one thread: the 
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
@@ -26,11 +25,12 @@ class BatchHistogram(Collector):
         children: Iterable[str],
         *,
         buckets: Sequence[float],
+        created: float,
         registry: CollectorRegistry,
     ) -> None:
         self._name, self._text, self._label = name, text, label
         self._bounds = tuple(map(float, buckets))
-        self._children = {child: _Child(len(self._bounds)) for child in children}
+        self._children = {child: _Child(len(self._bounds), created) for child in children}
         registry.register(self)
 
     def observe(self, child: str, values: Sequence[float]) -> None:
@@ -63,11 +63,11 @@ class _Child:
 
     __slots__ = ("count", "counts", "created", "sum")
 
-    def __init__(self, bounds: int) -> None:
+    def __init__(self, bounds: int, created: float) -> None:
         self.counts = [0.0] * bounds
         self.count = 0.0
         self.sum = 0.0
-        self.created = time.time()
+        self.created = created
 
     def add(self, ordered: list[float], bounds: tuple[float, ...]) -> None:
         counts, size = self.counts, len(ordered)

@@ -72,11 +72,16 @@ class Metrics:
     """
 
     def __init__(
-        self, registry: CollectorRegistry, vendors: Vendors, lanes: Iterable[tuple[str, str]]
+        self,
+        registry: CollectorRegistry,
+        vendors: Vendors,
+        lanes: Iterable[tuple[str, str]],
+        *,
+        now: float,
     ) -> None:
         self._registry = registry
         self._vendors = vendors
-        self._lanes: set[tuple[str, str]] = set()
+        self._lanes: dict[tuple[str, str], None] = {}
         self._children: dict[tuple[Counter, str, str, str], Counter] = {}
         self._webhook_events = Counter(
             "inkpush_webhook_events",
@@ -108,6 +113,7 @@ class Metrics:
             "provider",
             vendors,
             buckets=_SEND_BUCKETS,
+            created=now,
             registry=registry,
         )
         self._event_to_provider = BatchHistogram(
@@ -116,6 +122,7 @@ class Metrics:
             "provider",
             vendors,
             buckets=_AGE_BUCKETS,
+            created=now,
             registry=registry,
         )
         self._queue_depth = Gauge(
@@ -183,7 +190,7 @@ class Metrics:
         """Make the children of a lane, at zero; a lane that has them keeps what it counted."""
         if (app, provider) in self._lanes:
             return
-        self._lanes.add((app, provider))
+        self._lanes[app, provider] = None
         alone: tuple[Counter | Gauge, ...] = (
             self._connections,
             self._rate_limit,

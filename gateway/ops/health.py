@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from gateway.core.clocks import MonotonicClock
 from gateway.errors import GatewayError
-from gateway.ports import Clock
 
 Probe = Callable[[], Awaitable[str | None]]
 """Asks one part. None: it works; else what is wrong and what to do, without secrets."""
@@ -40,13 +40,13 @@ class HealthRoutes:
         draining: Callable[[], bool],
         render: Callable[[str], tuple[bytes, str]],
         refresh: Callable[[], Awaitable[None]],
-        clock: Clock,
+        monotonic: MonotonicClock,
     ) -> None:
         self._probes = probes
         self._draining = draining
         self._render = render
         self._refresh = refresh
-        self._clock = clock
+        self._monotonic = monotonic
         self._asking: asyncio.Task[dict[str, str]] | None = None
         self._asked_at = 0.0
 
@@ -86,8 +86,8 @@ class HealthRoutes:
 
     async def _parts(self) -> dict[str, str]:
         """The parts' answers, at most a second old; all who ask meanwhile wait for the same."""
-        now = self._clock()
-        if self._asking is None or not self._asked_at <= now < self._asked_at + CACHE_S:
+        now = self._monotonic()
+        if self._asking is None or now >= self._asked_at + CACHE_S:
             self._asked_at = now
             self._asking = asyncio.create_task(_ask_all(self._probes()))
         return await asyncio.shield(self._asking)

@@ -53,8 +53,11 @@ class Registry(Protocol):
     async def installations(self, installation_id: str) -> list[Device]:
         """The devices of an installation in any state: one per app that registered it."""
 
-    async def erase(self, user: UserRef) -> None:
-        """Remove a user's devices, and the user's names and texts from the log."""
+    async def erase(self, user: UserRef, *, now: float) -> None:
+        """Remove a user's devices, and the user's names and texts from the log.
+
+        Items that wait for the user end at `now`.
+        """
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
         """Look up the active devices of each item's user; one list per item, in order."""

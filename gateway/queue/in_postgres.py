@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
+from gateway.core.clocks import WallClock
 from gateway.core.model import Chunk, Claim, Event
 from gateway.core.rows import event_row, replayed_row
-from gateway.ports import Clock, Depth
+from gateway.ports import Depth
 from gateway.queue.databases import Session, SharedDatabase
 from gateway.queue.replays import revived_chunks
 from gateway.queue.rows import chunk_values, claim_of, letter_of
@@ -28,7 +29,7 @@ class PostgresQueue:
     idle_s = 0.25
 
     def __init__(
-        self, database: SharedDatabase, *, announce: Callable[[], None], clock: Clock
+        self, database: SharedDatabase, *, announce: Callable[[], None], clock: WallClock
     ) -> None:
         self._database = database
         self._announce = announce

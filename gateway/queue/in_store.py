@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
+from gateway.core.clocks import WallClock
 from gateway.core.model import Chunk, Claim, Event
 from gateway.core.rows import event_row
-from gateway.ports import Clock, Depth
+from gateway.ports import Depth
 from gateway.queue.databases import Database
 from gateway.queue.replays import revived_chunks
 from gateway.queue.rows import chunk_values, claim_of, letter_of
@@ -24,7 +25,7 @@ class InStoreQueue:
 
     idle_s = 0.25
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, clock: WallClock) -> None:
         self._database = database
         self._sql = database.sql
         self._clock = clock

@@ -11,11 +11,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 
+from gateway.core.clocks import MonotonicClock
 from gateway.core.model import Removal
 from gateway.core.states import DeviceState
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
-from gateway.ports import Clock, Registry
+from gateway.ports import Registry
 
 EVERY_S = 10.0
 SHARE = 0.02
@@ -26,7 +27,12 @@ class Census:
     """The last count, by (provider, app, state): empty until there is one."""
 
     def __init__(
-        self, registry: Registry, *, observer: Observer, monotonic: Clock, every_s: float = EVERY_S
+        self,
+        registry: Registry,
+        *,
+        observer: Observer,
+        monotonic: MonotonicClock,
+        every_s: float = EVERY_S,
     ) -> None:
         self._registry = registry
         self._observer = observer

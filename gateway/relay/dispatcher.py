@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
+import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from gateway.core.clocks import Clocks
 from gateway.core.fanout import Known, Send, Wait, expire, plan
 from gateway.core.model import (
     CHUNK_SIZE,
@@ -28,7 +29,8 @@ from gateway.core.model import (
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.events import ChunkBuried, Observer, StoreFailed
-from gateway.ports import Clock, Journal, Queue, Registry
+from gateway.ports import Journal, Queue, Registry
+from gateway.relay.gate import Gate
 from gateway.relay.lane import BACKLOG, Lane
 from gateway.relay.patience import insist
 from gateway.relay.settle import Settler
@@ -71,9 +73,9 @@ class Dispatcher:
         lanes: Mapping[str, Lane],
         settler: Settler,
         writer: Writer,
+        gate: Gate,
         observer: Observer,
-        clock: Clock,
-        monotonic: Clock,
+        clocks: Clocks,
         lease_s: float,
     ) -> None:
         self._ports = ports
@@ -81,16 +83,12 @@ class Dispatcher:
         self._settler = settler
         self._writer = writer
         self._observer = observer
-        self._clock = clock
-        self._monotonic = monotonic
+        self._clock = clocks.wall
+        self._monotonic = clocks.monotonic
         self._lease_s = lease_s
         self._works: dict[int, Work] = {}
         self._wake = asyncio.Event()
-        self._gate = asyncio.Event()
-        self._gate.set()
-        self._gate_closed_at = math.inf
-        writer.on_finished = self._finished
-        writer.on_gate = self._set_gate
+        self._gate = gate
 
     @property
     def unfinished(self) -> int:
@@ -104,7 +102,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Claim and fan out until cancelled; an outage of the store is waited out."""
         while True:
-            await self._gate.wait()
+            await self._gate.passed()
             self._wake.clear()
             room = self._room()
             if room < CHUNK_SIZE:
@@ -173,7 +171,7 @@ class Dispatcher:
 
     def _is_stuck(self) -> bool:
         """Whether the gate has been closed for half a lease: short outages cost no lease."""
-        return self._monotonic() - self._gate_closed_at > self._lease_s / 2
+        return self._gate.closed_s > self._lease_s / 2
 
     async def _renew(self) -> None:
         held = {queue_id: work.claim for queue_id, work in self._works.items()}
@@ -221,7 +219,7 @@ class Dispatcher:
             # else took the chunk, so what is in flight goes on under the new one.
             at_work.claim, at_work.proven_until = claim, proven_until
             return
-        work = Work(claim, proven_until)
+        work = Work(claim, proven_until, jitter=random.random(), ended=self._finished)  # noqa: S311
         self._works[claim.queue_id] = work
         await self._patiently("look up devices", lambda: self._fan_out(work))
 
@@ -322,16 +320,6 @@ class Dispatcher:
         if self._works.get(work.claim.queue_id) is work:
             del self._works[work.claim.queue_id]
         self._wake.set()
-
-    def _set_gate(self, open_: bool) -> None:
-        if open_:
-            self._gate.set()
-            self._gate_closed_at = math.inf
-        else:
-            self._gate.clear()
-            self._gate_closed_at = self._monotonic()
-        for lane in self._lanes.values():
-            lane.set_gate(open_)
 
     async def _patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step, waiting out an outage of the store."""

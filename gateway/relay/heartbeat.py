@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from socket import gethostname
 from uuid import uuid4
 
+from gateway.core.clocks import WallClock
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, RelaysCounted, StoreFailed
-from gateway.ports import Clock, Replicas
+from gateway.ports import Replicas
 from gateway.relay.lane import Lane
 from gateway.relay.write import Writer
 
@@ -33,7 +34,7 @@ class Heartbeat:
         lanes: Mapping[str, Lane],
         writer: Writer,
         observer: Observer,
-        clock: Clock,
+        clock: WallClock,
     ) -> None:
         self._replicas = replicas
         self._name = f"{gethostname()}-{uuid4().hex}"

@@ -150,7 +150,7 @@ class Settler:
             standing,
             max_attempts=self._max_attempts,
             now=now,
-            dice=delivery.work.dice,
+            dice=delivery.work.jitter,
         )
         # What was said to a key that a reload has replaced tells nothing of the new one.
         is_current = lane.runs_by(delivery.transport)
@@ -233,7 +233,7 @@ class Settler:
     def _deliver(self, delivery: Delivery, vendor_id: str, ages: list[float], now: float) -> None:
         """End a delivery that succeeded; `ages` is the batch's of its lane."""
         ages.append(now - delivery.work.chunk.first_seen)
-        self._batch.records.append(_record(delivery, DeliveryState.DELIVERED, "", now, vendor_id))
+        self._batch.deliver(_record(delivery, DeliveryState.DELIVERED, "", now, vendor_id))
         self._close(delivery)
 
     def _end(self, delivery: Delivery, state: DeliveryState, reason: str, now: float) -> int:
@@ -281,11 +281,10 @@ class Settler:
         work.open -= 1
         if work.open == 0:
             self._finish(work)
-        self._writer.grown()
 
     def _finish(self, work: Work) -> None:
         if not work.lost:
-            self._batch.finished.append(work)
+            self._batch.finish(work)
 
 
 def _record(

@@ -7,9 +7,8 @@ leftover; only then may its lease be given up.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from random import random
 
 from gateway.core.model import Chunk, ChunkItem, Claim, Item, Remainder, Target, lane_name
 from providers.contract import Push, PushProvider
@@ -27,17 +26,19 @@ class Work:
 
     `proven_until` is how long the lease can be proven, in monotonic time: counted from before the
     queue was asked, and renewed with it. After it another relay may have the chunk: no push starts.
-    `again` is what an earlier claim of the chunk left and the journal puts off. `dice`, in [0, 1),
-    spreads retries: chunk from chunk, for what fails together is to wait together.
+    `again` is what an earlier claim of the chunk left and the journal puts off. `jitter`, in
+    [0, 1), spreads retries: chunk from chunk, for what fails together is to wait together. `ended`
+    is called when the chunk is settled.
     """
 
     claim: Claim
     proven_until: float
+    jitter: float
+    ended: Callable[[Work], None]
     open: int = 0
     lost: bool = False
     leftovers: Groups = field(default_factory=dict)
     again: Groups = field(default_factory=dict)
-    dice: float = field(default_factory=random)
 
     @property
     def chunk(self) -> Chunk:

@@ -1,21 +1,25 @@
 """Writing: what was decided becomes rows, in batches.
 
 Owns the order of a flush - what the brakes keep, then the journal, then the queue - and with it
-the promise that a chunk is given up only after its deliveries are on record. The buffer is
-flushed every 20 ms, and a flush that takes long closes the gate: what is not on record when the
-process dies may be sent again, under the same ids, and so it must not grow.
+the promise that a chunk is given up only after its deliveries are on record. It sleeps while there
+is nothing to write: the first thing that comes in wakes it, and 20 ms later all that came in is
+written. A flush that takes long closes the gate: what is not on record when the process dies may be
+sent again, under the same ids, and so it must not grow.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from gateway.core.clocks import Clocks
 from gateway.core.model import Item, Record, Removal
+from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.events import (
     BrakeTripped,
@@ -25,8 +29,9 @@ from gateway.events import (
     Observer,
     StoreFailed,
 )
-from gateway.ports import Clock, Journal, Lanes, Queue, Registry
+from gateway.ports import Journal, Lanes, Queue, Registry
 from gateway.relay.census import Census
+from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
 from gateway.relay.patience import insist
 from gateway.relay.work import Work
@@ -34,10 +39,6 @@ from providers.contract import Address
 
 T = TypeVar("T")
 
-FLUSH_S = 0.02
-_FLUSH_ROWS = 512
-#: a flush that takes longer stops the lanes until it is done, in seconds
-SLOW_S = 0.25
 #: devices taken out lately that are remembered; more than a brake lets go in its window
 _TAKEN_OUT = 100_000
 
@@ -47,9 +48,11 @@ class Batch:
     """What waits to be written. Removals, dead letters and `others` name records by their index.
 
     `delivered` has, by (app, provider), how old each delivered one's event was; the records of all
-    else are the `others`.
+    else are the `others`. `grown` is called at each record and each finished chunk, for who writes
+    sleeps until then: they come in by `deliver`, `add` and `finish` alone.
     """
 
+    grown: Callable[[], None]
     records: list[Record] = field(default_factory=list)
     removals: list[tuple[int, Removal, Lane]] = field(default_factory=list)
     dead: list[tuple[int, Item]] = field(default_factory=list)
@@ -65,12 +68,23 @@ class Batch:
         """How old each delivered push of this lane was, as far as this batch knows; to add to."""
         return self.delivered.setdefault((lane.app, lane.kind), [])
 
+    def deliver(self, record: Record) -> None:
+        """Take the record of a delivery that succeeded."""
+        self.records.append(record)
+        self.grown()
+
     def add(self, record: Record) -> int:
         """Take a record of anything but a delivery that succeeded; returns its index."""
         index = len(self.records)
         self.records.append(record)
         self.others.append(index)
+        self.grown()
         return index
+
+    def finish(self, work: Work) -> None:
+        """Take a chunk that has no delivery open any more."""
+        self.finished.append(work)
+        self.grown()
 
     def removals_by_lane(self) -> dict[Lane, dict[int, list[tuple[int, Removal]]]]:
         """The removals of each lane, by device: several pushes may prove the same one dead."""
@@ -81,12 +95,11 @@ class Batch:
         return by_lane
 
 
-def _nobody_listens(_what: object) -> None:
-    """What happens until the dispatcher listens."""
-
-
 class Writer:
-    """Writes `batch` when its time has come. `lane_book` is the lanes' lasting state."""
+    """Writes `batch` when its time has come. `lane_book` is the lanes' lasting state.
+
+    A chunk is `ended` once it is settled; `gate` is closed while the store keeps it from writing.
+    """
 
     def __init__(
         self,
@@ -96,44 +109,48 @@ class Writer:
         registry: Registry,
         census: Census,
         lane_book: Lanes,
+        gate: Gate,
         observer: Observer,
-        clock: Clock,
-        monotonic: Clock,
+        clocks: Clocks,
+        pace: Pace,
     ) -> None:
         self._journal = journal
         self._queue = queue
         self._registry = registry
         self._census = census
         self._lane_book = lane_book
+        self._gate = gate
         self._observer = observer
-        self._clock = clock
-        self._monotonic = monotonic
-        self._due = asyncio.Event()
+        self._clocks = clocks
+        self._pace = pace
+        self._wanted = asyncio.Event()
+        self._large = asyncio.Event()
         self._flushing = asyncio.Lock()
         #: (device, registration) of what was taken out lately, oldest first
         self._taken_out: dict[tuple[int, float], None] = {}
-        self._gate_closed = False
         #: how many processes relay: each may let go its part of what a brake allows
         self.relays = 1
-        self.batch = Batch()
-        #: called when a chunk is finished, and with False/True when the journal stops or goes on
-        self.on_finished: Callable[[Work], None] = _nobody_listens
-        self.on_gate: Callable[[bool], None] = _nobody_listens
+        self.batch = Batch(self._grown)
 
-    def grown(self) -> None:
-        """Something was added to the batch: write early when it has become large."""
-        if len(self.batch.records) >= _FLUSH_ROWS:
-            self._due.set()
+    def _grown(self) -> None:
+        """Something was added to the batch: wake up, and write early when it has become large."""
+        self._wanted.set()
+        if len(self.batch.records) >= self._pace.flush_rows:
+            self._large.set()
 
     async def run(self) -> None:
-        """Flush every 20 ms, or sooner when much has come in. Ends by cancellation."""
+        """Flush 20 ms after the first thing came in, or sooner when it is much by then.
+
+        Sleeps while there is nothing to write. Ends by cancellation.
+        """
         while True:
-            try:
-                async with asyncio.timeout(FLUSH_S):
-                    await self._due.wait()
-            except TimeoutError:
-                pass
-            self._due.clear()
+            await self._wanted.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pace.flush_s):
+                    await self._large.wait()
+            # Before the flush: what comes in while it waits for the store wakes it again.
+            self._wanted.clear()
+            self._large.clear()
             await self.flush()
 
     async def flush(self) -> None:
@@ -145,20 +162,13 @@ class Writer:
         async with self._flushing:
             if not self.batch:
                 return
-            batch, self.batch = self.batch, Batch()
-            patience = asyncio.get_running_loop().call_later(SLOW_S, self._close_gate)
+            batch, self.batch = self.batch, Batch(self._grown)
+            patience = asyncio.get_running_loop().call_later(self._pace.slow_s, self._gate.close)
             try:
                 await self._write(batch)
             finally:
                 patience.cancel()
-            if self._gate_closed:
-                self._gate_closed = False
-                self.on_gate(True)
-
-    def _close_gate(self) -> None:
-        if not self._gate_closed:
-            self._gate_closed = True
-            self.on_gate(False)
+            self._gate.open()
 
     async def _write(self, batch: Batch) -> None:
         gone_before = self._part_known(batch)
@@ -209,13 +219,13 @@ class Writer:
         """Do a step until the store takes it."""
 
         def refused(error: BaseException | None) -> None:
-            self._close_gate()
+            self._gate.close()
             self._observer(StoreFailed("journal", str(error)))
 
         return await insist(step, refused=refused)
 
     async def _trip(self, lane: Lane) -> None:
-        await self._lane_book.trip_brake(lane.app, lane.kind, now=self._clock())
+        await self._lane_book.trip_brake(lane.app, lane.kind, now=self._clocks.wall())
         lane.brake_known = True
 
     async def _settle_finished(self, open_: dict[Work, None], batch: Batch) -> None:
@@ -239,10 +249,10 @@ class Writer:
                 break
             # Meanwhile its lease had ended, and it came to this process again: under that one now.
         open_.pop(work, None)
-        self.on_finished(work)
+        work.ended(work)
 
     def _would_trip(self, batch: Batch) -> bool:
-        now = self._monotonic()
+        now = self._clocks.monotonic()
         return any(
             lane.brake.would_trip(len(orders), devices=self._devices_of(lane, now), now=now)
             for lane, orders in batch.removals_by_lane().items()
@@ -260,7 +270,7 @@ class Writer:
         admitted: list[tuple[int, Removal]] = []
         held_back: list[Removal] = []
         tripped: list[Lane] = []
-        now = self._monotonic()
+        now = self._clocks.monotonic()
         for lane, orders in batch.removals_by_lane().items():
             devices = self._devices_of(lane, now)
             was_on = lane.brake.on

@@ -21,7 +21,7 @@ Theirs = Callable[[int, object, object], bool]
 def spellings(user: UserRef) -> list[str]:
     """How the user's ids may stand in a body, as JSON strings; the quotes keep "mary" from
     matching "mary2"."""
-    return list(
+    return sorted(
         {
             json.dumps(value, ensure_ascii=ascii_only)
             for value in (user.user_id, user.custom_id)

@@ -286,7 +286,7 @@ class _Pool(APNsBaseConnectionPool):
         self.live: list[_Connection] = []
         self.connections = cast("list[APNsBaseClientProtocol]", self.live)
         self._token = _SharedToken(options.credentials_for(environment))
-        self._ending: set[Wire] = set()
+        self._ending: dict[Wire, None] = {}
         self._turns = Turns(self.wake)
         self._backoff = Backoff(LONGEST_BACKOFF_S)
         self._opening: asyncio.Task[None] | None = None
@@ -364,12 +364,12 @@ class _Pool(APNsBaseConnectionPool):
     def _retire(self, wire: Wire) -> None:
         if wire in self.live:
             self.live.remove(wire)
-            self._ending.add(wire)
+            self._ending[wire] = None
 
     def lost(self, wire: Wire) -> None:
         """The connection is gone. One that never answered counts as a failure to connect."""
         self._retire(wire)
-        self._ending.discard(wire)
+        self._ending.pop(wire, None)
         if wire.channel.answered:
             self._backoff.succeeded()
         else:

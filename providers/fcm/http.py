@@ -62,7 +62,7 @@ class HttpClient:
         self._multiplexed = options.url.startswith("https:")
         self._max_connections = options.max_connections
         self._lines: list[_Line] = []
-        self._ending: set[_Line] = set()
+        self._ending: dict[_Line, None] = {}
 
     @property
     def connections(self) -> int:
@@ -121,7 +121,7 @@ class HttpClient:
         finally:
             line.load -= 1
             if line in self._ending and not line.load:
-                self._ending.discard(line)
+                self._ending.pop(line, None)
                 await line.client.aclose()
 
     def _pick(self) -> _Line:
@@ -140,7 +140,7 @@ class HttpClient:
     def _retire(self, line: _Line) -> None:
         if self._multiplexed and line in self._lines:
             self._lines.remove(line)
-            self._ending.add(line)
+            self._ending[line] = None
 
 
 _JSON = {"content-type": "application/json"}

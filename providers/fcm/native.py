@@ -71,7 +71,7 @@ class FcmNativeProvider:
         self._bodies = BodyTemplates(options.style)
         self._landing = Landing()
         self._pool: Pool | None = None
-        self._waiting: set[asyncio.Task[AccessToken | Verdict]] = set()
+        self._waiting: dict[asyncio.Task[AccessToken | Verdict], None] = {}
         self._tokenless = 0
         self._authorization: tuple[str, bytes] = ("", b"")
         self._closed = False
@@ -212,7 +212,7 @@ class FcmNativeProvider:
         # not after an `await` inside the task: one that is cancelled before its first step never
         # runs, and the pushes would have no verdict
         def go_on(task: asyncio.Task[AccessToken | Verdict]) -> None:
-            self._waiting.discard(task)
+            self._waiting.pop(task, None)
             self._tokenless -= len(pushes)
             fetched = CLOSED if task.cancelled() or self._closed else task.result()
             if isinstance(fetched, AccessToken) and self._pool is not None:
@@ -222,7 +222,7 @@ class FcmNativeProvider:
 
         self._tokenless += len(pushes)
         task = asyncio.get_running_loop().create_task(fetch())
-        self._waiting.add(task)
+        self._waiting[task] = None
         task.add_done_callback(go_on)
 
     def _submit(

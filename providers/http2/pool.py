@@ -68,7 +68,8 @@ class Pool:
         self._choose = choose
         self._on_ends = on_ends
         self._live: list[Wire] = []
-        self._ending: set[Wire] = set()
+        #: in the order they began to end: a set of objects has none that lasts
+        self._ending: dict[Wire, None] = {}
         self._slow: set[Wire] = set()
         self._waiting: deque[tuple[float, Sequence[Request]]] = deque()
         self._backoff = Backoff(LONGEST_BACKOFF_S)
@@ -166,7 +167,7 @@ class Pool:
         """The wire may have more room, or takes no new requests any more."""
         if wire.channel.draining and wire in self._live:
             self._live.remove(wire)
-            self._ending.add(wire)
+            self._ending[wire] = None
         if self._waiting:
             self._place_waiting()
 
@@ -174,7 +175,7 @@ class Pool:
         """The wire is gone. One that never answered counts as a failure to connect."""
         if wire in self._live:
             self._live.remove(wire)
-        self._ending.discard(wire)
+        self._ending.pop(wire, None)
         self._slow.discard(wire)
         if (age := self._ages.pop(wire, None)) is not None:
             age.cancel()

@@ -84,7 +84,7 @@ class _Incoming:
 class Http2Connection(asyncio.Protocol):
     """Serves one vendor to one sender. `open_connections` is where it enters and leaves itself."""
 
-    def __init__(self, vendor: Vendor, open_connections: set[Http2Connection]) -> None:
+    def __init__(self, vendor: Vendor, open_connections: dict[Http2Connection, None]) -> None:
         self.session = Session()
         self._vendor = vendor
         self._siblings = open_connections
@@ -105,7 +105,7 @@ class Http2Connection(asyncio.Protocol):
         # Not checked with isinstance: uvloop's transports are of no class of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         self._loop = asyncio.get_running_loop()
-        self._siblings.add(self)
+        self._siblings[self] = None
         self._h2.initiate_connection()
         # h2's own first SETTINGS frame is replaced by one with the limit that is kept here.
         self._h2.data_to_send()
@@ -129,7 +129,7 @@ class Http2Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._closed = True
-        self._siblings.discard(self)
+        self._siblings.pop(self, None)
         self._open.clear()
         self._incoming.clear()
         self._unsent.clear()

@@ -29,8 +29,8 @@ class Listener:
             else None
         )
         self._server: asyncio.Server | None = None
-        self._connections: set[Http2Connection] = set()
-        self._switches: set[_Switch] = set()
+        self._connections: dict[Http2Connection, None] = {}
+        self._switches: dict[_Switch, None] = {}
         self._all_gone = asyncio.Event()
         self._all_gone.set()
         self._opened = 0
@@ -96,7 +96,7 @@ class Listener:
 
     def enter(self, switch: _Switch) -> asyncio.Protocol:
         """Choose the protocol of a new connection."""
-        self._switches.add(switch)
+        self._switches[switch] = None
         self._all_gone.clear()
         self._opened += 1
         offered = switch.transport.get_extra_info("ssl_object").selected_alpn_protocol()
@@ -107,7 +107,7 @@ class Listener:
 
     def leave(self, switch: _Switch) -> None:
         """Forget a connection that has ended."""
-        self._switches.discard(switch)
+        self._switches.pop(switch, None)
         if not self._switches:
             self._all_gone.set()
 

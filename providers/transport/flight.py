@@ -26,7 +26,7 @@ class Flights:
 
     def __init__(self, attempt: Callable[[Push], Coroutine[Any, Any, Verdict]]) -> None:
         self._attempt = attempt
-        self._tasks: set[asyncio.Task[Verdict]] = set()
+        self._tasks: dict[asyncio.Task[Verdict], None] = {}
         self._landing = Landing()
         self.closed = False
 
@@ -40,7 +40,7 @@ class Flights:
         loop = asyncio.get_running_loop()
         for push in pushes[:free]:
             task = loop.create_task(self._attempt(push))
-            self._tasks.add(task)
+            self._tasks[task] = None
             # not a `try` inside the task: one that is cancelled before its first step never runs
             task.add_done_callback(partial(self._land, push, settle))
         for push in pushes[free:]:
@@ -59,7 +59,7 @@ class Flights:
         self._landing.flush()
 
     def _land(self, push: Push, settle: Settle, task: asyncio.Task[Verdict]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             verdict: Verdict = CUT_OFF
         elif (error := task.exception()) is not None:

@@ -20,6 +20,7 @@ from gateway.ops.console.words import age, explain, meaning
 from gateway.ports import LaneRow
 from gateway.problems import problem_middleware
 from providers.contract import AddressKind, Environment, Platform
+from tests.kit.clocks import wall
 from tests.kit.public import PublicListener, public_listener
 
 SECRET = b"s" * 32
@@ -72,7 +73,7 @@ async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
             find_key=behind.authenticator.find_key,
         )
         app = web.Application(middlewares=[problem_middleware(behind.errors.append)])
-        app.add_routes(ConsoleRoutes(sources, secret=SECRET, clock=behind.clock).routes())
+        app.add_routes(ConsoleRoutes(sources, secret=SECRET, clock=wall(behind.clock)).routes())
         async with TestClient(TestServer(app), cookie_jar=DummyCookieJar()) as client:
             yield Browser(client, behind)
 

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.ops.health import CACHE_S, HealthRoutes, Probe
 from gateway.problems import problem_middleware
+from tests.kit.clocks import monotonic
 
 Client = TestClient[web.Request, web.Application]
 
@@ -61,7 +62,7 @@ async def client(parts: Parts) -> AsyncIterator[Client]:
         draining=lambda: parts.draining,
         render=lambda accept: (b"inkpush_up 1\n", f"text/plain; version=0.0.4; accepted={accept}"),
         refresh=parts.refresh,
-        clock=lambda: parts.now,
+        monotonic=monotonic(lambda: parts.now),
     )
     app = web.Application(middlewares=[problem_middleware(lambda _error: None)])
     app.add_routes(routes.routes())

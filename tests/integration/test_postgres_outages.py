@@ -18,6 +18,7 @@ from gateway.errors import StoreUnavailable
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.store.postgres import PostgresStore, open_postgres
 from tests.kit.build import NOW, item
+from tests.kit.clocks import wall
 from tests.kit.cut_line import Line
 from tests.kit.gateway import eventually
 from tests.kit.postgres import Databases, databases, own_cluster
@@ -53,7 +54,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 def _handle(store: PostgresStore) -> Handle:
     announce = store.wakeups.announce
-    queue = PostgresQueue(store.database, announce=announce, clock=lambda: NOW)
+    queue = PostgresQueue(store.database, announce=announce, clock=wall(lambda: NOW))
     return Handle(store, queue)
 
 

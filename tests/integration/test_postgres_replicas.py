@@ -20,6 +20,7 @@ from gateway.queue.in_postgres import PostgresQueue
 from gateway.store.postgres import PostgresStore, open_postgres
 from gateway.store.queries import load_migrations
 from tests.kit.build import NOW, item
+from tests.kit.clocks import wall
 from tests.kit.gateway import eventually
 from tests.kit.postgres import databases
 from tests.kit.stores import (
@@ -51,7 +52,9 @@ async def opened(url: str) -> AsyncIterator[Handle]:
     store = await open_postgres(url)
     try:
         announce = store.wakeups.announce
-        yield Handle(store, PostgresQueue(store.database, announce=announce, clock=lambda: NOW))
+        yield Handle(
+            store, PostgresQueue(store.database, announce=announce, clock=wall(lambda: NOW))
+        )
     finally:
         await store.aclose()
 
@@ -136,7 +139,7 @@ async def _exercise(handle: Handle, name: str) -> None:
     await handle.lanes.report([LaneRow("agent", "fcm", seen_at=NOW)])
     assert await handle.lanes.all() == [LaneRow("agent", "fcm", seen_at=NOW)]
     assert await handle.store.replicas.beat("a", "relay", now=NOW) == 1
-    await handle.registry.erase(UserRef(user_id=name))
+    await handle.registry.erase(UserRef(user_id=name), now=NOW)
 
 
 async def test_a_schema_two_versions_ahead_is_refused_and_left_alone() -> None:

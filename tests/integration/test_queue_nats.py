@@ -29,6 +29,7 @@ from gateway.queue.replays import Letter, revived_chunks
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.build import NOW, item
+from tests.kit.clocks import both
 from tests.kit.commands import Workplace
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import NatsCluster, running_cluster
@@ -270,7 +271,7 @@ async def test_an_event_that_lost_a_user_half_way_comes_to_the_same_chunks(rig: 
     with pytest.raises(StoreUnavailable):
         await ingest.accept(first.event, first.chunks)
     for who in ("user-5", "user-300"):
-        await rig.store.registry.erase(UserRef(user_id=who))
+        await rig.store.registry.erase(UserRef(user_id=who), now=NOW)
     assert await other.accept(first.event, first.chunks)
     assert (await other.depth()).notifications == first.event.notifications
     claims = await drain(other)
@@ -581,7 +582,7 @@ async def test_no_error_holds_a_login(rig: Rig) -> None:
         StreamSpec(),
         journal=rig.store.journal,
         cut=cut_again,
-        clock=lambda: NOW,
+        clocks=both(lambda: NOW),
         observer=rig.events.append,
     )
     with pytest.raises(StoreUnavailable):

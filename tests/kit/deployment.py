@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.relay.write import FLUSH_S, SLOW_S
+from gateway.core.pace import Pace
 from providers.sandbox.credentials import server_file
 from tests.kit.audience import Phone, androids, iphones
 from tests.kit.cut_line import Line
@@ -26,7 +26,7 @@ from tests.kit.quick_vendor import Orders, quick_vendors
 STREAM = "inkpush"
 ANSWER_S = 0.02
 """How long the vendor takes to answer, so that some pushes are always in flight."""
-JOURNAL_INTERVAL_S = FLUSH_S + SLOW_S
+JOURNAL_INTERVAL_S = Pace().flush_s + Pace().slow_s
 """What is taken is journaled every 20 ms; after 250 ms of waiting for it no push starts."""
 BUSY_S = 0.25
 """What a busy machine may add."""

@@ -29,6 +29,7 @@ from gateway.problems import problem_middleware
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.store import SqliteStore
+from tests.kit.clocks import both, wall
 
 JWT_SECRET = "a secret of at least thirty-two bytes"
 WEBHOOK_KEY = b"a webhook secret of some length"
@@ -134,9 +135,9 @@ async def public_listener(
     """Run a public listener on a new store in this folder."""
     clock = TestClock()
     store = await open_sqlite(folder / "inkpush.db")
-    queue = InStoreQueue(store.database, clock=clock)
+    queue = InStoreQueue(store.database, clock=wall(clock))
     rules = AuthRules(jwt_secret=JWT_SECRET) if rules is None else rules
-    authenticator = Authenticator(rules, store.keys, clock=clock)
+    authenticator = Authenticator(rules, store.keys, clocks=both(clock))
     errors: list[BaseException] = []
     app = web.Application(middlewares=[problem_middleware(errors.append)])
     client = TestClient(TestServer(app))
@@ -162,7 +163,9 @@ def _routes(listener: PublicListener) -> list[list[web.RouteDef]]:
     store, queue, clock = listener.store, listener.queue, listener.clock
     authenticator = listener.authenticator
     return [
-        DeviceRoutes(store.registry, authenticator, VENDORS, lambda: listener.apps, clock).routes(),
+        DeviceRoutes(
+            store.registry, authenticator, VENDORS, lambda: listener.apps, wall(clock)
+        ).routes(),
         NotificationRoutes(
             queue,
             authenticator,
@@ -170,7 +173,7 @@ def _routes(listener: PublicListener) -> list[list[web.RouteDef]]:
             backlog=lambda: listener.backlog,
             wake=woke,
             observer=listener.events.append,
-            clock=clock,
+            clock=wall(clock),
         ).routes(),
         LookupRoutes(store.journal, store.registry, authenticator.authorize).routes(),
         OpenApiRoutes().routes(),
@@ -180,6 +183,6 @@ def _routes(listener: PublicListener) -> list[list[web.RouteDef]]:
             backlog=lambda: listener.backlog,
             wake=woke,
             observer=listener.events.append,
-            clock=clock,
+            clocks=both(clock),
         ).routes(),
     ]

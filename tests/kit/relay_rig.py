@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from config.settings import Settings
+from gateway.app.clocks import SYSTEM
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.app.settings import load
 from gateway.app.storage import Stores
+from gateway.core.clocks import Clocks
 from gateway.core.model import Device, Record, UserRef
 from gateway.events import GatewayEvent
 from gateway.ingest.schema import understand
@@ -30,6 +32,7 @@ from gateway.relay.lane import Lane
 from providers.sandbox import ReceivedPush, Sandbox
 from providers.sandbox.describe import config_toml
 from tests.kit.audience import APP, Phone, androids, iphones, notification
+from tests.kit.clocks import wall
 from tests.kit.gateway import JWT_SECRET, SECRET, eventually
 from tests.kit.provider_rig import Clock
 from tests.kit.sender import event
@@ -208,8 +211,9 @@ class RelayRig:
         before = asyncio.all_tasks()
         events: list[GatewayEvent] = []
         failures: list[BaseException] = []
+        clocks = Clocks(wall(self.clock), SYSTEM.monotonic)
         async with open_gateway(
-            settings, log=events.append, on_failure=failures.append, clock=self.clock
+            settings, log=events.append, on_failure=failures.append, clocks=clocks
         ) as gateway:
             yield Running(gateway, self.clock, events, failures)
         assert failures == []

@@ -13,7 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from gateway.app.clocks import SYSTEM
 from gateway.core.chunks import cut
+from gateway.core.clocks import Clocks
 from gateway.core.model import (
     Chunk,
     ChunkItem,
@@ -27,7 +29,7 @@ from gateway.core.model import (
 )
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.events import Observer
-from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.ports import Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
@@ -35,6 +37,7 @@ from gateway.store.postgres import PostgresStore, open_postgres
 from gateway.store.sqlite import open_sqlite
 from providers.contract import Platform
 from tests.kit.build import NOW, item
+from tests.kit.clocks import Seconds, wall
 from tests.kit.nats_cluster import running_cluster
 from tests.kit.postgres import databases
 from tests.kit.streams import STREAMS
@@ -69,7 +72,7 @@ class Handle:
         return self.store.keys
 
 
-Opener = Callable[[Path, Clock], AbstractAsyncContextManager[Handle]]
+Opener = Callable[[Path, Seconds], AbstractAsyncContextManager[Handle]]
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,10 @@ class Backend:
 
 
 @asynccontextmanager
-async def _sqlite(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
+async def _sqlite(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
     store = await open_sqlite(folder / "inkpush.db")
     try:
-        yield Handle(store, InStoreQueue(store.database, clock=clock))
+        yield Handle(store, InStoreQueue(store.database, clock=wall(clock)))
     finally:
         await store.aclose()
 
@@ -112,15 +115,15 @@ async def _postgres_store(folder: Path) -> AsyncIterator[PostgresStore]:
 
 
 @asynccontextmanager
-async def _postgres(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
+async def _postgres(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
     async with _postgres_store(folder) as store:
         announce = store.wakeups.announce
-        yield Handle(store, PostgresQueue(store.database, announce=announce, clock=clock))
+        yield Handle(store, PostgresQueue(store.database, announce=announce, clock=wall(clock)))
 
 
 @asynccontextmanager
 async def _jetstream(
-    folder: Path, clock: Clock, lease_s: float = Handle.lease_s
+    folder: Path, clock: Seconds, lease_s: float = Handle.lease_s
 ) -> AsyncIterator[Handle]:
     """Events and journal in PostgreSQL, chunks in a stream of the folder's."""
     async with _postgres_store(folder) as store, STREAMS.using(folder, lease_s) as spec:
@@ -136,7 +139,7 @@ def jetstream_queue(
     store: Store,
     spec: StreamSpec,
     *,
-    clock: Clock,
+    clock: Seconds,
     observer: Observer = lambda _event: None,
     **changed: Any,
 ) -> JetStreamQueue:
@@ -146,7 +149,7 @@ def jetstream_queue(
         Broker(servers_of(running_cluster().url)),
         spec,
         journal=store.journal,
-        clock=clock,
+        clocks=Clocks(wall(clock), SYSTEM.monotonic),
         observer=observer,
         **(quick | changed),
     )

@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import ClientSession, web
 from multidict import CIMultiDictProxy
 
+from gateway.app.clocks import SYSTEM
 from gateway.app.listeners import listen
 from gateway.core.chunks import decode_items
 from gateway.core.model import Item
@@ -131,11 +132,11 @@ def _route(webhook: Webhook, body_timeout_s: float) -> WebhookRoute:
         webhook.woken += 1
 
     return WebhookRoute(
-        InStoreQueue(webhook.store.database, clock=time.time),
+        InStoreQueue(webhook.store.database, clock=SYSTEM.wall),
         limits=lambda: webhook.limits,
         backlog=lambda: webhook.backlog,
         wake=woke,
         observer=webhook.heard.append,
-        clock=time.time,
+        clocks=SYSTEM,
         body_timeout_s=body_timeout_s,
     )

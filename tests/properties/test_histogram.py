@@ -34,12 +34,18 @@ def shape(registry: CollectorRegistry, accept: str) -> Sequence[str]:
     return [line.rsplit(" ", 1)[0] for line in encode(registry).decode().splitlines()]
 
 
+def histogram(registry: CollectorRegistry) -> BatchHistogram:
+    return BatchHistogram(
+        "h", "text", "provider", CHILDREN, buckets=BUCKETS, created=0.0, registry=registry
+    )
+
+
 @given(st.lists(st.tuples(st.sampled_from(CHILDREN), st.lists(values, max_size=20)), max_size=5))
 def test_batches_show_the_same_samples_as_single_values(
     batches: list[tuple[str, list[float]]],
 ) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    batched = BatchHistogram("h", "text", "provider", CHILDREN, buckets=BUCKETS, registry=ours)
+    batched = histogram(ours)
     single = Histogram("h", "text", ["provider"], buckets=BUCKETS, registry=theirs)
     for child in CHILDREN:
         single.labels(child)
@@ -53,7 +59,7 @@ def test_batches_show_the_same_samples_as_single_values(
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text"])
 def test_it_is_written_as_the_librarys_own_is(accept: str) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    BatchHistogram("h", "text", "provider", CHILDREN, buckets=BUCKETS, registry=ours)
+    histogram(ours)
     single = Histogram("h", "text", ["provider"], buckets=BUCKETS, registry=theirs)
     for child in CHILDREN:
         single.labels(child)
@@ -62,6 +68,6 @@ def test_it_is_written_as_the_librarys_own_is(accept: str) -> None:
 
 def test_a_name_is_taken_once() -> None:
     registry = CollectorRegistry()
-    BatchHistogram("h", "text", "provider", CHILDREN, buckets=BUCKETS, registry=registry)
+    histogram(registry)
     with pytest.raises(ValueError, match="Duplicated"):
         Histogram("h", "text", registry=registry)

@@ -77,7 +77,12 @@ class World:
 
     def claim(self, subject: str) -> None:
         found = self.read(subject)
-        work = Work(Claim(1, "lease", found, 1), proven_until=float("inf"))
+        work = Work(
+            Claim(1, "lease", found, 1),
+            proven_until=float("inf"),
+            jitter=0.0,
+            ended=lambda _work: None,
+        )
         targets: list[list[Target]] = [DEVICES for _ in found.items]
         todo = plan(found, targets, self.journal, now=self.now)
         for said, to, attempts, due_at in todo.waits:

@@ -241,7 +241,7 @@ def test_templates_ask_for_values_that_exist() -> None:
 
 def test_relays_are_scaled_by_a_metric_that_exists() -> None:
     registry = CollectorRegistry()
-    Metrics(registry, VENDORS, [])
+    Metrics(registry, VENDORS, [], now=0.0)
     (name,) = re.findall(r"name: (inkpush_\w+)", (CHART / "templates" / "hpa.yaml").read_text())
     assert name in {family.name for family in registry.collect()}
 

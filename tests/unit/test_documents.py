@@ -214,7 +214,7 @@ def test_the_charts_are_the_tables_of_the_code() -> None:
 def series() -> dict[str, dict[str, set[str]]]:
     """Every metric of a gateway with one app: label -> the values it has from the start."""
     registry = CollectorRegistry()
-    Metrics(registry, VENDORS, [("agent", "fcm"), ("agent", "apns")])
+    Metrics(registry, VENDORS, [("agent", "fcm"), ("agent", "apns")], now=0.0)
     found: dict[str, dict[str, set[str]]] = {}
     for family in registry.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name

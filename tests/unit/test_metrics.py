@@ -92,7 +92,8 @@ class Meter:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.metrics = Metrics(self.registry, VENDORS, [("agent", "fcm"), ("agent", "apns")])
+        lanes = [("agent", "fcm"), ("agent", "apns")]
+        self.metrics = Metrics(self.registry, VENDORS, lanes, now=0.0)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"inkpush_{name}", labels)

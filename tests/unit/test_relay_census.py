@@ -11,6 +11,7 @@ from gateway.errors import StoreUnavailable
 from gateway.events import GatewayEvent, StoreFailed
 from gateway.ports import Registry
 from gateway.relay.census import EVERY_S, Census
+from tests.kit.clocks import monotonic
 from tests.kit.gateway import eventually
 
 LANE = ("fcm", "agent")
@@ -37,7 +38,7 @@ def census_of(registry: Slow, told: list[GatewayEvent], every_s: float = EVERY_S
     return Census(
         cast("Registry", registry),
         observer=told.append,
-        monotonic=lambda: registry.now,
+        monotonic=monotonic(lambda: registry.now),
         every_s=every_s,
     )
 

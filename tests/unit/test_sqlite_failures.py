@@ -18,6 +18,7 @@ from gateway.errors import SchemaMismatch, StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import SqliteDatabase, open_sqlite
 from tests.kit.build import NOW
+from tests.kit.clocks import wall
 from tests.kit.stores import BACKENDS, Handle, accept, register
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,11 +30,12 @@ from gateway.errors import StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import SqliteDatabase, open_sqlite
 from tests.kit.build import NOW
+from tests.kit.clocks import wall
 from tests.kit.stores import Handle, batch
 
 async def opened():
     store = await open_sqlite(Path(sys.argv[1]))
-    return Handle(store, InStoreQueue(store.database, clock=lambda: NOW))
+    return Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW)))
 
 def tell(**what):
     print(json.dumps(what), flush=True)
@@ -301,7 +303,7 @@ asyncio.run(main())
 async def test_a_command_reads_and_writes_beside_a_running_gateway(tmp_path: Path) -> None:
     path = tmp_path / "inkpush.db"
     store = await open_sqlite(path)
-    handle = Handle(store, InStoreQueue(store.database, clock=lambda: NOW))
+    handle = Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW)))
     await accept(handle, "msg_gateway")
     command = process(
         """

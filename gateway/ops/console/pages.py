@@ -17,11 +17,12 @@ import jinja2
 from aiohttp import web
 
 import gateway
+from gateway.core.clocks import WallClock
 from gateway.core.instants import to_iso
 from gateway.core.model import UserRef
 from gateway.ops.console.session import LIFE_S, seal, unseal
 from gateway.ops.console.words import age, explain, meaning
-from gateway.ports import ApiKey, Clock, Journal, Keys, Lanes, Queue, Registry
+from gateway.ports import ApiKey, Journal, Keys, Lanes, Queue, Registry
 from gateway.problems import Problem
 
 COOKIE = "inkpush_console"
@@ -61,7 +62,7 @@ class ConsoleSources:
 class ConsoleRoutes:
     """`/console` of the ops listener. `secret` signs the cookies: 32 random bytes."""
 
-    def __init__(self, sources: ConsoleSources, *, secret: bytes, clock: Clock) -> None:
+    def __init__(self, sources: ConsoleSources, *, secret: bytes, clock: WallClock) -> None:
         self._sources = sources
         self._secret = secret
         self._clock = clock

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from gateway.core.clocks import MonotonicClock
 from gateway.core.model import Chunk
 from gateway.errors import StoreUnavailable
 from gateway.ports import Depth
@@ -49,9 +49,10 @@ _LOOK_S = 1.0
 class Stream:
     """The stream of what waits: publishing to it, and looking into it."""
 
-    def __init__(self, link: Link, spec: StreamSpec) -> None:
+    def __init__(self, link: Link, spec: StreamSpec, *, monotonic: MonotonicClock) -> None:
         self._link = link
         self._spec = spec
+        self._monotonic = monotonic
         self._looked_at = float("-inf")
         self._full = False
         self._learned_bytes: float | None = None
@@ -75,7 +76,7 @@ class Stream:
 
     async def check_room(self) -> None:
         """Raise StoreUnavailable when the stream has no room for new events."""
-        if time.monotonic() - self._looked_at > _LOOK_S:
+        if self._monotonic() - self._looked_at > _LOOK_S:
             await self._state()
         if self._full:
             raise StoreUnavailable(
@@ -128,7 +129,7 @@ class Stream:
 
     async def _state(self) -> dict[str, Any]:
         state: dict[str, Any] = (await self._api(f"STREAM.INFO.{self._spec.name}"))["state"]
-        self._looked_at = time.monotonic()
+        self._looked_at = self._monotonic()
         self._full = (
             state["messages"] >= MAX_MESSAGES * _FULL
             or state["bytes"] >= self._spec.max_bytes * _FULL

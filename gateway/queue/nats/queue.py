@@ -18,10 +18,11 @@ from uuid import uuid4
 
 from nats.aio.msg import Msg
 
+from gateway.core.clocks import Clocks
 from gateway.core.model import Chunk, Claim, Event, day_of
 from gateway.errors import StoreUnavailable
 from gateway.events import Fault, Observer
-from gateway.ports import Clock, Depth, Journal
+from gateway.ports import Depth, Journal
 from gateway.queue.nats.coding import Undecodable, chunk_of, head_of
 from gateway.queue.nats.leases import Lease, Leases
 from gateway.queue.nats.link import Broker, Link
@@ -65,7 +66,7 @@ class JetStreamQueue:
         *,
         journal: Journal,
         cut: Cut,
-        clock: Clock,
+        clocks: Clocks,
         observer: Observer,
         wait_s: float = WAIT_S,
         lane_nap_s: float = LANE_NAP_S,
@@ -75,12 +76,12 @@ class JetStreamQueue:
         self._spec = spec
         self._journal = journal
         self._cut = cut
-        self._clock = clock
+        self._clock = clocks.wall
         self._observer = observer
         self._wait_s = wait_s
         self._lane_nap_s = lane_nap_s
         self._nap_s = nap_s
-        self._stream = Stream(self._link, spec)
+        self._stream = Stream(self._link, spec, monotonic=clocks.monotonic)
         self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._give_back)
         self._tries = Tries(self._link, spec)
         self._leases = Leases()

@@ -6,8 +6,6 @@ turn in between.
 
 from __future__ import annotations
 
-import time
-
 from gateway.core.model import UserRef, day_of
 from gateway.store.erasing import ERASED, body_without, ended, items_without, spellings, whose
 from gateway.store.postgres.database import Session
@@ -28,7 +26,7 @@ async def find_events(session: Session, user: UserRef) -> list[str]:
     return [row[0] for row in rows]
 
 
-async def erase_event(session: Session, event_id: str, user: UserRef) -> None:
+async def erase_event(session: Session, event_id: str, user: UserRef, *, now: float) -> None:
     """Remove the user from one event: body, queued chunks, dead letters and journal.
 
     An item is the user's when it names them, or when the journal says that it went to them: it may
@@ -46,7 +44,7 @@ async def erase_event(session: Session, event_id: str, user: UserRef) -> None:
         await session.run("erase_set_body", event_id, body)
         if open_ := ended(kept["status"], kept["rejections"], found):
             day = day_of(kept["received_at"])
-            await session.run("erase_end", event_id, open_, time.time(), ERASED, day)
+            await session.run("erase_end", event_id, open_, now, ERASED, day)
     for queue_id, items in await session.rows("erase_queued", event_id):
         await session.run("erase_set_queued", queue_id, items_without(items, theirs))
     await session.run("erase_dead", event_id, *ids, indexes)

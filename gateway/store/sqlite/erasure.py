@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +30,12 @@ def find_events(connection: sqlite3.Connection, sql: Mapping[str, str], user: Us
 
 
 def erase_event(
-    connection: sqlite3.Connection, sql: Mapping[str, str], event_id: str, user: UserRef
+    connection: sqlite3.Connection,
+    sql: Mapping[str, str],
+    event_id: str,
+    user: UserRef,
+    *,
+    now: float,
 ) -> None:
     """Remove the user from one event: body, queued chunks, dead letters and journal.
 
@@ -50,7 +54,7 @@ def erase_event(
         connection.execute(sql["erase_set_body"], {**key, "body": body})
         open_ = ended(status, rejections, found)
         told = {"ended": json.dumps(open_), "reason": ERASED, "day": day_of(received_at)}
-        connection.execute(sql["erase_end"], {**key, **told, "now": time.time()})
+        connection.execute(sql["erase_end"], {**key, **told, "now": now})
     for queue_id, items in connection.execute(sql["erase_queued"], key).fetchall():
         kept = {"id": queue_id, "items": items_without(items, theirs)}
         connection.execute(sql["erase_set_queued"], kept)

@@ -80,7 +80,7 @@ class SqliteRegistry:
         )
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef) -> None:
+    async def erase(self, user: UserRef, *, now: float) -> None:
         sql = self._database.sql
         await self._database.write(partial(erasure.erase_devices, sql=sql, user=user))
         # More than once, for the relay goes on writing down what was in flight.
@@ -88,7 +88,7 @@ class SqliteRegistry:
             found = await self._database.read(partial(erasure.find_events, sql=sql, user=user))
             for event_id in found:
                 await self._database.write(
-                    partial(erasure.erase_event, sql=sql, event_id=event_id, user=user)
+                    partial(erasure.erase_event, sql=sql, event_id=event_id, user=user, now=now)
                 )
             if not found:
                 return
