@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.core.breaker import Breaker
+from gateway.core.clocks import Clocks
 from gateway.core.limiter import Limiter
 from gateway.core.model import lane_name
+from gateway.core.pace import Pace
 from gateway.core.prune import Brake, BrakeRule
 from gateway.errors import ConfigurationError
-from gateway.events import Observer
 from gateway.ports import Clock
-from gateway.relay.lane import Lane
-from gateway.relay.settle import Settler
+from gateway.relay.lane import Lane, Route
+from gateway.relay.listeners import Listeners
 from providers.contract import PushProvider
 from providers.errors import CredentialError
 from providers.vendor import Vendor, Vendors
@@ -64,19 +64,17 @@ def brake_rule(settings: Settings) -> BrakeRule:
 
 
 def make_lane(
-    plan: LanePlan, settings: Settings, *, settler: Settler, observer: Observer, clock: Clock
+    plan: LanePlan, settings: Settings, *, clocks: Clocks, pace: Pace, listeners: Listeners
 ) -> Lane:
     """Build a lane; its transport is started by the caller."""
+    vendor = plan.vendor
     return Lane(
-        app=plan.app,
-        provider=plan.make(),
-        kind=plan.vendor.name,
+        Route(plan.app, vendor.name, vendor.parts, vendor.part_of),
+        plan.make(),
         limiter=Limiter(plan.rate_per_s, plan.ramp_s),
-        breaker=Breaker(settings.relay.probe_s),
         brake=Brake(brake_rule(settings)),
-        wall=clock,
-        monotonic=time.monotonic,
-        observer=observer,
-        on_verdicts=settler.verdicts,
-        on_returned=settler.returned,
+        probe_s=settings.relay.probe_s,
+        clocks=clocks,
+        pace=pace,
+        listeners=listeners,
     )

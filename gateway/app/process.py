@@ -54,9 +54,7 @@ class Gateway:
         self.public_port = 0
         self.ops_port = 0
         self._log = log
-        self.metrics = Metrics(
-            CollectorRegistry(), vendors, lanes_of(settings), now=clocks.wall()
-        )
+        self.metrics = Metrics(CollectorRegistry(), vendors, lanes_of(settings), now=clocks.wall())
         self.authenticator = Authenticator(auth_rules(settings), stores.keys, clocks=clocks)
         self.census = Census(stores.registry, observer=self.observe, monotonic=clocks.monotonic)
         self.relay: Relay | None = None

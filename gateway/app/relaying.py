@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
-from gateway.core.limiter import Limiter
 from gateway.core.pace import Pace
-from gateway.events import LaneResumed, Observer
+from gateway.events import Observer
 from gateway.relay.census import Census
 from gateway.relay.dispatcher import Dispatcher, RelayPorts
 from gateway.relay.gate import Gate
 from gateway.relay.heartbeat import Heartbeat
+from gateway.relay.holds import Holds
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lane import Lane
+from gateway.relay.listeners import Listeners
 from gateway.relay.settle import Settler
+from gateway.relay.watch import Watch
 from gateway.relay.write import Writer
 from providers.contract import PushProvider
 from providers.vendor import Vendors
@@ -52,6 +54,7 @@ class Relay:
         self._census = census
         self._observer = observer
         self._clocks = clocks
+        self._pace = pace
         self._failed = failed
         self.lanes: dict[str, Lane] = {}
         gate = Gate(self.lanes, monotonic=clocks.monotonic)
@@ -68,12 +71,18 @@ class Relay:
         )
         self._settler = Settler(
             self._writer,
-            lane_book=stores.lanes,
             observer=observer,
-            clock=clocks.wall,
-            monotonic=clocks.monotonic,
+            clocks=clocks,
             max_attempts=settings.relay.max_attempts,
         )
+        self._holds = Holds(stores.lanes, observer=observer, wall=clocks.wall)
+        self._listeners = Listeners(
+            verdicts=self._settler.verdicts,
+            returned=self._settler.returned,
+            held=self._holds.changed,
+            observer=observer,
+        )
+        self._watch = Watch(self.lanes, observer=observer, monotonic=clocks.monotonic, pace=pace)
         self._dispatcher = Dispatcher(
             ports=RelayPorts(stores.registry, stores.journal, stores.queue),
             lanes=self.lanes,
@@ -90,7 +99,8 @@ class Relay:
             lane_book=stores.lanes,
             lanes=self.lanes,
             observer=observer,
-            clock=clocks.wall,
+            wall=clocks.wall,
+            pace=pace,
             retention_s=settings.relay.retention_days * _DAY_S,
             keep_pruned_s=settings.devices.keep_pruned_days * _DAY_S,
         )
@@ -119,6 +129,7 @@ class Relay:
             self._run(self._dispatcher.keep_leases()),
             self._run(self._housekeeping.run()),
             self._run(self._heartbeat.run()),
+            self._run(self._watch.run()),
         ]
 
     def wake(self) -> None:
@@ -141,7 +152,7 @@ class Relay:
         for name in [name for name in self.lanes if name not in plans]:
             lane = self.lanes.pop(name)
             lane.stop()
-            self._retire(lane.provider)
+            self._retire(lane)
         self._settings = settings
         self._dispatcher.wake()
 
@@ -154,6 +165,7 @@ class Relay:
         await self._dispatcher.drain(max(0.0, ends_at - self._clocks.monotonic()))
         for duty in self._duties:
             await _end(duty)
+        await self._holds.aclose()
         if self._heartbeat.relays > 1:
             await self._housekeeping.hand_over()
         await self._heartbeat.leave()
@@ -162,31 +174,21 @@ class Relay:
 
     async def _open_lane(self, plan: LanePlan, settings: Settings) -> Lane:
         lane = make_lane(
-            plan, settings, settler=self._settler, observer=self._observer, clock=self._clocks.wall
+            plan, settings, clocks=self._clocks, pace=self._pace, listeners=self._listeners
         )
         self._heartbeat.share(lane)
         await self._housekeeping.take_over(lane)
-        await lane.provider.start()
+        await lane.start()
         return lane
 
     async def _renew(self, lane: Lane, plan: LanePlan, settings: Settings) -> None:
-        provider = plan.make()
-        await provider.start()
-        old, lane.provider = lane.provider, provider
-        if (lane.limiter.rate, lane.limiter.ramp_s) != (plan.rate_per_s, plan.ramp_s):
-            lane.limiter = Limiter(plan.rate_per_s, plan.ramp_s, lane.limiter.replicas)
-        lane.brake.rule = brake_rule(settings)
-        self._retire(old)
-        if lane.breaker.held:
-            # What was wrong may be mended: open the lane, and the first answers will tell.
-            lane.breaker.reset()
-            lane.reason = lane.hint = ""
-            await self._stores.lanes.resume(lane.app, lane.kind, by="relay")
-            self._observer(LaneResumed(lane.app, lane.kind))
-        lane.pump()
+        transport = plan.make()
+        await transport.start()
+        lane.set_limits(plan.rate_per_s, plan.ramp_s, brake_rule(settings))
+        self._retire(lane.replace_transport(transport))
 
-    def _retire(self, provider: PushProvider) -> None:
-        """Close a transport once its pushes have their verdicts."""
+    def _retire(self, provider: PushProvider | Lane) -> None:
+        """Close a transport, or a whole lane's, once its pushes have their verdicts."""
 
         async def close() -> None:
             try:

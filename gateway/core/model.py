@@ -83,7 +83,8 @@ class Chunk:
 
     `number` counts the original chunks of the event; leftovers keep the number of the chunk they
     came from. `day` is when the event was received (`day_of`): the journal keeps its deliveries by
-    it. `lane` is "app/provider" when all of it waits for one lane, else "". `due_at` of a claimed
+    it. `lane` is "app/provider" when all of it waits for one lane, and `part` the part of it, else
+    "". `due_at` of a claimed
     leftover is when it was to come, or any later time up to the claim: see `core.fanout`.
     """
 
@@ -94,6 +95,7 @@ class Chunk:
     items: tuple[ChunkItem, ...]
     due_at: float = 0.0
     lane: str = ""
+    part: str = ""
     day: int = 0
 
 

@@ -31,7 +31,7 @@ from gateway.errors import StoreUnavailable
 from gateway.events import ChunkBuried, Observer, StoreFailed
 from gateway.ports import Journal, Queue, Registry
 from gateway.relay.gate import Gate
-from gateway.relay.lane import BACKLOG, Lane
+from gateway.relay.lane import Lane
 from gateway.relay.patience import insist
 from gateway.relay.settle import Settler
 from gateway.relay.work import Delivery, Work
@@ -147,21 +147,19 @@ class Dispatcher:
                 while self._in_flight():  # noqa: ASYNC110  # transports have no event for it
                     await asyncio.sleep(0.02)
         # A transport that closes gives what is still in flight a verdict.
-        await asyncio.gather(*(lane.provider.aclose() for lane in self._lanes.values()))
+        await asyncio.gather(*(lane.aclose() for lane in self._lanes.values()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(5.0, limit_s)):
                 await self._writer.flush()
 
     def _in_flight(self) -> bool:
-        return any(lane.provider.in_flight for lane in self._lanes.values())
+        return any(lane.in_flight for lane in self._lanes.values())
 
     # --- inside -------------------------------------------------------------------------------
 
     def _room(self) -> int:
         """Deliveries that the lanes have room for."""
-        # One lane's share at most: what one of them holds is no reason to stop the others.
-        in_memory = sum(min(lane.load, BACKLOG) for lane in self._lanes.values())
-        return BACKLOG * max(1, len(self._lanes)) - in_memory
+        return sum(lane.room for lane in self._lanes.values()) if self._lanes else CHUNK_SIZE
 
     async def _rest(self, seconds: float) -> None:
         """Wait until something may have changed."""
@@ -195,7 +193,7 @@ class Dispatcher:
     async def _claim(self, room: int) -> tuple[list[Claim], float]:
         """Lease what there is room for; also returns until when those leases are proven."""
         proven_until = self._proven_until()
-        closed = [name for name, lane in self._lanes.items() if not lane.accepts()]
+        closed = [name for lane in self._lanes.values() for name in lane.closed]
         claims = await self._ports.queue.claim(
             limit=min(_CLAIM, room // CHUNK_SIZE),
             lease_s=self._lease_s,
@@ -259,8 +257,10 @@ class Dispatcher:
 
     def _keep(self, work: Work, waits: Sequence[Wait]) -> None:
         for item, target, attempts, due_at in waits:
-            lane = lane_name(target.app, target.provider)
-            work.keep(item, Remainder(target.device_id, attempts), lane=lane, due_at=due_at)
+            name = lane_name(target.app, target.provider)
+            lane = self._lanes.get(name)
+            place = (name, lane.part_of(target.address) if lane is not None else "")
+            work.keep(item, Remainder(target.device_id, attempts), place=place, due_at=due_at)
 
     def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
         by_lane: dict[str, list[Delivery]] = {}
@@ -270,7 +270,8 @@ class Dispatcher:
         for send in sends:
             item, target = send.item, send.target
             name = lane_name(target.app, target.provider)
-            if name not in self._lanes:
+            lane = self._lanes.get(name)
+            if lane is None:
                 ended.append(self._unknown_lane(work, send))
                 continue
             if item is not last:
@@ -284,10 +285,11 @@ class Dispatcher:
                 work=work,
                 item=item,
                 target=target,
+                part=lane.part_of(target.address),
                 attempts=send.attempts,
             )
             if send.flipped:
-                delivery.flip(True)
+                lane.flip(delivery, flipped=True)
             by_lane.setdefault(name, []).append(delivery)
         work.open = sum(map(len, by_lane.values()))
         self._settler.begin(work, ended)

@@ -65,7 +65,7 @@ class Heartbeat:
 
     def share(self, lane: Lane) -> None:
         """Give a lane its part of its rate limit."""
-        lane.limiter.replicas = self.relays
+        lane.share(self.relays)
 
     async def leave(self) -> None:
         """Say that this process relays no more: its part is for the others."""

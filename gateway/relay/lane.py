@@ -165,6 +165,11 @@ class Lane:
         """The name of the part that an address belongs to."""
         return self._route.part_of(address)
 
+    def flip(self, delivery: Delivery, *, flipped: bool) -> None:
+        """Send a delivery to the other environment, or to the registered one again."""
+        delivery.flip(flipped)
+        delivery.part = self.part_of(delivery.address)
+
     def runs_by(self, transport: PushProvider | None) -> bool:
         """Whether this is the transport in use, not one that a reload has replaced."""
         return transport is self._transport
@@ -239,6 +244,10 @@ class Lane:
             self._gate_open = open_
             if open_:
                 self.pump()
+
+    async def start(self) -> None:
+        """Get the transport ready."""
+        await self._transport.start()
 
     async def aclose(self) -> None:
         """Close the transport: what is in flight gets a verdict."""

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import assert_never
 
+from gateway.core.clocks import Clocks
 from gateway.core.model import Record, Remainder, Removal
 from gateway.core.retry import (
     Accuse,
@@ -27,7 +28,6 @@ from gateway.core.retry import (
     decide,
 )
 from gateway.core.states import DeliveryState, DeviceState
-from gateway.core.clocks import Clocks
 from gateway.events import AttemptsFinished, Observer
 from gateway.relay.lane import Lane
 from gateway.relay.part import Part
@@ -61,9 +61,7 @@ class Settler:
 
     # --- what comes in ------------------------------------------------------------------------
 
-    def verdicts(
-        self, lane: Lane, part: Part, verdicts: Sequence[tuple[Push, Verdict]]
-    ) -> None:
+    def verdicts(self, lane: Lane, part: Part, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
         """Decide about every verdict of a part, at once."""
         now, monotonic = self._clocks.wall(), self._clocks.monotonic()
         counts: Counter[str] = Counter()
@@ -93,9 +91,7 @@ class Settler:
         part.settled(len(verdicts), len(verdicts) - counts[Delivered.label])
         self._observer(AttemptsFinished(lane.app, lane.vendor, counts, seconds))
 
-    def _say_taken(
-        self, lane: Lane, part: Part, last: Delivery | None, delivered: int
-    ) -> int:
+    def _say_taken(self, lane: Lane, part: Part, last: Delivery | None, delivered: int) -> int:
         """Tell the part of its successes before it hears of anything else; returns how many."""
         if last is not None and lane.runs_by(last.transport):
             part.took()
@@ -175,7 +171,7 @@ class Settler:
         delivery.attempts -= 1
         wait_s = part.accuse(delivery.target.device_id, word) if is_current else 0.0
         if not delivery.work.lost:
-            due_at = now + wait_s * (1.0 + 0.1 * delivery.work.dice)
+            due_at = now + wait_s * (1.0 + 0.1 * delivery.work.jitter)
             self._leave(delivery, now, word.reason, due_at=due_at)
 
     def _unseen(self, delivery: Delivery, verdict: Verdict) -> int:
@@ -205,7 +201,7 @@ class Settler:
             case Quarantine(reason=reason):
                 self._remove(lane, delivery, reason, now, prune=False)
             case RetryAt(at=at, reason=reason, flipped=flipped):
-                delivery.flip(flipped)
+                lane.flip(delivery, flipped=flipped)
                 self._repeat(lane, delivery, now, reason, at)
             case Again(at=at, reason=reason):
                 delivery.attempts -= 1

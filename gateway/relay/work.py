@@ -16,8 +16,11 @@ from providers.contract import Push, PushProvider
 #: into so many steps a wait is cut: what a chunk leaves at an outage comes to few chunks
 _STEPS = 16
 
-Groups = dict[tuple[str, float], dict[int, tuple[Item, list[Remainder]]]]
-"""Deliveries that are left, by lane and due time, then by item."""
+Place = tuple[str, str]
+"""What a delivery waits for: the lane, and the part of it."""
+
+Groups = dict[tuple[Place, float], dict[int, tuple[Item, list[Remainder]]]]
+"""Deliveries that are left, by place and due time, then by item."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,17 +61,17 @@ class Work:
             return max(due, math.floor(self.chunk.due_at) + 1.0)
         return due
 
-    def leave(self, item: Item, remainder: Remainder, *, lane: str, due_at: float) -> None:
+    def leave(self, item: Item, remainder: Remainder, *, place: Place, due_at: float) -> None:
         """Leave a delivery for later; `due_at` is of `due`."""
-        _add(self.leftovers, item, remainder, (lane, due_at))
+        _add(self.leftovers, item, remainder, (place, due_at))
 
-    def keep(self, item: Item, remainder: Remainder, *, lane: str, due_at: float) -> None:
+    def keep(self, item: Item, remainder: Remainder, *, place: Place, due_at: float) -> None:
         """Leave a delivery as the journal says that an earlier claim did."""
-        _add(self.again, item, remainder, (lane, due_at))
+        _add(self.again, item, remainder, (place, due_at))
 
     def chunks_of(self, groups: Groups) -> Iterator[Chunk]:
         """What is to be queued when this chunk is settled."""
-        for (lane, due_at), group in groups.items():
+        for ((lane, part), due_at), group in groups.items():
             yield replace(
                 self.chunk,
                 items=tuple(
@@ -76,10 +79,11 @@ class Work:
                 ),
                 due_at=due_at,
                 lane=lane,
+                part=part,
             )
 
 
-def _add(groups: Groups, item: Item, remainder: Remainder, key: tuple[str, float]) -> None:
+def _add(groups: Groups, item: Item, remainder: Remainder, key: tuple[Place, float]) -> None:
     groups.setdefault(key, {}).setdefault(item.index, (item, []))[1].append(remainder)
 
 
@@ -87,24 +91,27 @@ def _add(groups: Groups, item: Item, remainder: Remainder, key: tuple[str, float
 class Delivery(Push):
     """One item on its way to one device: a push that knows its place in a chunk.
 
-    `attempts` counts those made. Of the last one, `started` is when (monotonic) and `transport`
+    `part` is the lane's that its address belongs to. `attempts` counts those made. Of the last one, `started` is when (monotonic) and `transport`
     by which: a reload replaces a lane's transport while pushes are on their way by the old one.
     """
 
     work: Work
     item: Item
     target: Target
+    part: str
     attempts: int
     flipped: bool = False
     started: float = 0.0
     transport: PushProvider | None = None
 
     @property
-    def lane(self) -> str:
-        return lane_name(self.target.app, self.target.provider)
+    def place(self) -> Place:
+        """What it waits for when it has to."""
+        return lane_name(self.target.app, self.target.provider), self.part
 
     def flip(self, flipped: bool) -> None:
-        """Send it to the other APNs environment than the registered one, or to that again."""
+        """Send it to the other environment than the registered one, or to that again. Its part may
+        be another one then, which is for the lane to say."""
         self.flipped = flipped
         address = self.target.address
         if flipped:

@@ -66,7 +66,7 @@ class Batch:
 
     def ages_of(self, lane: Lane) -> list[float]:
         """How old each delivered push of this lane was, as far as this batch knows; to add to."""
-        return self.delivered.setdefault((lane.app, lane.kind), [])
+        return self.delivered.setdefault((lane.app, lane.vendor), [])
 
     def deliver(self, record: Record) -> None:
         """Take the record of a delivery that succeeded."""
@@ -225,8 +225,8 @@ class Writer:
         return await insist(step, refused=refused)
 
     async def _trip(self, lane: Lane) -> None:
-        await self._lane_book.trip_brake(lane.app, lane.kind, now=self._clocks.wall())
-        lane.brake_known = True
+        await self._lane_book.trip_brake(lane.app, lane.vendor, now=self._clocks.wall())
+        lane.brake_written()
 
     async def _settle_finished(self, open_: dict[Work, None], batch: Batch) -> None:
         """Settle the chunks that are still `open_`, and write what else the batch has."""
@@ -260,7 +260,7 @@ class Writer:
 
     def _devices_of(self, lane: Lane, now: float) -> int:
         """The lane's devices before the brake's window took some, or the threshold would shrink."""
-        devices = self._census.active(lane.kind, lane.app)
+        devices = self._census.active(lane.vendor, lane.app)
         return devices // self.relays + lane.brake.gone(now)
 
     def _ask_brakes(
@@ -285,7 +285,7 @@ class Writer:
                         batch.records[index] = _kept(batch.records[index])
             if lane.brake.on and not was_on:
                 tripped.append(lane)
-                self._observer(BrakeTripped(lane.app, lane.kind, len(orders), devices))
+                self._observer(BrakeTripped(lane.app, lane.vendor, len(orders), devices))
         return admitted, held_back, tripped
 
     # --- telling ------------------------------------------------------------------------------

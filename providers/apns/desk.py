@@ -47,7 +47,9 @@ class Letter:
 def check_push(now: float, environment: Environment) -> Push:
     """A push to a device token that no phone can have: what is said of it is said of us."""
     message = Message(event_id="check", title="Inkpush", body="", path=None)
-    return Push(NO_DELIVERY, Address("inkpush-check", environment=environment), message, expires_at=now + 60)
+    return Push(
+        NO_DELIVERY, Address("inkpush-check", environment=environment), message, expires_at=now + 60
+    )
 
 
 class Desk:

@@ -29,9 +29,7 @@ UNSENDABLE = Refused("InvalidMessage", "message")
 def check_push(now: float, platform: Platform) -> Push:
     """A push to a made-up address, to be validated only: what is said of it is said of us."""
     message = Message(event_id="check", title="Inkpush", body="", path=None)
-    address = Address(
-        "inkpush-check:APA91bThisIsNoRegistrationTokenOfAnyPhone", platform=platform
-    )
+    address = Address("inkpush-check:APA91bThisIsNoRegistrationTokenOfAnyPhone", platform=platform)
     return Push(NO_DELIVERY, address, message, expires_at=now + 60)
 
 
