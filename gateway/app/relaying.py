@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
 from gateway.app.storage import Stores
 from gateway.core.limiter import Limiter
+from gateway.errors import StoreUnavailable
 from gateway.events import LaneResumed, Observer
 from gateway.ports import Clock
 from gateway.relay.census import Census
@@ -98,6 +99,7 @@ class Relay:
         self._claiming: asyncio.Task[None] | None = None
         self._duties: list[asyncio.Task[None]] = []
         self._retiring: set[asyncio.Task[None]] = set()
+        self._broken = False
 
     async def start(self, plans: list[LanePlan]) -> None:
         """Open the lanes and begin to claim."""
@@ -146,6 +148,10 @@ class Relay:
         await self._dispatcher.drain(max(0.0, ends_at - time.monotonic()))
         for duty in self._duties:
             await _end(duty)
+        if not self._broken:
+            # After a fault it stays a try: what was in hand may have been the cause.
+            with contextlib.suppress(StoreUnavailable):  # their leases run out
+                await self._stores.queue.let_go()
         if self._heartbeat.relays > 1:
             await self._housekeeping.hand_over()
         await self._heartbeat.leave()
@@ -211,6 +217,7 @@ class Relay:
 
     def _look_at(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken = True
             self._failed(error)
 
 

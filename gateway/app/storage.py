@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     contextmanager,
     nullcontext,
-    suppress,
 )
 from dataclasses import dataclass, replace
 from functools import partial
@@ -40,10 +39,6 @@ _HALF_COPIED = (
 )
 
 
-async def _nothing_to_let_go() -> None:
-    """Leases end at start, or with the broker's connection."""
-
-
 def _nobody_else(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
     return nullcontext()
 
@@ -55,7 +50,6 @@ class Stores:
 
     `alone` is held by a relay while it runs: where leases are ended at start, it is the only one.
     `waking` calls back when another process may have queued something, while it is entered.
-    `let_go` gives back at the end what this process claimed and has not settled.
     `broker` is the queue when it is no part of the database.
     """
 
@@ -65,7 +59,6 @@ class Stores:
     advice: str
     alone: Callable[[], AbstractContextManager[None]] = nullcontext
     waking: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] = _nobody_else
-    let_go: Callable[[], Awaitable[None]] = _nothing_to_let_go
     broker: JetStreamQueue | None = None
 
     @property
@@ -102,11 +95,7 @@ async def open_store(
     stores = await opened(settings.store.url, settings.devices.max_per_user, clock)
     try:
         if settings.queue.url == "store":
-            try:
-                yield stores
-            finally:
-                with suppress(StoreUnavailable):  # their leases run out
-                    await stores.let_go()
+            yield stores
             return
         broker = _broker(settings, stores.journal, clock=clock, observer=observer)
         try:
@@ -147,7 +136,6 @@ async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
         place,
         advice=f"Look at PostgreSQL: {place}.",
         waking=store.wakeups.listening,
-        let_go=queue.let_go,
     )
 
 

@@ -28,7 +28,8 @@ class Work:
     `proven_until` is how long the lease can be proven, in monotonic time: counted from before the
     queue was asked, and renewed with it. After it another relay may have the chunk: no push starts.
     `again` is what an earlier claim of the chunk left and the journal puts off. `dice`, in [0, 1),
-    spreads retries: chunk from chunk, for what fails together is to wait together.
+    spreads retries: chunk from chunk, for what fails together is to wait together. `since` is when
+    it was begun (monotonic).
     """
 
     claim: Claim
@@ -38,6 +39,7 @@ class Work:
     leftovers: Groups = field(default_factory=dict)
     again: Groups = field(default_factory=dict)
     dice: float = field(default_factory=random)
+    since: float = 0.0
 
     @property
     def chunk(self) -> Chunk:
