@@ -145,11 +145,11 @@ class RelaysCounted:
 
 @dataclass(frozen=True, slots=True)
 class ChunkBuried:
-    """A chunk was given up because no process could finish it."""
+    """A chunk was given up: so many processes ended while each worked on nothing else."""
 
     event_id: str
     number: int
-    tries: int
+    lone_ends: int
 
 
 @dataclass(frozen=True, slots=True)

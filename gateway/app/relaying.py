@@ -11,6 +11,7 @@ from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
 from gateway.core.pace import Pace
+from gateway.errors import StoreUnavailable
 from gateway.events import Observer
 from gateway.relay.census import Census
 from gateway.relay.dispatcher import Dispatcher, RelayPorts
@@ -115,6 +116,7 @@ class Relay:
         self._claiming: asyncio.Task[None] | None = None
         self._duties: list[asyncio.Task[None]] = []
         self._retiring: dict[asyncio.Task[None], None] = {}
+        self._broken = False
 
     async def start(self, plans: list[LanePlan]) -> None:
         """Open the lanes and begin to claim."""
@@ -166,6 +168,10 @@ class Relay:
         for duty in self._duties:
             await _end(duty)
         await self._holds.aclose()
+        if not self._broken:
+            # After a fault it stays a try: what was in hand may have been the cause.
+            with contextlib.suppress(StoreUnavailable):  # their leases run out
+                await self._stores.queue.let_go()
         if self._heartbeat.relays > 1:
             await self._housekeeping.hand_over()
         await self._heartbeat.leave()
@@ -221,6 +227,7 @@ class Relay:
 
     def _look_at(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken = True
             self._failed(error)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     contextmanager,
     nullcontext,
-    suppress,
 )
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,10 +40,6 @@ _HALF_COPIED = (
 )
 
 
-async def _nothing_to_let_go() -> None:
-    """Leases end at start, or with the broker's connection."""
-
-
 def _nobody_else(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
     return nullcontext()
 
@@ -56,7 +51,6 @@ class Stores:
 
     `alone` is held by a relay while it runs: where leases are ended at start, it is the only one.
     `waking` calls back when another process may have queued something, while it is entered.
-    `let_go` gives back at the end what this process claimed and has not settled.
     `broker` is the queue when it is no part of the database.
     """
 
@@ -66,7 +60,6 @@ class Stores:
     advice: str
     alone: Callable[[], AbstractContextManager[None]] = nullcontext
     waking: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] = _nobody_else
-    let_go: Callable[[], Awaitable[None]] = _nothing_to_let_go
     broker: JetStreamQueue | None = None
 
     @property
@@ -103,11 +96,7 @@ async def open_store(
     stores = await opened(settings.store.url, settings.devices.max_per_user, clocks)
     try:
         if settings.queue.url == "store":
-            try:
-                yield stores
-            finally:
-                with suppress(StoreUnavailable):  # their leases run out
-                    await stores.let_go()
+            yield stores
             return
         broker = _broker(settings, stores.journal, clocks=clocks, observer=observer)
         try:
@@ -148,7 +137,6 @@ async def _postgres(url: str, max_per_user: int, clocks: Clocks) -> Stores:
         place,
         advice=f"Look at PostgreSQL: {place}.",
         waking=store.wakeups.listening,
-        let_go=queue.let_go,
     )
 
 

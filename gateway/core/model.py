@@ -100,13 +100,24 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """What is known of a suspect, which is claimed alone: how many processes ended while it was
+    tried before, and when it was claimed the last time (epoch seconds)."""
+
+    lone_ends: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """A chunk under a lease. `tries` counts how often it was claimed, this time included."""
+    """A chunk under a lease. `tries` counts how often it was claimed, this time included, since a
+    process is known to have lived on with it; `trial` is there when it is to be tried alone."""
 
     queue_id: int
     lease_id: str
     chunk: Chunk
     tries: int
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -84,6 +84,11 @@ class Journal(Protocol):
 
         `day` is the event's (`core.model.day_of`): its deliveries are kept by it.
         """
+
+    async def journaled_since(
+        self, event_id: str, indexes: Sequence[int], *, day: int, since: float
+    ) -> Collection[tuple[int, int]]:
+        """Which (index, device id) of these items of an event were journaled after `since`."""
 
     async def record(
         self,

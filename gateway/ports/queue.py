@@ -31,11 +31,27 @@ class Queue(Protocol):
     ) -> list[Claim]:
         """Lease due chunks until `now + lease_s`; an expired lease makes a chunk due again.
 
-        Chunks that wait for one of `skip_lanes` are left alone until their deadline has passed.
+        Chunks that wait for one of `skip_lanes` are left alone until their deadline has passed;
+        suspects (`core.suspects`) are left to `claim_suspect`.
         """
 
+    async def has_suspect(self, *, now: float, skip_lanes: Sequence[str] = ()) -> bool:
+        """Whether a suspect is due, as far as this process can know: a cheap look."""
+
+    async def claim_suspect(
+        self, *, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
+    ) -> Claim | None:
+        """Lease the due suspect with the fewest lone ends, to be tried with nothing beside it."""
+
+    async def absolve(self, claim: Claim) -> None:
+        """The process lived on with a chunk, or the chunk went on: what counted against it is
+        forgotten, and it stays under its lease. Nothing happens where the lease was lost."""
+
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
-        """Prolong leases. Returns the queue ids whose lease is lost."""
+        """Prolong leases. Returns the queue ids whose lease is lost.
+
+        Who prolongs a lease lives on: the tries of what is claimed beside others begin anew.
+        """
 
     async def settle(
         self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
@@ -44,6 +60,10 @@ class Queue(Protocol):
 
         `again` is what an earlier claim of it left: added where no leftover holds it any more.
         """
+
+    async def let_go(self) -> None:
+        """This process ends in order: what it claimed and has not settled comes out again at once,
+        as if it had not been claimed."""
 
     async def rescue(self) -> int:
         """End the leases of dead processes; only where this process is known to be the only one."""

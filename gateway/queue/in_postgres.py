@@ -7,17 +7,20 @@ nothing can stop half way. Replicas claim beside each other: none waits for what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from gateway.core.clocks import WallClock
 from gateway.core.model import Chunk, Claim, Event
 from gateway.core.rows import event_row, replayed_row
+from gateway.core.suspects import Past
 from gateway.ports import Depth
 from gateway.queue.databases import Session, SharedDatabase
 from gateway.queue.replays import revived_chunks
-from gateway.queue.rows import chunk_values, claim_of, letter_of
+from gateway.queue.rows import chunk_values, claim_of, letter_of, past_of, trial_of
+
+T = TypeVar("T")
 
 #: dead letters that one transaction replays: it must end in time
 _LETTERS = 5_000
@@ -36,13 +39,10 @@ class PostgresQueue:
         self._clock = clock
         self._name = uuid4().hex
         self._claims = 0
-        self._claiming: set[asyncio.Task[list[tuple[Any, ...]]]] = set()
+        self._claiming: set[asyncio.Future[Any]] = set()
 
     async def let_go(self) -> None:
-        """This process ends in order: what it claimed and has not settled comes out again at once.
-
-        Also what a claim took that was cancelled meanwhile, of which nobody heard.
-        """
+        # also what a claim took that was cancelled meanwhile, of which nobody heard
         if self._claiming:
             await asyncio.wait(self._claiming)
         if self._claims:
@@ -72,22 +72,49 @@ class PostgresQueue:
     async def claim(
         self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
     ) -> list[Claim]:
-        self._claims += 1
-        lease_id = f"{self._name}-{self._claims}"
-        claiming = asyncio.ensure_future(
-            self._database.write(
-                lambda session: session.rows(
-                    "queue_claim", now, list(skip_lanes), limit, lease_id, now + lease_s
-                )
-            )
-        )
-        self._claiming.add(claiming)
-        claiming.add_done_callback(self._claimed)
-        # Half a claim is worse than one that is not wanted any more: `let_go` undoes that.
-        rows = await asyncio.shield(claiming)
+        lease_id = self._new_lease()
+        asked = (now, list(skip_lanes), limit, lease_id, now + lease_s)
+        rows = await self._shielded(lambda session: session.rows("queue_claim", *asked))
         return [claim_of(row, lease_id, now) for row in sorted(rows, key=lambda row: row[0])]
 
-    def _claimed(self, claiming: asyncio.Task[list[tuple[Any, ...]]]) -> None:
+    async def has_suspect(self, *, now: float, skip_lanes: Sequence[str] = ()) -> bool:
+        return bool(await self._database.rows("queue_suspect", now, list(skip_lanes)))
+
+    async def claim_suspect(
+        self, *, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
+    ) -> Claim | None:
+        lease_id = self._new_lease()
+
+        async def work(session: Session) -> tuple[Any, Past] | None:
+            found = await session.rows("queue_take_suspect", now, list(skip_lanes))
+            if not found:
+                return None
+            queue_id, *kept = found[0]
+            past = past_of(kept)
+            tries, lone_ends, alone, claimed_at = past.claimed(now)
+            values = (lease_id, now + lease_s, tries, lone_ends, int(alone), claimed_at)
+            (row,) = await session.rows("queue_try", queue_id, *values)
+            return row, past
+
+        taken = await self._shielded(work)
+        return None if taken is None else trial_of(*taken, lease_id, now)
+
+    async def absolve(self, claim: Claim) -> None:
+        held = (claim.queue_id, claim.lease_id)
+        await self._database.write(lambda session: session.run("queue_absolve", *held))
+
+    def _new_lease(self) -> str:
+        self._claims += 1
+        return f"{self._name}-{self._claims}"
+
+    async def _shielded(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Half a claim is worse than one that is not wanted any more: `let_go` undoes that."""
+        claiming = asyncio.ensure_future(self._database.write(work))
+        self._claiming.add(claiming)
+        claiming.add_done_callback(self._claimed)
+        return await asyncio.shield(claiming)
+
+    def _claimed(self, claiming: asyncio.Future[Any]) -> None:
         self._claiming.discard(claiming)
         if not claiming.cancelled():
             claiming.exception()  # who was cancelled meanwhile does not ask for it

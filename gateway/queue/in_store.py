@@ -14,10 +14,11 @@ from uuid import uuid4
 from gateway.core.clocks import WallClock
 from gateway.core.model import Chunk, Claim, Event
 from gateway.core.rows import event_row
+from gateway.core.suspects import Past
 from gateway.ports import Depth
 from gateway.queue.databases import Database
 from gateway.queue.replays import revived_chunks
-from gateway.queue.rows import chunk_values, claim_of, letter_of
+from gateway.queue.rows import chunk_values, claim_of, letter_of, past_of, trial_of
 
 
 class InStoreQueue:
@@ -29,6 +30,8 @@ class InStoreQueue:
         self._database = database
         self._sql = database.sql
         self._clock = clock
+        self._name = uuid4().hex
+        self._claims = 0
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
         rows = [chunk_values(chunk) for chunk in chunks]
@@ -52,7 +55,7 @@ class InStoreQueue:
     async def claim(
         self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
     ) -> list[Claim]:
-        lease_id = uuid4().hex
+        lease_id = self._new_lease()
         parameters = {
             "lease_id": lease_id,
             "until": now + lease_s,
@@ -64,6 +67,41 @@ class InStoreQueue:
             lambda connection: connection.execute(self._sql["queue_claim"], parameters).fetchall()
         )
         return [claim_of(row, lease_id, now) for row in sorted(rows)]
+
+    def _new_lease(self) -> str:
+        self._claims += 1
+        return f"{self._name}-{self._claims}"
+
+    async def has_suspect(self, *, now: float, skip_lanes: Sequence[str] = ()) -> bool:
+        asked = {"now": now, "skip_lanes": json.dumps(list(skip_lanes))}
+        row = await self._database.read(
+            lambda connection: connection.execute(self._sql["queue_suspect"], asked).fetchone()
+        )
+        return row is not None
+
+    async def claim_suspect(
+        self, *, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
+    ) -> Claim | None:
+        lease_id = self._new_lease()
+        asked = {"now": now, "skip_lanes": json.dumps(list(skip_lanes))}
+
+        def work(connection: Any) -> tuple[Any, Past] | None:
+            found = connection.execute(self._sql["queue_suspect"], asked).fetchone()
+            if found is None:
+                return None
+            past = past_of(found[1:])
+            values = past.claimed(now)._asdict()
+            values |= {"id": found[0], "lease_id": lease_id, "until": now + lease_s}
+            return connection.execute(self._sql["queue_try"], values).fetchone(), past
+
+        taken: tuple[Any, Past] | None = await self._database.write(work)
+        return None if taken is None else trial_of(*taken, lease_id, now)
+
+    async def absolve(self, claim: Claim) -> None:
+        held = (claim.queue_id, claim.lease_id)
+        await self._database.write(
+            lambda connection: connection.execute(self._sql["queue_absolve"], held).rowcount
+        )
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         until = now + lease_s
@@ -95,6 +133,14 @@ class InStoreQueue:
 
         settled: bool = await self._database.write(work)
         return settled
+
+    async def let_go(self) -> None:
+        # also what a claim took that was cancelled meanwhile, of which nobody heard
+        if self._claims:
+            mine = {"mine": f"{self._name}-", "now": self._clock()}
+            await self._database.write(
+                lambda connection: connection.execute(self._sql["queue_let_go"], mine).rowcount
+            )
 
     async def rescue(self) -> int:
         now = self._clock()

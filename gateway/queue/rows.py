@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.core.chunks import decode_items, encode_items
-from gateway.core.model import Chunk, Claim, Item, day_of
+from gateway.core.model import Chunk, Claim, Item, Trial, day_of
+from gateway.core.suspects import Past
 from gateway.queue.replays import Letter
 
 
@@ -19,6 +20,7 @@ def chunk_values(chunk: Chunk) -> tuple[Any, ...]:
         chunk.event_id,
         chunk.number,
         chunk.lane,
+        chunk.part,
         chunk.first_seen,
         chunk.deadline,
         chunk.due_at,
@@ -28,9 +30,9 @@ def chunk_values(chunk: Chunk) -> tuple[Any, ...]:
     )
 
 
-def claim_of(row: Sequence[Any], lease_id: str, now: float) -> Claim:
+def claim_of(row: Sequence[Any], lease_id: str, now: float, trial: Trial | None = None) -> Claim:
     """A row that was claimed `now`."""
-    queue_id, event_id, number, lane, first_seen, deadline, items, tries, day = row
+    queue_id, event_id, number, lane, part, first_seen, deadline, items, tries, day = row
     chunk = Chunk(
         event_id=event_id,
         number=number,
@@ -39,9 +41,21 @@ def claim_of(row: Sequence[Any], lease_id: str, now: float) -> Claim:
         items=decode_items(items),
         due_at=now,
         lane=lane,
+        part=part,
         day=day,
     )
-    return Claim(queue_id, lease_id, chunk, tries)
+    return Claim(queue_id, lease_id, chunk, tries, trial)
+
+
+def trial_of(row: Sequence[Any], past: Past, lease_id: str, now: float) -> Claim:
+    """A row that was claimed alone `now`; `past` is what was kept of it before."""
+    return claim_of(row, lease_id, now, Trial(past.lone_ends_by(now), past.claimed_at))
+
+
+def past_of(row: Sequence[Any]) -> Past:
+    """What is kept of a row's claims: its tries and the columns behind them."""
+    tries, lone_ends, alone, claimed_at = row
+    return Past(tries, lone_ends, bool(alone), claimed_at)
 
 
 def letter_of(row: Sequence[Any]) -> Letter:

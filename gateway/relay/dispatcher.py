@@ -34,6 +34,7 @@ from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
 from gateway.relay.patience import insist
 from gateway.relay.settle import Settler
+from gateway.relay.trials import Trials
 from gateway.relay.work import Delivery, Work
 from gateway.relay.write import Writer
 from providers.contract import Message
@@ -50,8 +51,6 @@ _AT_ONCE = 2
 _FULL_S = 0.25
 #: how long until a renewal of leases that failed is tried again, in seconds
 _RENEW_AGAIN_S = 1.0
-#: how often a chunk may be claimed before it is taken for one that ends processes
-_MAX_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,16 @@ class Dispatcher:
         self._works: dict[int, Work] = {}
         self._wake = asyncio.Event()
         self._gate = gate
+        self._trials = Trials(
+            queue=ports.queue,
+            journal=ports.journal,
+            works=self._works,
+            lanes=lanes,
+            begin=self._begin,
+            patiently=self._patiently,
+            clocks=clocks,
+            lease_s=lease_s,
+        )
 
     @property
     def unfinished(self) -> int:
@@ -108,6 +117,7 @@ class Dispatcher:
             if room < CHUNK_SIZE:
                 await self._rest(_FULL_S)
                 continue
+            await self._trials.run()
             claims, proven_until = await self._patiently("claim", partial(self._claim, room))
             if claims:
                 waiting = iter(claims)
@@ -217,7 +227,13 @@ class Dispatcher:
             # else took the chunk, so what is in flight goes on under the new one.
             at_work.claim, at_work.proven_until = claim, proven_until
             return
-        work = Work(claim, proven_until, jitter=random.random(), ended=self._finished)  # noqa: S311
+        work = Work(
+            claim,
+            proven_until,
+            jitter=random.random(),  # noqa: S311  # not a secret
+            ended=self._finished,
+            since=self._monotonic(),
+        )
         self._works[claim.queue_id] = work
         await self._patiently("look up devices", lambda: self._fan_out(work))
 
@@ -228,7 +244,7 @@ class Dispatcher:
             self._settler.begin(work, [])
             return
         known = await self._known(work)
-        is_hopeless, is_late = work.claim.tries > _MAX_TRIES, chunk.deadline <= now
+        is_hopeless, is_late = await self._trials.is_hopeless(work), chunk.deadline <= now
         # not for a chunk that is to be buried: looking up its devices may be what ends processes
         targets = [] if is_hopeless or is_late else await self._ports.registry.targets(items)
         if work.lost or work.proven_until <= self._monotonic():
@@ -248,6 +264,7 @@ class Dispatcher:
         if self._works.get(work.claim.queue_id) is work:
             del self._works[work.claim.queue_id]
         work.lose()
+        self._trials.finished()
 
     async def _known(self, work: Work) -> Known:
         chunk = work.chunk
@@ -315,13 +332,15 @@ class Dispatcher:
     def _bury(self, work: Work, known: Known, now: float) -> None:
         """Give up a chunk that no process could finish: it may be what ends them."""
         chunk = work.chunk
-        self._observer(ChunkBuried(chunk.event_id, chunk.number, work.claim.tries))
+        lone_ends = work.claim.trial.lone_ends if work.claim.trial else 0
+        self._observer(ChunkBuried(chunk.event_id, chunk.number, lone_ends))
         self._settler.bury(work, expire(chunk, known, now=now))
 
     def _finished(self, work: Work) -> None:
         if self._works.get(work.claim.queue_id) is work:
             del self._works[work.claim.queue_id]
         self._wake.set()
+        self._trials.finished()
 
     async def _patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step, waiting out an outage of the store."""

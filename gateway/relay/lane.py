@@ -154,6 +154,11 @@ class Lane:
         return most * max(1, len(loads)) - sum(min(load, most) for load in loads)
 
     @property
+    def waits(self) -> bool:
+        """Whether deliveries wait in memory."""
+        return any(part.backlog for part in self._order)
+
+    @property
     def closed(self) -> list[str]:
         """The names under which nothing that waits should be claimed now: the lane's, or parts'."""
         now = self._clocks.monotonic()
@@ -211,7 +216,7 @@ class Lane:
         for part in self._order:
             if part.stopped:
                 part.give_back()
-        if not self._waits:
+        if not self.waits:
             return
         wait = max(self._silence.left(now), self._limiter.wait(now))
         self._silence.tell(now, Monotonic(now + wait), "rate limit")
@@ -358,10 +363,6 @@ class Lane:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    @property
-    def _waits(self) -> bool:
-        return any(part.backlog for part in self._order)
-
     def _wants(self, part: Part, now: Monotonic) -> bool:
         """Whether chunks that wait for this part should be claimed now."""
         refill = self._most(part) * self._pace.refill_share
@@ -414,7 +415,7 @@ class Lane:
     def _settle(self, part: Part, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
         part.landed(len(verdicts))
         self._listeners.verdicts(self, part, verdicts)
-        if self._waits:
+        if self.waits:
             self._wake_in(0.0)
 
     def _wake_in(self, seconds: float) -> None:

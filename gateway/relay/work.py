@@ -31,7 +31,7 @@ class Work:
     queue was asked, and renewed with it. After it another relay may have the chunk: no push starts.
     `again` is what an earlier claim of the chunk left and the journal puts off. `jitter`, in
     [0, 1), spreads retries: chunk from chunk, for what fails together is to wait together. `ended`
-    is called when the chunk is settled.
+    is called when the chunk is settled. `since` is when it was begun (monotonic).
     """
 
     claim: Claim
@@ -42,6 +42,7 @@ class Work:
     lost: bool = False
     leftovers: Groups = field(default_factory=dict)
     again: Groups = field(default_factory=dict)
+    since: float = 0.0
 
     @property
     def chunk(self) -> Chunk:

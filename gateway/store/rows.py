@@ -6,12 +6,14 @@ Owns the order of the columns, which every engine's tables share; writing and fi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast
 
-from gateway.core.model import Event, EventStatus, Item, Record, Rejection, Removal
+from gateway.core.model import Event, EventStatus, Item, Record, Rejection, Removal, lane_name
 from gateway.core.states import DeliveryState, DeviceState
-from gateway.ports import ApiKey, DeadLetter, EventSummary, Progress
+from gateway.ports import ApiKey, DeadLetter, EventSummary, LaneRow, PartRow, Progress
 
 #: how long a dead letter that was taken for a replay is left to who took it, in seconds
 REPLAY_S = 60.0
@@ -108,6 +110,62 @@ def removal_of(row: Sequence[Any]) -> Removal:
     """A row of held_removals."""
     state = cast("Literal[DeviceState.PRUNED, DeviceState.QUARANTINED]", DeviceState(row[5]))
     return Removal(row[0], row[1], row[2], row[3], row[4], state, row[6])
+
+
+def lane_rows(
+    lanes: Iterable[Sequence[Any]],
+    parts: Iterable[Sequence[Any]],
+    queued: Iterable[tuple[str, str, int]],
+) -> list[LaneRow]:
+    """Rows of lanes, of lane_parts, and of what is queued by lane and part, put together."""
+    sizes: Counter[str] = Counter()
+    for lane, part, size in queued:
+        sizes[lane] += size
+        sizes[f"{lane}/{part}"] += size
+    of_lane: dict[tuple[str, str], list[PartRow]] = {}
+    for app, provider, *columns in parts:
+        row = PartRow(*columns)
+        waiting = max(row.waiting, sizes[f"{app}/{provider}/{row.part}"])
+        of_lane.setdefault((app, provider), []).append(replace(row, waiting=waiting))
+    found = []
+    for columns in lanes:
+        lane_row = LaneRow(*columns)
+        key = (lane_row.app, lane_row.provider)
+        waiting = max(lane_row.waiting, sizes[lane_name(*key)])
+        found.append(replace(lane_row, waiting=waiting, parts=tuple(of_lane.get(key, ()))))
+    return found
+
+
+def lane_values(row: LaneRow) -> tuple[Any, ...]:
+    """What a relay tells of a lane."""
+    return (
+        row.app,
+        row.provider,
+        row.rate,
+        row.quiet_until,
+        row.errors,
+        row.waiting,
+        row.seen_at,
+    )
+
+
+def part_values(lane: LaneRow) -> list[tuple[Any, ...]]:
+    """What it tells of its parts."""
+    return [
+        (
+            lane.app,
+            lane.provider,
+            part.part,
+            part.trouble,
+            part.trouble_reason,
+            part.trouble_hint,
+            part.trouble_at,
+            part.errors,
+            part.waiting,
+            part.seen_at,
+        )
+        for part in lane.parts
+    ]
 
 
 def held_values(removal: Removal) -> tuple[Any, ...]:

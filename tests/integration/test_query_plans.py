@@ -91,10 +91,14 @@ INDEXES = {
     "events_stale": ("events_accepting (received_at<?)",),
     "key_find": ("(digest=?)",),
     "old_events": ("events_received (received_at<?)", "queue_event (event_id=?)"),
+    "journaled_since": ("PRIMARY KEY (event_id=? AND item_index>? AND item_index<?)",),
     "progress": ("PRIMARY KEY (event_id=? AND item_index>? AND item_index<?)",),
     "queue_claim": ("COVERING INDEX queue_due (due_at<?)", "INTEGER PRIMARY KEY (rowid=?)"),
     "queue_depth": ("COVERING INDEX queue_due",),
     "queue_extend": ("INTEGER PRIMARY KEY (rowid=?)",),
+    "queue_absolve": ("INTEGER PRIMARY KEY (rowid=?)",),
+    "queue_suspect": ("queue_suspects",),
+    "queue_try": ("INTEGER PRIMARY KEY (rowid=?)",),
     "queue_settle": ("INTEGER PRIMARY KEY (rowid=?)",),
     "runs": ("COVERING INDEX deliveries_user", "COVERING INDEX deliveries_custom"),
     "targets": (
@@ -109,7 +113,9 @@ SCANS = {
     "copy_counts": "for the progress of a copy, which reads every row after it",
     "erase_find_events": "bodies and queued texts can only be found by reading them",
     "events_page": "along the index, newest first, until the limit",
+    "queue_let_go": "once, at the end of a process",
     "queue_rescue": "once, at the start of a process",
+    "queue_suspect": "along the index of suspects, fewest lone ends first, until one is due",
 }
 
 LARGE = re.compile(r"SCAN (devices|d|deliveries|queue|events)\b(?! USING COVERING INDEX)")
@@ -231,6 +237,21 @@ def test_a_claim_reads_the_chunks_it_takes_not_those_that_wait(
 ) -> None:
     lease = {"lease_id": "1", "until": 1e6, "now": 1e5, "limit": 8, "skip_lanes": "[]"}
     assert steps(connection, "queue_claim", lease) < 20
+
+
+def test_a_look_for_suspects_reads_none_of_those_that_are_no_suspects(
+    connection: sqlite3.Connection,
+) -> None:
+    asked = {"now": 1e5, "skip_lanes": "[]"}
+    assert connection.execute(QUERIES["queue_suspect"], asked).fetchall() == []
+    assert steps(connection, "queue_suspect", asked) <= 1
+
+
+def test_a_claim_passes_suspects_without_reading_them(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE queue SET tries = 2 WHERE id <= 500")
+    lease = {"lease_id": "1", "until": 1e6, "now": 1e5, "limit": 8, "skip_lanes": "[]"}
+    # an entry of the index for each
+    assert steps(connection, "queue_claim", lease) < 20 + 500 // 5
 
 
 def test_a_journaled_verdict_is_written_without_reading_others(

@@ -18,6 +18,7 @@ ANDROID, IPHONE = Phone("fcm", 1, 1), Phone("apns", 1, 1)
 SHORT = {"relay": {"lease_s": 0.3}}
 
 STEAL = "UPDATE queue SET lease_id = 'another relay', due_at = ?"
+HOPELESS = "UPDATE queue SET tries = 22, lone_ends = 19, alone = 1, claimed_at = ?"
 
 
 async def lost(running: Running) -> None:
@@ -132,13 +133,13 @@ async def test_a_chunk_that_no_process_could_finish_becomes_dead_letters(rig: Re
     async with rig.running(server={"role": "ingest", "host": "127.0.0.1", "port": 0}) as ingest:
         await ingest.register(ANDROID, IPHONE)
         await ingest.queue_for("msg_1", [ANDROID, IPHONE])
-    rig.sql("UPDATE queue SET tries = 20")
+    rig.sql(HOPELESS, rig.clock())
     async with rig.running() as running:
         assert await running.settled("msg_1") == {"dead": 1}
         (row,) = await running.rows("msg_1")
         assert (row.device_id, row.state) == (0, DeliveryState.DEAD)
         assert "no process could finish" in row.reason
-        assert [event.tries for event in running.told(ChunkBuried)] == [21]
+        assert [event.lone_ends for event in running.told(ChunkBuried)] == [20]
         await running.empty()
         assert rig.sandbox.pushes == []
 
@@ -159,7 +160,7 @@ async def test_a_chunk_is_buried_without_another_look_at_its_devices(
     async with rig.running(server={"role": "ingest", "host": "127.0.0.1", "port": 0}) as ingest:
         await ingest.register(ANDROID)
         await ingest.queue_for("msg_1", [ANDROID])
-    rig.sql("UPDATE queue SET tries = 20")
+    rig.sql(HOPELESS, rig.clock())
     async with rig.running() as running:
         monkeypatch.setattr(type(running.stores.registry), "targets", fatal)
         assert await running.settled("msg_1") == {"dead": 1}

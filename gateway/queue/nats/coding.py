@@ -77,6 +77,7 @@ def messages_of(chunk: Chunk, *, max_payload: int) -> Iterator[Message]:
         "deadline": chunk.deadline,
         "due_at": chunk.due_at,
         "lane": chunk.lane,
+        "part": chunk.part,
         "day": chunk.day,
         "z": compressed,
     }
@@ -112,6 +113,8 @@ def head_of(data: bytes) -> Head:
             items=(),
             due_at=float(head["due_at"]),
             lane=str(head["lane"]),
+            # the version before knew no parts
+            part=str(head.get("part", "")),
             day=int(head["day"]),
         )
         compressed = bool(head["z"])

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from gateway.core.model import Claim
+from gateway.core.suspects import Past
 
 _REMEMBERED = 100_000
 #: more than a relay ever holds
@@ -21,12 +22,13 @@ _MOST_HELD = 4_096
 @dataclass(slots=True, eq=False)
 class Lease:
     """A chunk under a lease until `until` (of the loop's clock). `reply` is where its
-    acknowledgement goes; `subject` is the message's."""
+    acknowledgement goes; `subject` is the message's; `past` is its mark, if it has one."""
 
     queue_id: int
     subject: str
     reply: str
     until: float
+    past: Past | None = None
     settling: asyncio.Lock = field(default_factory=asyncio.Lock)
     settled: bool = False
 

@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
-from uuid import uuid4
 
 from nats.aio.msg import Msg
 
@@ -24,7 +23,8 @@ from gateway.errors import StoreUnavailable
 from gateway.events import Fault, Observer
 from gateway.ports import Depth, Journal
 from gateway.queue.nats.coding import Undecodable, chunk_of, head_of
-from gateway.queue.nats.leases import Lease, Leases
+from gateway.queue.nats.handing import Handing
+from gateway.queue.nats.leases import Leases
 from gateway.queue.nats.link import Broker, Link
 from gateway.queue.nats.publishing import Stream
 from gateway.queue.nats.pulling import Puller
@@ -43,8 +43,6 @@ LANE_NAP_S = 10.0
 _FIRST_NAP_S = 0.5
 #: an event that is `accepting` for longer was left by who accepted it, in seconds
 STALE_S = 60.0
-#: tries after which a chunk is one that not even its burial survives
-HOPELESS = 30
 _COMPLETED_AT_ONCE = 100
 _taken_at = attrgetter("taken_at")
 
@@ -85,6 +83,9 @@ class JetStreamQueue:
         self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._give_back)
         self._tries = Tries(self._link, spec)
         self._leases = Leases()
+        self._handing = Handing(
+            self._link, self._leases, self._tries, lease_s=spec.ack_wait_s, reject=self._reject
+        )
         self._ready = False
         self._starting = asyncio.Lock()
         self._events: dict[str, tuple[asyncio.Lock, int]] = {}
@@ -105,6 +106,8 @@ class JetStreamQueue:
         """Let go: what is claimed and not settled comes out again at once, for somebody else."""
         for lease in self._leases.take_all():
             self._nak(lease.reply, lease.queue_id, 0.0)
+        for message in self._handing.take_suspects():
+            self._give_back(message)
         if self._background:
             await asyncio.wait(self._background, timeout=1.0)
         await self._link.aclose()
@@ -218,9 +221,25 @@ class JetStreamQueue:
                 break
         return claims
 
+    async def has_suspect(self, *, now: float, skip_lanes: Sequence[str] = ()) -> bool:
+        """Of those that a claim came upon."""
+        return self._handing.next_suspect(now=now, skip=skip_lanes) is not None
+
+    async def claim_suspect(
+        self,
+        *,
+        lease_s: float,  # noqa: ARG002  # the broker gives all leases the same
+        now: float,
+        skip_lanes: Sequence[str] = (),
+    ) -> Claim | None:
+        return await self._handing.claim_suspect(now=now, skip=skip_lanes)
+
+    async def absolve(self, claim: Claim) -> None:
+        await self._handing.absolve(claim)
+
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:  # noqa: ARG002  # the broker has its own clock
         """A lease that is not confirmed before it ends is lost."""
-        confirmed = await asyncio.gather(*map(self._extend, claims))
+        confirmed = await asyncio.gather(*map(self._handing.extend, claims))
         held = [self._leases.find(claim) is not None for claim in claims]
         if any(there and not known for there, known in zip(held, confirmed, strict=True)):
             raise StoreUnavailable("NATS did not confirm that the leases hold.")
@@ -245,6 +264,14 @@ class JetStreamQueue:
             self._leases.end(claim)
             self._tries.postponed.forget(claim.queue_id)
             return True
+
+    async def let_go(self) -> None:
+        leases = self._leases.take_all()
+        try:
+            await self._handing.given_back(leases)
+        finally:
+            for lease in leases:
+                self._nak(lease.reply, lease.queue_id, 0.0)
 
     async def rescue(self) -> int:
         """Never any: whether a process is dead is for the broker to find out."""
@@ -313,29 +340,7 @@ class JetStreamQueue:
         except Undecodable as error:
             await self._reject(message, str(error))
             return None
-        sequence = message.metadata.sequence.stream
-        tries = await self._tries.count(sequence, message.metadata.num_delivered)
-        if tries > HOPELESS:
-            await self._reject(message, f"no process could finish it in {tries} tries")
-            return None
-        lease_id = uuid4().hex
-        lease = Lease(sequence, message.subject, message.reply, until)
-        self._leases.add(lease_id, lease)
-        return Claim(sequence, lease_id, chunk, tries)
-
-    async def _extend(self, claim: Claim) -> bool:
-        lease = self._leases.find(claim)
-        if lease is None:
-            return False
-        asked_at = asyncio.get_running_loop().time()
-        try:
-            await self._link.ask(lease.reply, b"+WPI")
-        except StoreUnavailable:
-            return False
-        if self._leases.find(claim) is None:
-            return False
-        lease.until = asked_at + self._spec.ack_wait_s
-        return True
+        return await self._handing.claim(message, chunk, until=until, now=now)
 
     async def _reject(self, message: Msg, reason: str) -> None:
         """Move a message to the stream of the dead: in there first, then out of here."""

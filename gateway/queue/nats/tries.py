@@ -1,49 +1,72 @@
-"""How often a chunk was handed out: what tells one that ends processes from one that only waited.
+"""What is known of a chunk's earlier claims, by a mark in a stream of its own.
 
-JetStream counts deliveries, and one that was sent back unread - not due yet, its lane closed - is
-no try. What this process sent back itself is taken off the count; what others did is not known. So
-beyond ten deliveries each try is written down, in a stream of its own, before the chunk is handed
-out: a chunk that was postponed by others a thousand times counts ten for that, never more.
+JetStream counts deliveries, and one that was sent back unread - not due yet, its lane closed - was
+no claim. What this process sent back itself is taken off the count; what others did is not known.
+So a few deliveries are let pass unasked, which is what all but very few chunks have; beyond, each
+claim is written down before the chunk is handed out, and only what is written counts: a chunk that
+others postponed a thousand times is no suspect.
 """
 
 from __future__ import annotations
 
 import base64
+from typing import Any
 
+import orjson
+
+from gateway.core.suspects import Past
 from gateway.errors import StoreUnavailable
 from gateway.queue.nats.leases import Postponed
 from gateway.queue.nats.link import ApiError, Link
 from gateway.queue.nats.stream import StreamSpec
 
-UNWRITTEN = 10
-"""So many deliveries are tries without a mark."""
+UNWRITTEN = 4
+"""So many deliveries are claims without a mark."""
 _NO_MESSAGE = 10037
 
 
 class Tries:
-    """Counts the tries of messages, by their sequence in the stream."""
+    """The marks of messages, by their sequence in the stream."""
 
     def __init__(self, link: Link, spec: StreamSpec) -> None:
         self._link = link
         self._stream = spec.tries
         self.postponed = Postponed()
 
-    async def count(self, sequence: int, deliveries: int) -> int:
-        """This try's number; call it once for each time a message is handed out."""
-        tries = deliveries - self.postponed.of(sequence)
-        if tries <= UNWRITTEN:
-            return max(1, tries)
-        marks = await self._marks(sequence) + 1
-        await self._link.ask(f"{self._stream}.{sequence}", b"%d" % marks)
-        return UNWRITTEN + marks
+    def unmarked(self, sequence: int, deliveries: int) -> int:
+        """Deliveries that this process knows no other reason for than a claim."""
+        return max(1, deliveries - self.postponed.of(sequence))
 
-    async def _marks(self, sequence: int) -> int:
+    async def past(self, sequence: int, deliveries: int) -> Past | None:
+        """What is known of earlier claims. None: too few deliveries to ask, and to write down."""
+        if self.unmarked(sequence, deliveries) <= UNWRITTEN:
+            return None
         asked = {"last_by_subj": f"{self._stream}.{sequence}"}
         try:
             found = await self._link.api(f"STREAM.MSG.GET.{self._stream}", asked)
         except ApiError as error:
             if error.code == _NO_MESSAGE:
-                return 0
+                return Past()
             raise StoreUnavailable(f"JetStream refused ({error}).") from error
-        text = base64.b64decode(found["message"].get("data", ""))
-        return int(text) if text.isdigit() else 0
+        return _read(base64.b64decode(found["message"].get("data", "")))
+
+    async def mark(self, sequence: int, past: Past) -> None:
+        """Write down what is known from now on; returns when the quorum has it."""
+        await self._link.ask(f"{self._stream}.{sequence}", orjson.dumps(past._asdict()))
+
+
+def _read(data: bytes) -> Past:
+    """A mark. One of the version before is a number of tries; one that is no mark counts for none,
+    for a chunk is innocent as long as nothing is known."""
+    try:
+        told: Any = orjson.loads(data)
+        if isinstance(told, int):
+            return Past(tries=told)
+        return Past(
+            tries=int(told["tries"]),
+            lone_ends=int(told["lone_ends"]),
+            alone=bool(told["alone"]),
+            claimed_at=float(told["claimed_at"]),
+        )
+    except (ValueError, LookupError, TypeError):
+        return Past()

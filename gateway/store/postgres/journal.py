@@ -6,7 +6,7 @@ stands for are written together. Rows are written in the order of their keys, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +48,16 @@ class PostgresJournal:
             return {}
         rows = await self._database.rows("progress", day, event_id, min(indexes), max(indexes))
         return progress_of(rows, indexes)
+
+    async def journaled_since(
+        self, event_id: str, indexes: Sequence[int], *, day: int, since: float
+    ) -> Collection[tuple[int, int]]:
+        if not indexes:
+            return set()
+        low, high = min(indexes), max(indexes)
+        wanted = set(indexes)
+        rows = await self._database.rows("journaled_since", day, event_id, low, high, since)
+        return {(index, device_id) for index, device_id in rows if index in wanted}
 
     async def begin(self, event: Event) -> Event | None:
         values = event_row(event).values()

@@ -6,12 +6,12 @@ Owns removals by proof, which the journal shares: a row goes out of service only
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.core.model import Removal
-from gateway.ports import LaneRow
+from gateway.ports import Holder, LaneRow
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
-from gateway.store.rows import held_values, removal_of
+from gateway.store.rows import held_values, lane_rows, lane_values, part_values, removal_of
 
 
 class PostgresLanes:
@@ -21,26 +21,48 @@ class PostgresLanes:
         self._database = database
 
     async def all(self) -> list[LaneRow]:
-        return [LaneRow(*row) for row in await self._database.rows("lanes_all")]
+        queries = ("lanes_all", "lane_parts_all", "lanes_queued")
+        return lane_rows(*[await self._database.rows(query) for query in queries])
 
     async def hold(
         self,
         app: str,
         provider: str,
+        part: str,
         *,
-        by: Literal["operator", "misconfigured"],
+        by: Holder,
         reason: str,
         hint: str = "",
         now: float,
     ) -> None:
-        reason, hint = reason.replace("\0", ""), hint.replace("\0", "")
-        await self._database.rows("lane_hold", app, provider, by, reason, hint, now)
+        told = (by, reason.replace("\0", ""), hint.replace("\0", ""), now)
 
-    async def resume(self, app: str, provider: str, *, by: Literal["operator", "relay"]) -> bool:
-        changed = await self._database.write(
-            lambda session: session.run("lane_resume", app, provider, by)
-        )
-        return changed > 0
+        async def work(session: Session) -> None:
+            await session.run("lane_known", app, provider)
+            if part:
+                await session.run("part_hold", app, provider, part, *told)
+            else:
+                await session.run("lane_hold", app, provider, *told)
+
+        await self._database.write(work)
+
+    async def resume(
+        self, app: str, provider: str, part: str, *, by: Literal["operator", "relay"], now: float
+    ) -> bool:
+        async def work(session: Session) -> bool:
+            # the lane first, as all who write both do: two that meet wait in one direction
+            changed = 0
+            if by == "operator":
+                changed += await session.run("lane_unquiet", app, provider, now)
+                await session.run("lane_resumed", app, provider, part, now)
+            if not part:
+                changed += await session.run("lane_resume", app, provider, by)
+            changed += await session.run("part_resume", app, provider, part, by)
+            if by == "operator":
+                await session.run("part_resumed", app, provider, part, now)
+            return changed > 0
+
+        return await self._database.write(work)
 
     async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
         await self._database.rows("lane_trip", app, provider, now)
@@ -66,9 +88,16 @@ class PostgresLanes:
 
     async def report(self, rows: Sequence[LaneRow]) -> None:
         # the order of the keys, in which other processes' reports lock them as well
-        values = [(r.app, r.provider, r.rate, r.errors, r.waiting, r.seen_at) for r in rows]
-        if values:
-            await self._database.rows("lane_report", *map(list, zip(*values, strict=True)))
+        lanes = [lane_values(row) for row in rows]
+        parts = [values for row in rows for values in part_values(row)]
+        if lanes:
+            await self._database.rows("lane_report", *_columns(lanes))
+        if parts:
+            await self._database.rows("part_report", *_columns(parts))
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return list(map(list, zip(*rows, strict=True)))
 
 
 async def remove_devices(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,6 +55,22 @@ class SqliteJournal:
         bounds = {"event_id": event_id, "low": min(indexes), "high": max(indexes)}
         rows = await self._database.rows("progress", bounds)
         return progress_of(rows, indexes)
+
+    async def journaled_since(
+        self,
+        event_id: str,
+        indexes: Sequence[int],
+        *,
+        day: int,  # noqa: ARG002  # here one index holds all days
+        since: float,
+    ) -> Collection[tuple[int, int]]:
+        if not indexes:
+            return set()
+        low, high = min(indexes), max(indexes)
+        asked = {"event_id": event_id, "low": low, "high": high, "since": since}
+        wanted = set(indexes)
+        rows = await self._database.rows("journaled_since", asked)
+        return {(index, device_id) for index, device_id in rows if index in wanted}
 
     async def begin(self, event: Event) -> Event | None:
         values = event_row(event)

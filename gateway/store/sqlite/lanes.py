@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from gateway.core.model import Removal
-from gateway.ports import LaneRow
-from gateway.store.rows import held_values, removal_of
+from gateway.ports import Holder, LaneRow
+from gateway.store.rows import held_values, lane_rows, lane_values, part_values, removal_of
 from gateway.store.sqlite.database import SqliteDatabase
 
 
@@ -20,27 +20,50 @@ class SqliteLanes:
         self._sql = database.sql
 
     async def all(self) -> list[LaneRow]:
-        rows = await self._database.read(
-            lambda connection: connection.execute(self._sql["lanes_all"]).fetchall()
-        )
-        return [LaneRow(*row) for row in rows]
+        def work(connection: sqlite3.Connection) -> list[LaneRow]:
+            found = [
+                connection.execute(self._sql[query]).fetchall()
+                for query in ("lanes_all", "lane_parts_all", "lanes_queued")
+            ]
+            return lane_rows(*found)
+
+        return await self._database.read(work)
 
     async def hold(
         self,
         app: str,
         provider: str,
+        part: str,
         *,
-        by: Literal["operator", "misconfigured"],
+        by: Holder,
         reason: str,
         hint: str = "",
         now: float,
     ) -> None:
-        await self._execute(
-            "lane_hold", app, provider, {"by": by, "reason": reason, "hint": hint, "now": now}
-        )
+        lane = {"app": app, "provider": provider}
+        values = {**lane, "part": part, "by": by, "reason": reason, "hint": hint, "now": now}
 
-    async def resume(self, app: str, provider: str, *, by: Literal["operator", "relay"]) -> bool:
-        return await self._execute("lane_resume", app, provider, {"by": by}) > 0
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(self._sql["lane_known"], lane)
+            connection.execute(self._sql["part_hold" if part else "lane_hold"], values)
+
+        await self._database.write(work)
+
+    async def resume(
+        self, app: str, provider: str, part: str, *, by: Literal["operator", "relay"], now: float
+    ) -> bool:
+        values = {"app": app, "provider": provider, "part": part, "by": by, "now": now}
+        queries = ["part_resume"] if part else ["part_resume", "lane_resume"]
+        if by == "operator":
+            queries += ["lane_unquiet", "part_resumed" if part else "lane_resumed"]
+
+        def work(connection: sqlite3.Connection) -> bool:
+            changed = {
+                query: connection.execute(self._sql[query], values).rowcount for query in queries
+            }
+            return any(changed[query] for query in changed if not query.endswith("_resumed"))
+
+        return await self._database.write(work)
 
     async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
         await self._execute("lane_trip", app, provider, {"now": now})
@@ -65,10 +88,14 @@ class SqliteLanes:
         return await self._database.write(work)
 
     async def report(self, rows: Sequence[LaneRow]) -> None:
-        values = [(r.app, r.provider, r.rate, r.errors, r.waiting, r.seen_at) for r in rows]
-        await self._database.write(
-            lambda connection: connection.executemany(self._sql["lane_report"], values).rowcount
-        )
+        lanes = [lane_values(row) for row in rows]
+        parts = [values for row in rows for values in part_values(row)]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(self._sql["lane_report"], lanes)
+            connection.executemany(self._sql["part_report"], parts)
+
+        await self._database.write(work)
 
     async def _execute(
         self, query: str, app: str, provider: str, parameters: Mapping[str, Any]

@@ -57,6 +57,11 @@ ON CONFLICT DO NOTHING;
 SELECT item_index, device_id, state, attempts, next_at FROM deliveries
 WHERE day = $1 AND event_id = $2 AND item_index BETWEEN $3 AND $4;
 
+-- Only of a chunk that is tried alone: did it get anywhere since it was claimed before?
+-- name: journaled_since
+SELECT item_index, device_id FROM deliveries
+WHERE day = $1 AND event_id = $2 AND item_index BETWEEN $3 AND $4 AND at > $5;
+
 -- Rows as an array of one type: fifteen arrays cost the client's driver three times as much.
 -- In the order of the key, so that two flushes that meet wait for each other in one direction.
 -- name: deliveries_upsert

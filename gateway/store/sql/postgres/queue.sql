@@ -1,24 +1,55 @@
 -- name: queue_insert
-INSERT INTO queue (event_id, number, lane, first_seen, deadline, due_at, tries, size, items, day)
-SELECT event_id, number, lane, first_seen, deadline, due_at, 0, size, items, day FROM unnest(
-    $1::text[], $2::int[], $3::text[], $4::float8[], $5::float8[], $6::float8[], $7::int[],
-    $8::bytea[], $9::int[]
-) AS given (event_id, number, lane, first_seen, deadline, due_at, size, items, day);
+INSERT INTO queue (
+    event_id, number, lane, part, first_seen, deadline, due_at, tries, size, items, day
+)
+SELECT event_id, number, lane, part, first_seen, deadline, due_at, 0, size, items, day FROM unnest(
+    $1::text[], $2::int[], $3::text[], $4::text[], $5::float8[], $6::float8[], $7::float8[],
+    $8::int[], $9::bytea[], $10::int[]
+) AS given (event_id, number, lane, part, first_seen, deadline, due_at, size, items, day);
 
 -- SKIP LOCKED: what another replica is just taking is not waited for. An array, and no join: the
 -- planner takes a limit that it does not know for a tenth of the table, and would read all of it.
+-- What two claims in a row came to no end with is left to those below: see core/suspects.py.
 -- name: queue_claim
-UPDATE queue SET lease_id = $4, due_at = $5, tries = tries + 1
+UPDATE queue SET lease_id = $4, due_at = $5, tries = tries + 1, alone = 0, claimed_at = $1
 WHERE id = ANY(ARRAY(
     SELECT id FROM queue
-    WHERE due_at <= $1 AND (lane = '' OR deadline <= $1 OR lane <> ALL($2::text[]))
+    WHERE due_at <= $1 AND tries < 2 AND (
+        lane = '' OR deadline <= $1 OR NOT $2::text[] && ARRAY[lane, lane || '/' || part]
+    )
     ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
 ))
-RETURNING id, event_id, number, lane, first_seen, deadline, items, tries, day;
+RETURNING id, event_id, number, lane, part, first_seen, deadline, items, tries, day;
 
--- Returns the leases that were still held; locked in the order of their ids.
+-- The suspect that is tried next; a look, which locks nothing. (`tries >= 2` is what its index has.)
+-- name: queue_suspect
+SELECT id FROM queue
+WHERE tries >= 2 AND due_at <= $1 AND (
+        lane = '' OR deadline <= $1 OR NOT $2::text[] && ARRAY[lane, lane || '/' || part]
+    )
+ORDER BY lone_ends + alone, due_at, id LIMIT 1;
+
+-- name: queue_take_suspect
+SELECT id, tries, lone_ends, alone, claimed_at FROM queue
+WHERE tries >= 2 AND due_at <= $1 AND (
+        lane = '' OR deadline <= $1 OR NOT $2::text[] && ARRAY[lane, lane || '/' || part]
+    )
+ORDER BY lone_ends + alone, due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED;
+
+-- name: queue_try
+UPDATE queue
+SET lease_id = $2, due_at = $3, tries = $4, lone_ends = $5, alone = $6, claimed_at = $7
+WHERE id = $1
+RETURNING id, event_id, number, lane, part, first_seen, deadline, items, tries, day;
+
+-- name: queue_absolve
+UPDATE queue SET tries = 0, lone_ends = 0, alone = 0 WHERE id = $1 AND lease_id = $2;
+
+-- Returns the leases that were still held; locked in the order of their ids. Who prolongs a lease
+-- lives on. How a trial ends is said by `queue_absolve`.
 -- name: queue_extend
-UPDATE queue SET due_at = $3 WHERE id IN (
+UPDATE queue SET due_at = $3, tries = CASE WHEN alone = 1 THEN tries ELSE 0 END
+WHERE id IN (
     SELECT q.id FROM queue q
     JOIN unnest($1::bigint[], $2::text[]) AS held (id, lease_id)
         ON q.id = held.id AND q.lease_id = held.lease_id
@@ -27,9 +58,9 @@ UPDATE queue SET due_at = $3 WHERE id IN (
 RETURNING id, lease_id;
 
 -- What a process claimed and did not settle, by the beginning of its leases' ids. It ended in
--- order, so that was no try.
+-- order, so that was neither try nor trial.
 -- name: queue_let_go
-UPDATE queue SET lease_id = NULL, due_at = $2, tries = greatest(tries - 1, 0)
+UPDATE queue SET lease_id = NULL, due_at = $2, tries = greatest(tries - 1, 0), alone = 0
 WHERE starts_with(lease_id, $1);
 
 -- name: queue_settle

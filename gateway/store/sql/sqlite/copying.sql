@@ -43,6 +43,7 @@ FROM dead_letters WHERE id > ? ORDER BY id;
 
 -- name: copy_queue
 SELECT id, event_id, number, lane, first_seen, deadline, due_at, lease_id, tries, size, items,
+       lone_ends, alone, claimed_at,
        coalesce((SELECT CAST(received_at / 86400 AS INTEGER) FROM events
                  WHERE events.event_id = queue.event_id), day) AS day
 FROM queue WHERE id > ? ORDER BY id;

@@ -57,6 +57,11 @@ INSERT INTO chunks_done (event_id, number) VALUES (?, ?) ON CONFLICT DO NOTHING;
 SELECT item_index, device_id, state, attempts, next_at FROM deliveries
 WHERE event_id = :event_id AND item_index BETWEEN :low AND :high;
 
+-- Only of a chunk that is tried alone: did it get anywhere since it was claimed before?
+-- name: journaled_since
+SELECT item_index, device_id FROM deliveries
+WHERE event_id = :event_id AND item_index BETWEEN :low AND :high AND at > :since;
+
 -- name: delivery_upsert
 INSERT INTO deliveries (
     event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,

@@ -1,12 +1,17 @@
--- What waits for each lane, in one pass over the queue: every relay asks each second.
 -- name: lanes_all
-SELECT app, provider, held, reason, hint, held_at, brake_at,
+SELECT app, provider, held, reason, hint, held_at, resumed_at, brake_at,
        (SELECT count(*) FROM held_removals h WHERE h.app = l.app AND h.provider = l.provider),
-       rate, errors, max(waiting, coalesce(size, 0)), seen_at
-FROM lanes l LEFT JOIN (
-    SELECT lane, sum(size) AS size FROM queue WHERE lane <> '' GROUP BY lane
-) queued ON queued.lane = l.app || '/' || l.provider
-ORDER BY app, provider;
+       rate, quiet_until, errors, waiting, seen_at
+FROM lanes l ORDER BY app, provider;
+
+-- name: lane_parts_all
+SELECT app, provider, part, held, reason, hint, held_at, resumed_at, trouble, trouble_reason,
+       trouble_hint, trouble_at, errors, waiting, seen_at
+FROM lane_parts ORDER BY app, provider, part;
+
+-- What waits for each lane and part, in one pass over the queue: every relay asks each second.
+-- name: lanes_queued
+SELECT lane, part, sum(size) FROM queue WHERE lane <> '' GROUP BY lane, part;
 
 -- name: lane_hold
 INSERT INTO lanes (app, provider, held, reason, hint, held_at)
@@ -16,10 +21,40 @@ ON CONFLICT (app, provider) DO UPDATE SET
     held_at = excluded.held_at
 WHERE lanes.held <> 'operator' OR excluded.held = 'operator';
 
+-- A part is shown with its lane: so there is a row of the lane, too.
+-- name: lane_known
+INSERT INTO lanes (app, provider) VALUES (:app, :provider) ON CONFLICT DO NOTHING;
+
+-- name: part_hold
+INSERT INTO lane_parts (app, provider, part, held, reason, hint, held_at)
+VALUES (:app, :provider, :part, :by, :reason, :hint, :now)
+ON CONFLICT (app, provider, part) DO UPDATE SET
+    held = excluded.held, reason = excluded.reason, hint = excluded.hint,
+    held_at = excluded.held_at
+WHERE lane_parts.held <> 'operator' OR excluded.held = 'operator';
+
 -- name: lane_resume
 UPDATE lanes SET held = '', reason = '', hint = '', held_at = NULL
 WHERE app = :app AND provider = :provider AND held <> ''
   AND (:by = 'operator' OR held <> 'operator');
+
+-- name: part_resume
+UPDATE lane_parts SET held = '', reason = '', hint = '', held_at = NULL
+WHERE app = :app AND provider = :provider AND (:part = '' OR part = :part) AND held <> ''
+  AND (:by = 'operator' OR held <> 'operator');
+
+-- A person's word, whether anything was held or not. The silence that a vendor asked for ends, too.
+-- name: lane_resumed
+UPDATE lanes SET resumed_at = :now
+WHERE app = :app AND provider = :provider AND :part = '';
+
+-- name: part_resumed
+UPDATE lane_parts SET resumed_at = :now
+WHERE app = :app AND provider = :provider AND part = :part;
+
+-- name: lane_unquiet
+UPDATE lanes SET quiet_until = NULL
+WHERE app = :app AND provider = :provider AND quiet_until > :now;
 
 -- name: lane_trip
 INSERT INTO lanes (app, provider, brake_at) VALUES (:app, :provider, :now)
@@ -29,10 +64,20 @@ ON CONFLICT (app, provider) DO UPDATE SET brake_at = coalesce(lanes.brake_at, ex
 UPDATE lanes SET brake_at = NULL WHERE app = :app AND provider = :provider;
 
 -- name: lane_report
-INSERT INTO lanes (app, provider, rate, errors, waiting, seen_at) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO lanes (app, provider, rate, quiet_until, errors, waiting, seen_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (app, provider) DO UPDATE SET
-    rate = excluded.rate, errors = excluded.errors, waiting = excluded.waiting,
-    seen_at = excluded.seen_at;
+    rate = excluded.rate, quiet_until = excluded.quiet_until, errors = excluded.errors,
+    waiting = excluded.waiting, seen_at = excluded.seen_at;
+
+-- name: part_report
+INSERT INTO lane_parts (
+    app, provider, part, trouble, trouble_reason, trouble_hint, trouble_at, errors, waiting, seen_at
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (app, provider, part) DO UPDATE SET
+    trouble = excluded.trouble, trouble_reason = excluded.trouble_reason,
+    trouble_hint = excluded.trouble_hint, trouble_at = excluded.trouble_at,
+    errors = excluded.errors, waiting = excluded.waiting, seen_at = excluded.seen_at;
 
 -- name: held_insert
 INSERT INTO held_removals (device_id, address, seen_at, app, provider, state, reason)

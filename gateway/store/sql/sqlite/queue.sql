@@ -1,20 +1,51 @@
 -- name: queue_insert
-INSERT INTO queue (event_id, number, lane, first_seen, deadline, due_at, tries, size, items, day)
-VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?);
+INSERT INTO queue (
+    event_id, number, lane, part, first_seen, deadline, due_at, tries, size, items, day
+) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?);
 
+-- What two claims in a row came to no end with is left to those below: see core/suspects.py.
 -- name: queue_claim
-UPDATE queue SET lease_id = :lease_id, due_at = :until, tries = tries + 1
+UPDATE queue
+SET lease_id = :lease_id, due_at = :until, tries = tries + 1, alone = 0, claimed_at = :now
 WHERE id IN (
     SELECT id FROM queue
-    WHERE due_at <= :now
+    WHERE due_at <= :now AND tries < 2
       AND (lane = '' OR deadline <= :now
-           OR lane NOT IN (SELECT value FROM json_each(:skip_lanes)))
+           OR NOT EXISTS (SELECT 1 FROM json_each(:skip_lanes)
+                          WHERE value IN (lane, lane || '/' || part)))
     ORDER BY due_at, id LIMIT :limit
 )
-RETURNING id, event_id, number, lane, first_seen, deadline, items, tries, day;
+RETURNING id, event_id, number, lane, part, first_seen, deadline, items, tries, day;
 
+-- The suspect that is tried next. (`tries >= 2` is what its index has.)
+-- name: queue_suspect
+SELECT id, tries, lone_ends, alone, claimed_at FROM queue
+WHERE tries >= 2 AND due_at <= :now
+  AND (lane = '' OR deadline <= :now
+       OR NOT EXISTS (SELECT 1 FROM json_each(:skip_lanes)
+                      WHERE value IN (lane, lane || '/' || part)))
+ORDER BY lone_ends + alone, due_at, id LIMIT 1;
+
+-- name: queue_try
+UPDATE queue
+SET lease_id = :lease_id, due_at = :until, tries = :tries, lone_ends = :lone_ends, alone = :alone,
+    claimed_at = :claimed_at
+WHERE id = :id
+RETURNING id, event_id, number, lane, part, first_seen, deadline, items, tries, day;
+
+-- name: queue_absolve
+UPDATE queue SET tries = 0, lone_ends = 0, alone = 0 WHERE id = ? AND lease_id = ?;
+
+-- Who prolongs a lease lives on. How a trial ends is said by `queue_absolve`.
 -- name: queue_extend
-UPDATE queue SET due_at = ? WHERE id = ? AND lease_id = ?;
+UPDATE queue SET due_at = ?, tries = CASE WHEN alone = 1 THEN tries ELSE 0 END
+WHERE id = ? AND lease_id = ?;
+
+-- What a process claimed and did not settle, by the beginning of its leases' ids. It ended in
+-- order, so that was neither try nor trial.
+-- name: queue_let_go
+UPDATE queue SET lease_id = NULL, due_at = :now, tries = max(tries - 1, 0), alone = 0
+WHERE substr(lease_id, 1, length(:mine)) = :mine;
 
 -- name: queue_settle
 DELETE FROM queue WHERE id = :id AND lease_id = :lease_id;

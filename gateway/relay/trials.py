@@ -1,0 +1,149 @@
+"""Trials: what may end processes is worked on alone, so that an end tells who is guilty.
+
+Owns when suspects have their turn and how long a trial lasts; `core.suspects` says who is one. A
+trial begins when what else is in hand has ended or was lived with for long enough, and ends when
+the chunk is settled, or the process has lived on with it. Trials come in series with time for all
+others between them: neither side waits for the other for more than seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
+
+from gateway.core.clocks import Clocks
+from gateway.core.model import Claim
+from gateway.core.suspects import TRIAL_S, is_hopeless, went_on
+from gateway.ports import Journal, Queue
+from gateway.relay.lane import Lane
+from gateway.relay.work import Work
+
+T = TypeVar("T")
+
+#: how long a series of trials may last until others have their turn, in seconds
+_SERIES_S = 10.0
+#: how long others have theirs, and how often suspects are looked for, in seconds
+_PAUSE_S = 5.0
+#: a chunk that the lanes have not begun to send for so long is taken for tried, in seconds
+_UNSENT_S = 15.0
+
+
+class Patiently(Protocol):
+    """Does a step, waiting out an outage of the store; `what` is for people."""
+
+    def __call__(self, what: str, step: Callable[[], Awaitable[T]]) -> Awaitable[T]: ...
+
+
+class Trials:
+    """Tries suspects. `works` and `lanes` are the dispatcher's; `begin` hands it a claim."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        journal: Journal,
+        works: Mapping[int, Work],
+        lanes: Mapping[str, Lane],
+        begin: Callable[[Claim, float], Awaitable[None]],
+        patiently: Patiently,
+        clocks: Clocks,
+        lease_s: float,
+    ) -> None:
+        self._queue = queue
+        self._journal = journal
+        self._works = works
+        self._lanes = lanes
+        self._begin = begin
+        self._patiently = patiently
+        self._clock = clocks.wall
+        self._monotonic = clocks.monotonic
+        self._lease_s = lease_s
+        self._changed = asyncio.Event()
+        self._next_at = -math.inf
+
+    def finished(self) -> None:
+        """A chunk was finished or dropped."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Try the suspects that are due, one after the other, until others have their turn. A
+        process that has just started begins with it."""
+        now = self._monotonic()
+        if now < self._next_at:
+            return
+        ends_at = now + TRIAL_S + _SERIES_S
+        while self._monotonic() < ends_at and await self._patiently("look for suspects", self._due):
+            await self._others_ended()
+            proven_until = self._monotonic() + self._lease_s
+            claim = await self._patiently("claim", self._claim)
+            if claim is None:
+                break
+            await self._try(claim, proven_until)
+        self._next_at = self._monotonic() + _PAUSE_S
+
+    async def is_hopeless(self, work: Work) -> bool:
+        """Whether a chunk is to be given up. One that went on since its last claim starts anew."""
+        trial, chunk = work.claim.trial, work.chunk
+        if trial is None or trial.lone_ends == 0:
+            return False
+        journaled = await self._journal.journaled_since(
+            chunk.event_id,
+            [entry.item.index for entry in chunk.items],
+            day=chunk.day,
+            since=trial.since,
+        )
+        if went_on(chunk, journaled):
+            await self._queue.absolve(work.claim)
+            return False
+        return is_hopeless(trial.lone_ends)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _due(self) -> bool:
+        return await self._queue.has_suspect(now=self._clock(), skip_lanes=self._closed())
+
+    async def _claim(self) -> Claim | None:
+        return await self._queue.claim_suspect(
+            lease_s=self._lease_s, now=self._clock(), skip_lanes=self._closed()
+        )
+
+    def _closed(self) -> Sequence[str]:
+        return [name for lane in self._lanes.values() for name in lane.closed]
+
+    async def _others_ended(self) -> None:
+        """Wait until what is in hand has ended, or has been lived with for long enough."""
+        while self._works:
+            youngest = max(work.since for work in self._works.values())
+            wait = youngest + TRIAL_S - self._monotonic()
+            if wait <= 0:
+                return
+            await self._change(wait)
+
+    async def _try(self, claim: Claim, proven_until: float) -> None:
+        await self._begin(claim, proven_until)
+        work = self._works.get(claim.queue_id)
+        began = sent = self._monotonic()
+        while work is not None and self._works.get(claim.queue_id) is work:
+            now = self._monotonic()
+            if self._unsent() and now - began < _UNSENT_S:
+                sent = now
+            wait = sent + TRIAL_S - now
+            if wait <= 0:
+                await self._patiently("end a trial", partial(self._queue.absolve, work.claim))
+                return
+            await self._change(wait)
+
+    def _unsent(self) -> bool:
+        """Whether deliveries wait in the lanes: those of the chunk may be among them."""
+        return any(lane.waits for lane in self._lanes.values())
+
+    async def _change(self, seconds: float) -> None:
+        """Wait until a chunk is finished, or so long."""
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
