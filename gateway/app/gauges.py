@@ -11,7 +11,7 @@ from gateway.app.storage import Stores
 from gateway.core.clocks import WallClock
 from gateway.errors import StoreUnavailable
 from gateway.observe.metrics import Metrics
-from gateway.ports import Depth
+from gateway.ports import Depth, Standing
 from gateway.relay.census import Census
 from gateway.relay.lane import Lane
 
@@ -64,24 +64,34 @@ class Gauges:
         self._metrics.set_devices(self._census.counts)
         inflight: Counter[str] = Counter()
         for lane in self._lanes.values():
-            provider = lane.provider
-            inflight[lane.kind] += provider.in_flight
+            inflight[lane.vendor] += lane.in_flight
             self._metrics.set_lane(
                 lane.app,
-                lane.kind,
-                connections=provider.connections,
-                rate_per_s=lane.rate(),
-                credential=provider.credential,
+                lane.vendor,
+                connections=lane.connections,
+                rate_per_s=lane.rate,
+                credential=lane.credential,
             )
         self._metrics.set_inflight(inflight)
         self._metrics.set_lane_rows(await self._stores.lanes.all())
 
     def probes(self) -> dict[str, Probe]:
-        """What /readyz asks: each answers None, or what is wrong and what to do."""
-        probes: dict[str, Probe] = {"store": self._store_answers, "queue": self._queue_answers}
-        for name, lane in self._lanes.items():
-            probes[name] = _lane_probe(lane)
-        return probes
+        """What /readyz asks of what the gateway cannot do without: each answers None, or what is
+        wrong and what to do."""
+        return {"store": self._store_answers, "queue": self._queue_answers}
+
+    def lane_states(self) -> dict[str, Standing]:
+        """How those lanes and parts of this process stand that do not simply send."""
+        now, states = self._clock(), {}
+        for lane in self._lanes.values():
+            if lane.quiet_for_s > 0:
+                reason, until = "the vendor asked for silence", now + lane.quiet_for_s
+                states[lane.name] = Standing("quiet", reason, until=until)
+            for part in lane.parts.values():
+                cause = part.cause
+                if part.state != "open" and cause is not None:
+                    states[part.path] = Standing(part.state, cause.reason, cause.hint, cause.since)
+        return states
 
     async def _look_at_queue(self) -> None:
         self._depth = await self._stores.queue.depth()
@@ -100,12 +110,3 @@ class Gauges:
         except StoreUnavailable as error:
             return str(error)
         return None
-
-
-def _lane_probe(lane: Lane) -> Probe:
-    async def probe() -> str | None:
-        if lane.breaker.held:
-            return f"paused, nothing is lost: {lane.reason}. {lane.hint}"
-        return None
-
-    return probe

@@ -73,6 +73,7 @@ def ops_application(gateway: Gateway) -> web.Application:
     """Metrics, health, console."""
     health = HealthRoutes(
         probes=gateway.probes,
+        lanes=gateway.gauges.lane_states,
         draining=lambda: gateway.draining,
         render=gateway.metrics.render,
         refresh=gateway.gauges.refresh,

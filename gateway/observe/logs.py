@@ -31,6 +31,8 @@ from gateway.events import (
     LaneThrottled,
     Lifecycle,
     NotificationsPosted,
+    PartsFailing,
+    PartsReached,
     RelaysCounted,
     StoreFailed,
     WebhookAnswered,
@@ -140,20 +142,16 @@ def say(event: GatewayEvent) -> Said:
             return "debug", f"notifications ended: {result}"
         case DevicesRemoved(state=state):
             return "info", f"devices {state}"
-        case LaneHeld(held="operator"):
-            return "warning", "lane held by an operator"
-        case LaneHeld():
-            return "error", "lane paused: the vendor does not accept its configuration"
-        case LaneResumed():
-            return "info", "lane goes again"
-        case BrakeTripped():
-            return "error", "prune brake tripped: release it with `inkpush lanes release`"
-        case BrakeReleased():
-            return "warning", "prune brake released"
-        case LaneThrottled(reason="rate limit"):
-            return "debug", "lane at its own rate limit"
-        case LaneThrottled():
-            return "info", "lane throttled"
+        case (
+            LaneHeld()
+            | LaneResumed()
+            | PartsFailing()
+            | PartsReached()
+            | BrakeTripped()
+            | BrakeReleased()
+            | LaneThrottled()
+        ):
+            return _say_of_lane(event)
         case RelaysCounted():
             return "info", "relays counted"
         case ChunkBuried():
@@ -164,6 +162,38 @@ def say(event: GatewayEvent) -> Said:
             return "error", "store failed"
         case Lifecycle(phase):
             return _PHASE_LEVELS.get(phase, "info"), phase.replace("_", " ")
+        case _:
+            assert_never(event)
+
+
+def _say_of_lane(
+    event: LaneHeld
+    | LaneResumed
+    | PartsFailing
+    | PartsReached
+    | BrakeTripped
+    | BrakeReleased
+    | LaneThrottled,
+) -> Said:
+    match event:
+        case LaneHeld(held="operator"):
+            return "warning", "lane paused by an operator"
+        case LaneHeld():
+            return "error", "lane held: the vendor rejects its configuration"
+        case LaneResumed():
+            return "info", "lane resumed"
+        case PartsFailing():
+            return "error", "lane failing: its vendor is not reached, or cannot serve"
+        case PartsReached():
+            return "info", "lane works again: its vendor is reached"
+        case BrakeTripped():
+            return "error", "prune brake tripped: release it with `inkpush lanes release`"
+        case BrakeReleased():
+            return "warning", "prune brake released"
+        case LaneThrottled(reason="rate limit"):
+            return "debug", "lane at its own rate limit"
+        case LaneThrottled():
+            return "info", "lane throttled"
         case _:
             assert_never(event)
 

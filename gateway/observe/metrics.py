@@ -30,6 +30,8 @@ from gateway.events import (
     LaneThrottled,
     Lifecycle,
     NotificationsPosted,
+    PartsFailing,
+    PartsReached,
     RelaysCounted,
     StoreFailed,
     WebhookAnswered,
@@ -146,7 +148,14 @@ class Metrics:
         self._throttled = self._lane_counter(
             "throttled_seconds", "Seconds a lane was told, or had, to wait."
         )
-        self._paused = self._lane_gauge("lane_paused", "1 while the lane is held.", "reason")
+        self._paused = self._lane_gauge(
+            "lane_paused", "1 while this part of the lane is held.", "part", "reason"
+        )
+        self._failing = self._lane_gauge(
+            "lane_failing",
+            "1 while nothing of this part reaches its vendor, or the vendor cannot serve.",
+            "part",
+        )
         self._devices = self._lane_gauge("devices", "Registered devices, by state.", "state")
         self._pruned = self._lane_counter(
             "pruned", "Devices taken out of service on the vendor's proof.", "reason"
@@ -204,13 +213,17 @@ class Metrics:
         sets: tuple[tuple[Counter | Gauge, Sequence[str]], ...] = (
             (self._deliveries, OUTCOMES),
             (self._attempts, VERDICTS),
-            (self._paused, PAUSE_REASONS),
             (self._devices, tuple(DeviceState)),
             (self._pruned, self._prune_reasons(provider)),
         )
         for metric, values in sets:
             for value in values:
                 metric.labels(provider, app, value)
+
+        for part in self._vendors[provider].parts:
+            self._failing.labels(provider, app, part)
+            for reason in PAUSE_REASONS:
+                self._paused.labels(provider, app, part, reason)
 
     # --- what happens --------------------------------------------------------------------------
 
@@ -232,10 +245,14 @@ class Metrics:
             case DevicesRemoved(app, provider, DeviceState.PRUNED, by_reason):
                 reasons = self._prune_reasons(provider)
                 self._count(self._pruned, provider, app, by_reason, reasons)
-            case LaneHeld(app, provider, held):
-                self._set_paused(app, provider, held)
-            case LaneResumed(app, provider):
-                self._set_paused(app, provider, "")
+            case LaneHeld(app, provider, part, held):
+                self._set_paused(app, provider, part, held)
+            case LaneResumed(app, provider, part):
+                self._set_paused(app, provider, part, "")
+            case PartsFailing(parts=parts):
+                self._set_failing(parts, failing=True)
+            case PartsReached(parts=parts):
+                self._set_failing(parts, failing=False)
             case BrakeTripped(app, provider):
                 self._brake.labels(provider, app).set(1)
             case BrakeReleased(app, provider):
@@ -280,9 +297,13 @@ class Metrics:
         self._notifications.labels("accepted").inc(notifications)
         self._notifications.labels("rejected").inc(rejected)
 
-    def _set_paused(self, app: str, provider: str, held: str) -> None:
+    def _set_paused(self, app: str, provider: str, part: str, held: str) -> None:
         for reason in PAUSE_REASONS:
-            self._paused.labels(provider, app, reason).set(reason == held)
+            self._paused.labels(provider, app, part, reason).set(reason == held)
+
+    def _set_failing(self, parts: Iterable[tuple[str, str, str]], *, failing: bool) -> None:
+        for app, provider, part in parts:
+            self._failing.labels(provider, app, part).set(failing)
 
     # --- what is measured ----------------------------------------------------------------------
 
@@ -323,7 +344,9 @@ class Metrics:
         """Take the lanes' state from the store, where any process may have changed it."""
         for row in rows:
             if (row.app, row.provider) in self._lanes:
-                self._set_paused(row.app, row.provider, row.held)
+                for part in self._vendors[row.provider].parts:
+                    held = row.held or row.part(part).held
+                    self._set_paused(row.app, row.provider, part, held)
                 self._brake.labels(row.provider, row.app).set(row.brake_at is not None)
 
     # --- what is shown -------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from gateway.ports.journal import DeadLetter, EventSummary, Journal, Progress
 from gateway.ports.keys import SCOPES, ApiKey, Keys
-from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow
+from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing
 from gateway.ports.queue import Depth, Queue
 from gateway.ports.registry import Registered, Registry
 from gateway.ports.replicas import REPLICA_ALIVE_S, Replicas
@@ -29,8 +29,8 @@ __all__ = [
     "Clock",
     "DeadLetter",
     "Depth",
-    "Holder",
     "EventSummary",
+    "Holder",
     "Journal",
     "Keys",
     "LaneRow",
@@ -41,5 +41,6 @@ __all__ = [
     "Registered",
     "Registry",
     "Replicas",
+    "Standing",
     "Store",
 ]

@@ -16,6 +16,23 @@ Trouble = Literal["", "failing", "accused"]
 single targets, and others are fine."""
 
 
+State = Literal["open", "held", "failing", "paused", "quiet"]
+"""`paused`: by a person. `held`: the vendor rejects the configuration. `failing`: nothing reaches
+the vendor, or it cannot serve. `quiet`: the vendor asked for silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a part stands, for people: its state, why, what to do about it, and its times. An `open`
+    one has a reason while single targets of it are accused."""
+
+    state: State
+    reason: str = ""
+    hint: str = ""
+    since: float | None = None
+    until: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class PartRow:
     """A part of a lane as the store knows it.
@@ -70,6 +87,23 @@ class LaneRow:
     def part(self, name: str) -> PartRow:
         """A part by its name; one that nobody spoke of is open."""
         return next((one for one in self.parts if one.part == name), PartRow(name))
+
+    def standing(self, name: str, now: float) -> Standing:
+        """How a part stands: what a person decided comes first, then what stops most."""
+        part = self.part(name)
+        for held, state in _HOLDS:
+            for row in (self, part):
+                if row.held == held:
+                    return Standing(state, row.reason, row.hint, row.held_at)
+        told = (part.trouble_reason, part.trouble_hint, part.trouble_at)
+        if part.trouble == "failing":
+            return Standing("failing", *told)
+        if self.quiet_until is not None and self.quiet_until > now:
+            return Standing("quiet", "the vendor asked for silence", until=self.quiet_until)
+        return Standing("open", *told)
+
+
+_HOLDS: tuple[tuple[Holder, State], ...] = (("operator", "paused"), ("misconfigured", "held"))
 
 
 class Lanes(Protocol):

@@ -200,7 +200,7 @@ class Part:
             self.give_back_these(waiting, reason)
 
     def give_back_these(self, deliveries: Sequence[Delivery], reason: str = "") -> None:
-        """Return deliveries to the queue, because of what stops the part if nothing else is said."""
+        """Return deliveries to the queue; what stops the part is the reason if none is given."""
         if not reason and self.stopped and self.cause is not None:
             reason = self.cause.reason or "paused by an operator"
         self._listeners.returned(deliveries, reason, None)

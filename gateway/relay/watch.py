@@ -56,9 +56,9 @@ class Watch:
         if ended:
             self._observer(PartsReached(_names(ended)))
         now = self._monotonic()
-        parts = {part: lane for lane in lanes for part in lane.parts.values()}
-        self._next_try = {part: self._next_try.get(part, now) for part in parts}
-        for part, lane in parts.items():
+        ways = {part: lane for lane in lanes for part in lane.parts.values()}
+        self._next_try = {part: self._next_try.get(part, now) for part in ways}
+        for part, lane in ways.items():
             if part in self._tries:
                 continue
             if part.failing and self._next_try[part] == _NEVER:

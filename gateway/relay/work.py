@@ -92,8 +92,9 @@ def _add(groups: Groups, item: Item, remainder: Remainder, key: tuple[Place, flo
 class Delivery(Push):
     """One item on its way to one device: a push that knows its place in a chunk.
 
-    `part` is the lane's that its address belongs to. `attempts` counts those made. Of the last one, `started` is when (monotonic) and `transport`
-    by which: a reload replaces a lane's transport while pushes are on their way by the old one.
+    `part` is the lane's that its address belongs to. `attempts` counts those made. Of the last
+    one, `started` is when (monotonic) and `transport` by which: a reload replaces a lane's
+    transport while pushes are on their way by the old one.
     """
 
     work: Work

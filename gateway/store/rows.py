@@ -128,8 +128,8 @@ def lane_rows(
         waiting = max(row.waiting, sizes[f"{app}/{provider}/{row.part}"])
         of_lane.setdefault((app, provider), []).append(replace(row, waiting=waiting))
     found = []
-    for columns in lanes:
-        lane_row = LaneRow(*columns)
+    for fields in lanes:
+        lane_row = LaneRow(*fields)
         key = (lane_row.app, lane_row.provider)
         waiting = max(lane_row.waiting, sizes[lane_name(*key)])
         found.append(replace(lane_row, waiting=waiting, parts=tuple(of_lane.get(key, ()))))

@@ -148,7 +148,7 @@ class ConsoleRoutes:
             identifier=identifier,
             devices=devices,
             deliveries=deliveries,
-            reasons=explain(devices, deliveries, lanes),
+            reasons=explain(devices, deliveries, lanes, now=self._clock()),
         )
 
     async def event(self, request: web.Request) -> web.Response:

@@ -42,7 +42,11 @@ def meaning(state: DeliveryState) -> str:
 
 
 def explain(
-    devices: Sequence[Device], deliveries: Sequence[Record], lanes: Sequence[LaneRow]
+    devices: Sequence[Device],
+    deliveries: Sequence[Record],
+    lanes: Sequence[LaneRow],
+    *,
+    now: float,
 ) -> list[str]:
     """Why a user may not get pushes, the likeliest reason first; empty when nothing speaks so."""
     if not devices and not deliveries:
@@ -56,14 +60,24 @@ def explain(
             "No device is active: the app was removed, or has not registered again since."
         )
     used = {(device.app, device.provider) for device in active}
-    reasons += [
-        f"The lane {lane.app}/{lane.provider} is stopped: {lane.reason or lane.held}. {lane.hint}"
-        for lane in lanes
-        if lane.held and (lane.app, lane.provider) in used
-    ]
+    for lane in lanes:
+        if (lane.app, lane.provider) in used:
+            reasons += _in_the_way(lane, now)
     if devices and not deliveries:
         reasons.append("No notification for this user came in within the retention period.")
     if deliveries and deliveries[0].state is not DeliveryState.DELIVERED:
         latest = deliveries[0]
         reasons.append(f"The latest push is {latest.state.value}: {meaning(latest.state)}")
     return reasons
+
+
+def _in_the_way(lane: LaneRow, now: float) -> list[str]:
+    """What a lane's parts have to say of themselves, the open ones nothing."""
+    said = []
+    for part in lane.parts:
+        standing = lane.standing(part.part, now)
+        if standing.state in ("held", "failing", "paused"):
+            name = f"{lane.app}/{lane.provider}/{part.part}"
+            why = standing.reason or "no reason was given"
+            said.append(f"The lane {name} is {standing.state}: {why}. {standing.hint}".rstrip())
+    return said
