@@ -64,13 +64,14 @@ class Gauges:
         self._metrics.set_devices(self._census.counts)
         inflight: Counter[str] = Counter()
         for lane in self._lanes.values():
-            inflight[lane.vendor] += lane.in_flight
+            transport = lane.transport
+            inflight[lane.vendor] += transport.in_flight
             self._metrics.set_lane(
                 lane.app,
                 lane.vendor,
-                connections=lane.connections,
+                connections=transport.connections,
                 rate_per_s=lane.rate,
-                credential=lane.credential,
+                credential=transport.credential,
             )
         self._metrics.set_inflight(inflight)
         self._metrics.set_lane_rows(await self._stores.lanes.all())

@@ -82,7 +82,7 @@ async def pause(stores: Stores, chosen: Sequence[Place], *, reason: str, now: Wa
     held = []
     for row, parts, whole in _by_lane(chosen):
         for part in [""] if whole else parts:
-            before = (row.held == "operator" and row) or row.part(part)
+            before = row if row.held == "operator" else row.part(part)
             kept = before.reason if before.held == "operator" else ""
             await stores.lanes.hold(
                 row.app, row.provider, part, by="operator", reason=reason or kept, now=now

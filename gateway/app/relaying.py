@@ -154,7 +154,7 @@ class Relay:
         for name in [name for name in self.lanes if name not in plans]:
             lane = self.lanes.pop(name)
             lane.stop()
-            self._retire(lane)
+            self._retire(lane.transport)
         self._settings = settings
         self._dispatcher.wake()
 
@@ -184,7 +184,7 @@ class Relay:
         )
         self._heartbeat.share(lane)
         await self._housekeeping.take_over(lane)
-        await lane.start()
+        await lane.transport.start()
         return lane
 
     async def _renew(self, lane: Lane, plan: LanePlan, settings: Settings) -> None:
@@ -193,8 +193,8 @@ class Relay:
         lane.set_limits(plan.rate_per_s, plan.ramp_s, brake_rule(settings))
         self._retire(lane.replace_transport(transport))
 
-    def _retire(self, provider: PushProvider | Lane) -> None:
-        """Close a transport, or a whole lane's, once its pushes have their verdicts."""
+    def _retire(self, provider: PushProvider) -> None:
+        """Close a transport once its pushes have their verdicts."""
 
         async def close() -> None:
             try:

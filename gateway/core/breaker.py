@@ -119,10 +119,6 @@ class Breaker:
             self._probing = False
             self._probe_at = now + self._wait
 
-    def probe_now(self) -> None:
-        """Something was mended, perhaps: the next push may try, once a probe in flight is back."""
-        self._probe_at = float("-inf")
-
     def reset(self) -> None:
         """Open the part and forget what it was accused of: there is another key, or a person has
         said so."""

@@ -84,6 +84,11 @@ class LaneRow:
     seen_at: float | None = None
     parts: tuple[PartRow, ...] = ()
 
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The parts that are known; "" stands for the lane where none is."""
+        return tuple(part.part for part in self.parts) or ("",)
+
     def part(self, name: str) -> PartRow:
         """A part by its name; one that nobody spoke of is open."""
         return next((one for one in self.parts if one.part == name), PartRow(name))

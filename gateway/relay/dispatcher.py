@@ -157,13 +157,13 @@ class Dispatcher:
                 while self._in_flight():  # noqa: ASYNC110  # transports have no event for it
                     await asyncio.sleep(0.02)
         # A transport that closes gives what is still in flight a verdict.
-        await asyncio.gather(*(lane.aclose() for lane in self._lanes.values()))
+        await asyncio.gather(*(lane.transport.aclose() for lane in self._lanes.values()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(5.0, limit_s)):
                 await self._writer.flush()
 
     def _in_flight(self) -> bool:
-        return any(lane.in_flight for lane in self._lanes.values())
+        return any(lane.transport.in_flight for lane in self._lanes.values())
 
     # --- inside -------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from gateway.relay.part import Part
 from gateway.relay.silence import Silence
 from gateway.relay.standing import Errors
 from gateway.relay.work import Delivery
-from providers.contract import Address, CredentialStatus, Push, PushProvider, Verdict
+from providers.contract import Address, Push, PushProvider, Verdict
 
 #: what a failing part keeps in memory: enough to find out when its vendor is there again
 _TRIALS = 128
@@ -121,16 +121,9 @@ class Lane:
         return self._stopped
 
     @property
-    def in_flight(self) -> int:
-        return self._transport.in_flight
-
-    @property
-    def connections(self) -> int:
-        return self._transport.connections
-
-    @property
-    def credential(self) -> CredentialStatus:
-        return self._transport.credential
+    def transport(self) -> PushProvider:
+        """The transport in use; a reload replaces it."""
+        return self._transport
 
     @property
     def rate(self) -> float:
@@ -174,10 +167,6 @@ class Lane:
         """Send a delivery to the other environment, or to the registered one again."""
         delivery.flip(flipped)
         delivery.part = self.part_of(delivery.address)
-
-    def runs_by(self, transport: PushProvider | None) -> bool:
-        """Whether this is the transport in use, not one that a reload has replaced."""
-        return transport is self._transport
 
     # --- deliveries -----------------------------------------------------------------------------
 
@@ -249,14 +238,6 @@ class Lane:
             self._gate_open = open_
             if open_:
                 self.pump()
-
-    async def start(self) -> None:
-        """Get the transport ready."""
-        await self._transport.start()
-
-    async def aclose(self) -> None:
-        """Close the transport: what is in flight gets a verdict."""
-        await self._transport.aclose()
 
     # --- whether its vendor is reached ----------------------------------------------------------
 

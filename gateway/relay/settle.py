@@ -93,7 +93,7 @@ class Settler:
 
     def _say_taken(self, lane: Lane, part: Part, last: Delivery | None, delivered: int) -> int:
         """Tell the part of its successes before it hears of anything else; returns how many."""
-        if last is not None and lane.runs_by(last.transport):
+        if last is not None and last.transport is lane.transport:
             part.took()
         return delivered
 
@@ -149,7 +149,7 @@ class Settler:
             dice=delivery.work.jitter,
         )
         # What was said to a key that a reload has replaced tells nothing of the new one.
-        is_current = lane.runs_by(delivery.transport)
+        is_current = delivery.transport is lane.transport
         if is_current and not isinstance(decision, Accuse):
             self._tell(part, delivery, verdict)
         # Whoever has the chunk now decides about it, but what was delivered is worth knowing.

@@ -138,8 +138,9 @@ def classify(
     """Say what an answer means; never raises, whatever was answered.
 
     `retry_after` is the header as it came, `now` in epoch seconds, `vendor_id` the apns-id of the
-    answer. `other_environment` says whether there is another one than that which answered. ExpiredProviderToken comes back as Unavailable: only the transport knows
-    how old its token is, see `CLOCK_WRONG`.
+    answer. `other_environment` says whether there is another one than that which answered.
+    ExpiredProviderToken comes back as Unavailable: only the transport knows how old its token is,
+    see `CLOCK_WRONG`.
     """
     if status == 200:
         return Delivered(vendor_id)

@@ -46,7 +46,8 @@ and would be in doubt if the process died."""
 
 UNREACHED = Trouble(
     "no connection to FCM",
-    "Check endpoint, and this machine's way there: DNS, firewall, and whether a proxy has to be set.",
+    "Check endpoint, and this machine's way there: DNS, firewall, and whether a proxy has to be "
+    "set.",
 )
 _NO_TOKEN_IN_TIME = Unavailable.not_looked_at("Timeout", NEVER_SENT_S)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 from gateway.core.model import Device, UserRef
 from gateway.core.states import DeviceState
-from gateway.ports import LaneRow
+from gateway.ports import Holder, LaneRow, PartRow
 from tests.kit.build import NOW
 from tests.kit.stores import Handle, register, removal
 
 LANE = ("agent", "fcm")
+WHOLE = (*LANE, "")
+IOS = (*LANE, "ios")
 
 
 async def row(handle: Handle) -> LaneRow:
@@ -28,12 +33,20 @@ async def phones(handle: Handle, *names: str) -> list[Device]:
     return [await register(handle, name, name, user_id=f"user-{name}") for name in names]
 
 
-async def hold(handle: Handle, by: str, reason: str = "why", now: float = NOW) -> None:
-    hint = "what to do"
-    if by == "operator":
-        await handle.lanes.hold(*LANE, by="operator", reason=reason, hint=hint, now=now)
-    else:
-        await handle.lanes.hold(*LANE, by="misconfigured", reason=reason, hint=hint, now=now)
+async def hold(
+    handle: Handle, by: Holder, reason: str = "why", now: float = NOW, part: str = ""
+) -> None:
+    await handle.lanes.hold(*LANE, part, by=by, reason=reason, hint="what to do", now=now)
+
+
+async def resume(
+    handle: Handle, by: Literal["operator", "relay"], part: str = "", now: float = NOW
+) -> bool:
+    return await handle.lanes.resume(*LANE, part, by=by, now=now)
+
+
+async def part(handle: Handle, name: str) -> PartRow:
+    return (await row(handle)).part(name)
 
 
 # --- holds --------------------------------------------------------------------------------------
@@ -41,7 +54,7 @@ async def hold(handle: Handle, by: str, reason: str = "why", now: float = NOW) -
 
 async def test_a_lane_that_nobody_spoke_of_is_not_listed(handle: Handle) -> None:
     assert await handle.lanes.all() == []
-    assert not await handle.lanes.resume(*LANE, by="operator")
+    assert not await resume(handle, "operator")
     assert await handle.lanes.release(*LANE, now=NOW) == 0
     assert await handle.lanes.all() == []
 
@@ -70,26 +83,27 @@ async def test_an_operator_overwrites_the_relays_hold(handle: Handle) -> None:
 
 async def test_the_relay_lifts_its_own_hold_and_never_an_operators(handle: Handle) -> None:
     await hold(handle, "misconfigured")
-    assert await handle.lanes.resume(*LANE, by="relay")
+    assert await resume(handle, "relay")
     assert await row(handle) == LaneRow(*LANE)
     await hold(handle, "operator")
-    assert not await handle.lanes.resume(*LANE, by="relay")
+    assert not await resume(handle, "relay")
     assert (await row(handle)).held == "operator"
 
 
 async def test_an_operator_lifts_any_hold_once(handle: Handle) -> None:
-    for by in ("operator", "misconfigured"):
+    holders: tuple[Holder, ...] = ("operator", "misconfigured")
+    for by in holders:
         await hold(handle, by)
-        assert await handle.lanes.resume(*LANE, by="operator")
-        assert not await handle.lanes.resume(*LANE, by="operator")
-        assert await row(handle) == LaneRow(*LANE)
+        assert await resume(handle, "operator")
+        assert not await resume(handle, "operator")
+        assert (await row(handle)).held == ""
 
 
 async def test_lanes_do_not_touch_each_other(handle: Handle) -> None:
     for lane in (("agent", "apns"), ("agent", "fcm"), ("learner", "fcm")):
-        await handle.lanes.hold(*lane, by="operator", reason="", now=NOW)
+        await handle.lanes.hold(*lane, "", by="operator", reason="", now=NOW)
         await handle.lanes.trip_brake(*lane, now=NOW)
-    await handle.lanes.resume(*LANE, by="operator")
+    await resume(handle, "operator")
     await handle.lanes.release(*LANE, now=NOW)
     found = [(one.app, one.provider, one.held, one.brake_at) for one in await handle.lanes.all()]
     assert found == [
@@ -97,6 +111,91 @@ async def test_lanes_do_not_touch_each_other(handle: Handle) -> None:
         ("agent", "fcm", "", None),
         ("learner", "fcm", "operator", NOW),
     ]
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+
+async def test_a_part_is_held_and_let_go_alone(handle: Handle, replica: Handle) -> None:
+    await hold(handle, "misconfigured", "THIRD_PARTY_AUTH_ERROR", part="ios")
+    await hold(handle, "operator", "quota", NOW + 1, part="web")
+    seen = await row(replica)
+    assert seen.held == ""
+    assert seen.parts == (
+        PartRow("ios", "misconfigured", "THIRD_PARTY_AUTH_ERROR", "what to do", NOW),
+        PartRow("web", "operator", "quota", "what to do", NOW + 1),
+    )
+    assert await resume(handle, "relay", "ios")
+    assert (await part(replica, "ios")).held == ""
+    assert (await part(replica, "web")).held == "operator"
+
+
+async def test_a_relay_never_overwrites_or_lifts_a_persons_hold_of_a_part(handle: Handle) -> None:
+    await hold(handle, "operator", "maintenance", part="ios")
+    await hold(handle, "misconfigured", "bad key", NOW + 60, part="ios")
+    assert not await resume(handle, "relay", "ios")
+    assert (await part(handle, "ios")).reason == "maintenance"
+
+
+async def test_letting_a_lane_go_lets_all_of_its_parts_go(handle: Handle) -> None:
+    await hold(handle, "operator", part="ios")
+    await hold(handle, "misconfigured", part="web")
+    assert await resume(handle, "operator", now=NOW + 5)
+    found = await row(handle)
+    assert [one.held for one in found.parts] == ["", ""]
+    assert found.resumed_at == NOW + 5
+
+
+async def test_a_persons_word_is_dated_even_where_nothing_was_held(handle: Handle) -> None:
+    """So relays hear of it: what they hold may not be written yet."""
+    await handle.lanes.report([LaneRow(*LANE, parts=(PartRow("ios"),))])
+    assert not await resume(handle, "operator", "ios", NOW + 5)
+    assert (await part(handle, "ios")).resumed_at == NOW + 5
+    assert (await row(handle)).resumed_at is None
+
+
+async def test_a_relays_word_is_not_dated(handle: Handle) -> None:
+    await hold(handle, "misconfigured", part="ios")
+    await resume(handle, "relay", "ios", NOW + 5)
+    assert (await part(handle, "ios")).resumed_at is None
+
+
+async def test_letting_go_ends_a_quiet_time(handle: Handle) -> None:
+    await handle.lanes.report([LaneRow(*LANE, quiet_until=NOW + 600, parts=(PartRow("ios"),))])
+    assert await resume(handle, "operator", "ios")
+    assert (await row(handle)).quiet_until is None
+
+
+async def test_what_waits_is_told_for_the_part_and_for_the_lane(handle: Handle) -> None:
+    await handle.lanes.report([LaneRow(*LANE, waiting=1, parts=(PartRow("ios", waiting=1),))])
+    left = replace(chunk("msg_1", count=3), lane="agent/fcm", part="ios")
+    older = replace(chunk("msg_2", count=2), lane="agent/fcm")
+    await handle.queue.publish([left, older])
+    found = await row(handle)
+    if handle.cannot_see_the_queue:
+        assert (found.waiting, found.part("ios").waiting) == (1, 1)
+    else:
+        assert (found.waiting, found.part("ios").waiting) == (5, 3)
+
+
+async def test_a_part_tells_its_trouble_and_changes_no_decision(handle: Handle) -> None:
+    await hold(handle, "operator", part="ios")
+    told = PartRow(
+        "ios",
+        trouble="failing",
+        trouble_reason="no connection",
+        trouble_hint="check the firewall",
+        trouble_at=NOW,
+        errors=0.5,
+        waiting=2,
+        seen_at=NOW + 1,
+    )
+    await handle.lanes.report([LaneRow(*LANE, parts=(told,))])
+    assert await part(handle, "ios") == replace(
+        told, held="operator", reason="why", hint="what to do", held_at=NOW
+    )
+    await handle.lanes.report([LaneRow(*LANE, parts=(PartRow("ios"),))])
+    assert (await part(handle, "ios")).trouble == ""
 
 
 # --- the brake ----------------------------------------------------------------------------------
@@ -113,7 +212,7 @@ async def test_the_brake_stays_on_from_the_moment_it_tripped(handle: Handle) -> 
 async def test_the_brake_and_a_hold_are_two_things(handle: Handle) -> None:
     await handle.lanes.trip_brake(*LANE, now=NOW)
     await hold(handle, "operator")
-    await handle.lanes.resume(*LANE, by="operator")
+    await resume(handle, "operator")
     assert (await row(handle)).brake_at == NOW
     await hold(handle, "operator")
     await handle.lanes.release(*LANE, now=NOW)
@@ -222,5 +321,5 @@ async def test_a_report_tells_how_a_lane_fares_and_changes_no_decision(handle: H
 async def test_a_decision_changes_no_report(handle: Handle) -> None:
     await handle.lanes.report([LaneRow(*LANE, rate=9.0, waiting=3, seen_at=NOW)])
     await hold(handle, "operator")
-    await handle.lanes.resume(*LANE, by="operator")
-    assert await row(handle) == LaneRow(*LANE, rate=9.0, waiting=3, seen_at=NOW)
+    await resume(handle, "operator")
+    assert await row(handle) == LaneRow(*LANE, resumed_at=NOW, rate=9.0, waiting=3, seen_at=NOW)

@@ -305,7 +305,7 @@ async def test_a_vendor_that_cannot_be_reached_took_nothing(
 
         assert isinstance(verdict, Unavailable)
         assert (verdict.reason, verdict.outcome_known) == ("Unreachable", True)
-        assert isinstance(await ready.provider.check(), Unavailable)
+        assert isinstance(await ready.check(), Unavailable)
 
 
 async def test_a_vendor_that_cannot_prove_who_it_is_gets_nothing(
@@ -353,7 +353,7 @@ async def test_one_failure_of_a_settle_costs_another_batch_nothing(ready: Rig) -
 
 
 async def test_check_asks_the_vendor_and_tells_nobody(ready: Rig) -> None:
-    assert await ready.provider.check() is None
+    assert await ready.check() is None
 
     assert ready.sandbox.stats()["accepted"] == 0
     assert ready.provider.credential.last_success_at is not None
@@ -375,11 +375,11 @@ async def test_closing_gives_what_is_in_flight_a_verdict_and_takes_nothing_new(
 
         assert ready.verdicts[unanswered.delivery_id] == Unavailable("Closed", outcome_known=False)
         assert isinstance(ready.verdicts[slow.delivery_id], Delivered)
-        assert (ready.provider.free, ready.provider.in_flight) == (0, 0)
+        assert (ready.free, ready.provider.in_flight) == (0, 0)
         after = ready.push()
         ready.send([after])
         assert await ready.outcome(after) == [Unavailable.not_looked_at("Closed")]
-        assert await ready.provider.check() == Unavailable.not_looked_at("Closed")
+        assert await ready.check() == Unavailable.not_looked_at("Closed")
 
 
 async def test_nothing_is_left_behind(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -402,8 +402,8 @@ async def test_a_provider_that_was_never_started_can_be_asked_and_closed(
     async with rig(name, sandbox, tmp_path) as ready:
         provider = make(sandbox, ready.files, ready.clock, {})
 
-        assert (provider.free, provider.connections, provider.in_flight) == (0, 0, 0)
-        assert isinstance(await provider.check(), Unavailable)
+        assert (provider.free(ready.part), provider.connections, provider.in_flight) == (0, 0, 0)
+        assert isinstance(await provider.check(ready.part), Unavailable)
         await provider.aclose()
 
 
@@ -420,7 +420,7 @@ async def test_no_secret_and_no_address_is_ever_shown(
         pushes = [ready.push(ready.address(number)) for number in range(6)]
         pushes.append(ready.push(replace(ready.address(7), value="bad\ud800address")))
         verdicts = await ready.deliver(*pushes)
-        await ready.provider.check()
+        await ready.check()
         options = ready.provider._options  # type: ignore[attr-defined]  # every transport has them
         shown += [repr(each) for each in (ready.provider, options, verdicts, pushes)]
         secrets = _secrets(ready, options.credentials, pushes)

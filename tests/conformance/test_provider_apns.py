@@ -65,15 +65,15 @@ async def test_one_stream_is_used_until_the_vendor_allows_more(
     name: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     async with rig(name, sandbox, tmp_path, max_connections=1) as ready:
-        assert ready.provider.free == 1
+        assert ready.free == 1
         first = ready.push()
         ready.send([first])
-        assert ready.provider.free == 0
+        assert ready.free == 0
         await ready.outcome(first)
 
         # SETTINGS and answer may come in different reads
         most = MAX_IN_FLIGHT if name == "apns-sdk" else Settings().stream_limit
-        await until(lambda: ready.provider.free == most)
+        await until(lambda: ready.free == most)
 
 
 async def test_a_lowered_limit_is_kept_and_a_raised_one_used(
@@ -83,13 +83,13 @@ async def test_a_lowered_limit_is_kept_and_a_raised_one_used(
         sandbox.script(ready.address(1).value, Answer.set_stream_limit(2))
         sandbox.script(ready.address(2).value, Answer.set_stream_limit(150))
         assert isinstance(await ready.one(ready.push(ready.address(1))), Delivered)
-        await until(lambda: ready.provider.free == 2)
+        await until(lambda: ready.free == 2)
 
         verdicts = await ready.deliver(*(ready.push(ready.address(n)) for n in range(10, 40)))
         assert {type(verdict) for verdict in verdicts} == {Delivered}
         assert isinstance(await ready.one(ready.push(ready.address(2))), Delivered)
 
-        await until(lambda: ready.provider.free == 150)
+        await until(lambda: ready.free == 150)
 
 
 async def test_what_waits_for_a_stream_and_was_never_sent_was_surely_not_taken(
@@ -199,7 +199,7 @@ async def test_a_wrong_key_is_a_matter_for_people_and_prunes_nobody(
         assert {verdict.reason for verdict in verdicts if isinstance(verdict, Misconfigured)} == {
             "InvalidProviderToken"
         }
-        assert isinstance(await ready.provider.check(), Misconfigured)
+        assert isinstance(await ready.check(), Misconfigured)
         assert ready.provider.credential.last_success_at is None
 
 
@@ -207,7 +207,7 @@ async def test_a_wrong_topic_is_found_by_a_check(
     name: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     async with rig(name, sandbox, tmp_path, topic="com.example.other") as ready:
-        found = await ready.provider.check()
+        found = await ready.check()
 
         assert isinstance(found, Misconfigured)
         assert found.reason == "BadTopic"
@@ -280,7 +280,7 @@ async def test_a_vendor_that_is_away_is_not_hammered(
         sandbox.default_answer = Answer.drop()
         assert isinstance(await ready.one(), Unavailable)
 
-        assert ready.provider.free == 0  # until the time of the next try has come
+        assert ready.free == 0  # until the time of the next try has come
         push = ready.push()
         ready.send([push])
         (verdict,) = await ready.outcome(push)

@@ -125,7 +125,7 @@ async def test_a_token_endpoint_that_is_away_makes_pushes_wait(
         assert set(verdicts) == {Unavailable.not_looked_at("OAuthUnavailable", 10.0)}
         assert ready.seen == []
         sandbox.settings.oauth_status = 200
-        assert await ready.provider.check() is None
+        assert await ready.check() is None
         assert isinstance(await ready.one(), Delivered)
 
 
@@ -150,7 +150,7 @@ async def test_a_service_account_that_google_does_not_know_is_a_matter_for_peopl
 
         assert isinstance(verdict, Misconfigured)
         assert verdict.reason == "invalid_grant"
-        assert await ready.provider.check() == verdict
+        assert await ready.check() == verdict
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ async def test_a_wrong_project_is_found_by_a_check_and_prunes_nobody(
     name: str, project: str, reason: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     async with rig(name, sandbox, tmp_path, project_id=project) as ready:
-        found = await ready.provider.check()
+        found = await ready.check()
 
         assert isinstance(found, Misconfigured)
         assert found.reason == reason
@@ -225,7 +225,7 @@ async def test_capacity_follows_what_the_vendor_allows(
         sandbox.latency_s = 0.05
         await ready.deliver(*(ready.push(ready.address(n)) for n in range(250)))
 
-        assert ready.provider.free == 14
+        assert ready.free == 14
         assert ready.provider.connections == 2
         assert ready.sandbox.stats()["largest_repeat"] == 1
 
@@ -233,7 +233,7 @@ async def test_capacity_follows_what_the_vendor_allows(
 async def test_a_dry_run_leaves_scripts_and_phones_alone(ready: Rig) -> None:
     ready.sandbox.default_answer = Answer.unregistered()
 
-    assert await ready.provider.check() is None
+    assert await ready.check() is None
 
 
 class _answering_in_http_1:  # noqa: N801 - used like a function

@@ -112,14 +112,14 @@ async def test_a_lowered_limit_is_kept_and_a_raised_one_used(
         sandbox.script(ready.address(1).value, Answer.set_stream_limit(2))
         sandbox.script(ready.address(2).value, Answer.set_stream_limit(150))
         assert isinstance(await ready.one(ready.push(ready.address(1))), Delivered)
-        await until(lambda: ready.provider.free == 2)
+        await until(lambda: ready.free == 2)
 
         # a stream over the limit would be refused
         verdicts = await ready.deliver(*(ready.push(ready.address(n)) for n in range(10, 60)))
         assert {type(verdict) for verdict in verdicts} == {Delivered}
         assert isinstance(await ready.one(ready.push(ready.address(2))), Delivered)
 
-        await until(lambda: ready.provider.free == 150)
+        await until(lambda: ready.free == 150)
 
 
 @pytest.mark.parametrize("window", [0, 100_000])

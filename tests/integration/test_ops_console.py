@@ -127,6 +127,7 @@ async def fill(behind: PublicListener) -> None:
     await behind.store.lanes.hold(
         "agent",
         "fcm",
+        "android",
         by="misconfigured",
         reason="the key was revoked",
         hint="make a new key",
@@ -302,20 +303,20 @@ HELD = LaneRow("agent", "fcm", held="operator", reason="night", hint="inkpush la
         ([], [delivery(DeliveryState.NO_DEVICE)], [], "No device is registered"),
         ([device(DeviceState.PRUNED)], [delivery(DeliveryState.PRUNED)], [], "No device is active"),
         ([device()], [], [], "No notification for this user"),
-        ([device()], [delivery(DeliveryState.PENDING)], [HELD], "is stopped: night"),
+        ([device()], [delivery(DeliveryState.PENDING)], [HELD], "is paused: night"),
         ([device()], [delivery(DeliveryState.EXPIRED)], [], "The latest push is expired"),
     ],
 )
 def test_the_likeliest_reason_comes_first(
     devices: list[Device], deliveries: list[Record], lanes: list[LaneRow], said: str
 ) -> None:
-    assert said in explain(devices, deliveries, lanes)[0]
+    assert said in explain(devices, deliveries, lanes, now=0.0)[0]
 
 
 def test_no_reason_is_made_up() -> None:
     fine = [delivery(DeliveryState.DELIVERED), delivery(DeliveryState.EXPIRED)]
-    assert explain([device()], fine, []) == []
-    assert explain([device(provider="apns")], fine, [HELD]) == []
+    assert explain([device()], fine, [], now=0.0) == []
+    assert explain([device(provider="apns")], fine, [HELD], now=0.0) == []
 
 
 def test_every_state_has_a_meaning_of_its_own() -> None:

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.ops.health import CACHE_S, HealthRoutes, Probe
+from gateway.ports import Standing
 from gateway.problems import problem_middleware
 from tests.kit.clocks import monotonic
 
@@ -24,6 +25,7 @@ class Parts:
     """What the gateway is made of, as a test says; counts the questions."""
 
     answers: dict[str, str | BaseException | None] = field(default_factory=dict)
+    lanes: dict[str, Standing] = field(default_factory=dict)
     draining: bool = False
     now: float = 1_000.0
     asked: int = 0
@@ -59,6 +61,7 @@ async def parts() -> Parts:
 async def client(parts: Parts) -> AsyncIterator[Client]:
     routes = HealthRoutes(
         probes=parts.probes,
+        lanes=lambda: parts.lanes,
         draining=lambda: parts.draining,
         render=lambda accept: (b"inkpush_up 1\n", f"text/plain; version=0.0.4; accepted={accept}"),
         refresh=parts.refresh,
@@ -82,9 +85,8 @@ async def test_it_lives(client: Client) -> None:
 
 
 async def test_it_is_ready_when_every_part_is(client: Client, parts: Parts) -> None:
-    parts.answers = {"store": None, "lane agent/fcm": None}
-    body = {"status": "ready", "parts": {"store": "ok", "lane agent/fcm": "ok"}}
-    assert await ready(client) == (200, body)
+    parts.answers = {"store": None, "queue": None}
+    assert await ready(client) == (200, {"status": "ready", "parts": {}})
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ async def test_a_failing_part_is_named_with_what_to_do(
     client: Client, parts: Parts, answer: str | BaseException, told: str
 ) -> None:
     parts.answers = {"store": None, "apns": answer}
-    body = {"status": "not_ready", "parts": {"store": "ok", "apns": told}}
+    body = {"status": "not_ready", "parts": {"apns": {"state": "failing", "reason": told}}}
     assert await ready(client) == (503, body)
 
 
@@ -111,12 +113,13 @@ async def test_a_part_that_never_answers_does_not_hold_up_the_others(
     parts.gate.clear()
     parts.answers = {"store": None}
     status, body = await ready(client)
-    assert (status, body["parts"]) == (503, {"store": "no answer within 2 s"})
+    failing = {"state": "failing", "reason": "no answer within 2 s"}
+    assert (status, body["parts"]) == (503, {"store": failing})
 
 
 async def test_draining_is_not_ready_while_all_is_well(client: Client, parts: Parts) -> None:
     parts.answers, parts.draining = {"store": None}, True
-    assert await ready(client) == (503, {"status": "draining", "parts": {"store": "ok"}})
+    assert await ready(client) == (503, {"status": "draining", "parts": {}})
 
 
 async def test_many_who_ask_cost_one_question_a_second(client: Client, parts: Parts) -> None:
@@ -135,6 +138,31 @@ async def test_parts_that_a_reload_brings_are_asked(client: Client, parts: Parts
     parts.answers = {"lane field/apns": "held"}
     parts.now += CACHE_S
     assert (await ready(client))[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("standing", "status"),
+    [
+        (Standing("held", "InvalidProviderToken", "check the key", 1_000.0), "degraded"),
+        (Standing("failing", "no connection", "check the firewall", 1_000.0), "degraded"),
+        (Standing("paused", "quota", since=1_000.0), "ready"),
+        (Standing("quiet", "the vendor asked for silence", until=1_060.0), "ready"),
+    ],
+    ids=lambda value: value.state if isinstance(value, Standing) else value,
+)
+async def test_a_lane_that_does_not_send_takes_nothing_from_those_who_post(
+    client: Client, parts: Parts, standing: Standing, status: str
+) -> None:
+    parts.answers, parts.lanes = {"store": None}, {"agent/fcm/ios": standing}
+    code, body = await ready(client)
+    assert (code, body["status"]) == (200, status)
+    shown = body["parts"]["agent/fcm/ios"]
+    assert (shown["state"], shown["reason"]) == (standing.state, standing.reason)
+    assert shown.get("hint", "") == standing.hint
+    assert ("since" in shown, "until" in shown) == (
+        standing.since is not None,
+        standing.until is not None,
+    )
 
 
 @pytest.mark.parametrize("error", [None, StoreUnavailable(), TimeoutError()])

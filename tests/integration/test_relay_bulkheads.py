@@ -35,11 +35,11 @@ async def test_fcm_flows_while_apns_hangs(rig: RelayRig) -> None:
         await running.register(*hanging, *androids(range(CHUNK, 3 * CHUNK)))
         await running.queue_for("msg_1", hanging)
         lane = running.lane_in_memory("apns")
-        await eventually("APNs hangs", lambda: lane.provider.free == 0)
-        await eventually("the rest waits", lambda: lane.load == len(hanging))
+        await eventually("APNs hangs", lambda: lane.transport.free("production") == 0)
+        await eventually("the rest waits", lambda: running.load("apns") == len(hanging))
         await running.queue_for("msg_2", androids(range(CHUNK, 3 * CHUNK)))
         await fcm_delivered(running, "msg_2", 2 * CHUNK)
-        assert lane.load == len(hanging)
+        assert running.load("apns") == len(hanging)
 
 
 async def test_what_waits_for_a_slow_lane_is_not_fetched_again_and_again(rig: RelayRig) -> None:
@@ -52,7 +52,7 @@ async def test_what_waits_for_a_slow_lane_is_not_fetched_again_and_again(rig: Re
         # What came back unsent was queued anew: the half of them once, at the most.
         ((queued,),) = rig.sql("SELECT seq FROM sqlite_sequence WHERE name = 'queue'")
         assert queued <= 1.5 * chunks
-        assert len(running.lane_in_memory("apns").backlog) < 3 * 1024
+        assert running.backlog("apns") < 3 * 1024
 
 
 async def test_a_throttled_lane_does_not_keep_anothers_retries_waiting(rig: RelayRig) -> None:

@@ -30,8 +30,7 @@ async def each_had_its_verdict(running: Running) -> None:
     async def journaled() -> bool:
         return len(await running.rows("msg_1")) == COUNT
 
-    lanes = [running.lane_in_memory(each) for each in VENDORS]
-    await eventually("no push is under way", lambda: not any(lane.load for lane in lanes))
+    await eventually("no push is under way", lambda: not any(map(running.load, VENDORS)))
     await eventually("each push is on record", journaled)
 
 

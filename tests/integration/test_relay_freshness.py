@@ -22,9 +22,8 @@ async def test_an_event_that_comes_too_late_is_not_sent(rig: RelayRig) -> None:
 async def test_what_waits_for_a_paused_lane_expires_there(rig: RelayRig) -> None:
     async with rig.running() as running:
         await running.register(ANDROID, IPHONE)
-        await running.stores.lanes.hold(APP, "apns", by="operator", reason="", now=rig.clock())
-        lane = running.lane_in_memory("apns")
-        await eventually("held", lambda: lane.operator_hold)
+        await running.stores.lanes.hold(APP, "apns", "", by="operator", reason="", now=rig.clock())
+        await eventually("held", lambda: running.is_paused("apns"))
         await running.queue_for("msg_1", [ANDROID], max_age_s=3600)
 
         async def delivered() -> bool:

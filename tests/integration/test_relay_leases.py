@@ -58,7 +58,7 @@ async def test_a_lost_chunk_is_not_sent_on_and_not_queued_twice(rig: RelayRig) -
             return [row.state for row in await running.rows("msg_1")] == ["delivered"]
 
         await eventually("what was delivered is on record", on_record)
-        transport = running.lane_in_memory("apns").provider
+        transport = running.lane_in_memory("apns").transport
         await eventually("all answers are in", lambda: transport.in_flight == 0)
         assert rig.sent_to(waiting) == []
         assert rig.sql("SELECT lease_id FROM queue") == [("another relay",)]

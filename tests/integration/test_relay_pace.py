@@ -44,11 +44,11 @@ async def test_a_lane_that_was_idle_ramps_up(rig: RelayRig) -> None:
     """9 000 a second would have it done at once; a hundred a second is what it begins with."""
     phones = iphones(range(300))
     async with rig.running(apns={"rate_per_s": 9000}) as running:
-        assert running.lane_in_memory(APNS).rate() == 100
+        assert running.lane_in_memory(APNS).rate == 100
         await running.register(*phones)
         await running.queue_for("msg_1", phones)
         assert await running.settled("msg_1") == {"delivered": 300}
-        assert 100 < running.lane_in_memory(APNS).rate() < 9000
+        assert 100 < running.lane_in_memory(APNS).rate < 9000
     assert span(rig.sandbox.pushes) > 1.0
 
 
@@ -65,9 +65,9 @@ async def test_a_throttled_lane_is_quiet_for_as_long_as_the_vendor_says(
     async with rig.running() as running:
         await running.register(first, *others)
         lane = running.lane_in_memory(provider)
-        assert lane.rate() == 0  # no limit
+        assert lane.rate == 0  # no limit
         await running.queue_for("msg_1", [first])
-        await eventually("the lane is slowed down", lambda: lane.rate() > 0)
+        await eventually("the lane is slowed down", lambda: lane.rate > 0)
         await running.queue_for("msg_2", others)
         assert await running.settled("msg_1") == {"delivered": 1}
         assert await running.settled("msg_2") == {"delivered": 29}
@@ -86,12 +86,12 @@ async def test_a_lane_that_is_throttled_goes_half_as_fast(rig: RelayRig) -> None
     async with rig.running(apns={"rate_per_s": 1000, "ramp_s": 0}) as running:
         await running.register(phone)
         lane = running.lane_in_memory(APNS)
-        assert lane.rate() == 1000
+        assert lane.rate == 1000
         await running.queue_for("msg_1", [phone])
-        await eventually("halved", lambda: lane.rate() == 500)
+        await eventually("halved", lambda: lane.rate == 500)
         assert await running.settled("msg_1") == {"delivered": 1}
         # What the vendor asked for is over, and use brings the rate back little by little.
-        assert 500 <= lane.rate() < 600
+        assert 500 <= lane.rate < 600
 
 
 # --- a 429 to one device -------------------------------------------------------------------------

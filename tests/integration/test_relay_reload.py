@@ -54,7 +54,7 @@ async def test_an_answer_to_the_old_key_does_not_pause_a_lane_that_has_a_new_one
         await running.reload(rig.settings(**changes))
         assert await running.settled("msg_1") == {"delivered": len(phones)}
         assert running.told(LaneHeld) == []
-        assert not lane.paused
+        assert not lane.parts["production"].stopped
     assert {push.status for push in rig.sandbox.pushes} == {403, 200}
 
 
@@ -98,12 +98,12 @@ async def test_a_trust_anchor_that_cannot_be_read_is_refused_and_nothing_changes
     phones = androids([1]) + iphones([2])
     async with rig.running() as running:
         await running.register(*phones)
-        transports = [running.lane_in_memory(each).provider for each in VENDORS]
+        transports = [running.lane_in_memory(each).transport for each in VENDORS]
         with pytest.raises(ConfigurationError) as refused:
             await running.reload(rig.settings(**{provider: {"ca_file": str(wrong)}}))
         (problem,) = refused.value.problems
         assert problem.startswith(f"apps[0].{provider}.ca_file {wrong}: ")
-        assert [running.lane_in_memory(each).provider for each in VENDORS] == transports
+        assert [running.lane_in_memory(each).transport for each in VENDORS] == transports
         await running.queue_for("msg_1", phones)
         assert await running.settled("msg_1") == {"delivered": 2}
 
@@ -131,13 +131,13 @@ async def test_the_right_key_lets_a_paused_lane_go_at_once(rig: RelayRig) -> Non
 
         async def is_paused() -> bool:
             states = await running.states("msg_1")
-            held = (await running.lane(APNS)).held == "misconfigured"
+            held = await running.held(APNS) == "misconfigured"
             return held and states == {"delivered": 100, "pending": 100}
 
         await eventually("APNs is paused, FCM done", is_paused)
         await running.reload(rig.settings(**no_probes))
         assert await running.settled("msg_1") == {"delivered": 200}
-        assert (await running.lane(APNS)).held == ""
+        assert await running.held(APNS) == ""
         assert len(running.told(LaneResumed)) == 1
         assert {row.attempts for row in await running.rows("msg_1")} == {1}
         assert (await running.stores.registry.count()) == {
@@ -150,9 +150,9 @@ async def test_the_right_key_lets_a_paused_lane_go_at_once(rig: RelayRig) -> Non
 async def test_a_reload_takes_over_limits(rig: RelayRig) -> None:
     async with rig.running() as running:
         lane = running.lane_in_memory(FCM)
-        assert lane.rate() == 0
+        assert lane.rate == 0
         await running.reload(rig.settings(fcm={"rate_per_s": 50, "ramp_s": 0}))
-        assert lane.rate() == 50
+        assert lane.rate == 50
 
 
 async def test_a_reload_adds_an_app(rig: RelayRig) -> None:
@@ -165,7 +165,7 @@ async def test_a_reload_adds_an_app(rig: RelayRig) -> None:
         await running.reload(with_other_app(settings))
         await running.queue_for("msg_2", phones)
         assert await running.settled("msg_2") == {"delivered": 20}
-        assert f"{OTHER}/apns" in running.gateway.probes()
+        assert running.lane_in_memory(APNS, OTHER).name == f"{OTHER}/apns"
 
 
 async def test_an_app_that_comes_back_is_still_held(rig: RelayRig) -> None:
@@ -174,12 +174,14 @@ async def test_an_app_that_comes_back_is_still_held(rig: RelayRig) -> None:
     (phone,) = iphones([1])
     async with rig.gateway(settings) as running:
         await register_other(running, [phone])
-        await running.stores.lanes.hold(OTHER, APNS, by="operator", reason="", now=rig.clock())
+        await running.stores.lanes.hold(OTHER, APNS, "", by="operator", reason="", now=rig.clock())
         await running.reload(rig.settings())
         await running.reload(settings)
-        assert running.lane_in_memory(APNS, OTHER).operator_hold
+        assert running.is_paused(APNS, OTHER)
         await running.queue_for("msg_1", [phone])
-        assert await running.stores.lanes.resume(OTHER, APNS, by="operator")
+        assert await running.stores.lanes.resume(
+            OTHER, APNS, "", by="operator", now=running.clock()
+        )
         assert await running.settled("msg_1") == {"delivered": 1}
 
 
@@ -214,7 +216,7 @@ async def test_a_credential_that_cannot_be_read_is_refused_and_nothing_changes(
     broken.write_text("neither key nor account")
     async with rig.running() as running:
         lanes = [running.lane_in_memory(each) for each in VENDORS]
-        transports = [lane.provider for lane in lanes]
+        transports = [lane.transport for lane in lanes]
         changes: dict[str, Any] = {
             "fcm": {"rate_per_s": 7},
             "apns": {"rate_per_s": 7},
@@ -224,8 +226,8 @@ async def test_a_credential_that_cannot_be_read_is_refused_and_nothing_changes(
         with pytest.raises(ConfigurationError, match=section):
             await running.reload(rig.settings(**changes))
         assert [running.lane_in_memory(each) for each in VENDORS] == lanes
-        assert [lane.provider for lane in lanes] == transports
-        assert [lane.rate() for lane in lanes] == [0, 0]
+        assert [lane.transport for lane in lanes] == transports
+        assert [lane.rate for lane in lanes] == [0, 0]
         await running.register(*both([1]))
         await running.queue_for("msg_1", both([1]))
         assert await running.settled("msg_1") == {"delivered": 2}

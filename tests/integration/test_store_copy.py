@@ -82,7 +82,7 @@ async def fill(source: Handle) -> None:
     # the largest id is gone, and must not come back
     await source.registry.forget(f"phone-{DEVICES - 1}", proven=None)
     await source.keys.add(ApiKey("k1", "backend", frozenset({"admin"}), NOW), b"d" * 32)
-    await source.lanes.hold("agent", "fcm", by="operator", reason="quota", now=NOW)
+    await source.lanes.hold("agent", "fcm", "", by="operator", reason="quota", now=NOW)
     await source.lanes.trip_brake("agent", "apns", now=NOW)
     await source.lanes.hold_back(
         [Removal(1, "address-0", NOW, "agent", "fcm", DeviceState.PRUNED, "UNREGISTERED")]

@@ -24,9 +24,11 @@ from providers.contract import (
     AddressKind,
     Environment,
     Message,
+    Misconfigured,
     Platform,
     Push,
     PushProvider,
+    Unavailable,
     Verdict,
 )
 from providers.fcm.credentials import FcmCredentials
@@ -112,6 +114,20 @@ class Rig:
     verdicts: dict[Any, Verdict] = field(default_factory=dict)
     settled: Counter[Any] = field(default_factory=Counter)
 
+    @property
+    def part(self) -> str:
+        """The part of its lane that most of its addresses belong to."""
+        return "production" if self.kind == "apns" else "android"
+
+    @property
+    def free(self) -> int:
+        """How many pushes of that part it takes now."""
+        return self.provider.free(self.part)
+
+    async def check(self) -> Misconfigured | Unavailable | None:
+        """What the vendor says of us, asked for that part."""
+        return await self.provider.check(self.part)
+
     def address(
         self, number: int = 1, environment: Environment = Environment.PRODUCTION
     ) -> Address:
@@ -133,7 +149,7 @@ class Rig:
         todo = list(pushes)
         deadline = time.monotonic() + DEADLINE_S
         while todo:
-            room = self.provider.free
+            room = self.free
             if room:
                 self.send(todo[:room])
                 del todo[:room]

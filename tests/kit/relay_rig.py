@@ -148,6 +148,24 @@ class Running:
         """What the gateway told of this kind."""
         return [each for each in self.events if isinstance(each, kind)]
 
+    async def held(self, provider: str, app: str = APP) -> str:
+        """Who holds any part of a lane, as the store has it; "" when nobody does."""
+        row = await self.lane(provider, app)
+        return row.held or next((part.held for part in row.parts if part.held), "")
+
+    def is_paused(self, provider: str, app: str = APP) -> bool:
+        """Whether this process holds all of a lane because a person said so."""
+        return all(part.is_paused for part in self.lane_in_memory(provider, app).parts.values())
+
+    def load(self, provider: str, app: str = APP) -> int:
+        """Deliveries of a lane in memory: waiting or in flight."""
+        return sum(part.load for part in self.lane_in_memory(provider, app).parts.values())
+
+    def backlog(self, provider: str, app: str = APP) -> int:
+        """Deliveries of a lane that wait in memory."""
+        lane = self.lane_in_memory(provider, app)
+        return sum(len(part.backlog) for part in lane.parts.values())
+
     def lane_in_memory(self, provider: str, app: str = APP) -> Lane:
         """A lane of this process."""
         assert self.gateway.relay is not None

@@ -86,7 +86,7 @@ class World:
         targets: list[list[Target]] = [DEVICES for _ in found.items]
         todo = plan(found, targets, self.journal, now=self.now)
         for said, to, attempts, due_at in todo.waits:
-            work.keep(said, Remainder(to.device_id, attempts), lane="l", due_at=due_at)
+            work.keep(said, Remainder(to.device_id, attempts), place=("l", "p"), due_at=due_at)
         self.hands.append(InHand(subject, work, todo))
 
     def step(self, hand: InHand, outcomes: list[Outcome]) -> None:
@@ -140,7 +140,7 @@ class World:
         made = attempts + (outcome == "retry")
         due_at = hand.work.due(self.now + (10 if outcome == "retry" else 0), self.now)
         hand.rows[key] = (DeliveryState.PENDING, made, due_at)
-        hand.work.leave(said, Remainder(device_id, made), lane="l", due_at=due_at)
+        hand.work.leave(said, Remainder(device_id, made), place=("l", "p"), due_at=due_at)
 
 
 WHATS = st.sampled_from(["claim", "claim", "step", "step", "step", "crash", "wait"])

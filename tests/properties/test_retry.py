@@ -10,10 +10,10 @@ from gateway.core.retry import (
     MAX_BACKOFF_S,
     MAX_UNSEEN_WAIT_S,
     Again,
+    Accuse,
     Decision,
     Done,
     Expire,
-    PauseLane,
     Prune,
     RetryAt,
     Snooze,
@@ -94,7 +94,7 @@ def test_only_what_was_taken_is_done_and_only_proof_prunes(
     assert isinstance(decision, Done) is isinstance(verdict, Delivered)
     if isinstance(decision, Prune):
         assert isinstance(verdict, TokenGone)
-    if isinstance(decision, PauseLane):
+    if isinstance(decision, Accuse):
         assert isinstance(verdict, Misconfigured)
         assert not standing.flipped
 

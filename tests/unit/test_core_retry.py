@@ -10,10 +10,10 @@ import pytest
 from gateway.core.retry import (
     Again,
     Dead,
+    Accuse,
     Decision,
     Done,
     Expire,
-    PauseLane,
     Prune,
     Quarantine,
     Refuse,
@@ -72,7 +72,7 @@ ALWAYS: list[tuple[Verdict, Decision]] = [
     (Refused("PayloadTooLarge", "message"), Refuse("PayloadTooLarge")),
     (Refused("DeviceTokenNotForTopic", "address"), Quarantine("DeviceTokenNotForTopic")),
     (Refused("BadDeviceToken", "environment"), RetryAt(NOW, "BadDeviceToken", flipped=True)),
-    (Misconfigured("BadTopic", "set topic"), PauseLane("BadTopic", "set topic")),
+    (Misconfigured("BadTopic", "set topic"), Accuse("BadTopic", "set topic", "part")),
 ]
 
 

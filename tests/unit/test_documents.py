@@ -53,8 +53,10 @@ PAGES = [ROOT / "README.md", DEPLOY / "README.md", *sorted(DOCS.rglob("*.md"))]
 SAID: list[GatewayEvent] = [
     *(WebhookAnswered(result, 0.0) for result in WEBHOOK_RESULTS if result != OTHER),
     *(DevicesRemoved("agent", "fcm", state, {}) for state in ("pruned", "quarantined")),
-    *(LaneHeld("agent", "fcm", held, "", "") for held in ("operator", "misconfigured")),
-    LaneResumed("agent", "fcm"),
+    *(LaneHeld("agent", "fcm", "android", held, "", "") for held in ("operator", "misconfigured")),
+    LaneResumed("agent", "fcm", "android"),
+    PartsFailing([("agent", "fcm", "android")], "", ""),
+    PartsReached([("agent", "fcm", "android")]),
     LaneThrottled("agent", "fcm", 1.0, "vendor"),
     BrakeTripped("agent", "fcm", 60, 100),
     BrakeReleased("agent", "fcm"),

@@ -159,8 +159,8 @@ def test_attempts_are_told_only_when_debugging_and_without_their_measurements() 
     [
         (WebhookAnswered("unauthorized", 0.0), "warning"),
         (WebhookAnswered("unavailable", 0.0), "error"),
-        (LaneHeld("agent", "apns", "misconfigured", "InvalidProviderToken", "check"), "error"),
-        (LaneHeld("agent", "apns", "operator", "", ""), "warning"),
+        (LaneHeld("agent", "apns", "production", "misconfigured", "InvalidProviderToken", "check"), "error"),
+        (LaneHeld("agent", "apns", "production", "operator", "", ""), "warning"),
         (BrakeTripped("agent", "fcm", 90, 1000), "error"),
         (Lifecycle("ready"), "info"),
         (Lifecycle("reload_refused"), "error"),

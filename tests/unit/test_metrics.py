@@ -33,6 +33,8 @@ from gateway.events import (
     LaneThrottled,
     Lifecycle,
     NotificationsPosted,
+    PartsFailing,
+    PartsReached,
     RelaysCounted,
     StoreFailed,
     WebhookAnswered,
@@ -51,8 +53,10 @@ EXAMPLES: list[GatewayEvent] = [
     DeliveriesSettled("agent", "fcm", {"delivered": 2, "pruned": 1}, [0.5, 1.5]),
     ItemsEnded("no_device", 4),
     DevicesRemoved("agent", "fcm", "pruned", {"UNREGISTERED": 2, "something new": 1}),
-    LaneHeld("agent", "fcm", "misconfigured", "PERMISSION_DENIED", "grant the role"),
-    LaneResumed("agent", "fcm"),
+    LaneHeld("agent", "fcm", "android", "misconfigured", "PERMISSION_DENIED", "grant the role"),
+    LaneResumed("agent", "fcm", "android"),
+    PartsFailing([("agent", "fcm", "android")], "no connection", "check the firewall"),
+    PartsReached([("agent", "fcm", "android")]),
     BrakeTripped("agent", "fcm", 60, 1000),
     BrakeReleased("agent", "fcm"),
     RelaysCounted(3),
@@ -146,7 +150,7 @@ def test_no_event_makes_a_series_that_was_not_there(meter: Meter) -> None:
     meter.metrics(AttemptsFinished("agent", "fcm", {"never seen": 1}))
     meter.metrics(DeliveriesSettled("agent", "fcm", {"never seen": 1}))
     meter.metrics(ItemsEnded("never seen", 1))
-    meter.metrics(LaneHeld("agent", "fcm", "never seen", "", ""))
+    meter.metrics(LaneHeld("agent", "fcm", "android", "never seen", "", ""))
     assert set(meter.samples()) == before
 
 
@@ -190,14 +194,24 @@ def test_only_proven_deaths_count_as_pruned_and_unknown_reasons_share_one_series
 
 
 def test_a_held_lane_shows_why_until_it_goes_again(meter: Meter) -> None:
-    meter.metrics(LaneHeld("agent", "fcm", "misconfigured", "PERMISSION_DENIED", ""))
-    assert meter.value("lane_paused", **LANE, reason="misconfigured") == 1
-    meter.metrics(LaneHeld("agent", "fcm", "operator", "", ""))
-    assert meter.value("lane_paused", **LANE, reason="misconfigured") == 0
-    assert meter.value("lane_paused", **LANE, reason="operator") == 1
-    assert meter.value("lane_paused", **OTHER_LANE, reason="operator") == 0
-    meter.metrics(LaneResumed("agent", "fcm"))
-    assert meter.value("lane_paused", **LANE, reason="operator") == 0
+    meter.metrics(LaneHeld("agent", "fcm", "android", "misconfigured", "PERMISSION_DENIED", ""))
+    assert meter.value("lane_paused", **LANE, part="android", reason="misconfigured") == 1
+    meter.metrics(LaneHeld("agent", "fcm", "android", "operator", "", ""))
+    assert meter.value("lane_paused", **LANE, part="android", reason="misconfigured") == 0
+    assert meter.value("lane_paused", **LANE, part="android", reason="operator") == 1
+    assert meter.value("lane_paused", **OTHER_LANE, part="production", reason="operator") == 0
+    meter.metrics(LaneResumed("agent", "fcm", "android"))
+    assert meter.value("lane_paused", **LANE, part="android", reason="operator") == 0
+
+
+def test_a_part_fails_until_its_vendor_is_reached_again(meter: Meter) -> None:
+    meter.metrics(PartsFailing([("agent", "fcm", "ios"), ("agent", "fcm", "web")], "Timeout", ""))
+    assert meter.value("lane_failing", **LANE, part="ios") == 1
+    assert meter.value("lane_failing", **LANE, part="web") == 1
+    assert meter.value("lane_failing", **LANE, part="android") == 0
+    meter.metrics(PartsReached([("agent", "fcm", "ios")]))
+    assert meter.value("lane_failing", **LANE, part="ios") == 0
+    assert meter.value("lane_failing", **LANE, part="web") == 1
 
 
 def test_the_brake_shows_until_it_is_released(meter: Meter) -> None:
@@ -215,7 +229,7 @@ def test_what_another_process_did_to_a_lane_shows_too(meter: Meter) -> None:
     ]
     before = set(meter.samples())
     meter.metrics.set_lane_rows(rows)
-    assert meter.value("lane_paused", **LANE, reason="operator") == 1
+    assert meter.value("lane_paused", **LANE, part="android", reason="operator") == 1
     assert meter.value("prune_brake_active", **OTHER_LANE) == 1
     assert set(meter.samples()) == before
 

@@ -74,10 +74,10 @@ def explain(
 def _in_the_way(lane: LaneRow, now: float) -> list[str]:
     """What a lane's parts have to say of themselves, the open ones nothing."""
     said = []
-    for part in lane.parts:
-        standing = lane.standing(part.part, now)
+    for part in lane.part_names:
+        standing = lane.standing(part, now)
         if standing.state in ("held", "failing", "paused"):
-            name = f"{lane.app}/{lane.provider}/{part.part}"
+            name = f"{lane.app}/{lane.provider}/{part}".rstrip("/")
             why = standing.reason or "no reason was given"
             said.append(f"The lane {name} is {standing.state}: {why}. {standing.hint}".rstrip())
     return said

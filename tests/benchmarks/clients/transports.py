@@ -12,7 +12,7 @@ from typing import Any, cast
 from gateway.app.benching.vendors import Places
 from providers.apns.credentials import ApnsCredentials
 from providers.apns.options import ApnsOptions
-from providers.contract import Delivered, Push, PushProvider, Verdict
+from providers.contract import Delivered, Platform, Push, PushProvider, Verdict
 from providers.fcm.credentials import FcmCredentials
 from providers.fcm.options import FcmOptions
 from tests.benchmarks.clients.material import pushes
@@ -87,6 +87,9 @@ class _Driver:
 
     def __init__(self, provider: PushProvider, waiting: Sequence[Push]) -> None:
         self._provider = provider
+        address = waiting[0].address
+        # one of these is the part's name, whichever vendor it is
+        self._part = address.environment if address.platform is Platform.IOS else address.platform
         self._waiting = list(reversed(waiting))
         self._left = len(waiting)
         self._loop = asyncio.get_running_loop()
@@ -100,7 +103,7 @@ class _Driver:
 
     def _fill(self) -> None:
         self._timer = None
-        free = self._provider.free
+        free = self._provider.free(self._part)
         if free and self._waiting:
             batch = self._waiting[-free:]
             del self._waiting[-free:]
