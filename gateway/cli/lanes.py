@@ -57,7 +57,7 @@ lanes_argument = click.argument("names", metavar="[APP[/PROVIDER]]...", nargs=-1
 async def pause(state: State, names: tuple[str, ...], reason: str, as_json: bool) -> int:
     """Hold lanes: their pushes wait, until they expire or are let go."""
     if not names:
-        raise click.UsageError("name the lanes to hold, like agent/fcm")
+        raise click.UsageError("name the lanes to hold, as `inkpush lanes list` shows them")
     async with state.store() as stores:
         rows = await _named(state.settings(), stores, names)
         for row in rows:
