@@ -6,7 +6,7 @@ the vendors' libraries, which take most of a second to load.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,28 +66,18 @@ async def submit(
 async def run_sandbox(
     directory: Path,
     *,
-    host: str = "127.0.0.1",
-    fcm_port: int = 0,
-    apns_port: int = 0,
-    apns_sandbox_port: int = 0,
-    control_port: int = 0,
+    host: str,
+    ports: Mapping[str, Any],
     on_ready: Callable[[dict[str, Any], str], None],
 ) -> None:
     """Run the vendor stand-ins until SIGTERM or SIGINT.
 
-    `on_ready` gets their addresses and files, and a configuration that points at them.
+    `ports` are named as the arguments of `providers.sandbox.Sandbox`. `on_ready` gets the
+    stand-ins' addresses and files, and a configuration that points at them.
     """
     from gateway.app.sandboxing import run
 
-    await run(
-        directory,
-        host=host,
-        fcm_port=fcm_port,
-        apns_port=apns_port,
-        apns_sandbox_port=apns_sandbox_port,
-        control_port=control_port,
-        on_ready=on_ready,
-    )
+    await run(directory, host=host, ports=ports, on_ready=on_ready)
 
 
 async def demo(*, notifications: int, once: bool, say: Callable[[str], None]) -> dict[str, Any]:

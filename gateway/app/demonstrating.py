@@ -31,6 +31,7 @@ from gateway.ingest.signature import decode_secret, sign
 from gateway.observe import logs
 from providers.sandbox import Answer, Sandbox
 from providers.sandbox.describe import config_toml
+from providers.sandbox.phones import PHONES, PhoneKind
 
 _NAMES = ("Mary", "John", "Amina", "Kofi", "Grace", "Luis", "Fatou", "Pedro", "Asha", "Noor")
 _PATHS = ("/learning", "/courses/handwashing", "/courses/first-aid", "/quiz")
@@ -43,7 +44,7 @@ class Phone:
     """A simulated phone. `gone`: the app was removed from it, and only the vendor knows."""
 
     user: str
-    provider: str
+    kind: PhoneKind
     address: str
     gone: bool = False
 
@@ -116,11 +117,9 @@ async def _play(stage: Stage, notifications: int) -> dict[str, Any]:
     for phone in throttled:
         stage.sandbox.script(phone.address, Answer.throttled(retry_after=1), Answer.ok())
     await _register(stage, phones)
-    kinds = Counter(phone.provider for phone in phones)
-    say(
-        f"{len(phones)} phones of {notifications} people registered with user tokens: "
-        f"{kinds['fcm']} Android, {kinds['apns']} iPhone."
-    )
+    kinds = Counter(phone.kind.name for phone in phones)
+    counted = ", ".join(f"{kinds[kind.name]} {kind.name}" for kind in PHONES)
+    say(f"{len(phones)} phones of {notifications} people registered with user tokens: {counted}.")
     started = time.perf_counter()
     event_id, answer = await _post_batch(stage, notifications)
     say(f"LearnInk's signed batch: {answer['status']}, {answer['notifications']} notifications.")
@@ -139,17 +138,14 @@ def _cast(notifications: int) -> list[Phone]:
     phones = []
     for number in range(notifications):
         user = f"person-{number}"
-        phones.append(_phone(user, "fcm" if number % 2 == 0 else "apns"))
+        phones.append(_phone(user, PHONES[number % len(PHONES)]))
         if number % 25 == 3:
-            phones.append(_phone(user, "apns" if number % 2 == 0 else "fcm", gone=True))
+            phones.append(_phone(user, PHONES[(number + 1) % len(PHONES)], gone=True))
     return phones
 
 
-def _phone(user: str, provider: str, *, gone: bool = False) -> Phone:
-    address = secrets.token_hex(32) if provider == "apns" else secrets.token_urlsafe(16) + ":APA91b"
-    if provider == "fcm":
-        address += secrets.token_urlsafe(100)
-    return Phone(user, provider, address, gone)
+def _phone(user: str, kind: PhoneKind, *, gone: bool = False) -> Phone:
+    return Phone(user, kind, kind.address(secrets.randbits(64)), gone)
 
 
 async def _register(stage: Stage, phones: list[Phone]) -> None:
@@ -160,8 +156,8 @@ async def _register(stage: Stage, phones: list[Phone]) -> None:
             {"sub": phone.user, "exp": int(time.time()) + 600}, stage.jwt_secret, "HS256"
         )
         body = {
-            "platform": "android" if phone.provider == "fcm" else "ios",
-            "provider": phone.provider,
+            "platform": phone.kind.platform.value,
+            "provider": phone.kind.provider,
             "address": phone.address,
         }
         async with (
@@ -247,8 +243,9 @@ def _account(
     shown = {phone.address: stage.sandbox.phone(phone.address) for phone in phones}
     for phone in phones[:4]:
         for push in shown[phone.address]:
-            kind = "Android" if phone.provider == "fcm" else "iPhone"
-            stage.say(f"  [{kind}] {push.title} {push.body}  ->  {push.data.get('path')}")
+            stage.say(
+                f"  [{phone.kind.name}] {push.title} {push.body}  ->  {push.data.get('path')}"
+            )
     arrived = sum(len(pushes) for pushes in shown.values())
     reached = {phone.user for phone in phones if shown[phone.address]}
     gone = sum(phone.gone for phone in phones)

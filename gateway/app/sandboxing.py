@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,7 @@ async def run(
     directory: Path,
     *,
     host: str,
-    fcm_port: int,
-    apns_port: int,
-    apns_sandbox_port: int,
-    control_port: int,
+    ports: Mapping[str, Any],
     on_ready: Callable[[dict[str, Any], str], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT; credentials are kept in `directory`."""
@@ -28,9 +25,7 @@ async def run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    sandbox = Sandbox(
-        fcm_port, apns_port, apns_sandbox_port, control_port, host, credentials_dir=directory
-    )
+    sandbox = Sandbox(host=host, credentials_dir=directory, **ports)
     async with sandbox:
         on_ready(
             dict(describe(sandbox, sandbox.credentials)), config_toml(sandbox, sandbox.credentials)

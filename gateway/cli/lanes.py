@@ -70,7 +70,7 @@ async def pause(state: State, names: tuple[str, ...], reason: str, as_json: bool
     from gateway.app.clocks import SYSTEM
 
     if not names:
-        raise click.UsageError("name the lanes to hold, like agent/fcm or agent/fcm/ios")
+        raise click.UsageError("name the lanes to hold, as `inkpush lanes list` shows them")
     async with state.store() as stores:
         chosen = await _named(state, stores, names)
         held = await holding.pause(stores, chosen, reason=reason, now=SYSTEM.wall())

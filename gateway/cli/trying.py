@@ -56,13 +56,11 @@ def demo(_state: State, once: bool, notifications: int) -> int:
 @asynchronous
 async def sandbox(
     _state: State,
+    /,
     directory: Path,
     host: str,
-    fcm_port: int,
-    apns_port: int,
-    apns_sandbox_port: int,
-    control_port: int,
     as_json: bool,
+    **ports: int,
 ) -> None:
     """Run stand-ins for FCM, its OAuth endpoint and APNs, with scriptable answers.
 
@@ -81,9 +79,6 @@ async def sandbox(
     await app.run_sandbox(
         directory,
         host=host,
-        fcm_port=fcm_port,
-        apns_port=apns_port,
-        apns_sandbox_port=apns_sandbox_port,
-        control_port=control_port,
+        ports=ports,
         on_ready=ready,
     )

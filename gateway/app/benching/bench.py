@@ -22,7 +22,7 @@ from gateway.app.benching.whole_way import Run, Say, run_whole_way
 from gateway.app.settings import load
 from gateway.app.storage import open_store
 from gateway.core.model import Registration
-from providers.contract import Platform
+from providers.sandbox.phones import PHONES
 
 _BATCH = 1_000
 #: share of the time that the gateway may wait for a core, its own stand-in and sender included
@@ -70,16 +70,16 @@ def _interruptible() -> Iterator[None]:
 
 async def _register(config: Path, users: list[str], provider: str) -> None:
     """Give each user one device, in the database of a gateway that does not run yet."""
-    is_apple = provider == "apns"
+    (kind,) = (kind for kind in PHONES if kind.provider == provider)
     async with open_store(load(config, {})) as stores:
         for start in range(0, len(users), _REGISTERED_TOGETHER):
             registrations = [
                 Registration(
                     installation_id=f"phone-{number}",
                     app=APP,
-                    platform=Platform.IOS if is_apple else Platform.ANDROID,
+                    platform=kind.platform,
                     provider=provider,
-                    address=f"{number:064x}" if is_apple else f"bench{number:017d}:{'x' * 140}",
+                    address=kind.address(number),
                     custom_id=users[number],
                 )
                 for number in range(start, min(start + _REGISTERED_TOGETHER, len(users)))
