@@ -6,6 +6,7 @@ committed and nothing else.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,8 +26,10 @@ from gateway.events import GatewayEvent, WebhookAnswered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.problems import problem_middleware
 from gateway.queue.in_store import InStoreQueue
-from gateway.store.sqlite import open_sqlite
-from gateway.store.sqlite.store import SqliteStore
+from gateway.store.sqlite import SqliteDatabase, SqliteStore
+from gateway.store.sqlite.engine import ThreadEngine
+from gateway.store.sqlite.opening import open_connections
+from tests.kit.engines import CountingEngine
 from tests.kit.signers import headers_of, secret_of, sign_as_svix
 
 HOST = "127.0.0.1"
@@ -60,6 +63,7 @@ class Webhook:
     session: ClientSession
     port: int
     store: SqliteStore
+    engine: CountingEngine
     path: Path
     limits: WebhookLimits = LIMITS
     backlog: int = 0
@@ -117,10 +121,12 @@ async def running_webhook(folder: Path, *, body_timeout_s: float = 30.0) -> Asyn
     errors: list[BaseException] = []
     application = web.Application(middlewares=[problem_middleware(errors.append)])
     async with AsyncExitStack() as stack:
-        store = await open_sqlite(path)
+        connections = await asyncio.to_thread(open_connections, path)
+        engine = CountingEngine(ThreadEngine(connections))
+        store = SqliteStore(SqliteDatabase(engine), max_per_user=20)
         stack.push_async_callback(store.aclose)
         session = await stack.enter_async_context(ClientSession())
-        webhook = Webhook(session, 0, store, path, errors=errors)
+        webhook = Webhook(session, 0, store, engine, path, errors=errors)
         application.add_routes(_route(webhook, body_timeout_s).routes())
         webhook.port = await listen(stack, application, HOST, 0)
         yield webhook

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.errors import SchemaMismatch, StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
-from gateway.store.sqlite import SqliteDatabase, open_sqlite
+from gateway.store.sqlite import open_database, open_sqlite
 from tests.kit.build import NOW
 from tests.kit.clocks import wall
 from tests.kit.stores import BACKENDS, Handle, accept, register
@@ -28,7 +28,7 @@ import asyncio, json, os, resource, sys
 from pathlib import Path
 from gateway.errors import StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
-from gateway.store.sqlite import SqliteDatabase, open_sqlite
+from gateway.store.sqlite import open_database, open_sqlite
 from tests.kit.build import NOW
 from tests.kit.clocks import wall
 from tests.kit.stores import Handle, batch
@@ -325,8 +325,7 @@ asyncio.run(main())
 
 async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     """It holds device addresses, and so do the files beside it."""
-    database = SqliteDatabase(tmp_path / "inkpush.db")
-    await database.open()
+    database = await open_database(tmp_path / "inkpush.db")
     await database.write(lambda connection: connection.execute("SELECT 1").fetchone())
     files = await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
     modes = {stat.S_IMODE(file.stat().st_mode) for file in files}
