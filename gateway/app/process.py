@@ -11,6 +11,7 @@ from gateway.app.gauges import Gauges, Probe
 from gateway.app.relaying import Relay
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
+from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.events import (
@@ -42,11 +43,13 @@ class Gateway:
         log: Observer,
         on_failure: Callable[[BaseException], None],
         clocks: Clocks,
+        ids: Ids,
         pace: Pace,
     ) -> None:
         self.settings = settings
         self.stores = stores
         self.clocks = clocks
+        self.ids = ids
         self.ready = False
         self.draining = False
         self.public_port = 0
@@ -63,6 +66,7 @@ class Gateway:
                 self.census,
                 observer=self.observe,
                 clocks=clocks,
+                ids=ids,
                 pace=pace,
                 failed=on_failure,
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
+from gateway.core.ids import Ids
 from gateway.core.limiter import Limiter
 from gateway.core.pace import Pace
 from gateway.events import LaneResumed, Observer
@@ -41,6 +42,7 @@ class Relay:
         *,
         observer: Observer,
         clocks: Clocks,
+        ids: Ids,
         pace: Pace,
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -93,6 +95,7 @@ class Relay:
         )
         self._heartbeat = Heartbeat(
             stores.store.replicas,
+            name=f"{ids.host()}-{ids.new()}",
             role=settings.server.role,
             lanes=self.lanes,
             writer=self._writer,

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 
 from config.formats import is_postgres, without_password
 from gateway.app.clocks import SYSTEM
+from gateway.app.ids import RANDOM
 from gateway.core.clocks import Clocks
+from gateway.core.ids import Ids
 from gateway.core.model import Chunk, Event
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.events import GatewayEvent, Observer, StoreFailed
@@ -28,7 +30,7 @@ from gateway.ingest.schema import understand
 from gateway.ports import Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
-from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
+from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
 from gateway.store.sqlite import open_sqlite
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def _ignore(_event: GatewayEvent) -> None:
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, *, clocks: Clocks = SYSTEM, observer: Observer = _ignore
+    settings: Settings, *, clocks: Clocks = SYSTEM, ids: Ids = RANDOM, observer: Observer = _ignore
 ) -> AsyncIterator[Stores]:
     """Open the store, creating or migrating it; closes it at the end.
 
@@ -100,7 +102,7 @@ async def open_store(
     without.
     """
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
-    stores = await opened(settings.store.url, settings.devices.max_per_user, clocks)
+    stores = await opened(settings.store.url, settings.devices.max_per_user, clocks, ids)
     try:
         if settings.queue.url == "store":
             try:
@@ -109,7 +111,7 @@ async def open_store(
                 with suppress(StoreUnavailable):  # their leases run out
                     await stores.let_go()
             return
-        broker = _broker(settings, stores.journal, clocks=clocks, observer=observer)
+        broker = _broker(settings, stores.journal, clocks=clocks, ids=ids, observer=observer)
         try:
             yield replace(stores, queue=broker, broker=broker, waking=_nobody_else)
         finally:
@@ -118,15 +120,15 @@ async def open_store(
         await stores.store.aclose()
 
 
-async def _sqlite(url: str, max_per_user: int, clocks: Clocks) -> Stores:
+async def _sqlite(url: str, max_per_user: int, clocks: Clocks, ids: Ids) -> Stores:
     path = sqlite_path(url)
     store = await open_sqlite(path, max_per_user=max_per_user)
-    queue = InStoreQueue(store.database, clock=clocks.wall)
+    queue = InStoreQueue(store.database, clock=clocks.wall, new_id=ids.new)
     advice = "Check the disk and the file's permissions."
     return Stores(store, queue, str(path), advice, alone=partial(sole_relay, path))
 
 
-async def _postgres(url: str, max_per_user: int, clocks: Clocks) -> Stores:
+async def _postgres(url: str, max_per_user: int, clocks: Clocks, ids: Ids) -> Stores:
     from gateway.store.postgres import open_postgres
     from gateway.store.postgres.arrivals import unfinished
 
@@ -141,7 +143,9 @@ async def _postgres(url: str, max_per_user: int, clocks: Clocks) -> Stores:
     except GatewayError:
         await store.aclose()
         raise
-    queue = PostgresQueue(store.database, announce=store.wakeups.announce, clock=clocks.wall)
+    queue = PostgresQueue(
+        store.database, announce=store.wakeups.announce, clock=clocks.wall, new_id=ids.new
+    )
     return Stores(
         store,
         queue,
@@ -153,17 +157,18 @@ async def _postgres(url: str, max_per_user: int, clocks: Clocks) -> Stores:
 
 
 def _broker(
-    settings: Settings, journal: Journal, *, clocks: Clocks, observer: Observer
+    settings: Settings, journal: Journal, *, clocks: Clocks, ids: Ids, observer: Observer
 ) -> JetStreamQueue:
     queue, relay = settings.queue, settings.relay
+    broker = Broker(
+        servers=servers_of(queue.url),
+        user=queue.user,
+        password=queue.password.get_secret_value(),
+        credentials_file=queue.credentials_file,
+        ca_file=queue.ca_file,
+    )
     return JetStreamQueue(
-        Broker(
-            servers=servers_of(queue.url),
-            user=queue.user,
-            password=queue.password.get_secret_value(),
-            credentials_file=queue.credentials_file,
-            ca_file=queue.ca_file,
-        ),
+        Link(broker, new_id=ids.new),
         StreamSpec(
             name=queue.stream,
             replicas=queue.replicas,

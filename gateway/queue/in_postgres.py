@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import uuid4
 
 from gateway.core.clocks import WallClock
+from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
 from gateway.core.rows import event_row, replayed_row
 from gateway.ports import Depth
@@ -29,12 +29,17 @@ class PostgresQueue:
     idle_s = 0.25
 
     def __init__(
-        self, database: SharedDatabase, *, announce: Callable[[], None], clock: WallClock
+        self,
+        database: SharedDatabase,
+        *,
+        announce: Callable[[], None],
+        clock: WallClock,
+        new_id: NewId,
     ) -> None:
         self._database = database
         self._announce = announce
         self._clock = clock
-        self._name = uuid4().hex
+        self._name = new_id()
         self._claims = 0
         self._claiming: set[asyncio.Task[list[tuple[Any, ...]]]] = set()
 

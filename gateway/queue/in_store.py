@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
 
 from gateway.core.clocks import WallClock
+from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
 from gateway.core.rows import event_row
 from gateway.ports import Depth
@@ -25,10 +25,11 @@ class InStoreQueue:
 
     idle_s = 0.25
 
-    def __init__(self, database: Database, *, clock: WallClock) -> None:
+    def __init__(self, database: Database, *, clock: WallClock, new_id: NewId) -> None:
         self._database = database
         self._sql = database.sql
         self._clock = clock
+        self._new_id = new_id
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
         rows = [chunk_values(chunk) for chunk in chunks]
@@ -52,7 +53,7 @@ class InStoreQueue:
     async def claim(
         self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
     ) -> list[Claim]:
-        lease_id = uuid4().hex
+        lease_id = self._new_id()
         parameters = {
             "lease_id": lease_id,
             "until": now + lease_s,

@@ -19,6 +19,7 @@ from aiohttp import ClientSession, web
 from multidict import CIMultiDictProxy
 
 from gateway.app.clocks import SYSTEM
+from gateway.app.ids import RANDOM
 from gateway.app.listeners import listen
 from gateway.core.chunks import decode_items
 from gateway.core.model import Item
@@ -138,7 +139,7 @@ def _route(webhook: Webhook, body_timeout_s: float) -> WebhookRoute:
         webhook.woken += 1
 
     return WebhookRoute(
-        InStoreQueue(webhook.store.database, clock=SYSTEM.wall),
+        InStoreQueue(webhook.store.database, clock=SYSTEM.wall, new_id=RANDOM.new),
         limits=lambda: webhook.limits,
         backlog=lambda: webhook.backlog,
         wake=woke,

@@ -6,9 +6,12 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
+from itertools import count
 
 import pytest
 
+from gateway.app.ids import RANDOM
 from gateway.errors import SchemaMismatch, StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import SqliteDatabase, SqliteStore
@@ -28,7 +31,9 @@ def engine() -> LoopEngine:
 @pytest.fixture
 async def handle(engine: LoopEngine) -> AsyncIterator[Handle]:
     store = SqliteStore(SqliteDatabase(engine), max_per_user=20)
-    yield Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW)))
+    names = (f"name-{number}" for number in count())
+    queue = InStoreQueue(store.database, clock=wall(lambda: NOW), new_id=partial(next, names))
+    yield Handle(store, queue)
     await store.aclose()
 
 
@@ -41,6 +46,7 @@ async def test_store_and_queue_work_on_the_loop_alone(handle: Handle) -> None:
     assert [target.address.value for target in found] == ["address-1"]
     assert await handle.queue.settle(claim, [])
     assert (await handle.queue.depth()).notifications == 0
+    assert claim.lease_id == "name-0"
     assert threading.active_count() == before
 
 
@@ -57,7 +63,7 @@ async def test_what_is_asked_at_once_shares_commits_in_the_order_it_came(
 
 async def test_one_that_fails_takes_nothing_of_its_group_along(engine: LoopEngine) -> None:
     database = SqliteDatabase(engine)
-    queue = InStoreQueue(database, clock=wall(lambda: NOW))
+    queue = InStoreQueue(database, clock=wall(lambda: NOW), new_id=RANDOM.new)
 
     def fail(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM queue")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.app.ids import RANDOM
 from gateway.errors import SchemaMismatch, StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import open_database, open_sqlite
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
 import asyncio, json, os, resource, sys
 from pathlib import Path
+from gateway.app.ids import RANDOM
 from gateway.errors import StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import open_database, open_sqlite
@@ -35,7 +37,7 @@ from tests.kit.stores import Handle, batch
 
 async def opened():
     store = await open_sqlite(Path(sys.argv[1]))
-    return Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW)))
+    return Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW), new_id=RANDOM.new))
 
 def tell(**what):
     print(json.dumps(what), flush=True)
@@ -303,7 +305,7 @@ asyncio.run(main())
 async def test_a_command_reads_and_writes_beside_a_running_gateway(tmp_path: Path) -> None:
     path = tmp_path / "inkpush.db"
     store = await open_sqlite(path)
-    handle = Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW)))
+    handle = Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW), new_id=RANDOM.new))
     await accept(handle, "msg_gateway")
     command = process(
         """

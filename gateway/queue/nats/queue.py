@@ -12,9 +12,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import groupby
+from itertools import count, groupby
 from operator import attrgetter
-from uuid import uuid4
 
 from nats.aio.msg import Msg
 
@@ -25,7 +24,7 @@ from gateway.events import Fault, Observer
 from gateway.ports import Depth, Journal
 from gateway.queue.nats.coding import Undecodable, chunk_of, head_of
 from gateway.queue.nats.leases import Lease, Leases
-from gateway.queue.nats.link import Broker, Link
+from gateway.queue.nats.link import Link
 from gateway.queue.nats.publishing import Stream
 from gateway.queue.nats.pulling import Puller
 from gateway.queue.nats.stream import CONSUMER, StreamSpec, ensure
@@ -61,7 +60,7 @@ class JetStreamQueue:
 
     def __init__(
         self,
-        broker: Broker,
+        link: Link,
         spec: StreamSpec,
         *,
         journal: Journal,
@@ -72,11 +71,12 @@ class JetStreamQueue:
         lane_nap_s: float = LANE_NAP_S,
         nap_s: float | None = None,
     ) -> None:
-        self._link = Link(broker)
+        self._link = link
         self._spec = spec
         self._journal = journal
         self._cut = cut
         self._clock = clocks.wall
+        self._numbers = count(1)
         self._observer = observer
         self._wait_s = wait_s
         self._lane_nap_s = lane_nap_s
@@ -318,7 +318,7 @@ class JetStreamQueue:
         if tries > HOPELESS:
             await self._reject(message, f"no process could finish it in {tries} tries")
             return None
-        lease_id = uuid4().hex
+        lease_id = str(next(self._numbers))
         lease = Lease(sequence, message.subject, message.reply, until)
         self._leases.add(lease_id, lease)
         return Claim(sequence, lease_id, chunk, tries)
