@@ -49,11 +49,12 @@ async def open_gateway(
     # up until it has.
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(
-            open_store(settings, clocks=clocks, ids=ids, observer=log)
+            open_store(settings, clocks=clocks, ids=ids, pace=pace, observer=log)
         )
         if stores.broker is not None:
             await stores.broker.start()
-            await stack.enter_async_context(_running(complete_events(stores.broker, log)))
+            completing = complete_events(stores.broker, log, every_s=pace.complete_s)
+            await stack.enter_async_context(_running(completing))
         if with_relay:
             stack.enter_context(stores.alone())
         gateway = Gateway(

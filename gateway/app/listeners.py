@@ -43,6 +43,7 @@ def public_application(gateway: Gateway) -> web.Application:
         wake=gateway.wake,
         observer=gateway.observe,
         clocks=clocks,
+        chunk_items=gateway.pace.chunk_items,
     )
     devices = DeviceRoutes(
         stores.registry, gateway.authenticator, lambda: apps_of(gateway.settings), clocks.wall
@@ -55,6 +56,7 @@ def public_application(gateway: Gateway) -> web.Application:
         wake=gateway.wake,
         observer=gateway.observe,
         clock=clocks.wall,
+        chunk_items=gateway.pace.chunk_items,
     )
     application = web.Application(
         middlewares=[problem_middleware(_tell(gateway))], client_max_size=_MAX_BODY

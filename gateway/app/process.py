@@ -50,6 +50,7 @@ class Gateway:
         self.stores = stores
         self.clocks = clocks
         self.ids = ids
+        self.pace = pace
         self.ready = False
         self.draining = False
         self.public_port = 0
@@ -57,7 +58,12 @@ class Gateway:
         self._log = log
         self.metrics = Metrics(CollectorRegistry(), lanes_of(settings), now=clocks.wall())
         self.authenticator = Authenticator(auth_rules(settings), stores.keys, clocks=clocks)
-        self.census = Census(stores.registry, observer=self.observe, monotonic=clocks.monotonic)
+        self.census = Census(
+            stores.registry,
+            observer=self.observe,
+            monotonic=clocks.monotonic,
+            every_s=pace.census_s,
+        )
         self.relay: Relay | None = None
         if settings.server.role != "ingest":
             self.relay = Relay(
@@ -71,7 +77,9 @@ class Gateway:
                 failed=on_failure,
             )
         lanes = self.relay.lanes if self.relay is not None else {}
-        self.gauges = Gauges(stores, self.census, self.metrics, lanes, clock=clocks.wall)
+        self.gauges = Gauges(
+            stores, self.census, self.metrics, lanes, clock=clocks.wall, every_s=pace.depth_s
+        )
 
     def observe(self, event: GatewayEvent) -> None:
         """Tell metrics and log what happened."""

@@ -82,6 +82,7 @@ class Relay:
             observer=observer,
             clocks=clocks,
             lease_s=settings.relay.lease_s,
+            pace=pace,
         )
         self._housekeeping = Housekeeping(
             registry=stores.registry,
@@ -101,6 +102,7 @@ class Relay:
             writer=self._writer,
             observer=observer,
             clock=clocks.wall,
+            every_s=pace.beat_s,
         )
         self._claiming: asyncio.Task[None] | None = None
         self._duties: list[asyncio.Task[None]] = []

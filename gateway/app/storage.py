@@ -23,7 +23,8 @@ from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
-from gateway.core.model import Chunk, Event
+from gateway.core.model import CHUNK_SIZE, Chunk, Event
+from gateway.core.pace import Pace
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.events import GatewayEvent, Observer, StoreFailed
 from gateway.ingest.schema import understand
@@ -36,7 +37,6 @@ from gateway.store.sqlite import open_sqlite
 if TYPE_CHECKING:
     from config.settings import Settings
 
-_COMPLETE_S = 20.0
 _HALF_COPIED = (
     "store.url: the copy of {source} into this database is not complete; run `inkpush store copy` "
     "again, which goes on where it stopped, or take an empty database"
@@ -94,7 +94,12 @@ def _ignore(_event: GatewayEvent) -> None:
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, *, clocks: Clocks = SYSTEM, ids: Ids = RANDOM, observer: Observer = _ignore
+    settings: Settings,
+    *,
+    clocks: Clocks = SYSTEM,
+    ids: Ids = RANDOM,
+    pace: Pace = Pace(),
+    observer: Observer = _ignore,
 ) -> AsyncIterator[Stores]:
     """Open the store, creating or migrating it; closes it at the end.
 
@@ -102,7 +107,7 @@ async def open_store(
     without.
     """
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
-    stores = await opened(settings.store.url, settings.devices.max_per_user, clocks, ids)
+    stores = await opened(settings.store.url, settings.devices.max_per_user, clocks, ids, pace)
     try:
         if settings.queue.url == "store":
             try:
@@ -111,7 +116,9 @@ async def open_store(
                 with suppress(StoreUnavailable):  # their leases run out
                     await stores.let_go()
             return
-        broker = _broker(settings, stores.journal, clocks=clocks, ids=ids, observer=observer)
+        broker = _broker(
+            settings, stores.journal, clocks=clocks, ids=ids, pace=pace, observer=observer
+        )
         try:
             yield replace(stores, queue=broker, broker=broker, waking=_nobody_else)
         finally:
@@ -120,15 +127,15 @@ async def open_store(
         await stores.store.aclose()
 
 
-async def _sqlite(url: str, max_per_user: int, clocks: Clocks, ids: Ids) -> Stores:
+async def _sqlite(url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace) -> Stores:
     path = sqlite_path(url)
     store = await open_sqlite(path, max_per_user=max_per_user)
-    queue = InStoreQueue(store.database, clock=clocks.wall, new_id=ids.new)
+    queue = InStoreQueue(store.database, clock=clocks.wall, new_id=ids.new, pace=pace)
     advice = "Check the disk and the file's permissions."
     return Stores(store, queue, str(path), advice, alone=partial(sole_relay, path))
 
 
-async def _postgres(url: str, max_per_user: int, clocks: Clocks, ids: Ids) -> Stores:
+async def _postgres(url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace) -> Stores:
     from gateway.store.postgres import open_postgres
     from gateway.store.postgres.arrivals import unfinished
 
@@ -144,7 +151,11 @@ async def _postgres(url: str, max_per_user: int, clocks: Clocks, ids: Ids) -> St
         await store.aclose()
         raise
     queue = PostgresQueue(
-        store.database, announce=store.wakeups.announce, clock=clocks.wall, new_id=ids.new
+        store.database,
+        announce=store.wakeups.announce,
+        clock=clocks.wall,
+        new_id=ids.new,
+        pace=pace,
     )
     return Stores(
         store,
@@ -157,7 +168,13 @@ async def _postgres(url: str, max_per_user: int, clocks: Clocks, ids: Ids) -> St
 
 
 def _broker(
-    settings: Settings, journal: Journal, *, clocks: Clocks, ids: Ids, observer: Observer
+    settings: Settings,
+    journal: Journal,
+    *,
+    clocks: Clocks,
+    ids: Ids,
+    pace: Pace,
+    observer: Observer,
 ) -> JetStreamQueue:
     queue, relay = settings.queue, settings.relay
     broker = Broker(
@@ -177,13 +194,13 @@ def _broker(
             ack_wait_s=relay.lease_s,
         ),
         journal=journal,
-        cut=partial(cut_again, max_age_s=relay.max_age_s),
+        cut=partial(cut_again, max_age_s=relay.max_age_s, chunk_items=pace.chunk_items),
         clocks=clocks,
         observer=observer,
     )
 
 
-def cut_again(event: Event, *, max_age_s: float) -> Sequence[Chunk]:
+def cut_again(event: Event, *, max_age_s: float, chunk_items: int = CHUNK_SIZE) -> Sequence[Chunk]:
     """The chunks of a kept event, as they were when it came, whoever was erased from it since."""
     return understand(
         event.event_id,
@@ -191,14 +208,15 @@ def cut_again(event: Event, *, max_age_s: float) -> Sequence[Chunk]:
         received_at=event.received_at,
         max_age_s=max_age_s,
         rejected={one.index for one in event.rejections},
+        chunk_items=chunk_items,
     ).chunks
 
 
-async def complete_events(broker: JetStreamQueue, observer: Observer) -> None:
+async def complete_events(broker: JetStreamQueue, observer: Observer, *, every_s: float) -> None:
     """Complete events that an ingest left half way, now and then, until cancelled. Any number of
     processes may do so at once."""
     while True:
-        await asyncio.sleep(_COMPLETE_S)
+        await asyncio.sleep(every_s)
         try:
             await broker.complete()
         except StoreUnavailable as error:

@@ -13,6 +13,7 @@ from typing import Any
 from gateway.core.clocks import WallClock
 from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
+from gateway.core.pace import Pace
 from gateway.core.rows import event_row
 from gateway.ports import Depth
 from gateway.queue.databases import Database
@@ -23,13 +24,15 @@ from gateway.queue.rows import chunk_values, claim_of, letter_of
 class InStoreQueue:
     """The port `gateway.ports.Queue` on the embedded database."""
 
-    idle_s = 0.25
-
-    def __init__(self, database: Database, *, clock: WallClock, new_id: NewId) -> None:
+    def __init__(
+        self, database: Database, *, clock: WallClock, new_id: NewId, pace: Pace = Pace()
+    ) -> None:
         self._database = database
         self._sql = database.sql
         self._clock = clock
         self._new_id = new_id
+        self._chunk_items = pace.chunk_items
+        self.idle_s = pace.idle_s
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
         rows = [chunk_values(chunk) for chunk in chunks]
@@ -114,7 +117,12 @@ class InStoreQueue:
                 query = "delivery_forget" if device_id == 0 else "delivery_revive"
                 row = {"event_id": event_id, "item_index": index, "device_id": device_id}
                 connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
-            chunks = revived_chunks(map(letter_of, letters), now=now, deadline=now + max_age_s)
+            chunks = revived_chunks(
+                map(letter_of, letters),
+                now=now,
+                deadline=now + max_age_s,
+                chunk_items=self._chunk_items,
+            )
             self._database.write_rows(
                 connection, "queue_insert", [chunk_values(chunk) for chunk in chunks]
             )

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 from gateway.core.clocks import Clocks
 from gateway.core.fanout import Known, Send, Wait, expire, plan
 from gateway.core.model import (
-    CHUNK_SIZE,
     Chunk,
     Claim,
     Item,
@@ -26,12 +25,13 @@ from gateway.core.model import (
     delivery_id,
     lane_name,
 )
+from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.events import ChunkBuried, Observer, StoreFailed
 from gateway.ports import Journal, Queue, Registry
 from gateway.relay.gate import Gate
-from gateway.relay.lane import BACKLOG, Lane
+from gateway.relay.lane import Lane
 from gateway.relay.patience import insist
 from gateway.relay.settle import Settler
 from gateway.relay.work import Delivery, Work
@@ -40,16 +40,6 @@ from providers.contract import Message
 
 T = TypeVar("T")
 
-#: chunks claimed at once, for a claim is a transaction
-_CLAIM = 8
-#: chunks that are fanned out at once: enough to keep the readers busy, and few enough that they
-#: leave the event loop to webhooks soon, where all their answers come in together. A database that
-#: is milliseconds away is no reason for more: two chunks each 30 ms are 17 000 deliveries a second
-_AT_ONCE = 2
-#: how long the dispatcher rests while its lanes have no room, in seconds
-_FULL_S = 0.25
-#: how long until a renewal of leases that failed is tried again, in seconds
-_RENEW_AGAIN_S = 1.0
 #: how often a chunk may be claimed before it is taken for one that ends processes
 _MAX_TRIES = 20
 
@@ -77,6 +67,7 @@ class Dispatcher:
         observer: Observer,
         clocks: Clocks,
         lease_s: float,
+        pace: Pace,
     ) -> None:
         self._ports = ports
         self._lanes = lanes
@@ -86,6 +77,7 @@ class Dispatcher:
         self._clock = clocks.wall
         self._monotonic = clocks.monotonic
         self._lease_s = lease_s
+        self._pace = pace
         self._works: dict[int, Work] = {}
         self._wake = asyncio.Event()
         self._gate = gate
@@ -105,14 +97,14 @@ class Dispatcher:
             await self._gate.passed()
             self._wake.clear()
             room = self._room()
-            if room < CHUNK_SIZE:
-                await self._rest(_FULL_S)
+            if room < self._pace.chunk_items:
+                await self._rest(self._pace.full_s)
                 continue
             claims, proven_until = await self._patiently("claim", partial(self._claim, room))
             if claims:
                 waiting = iter(claims)
                 await asyncio.gather(
-                    *(self._begin_each(waiting, proven_until) for _ in range(_AT_ONCE))
+                    *(self._begin_each(waiting, proven_until) for _ in range(self._pace.fan_outs))
                 )
             elif self._ports.queue.idle_s:
                 await self._rest(self._ports.queue.idle_s)
@@ -130,13 +122,13 @@ class Dispatcher:
             await asyncio.sleep(wait)
             wait = every
             if self._works and self._is_stuck():
-                wait = min(every, _RENEW_AGAIN_S)
+                wait = min(every, self._pace.renew_again_s)
             elif self._works:
                 try:
                     await self._renew()
                 except StoreUnavailable as error:
                     self._observer(StoreFailed("extend leases", str(error)))
-                    wait = min(every, _RENEW_AGAIN_S)
+                    wait = min(every, self._pace.renew_again_s)
 
     async def drain(self, limit_s: float) -> None:
         """Finish what is in flight within `limit_s`, put back the rest. Call after `run` ended."""
@@ -160,8 +152,8 @@ class Dispatcher:
     def _room(self) -> int:
         """Deliveries that the lanes have room for."""
         # One lane's share at most: what one of them holds is no reason to stop the others.
-        in_memory = sum(min(lane.load, BACKLOG) for lane in self._lanes.values())
-        return BACKLOG * max(1, len(self._lanes)) - in_memory
+        in_memory = sum(min(lane.load, self._pace.backlog) for lane in self._lanes.values())
+        return self._pace.backlog * max(1, len(self._lanes)) - in_memory
 
     async def _rest(self, seconds: float) -> None:
         """Wait until something may have changed."""
@@ -197,7 +189,7 @@ class Dispatcher:
         proven_until = self._proven_until()
         closed = [name for name, lane in self._lanes.items() if not lane.accepts()]
         claims = await self._ports.queue.claim(
-            limit=min(_CLAIM, room // CHUNK_SIZE),
+            limit=min(self._pace.claim_chunks, room // self._pace.chunk_items),
             lease_s=self._lease_s,
             now=self._clock(),
             skip_lanes=closed,

@@ -15,8 +15,6 @@ from gateway.ports import Replicas
 from gateway.relay.lane import Lane
 from gateway.relay.write import Writer
 
-_BEAT_S = 3.0
-
 
 class Heartbeat:
     """Beats for one relay. `lanes` is shared with app; a new one is given its part by `share`.
@@ -34,6 +32,7 @@ class Heartbeat:
         writer: Writer,
         observer: Observer,
         clock: WallClock,
+        every_s: float,
     ) -> None:
         self._replicas = replicas
         self._name = name
@@ -42,12 +41,13 @@ class Heartbeat:
         self._writer = writer
         self._observer = observer
         self._clock = clock
+        self._every_s = every_s
         self.relays = 1
 
     async def run(self) -> None:
-        """Beat every three seconds until cancelled; an outage of the store keeps the last count."""
+        """Beat every `every_s` until cancelled; an outage of the store keeps the last count."""
         while True:
-            await asyncio.sleep(_BEAT_S)
+            await asyncio.sleep(self._every_s)
             try:
                 await self.beat()
             except StoreUnavailable as error:
