@@ -25,6 +25,7 @@ import aiohttp
 import jwt
 
 from config.settings import Settings
+from gateway.app.clocks import SYSTEM
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.app.settings import load
 from gateway.ingest.signature import decode_secret, sign
@@ -75,7 +76,9 @@ async def run(*, notifications: int, once: bool, say: Callable[[str], None]) -> 
             webhook_secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
             settings = _settings(sandbox, directory, jwt_secret, webhook_secret)
             async with (
-                open_gateway(settings, log=logs.LogObserver(), on_failure=_fail) as gateway,
+                open_gateway(
+                    settings, log=logs.LogObserver(SYSTEM.monotonic), on_failure=_fail
+                ) as gateway,
                 aiohttp.ClientSession() as http,
             ):
                 stage = Stage(sandbox, gateway, http, jwt_secret, webhook_secret, say)

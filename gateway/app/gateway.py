@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
 from gateway.app.clocks import SYSTEM
+from gateway.app.ids import RANDOM
 from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
 from gateway.app.process import Gateway
 from gateway.app.storage import complete_events, open_store
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks
+from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.events import Lifecycle, Observer
 from providers.vendor import Vendors
@@ -33,6 +35,7 @@ async def open_gateway(
     log: Observer,
     on_failure: Callable[[BaseException], None],
     clocks: Clocks = SYSTEM,
+    ids: Ids = RANDOM,
     pace: Pace = Pace(),
 ) -> AsyncIterator[Gateway]:
     """Run a gateway; at the end it drains: take nothing more, finish what is in flight, put back
@@ -49,14 +52,24 @@ async def open_gateway(
     # What is entered last ends first: webhooks stop, the relay drains, metrics and health stay
     # up until it has.
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_store(settings, clocks=clocks, observer=log))
+        stores = await stack.enter_async_context(
+            open_store(settings, clocks=clocks, ids=ids, pace=pace, observer=log)
+        )
         if stores.broker is not None:
             await stores.broker.start()
-            await stack.enter_async_context(_running(complete_events(stores.broker, log)))
+            completing = complete_events(stores.broker, log, every_s=pace.complete_s)
+            await stack.enter_async_context(_running(completing))
         if with_relay:
             stack.enter_context(stores.alone())
         gateway = Gateway(
-            settings, vendors, stores, log=log, on_failure=on_failure, clocks=clocks, pace=pace
+            settings,
+            vendors,
+            stores,
+            log=log,
+            on_failure=on_failure,
+            clocks=clocks,
+            ids=ids,
+            pace=pace,
         )
         gateway.observe(Lifecycle("starting", f"Inkpush {__version__}"))
         stack.callback(gateway.observe, Lifecycle("stopped"))

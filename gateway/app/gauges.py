@@ -15,8 +15,6 @@ from gateway.ports import Depth, Standing
 from gateway.relay.census import Census
 from gateway.relay.lane import Lane
 
-_DEPTH_S = 1.0
-
 Probe = Callable[[], Awaitable[str | None]]
 
 
@@ -31,12 +29,14 @@ class Gauges:
         lanes: Mapping[str, Lane],
         *,
         clock: WallClock,
+        every_s: float,
     ) -> None:
         self._stores = stores
         self._census = census
         self._metrics = metrics
         self._lanes = lanes
         self._clock = clock
+        self._every_s = every_s
         self._depth = Depth(0, None)
         self._accepted_since = 0
 
@@ -50,11 +50,11 @@ class Gauges:
         self._accepted_since += notifications
 
     async def run(self) -> None:
-        """Look at the queue every second until cancelled; an outage keeps the last look."""
+        """Look at the queue every `every_s` until cancelled; an outage keeps the last look."""
         while True:
             with contextlib.suppress(StoreUnavailable):  # the probes of /readyz tell of it
                 await self._look_at_queue()
-            await asyncio.sleep(_DEPTH_S)
+            await asyncio.sleep(self._every_s)
 
     async def refresh(self) -> None:
         """Bring the metrics up to date, for a scrape."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import traceback
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -43,6 +42,7 @@ def public_application(gateway: Gateway) -> web.Application:
         wake=gateway.wake,
         observer=gateway.observe,
         clocks=clocks,
+        chunk_items=gateway.pace.chunk_items,
     )
     devices = DeviceRoutes(
         stores.registry,
@@ -59,6 +59,7 @@ def public_application(gateway: Gateway) -> web.Application:
         wake=gateway.wake,
         observer=gateway.observe,
         clock=clocks.wall,
+        chunk_items=gateway.pace.chunk_items,
     )
     application = web.Application(
         middlewares=[problem_middleware(_tell(gateway))], client_max_size=_MAX_BODY
@@ -90,7 +91,7 @@ def ops_application(gateway: Gateway) -> web.Application:
         find_key=gateway.authenticator.find_key,
     )
     # The secret lives as long as the process: a restart asks for the key again.
-    console = ConsoleRoutes(sources, secret=secrets.token_bytes(32), clock=gateway.clocks.wall)
+    console = ConsoleRoutes(sources, secret=gateway.ids.secret(32), clock=gateway.clocks.wall)
     application = web.Application(middlewares=[problem_middleware(_tell(gateway))])
     application.add_routes([*health.routes(), *console.routes()])
     return application

@@ -11,6 +11,7 @@ from gateway.app.gauges import Gauges, Probe
 from gateway.app.relaying import Relay
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
+from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.events import (
@@ -43,12 +44,15 @@ class Gateway:
         log: Observer,
         on_failure: Callable[[BaseException], None],
         clocks: Clocks,
+        ids: Ids,
         pace: Pace,
     ) -> None:
         self.settings = settings
         self.vendors = vendors
         self.stores = stores
         self.clocks = clocks
+        self.ids = ids
+        self.pace = pace
         self.ready = False
         self.draining = False
         self.public_port = 0
@@ -56,7 +60,12 @@ class Gateway:
         self._log = log
         self.metrics = Metrics(CollectorRegistry(), vendors, lanes_of(settings), now=clocks.wall())
         self.authenticator = Authenticator(auth_rules(settings), stores.keys, clocks=clocks)
-        self.census = Census(stores.registry, observer=self.observe, monotonic=clocks.monotonic)
+        self.census = Census(
+            stores.registry,
+            observer=self.observe,
+            monotonic=clocks.monotonic,
+            every_s=pace.census_s,
+        )
         self.relay: Relay | None = None
         if settings.server.role != "ingest":
             self.relay = Relay(
@@ -66,11 +75,14 @@ class Gateway:
                 self.census,
                 observer=self.observe,
                 clocks=clocks,
+                ids=ids,
                 pace=pace,
                 failed=on_failure,
             )
         lanes = self.relay.lanes if self.relay is not None else {}
-        self.gauges = Gauges(stores, self.census, self.metrics, lanes, clock=clocks.wall)
+        self.gauges = Gauges(
+            stores, self.census, self.metrics, lanes, clock=clocks.wall, every_s=pace.depth_s
+        )
 
     def observe(self, event: GatewayEvent) -> None:
         """Tell metrics and log what happened."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
+from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer
@@ -46,6 +47,7 @@ class Relay:
         *,
         observer: Observer,
         clocks: Clocks,
+        ids: Ids,
         pace: Pace,
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -93,6 +95,7 @@ class Relay:
             observer=observer,
             clocks=clocks,
             lease_s=settings.relay.lease_s,
+            pace=pace,
         )
         self._housekeeping = Housekeeping(
             registry=stores.registry,
@@ -107,11 +110,13 @@ class Relay:
         )
         self._heartbeat = Heartbeat(
             stores.store.replicas,
+            name=f"{ids.host()}-{ids.new()}",
             role=settings.server.role,
             lanes=self.lanes,
             writer=self._writer,
             observer=observer,
             clock=clocks.wall,
+            every_s=pace.beat_s,
         )
         self._claiming: asyncio.Task[None] | None = None
         self._duties: list[asyncio.Task[None]] = []

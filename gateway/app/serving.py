@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from gateway.app.clocks import SYSTEM
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.events import Fault, Lifecycle
@@ -30,7 +31,7 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     failures: list[BaseException] = []
-    observer = logs.LogObserver()
+    observer = logs.LogObserver(SYSTEM.monotonic)
 
     def failed(error: BaseException) -> None:
         failures.append(error)

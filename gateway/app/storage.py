@@ -19,21 +19,23 @@ from typing import TYPE_CHECKING
 
 from config.formats import is_postgres, without_password
 from gateway.app.clocks import SYSTEM
+from gateway.app.ids import RANDOM
 from gateway.core.clocks import Clocks
-from gateway.core.model import Chunk, Event
+from gateway.core.ids import Ids
+from gateway.core.model import CHUNK_SIZE, Chunk, Event
+from gateway.core.pace import Pace
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.events import GatewayEvent, Observer, StoreFailed
 from gateway.ingest.schema import understand
 from gateway.ports import Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
-from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
+from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
 from gateway.store.sqlite import open_sqlite
 
 if TYPE_CHECKING:
     from config.settings import Settings
 
-_COMPLETE_S = 20.0
 _HALF_COPIED = (
     "store.url: the copy of {source} into this database is not complete; run `inkpush store copy` "
     "again, which goes on where it stopped, or take an empty database"
@@ -85,7 +87,12 @@ def _ignore(_event: GatewayEvent) -> None:
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, *, clocks: Clocks = SYSTEM, observer: Observer = _ignore
+    settings: Settings,
+    *,
+    clocks: Clocks = SYSTEM,
+    ids: Ids = RANDOM,
+    pace: Pace = Pace(),
+    observer: Observer = _ignore,
 ) -> AsyncIterator[Stores]:
     """Open the store, creating or migrating it; closes it at the end.
 
@@ -93,12 +100,14 @@ async def open_store(
     without.
     """
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
-    stores = await opened(settings.store.url, settings.devices.max_per_user, clocks)
+    stores = await opened(settings.store.url, settings.devices.max_per_user, clocks, ids, pace)
     try:
         if settings.queue.url == "store":
             yield stores
             return
-        broker = _broker(settings, stores.journal, clocks=clocks, observer=observer)
+        broker = _broker(
+            settings, stores.journal, clocks=clocks, ids=ids, pace=pace, observer=observer
+        )
         try:
             yield replace(stores, queue=broker, broker=broker, waking=_nobody_else)
         finally:
@@ -107,15 +116,15 @@ async def open_store(
         await stores.store.aclose()
 
 
-async def _sqlite(url: str, max_per_user: int, clocks: Clocks) -> Stores:
+async def _sqlite(url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace) -> Stores:
     path = sqlite_path(url)
     store = await open_sqlite(path, max_per_user=max_per_user)
-    queue = InStoreQueue(store.database, clock=clocks.wall)
+    queue = InStoreQueue(store.database, clock=clocks.wall, new_id=ids.new, pace=pace)
     advice = "Check the disk and the file's permissions."
     return Stores(store, queue, str(path), advice, alone=partial(sole_relay, path))
 
 
-async def _postgres(url: str, max_per_user: int, clocks: Clocks) -> Stores:
+async def _postgres(url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace) -> Stores:
     from gateway.store.postgres import open_postgres
     from gateway.store.postgres.arrivals import unfinished
 
@@ -130,7 +139,13 @@ async def _postgres(url: str, max_per_user: int, clocks: Clocks) -> Stores:
     except GatewayError:
         await store.aclose()
         raise
-    queue = PostgresQueue(store.database, announce=store.wakeups.announce, clock=clocks.wall)
+    queue = PostgresQueue(
+        store.database,
+        announce=store.wakeups.announce,
+        clock=clocks.wall,
+        new_id=ids.new,
+        pace=pace,
+    )
     return Stores(
         store,
         queue,
@@ -141,17 +156,24 @@ async def _postgres(url: str, max_per_user: int, clocks: Clocks) -> Stores:
 
 
 def _broker(
-    settings: Settings, journal: Journal, *, clocks: Clocks, observer: Observer
+    settings: Settings,
+    journal: Journal,
+    *,
+    clocks: Clocks,
+    ids: Ids,
+    pace: Pace,
+    observer: Observer,
 ) -> JetStreamQueue:
     queue, relay = settings.queue, settings.relay
+    broker = Broker(
+        servers=servers_of(queue.url),
+        user=queue.user,
+        password=queue.password.get_secret_value(),
+        credentials_file=queue.credentials_file,
+        ca_file=queue.ca_file,
+    )
     return JetStreamQueue(
-        Broker(
-            servers=servers_of(queue.url),
-            user=queue.user,
-            password=queue.password.get_secret_value(),
-            credentials_file=queue.credentials_file,
-            ca_file=queue.ca_file,
-        ),
+        Link(broker, new_id=ids.new),
         StreamSpec(
             name=queue.stream,
             replicas=queue.replicas,
@@ -160,13 +182,13 @@ def _broker(
             ack_wait_s=relay.lease_s,
         ),
         journal=journal,
-        cut=partial(cut_again, max_age_s=relay.max_age_s),
+        cut=partial(cut_again, max_age_s=relay.max_age_s, chunk_items=pace.chunk_items),
         clocks=clocks,
         observer=observer,
     )
 
 
-def cut_again(event: Event, *, max_age_s: float) -> Sequence[Chunk]:
+def cut_again(event: Event, *, max_age_s: float, chunk_items: int = CHUNK_SIZE) -> Sequence[Chunk]:
     """The chunks of a kept event, as they were when it came, whoever was erased from it since."""
     return understand(
         event.event_id,
@@ -174,14 +196,15 @@ def cut_again(event: Event, *, max_age_s: float) -> Sequence[Chunk]:
         received_at=event.received_at,
         max_age_s=max_age_s,
         rejected={one.index for one in event.rejections},
+        chunk_items=chunk_items,
     ).chunks
 
 
-async def complete_events(broker: JetStreamQueue, observer: Observer) -> None:
+async def complete_events(broker: JetStreamQueue, observer: Observer, *, every_s: float) -> None:
     """Complete events that an ingest left half way, now and then, until cancelled. Any number of
     processes may do so at once."""
     while True:
-        await asyncio.sleep(_COMPLETE_S)
+        await asyncio.sleep(every_s)
         try:
             await broker.complete()
         except StoreUnavailable as error:

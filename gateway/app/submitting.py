@@ -6,12 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from gateway.app.clocks import SYSTEM
+from gateway.app.ids import RANDOM
 from gateway.app.storage import open_store
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.clocks import Clocks
+from gateway.core.ids import Ids
 from gateway.core.items import parse_items
 from gateway.core.model import Event
 from providers.contract import address_hash
@@ -42,12 +43,17 @@ class Submitted:
 
 
 async def submit_items(
-    settings: Settings, raw: Sequence[dict[str, Any]], *, dry_run: bool, clocks: Clocks = SYSTEM
+    settings: Settings,
+    raw: Sequence[dict[str, Any]],
+    *,
+    dry_run: bool,
+    clocks: Clocks = SYSTEM,
+    ids: Ids = RANDOM,
 ) -> Submitted:
     """Queue notifications in the store, from where a running gateway takes them at once."""
     items, rejections = parse_items(list(raw))
     reasons = tuple(f"item {rejection.index}: {rejection.reason}" for rejection in rejections)
-    async with open_store(settings, clocks=clocks) as stores:
+    async with open_store(settings, clocks=clocks, ids=ids) as stores:
         targets = await stores.registry.targets(items)
         destinations = tuple(
             Destination(
@@ -63,7 +69,7 @@ async def submit_items(
         if dry_run or not items:
             return Submitted("", len(items), reasons, destinations)
         now = clocks.wall()
-        event_id = f"cli_{uuid4().hex}"
+        event_id = f"cli_{ids.new()}"
         deadline = deadline_of(None, now, settings.relay.max_age_s)
         chunks = cut(event_id, items, received_at=now, deadline=deadline)
         body = {"type": "notifications.sent", "data": {"notifications": list(raw)}}

@@ -21,20 +21,25 @@ def deadline_of(occurred_at: float | None, received_at: float, max_age_s: float)
 
 
 def cut(
-    event_id: str, items: Sequence[Item], *, received_at: float, deadline: float
+    event_id: str,
+    items: Sequence[Item],
+    *,
+    received_at: float,
+    deadline: float,
+    chunk_items: int = CHUNK_SIZE,
 ) -> list[Chunk]:
-    """Cut a batch into chunks of at most 256 items, due at once."""
+    """Cut a batch into chunks of at most so many items, due at once."""
     return [
         Chunk(
             event_id=event_id,
             number=number,
             first_seen=received_at,
             deadline=deadline,
-            items=tuple([ChunkItem(item) for item in items[start : start + CHUNK_SIZE]]),
+            items=tuple([ChunkItem(item) for item in items[start : start + chunk_items]]),
             due_at=received_at,
             day=day_of(received_at),
         )
-        for number, start in enumerate(range(0, len(items), CHUNK_SIZE))
+        for number, start in enumerate(range(0, len(items), chunk_items))
     ]
 
 

@@ -18,7 +18,7 @@ from gateway.bodies import read_object
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.clocks import WallClock
 from gateway.core.items import parse_items
-from gateway.core.model import Chunk, Event, Item, Rejection
+from gateway.core.model import CHUNK_SIZE, Chunk, Event, Item, Rejection
 from gateway.devices.auth import Authenticator, Caller
 from gateway.events import NotificationsPosted, Observer
 from gateway.ports import Queue
@@ -55,6 +55,7 @@ class NotificationRoutes:
         wake: Callable[[], None],
         observer: Observer,
         clock: WallClock,
+        chunk_items: int = CHUNK_SIZE,
     ) -> None:
         self._queue = queue
         self._authenticator = authenticator
@@ -63,6 +64,7 @@ class NotificationRoutes:
         self._wake = wake
         self._observer = observer
         self._clock = clock
+        self._chunk_items = chunk_items
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the public application."""
@@ -82,7 +84,13 @@ class NotificationRoutes:
             raise Problem("unavailable", "the backlog is full", retry_after=RETRY_AFTER_S)
         now = self._clock()
         deadline = deadline_of(None, now, limits.max_age_s)
-        chunks = cut(event_id, items, received_at=now, deadline=deadline)
+        chunks = cut(
+            event_id,
+            items,
+            received_at=now,
+            deadline=deadline,
+            chunk_items=self._chunk_items,
+        )
         event = _event(event_id, raw, items, rejections, chunks, now)
         accepted = await self._queue.accept(event, chunks)
         if accepted:

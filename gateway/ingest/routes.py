@@ -12,6 +12,7 @@ from aiohttp import web
 
 from gateway.bodies import UnreadableBody, read_body
 from gateway.core.clocks import Clocks
+from gateway.core.model import CHUNK_SIZE
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
 from gateway.ingest.schema import understand
@@ -48,6 +49,7 @@ class WebhookRoute:
         wake: Callable[[], None],
         observer: Observer,
         clocks: Clocks,
+        chunk_items: int = CHUNK_SIZE,
         body_timeout_s: float = 30.0,
     ) -> None:
         self._queue = queue
@@ -56,6 +58,7 @@ class WebhookRoute:
         self._wake = wake
         self._observer = observer
         self._clocks = clocks
+        self._chunk_items = chunk_items
         self._body_timeout_s = body_timeout_s
 
     def routes(self) -> list[web.RouteDef]:
@@ -100,7 +103,11 @@ class WebhookRoute:
         if self._backlog() >= limits.max_backlog:
             raise Problem("unavailable", "the backlog is full", retry_after=RETRY_AFTER_S)
         understood = understand(
-            verified.message_id, body, received_at=now, max_age_s=limits.max_age_s
+            verified.message_id,
+            body,
+            received_at=now,
+            max_age_s=limits.max_age_s,
+            chunk_items=self._chunk_items,
         )
         event = understood.event
         fresh = await self._queue.accept(event, understood.chunks)

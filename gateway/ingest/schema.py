@@ -16,7 +16,7 @@ import orjson
 
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.items import parse_items
-from gateway.core.model import Chunk, Event
+from gateway.core.model import CHUNK_SIZE, Chunk, Event
 
 NOTIFICATIONS_SENT = "notifications.sent"
 _MOST_NOTIFICATIONS = 100_000
@@ -41,8 +41,10 @@ def understand(
     received_at: float,
     max_age_s: float,
     rejected: Container[int] | None = None,
+    chunk_items: int = CHUNK_SIZE,
 ) -> Understood:
     """Read an event; never raises. `max_age_s`: how long notifications stay fresh, in seconds.
+    They are cut into chunks of at most `chunk_items`.
 
     `rejected`, for an event that is read again: the indexes that were rejected at first, so that
     it comes to the same chunks.
@@ -62,7 +64,9 @@ def understand(
                     body=body,
                 )
             )
-        return _notifications(event_id, document, body, received_at, max_age_s, rejected)
+        return _notifications(
+            event_id, document, body, received_at, max_age_s, rejected, chunk_items
+        )
     except _NotUnderstood as reason:
         return Understood(
             Event(event_id, event_type, "quarantined", received_at, reason=str(reason), body=body)
@@ -76,6 +80,7 @@ def _notifications(
     received_at: float,
     max_age_s: float,
     rejected: Container[int] | None,
+    chunk_items: int,
 ) -> Understood:
     data = document.get("data")
     entries = data.get("notifications") if isinstance(data, dict) else None
@@ -86,7 +91,9 @@ def _notifications(
     items, rejections = parse_items(entries, rejected=rejected)
     occurred_at = _occurred_at(document)
     deadline = deadline_of(occurred_at, received_at, max_age_s)
-    chunks = tuple(cut(event_id, items, received_at=received_at, deadline=deadline))
+    chunks = tuple(
+        cut(event_id, items, received_at=received_at, deadline=deadline, chunk_items=chunk_items)
+    )
     event = Event(
         event_id=event_id,
         type=NOTIFICATIONS_SENT,

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Literal, TextIO, assert_never
 
 import structlog
 
+from gateway.core.clocks import MonotonicClock
 from gateway.events import (
     AttemptsFinished,
     BrakeReleased,
@@ -105,9 +105,9 @@ def redact_line(_logger: Any, _method: str, line: Mapping[str, Any]) -> dict[str
 class LogObserver:
     """An Observer that writes a line for each event, at the level that fits it."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monotonic: MonotonicClock) -> None:
         self._logger: Any = structlog.get_logger("inkpush")
-        self._clock = clock
+        self._monotonic = monotonic
         self._next_stranger = float("-inf")
         self._strangers = 0
 
@@ -118,10 +118,10 @@ class LogObserver:
             return
         facts = _facts(event)
         if isinstance(event, WebhookAnswered) and event.result in _STRANGERS:
-            if self._clock() < self._next_stranger:
+            if self._monotonic() < self._next_stranger:
                 self._strangers += 1
                 return
-            self._next_stranger = self._clock() + STRANGERS_S
+            self._next_stranger = self._monotonic() + STRANGERS_S
             if self._strangers:
                 facts["more"], self._strangers = self._strangers, 0
         self._logger.log(logging.getLevelName(level.upper()), text, **facts)

@@ -20,7 +20,7 @@ from gateway.ports.replicas import REPLICA_ALIVE_S, Replicas
 from gateway.ports.store import Store
 
 Clock = Callable[[], float]
-"""The time now, in epoch seconds."""
+"""The time now, in epoch seconds. What is new takes `gateway.core.clocks` instead."""
 
 __all__ = [
     "REPLICA_ALIVE_S",

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from gateway.core.clocks import WallClock
+from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
+from gateway.core.pace import Pace
 from gateway.core.rows import event_row, replayed_row
 from gateway.core.suspects import Past
 from gateway.ports import Depth
@@ -29,15 +30,21 @@ _LETTERS = 5_000
 class PostgresQueue:
     """The port `gateway.ports.Queue`. `announce` wakes the processes that may claim."""
 
-    idle_s = 0.25
-
     def __init__(
-        self, database: SharedDatabase, *, announce: Callable[[], None], clock: WallClock
+        self,
+        database: SharedDatabase,
+        *,
+        announce: Callable[[], None],
+        clock: WallClock,
+        new_id: NewId,
+        pace: Pace = Pace(),
     ) -> None:
         self._database = database
         self._announce = announce
         self._clock = clock
-        self._name = uuid4().hex
+        self._chunk_items = pace.chunk_items
+        self.idle_s = pace.idle_s
+        self._name = new_id()
         self._claims = 0
         self._claiming: set[asyncio.Future[Any]] = set()
 
@@ -166,7 +173,12 @@ class PostgresQueue:
             deliveries = _columns([tuple(letter[1:4]) for letter in letters])
             await session.run("deliveries_revive", *deliveries, now)
             await session.run("deliveries_forget", *deliveries)
-            chunks = revived_chunks(map(letter_of, letters), now=now, deadline=deadline)
+            chunks = revived_chunks(
+                map(letter_of, letters),
+                now=now,
+                deadline=deadline,
+                chunk_items=self._chunk_items,
+            )
             await _insert(session, chunks)
             await session.run("dead_delete", [letter[0] for letter in letters])
             return len(letters)

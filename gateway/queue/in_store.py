@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
 
 from gateway.core.clocks import WallClock
+from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
+from gateway.core.pace import Pace
 from gateway.core.rows import event_row
 from gateway.core.suspects import Past
 from gateway.ports import Depth
@@ -24,14 +25,16 @@ from gateway.queue.rows import chunk_values, claim_of, letter_of, past_of, trial
 class InStoreQueue:
     """The port `gateway.ports.Queue` on the embedded database."""
 
-    idle_s = 0.25
-
-    def __init__(self, database: Database, *, clock: WallClock) -> None:
+    def __init__(
+        self, database: Database, *, clock: WallClock, new_id: NewId, pace: Pace = Pace()
+    ) -> None:
         self._database = database
         self._sql = database.sql
         self._clock = clock
-        self._name = uuid4().hex
+        self._name = new_id()
         self._claims = 0
+        self._chunk_items = pace.chunk_items
+        self.idle_s = pace.idle_s
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
         rows = [chunk_values(chunk) for chunk in chunks]
@@ -159,7 +162,12 @@ class InStoreQueue:
                 query = "delivery_forget" if device_id == 0 else "delivery_revive"
                 row = {"event_id": event_id, "item_index": index, "device_id": device_id}
                 connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
-            chunks = revived_chunks(map(letter_of, letters), now=now, deadline=now + max_age_s)
+            chunks = revived_chunks(
+                map(letter_of, letters),
+                now=now,
+                deadline=now + max_age_s,
+                chunk_items=self._chunk_items,
+            )
             self._database.write_rows(
                 connection, "queue_insert", [chunk_values(chunk) for chunk in chunks]
             )

@@ -18,7 +18,9 @@ class Letter(NamedTuple):
     device_id: int
 
 
-def revived_chunks(letters: Iterable[Letter], *, now: float, deadline: float) -> list[Chunk]:
+def revived_chunks(
+    letters: Iterable[Letter], *, now: float, deadline: float, chunk_items: int = CHUNK_SIZE
+) -> list[Chunk]:
     """Cut dead letters into chunks of their events. The letters come sorted by event and index."""
     chunks = []
     for event_id, of_event in groupby(letters, key=lambda letter: letter.event_id):
@@ -28,8 +30,8 @@ def revived_chunks(letters: Iterable[Letter], *, now: float, deadline: float) ->
             same = list(of_item)
             day = same[0].day
             entries.append(ChunkItem(same[0].item, _remainders(same)))
-        for start in range(0, len(entries), CHUNK_SIZE):
-            items = tuple(entries[start : start + CHUNK_SIZE])
+        for start in range(0, len(entries), chunk_items):
+            items = tuple(entries[start : start + chunk_items])
             chunks.append(Chunk(event_id, -1, now, deadline, items, due_at=now, day=day))
     return chunks
 

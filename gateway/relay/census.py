@@ -18,7 +18,6 @@ from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
 from gateway.ports import Registry
 
-EVERY_S = 10.0
 SHARE = 0.02
 """So much of the time is counted at most."""
 
@@ -32,7 +31,7 @@ class Census:
         *,
         observer: Observer,
         monotonic: MonotonicClock,
-        every_s: float = EVERY_S,
+        every_s: float,
     ) -> None:
         self._registry = registry
         self._observer = observer
@@ -44,7 +43,7 @@ class Census:
 
     @property
     def rest_s(self) -> float:
-        """How long until the next count: ten seconds, or longer after one that took long."""
+        """How long until the next count: `every_s` seconds, or longer after one that took long."""
         return max(self._every_s, self._took_s * (1 / SHARE - 1))
 
     async def run(self) -> None:

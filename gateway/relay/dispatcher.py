@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 from gateway.core.clocks import Clocks
 from gateway.core.fanout import Known, Send, Wait, expire, plan
 from gateway.core.model import (
-    CHUNK_SIZE,
     Chunk,
     Claim,
     Item,
@@ -26,6 +25,7 @@ from gateway.core.model import (
     delivery_id,
     lane_name,
 )
+from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.events import ChunkBuried, Observer, StoreFailed
@@ -40,17 +40,6 @@ from gateway.relay.write import Writer
 from providers.contract import Message
 
 T = TypeVar("T")
-
-#: chunks claimed at once, for a claim is a transaction
-_CLAIM = 8
-#: chunks that are fanned out at once: enough to keep the readers busy, and few enough that they
-#: leave the event loop to webhooks soon, where all their answers come in together. A database that
-#: is milliseconds away is no reason for more: two chunks each 30 ms are 17 000 deliveries a second
-_AT_ONCE = 2
-#: how long the dispatcher rests while its lanes have no room, in seconds
-_FULL_S = 0.25
-#: how long until a renewal of leases that failed is tried again, in seconds
-_RENEW_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +65,7 @@ class Dispatcher:
         observer: Observer,
         clocks: Clocks,
         lease_s: float,
+        pace: Pace,
     ) -> None:
         self._ports = ports
         self._lanes = lanes
@@ -85,6 +75,7 @@ class Dispatcher:
         self._clock = clocks.wall
         self._monotonic = clocks.monotonic
         self._lease_s = lease_s
+        self._pace = pace
         self._works: dict[int, Work] = {}
         self._wake = asyncio.Event()
         self._gate = gate
@@ -114,15 +105,15 @@ class Dispatcher:
             await self._gate.passed()
             self._wake.clear()
             room = self._room()
-            if room < CHUNK_SIZE:
-                await self._rest(_FULL_S)
+            if room < self._pace.chunk_items:
+                await self._rest(self._pace.full_s)
                 continue
             await self._trials.run()
             claims, proven_until = await self._patiently("claim", partial(self._claim, room))
             if claims:
                 waiting = iter(claims)
                 await asyncio.gather(
-                    *(self._begin_each(waiting, proven_until) for _ in range(_AT_ONCE))
+                    *(self._begin_each(waiting, proven_until) for _ in range(self._pace.fan_outs))
                 )
             elif self._ports.queue.idle_s:
                 await self._rest(self._ports.queue.idle_s)
@@ -140,13 +131,13 @@ class Dispatcher:
             await asyncio.sleep(wait)
             wait = every
             if self._works and self._is_stuck():
-                wait = min(every, _RENEW_AGAIN_S)
+                wait = min(every, self._pace.renew_again_s)
             elif self._works:
                 try:
                     await self._renew()
                 except StoreUnavailable as error:
                     self._observer(StoreFailed("extend leases", str(error)))
-                    wait = min(every, _RENEW_AGAIN_S)
+                    wait = min(every, self._pace.renew_again_s)
 
     async def drain(self, limit_s: float) -> None:
         """Finish what is in flight within `limit_s`, put back the rest. Call after `run` ended."""
@@ -169,7 +160,9 @@ class Dispatcher:
 
     def _room(self) -> int:
         """Deliveries that the lanes have room for."""
-        return sum(lane.room for lane in self._lanes.values()) if self._lanes else CHUNK_SIZE
+        if not self._lanes:
+            return self._pace.chunk_items
+        return sum(lane.room for lane in self._lanes.values())
 
     async def _rest(self, seconds: float) -> None:
         """Wait until something may have changed."""
@@ -205,7 +198,7 @@ class Dispatcher:
         proven_until = self._proven_until()
         closed = [name for lane in self._lanes.values() for name in lane.closed]
         claims = await self._ports.queue.claim(
-            limit=min(_CLAIM, room // CHUNK_SIZE),
+            limit=min(self._pace.claim_chunks, room // self._pace.chunk_items),
             lease_s=self._lease_s,
             now=self._clock(),
             skip_lanes=closed,

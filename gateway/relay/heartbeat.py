@@ -1,4 +1,4 @@
-"""The heartbeat: this process relays, and so do others. Owns its name and how many there are.
+"""The heartbeat: this process relays, and so do others. Owns how many there are.
 
 They share limits and brakes without talking to each other: each takes its part.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from socket import gethostname
-from uuid import uuid4
 
 from gateway.core.clocks import WallClock
 from gateway.errors import StoreUnavailable
@@ -17,38 +15,39 @@ from gateway.ports import Replicas
 from gateway.relay.lane import Lane
 from gateway.relay.write import Writer
 
-_BEAT_S = 3.0
-
 
 class Heartbeat:
     """Beats for one relay. `lanes` is shared with app; a new one is given its part by `share`.
 
-    `relays` is how many there are, this one included.
+    `name` is one that no other has. `relays` is how many there are, this one included.
     """
 
     def __init__(
         self,
         replicas: Replicas,
         *,
+        name: str,
         role: str,
         lanes: Mapping[str, Lane],
         writer: Writer,
         observer: Observer,
         clock: WallClock,
+        every_s: float,
     ) -> None:
         self._replicas = replicas
-        self._name = f"{gethostname()}-{uuid4().hex}"
+        self._name = name
         self._role = role
         self._lanes = lanes
         self._writer = writer
         self._observer = observer
         self._clock = clock
+        self._every_s = every_s
         self.relays = 1
 
     async def run(self) -> None:
-        """Beat every three seconds until cancelled; an outage of the store keeps the last count."""
+        """Beat every `every_s` until cancelled; an outage of the store keeps the last count."""
         while True:
-            await asyncio.sleep(_BEAT_S)
+            await asyncio.sleep(self._every_s)
             try:
                 await self.beat()
             except StoreUnavailable as error:

@@ -1,9 +1,8 @@
-"""The access token of FCM: fetched with a service account's key, ahead of time, off the loop.
+"""The access token of FCM: fetched with a service account's key, ahead of time.
 
 Owns the key file and the one token that all requests share. Refuses to know messages. A token that
-cannot be had is a verdict, not an error: the pushes that wait for it get it as theirs.
-
-Source: google-auth is blocking (its own transport waits up to 120 s), so it runs in a thread.
+cannot be had is a verdict, not an error: the pushes that wait for it get it as theirs. How one is
+asked for is `fetching`'s matter.
 """
 
 from __future__ import annotations
@@ -12,21 +11,17 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import google.auth.exceptions
-import google.auth.transport.requests
 import google.oauth2.service_account
-import requests
 import tenacity
 
 from providers.contract import CredentialStatus, Misconfigured, Trouble, Unavailable
 from providers.errors import CredentialError
+from providers.fcm.fetching import EndpointAway, Fetch, GoogleFetch, Grant, NotGranted, NoToken
 from providers.http2.exchange import NEVER_SENT_S
-from providers.transport.trust import client_context
 
 __all__ = ["AccessToken", "CredentialError", "FcmCredentials"]
 
@@ -37,30 +32,11 @@ RENEW_AT = 0.8
 USABLE_UNTIL_S = 30.0
 """A token this close to its end may end on the way: it is not used any more."""
 
-USUAL_LIFE_S = 3600.0
-OAUTH_TIMEOUT_S = 10.0
 HOLD_S = 5.0
 """How long a failure answers for the next ones: the token endpoint is not asked by every push."""
 
 RETRY_RENEWAL_S = 30.0
 JUST_FETCHED_S = 60.0
-
-_OAUTH_ERRORS = frozenset(
-    {
-        "access_denied",
-        "invalid_client",
-        "invalid_grant",
-        "invalid_request",
-        "invalid_scope",
-        "unauthorized_client",
-        "unsupported_grant_type",
-    }
-)
-_HINT = (
-    "Google's token endpoint refuses the service account: check that it and its key still exist "
-    "(Google Cloud console, IAM, Service accounts), that token_uri in credentials_file is right, "
-    "and that this machine's clock is (NTP)."
-)
 
 
 _UNREACHABLE_HINT = (
@@ -81,9 +57,6 @@ class AccessToken:
     worked: bool = False
 
 
-NoToken = Misconfigured | Unavailable
-
-
 class FcmCredentials:
     """A service account and its access token. `clock`: epoch seconds."""
 
@@ -91,16 +64,12 @@ class FcmCredentials:
         self,
         account: google.oauth2.service_account.Credentials,
         project_id: str,
-        session: requests.Session,
+        fetch: Fetch,
         clock: Callable[[], float],
     ) -> None:
         self.account = account
         self.project_id = project_id
-        self._session = session
-        # google-auth would wait for two minutes
-        self._request = partial(
-            google.auth.transport.requests.Request(session), timeout=OAUTH_TIMEOUT_S
-        )
+        self._ask = fetch
         self._clock = clock
         self._token: AccessToken | None = None
         self._was_refused = False
@@ -121,10 +90,12 @@ class FcmCredentials:
         clock: Callable[[], float],
         ca_file: str = "",
         proxy: str = "",
+        fetch: Fetch | None = None,
     ) -> FcmCredentials:
         """Read a service account's JSON key; `ca_file` is trusted besides the system's authorities.
 
         `proxy` is used for the token endpoint; "": the one that the environment names, if any.
+        `fetch` asks for tokens in place of google-auth.
 
         Raises CredentialError with everything that is wrong at once.
         """
@@ -138,12 +109,9 @@ class FcmCredentials:
             raise CredentialError(
                 [f"credentials_file {file}: private_key is not a PEM key; download a new one."]
             ) from None
-        session = requests.Session()
-        session.mount("https://", _Adapter(ca_file))
-        if proxy:
-            session.proxies = {"http": proxy, "https": proxy}
-            session.trust_env = False  # what the environment names would go first
-        return cls(account, str(info["project_id"]), session, clock)
+        if fetch is None:
+            fetch = GoogleFetch(account, ca_file=ca_file, proxy=proxy)
+        return cls(account, str(info["project_id"]), fetch, clock)
 
     @property
     def held(self) -> AccessToken | None:
@@ -219,7 +187,7 @@ class FcmCredentials:
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
-        self._session.close()
+        self._ask.close()
 
     def _fetch(self) -> asyncio.Task[AccessToken | NoToken]:
         if self._fetching is None:
@@ -246,59 +214,19 @@ class FcmCredentials:
         """Ask the token endpoint, a second time where it could not be reached."""
         after_refusal, self._was_refused = self._was_refused, False
         asked_at = self._clock()
+        attempts = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(2),
+            wait=tenacity.wait_random(0.2, 1.0),
+            retry=tenacity.retry_if_exception_type(EndpointAway),
+            reraise=True,
+        )
         try:
-            async for attempt in tenacity.AsyncRetrying(
-                stop=tenacity.stop_after_attempt(2),
-                wait=tenacity.wait_random(0.2, 1.0),
-                retry=tenacity.retry_if_exception_type(google.auth.exceptions.TransportError),
-                reraise=True,
-            ):
-                with attempt:
-                    await asyncio.to_thread(self._refresh)
-        except google.auth.exceptions.RefreshError as error:
-            return _refusal(error)
+            granted: Grant = await attempts(self._ask)
+        except NotGranted as refused:
+            return refused.verdict
         except Exception:  # noqa: BLE001 - google-auth lets KeyError and others out on odd answers
             return Unavailable.not_looked_at("OAuthUnreachable", NEVER_SENT_S)
-        life = _life_s(self.account)
-        return AccessToken(str(self.account.token), asked_at, asked_at + life, after_refusal)
-
-    def _refresh(self) -> None:
-        """Fetch a token; runs in a thread, which goes on when nobody waits for it any more."""
-        try:
-            self.account.refresh(self._request)
-        finally:
-            if self._closed:
-                self._session.close()
-
-
-class _Adapter(requests.adapters.HTTPAdapter):
-    """Connections that trust one more authority; `verify=` of requests would replace the others."""
-
-    def __init__(self, ca_file: str) -> None:
-        self._context = client_context(ca_file)
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
-
-
-def _life_s(account: google.oauth2.service_account.Credentials) -> float:
-    """What the answer's `expires_in` said; google-auth keeps it as a naive UTC time of its own
-    clock, so it is that clock which is asked for the difference."""
-    if account.expiry is None:
-        return USUAL_LIFE_S
-    return float((account.expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds())
-
-
-def _refusal(error: google.auth.exceptions.RefreshError) -> NoToken:
-    if error.retryable:
-        return Unavailable.not_looked_at("OAuthUnavailable", NEVER_SENT_S)
-    said = error.args[1] if len(error.args) > 1 else None
-    code = said.get("error") if isinstance(said, dict) else None
-    return Misconfigured(code if code in _OAUTH_ERRORS else "OAuthRefused", _HINT)
+        return AccessToken(granted.token, asked_at, asked_at + granted.life_s, after_refusal)
 
 
 def _load_info(path: Path) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
-from uuid import uuid4
 
 import firebase_admin
 from firebase_admin import exceptions, messaging
@@ -50,6 +50,8 @@ UNREACHED = Trouble(
     "set.",
 )
 _NO_TOKEN_IN_TIME = Unavailable.not_looked_at("Timeout", NEVER_SENT_S)
+#: the SDK keeps its apps by name, for all of the process
+_numbers = count()
 
 
 class FcmSdkProvider:
@@ -171,7 +173,7 @@ def _make_app(options: FcmOptions) -> firebase_admin.App:
     app = firebase_admin.initialize_app(
         options.credentials.account,
         {"projectId": options.project_id or options.credentials.project_id},
-        name=f"inkpush-{uuid4()}",
+        name=f"inkpush-{next(_numbers)}",
     )
     messaging._get_messaging_service(app)  # noqa: SLF001 - made here, in the thread
     return app

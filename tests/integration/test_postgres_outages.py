@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from gateway.app.ids import RANDOM
 from gateway.core.model import Record
 from gateway.errors import StoreUnavailable
 from gateway.queue.in_postgres import PostgresQueue
@@ -54,7 +55,9 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 def _handle(store: PostgresStore) -> Handle:
     announce = store.wakeups.announce
-    queue = PostgresQueue(store.database, announce=announce, clock=wall(lambda: NOW))
+    queue = PostgresQueue(
+        store.database, announce=announce, clock=wall(lambda: NOW), new_id=RANDOM.new
+    )
     return Handle(store, queue)
 
 

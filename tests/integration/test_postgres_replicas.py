@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from gateway.app.ids import RANDOM
 from gateway.core.model import Claim, UserRef, day_of
 from gateway.core.states import DeliveryState
 from gateway.errors import SchemaMismatch
@@ -53,7 +54,10 @@ async def opened(url: str) -> AsyncIterator[Handle]:
     try:
         announce = store.wakeups.announce
         yield Handle(
-            store, PostgresQueue(store.database, announce=announce, clock=wall(lambda: NOW))
+            store,
+            PostgresQueue(
+                store.database, announce=announce, clock=wall(lambda: NOW), new_id=RANDOM.new
+            ),
         )
     finally:
         await store.aclose()

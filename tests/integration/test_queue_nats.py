@@ -18,6 +18,7 @@ import nats
 import pytest
 
 from gateway.app import storage
+from gateway.app.ids import RANDOM
 from gateway.core.model import CHUNK_SIZE, Claim, Remainder, UserRef, day_of
 from gateway.core.states import DeliveryState
 from gateway.errors import ConfigurationError, StoreUnavailable
@@ -569,7 +570,9 @@ async def test_what_a_relay_that_ends_has_not_settled_is_free_at_once(rig: Rig) 
 
 
 async def test_no_error_holds_a_login(rig: Rig) -> None:
-    link = Link(Broker(servers_of("nats://127.0.0.1:1"), user="mary", password="hunter2"))
+    link = Link(
+        Broker(servers_of("nats://127.0.0.1:1"), user="mary", password="hunter2"), new_id=RANDOM.new
+    )
     with pytest.raises(StoreUnavailable) as caught:
         await link.open()
     assert "127.0.0.1:1" in str(caught.value)
@@ -578,7 +581,7 @@ async def test_no_error_holds_a_login(rig: Rig) -> None:
     )
     assert "hunter2" not in shown
     queue = JetStreamQueue(
-        Broker(servers_of("nats://127.0.0.1:1")),
+        Link(Broker(servers_of("nats://127.0.0.1:1")), new_id=RANDOM.new),
         StreamSpec(),
         journal=rig.store.journal,
         cut=cut_again,
@@ -604,7 +607,7 @@ async def test_those_who_ask_while_it_connects_wait_for_one_attempt() -> None:
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        link = Link(Broker(servers_of(f"nats://127.0.0.1:{port}")))
+        link = Link(Broker(servers_of(f"nats://127.0.0.1:{port}")), new_id=RANDOM.new)
         asked = [link.ask("anything", within_s=0.2) for _ in range(5)]
         told = await asyncio.gather(*asked, return_exceptions=True)
         assert {type(one) for one in told} == {StoreUnavailable}
@@ -628,7 +631,7 @@ async def test_credentials_that_are_none_are_told(tmp_path: Path) -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
         broker = Broker(servers_of(f"nats://127.0.0.1:{port}"), credentials_file=file)
-        link = Link(broker)
+        link = Link(broker, new_id=RANDOM.new)
         try:
             with pytest.raises(ConfigurationError, match=r"queue\.credentials_file: holds no cred"):
                 await link.open()

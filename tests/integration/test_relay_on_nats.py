@@ -173,9 +173,7 @@ async def test_a_relay_that_stops_gives_back_what_it_has_and_the_next_goes_on(
     assert rig.times_delivered() == Counter({1: 300})
 
 
-async def test_an_event_left_half_way_is_completed_from_its_kept_body(
-    rig: RelayRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_event_left_half_way_is_completed_from_its_kept_body(rig: RelayRig) -> None:
     phones = androids(range(600))
     async with rig.running(queue=on_nats()) as running:
         await running.register(*phones)
@@ -191,8 +189,7 @@ async def test_an_event_left_half_way_is_completed_from_its_kept_body(
             await running.queue_for("msg_1", phones)
         queue._stream.publish = publish  # type: ignore[method-assign]  # and comes back
         rig.clock.ahead_s += 61
-        monkeypatch.setattr("gateway.app.storage._COMPLETE_S", 0.05)
-        keeper = asyncio.create_task(complete_events(queue, lambda _event: None))
+        keeper = asyncio.create_task(complete_events(queue, lambda _event: None, every_s=0.05))
         assert await running.settled("msg_1") == {"delivered": 600}
         keeper.cancel()
         await asyncio.wait([keeper])

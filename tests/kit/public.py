@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from gateway.app.ids import RANDOM
 from gateway.app.vendors import VENDORS
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
@@ -135,7 +136,7 @@ async def public_listener(
     """Run a public listener on a new store in this folder."""
     clock = TestClock()
     store = await open_sqlite(folder / "inkpush.db")
-    queue = InStoreQueue(store.database, clock=wall(clock))
+    queue = InStoreQueue(store.database, clock=wall(clock), new_id=RANDOM.new)
     rules = AuthRules(jwt_secret=JWT_SECRET) if rules is None else rules
     authenticator = Authenticator(rules, store.keys, clocks=both(clock))
     errors: list[BaseException] = []

@@ -25,6 +25,7 @@ from gateway.app.settings import load
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
 from gateway.core.model import Device, Record, UserRef
+from gateway.core.pace import Pace
 from gateway.events import GatewayEvent
 from gateway.ingest.schema import understand
 from gateway.ports import LaneRow
@@ -78,7 +79,13 @@ class Running:
         """Make an event durable and wake the relay, as the webhook does."""
         now = self.clock()
         body = event(notifications, datetime.fromtimestamp(now, UTC))
-        understood = understand(event_id, body, received_at=now, max_age_s=max_age_s)
+        understood = understand(
+            event_id,
+            body,
+            received_at=now,
+            max_age_s=max_age_s,
+            chunk_items=self.gateway.pace.chunk_items,
+        )
         assert await self.stores.queue.accept(understood.event, understood.chunks)
         self.gateway.wake()
 
@@ -224,14 +231,14 @@ class RelayRig:
             yield running
 
     @asynccontextmanager
-    async def gateway(self, settings: Settings) -> AsyncIterator[Running]:
-        """The same with settings that are made already."""
+    async def gateway(self, settings: Settings, pace: Pace = Pace()) -> AsyncIterator[Running]:
+        """The same with settings that are made already, at any pace."""
         before = asyncio.all_tasks()
         events: list[GatewayEvent] = []
         failures: list[BaseException] = []
         clocks = Clocks(wall(self.clock), SYSTEM.monotonic)
         async with open_gateway(
-            settings, log=events.append, on_failure=failures.append, clocks=clocks
+            settings, log=events.append, on_failure=failures.append, clocks=clocks, pace=pace
         ) as gateway:
             yield Running(gateway, self.clock, events, failures)
         assert failures == []

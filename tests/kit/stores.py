@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gateway.app.clocks import SYSTEM
+from gateway.app.ids import RANDOM
 from gateway.core.chunks import cut
 from gateway.core.clocks import Clocks
 from gateway.core.model import (
@@ -32,7 +33,7 @@ from gateway.events import Observer
 from gateway.ports import Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
-from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
+from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
 from gateway.store.postgres import PostgresStore, open_postgres
 from gateway.store.sqlite import open_sqlite
 from providers.contract import Platform
@@ -98,7 +99,7 @@ class Backend:
 async def _sqlite(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
     store = await open_sqlite(folder / "inkpush.db")
     try:
-        yield Handle(store, InStoreQueue(store.database, clock=wall(clock)))
+        yield Handle(store, InStoreQueue(store.database, clock=wall(clock), new_id=RANDOM.new))
     finally:
         await store.aclose()
 
@@ -118,7 +119,10 @@ async def _postgres_store(folder: Path) -> AsyncIterator[PostgresStore]:
 async def _postgres(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
     async with _postgres_store(folder) as store:
         announce = store.wakeups.announce
-        yield Handle(store, PostgresQueue(store.database, announce=announce, clock=wall(clock)))
+        yield Handle(
+            store,
+            PostgresQueue(store.database, announce=announce, clock=wall(clock), new_id=RANDOM.new),
+        )
 
 
 @asynccontextmanager
@@ -146,7 +150,7 @@ def jetstream_queue(
     """A queue on the tests' cluster that waits for next to nothing."""
     quick: dict[str, Any] = {"cut": cut_again, "wait_s": 0.4, "lane_nap_s": 0.1, "nap_s": 0.1}
     return JetStreamQueue(
-        Broker(servers_of(running_cluster().url)),
+        Link(Broker(servers_of(running_cluster().url)), new_id=RANDOM.new),
         spec,
         journal=store.journal,
         clocks=Clocks(wall(clock), SYSTEM.monotonic),

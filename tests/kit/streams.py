@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.app.ids import RANDOM
 from gateway.errors import StoreUnavailable
 from gateway.queue.nats import Broker, StreamSpec, servers_of
 from gateway.queue.nats.link import ApiError, Link
@@ -67,7 +68,7 @@ class Streams:
         ]
         unused = [place for place in self._places if not place.users][:-_KEEP]
         self._places = [place for place in self._places if place not in unused]
-        link = Link(Broker(servers_of(running_cluster().url)))
+        link = Link(Broker(servers_of(running_cluster().url)), new_id=RANDOM.new)
         try:
             async with asyncio.TaskGroup() as group:
                 for spec in made:

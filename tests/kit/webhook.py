@@ -6,6 +6,7 @@ committed and nothing else.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from aiohttp import ClientSession, web
 from multidict import CIMultiDictProxy
 
 from gateway.app.clocks import SYSTEM
+from gateway.app.ids import RANDOM
 from gateway.app.listeners import listen
 from gateway.core.chunks import decode_items
 from gateway.core.model import Item
@@ -25,8 +27,10 @@ from gateway.events import GatewayEvent, WebhookAnswered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.problems import problem_middleware
 from gateway.queue.in_store import InStoreQueue
-from gateway.store.sqlite import open_sqlite
-from gateway.store.sqlite.store import SqliteStore
+from gateway.store.sqlite import SqliteDatabase, SqliteStore
+from gateway.store.sqlite.engine import ThreadEngine
+from gateway.store.sqlite.opening import open_connections
+from tests.kit.engines import CountingEngine
 from tests.kit.signers import headers_of, secret_of, sign_as_svix
 
 HOST = "127.0.0.1"
@@ -60,6 +64,7 @@ class Webhook:
     session: ClientSession
     port: int
     store: SqliteStore
+    engine: CountingEngine
     path: Path
     limits: WebhookLimits = LIMITS
     backlog: int = 0
@@ -117,10 +122,12 @@ async def running_webhook(folder: Path, *, body_timeout_s: float = 30.0) -> Asyn
     errors: list[BaseException] = []
     application = web.Application(middlewares=[problem_middleware(errors.append)])
     async with AsyncExitStack() as stack:
-        store = await open_sqlite(path)
+        connections = await asyncio.to_thread(open_connections, path)
+        engine = CountingEngine(ThreadEngine(connections))
+        store = SqliteStore(SqliteDatabase(engine), max_per_user=20)
         stack.push_async_callback(store.aclose)
         session = await stack.enter_async_context(ClientSession())
-        webhook = Webhook(session, 0, store, path, errors=errors)
+        webhook = Webhook(session, 0, store, engine, path, errors=errors)
         application.add_routes(_route(webhook, body_timeout_s).routes())
         webhook.port = await listen(stack, application, HOST, 0)
         yield webhook
@@ -132,7 +139,7 @@ def _route(webhook: Webhook, body_timeout_s: float) -> WebhookRoute:
         webhook.woken += 1
 
     return WebhookRoute(
-        InStoreQueue(webhook.store.database, clock=SYSTEM.wall),
+        InStoreQueue(webhook.store.database, clock=SYSTEM.wall, new_id=RANDOM.new),
         limits=lambda: webhook.limits,
         backlog=lambda: webhook.backlog,
         wake=woke,

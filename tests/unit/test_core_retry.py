@@ -8,9 +8,9 @@ from typing import get_args
 import pytest
 
 from gateway.core.retry import (
+    Accuse,
     Again,
     Dead,
-    Accuse,
     Decision,
     Done,
     Expire,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from providers.contract import Misconfigured
 from providers.errors import CredentialError
 from providers.fcm.credentials import AccessToken, FcmCredentials
+from providers.fcm.fetching import EndpointAway, Grant, NotGranted
 from providers.transport.trust import client_context
 
 PEM = (
@@ -48,6 +51,66 @@ def problems(file: Path, **options: Any) -> str:
 
 def load(folder: Path) -> FcmCredentials:
     return FcmCredentials.load(write(folder, ACCOUNT), clock=lambda: NOW)
+
+
+class Script:
+    """Answers a fetch as it is told to, on the event loop."""
+
+    def __init__(self, *answers: Grant | Exception) -> None:
+        self.answers = list(answers)
+        self.closed = False
+
+    async def __call__(self) -> Grant:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_one_fetch_serves_all_who_wait_and_lasts_as_long_as_it_was_granted_for(
+    tmp_path: Path,
+) -> None:
+    fetch = Script(Grant("ya29.secret", 1_200.0))
+    loaded = FcmCredentials.load(write(tmp_path, ACCOUNT), clock=lambda: NOW, fetch=fetch)
+
+    first, second = await asyncio.gather(loaded.token(), loaded.token())
+
+    assert isinstance(first, AccessToken)
+    assert first is second
+    assert (first.value, first.expires_at) == ("ya29.secret", NOW + 1_200.0)
+    await loaded.aclose()
+    assert fetch.closed
+
+
+async def test_an_endpoint_that_is_away_is_asked_once_more(tmp_path: Path) -> None:
+    fetch = Script(EndpointAway(), Grant("ya29.secret", 3_600.0))
+    loaded = FcmCredentials.load(write(tmp_path, ACCOUNT), clock=lambda: NOW, fetch=fetch)
+
+    assert isinstance(await loaded.token(), AccessToken)
+    await loaded.aclose()
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (NotGranted(Misconfigured("invalid_grant", "a hint")), "invalid_grant"),
+        (KeyError("access_token"), "OAuthUnreachable"),
+    ],
+)
+async def test_a_fetch_that_fails_is_the_verdict_of_who_waits(
+    tmp_path: Path, answer: Exception, verdict: str
+) -> None:
+    fetch = Script(answer)
+    loaded = FcmCredentials.load(write(tmp_path, ACCOUNT), clock=lambda: NOW, fetch=fetch)
+
+    failure = await loaded.token()
+
+    assert not isinstance(failure, AccessToken)
+    assert failure.reason == verdict
+    await loaded.aclose()
 
 
 def test_a_service_accounts_key_names_its_project(tmp_path: Path) -> None:

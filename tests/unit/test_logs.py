@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 import structlog
 
+from gateway.app.clocks import SYSTEM
 from gateway.events import (
     AttemptsFinished,
     BrakeTripped,
@@ -21,6 +22,7 @@ from gateway.events import (
 )
 from gateway.observe.logs import STRANGERS_S, Format, Level, LogObserver, configure, say
 from gateway.observe.redact import MASK, redact, redact_text
+from tests.kit.clocks import monotonic
 from tests.unit.test_metrics import EXAMPLES
 
 APNS_TOKEN = "9f" * 32
@@ -128,7 +130,9 @@ def test_no_library_gets_a_secret_past_the_redaction(format_: Format, secret: st
 def test_a_webhook_is_one_line_with_its_facts() -> None:
     stream = io.StringIO()
     configure("info", "json", stream)
-    LogObserver()(WebhookAnswered("accepted", 0.01234567, "msg_1", notifications=3, rejected=1))
+    LogObserver(SYSTEM.monotonic)(
+        WebhookAnswered("accepted", 0.01234567, "msg_1", notifications=3, rejected=1)
+    )
     (line,) = lines_of(stream)
     assert line.pop("timestamp").endswith("Z")
     assert line == {
@@ -148,7 +152,7 @@ def test_attempts_are_told_only_when_debugging_and_without_their_measurements() 
     for level, expected in (("info", 0), ("debug", 1)):
         stream = io.StringIO()
         configure(level, "json", stream)  # type: ignore[arg-type] # from the table above
-        LogObserver()(event)
+        LogObserver(SYSTEM.monotonic)(event)
         lines = lines_of(stream)
         assert len(lines) == expected
         assert all("seconds" not in line for line in lines)
@@ -159,7 +163,12 @@ def test_attempts_are_told_only_when_debugging_and_without_their_measurements() 
     [
         (WebhookAnswered("unauthorized", 0.0), "warning"),
         (WebhookAnswered("unavailable", 0.0), "error"),
-        (LaneHeld("agent", "apns", "production", "misconfigured", "InvalidProviderToken", "check"), "error"),
+        (
+            LaneHeld(
+                "agent", "apns", "production", "misconfigured", "InvalidProviderToken", "check"
+            ),
+            "error",
+        ),
         (LaneHeld("agent", "apns", "production", "operator", "", ""), "warning"),
         (BrakeTripped("agent", "fcm", 90, 1000), "error"),
         (Lifecycle("ready"), "info"),
@@ -175,7 +184,7 @@ def test_what_needs_a_person_is_loud(event: GatewayEvent, level: Level) -> None:
 def test_every_event_has_a_line(event: GatewayEvent, format_: Format) -> None:
     stream = io.StringIO()
     configure("debug", format_, stream)
-    LogObserver()(event)
+    LogObserver(SYSTEM.monotonic)(event)
     assert say(event)[1] in stream.getvalue()
 
 
@@ -183,7 +192,7 @@ def test_a_terminal_gets_words_and_a_pipe_gets_json() -> None:
     terminal, pipe = Terminal(), io.StringIO()
     for stream in (terminal, pipe):
         configure("info", "auto", stream)
-        LogObserver()(Lifecycle("ready"))
+        LogObserver(SYSTEM.monotonic)(Lifecycle("ready"))
     assert "ready" in terminal.getvalue()
     assert not terminal.getvalue().startswith("{")
     assert lines_of(pipe)[0]["event"] == "ready"
@@ -210,7 +219,7 @@ def test_strangers_cannot_flood_the_log() -> None:
     now = [0.0]
     stream = io.StringIO()
     configure("info", "json", stream)
-    observe = LogObserver(clock=lambda: now[0])
+    observe = LogObserver(monotonic(lambda: now[0]))
     for _ in range(50):
         observe(WebhookAnswered("unauthorized", 0.0, reason="no signature matches"))
     now[0] = STRANGERS_S

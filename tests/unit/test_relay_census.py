@@ -7,10 +7,11 @@ from typing import cast
 
 import pytest
 
+from gateway.core.pace import Pace
 from gateway.errors import StoreUnavailable
 from gateway.events import GatewayEvent, StoreFailed
 from gateway.ports import Registry
-from gateway.relay.census import EVERY_S, Census
+from gateway.relay.census import Census
 from tests.kit.clocks import monotonic
 from tests.kit.gateway import eventually
 
@@ -34,7 +35,7 @@ class Slow:
         return {ACTIVE: self.devices}
 
 
-def census_of(registry: Slow, told: list[GatewayEvent], every_s: float = EVERY_S) -> Census:
+def census_of(registry: Slow, told: list[GatewayEvent], every_s: float = Pace().census_s) -> Census:
     return Census(
         cast("Registry", registry),
         observer=told.append,

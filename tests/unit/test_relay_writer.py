@@ -71,7 +71,12 @@ class Rig:
             journal=cast("Journal", store),
             queue=cast("Queue", store),
             registry=registry,
-            census=Census(registry, observer=lambda _event: None, monotonic=clocks.monotonic),
+            census=Census(
+                registry,
+                observer=lambda _event: None,
+                monotonic=clocks.monotonic,
+                every_s=pace.census_s,
+            ),
             lane_book=cast("Lanes", store),
             gate=self.gate,
             observer=lambda _event: None,

@@ -12,15 +12,14 @@ from typing import Any
 import pytest
 
 from gateway.errors import InstallationOwned, StoreUnavailable
-from gateway.store.sqlite import SqliteDatabase
+from gateway.store.sqlite import SqliteDatabase, open_database
 
 Work = Callable[[sqlite3.Connection], Any]
 
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    opened = SqliteDatabase(tmp_path / "inkpush.db")
-    await opened.open()
+    opened = await open_database(tmp_path / "inkpush.db")
     await opened.write(
         lambda c: c.execute("CREATE TABLE notes (name TEXT UNIQUE, text BLOB)").close()
     )
@@ -272,8 +271,7 @@ def database_threads() -> list[str]:
 
 
 async def test_closing_finishes_what_was_asked_and_leaves_no_thread(tmp_path: Path) -> None:
-    database = SqliteDatabase(tmp_path / "inkpush.db")
-    await database.open()
+    database = await open_database(tmp_path / "inkpush.db")
     assert database_threads()
     await database.write(lambda c: c.execute("CREATE TABLE notes (name, text)").close())
     asked = [asyncio.ensure_future(database.write(note(f"n{i}"))) for i in range(150)]
@@ -286,10 +284,7 @@ async def test_closing_finishes_what_was_asked_and_leaves_no_thread(tmp_path: Pa
 
 
 async def test_a_closed_database_is_unavailable_and_may_be_closed_again(tmp_path: Path) -> None:
-    database = SqliteDatabase(tmp_path / "inkpush.db")
-    with pytest.raises(StoreUnavailable):
-        await database.write(note("too early"))
-    await database.open()
+    database = await open_database(tmp_path / "inkpush.db")
     await asyncio.gather(database.aclose(), database.aclose())
     await database.aclose()
     with pytest.raises(StoreUnavailable):

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.app.ids import RANDOM
 from gateway.errors import SchemaMismatch, StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
-from gateway.store.sqlite import SqliteDatabase, open_sqlite
+from gateway.store.sqlite import open_database, open_sqlite
 from tests.kit.build import NOW
 from tests.kit.clocks import wall
 from tests.kit.stores import BACKENDS, Handle, accept, register
@@ -26,16 +27,17 @@ ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
 import asyncio, json, os, resource, sys
 from pathlib import Path
+from gateway.app.ids import RANDOM
 from gateway.errors import StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
-from gateway.store.sqlite import SqliteDatabase, open_sqlite
+from gateway.store.sqlite import open_database, open_sqlite
 from tests.kit.build import NOW
 from tests.kit.clocks import wall
 from tests.kit.stores import Handle, batch
 
 async def opened():
     store = await open_sqlite(Path(sys.argv[1]))
-    return Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW)))
+    return Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW), new_id=RANDOM.new))
 
 def tell(**what):
     print(json.dumps(what), flush=True)
@@ -303,7 +305,7 @@ asyncio.run(main())
 async def test_a_command_reads_and_writes_beside_a_running_gateway(tmp_path: Path) -> None:
     path = tmp_path / "inkpush.db"
     store = await open_sqlite(path)
-    handle = Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW)))
+    handle = Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW), new_id=RANDOM.new))
     await accept(handle, "msg_gateway")
     command = process(
         """
@@ -325,8 +327,7 @@ asyncio.run(main())
 
 async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     """It holds device addresses, and so do the files beside it."""
-    database = SqliteDatabase(tmp_path / "inkpush.db")
-    await database.open()
+    database = await open_database(tmp_path / "inkpush.db")
     await database.write(lambda connection: connection.execute("SELECT 1").fetchone())
     files = await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
     modes = {stat.S_IMODE(file.stat().st_mode) for file in files}

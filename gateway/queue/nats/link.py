@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import orjson
 from nats.aio.client import Client
@@ -24,6 +23,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 
+from gateway.core.ids import NewId
 from gateway.errors import ConfigurationError, StoreUnavailable
 
 ANSWER_S = 4.0
@@ -65,8 +65,9 @@ Handler = Callable[[Msg], Awaitable[None]]
 class Link:
     """One connection, opened when it is first needed."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, *, new_id: NewId) -> None:
         self._broker = broker
+        self._new_id = new_id
         self._client: Client | None = None
         self._opening: asyncio.Task[Client] | None = None
         self._handlers: dict[str, Handler] = {}
@@ -151,7 +152,7 @@ class Link:
 
     def inbox(self) -> str:
         """A subject that nobody else uses."""
-        return f"_INBOX.{uuid4().hex}"
+        return f"_INBOX.{self._new_id()}"
 
     # --- inside ---------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import groupby
+from itertools import count, groupby
 from operator import attrgetter
 
 from nats.aio.msg import Msg
@@ -25,7 +25,7 @@ from gateway.ports import Depth, Journal
 from gateway.queue.nats.coding import Undecodable, chunk_of, head_of
 from gateway.queue.nats.handing import Handing
 from gateway.queue.nats.leases import Leases
-from gateway.queue.nats.link import Broker, Link
+from gateway.queue.nats.link import Link
 from gateway.queue.nats.publishing import Stream
 from gateway.queue.nats.pulling import Puller
 from gateway.queue.nats.stream import CONSUMER, StreamSpec, ensure
@@ -59,7 +59,7 @@ class JetStreamQueue:
 
     def __init__(
         self,
-        broker: Broker,
+        link: Link,
         spec: StreamSpec,
         *,
         journal: Journal,
@@ -70,11 +70,12 @@ class JetStreamQueue:
         lane_nap_s: float = LANE_NAP_S,
         nap_s: float | None = None,
     ) -> None:
-        self._link = Link(broker)
+        self._link = link
         self._spec = spec
         self._journal = journal
         self._cut = cut
         self._clock = clocks.wall
+        self._numbers = count(1)
         self._observer = observer
         self._wait_s = wait_s
         self._lane_nap_s = lane_nap_s

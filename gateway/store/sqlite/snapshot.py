@@ -16,7 +16,7 @@ from types import TracebackType
 from gateway.errors import SchemaMismatch, StoreError, StoreUnavailable
 from gateway.store.copying import Key, Row, Table, is_full, storable_rows
 from gateway.store.queries import load_migrations, load_queries
-from gateway.store.sqlite.database import too_new
+from gateway.store.sqlite.opening import too_new
 
 _STEP = 256
 

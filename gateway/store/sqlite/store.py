@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from gateway.store.sqlite.database import SqliteDatabase
+from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
@@ -50,6 +50,4 @@ def _touch(connection: sqlite3.Connection) -> None:
 
 async def open_sqlite(path: Path, *, max_per_user: int = 20) -> SqliteStore:
     """Open the database file, creating or migrating it."""
-    database = SqliteDatabase(path)
-    await database.open()
-    return SqliteStore(database, max_per_user=max_per_user)
+    return SqliteStore(await open_database(path), max_per_user=max_per_user)

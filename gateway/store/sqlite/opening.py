@@ -1,0 +1,129 @@
+"""Opening a SQLite file: its connections, how they are set, and its schema.
+
+Owns migrations and settings. Refuses to know what is done with the connections, and by whom. WAL
+with `synchronous=FULL`: a commit that returned survives a power cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
+
+from gateway.errors import SchemaMismatch, StoreUnavailable
+from gateway.store.queries import load_migrations
+
+_READERS = 2
+_BUSY_TIMEOUT_S = 5
+_SETTINGS = (
+    f"busy_timeout = {_BUSY_TIMEOUT_S * 1000}",  # another process may be at its own commit
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "cache_size = -32768",  # KiB
+    "wal_autocheckpoint = 4000",  # pages
+)
+_READING = ("query_only = ON",)
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """One that writes, and those that read beside it. Whoever gets them closes them."""
+
+    writing: sqlite3.Connection
+    reading: tuple[sqlite3.Connection, ...]
+
+
+def open_connections(path: Path) -> Connections:
+    """Create or migrate the file, then open what will work with it: what fails, fails here.
+
+    Waits for the disk, and up to five seconds for another process. Raises StoreUnavailable, and
+    SchemaMismatch for a file that a later version has worked on.
+    """
+    opened: list[sqlite3.Connection] = []
+    try:
+        # It holds device addresses: for its owner alone. The files beside it take its mode.
+        path.touch(mode=0o600)
+        with contextlib.closing(_connect(path)) as connection:
+            migrate(connection, path)
+        opened.append(_connect(path))
+        opened.extend(_connect(path, read_only=True) for _ in range(_READERS))
+    except (sqlite3.Error, OSError) as error:
+        for connection in opened:
+            connection.close()
+        raise StoreUnavailable(f"{path} cannot be opened: {error}") from error
+    return Connections(opened[0], tuple(opened[1:]))
+
+
+def migrate(connection: sqlite3.Connection, place: object) -> None:
+    """Bring a database to this version's schema. `place` is what it is called in errors.
+
+    The connection commits what it is told to and no more (`isolation_level=None`). What fails
+    leaves the database as it was.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        _migrate(connection, place)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _migrate(connection: sqlite3.Connection, place: object) -> None:
+    migrations = load_migrations("sqlite")
+    latest = migrations[-1][0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > latest:
+        raise too_new(place, version, latest)
+    for number, script in migrations:
+        if number > version:
+            _run_script(connection, script)
+    connection.execute(f"PRAGMA user_version = {latest}")
+
+
+def too_new(place: object, version: int, latest: int) -> SchemaMismatch:
+    """A database that a later version of Inkpush has worked on."""
+    return SchemaMismatch(
+        f"{place} has schema {version}, this Inkpush knows {latest}: "
+        "install the newer version again."
+    )
+
+
+def _is_busy(error: BaseException) -> bool:
+    primary_code = 0xFF
+    return (
+        isinstance(error, sqlite3.OperationalError)
+        and error.sqlite_errorcode & primary_code == sqlite3.SQLITE_BUSY
+    )
+
+
+@retry(
+    # Switching to WAL does not wait for another process at the same, as all else does.
+    retry=retry_if_exception(_is_busy),
+    wait=wait_random(0.01, 0.05),
+    stop=stop_after_delay(_BUSY_TIMEOUT_S),
+    reraise=True,
+)
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for setting in (*_SETTINGS, *(_READING if read_only else ())):
+            connection.execute(f"PRAGMA {setting}")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _run_script(connection: sqlite3.Connection, script: str) -> None:
+    """Run a migration inside the open transaction (`executescript` would commit it)."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
