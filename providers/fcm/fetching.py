@@ -21,7 +21,7 @@ import requests
 
 from providers.contract import Misconfigured, Unavailable
 from providers.http2.exchange import NEVER_SENT_S
-from providers.trust import client_context
+from providers.transport.trust import client_context
 
 USUAL_LIFE_S = 3600.0
 OAUTH_TIMEOUT_S = 10.0

@@ -36,6 +36,8 @@ from gateway.events import (
     LaneResumed,
     LaneThrottled,
     Lifecycle,
+    PartsFailing,
+    PartsReached,
     RelaysCounted,
     StoreFailed,
     WebhookAnswered,

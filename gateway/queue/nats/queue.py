@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import count, groupby
+from itertools import groupby
 from operator import attrgetter
 
 from nats.aio.msg import Msg
@@ -75,7 +75,6 @@ class JetStreamQueue:
         self._journal = journal
         self._cut = cut
         self._clock = clocks.wall
-        self._numbers = count(1)
         self._observer = observer
         self._wait_s = wait_s
         self._lane_nap_s = lane_nap_s

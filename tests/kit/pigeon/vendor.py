@@ -19,6 +19,7 @@ from providers.contract import (
     Push,
     Settle,
     TokenGone,
+    Trouble,
     Unavailable,
     Verdict,
 )
@@ -52,8 +53,7 @@ class PigeonProvider:
         self._flights = Flights(self._fly)
         self._http: aiohttp.ClientSession | None = None
 
-    @property
-    def free(self) -> int:
+    def free(self, part: str) -> int:  # noqa: ARG002  # there is one way to a roof
         return 64 - len(self._flights)
 
     @property
@@ -72,9 +72,15 @@ class PigeonProvider:
         self._http = aiohttp.ClientSession(headers={"whistle": self._whistle})
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
-        self._flights.launch(pushes, settle, self.free)
+        self._flights.launch(pushes, settle, self.free("roof"))
 
-    async def check(self) -> Misconfigured | Unavailable | None:
+    def trouble(self, part: str) -> Trouble | None:  # noqa: ARG002  # as above
+        return None
+
+    async def reach(self, part: str) -> Trouble | None:  # noqa: ARG002  # as above
+        return None
+
+    async def check(self, part: str) -> Misconfigured | Unavailable | None:  # noqa: ARG002  # as above
         return None
 
     async def aclose(self) -> None:
