@@ -6,7 +6,7 @@ import asyncio
 import math
 import tempfile
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gateway.core.model import Claim
+from gateway.core.model import Claim, Trial
+from gateway.core.suspects import Past
 from tests.kit.build import NOW
 from tests.kit.stores import BACKENDS, Handle, accept, batch, leftover
 
@@ -39,7 +40,11 @@ class Row:
     deadline: float
     lane: str
     lease_id: str | None = None
-    tries: int = 0
+    past: Past = field(default_factory=Past)
+
+    @property
+    def tries(self) -> int:
+        return self.past.tries
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -107,11 +112,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 4), skip=st.sets(LANES.filter(bool)), who=st.integers(0, 1))
     def claim(self, limit: int, skip: set[str], who: int) -> None:
-        due = [
-            row
-            for row in self.rows
-            if row.due_at <= self.now and (row.lane not in skip or row.deadline <= self.now)
-        ]
+        due = [row for row in self.rows if self._is_due(row, skip) and not row.past.suspect]
         wanted = min(limit, len(due))
         claims = self._claims(self.handles[who], limit, skip)
         for _ in range(20 if self.own_clock else 0):
@@ -123,18 +124,59 @@ class QueueMachine(RuleBasedStateMachine):
         for held in claims:
             row = next(row for row in due if row.name == held.chunk.event_id)
             assert held.chunk.lane == row.lane
-            assert held.tries == row.tries + 1 or (
-                "tries" in BACKENDS[self.backend].cannot and row.tries < held.tries < row.tries + 12
-            )
+            assert held.tries == row.tries + 1 or "tries" in BACKENDS[self.backend].cannot
             taken.append(row.due_at)
             due.remove(row)
-            row.lease_id, row.tries = self._lease(held), held.tries
-            row.due_at = self._lease_end()
+            assert held.trial is None
+            self._take(row, held)
         # whatever was left behind had not been due for longer than what was taken
         if "order" not in BACKENDS[self.backend].cannot:
             assert max(taken, default=0.0) <= min((row.due_at for row in due), default=self.now)
         self.claims += claims
         self.owners |= {self._lease(held): self.handles[who] for held in claims}
+
+    def _is_due(self, row: Row, skip: set[str]) -> bool:
+        return row.due_at <= self.now and (row.lane not in skip or row.deadline <= self.now)
+
+    def _take(self, row: Row, held: Claim) -> None:
+        row.lease_id, row.past = self._lease(held), row.past.claimed(self.now)
+        row.due_at = self._lease_end()
+
+    @precondition(lambda self: any(row.past.suspect for row in self.rows))
+    @rule(skip=st.sets(LANES.filter(bool)), who=st.integers(0, 1))
+    def claim_suspect(self, skip: set[str], who: int) -> None:
+        due = [row for row in self.rows if row.past.suspect and self._is_due(row, skip)]
+        queue, lanes = self.handles[who].queue, sorted(skip)
+        assert self.runner.run(queue.has_suspect(now=self.now, skip_lanes=lanes)) == bool(due)
+        held = self.runner.run(queue.claim_suspect(lease_s=LEASE_S, now=self.now, skip_lanes=lanes))
+        assert (held is not None) == bool(due)
+        if held is None:
+            return
+        row = next(row for row in due if row.name == held.chunk.event_id)
+        lone_ends = row.past.lone_ends_by(self.now)
+        assert held.trial == Trial(lone_ends, row.past.claimed_at)
+        assert row.past.lone_ends + row.past.alone == min(
+            one.past.lone_ends + one.past.alone for one in due
+        )
+        self._take(row, held)
+        self.claims.append(held)
+        self.owners[self._lease(held)] = self.handles[who]
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def absolve(self, data: st.DataObject) -> None:
+        held = data.draw(st.sampled_from(self.claims))
+        self.runner.run(self.owners[self._lease(held)].queue.absolve(held))
+        if (row := self._holder(held)) is not None:
+            row.past = row.past._replace(tries=0, lone_ends=0, alone=False)
+
+    @rule(who=st.integers(0, 1))
+    def let_go(self, who: int) -> None:
+        self.runner.run(self.handles[who].queue.let_go())
+        theirs = {lease for lease, handle in self.owners.items() if handle is self.handles[who]}
+        for row in self.rows:
+            if row.lease_id in theirs:
+                row.past, row.due_at, row.lease_id = row.past.given_back(), self.now, None
 
     def _extends(self, handle: Handle, held: Claim) -> bool:
         return not self.own_clock or self.owners[self._lease(held)] is handle
@@ -181,6 +223,8 @@ class QueueMachine(RuleBasedStateMachine):
         for one in held:
             if (row := self._holder(one)) is not None:
                 row.due_at = self._lease_end()
+                if not row.past.alone:
+                    row.past = row.past._replace(tries=0)
 
     @rule(seconds=st.floats(0.1, 15.0))
     def time_passes(self, seconds: float) -> None:
