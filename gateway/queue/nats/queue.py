@@ -333,7 +333,7 @@ class JetStreamQueue:
                     nap = chunk.due_at - now
                     self._postpone(message, min(nap, life, self._nap_s or nap))
                     return None
-                if chunk.lane in skip:
+                if chunk.waits_for(skip):
                     self._postpone(message, min(self._lane_nap(message), life))
                     return None
             chunk = chunk_of(head, message.data)
