@@ -77,7 +77,7 @@ async def test_a_token_endpoint_that_is_away_is_told_in_all_places_until_it_is_b
 
         async def apns_has_its_part() -> bool:
             states = (await gateway.event("msg_1", key))["deliveries"]
-            return states == {"delivered": 20, "pending": 20}
+            return bool(states == {"delivered": 20, "pending": 20})
 
         await eventually("APNs is not held up", apns_has_its_part)
         shutil.copyfile(right, account)

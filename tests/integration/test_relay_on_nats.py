@@ -202,7 +202,7 @@ async def test_a_chunk_that_ended_twenty_processes_alone_is_given_up_and_others_
     rig: RelayRig,
 ) -> None:
     queue = on_nats()
-    neighbour = Phone(Provider.FCM, 2, 2)
+    neighbour = Phone("fcm", 2, 2)
     async with rig.running(queue=queue, server=INGEST) as ingest:
         await ingest.register(ANDROID, neighbour)
         await ingest.queue_for("msg_poison", [ANDROID])
