@@ -15,7 +15,7 @@ from gateway.cli.base import Group, State, asynchronous, json_option
 
 if TYPE_CHECKING:
     from config.settings import Settings
-    from gateway.app import Stores
+    from gateway.app.storage import Stores
     from gateway.ports import LaneRow
 
 COLUMNS = ("lane", "state", "reason", "hint", "rate", "errors", "waiting", "brake", "held_back")

@@ -19,7 +19,7 @@ from gateway.cli.base import Command, State, asynchronous, json_option
 from gateway.cli.records import COLUMNS, BadLine, Format, format_of, read_records, write_record
 
 if TYPE_CHECKING:
-    from gateway.app import Stores
+    from gateway.app.storage import Stores
     from gateway.core.model import Device, Registration
 
 _BATCH = 500
