@@ -57,12 +57,13 @@ class Vendor:
 
     `name` is stored with devices and deliveries. It is also the name of the table in an app's
     settings (`[apps.<name>]`), whose model is `settings`.
-    `platforms` are those that the vendor reaches. `environments` are those that an app may name;
+    `platforms` are those that the vendor reaches; a registration of another is refused before
+    `read_address` is asked. `environments` are those that an app may name;
     the set is empty where there is only one.
     A lane's failures are kept apart by `parts`. `part_of` names the part of an address; it is
     called for every push, so it must be quick.
     `prune_reasons` are the reasons of the vendor's `TokenGone` verdicts, for metrics.
-    `read_address` returns the canonical address, or all that is wrong with it.
+    `read_address` returns the canonical address, or all else that is wrong with it.
     `plan` reads the credentials that an app's settings name; its clock gives epoch seconds. It
     raises CredentialError with all that is wrong, each problem beginning with its setting's name.
     """

@@ -11,7 +11,6 @@ from providers.apns.settings import ApnsSettings
 from providers.contract import Address, AddressKind, Environment, Platform, PushProvider
 from providers.vendor import AddressProblem, Clock, Plan, ReportedAddress, Vendor
 
-_PLATFORMS = frozenset({Platform.IOS})
 # a table, for `part_of` is called for every push: a `match` over members takes ten times as long
 _PARTS = {Environment.PRODUCTION: "production", Environment.SANDBOX: "sandbox"}
 # Hex of even length. Apple tells providers not to assume a length; all seen so far fit in here.
@@ -21,8 +20,6 @@ _DEVICE_TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){16,100}")
 def read_address(reported: ReportedAddress) -> ReportedAddress | list[AddressProblem]:
     """A device token's hex digits in one case: two spellings would be two devices."""
     problems: list[AddressProblem] = []
-    if reported.platform not in _PLATFORMS:
-        problems.append(("platform", "must be ios with apns"))
     if reported.kind not in (None, AddressKind.TOKEN):
         problems.append(("address_kind", "must be token with apns"))
     if _DEVICE_TOKEN.fullmatch(reported.value) is None:
@@ -77,7 +74,7 @@ def plan(settings: ApnsSettings, clock: Clock) -> Plan:
 VENDOR = Vendor(
     name="apns",
     settings=ApnsSettings,
-    platforms=_PLATFORMS,
+    platforms=frozenset({Platform.IOS}),
     environments=frozenset(_PARTS),
     parts=tuple(_PARTS.values()),
     part_of=part_of,

@@ -15,13 +15,8 @@ _PARTS = {Platform.ANDROID: "android", Platform.IOS: "ios", Platform.WEB: "web"}
 
 def read_address(reported: ReportedAddress) -> ReportedAddress | list[AddressProblem]:
     """A registration token or an installation id is taken as it is: FCM names no form of either."""
-    problems: list[AddressProblem] = []
-    if reported.platform not in _PARTS:
-        problems.append(("platform", "must be android, ios or web with fcm"))
     if reported.environment not in (None, Environment.PRODUCTION):
-        problems.append(("environment", "fcm has no sandbox, which is of apns alone"))
-    if problems:
-        return problems
+        return [("environment", "fcm has no sandbox, which is of apns alone")]
     return ReportedAddress(
         reported.value, reported.platform, reported.kind or AddressKind.TOKEN, environment=None
     )
