@@ -88,8 +88,10 @@ def test_what_an_address_carries_beside_its_value_is_masked() -> None:
     assert "secret" not in f"{address} {address!r}"
 
 
-def test_looking_at_the_vendors_loads_no_client_library() -> None:
-    modules = [f"providers.{name}.vendor" for name in VENDORS]
+CLIENTS = {"aioapns", "aiohttp", "asyncpg", "firebase_admin", "google.auth", "httpx", "nats"}
+
+
+def loaded_by(*modules: str) -> set[str]:
     found = subprocess.run(
         [sys.executable, "-c", f"import sys, {', '.join(modules)}; print(*sys.modules)"],
         cwd=ROOT,
@@ -97,17 +99,16 @@ def test_looking_at_the_vendors_loads_no_client_library() -> None:
         text=True,
         check=True,
     )
-    heavy = {
-        "aioapns",
-        "aiohttp",
-        "asyncio",
-        "cryptography",
-        "firebase_admin",
-        "google.auth",
-        "h11",
-    }
-    heavy |= {"hpack", "httpx", "jwt", "requests", "ssl"}
-    assert heavy & set(found.stdout.split()) == set()
+    return set(found.stdout.split())
+
+
+def test_looking_at_the_vendors_loads_no_client_library() -> None:
+    slow = CLIENTS | {"asyncio", "cryptography", "h11", "hpack", "jwt", "requests", "ssl"}
+    assert loaded_by(*(f"providers.{name}.vendor" for name in VENDORS)) & slow == set()
+
+
+def test_reading_the_settings_loads_no_client_library() -> None:
+    assert loaded_by("gateway.app.settings") & CLIENTS == set()
 
 
 # --- the name ----------------------------------------------------------------------------------
