@@ -9,11 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
+from gateway.app.beating import beating
 from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
 from gateway.app.process import Gateway
 from gateway.app.storage import complete_events, open_store
-from gateway.events import Lifecycle, Observer
+from gateway.events import GatewayEvent, Lifecycle, Observer
 from gateway.ports import Clock
 
 if TYPE_CHECKING:
@@ -43,13 +44,22 @@ async def open_gateway(
     # What is entered last ends first: webhooks stop, the relay drains, metrics and health stay
     # up until it has.
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_store(settings, clock=clock, observer=log))
+        heard = [log]
+
+        def tell(event: GatewayEvent) -> None:
+            heard[-1](event)
+
+        stores = await stack.enter_async_context(open_store(settings, clock=clock, observer=tell))
         if stores.broker is not None:
             await stores.broker.start()
             await stack.enter_async_context(_running(complete_events(stores.broker, log)))
         if with_relay:
             stack.enter_context(stores.alone())
+        else:
+            replicas, role = stores.store.replicas, settings.server.role
+            await stack.enter_async_context(beating(replicas, role, observer=tell, clock=clock))
         gateway = Gateway(settings, stores, log=log, on_failure=on_failure, clock=clock)
+        heard.append(gateway.observe)
         gateway.observe(Lifecycle("starting", f"Inkpush {__version__}"))
         stack.callback(gateway.observe, Lifecycle("stopped"))
         stack.push_async_callback(gateway.authenticator.aclose)

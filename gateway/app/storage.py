@@ -19,12 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.formats import is_postgres, without_password
+from config.formats import is_postgres, no_broker_beside, without_password
 from gateway.core.model import Chunk, Event
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.events import GatewayEvent, Observer, StoreFailed
 from gateway.ingest.schema import understand
-from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.ports import BrokeredJournal, Clock, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
@@ -56,7 +56,8 @@ class Stores:
     `alone` is held by a relay while it runs: where leases are ended at start, it is the only one.
     `waking` calls back when another process may have queued something, while it is entered.
     `let_go` gives back at the end what this process claimed and has not settled.
-    `broker` is the queue when it is no part of the database.
+    `broker` is the queue when it is no part of the database, and `brokered` is the journal of a
+    database that can be beside one.
     """
 
     store: Store
@@ -67,6 +68,7 @@ class Stores:
     waking: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] = _nobody_else
     let_go: Callable[[], Awaitable[None]] = _nothing_to_let_go
     broker: JetStreamQueue | None = None
+    brokered: BrokeredJournal | None = None
 
     @property
     def registry(self) -> Registry:
@@ -99,7 +101,7 @@ async def open_store(
     without.
     """
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
-    stores = await opened(settings.store.url, settings.devices.max_per_user, clock)
+    stores = await opened(settings.store.url, settings.devices.max_per_user, clock, observer)
     try:
         if settings.queue.url == "store":
             try:
@@ -108,7 +110,9 @@ async def open_store(
                 with suppress(StoreUnavailable):  # their leases run out
                     await stores.let_go()
             return
-        broker = _broker(settings, stores.journal, clock=clock, observer=observer)
+        if stores.brokered is None:
+            raise ConfigurationError([no_broker_beside(stores.place)])
+        broker = _broker(settings, stores.brokered, clock=clock, observer=observer)
         try:
             yield replace(stores, queue=broker, broker=broker, waking=_nobody_else)
         finally:
@@ -117,15 +121,20 @@ async def open_store(
         await stores.store.aclose()
 
 
-async def _sqlite(url: str, max_per_user: int, clock: Clock) -> Stores:
+async def _sqlite(url: str, max_per_user: int, clock: Clock, observer: Observer) -> Stores:
     path = sqlite_path(url)
     store = await open_sqlite(path, max_per_user=max_per_user)
-    queue = InStoreQueue(store.database, clock=clock)
+    queue = InStoreQueue(
+        store.database,
+        journal=store.journal,
+        clock=clock,
+        observer=observer,
+    )
     advice = "Check the disk and the file's permissions."
     return Stores(store, queue, str(path), advice, alone=partial(sole_relay, path))
 
 
-async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
+async def _postgres(url: str, max_per_user: int, clock: Clock, observer: Observer) -> Stores:
     from gateway.store.postgres import open_postgres
     from gateway.store.postgres.arrivals import unfinished
 
@@ -140,7 +149,13 @@ async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
     except GatewayError:
         await store.aclose()
         raise
-    queue = PostgresQueue(store.database, announce=store.wakeups.announce, clock=clock)
+    queue = PostgresQueue(
+        store.database,
+        journal=store.journal,
+        announce=store.wakeups.announce,
+        clock=clock,
+        observer=observer,
+    )
     return Stores(
         store,
         queue,
@@ -148,11 +163,12 @@ async def _postgres(url: str, max_per_user: int, clock: Clock) -> Stores:
         advice=f"Look at PostgreSQL: {place}.",
         waking=store.wakeups.listening,
         let_go=queue.let_go,
+        brokered=store.journal,
     )
 
 
 def _broker(
-    settings: Settings, journal: Journal, *, clock: Clock, observer: Observer
+    settings: Settings, journal: BrokeredJournal, *, clock: Clock, observer: Observer
 ) -> JetStreamQueue:
     queue, relay = settings.queue, settings.relay
     return JetStreamQueue(

@@ -31,6 +31,7 @@ from gateway.events import (
     LaneThrottled,
     Lifecycle,
     NotificationsPosted,
+    PutAside,
     RelaysCounted,
     StoreFailed,
     WebhookAnswered,
@@ -150,14 +151,15 @@ def say(event: GatewayEvent) -> Said:
             return "error", "prune brake tripped: release it with `inkpush lanes release`"
         case BrakeReleased():
             return "warning", "prune brake released"
-        case LaneThrottled(reason="rate limit"):
-            return "debug", "lane at its own rate limit"
-        case LaneThrottled():
-            return "info", "lane throttled"
+        case LaneThrottled(reason=reason):
+            own = reason == "rate limit"
+            return ("debug", "lane at its own rate limit") if own else ("info", "lane throttled")
         case RelaysCounted():
             return "info", "relays counted"
         case ChunkBuried():
             return "error", "chunk given up: no process could finish it"
+        case PutAside(what):
+            return "error", f"unreadable {what} put aside: see `inkpush dead list`"
         case Fault(what=what):
             return "error", f"unforeseen failure: {what}"
         case StoreFailed():

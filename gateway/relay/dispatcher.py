@@ -27,7 +27,7 @@ from gateway.core.model import (
 )
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
-from gateway.events import ChunkBuried, Observer, StoreFailed
+from gateway.events import ChunkBuried, Observer, PutAside, StoreFailed
 from gateway.ports import Clock, Journal, Queue, Registry
 from gateway.relay.lane import BACKLOG, Lane
 from gateway.relay.patience import insist
@@ -266,12 +266,16 @@ class Dispatcher:
 
     def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
         by_lane: dict[str, list[Delivery]] = {}
+        faults: list[Send] = []
         event_id, deadline = work.chunk.event_id, work.chunk.deadline
         last: Item | None = None
         message = Message(event_id, "", "", None)
         for send in sends:
             item, target = send.item, send.target
             name = lane_name(target.app, target.provider)
+            if target.fault:
+                faults.append(send)
+                continue
             if name not in self._lanes:
                 ended.append(self._unknown_lane(work, send))
                 continue
@@ -291,10 +295,23 @@ class Dispatcher:
             if send.flipped:
                 delivery.flip(True)
             by_lane.setdefault(name, []).append(delivery)
+        if faults:
+            self._put_aside(work, faults)
         work.open = sum(map(len, by_lane.values()))
         self._settler.begin(work, ended)
         for name, deliveries in by_lane.items():
             self._lanes[name].offer(deliveries)
+
+    def _put_aside(self, work: Work, sends: Sequence[Send]) -> None:
+        """End deliveries to devices of a later version as dead letters, which that can replay."""
+        batch = self._writer.batch
+        for send in sends:
+            reason = f"unreadable: {send.target.fault}"
+            record = self._unknown_lane(work, send)
+            index = batch.add(record._replace(state=DeliveryState.DEAD, reason=reason))
+            batch.dead.append((index, send.item))
+        first = sends[0].target.fault
+        self._observer(PutAside("device", work.chunk.event_id, first, len(sends)))
 
     def _unknown_lane(self, work: Work, send: Send) -> Record:
         return Record(
@@ -307,7 +324,7 @@ class Dispatcher:
             user_id=send.item.user_id,
             custom_id=send.item.custom_id,
             app=send.target.app,
-            provider=send.target.provider.value,
+            provider=str(send.target.provider),
             reason="the configuration has no such app or provider",
             day=work.chunk.day,
         )

@@ -28,6 +28,7 @@ from tests.kit.stores import (
     accept,
     batch,
     leftover,
+    postgres_queue,
     record,
     register,
     registration,
@@ -50,8 +51,7 @@ async def replicas(folder: Path, count: int) -> AsyncIterator[list[Handle]]:
 async def opened(url: str) -> AsyncIterator[Handle]:
     store = await open_postgres(url)
     try:
-        announce = store.wakeups.announce
-        yield Handle(store, PostgresQueue(store.database, announce=announce, clock=lambda: NOW))
+        yield Handle(store, postgres_queue(store, clock=lambda: NOW))
     finally:
         await store.aclose()
 

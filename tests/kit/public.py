@@ -29,6 +29,7 @@ from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.store import SqliteStore
 from providers.contract import Provider
+from tests.kit.stores import sqlite_queue
 
 JWT_SECRET = "a secret of at least thirty-two bytes"
 WEBHOOK_KEY = b"a webhook secret of some length"
@@ -134,7 +135,7 @@ async def public_listener(
     """Run a public listener on a new store in this folder."""
     clock = TestClock()
     store = await open_sqlite(folder / "inkpush.db")
-    queue = InStoreQueue(store.database, clock=clock)
+    queue = sqlite_queue(store, clock=clock)
     rules = AuthRules(jwt_secret=JWT_SECRET) if rules is None else rules
     authenticator = Authenticator(rules, store.keys, clock=clock)
     errors: list[BaseException] = []

@@ -26,13 +26,14 @@ from gateway.core.model import (
     Removal,
 )
 from gateway.core.states import DeliveryState, DeviceState
-from gateway.events import Observer
-from gateway.ports import Clock, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.events import GatewayEvent, Observer
+from gateway.ports import BrokeredJournal, Clock, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
 from gateway.store.postgres import PostgresStore, open_postgres
 from gateway.store.sqlite import open_sqlite
+from gateway.store.sqlite.store import SqliteStore
 from providers.contract import Platform, Provider
 from tests.kit.build import NOW, item
 from tests.kit.nats_cluster import running_cluster
@@ -58,6 +59,12 @@ class Handle:
 
     @property
     def journal(self) -> Journal:
+        return self.store.journal
+
+    @property
+    def brokered(self) -> BrokeredJournal:
+        """The same journal, of a store that goes with a broker."""
+        assert isinstance(self.store, PostgresStore)
         return self.store.journal
 
     @property
@@ -95,7 +102,7 @@ class Backend:
 async def _sqlite(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
     store = await open_sqlite(folder / "inkpush.db")
     try:
-        yield Handle(store, InStoreQueue(store.database, clock=clock))
+        yield Handle(store, sqlite_queue(store, clock=clock))
     finally:
         await store.aclose()
 
@@ -114,8 +121,7 @@ async def _postgres_store(folder: Path) -> AsyncIterator[PostgresStore]:
 @asynccontextmanager
 async def _postgres(folder: Path, clock: Clock) -> AsyncIterator[Handle]:
     async with _postgres_store(folder) as store:
-        announce = store.wakeups.announce
-        yield Handle(store, PostgresQueue(store.database, announce=announce, clock=clock))
+        yield Handle(store, postgres_queue(store, clock=clock))
 
 
 @asynccontextmanager
@@ -132,12 +138,34 @@ async def _jetstream(
             await queue.aclose()
 
 
+def _nobody(_event: GatewayEvent) -> None:
+    """Hears nothing."""
+
+
+def sqlite_queue(store: SqliteStore, *, clock: Clock, observer: Observer = _nobody) -> InStoreQueue:
+    """The queue in a file."""
+    return InStoreQueue(store.database, journal=store.journal, clock=clock, observer=observer)
+
+
+def postgres_queue(
+    store: PostgresStore, *, clock: Clock, observer: Observer = _nobody
+) -> PostgresQueue:
+    """The queue in a database that replicas share."""
+    return PostgresQueue(
+        store.database,
+        journal=store.journal,
+        announce=store.wakeups.announce,
+        clock=clock,
+        observer=observer,
+    )
+
+
 def jetstream_queue(
-    store: Store,
+    store: PostgresStore,
     spec: StreamSpec,
     *,
     clock: Clock,
-    observer: Observer = lambda _event: None,
+    observer: Observer = _nobody,
     **changed: Any,
 ) -> JetStreamQueue:
     """A queue on the tests' cluster that waits for next to nothing."""
@@ -160,7 +188,9 @@ def cut_again(event: Event) -> list[Chunk]:
 
 
 BACKENDS = {
-    "sqlite": Backend(_sqlite, cannot={}),
+    "sqlite": Backend(
+        _sqlite, cannot={"a broker": "a broker goes with PostgreSQL alone: settings refuse it here"}
+    ),
     "jetstream": Backend(
         _jetstream,
         cannot={

@@ -16,6 +16,16 @@ WHERE id = ANY(ARRAY(
 ))
 RETURNING id, event_id, number, lane, first_seen, deadline, items, tries, day;
 
+-- The chunks that may hold deliveries of another one: of its number, and replays, which have none.
+-- name: queue_beside
+SELECT items FROM queue
+WHERE event_id = $1 AND id <> $2 AND (number = $3 OR number < 0 OR $3 < 0);
+
+-- Back for a while, untried: for a replica that reads it.
+-- name: queue_leave
+UPDATE queue SET lease_id = NULL, due_at = $3, tries = greatest(tries - 1, 0)
+WHERE id = $1 AND lease_id = $2;
+
 -- Returns the leases that were still held; locked in the order of their ids.
 -- name: queue_extend
 UPDATE queue SET due_at = $3 WHERE id IN (

@@ -13,6 +13,16 @@ WHERE id IN (
 )
 RETURNING id, event_id, number, lane, first_seen, deadline, items, tries, day;
 
+-- The chunks that may hold deliveries of another one: of its number, and replays, which have none.
+-- name: queue_beside
+SELECT items FROM queue
+WHERE event_id = :event_id AND id <> :id AND (number = :number OR number < 0 OR :number < 0);
+
+-- Back for a while, untried: for a replica that reads it.
+-- name: queue_leave
+UPDATE queue SET lease_id = NULL, due_at = :due_at, tries = max(tries - 1, 0)
+WHERE id = :id AND lease_id = :lease_id;
+
 -- name: queue_extend
 UPDATE queue SET due_at = ? WHERE id = ? AND lease_id = ?;
 
