@@ -12,7 +12,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from gateway.app.ids import RANDOM
 from gateway.core.model import Claim, UserRef, day_of
 from gateway.core.states import DeliveryState
 from gateway.errors import SchemaMismatch
@@ -21,7 +20,6 @@ from gateway.queue.in_postgres import PostgresQueue
 from gateway.store.postgres import PostgresStore, open_postgres
 from gateway.store.queries import load_migrations
 from tests.kit.build import NOW, item
-from tests.kit.clocks import wall
 from tests.kit.gateway import eventually
 from tests.kit.postgres import databases
 from tests.kit.stores import (
@@ -30,6 +28,7 @@ from tests.kit.stores import (
     accept,
     batch,
     leftover,
+    postgres_queue,
     record,
     register,
     registration,
@@ -52,13 +51,7 @@ async def replicas(folder: Path, count: int) -> AsyncIterator[list[Handle]]:
 async def opened(url: str) -> AsyncIterator[Handle]:
     store = await open_postgres(url)
     try:
-        announce = store.wakeups.announce
-        yield Handle(
-            store,
-            PostgresQueue(
-                store.database, announce=announce, clock=wall(lambda: NOW), new_id=RANDOM.new
-            ),
-        )
+        yield Handle(store, postgres_queue(store, clock=lambda: NOW))
     finally:
         await store.aclose()
 

@@ -27,13 +27,13 @@ from gateway.ingest.schema import understand
 from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
 from gateway.queue.nats.link import Link
 from gateway.queue.replays import Letter, revived_chunks
-from gateway.store.sqlite import open_sqlite
-from gateway.store.sqlite.store import SqliteStore
+from gateway.store.postgres import PostgresStore, open_postgres
 from tests.kit.build import NOW, item
 from tests.kit.clocks import both
 from tests.kit.commands import Workplace
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import NatsCluster, running_cluster
+from tests.kit.postgres import databases
 from tests.kit.stores import batch, cut_again, jetstream_queue, leftover, record
 from tests.kit.streams import STREAMS
 
@@ -47,7 +47,7 @@ BODY = (
 class Rig:
     """Queues on one stream and one store: the replicas of a deployment."""
 
-    def __init__(self, store: SqliteStore, spec: StreamSpec, stack: AsyncExitStack) -> None:
+    def __init__(self, store: PostgresStore, spec: StreamSpec, stack: AsyncExitStack) -> None:
         self.store = store
         self.spec = spec
         self.events: list[GatewayEvent] = []
@@ -83,7 +83,8 @@ class Rig:
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     running_cluster()
     async with AsyncExitStack() as stack:
-        store = await open_sqlite(tmp_path / "inkpush.db")
+        url = await stack.enter_async_context(databases().using(tmp_path))
+        store = await open_postgres(url)
         stack.push_async_callback(store.aclose)
         spec = await stack.enter_async_context(STREAMS.using(tmp_path, LEASE_S))
         yield Rig(store, spec, stack)

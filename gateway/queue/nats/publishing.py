@@ -16,12 +16,12 @@ import orjson
 
 from gateway.core.clocks import MonotonicClock
 from gateway.core.model import Chunk
+from gateway.core.stored import Forms, Unreadable
 from gateway.errors import StoreUnavailable
 from gateway.ports import Depth
 from gateway.queue.nats.coding import (
     Message,
     TooLarge,
-    Undecodable,
     chunk_of,
     chunk_subject,
     head_of,
@@ -49,8 +49,11 @@ _LOOK_S = 1.0
 class Stream:
     """The stream of what waits: publishing to it, and looking into it."""
 
-    def __init__(self, link: Link, spec: StreamSpec, *, monotonic: MonotonicClock) -> None:
+    def __init__(
+        self, link: Link, spec: StreamSpec, *, forms: Forms, monotonic: MonotonicClock
+    ) -> None:
         self._link = link
+        self._forms = forms
         self._spec = spec
         self._monotonic = monotonic
         self._looked_at = float("-inf")
@@ -100,13 +103,23 @@ class Stream:
 
     async def not_held(self, own: str, chunk: Chunk, again: Sequence[Chunk]) -> list[Chunk]:
         """Of what a chunk left before: what no other message holds. `own` is its subject."""
-        return not_held(chunk, again, await self._others(own, chunk))
+        return not_held(chunk, again, await self._others(own, chunk_subject(chunk)))
+
+    async def beside(self, own: str) -> list[Chunk]:
+        """The other messages that may hold deliveries of the one with this subject, which cannot be
+        read: those of its number, and replays, which have none."""
+        event, number = own.removeprefix(f"{self._spec.name}.").split(".")[:2]
+        if number == "replay":
+            return await self._others(own, event)
+        found = await self._others(own, f"{event}.{number}")
+        return found + await self._others(own, f"{event}.replay")
 
     # --- inside ---------------------------------------------------------------------------------
 
     def _messages(self, chunk: Chunk) -> list[Message]:
         try:
-            messages = list(messages_of(chunk, max_payload=self._link.max_payload))
+            limit = self._link.max_payload
+            messages = list(messages_of(chunk, form=self._forms.writes, max_payload=limit))
         except TooLarge as error:
             text = "a notification is larger than NATS takes: raise max_payload of its servers"
             raise StoreUnavailable(text) from error
@@ -150,7 +163,7 @@ class Stream:
                 return None
             try:
                 chunk = chunk_of(head_of(found), found)
-            except Undecodable:
+            except Unreadable:
                 return None
             self._first = sequence, chunk.first_seen
             self._learn(len(found), len(chunk.items))
@@ -163,11 +176,12 @@ class Stream:
             known = each if self._learned_bytes is None else self._learned_bytes
             self._learned_bytes = known + (each - known) * 0.1
 
-    async def _others(self, own: str, chunk: Chunk) -> list[Chunk]:
-        """The other messages that hold deliveries of the same original chunk."""
+    async def _others(self, own: str, under: str) -> list[Chunk]:
+        """The other messages under a part of the stream's subjects: those of an original chunk hold
+        its deliveries."""
         for _ in range(_ROUNDS):
             found: list[Chunk] = []
-            subjects = await self._subjects(f"{self._spec.name}.{chunk_subject(chunk)}.>")
+            subjects = await self._subjects(f"{self._spec.name}.{under}.>")
             for subject in subjects:
                 if subject == own:
                     continue
@@ -176,7 +190,7 @@ class Stream:
                     break  # it was settled meanwhile: what it left came in before that
                 try:
                     found.append(chunk_of(head_of(data), data))
-                except Undecodable:
+                except Unreadable:
                     continue
             else:
                 return found

@@ -46,8 +46,11 @@ async def erase_event(session: Session, event_id: str, user: UserRef, *, now: fl
             day = day_of(kept["received_at"])
             await session.run("erase_end", event_id, open_, now, ERASED, day)
     for queue_id, items in await session.rows("erase_queued", event_id):
-        await session.run("erase_set_queued", queue_id, items_without(items, theirs))
+        await session.run(
+            "erase_set_queued", queue_id, items_without(items, theirs, spellings(user))
+        )
     await session.run("erase_dead", event_id, *ids, indexes)
+    await session.run("erase_raw", event_id)
     await session.run("erase_deliveries", event_id, indexes)
 
 

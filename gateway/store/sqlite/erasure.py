@@ -56,9 +56,10 @@ def erase_event(
         told = {"ended": json.dumps(open_), "reason": ERASED, "day": day_of(received_at)}
         connection.execute(sql["erase_end"], {**key, **told, "now": now})
     for queue_id, items in connection.execute(sql["erase_queued"], key).fetchall():
-        kept = {"id": queue_id, "items": items_without(items, theirs)}
+        kept = {"id": queue_id, "items": items_without(items, theirs, spellings(user))}
         connection.execute(sql["erase_set_queued"], kept)
     connection.execute(sql["erase_dead"], key)
+    connection.execute(sql["erase_raw"], key)
     connection.execute(sql["erase_deliveries"], key)
 
 
