@@ -61,6 +61,23 @@ async def test_a_row_that_no_process_can_read_is_put_aside_and_the_next_one_goes
     assert (await handle.queue.depth()).notifications == 0
 
 
+@pytest.mark.parametrize(
+    "broken",
+    ["deadline = 'soon'", "day = 'x'", "number = 'first'", "items = 'a text'", "lane = x'00'"],
+)
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_a_row_with_columns_of_another_kind_is_put_aside_as_well(
+    handle: Handle, broken: str
+) -> None:
+    for event_id in ("msg_broken", "msg_good"):
+        event, chunks = batch(event_id, items=1)
+        assert await handle.queue.accept(event, chunks)
+    await change(handle, f"UPDATE queue SET {broken} WHERE event_id = 'msg_broken'")
+    assert [claim.chunk.event_id for claim in await claim_all(handle)] == ["msg_good"]
+    (letter,) = await handle.journal.dead(limit=10)
+    assert (letter.event_id, letter.reason) == ("msg_broken", "unreadable: its row is broken")
+
+
 async def test_whose_notifications_were_put_aside_is_known_by_their_event(handle: Handle) -> None:
     await accept_all_but(handle, 1, GARBAGE)
     await claim_all(handle)
