@@ -25,6 +25,7 @@ from gateway.errors import ConfigurationError, StoreUnavailable
 from gateway.events import GatewayEvent, PutAside
 from gateway.ingest.schema import understand
 from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
+from gateway.queue.nats.coding import chunk_subject
 from gateway.queue.nats.link import Link
 from gateway.queue.replays import Letter, revived_chunks
 from gateway.store.postgres import PostgresStore, open_postgres
@@ -388,6 +389,20 @@ async def test_what_does_not_even_say_whose_it_is_is_put_aside_whole(rig: Rig, d
     assert (letter.raw, letter.event_id) == (data, "")
     assert (await queue.depth()).notifications == 0
     assert [type(event) for event in rig.events] == [PutAside]
+
+
+async def test_a_message_without_a_head_ends_the_chunk_that_its_subject_names(rig: Rig) -> None:
+    queue = await rig.queue()
+    event, (chunk,) = batch(items=3)
+    assert await queue.accept(event, [])
+    await queue._link.ask(f"{rig.name}.{chunk_subject(chunk)}.x.3", b"\xff")
+    assert await drain(queue) == []
+    (letter,) = await rig.store.journal.dead(limit=9)
+    assert (letter.event_id, letter.raw) == ("msg_1", b"\xff")
+    summary = await rig.store.journal.event("msg_1")
+    assert summary is not None
+    assert summary.settled
+    assert summary.deliveries["dead"] == 3
 
 
 async def test_a_message_that_was_damaged_is_kept_as_its_items_which_erasure_can_read(

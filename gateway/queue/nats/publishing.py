@@ -109,8 +109,8 @@ class Stream:
     async def beside(self, own: str) -> list[Chunk]:
         """The other messages that may hold deliveries of the one with this subject, which cannot be
         read: those of its number, and replays, which have none."""
-        event, number = own.removeprefix(f"{self._spec.name}.").split(".")[:2]
-        if number == "replay":
+        event, number = [*own.removeprefix(f"{self._spec.name}.").split("."), ""][:2]
+        if number == "replay" or not number:
             return await self._others(own, event)
         found = await self._others(own, f"{event}.{number}")
         return found + await self._others(own, f"{event}.replay")

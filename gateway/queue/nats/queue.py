@@ -21,9 +21,9 @@ from gateway.core.model import Chunk, Claim, Event, day_of
 from gateway.core.stored import Unreadable
 from gateway.errors import StoreUnavailable
 from gateway.events import Fault, Observer
-from gateway.ports import BrokeredJournal, Clock, Depth, Held
-from gateway.queue.asides import Asides, held_by
-from gateway.queue.nats.coding import aside_of, chunk_of, head_of
+from gateway.ports import BrokeredJournal, Clock, Depth
+from gateway.queue.asides import Asides
+from gateway.queue.nats.coding import chunk_of, head_of
 from gateway.queue.nats.leases import Lease, Leases
 from gateway.queue.nats.link import Broker, Link
 from gateway.queue.nats.one_at_a_time import OneAtATime
@@ -31,6 +31,7 @@ from gateway.queue.nats.publishing import Stream
 from gateway.queue.nats.pulling import Puller
 from gateway.queue.nats.stream import CONSUMER, StreamSpec, ensure
 from gateway.queue.nats.tries import Tries
+from gateway.queue.nats.unread import Unread
 from gateway.queue.replays import replay_of, revived_chunks
 
 Cut = Callable[[Event], Sequence[Chunk]]
@@ -83,7 +84,8 @@ class JetStreamQueue:
         self._lane_nap_s = lane_nap_s
         self._nap_s = nap_s
         self._stream = Stream(self._link, spec, journal.forms)
-        self._asides = Asides(journal, observer=observer, clock=clock)
+        asides = Asides(journal, observer=observer, clock=clock)
+        self._unread = Unread(self._link, self._stream, journal, asides, leave=self._postpone)
         self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._give_back)
         self._tries = Tries(self._link, spec)
         self._leases = Leases()
@@ -307,7 +309,7 @@ class JetStreamQueue:
                     return None
             chunk = chunk_of(head, message.data)
         except Unreadable as error:
-            await self._put_aside(message, error)
+            await self._unread.take(message, error)
             return None
         sequence = message.metadata.sequence.stream
         tries = await self._tries.count(sequence, message.metadata.num_delivered)
@@ -332,23 +334,6 @@ class JetStreamQueue:
             return False
         lease.until = asked_at + self._spec.ack_wait_s
         return True
-
-    async def _put_aside(self, message: Msg, error: Unreadable) -> None:
-        sequence = message.metadata.sequence.stream
-
-        async def held() -> Held:
-            others = await self._stream.beside(message.subject)
-            return held_by(chunk.items for chunk in others)
-
-        async def leave(seconds: float) -> None:
-            self._postpone(message, seconds)
-
-        await self._asides.take(
-            aside_of(sequence, message.data, error),
-            held=held,
-            end=lambda: self._link.ask(message.reply, b"+TERM"),
-            leave=leave,
-        )
 
     async def _reject(self, message: Msg, reason: str) -> None:
         """Move a message to the stream of the dead: in there first, then out of here."""
