@@ -379,10 +379,13 @@ async def dead_stream(rig: Rig) -> list[tuple[dict[str, str] | None, bytes]]:
     return found
 
 
+@pytest.mark.parametrize("under", ["somebody.0.x.1", "x"])
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff\n[]", b'{"v": 99}\n[]', b"[" * 10_000])
-async def test_what_does_not_even_say_whose_it_is_is_put_aside_whole(rig: Rig, data: bytes) -> None:
+async def test_what_does_not_even_say_whose_it_is_is_put_aside_whole(
+    rig: Rig, data: bytes, under: str
+) -> None:
     queue = await rig.queue()
-    await queue._link.ask(f"{rig.name}.somebody.0.x.1", data)
+    await queue._link.ask(f"{rig.name}.{under}", data)
     await queue.accept(*batch())
     assert len(await drain(queue)) == 1
     (letter,) = await rig.store.journal.dead(limit=9)
