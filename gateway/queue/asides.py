@@ -12,7 +12,7 @@ from gateway.core.clocks import WallClock
 from gateway.core.model import ChunkItem
 from gateway.core.stored import Unreadable, read_items
 from gateway.errors import GatewayError
-from gateway.events import Observer, PutAside, StoreFailed
+from gateway.events import Fault, Observer, PutAside, StoreFailed
 from gateway.ports import Aside, Held, Journal
 
 AGAIN_S = 5.0
@@ -42,7 +42,7 @@ class Asides:
         """Deal with a claimed chunk. `held` finds what other chunks hold, `end` takes it out of the
         queue, `leave` gives it back for so many seconds.
 
-        Never raises for a store that fails: the chunk comes again then.
+        Never raises: where it fails the chunk comes again, and meanwhile the others go out.
         """
         try:
             if Unreadable("", aside.form).too_new and (aside.form or 0) <= self._journal.forms.most:
@@ -54,6 +54,9 @@ class Asides:
             await end()
         except GatewayError as error:
             self._observer(StoreFailed("put a chunk aside", str(error)))
+            return
+        except Exception as error:  # noqa: BLE001  # nobody foresaw what such a row may hold
+            self._observer(Fault("put a chunk aside", type(error).__name__, ""))
             return
         self._observer(PutAside("chunk", aside.event_id, aside.why))
 

@@ -13,6 +13,9 @@ from gateway.core.stored import Unreadable, read_items, read_letter, write_items
 from gateway.core.suspects import Past
 from gateway.ports import Aside, DeadLetter
 
+#: what a claimed row holds; SQLite keeps in a column whatever it is given
+_ROW: tuple[Any, ...] = (int, str, int, str, str, float | int, float | int, bytes, int, int)
+
 
 def chunk_values(chunk: Chunk, form: int) -> tuple[Any, ...]:
     """A new row of the queue, but for its id and tries; its items in that version."""
@@ -33,15 +36,16 @@ def chunk_values(chunk: Chunk, form: int) -> tuple[Any, ...]:
 def aside_of(row: Sequence[Any], error: Unreadable) -> Aside:
     """A row of which the items cannot be read."""
     queue_id, event_id, number, *_, items, _, _ = row
-    raw = items if isinstance(items, bytes) else str(items).encode()
-    return Aside(queue_id, event_id, number, raw, error.form, str(error))
+    raw = items if isinstance(items, bytes) else str(items).encode(errors="replace")
+    known = number if isinstance(number, int) else -1
+    return Aside(queue_id, str(event_id), known, raw, error.form, str(error))
 
 
 def claim_of(row: Sequence[Any], lease_id: str, now: float, trial: Trial | None = None) -> Claim:
     """A row that was claimed `now`. Raises Unreadable."""
     queue_id, event_id, number, lane, part, first_seen, deadline, items, tries, day = row
-    if type(items) is not bytes:
-        raise Unreadable("its items are no bytes")
+    if not all(map(isinstance, row, _ROW)):
+        raise Unreadable("its row is broken")
     chunk = Chunk(
         event_id=event_id,
         number=number,
@@ -62,7 +66,10 @@ def trial_of(row: Sequence[Any], past: Past, lease_id: str, now: float) -> Claim
 
 
 def past_of(row: Sequence[Any]) -> Past:
-    """What is kept of a row's claims: its tries and the columns behind them."""
+    """What is kept of a row's claims: its tries and the columns behind them. What is no number says
+    nothing, and a chunk is innocent as long as nothing is known."""
+    if not all(isinstance(one, float | int) for one in row):
+        return Past()
     tries, lone_ends, alone, claimed_at = row
     return Past(tries, lone_ends, bool(alone), claimed_at)
 

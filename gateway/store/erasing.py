@@ -40,8 +40,9 @@ def whose(user: UserRef, indexes: Collection[int]) -> Theirs:
     return theirs
 
 
-def items_without(items: bytes, theirs: Theirs, names: Iterable[str]) -> bytes:
+def items_without(items: bytes, theirs: Theirs, names: Iterable[str]) -> bytes | None:
     """The items of a chunk with the user's emptied: they find no device, and so end in the journal.
+    None: they cannot be read, and stay as they are.
 
     Taken out, they would never end, and their event would never be settled. A chunk that cannot be
     read goes whole where it names the user: better is it that its others end as unreadable than
@@ -51,7 +52,7 @@ def items_without(items: bytes, theirs: Theirs, names: Iterable[str]) -> bytes:
     try:
         return erase_items(items, theirs)
     except Unreadable:
-        return EMPTY if any(name.encode() in items for name in names) else items
+        return EMPTY if any(name.encode() in items for name in names) else None
 
 
 def names_of(body: bytes) -> dict[int, tuple[str | None, str | None]]:

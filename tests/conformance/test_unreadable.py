@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.core.model import CHUNK_SIZE, Claim, Remainder, UserRef, day_of
-from gateway.core.states import DeliveryState
+from gateway.core.states import DeliveryState, DeviceState
 from gateway.core.stored import NEWEST, OLDEST, Reading, write_items
 from gateway.errors import NotReplayable
+from gateway.queue.nats import JetStreamQueue
 from tests.kit.build import NOW, item
 from tests.kit.planting import GARBAGE, TOO_NEW, change, plant
-from tests.kit.stores import Handle, batch, leftover, record
+from tests.kit.stores import Handle, batch, leftover, record, register, removal
 
 BODY = (
     b'{"data":{"notifications":['
@@ -59,6 +62,23 @@ async def test_a_row_that_no_process_can_read_is_put_aside_and_the_next_one_goes
     assert summary.deliveries["delivered"] == 2 * CHUNK_SIZE
     assert summary.deliveries["dead"] == CHUNK_SIZE
     assert (await handle.queue.depth()).notifications == 0
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["deadline = 'soon'", "day = 'x'", "number = 'first'", "items = 'a text'", "lane = x'00'"],
+)
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_a_row_with_columns_of_another_kind_is_put_aside_as_well(
+    handle: Handle, broken: str
+) -> None:
+    for event_id in ("msg_broken", "msg_good"):
+        event, chunks = batch(event_id, items=1)
+        assert await handle.queue.accept(event, chunks)
+    await change(handle, f"UPDATE queue SET {broken} WHERE event_id = 'msg_broken'")
+    assert [claim.chunk.event_id for claim in await claim_all(handle)] == ["msg_good"]
+    (letter,) = await handle.journal.dead(limit=10)
+    assert (letter.event_id, letter.reason) == ("msg_broken", "unreadable: its row is broken")
 
 
 async def test_whose_notifications_were_put_aside_is_known_by_their_event(handle: Handle) -> None:
@@ -160,7 +180,8 @@ async def test_bytes_that_are_put_aside_after_an_erasure_of_theirs_are_not_kept(
     handle: Handle,
 ) -> None:
     await accept_all_but(handle, 1, b"3 squeezed, so that nobody finds u300 in it")
-    await handle.registry.erase(UserRef(user_id="u300"), now=NOW)
+    left = await handle.registry.erase(UserRef(user_id="u300"), now=NOW)
+    assert left == (0 if isinstance(handle.queue, JetStreamQueue) else 1)
     await claim_all(handle)
     (letter,) = await handle.journal.dead(limit=10)
     assert (letter.raw, letter.form) == (b"", 3)
@@ -232,3 +253,81 @@ async def test_rejections_that_cannot_be_read_hide_no_event(handle: Handle) -> N
         assert event.rejections == ()
         assert event.reason.startswith("unreadable: ")
         assert await handle.journal.event(event.event_id) is not None
+
+
+async def test_a_device_in_a_state_of_a_later_version_is_sent_nothing_and_listed_as_it_is(
+    handle: Handle,
+) -> None:
+    await register(handle, user_id="mary")
+    await change(handle, "UPDATE devices SET state = 'muted'")
+    assert await handle.registry.targets([item(user_id="mary")]) == [[]]
+    (device,) = await handle.registry.devices_of(UserRef(user_id="mary"))
+    assert device.state == "muted"
+    assert device.state not in set(DeviceState)
+    assert await handle.registry.count() == {("fcm", "agent", "muted"): 1}
+
+
+@pytest.mark.parametrize("column", ["provider", "platform", "address_kind", "environment"])
+async def test_a_device_of_a_kind_of_a_later_version_hides_none_of_its_owners_others(
+    handle: Handle, column: str
+) -> None:
+    odd = await register(handle, "odd", "address-odd", user_id="mary")
+    good = await register(handle, "good", "address-good", user_id="mary")
+    await change(handle, f"UPDATE devices SET {column} = 'hms' WHERE id = {odd.id}")
+    (targets,) = await handle.registry.targets([item(user_id="mary")])
+    faults = {target.device_id: target.fault for target in targets}
+    assert faults[good.id] == ""
+    assert "'hms'" in faults[odd.id]
+    devices = await handle.registry.devices_of(UserRef(user_id="mary"))
+    assert {device.id for device in devices} == {odd.id, good.id}
+    assert [device.id async for page in handle.registry.export() for device in page] == [
+        odd.id,
+        good.id,
+    ]
+
+
+async def test_a_held_removal_of_a_later_version_hides_none_of_the_others(handle: Handle) -> None:
+    odd = await register(handle, "odd", "address-odd", user_id="mary")
+    good = await register(handle, "good", "address-good", user_id="mary")
+    await handle.lanes.hold_back([removal(odd), removal(good)])
+    await change(handle, f"UPDATE held_removals SET state = 'x' WHERE device_id = {odd.id}")
+    assert await handle.lanes.release("agent", "fcm", now=NOW) == 1
+    devices = await handle.registry.devices_of(UserRef(user_id="mary"))
+    assert {device.id: device.state for device in devices} == {
+        odd.id: DeviceState.ACTIVE,
+        good.id: DeviceState.PRUNED,
+    }
+
+
+async def test_a_dead_letter_of_a_later_version_is_listed_and_is_refused_a_replay(
+    handle: Handle,
+) -> None:
+    event, _ = batch(items=1, chunks=1)
+    assert await handle.queue.accept(event, [])
+    lines = [record(index=index, state=DeliveryState.DEAD) for index in range(2)]
+    kept = item(0)._replace(source="learnink", collapse_id="c")
+    await handle.journal.record(lines, [], dead=[(0, kept), (1, item(1))])
+    by_index = {letter.item.index: letter for letter in await handle.journal.dead(limit=9)}
+    assert by_index[0].item == kept
+    await change(handle, "UPDATE dead_letters SET later = '7 x' WHERE item_index = 0")
+    with pytest.raises(NotReplayable, match="version 7"):
+        await handle.queue.replay_dead([by_index[0].id], now=NOW, max_age_s=60.0)
+    assert await handle.queue.replay_dead(None, now=NOW, max_age_s=60.0) == 1
+    (left,) = await handle.journal.dead(limit=9)
+    assert (left.item.index, left.item.title) == (0, kept.title)
+    assert "version 7" in left.fault
+
+
+@pytest.mark.parametrize("form", [OLDEST, NEWEST])
+async def test_a_leftover_and_a_replay_keep_what_an_item_says(handle: Handle, form: int) -> None:
+    handle.journal.forms.learn(Reading(form, NEWEST))
+    full = item()._replace(source="s", part="ios", occurred_at=NOW, collapse_id="c")
+    kept = full if form == NEWEST else item()
+    event, chunks = batch(items=[full])
+    assert await handle.queue.accept(event, chunks)
+    (claim,) = await claim_all(handle)
+    assert claim.chunk.items[0].item == kept
+    left = replace(claim.chunk, items=(claim.chunk.items[0]._replace(remainders=(Remainder(1),)),))
+    assert await handle.queue.settle(claim, [replace(left, due_at=NOW)])
+    (claim,) = await claim_all(handle)
+    assert claim.chunk.items[0].item == kept

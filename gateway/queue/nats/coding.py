@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,8 +90,17 @@ def messages_of(chunk: Chunk, *, form: int, max_payload: int) -> Iterator[Messag
 
 def chunk_subject(chunk: Chunk) -> str:
     """The subject, behind the stream's name, of a chunk and all leftovers of it."""
-    event = hashlib.blake2b(chunk.event_id.encode(errors="replace"), digest_size=16).hexdigest()
-    return f"{event}.{chunk.number if chunk.number >= 0 else 'replay'}"
+    return f"{_named(chunk.event_id)}.{chunk.number if chunk.number >= 0 else 'replay'}"
+
+
+def chunk_in(subject: str, event_ids: Iterable[str]) -> tuple[str, int]:
+    """Which chunk of one of these events a subject is about, behind the stream's name, when its
+    message does not tell: (event id, number). ("", -1): of none."""
+    event, number = [*subject.split("."), ""][:2]
+    for event_id in event_ids:
+        if _named(event_id) == event:
+            return event_id, int(number) if number.isdecimal() else -1
+    return "", -1
 
 
 def size_of(subject: str) -> int:
@@ -163,6 +172,10 @@ def _version_of(line: bytes) -> int | None:
 
 def _unknown(form: int | None) -> Unreadable:
     return Unreadable(f"it is of version {form}, and this Inkpush reads {_VERSION}", form)
+
+
+def _named(event_id: str) -> str:
+    return hashlib.blake2b(event_id.encode(errors="replace"), digest_size=16).hexdigest()
 
 
 def _digest(chunk: Chunk) -> str:

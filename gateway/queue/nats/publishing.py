@@ -38,10 +38,10 @@ _NO_MESSAGE = 10037
 _FULL = 0.9
 #: up to so many messages the depth is counted; beyond, it is an estimate
 _COUNTED = 1_000
-#: of a message beside its notifications: the first line; and with subject, headers and the record
-_HEAD_BYTES, _MESSAGE_BYTES = 180, 450
-#: of a notification: as long as none was seen, and at least
-_USUAL_BYTES, _LEAST_BYTES = 160.0, 40.0
+#: of a message: its first line; and its subject, headers and the record around it
+_HEAD_BYTES, _AROUND_BYTES = 180, 270
+#: of a notification: as long as none was seen, and at least, for what all share stands once
+_USUAL_BYTES, _LEAST_BYTES = 160.0, 4.0
 _ROUNDS = 5
 _LOOK_S = 1.0
 
@@ -59,6 +59,7 @@ class Stream:
         self._looked_at = float("-inf")
         self._full = False
         self._learned_bytes: float | None = None
+        self._lonely_bytes: float | None = None
         self._first: tuple[int, float] | None = None
 
     async def publish(self, chunks: Iterable[Chunk]) -> None:
@@ -97,8 +98,11 @@ class Stream:
         if messages <= _COUNTED:
             count = sum(map(size_of, await self._subjects(f"{self._spec.name}.>")))
         else:
-            content = state["bytes"] - messages * _MESSAGE_BYTES
-            count = max(messages, round(content / (self._learned_bytes or _USUAL_BYTES)))
+            each = self._learned_bytes or _USUAL_BYTES
+            # one notification comes with every message, whose size is known if one was seen
+            lonely = self._lonely_bytes or _HEAD_BYTES + each
+            more = state["bytes"] - messages * (lonely + _AROUND_BYTES)
+            count = messages + max(0, round(more / each))
         return Depth(count, first_seen)
 
     async def not_held(self, own: str, chunk: Chunk, again: Sequence[Chunk]) -> list[Chunk]:
@@ -108,8 +112,8 @@ class Stream:
     async def beside(self, own: str) -> list[Chunk]:
         """The other messages that may hold deliveries of the one with this subject, which cannot be
         read: those of its number, and replays, which have none."""
-        event, number = own.removeprefix(f"{self._spec.name}.").split(".")[:2]
-        if number == "replay":
+        event, number = [*own.removeprefix(f"{self._spec.name}.").split("."), ""][:2]
+        if number == "replay" or not number:
             return await self._others(own, event)
         found = await self._others(own, f"{event}.{number}")
         return found + await self._others(own, f"{event}.replay")
@@ -170,11 +174,14 @@ class Stream:
         return self._first[1]
 
     def _learn(self, size: int, notifications: int) -> None:
-        """How long a notification is, from a message that has several."""
+        """How long a notification is, from a message that has several; and a message of one."""
         if notifications > 1:
             each = max(_LEAST_BYTES, (size - _HEAD_BYTES) / notifications)
             known = each if self._learned_bytes is None else self._learned_bytes
             self._learned_bytes = known + (each - known) * 0.1
+        elif notifications == 1:
+            known = size if self._lonely_bytes is None else self._lonely_bytes
+            self._lonely_bytes = known + (size - known) * 0.1
 
     async def _others(self, own: str, under: str) -> list[Chunk]:
         """The other messages under a part of the stream's subjects: those of an original chunk hold

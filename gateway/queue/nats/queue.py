@@ -21,9 +21,9 @@ from gateway.core.model import Chunk, Claim, Event, day_of
 from gateway.core.stored import Unreadable
 from gateway.errors import StoreUnavailable
 from gateway.events import Fault, Observer
-from gateway.ports import BrokeredJournal, Depth, Held
-from gateway.queue.asides import Asides, held_by
-from gateway.queue.nats.coding import aside_of, chunk_of, head_of
+from gateway.ports import BrokeredJournal, Depth
+from gateway.queue.asides import Asides
+from gateway.queue.nats.coding import chunk_of, head_of
 from gateway.queue.nats.handing import Handing, is_skipped
 from gateway.queue.nats.leases import Leases
 from gateway.queue.nats.link import Link
@@ -32,6 +32,7 @@ from gateway.queue.nats.publishing import Stream
 from gateway.queue.nats.pulling import Puller
 from gateway.queue.nats.stream import CONSUMER, StreamSpec, ensure
 from gateway.queue.nats.tries import Tries
+from gateway.queue.nats.unread import Unread
 from gateway.queue.replays import replay_of, revived_chunks
 
 Cut = Callable[[Event], Sequence[Chunk]]
@@ -82,9 +83,8 @@ class JetStreamQueue:
         self._lane_nap_s = lane_nap_s
         self._nap_s = nap_s
         self._stream = Stream(self._link, spec, forms=journal.forms, monotonic=clocks.monotonic)
-        self._asides = Asides(
-            journal, observer=observer, clock=clocks.wall, chunk_items=spec.chunk_items
-        )
+        asides = Asides(journal, observer=observer, clock=clocks.wall, chunk_items=spec.chunk_items)
+        self._unread = Unread(self._link, self._stream, journal, asides, leave=self._postpone)
         self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._give_back)
         self._tries = Tries(self._link, spec)
         self._leases = Leases()
@@ -339,26 +339,9 @@ class JetStreamQueue:
                     return None
             chunk = chunk_of(head, message.data)
         except Unreadable as error:
-            await self._put_aside(message, error)
+            await self._unread.take(message, error)
             return None
         return await self._handing.claim(message, chunk, until=until, now=now)
-
-    async def _put_aside(self, message: Msg, error: Unreadable) -> None:
-        sequence = message.metadata.sequence.stream
-
-        async def held() -> Held:
-            others = await self._stream.beside(message.subject)
-            return held_by(chunk.items for chunk in others)
-
-        async def leave(seconds: float) -> None:
-            self._postpone(message, seconds)
-
-        await self._asides.take(
-            aside_of(sequence, message.data, error),
-            held=held,
-            end=lambda: self._link.ask(message.reply, b"+TERM"),
-            leave=leave,
-        )
 
     async def _reject(self, message: Msg, reason: str) -> None:
         """Move a message to the stream of the dead: in there first, then out of here."""
