@@ -14,8 +14,9 @@ from gateway.core.pace import Pace
 from gateway.core.prune import Brake, BrakeRule
 from gateway.errors import ConfigurationError
 from gateway.ports import Clock
-from gateway.relay.lane import Lane, Route
+from gateway.relay.lane import Lane
 from gateway.relay.listeners import Listeners
+from gateway.relay.route import Route
 from providers.contract import PushProvider
 from providers.errors import CredentialError
 from providers.vendor import Vendor, Vendors

@@ -68,6 +68,10 @@ class Pace:
     """Seconds until a lane does what a person has decided about it."""
     watch_s: float = 1.0
     """Seconds between two looks at whether vendors are reached."""
+    silent_s: float = 15.0
+    """Seconds that nothing of a lane's part may get an answer before the part counts as failing."""
+    broken_s: float = 60.0
+    """Seconds that a vendor may answer nothing but 5xx before the part counts as failing."""
     reach_s: float = 30.0
     """Seconds between two connections that a failing part makes by itself."""
     reach_soon_s: float = 5.0

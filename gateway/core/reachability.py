@@ -9,10 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SILENT_S = 15.0
-"""How long nothing may get an answer before the part fails."""
-BROKEN_S = 60.0
-"""How long a vendor may answer nothing but 5xx before the part fails."""
 TRIES = 2
 """So many tries without an answer are needed, where no single one lasted all that time."""
 
@@ -21,9 +17,13 @@ TRIES = 2
 class Reachability:
     """What is known of one part's way to its vendor.
 
-    `reason` is what the last failure told; it stays until the vendor answers.
+    `silent_s` is how long nothing may get an answer before the part fails, `broken_s` how long the
+    vendor may answer nothing but 5xx. `reason` is what the last failure told; it stays until the
+    vendor answers.
     """
 
+    silent_s: float
+    broken_s: float
     failing: bool = False
     reason: str = ""
     _silent_since: float | None = None
@@ -76,11 +76,11 @@ class Reachability:
         or waits for a transport that takes nothing."""
         if self.failing:
             return False
-        silent = self._silent_since is not None and now - self._silent_since >= SILENT_S
+        silent = self._silent_since is not None and now - self._silent_since >= self.silent_s
         broken = (
             self._broken_since is not None
             and self._broken_answers >= TRIES
-            and now - self._broken_since >= BROKEN_S > now - self._broken_at
+            and now - self._broken_since >= self.broken_s > now - self._broken_at
         )
         self.failing = broken or (silent and (hanging or self._tries >= TRIES))
         return self.failing

@@ -9,19 +9,18 @@ observer themselves; no other file writes a field of either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from gateway.core.clocks import Clocks, Monotonic
 from gateway.core.limiter import Limiter
-from gateway.core.model import lane_name
 from gateway.core.pace import Pace
 from gateway.core.prune import Brake, BrakeRule
 from gateway.events import BrakeReleased
 from gateway.ports import LaneRow
 from gateway.relay.listeners import Listeners
 from gateway.relay.part import Part
+from gateway.relay.route import Route
 from gateway.relay.silence import Silence
 from gateway.relay.standing import Errors
 from gateway.relay.work import Delivery
@@ -29,20 +28,6 @@ from providers.contract import Address, Push, PushProvider, Verdict
 
 #: what a failing part keeps in memory: enough to find out when its vendor is there again
 _TRIALS = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Whose lane it is, and into which parts its addresses fall."""
-
-    app: str
-    vendor: str
-    parts: Sequence[str]
-    part_of: Callable[[Address], str]
-
-    @property
-    def name(self) -> str:
-        return lane_name(self.app, self.vendor)
 
 
 class Lane:
@@ -74,7 +59,13 @@ class Lane:
         self._listeners = listeners
         self._parts = {
             name: Part(
-                route.app, route.vendor, name, probe_s=probe_s, clocks=clocks, listeners=listeners
+                route.app,
+                route.vendor,
+                name,
+                probe_s=probe_s,
+                clocks=clocks,
+                pace=pace,
+                listeners=listeners,
             )
             for name in route.parts
         }

@@ -15,6 +15,7 @@ from typing import Literal, assert_never
 from gateway.core.breaker import Breaker
 from gateway.core.clocks import Clocks, Monotonic, Wall
 from gateway.core.model import lane_name
+from gateway.core.pace import Pace
 from gateway.core.reachability import Reachability
 from gateway.core.retry import Accuse
 from gateway.events import LaneHeld, LaneResumed
@@ -50,6 +51,7 @@ class Part:
         *,
         probe_s: float,
         clocks: Clocks,
+        pace: Pace,
         listeners: Listeners,
     ) -> None:
         self.app = app
@@ -59,7 +61,7 @@ class Part:
         self.in_flight = 0
         self.errors = Errors()
         self._breaker = Breaker(probe_s)
-        self._reachability = Reachability()
+        self._reachability = Reachability(pace.silent_s, pace.broken_s)
         self._clocks = clocks
         self._listeners = listeners
         self._pause: Cause | None = None

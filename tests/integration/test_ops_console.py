@@ -221,7 +221,7 @@ def test_any_text_may_come_as_a_cookie(cookie: str) -> None:
 async def test_the_overview_tells_of_a_stopped_lane_and_what_to_do(inside: Browser) -> None:
     status, html = await inside.get("/console")
     assert status == 200
-    for told in ("agent/fcm", "misconfigured", "the key was revoked", "make a new key", "msg_1"):
+    for told in ("agent/fcm/android", "held", "the key was revoked", "make a new key", "msg_1"):
         assert told in html
 
 

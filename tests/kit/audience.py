@@ -25,6 +25,7 @@ class Phone:
     owner: int
     kind: AddressKind = AddressKind.TOKEN
     environment: Environment | None = None
+    runs_on: Platform | None = None
 
     @property
     def installation(self) -> str:
@@ -42,6 +43,8 @@ class Phone:
 
     @property
     def platform(self) -> Platform:
+        if self.runs_on is not None:
+            return self.runs_on
         return Platform.IOS if self.provider == "apns" else Platform.ANDROID
 
     @property
