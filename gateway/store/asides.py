@@ -22,7 +22,10 @@ NOT_AN_ITEM = -1
 
 def indexes_of(event: Event, number: int, chunk_items: int) -> Sequence[int]:
     """The items of a chunk, by its number: as `core.chunks.cut` cuts what was not rejected into
-    chunks of so many. Of a replay, which has no number, all of its event may be."""
+    chunks of so many. Of a replay, which has no number, all of its event may be. Nobody knows where
+    what was rejected cannot be read: none then, for another chunk's must not end."""
+    if UNREADABLE in event.reason:
+        return ()
     rejected = {one.index for one in event.rejections}
     total = event.notifications + len(rejected)
     taken = [index for index in range(total) if index not in rejected]

@@ -159,6 +159,32 @@ async def test_a_letter_that_can_be_read_now_is_replayed_as_all_that_it_held(
     assert await handle.journal.dead(limit=10) == []
 
 
+async def test_bytes_of_an_event_that_nobody_knows_go_with_the_retention_period(
+    handle: Handle,
+) -> None:
+    _, chunks = batch("msg_gone", items=1)
+    await plant(handle, chunks[0], GARBAGE)
+    await claim_all(handle)
+    assert len(await handle.journal.dead(limit=9)) == 1
+    await handle.journal.purge(before=NOW - 86_400)
+    assert len(await handle.journal.dead(limit=9)) == 1
+    await handle.journal.purge(before=NOW + 2 * 86_400)
+    assert await handle.journal.dead(limit=9) == []
+
+
+async def test_no_other_chunks_items_end_where_it_is_not_known_what_was_rejected(
+    handle: Handle,
+) -> None:
+    event, chunks = batch(items=2 * CHUNK_SIZE)
+    assert await handle.queue.accept(event, chunks[1:])
+    await change(handle, "UPDATE events SET rejections = 'no json'")
+    await plant(handle, chunks[0], GARBAGE)
+    (claim,) = await claim_all(handle)
+    assert claim.chunk.number == 1
+    assert len(await handle.journal.dead(limit=9)) == 1
+    assert await handle.journal.items_of("msg_1") == []
+
+
 # --- erasure -------------------------------------------------------------------------------------
 
 

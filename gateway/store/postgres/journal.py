@@ -211,6 +211,9 @@ class PostgresJournal:
         async def work(session: Session) -> Any:
             return await session.row("events_purge", midnight, _PURGE_EVENTS)
 
+        purged += await self._database.write(
+            lambda session: session.run("dead_orphans", midnight), pace=SLOW
+        )
         events = 1
         while events:
             events, rows = await self._database.write(work)

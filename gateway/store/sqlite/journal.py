@@ -191,7 +191,9 @@ class SqliteJournal:
                     break
             return rows
 
-        purged = 0
+        purged: int = await self._database.write(
+            lambda connection: connection.execute(self._sql["dead_orphans"], (before,)).rowcount
+        )
         while count := await self._database.write(work):
             purged += count
         return purged

@@ -186,3 +186,9 @@ WITH old AS (
 )
 SELECT (SELECT count(*) FROM gone),
        (SELECT count(*) FROM gone) + (SELECT count(*) FROM chunks) + (SELECT count(*) FROM letters);
+
+-- Bytes that nobody could read, of an event that nobody knows.
+-- name: dead_orphans
+DELETE FROM dead_letters d
+WHERE raw IS NOT NULL AND died_at < $1
+  AND NOT EXISTS (SELECT 1 FROM events e WHERE e.event_id = d.event_id);

@@ -141,3 +141,9 @@ DELETE FROM dead_letters WHERE event_id = :event_id;
 
 -- name: event_delete
 DELETE FROM events WHERE event_id = :event_id;
+
+-- Bytes that nobody could read, of an event that nobody knows.
+-- name: dead_orphans
+DELETE FROM dead_letters
+WHERE raw IS NOT NULL AND died_at < ?
+  AND NOT EXISTS (SELECT 1 FROM events WHERE events.event_id = dead_letters.event_id);
