@@ -129,7 +129,7 @@ class QueueSettings(Section):
     url: Annotated[str, AfterValidator(formats.queue_url)] = "store"
     """`store`: in the database, so that an event and its chunks are one transaction.
     `nats://host:4222,host2,host3` (or `tls://`): in a NATS JetStream stream, for several
-    machines."""
+    machines; with a PostgreSQL store only."""
     stream: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")] = (
         "inkpush"
     )

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.model import CHUNK_SIZE
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.queue.nats.link import ApiError, Link
 
@@ -46,13 +47,14 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """What the settings say of the streams. Seconds, bytes."""
+    """What the settings say of the streams. Seconds, bytes, and the items of a chunk at most."""
 
     name: str = "inkpush"
     replicas: int = 3
     duplicate_window_s: float = 7200.0
     max_bytes: int = 4 * 1024**3
     ack_wait_s: float = 120.0
+    chunk_items: int = CHUNK_SIZE
 
     @property
     def dead(self) -> str:
