@@ -38,8 +38,6 @@ async def open_gateway(
     """Run a gateway; at the end it drains: take nothing more, finish what is in flight, put back
     the rest, close.
 
-    `clocks`, `ids` and `pace` are the machine's own unless others are handed in.
-
     `on_failure` hears when a loop of the relay ends by a fault: the process should end then, for a
     supervisor to start it anew; leases and journal make that harmless. Raises ConfigurationError
     for credentials that cannot work, StoreUnavailable for a database that cannot be opened,
