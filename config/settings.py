@@ -213,11 +213,9 @@ beside fields, each has `advice()`: pairs of a field and what would be better th
 
 
 class AppSettings(Section):
-    """A mobile app and the push services that reach it; at least one of them.
+    """A mobile app and the push services that reach it; at least one of them."""
 
-    Each service's table is a field beside `id`, which `settings_model` adds.
-    """
-
+    # `settings_model` adds a field for the table of each service
     id: Name
     """Name of the app in registrations, metrics and commands."""
 
@@ -234,7 +232,9 @@ def vendors_of(model: type[BaseModel]) -> list[str]:
 
 
 class Settings(Section):
-    """All settings of a process; what is read is the form that `settings_model` makes of it."""
+    """All settings of a process."""
+
+    # what is read is the form that `settings_model` makes of it
 
     server: ServerSettings = ServerSettings()
     """The public listener."""

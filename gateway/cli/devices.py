@@ -12,7 +12,7 @@ from gateway.cli.base import Group, State, asynchronous, json_option
 from gateway.cli.transfer import export_devices, import_devices
 
 if TYPE_CHECKING:
-    from gateway.app import Stores
+    from gateway.app.storage import Stores
     from gateway.core.model import Device
 
 COLUMNS = (

@@ -7,6 +7,7 @@ NamedTuple: a frozen dataclass sets its fields one by one, which takes five time
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -106,6 +107,10 @@ class Chunk:
     lane: str = ""
     part: str = ""
     day: int = 0
+
+    def waits_for(self, names: Collection[str]) -> bool:
+        """Whether it waits for one of these lanes ("app/provider") or parts of lanes."""
+        return bool(self.lane) and (self.lane in names or f"{self.lane}/{self.part}" in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Stores, open_store
 from gateway.app.settings import load
+from gateway.app.storage import Stores, open_store
 from gateway.core.model import (
     Chunk,
     ChunkItem,

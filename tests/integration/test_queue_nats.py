@@ -426,33 +426,79 @@ async def test_a_message_that_was_damaged_is_kept_as_its_items_which_erasure_can
     assert [one.raw for one in await rig.store.journal.dead(limit=9)] == [b""]
 
 
+async def dies(relay: JetStreamQueue) -> None:
+    """Its lease ends, here at once and by somebody who does not count it."""
+    for lease in relay._leases.take_all():
+        await relay._link.ask(lease.reply, b"-NAK")
+    await relay.aclose()
+
+
 async def test_a_chunk_that_ends_every_process_goes_to_the_dead_stream(rig: Rig) -> None:
+    """Beside others a few times, then alone; twenty lone ends bury it, which it does not let them
+    do either."""
     await (await rig.queue()).accept(*batch())
     tries = []
-    for _ in range(40):
+    lone_ends = []
+    for _ in range(50):
         relay = await rig.queue(wait_s=0.2)
         claims = await relay.claim(limit=1, lease_s=60.0, now=NOW)
-        if not claims:
-            break
         tries += [claim.tries for claim in claims]
-        # it dies: its lease ends, here at once and by somebody who does not count it
-        (lease,) = relay._leases.take_all()
-        await relay._link.say(lease.reply, b"-NAK")
-        await relay.aclose()
-    assert tries == list(range(1, 31))
+        if not claims:
+            suspect = await relay.claim_suspect(lease_s=60.0, now=NOW)
+            if suspect is None:
+                break
+            assert suspect.trial is not None
+            lone_ends.append(suspect.trial.lone_ends)
+        await dies(relay)
+    assert tries == [1, 2, 3, 4, 5, 6]
+    assert lone_ends == list(range(31))
     ((headers, _),) = await dead_stream(rig)
     assert headers is not None
-    assert "31 tries" in headers["Inkpush-Reason"]
+    assert "31 processes ended" in headers["Inkpush-Reason"]
 
 
-async def test_a_chunk_that_was_only_postponed_is_no_poison(rig: Rig) -> None:
+async def test_a_chunk_that_was_only_postponed_is_no_suspect(rig: Rig) -> None:
     await (await rig.queue()).publish([leftover(lane="agent/apns")])
     for _ in range(25):
         other = await rig.queue(wait_s=0.05, lane_nap_s=0.01)
         assert await other.claim(limit=1, lease_s=60.0, now=NOW, skip_lanes=["agent/apns"]) == []
         await other.aclose()
+    relay = await rig.queue()
+    (claim,) = await relay.claim(limit=1, lease_s=60.0, now=NOW)
+    assert (claim.tries, claim.trial) == (5, None)
+    # the process that has it is killed
+    await dies(relay)
     (claim,) = await (await rig.queue()).claim(limit=1, lease_s=60.0, now=NOW)
-    assert claim.tries == 11
+    assert (claim.tries, claim.trial) == (6, None)
+
+
+async def test_suspects_wait_here_only_as_long_as_their_leases_hold(rig: Rig) -> None:
+    """They come again to whoever asks, and to this process once."""
+    await (await rig.queue()).accept(*batch())
+    for _ in range(6):
+        relay = await rig.queue(wait_s=0.2)
+        assert len(await relay.claim(limit=1, lease_s=60.0, now=NOW)) == 1
+        await dies(relay)
+    relay, other = await rig.queue(wait_s=0.2), await rig.queue(wait_s=0.2)
+    assert await relay.claim(limit=1, lease_s=60.0, now=NOW) == []
+    (suspect,) = relay._handing._suspects.values()
+    relay._handing._suspects[suspect.sequence] = replace(suspect, until=0.0)
+    assert not await relay.has_suspect(now=NOW)
+    assert await relay.claim_suspect(lease_s=60.0, now=NOW) is None
+    # the broker knows of no end yet: who closes gives back what waits here
+    relay._handing._suspects[suspect.sequence] = suspect
+    await relay.aclose()
+    assert await other.claim(limit=1, lease_s=60.0, now=NOW) == []
+    assert await other.has_suspect(now=NOW)
+
+
+@pytest.mark.parametrize("mark", [b"7", b"", b"{}", b"[1]", b"null", b'{"tries": "x"}', b"\xff"])
+async def test_a_mark_of_another_version_counts_for_no_lone_end(rig: Rig, mark: bytes) -> None:
+    queue = await rig.queue()
+    await queue._link.ask(f"{rig.spec.tries}.1", mark)
+    past = await queue._tries.past(1, 99)
+    assert past is not None
+    assert (past.tries, past.lone_ends, past.alone) == (7 if mark == b"7" else 0, 0, False)
 
 
 # --- the streams ---------------------------------------------------------------------------------

@@ -13,15 +13,17 @@ import pytest
 from gateway.app.storage import complete_events
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
-from gateway.events import DeliveriesSettled
+from gateway.events import ChunkBuried, DeliveriesSettled
 from gateway.queue.nats import JetStreamQueue
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, androids
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import running_cluster
 from tests.kit.relay_rig import RelayRig, Running, both
+from tests.kit.stores import Handle, die
 
 ANDROID = Phone("fcm", 1, 1)
+INGEST: dict[str, Any] = {"role": "ingest", "host": "127.0.0.1", "port": 0}
 
 
 def on_nats(name: str = "") -> dict[str, Any]:
@@ -198,3 +200,30 @@ async def test_an_event_left_half_way_is_completed_from_its_kept_body(
         keeper.cancel()
         await asyncio.wait([keeper])
     assert shared_rig.times_delivered() == Counter({1: 600})
+
+
+async def test_a_chunk_that_ended_twenty_processes_alone_is_given_up_and_others_go_out(
+    shared_rig: RelayRig,
+) -> None:
+    queue = on_nats()
+    neighbour = Phone("fcm", 2, 2)
+    async with shared_rig.running(queue=queue, server=INGEST) as ingest:
+        await ingest.register(ANDROID, neighbour)
+        await ingest.queue_for("msg_poison", [ANDROID])
+        broker(ingest)._wait_s = 0.1  # for what nobody queues
+        lone_ends = -1
+        while lone_ends < 19:
+            # a relay begins it, and is gone
+            if not await broker(ingest).claim(limit=9, lease_s=60, now=shared_rig.clock()):
+                tried = await broker(ingest).claim_suspect(lease_s=60, now=shared_rig.clock())
+                assert tried is not None
+                assert tried.trial is not None
+                lone_ends = tried.trial.lone_ends
+            await die(Handle(ingest.stores.store, broker(ingest)), shared_rig.clock())
+        await ingest.queue_for("msg_1", [neighbour])
+    async with shared_rig.running(queue=queue) as running:
+        assert await running.settled("msg_1") == {"delivered": 1}
+        assert await running.settled("msg_poison") == {"dead": 1}
+        assert [told.lone_ends for told in running.told(ChunkBuried)] == [20]
+        await running.empty()
+    assert shared_rig.sent_to(ANDROID) == []

@@ -170,6 +170,17 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
     assert {row[9] for row in found["dead_letters"]} == {"Hi"}
 
 
+async def test_what_speaks_against_a_chunk_comes_along(filled: Path, target: str) -> None:
+    in_the_file(filled, "UPDATE queue SET tries = 5, lone_ends = 3, alone = 1, claimed_at = 7.5")
+    await copy(filled, target)
+    connection = await asyncpg.connect(target)
+    try:
+        rows = await connection.fetch("SELECT tries, lone_ends, alone, claimed_at FROM queue")
+    finally:
+        await connection.close()
+    assert {tuple(row) for row in rows} == {(5, 3, 1, 7.5)}
+
+
 async def test_what_was_put_aside_is_copied_with_its_bytes_and_its_form(
     file: Path, target: str
 ) -> None:

@@ -26,11 +26,6 @@ from gateway.queue.nats.tries import UNWRITTEN, Tries
 HOPELESS = 30
 
 
-def is_skipped(chunk: Chunk, skip: Collection[str]) -> bool:
-    """Whether a chunk waits for one of these lanes, or parts of lanes."""
-    return chunk.lane in skip or f"{chunk.lane}/{chunk.part}" in skip
-
-
 @dataclass(frozen=True, slots=True)
 class Suspect:
     """A message that is to be tried alone; `until` is its lease's end, of the loop's clock."""
@@ -88,7 +83,7 @@ class Handing:
         ready = [
             one
             for one in self._suspects.values()
-            if one.chunk.deadline <= now or not is_skipped(one.chunk, skip)
+            if one.chunk.deadline <= now or not one.chunk.waits_for(skip)
         ]
         return min(ready, key=lambda one: (one.past.lone_ends_by(now), one.sequence), default=None)
 

@@ -24,7 +24,7 @@ from gateway.events import Fault, Observer
 from gateway.ports import BrokeredJournal, Depth
 from gateway.queue.asides import Asides
 from gateway.queue.nats.coding import chunk_of, head_of
-from gateway.queue.nats.handing import Handing, is_skipped
+from gateway.queue.nats.handing import Handing
 from gateway.queue.nats.leases import Leases
 from gateway.queue.nats.link import Link
 from gateway.queue.nats.one_at_a_time import OneAtATime
@@ -334,7 +334,7 @@ class JetStreamQueue:
                     nap = chunk.due_at - now
                     self._postpone(message, min(nap, life, self._nap_s or nap))
                     return None
-                if is_skipped(chunk, skip):
+                if chunk.waits_for(skip):
                     self._postpone(message, min(self._lane_nap(message), life))
                     return None
             chunk = chunk_of(head, message.data)

@@ -1,9 +1,9 @@
 """The streams and the consumer: how they must be, and that they are.
 
 Three streams: `<name>` holds what waits, `<name>-dead` what no relay could read or survive, and
-`<name>-tries` counts for the few chunks that come again and again. They are created where they are
-missing, by however many replicas at once, and otherwise compared: one that differs is an error that
-names each field, for a silent change could lose what another replica relies on.
+`<name>-tries` what speaks against the few chunks that come again and again. They are created where
+they are missing, by however many replicas at once, and otherwise compared: one that differs is an
+error that names each field, for a silent change could lose what another replica relies on.
 
 `max_ack_pending` is as large as the stream: a delayed NAK stays pending until its time, so with
 anything less enough delayed chunks would keep new ones from coming out at all. At 100 bytes each in
