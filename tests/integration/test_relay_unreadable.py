@@ -90,7 +90,7 @@ async def test_a_newer_row_garbage_and_an_unknown_device_leave_1000_delivered_an
             "msg_good": None,
         }
         assert all(letter.reason.startswith("unreadable: ") for letter in letters.values())
-        assert "'hms'" in letters["msg_good"].reason
+        assert "'harmony'" in letters["msg_good"].reason
         assert (letters["msg_newer"].raw, letters["msg_garbage"].raw) == (TOO_NEW, GARBAGE)
         assert await running.settled("msg_newer") == {"dead": 1}
         assert await running.settled("msg_garbage") == {"dead": 1}
