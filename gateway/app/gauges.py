@@ -74,6 +74,10 @@ class Gauges:
                 credential=transport.credential,
             )
         self._metrics.set_inflight(inflight)
+        parts = [part for lane in self._lanes.values() for part in lane.parts.values()]
+        self._metrics.set_failing(
+            {(part.app, part.vendor, part.name) for part in parts if part.failing}
+        )
         self._metrics.set_lane_rows(await self._stores.lanes.all())
 
     def probes(self) -> dict[str, Probe]:

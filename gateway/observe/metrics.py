@@ -7,7 +7,7 @@ see the first step. The registry is passed in; the process's global one is never
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import assert_never, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -351,6 +351,13 @@ class Metrics:
         self._rate_limit.labels(provider, app).set(rate_per_s)
         self._expiry.labels(provider, app).set(credential.expires_at or 0)
         self._last_success.labels(provider, app).set(credential.last_success_at or 0)
+
+    def set_failing(self, failing: Collection[tuple[str, str, str]]) -> None:
+        """Take which (app, provider, part) fail in this process; all others do not."""
+        for app, provider in self._lanes:
+            for part in self._vendors[provider].parts:
+                key = (app, provider, part)
+                self._failing.labels(provider, app, part).set(key in failing)
 
     def set_lane_rows(self, rows: Sequence[LaneRow]) -> None:
         """Take the lanes' state from the store, where any process may have changed it."""

@@ -70,6 +70,7 @@ class Part:
         self._accusation: Cause | None = None
         self._resumed_at: float | None = None
         self._queued = 0
+        self._connecting = False
         self._reached_again = False
 
     # --- what it is -----------------------------------------------------------------------------
@@ -264,7 +265,7 @@ class Part:
 
     def look(self, transport: PushProvider) -> bool:
         """See whether it begins to fail now; then it gives back what it holds."""
-        hanging = self.in_flight > 0 or bool(self.backlog)
+        hanging = self.in_flight > 0 or bool(self.backlog) or self._connecting
         if not self._reachability.look(self._clocks.monotonic(), hanging=hanging):
             return False
         self._fail(transport.trouble(self.name))
@@ -295,7 +296,11 @@ class Part:
         That ends a failure only while nothing waits: what waits needs an answer.
         """
         self._reachability.trying(self._clocks.monotonic())
-        trouble = await transport.reach(self.name)
+        self._connecting = True
+        try:
+            trouble = await transport.reach(self.name)
+        finally:
+            self._connecting = False
         if trouble is not None:
             self._reachability.unanswered(self._clocks.monotonic(), trouble.reason)
             if self._failure is not None:

@@ -42,6 +42,7 @@ class Office:
         return {
             urlsplit(sandbox.fcm_url).netloc: FCM,
             urlsplit(sandbox.apns_url).netloc: APNS,
+            urlsplit(sandbox.apns_sandbox_url).netloc: APNS,
             self.token_place: "token",
         }
 
