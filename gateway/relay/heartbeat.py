@@ -58,7 +58,8 @@ class Heartbeat:
         relays = await self._replicas.beat(self._name, self._role, now=self._clock())
         if relays != self.relays:
             self._observer(RelaysCounted(relays))
-        self.relays = self._writer.relays = relays
+        self.relays = relays
+        self._writer.share(relays)
         for lane in self._lanes.values():
             self.share(lane)
 

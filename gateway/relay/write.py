@@ -128,9 +128,12 @@ class Writer:
         self._flushing = asyncio.Lock()
         #: (device, registration) of what was taken out lately, oldest first
         self._taken_out: dict[tuple[int, float], None] = {}
-        #: how many processes relay: each may let go its part of what a brake allows
-        self.relays = 1
+        self._relays = 1
         self.batch = Batch(self._grown)
+
+    def share(self, relays: int) -> None:
+        """So many processes relay: each may let go its part of what a brake allows."""
+        self._relays = relays
 
     def _grown(self) -> None:
         """Something was added to the batch: wake up, and write early when it has become large."""
@@ -261,7 +264,7 @@ class Writer:
     def _devices_of(self, lane: Lane, now: float) -> int:
         """The lane's devices before the brake's window took some, or the threshold would shrink."""
         devices = self._census.active(lane.vendor, lane.app)
-        return devices // self.relays + lane.brake.gone(now)
+        return devices // self._relays + lane.brake.gone(now)
 
     def _ask_brakes(
         self, batch: Batch

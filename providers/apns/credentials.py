@@ -56,21 +56,30 @@ class ApnsCredentials:
 
     @classmethod
     def load(
-        cls, key_file: str | Path, key_id: str, team_id: str, *, clock: Callable[[], float]
+        cls,
+        key_file: str | Path,
+        key_id: str,
+        team_id: str,
+        *,
+        clock: Callable[[], float],
+        prefix: str = "",
     ) -> ApnsCredentials:
-        """Read a .p8 key. Raises CredentialError with everything that is wrong at once."""
+        """Read a .p8 key. Raises CredentialError with everything that is wrong at once.
+
+        `prefix` stands before the names of settings: "sandbox_" for the second key.
+        """
         problems = [
             f"{name}: must be letters and digits: the 10 that Apple's developer account shows "
             f"as the {label}."
             for name, label, value in (
-                ("key_id", "Key ID", key_id),
+                (f"{prefix}key_id", "Key ID", key_id),
                 ("team_id", "Team ID", team_id),
             )
             if not _ID.match(value)
         ]
         key: ec.EllipticCurvePrivateKey | None = None
         try:
-            key = _load_key(Path(key_file))
+            key = _load_key(Path(key_file), f"{prefix}key_file {key_file}")
         except CredentialError as error:
             problems += error.problems
         if problems or key is None:
@@ -120,24 +129,22 @@ class ApnsCredentials:
         self._minted_at = now
 
 
-def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
+def _load_key(path: Path, where: str) -> ec.EllipticCurvePrivateKey:
     try:
         pem = path.read_bytes()
     except FileNotFoundError as error:
         raise CredentialError(
-            [f"key_file {path}: no such file; download the .p8 key from Apple's account."]
+            [f"{where}: no such file; download the .p8 key from Apple's account."]
         ) from error
     except OSError as error:
-        raise CredentialError([f"key_file {path}: cannot be read ({error.strerror})."]) from error
+        raise CredentialError([f"{where}: cannot be read ({error.strerror})."]) from error
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # the cause may quote the file
         raise CredentialError(
-            [f"key_file {path}: not a private key; it must be the .p8 file as Apple gave it."]
+            [f"{where}: not a private key; it must be the .p8 file as Apple gave it."]
         ) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise CredentialError(
-            [f"key_file {path}: not an APNs key; Apple's keys are on the curve P-256."]
-        )
+        raise CredentialError([f"{where}: not an APNs key; Apple's keys are on the curve P-256."])
     return key

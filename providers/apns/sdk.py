@@ -1,6 +1,7 @@
-"""A transport to APNs on aioapns. The only file that imports it.
+"""A transport to APNs on aioapns.
 
-Owns connections, their number and their end. Refuses to know what answers mean: see `verdicts`.
+Owns the step from pushes to aioapns' requests, and from their ends to verdicts. Refuses to know
+connections: see `sdk_pool`; and what answers mean: see `verdicts`.
 aioapns 4.0 keeps its place as the client - its requests, pool and protocol - while what it does
 wrong on the wire is replaced: `providers.http2` reads and writes the frames, one provider token
 serves all connections, nothing is ever re-sent behind the caller's back, and every wait has an end.
@@ -9,23 +10,12 @@ serves all connections, nothing is ever re-sent behind the caller's back, and ev
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import cast
 
-from aioapns.common import NotificationRequest, NotificationResult
-from aioapns.connection import (
-    APNsBaseClientProtocol,
-    APNsBaseConnectionPool,
-    APNsTLSClientProtocol,
-    AuthorizationHeaderProvider,
-)
-
-from providers.apns.credentials import ApnsCredentials
-from providers.apns.desk import Desk, Letter, check_push
+from providers.apns.desk import Desk, check_push
 from providers.apns.options import ApnsOptions
+from providers.apns.sdk_pool import SdkPool, SdkRequest
 from providers.apns.verdicts import ends_connection
 from providers.contract import (
     CredentialStatus,
@@ -38,28 +28,17 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
-from providers.http2.backoff import Backoff
-from providers.http2.connection import Connection
-from providers.http2.dial import Origin, dial
-from providers.http2.exchange import NEVER_SENT_S, End, Ends, NotProcessed, Request, Response
-from providers.http2.headers import ConstantFields, literal
-from providers.http2.trouble import trouble_of
-from providers.http2.wire import QUIET_S, Wire
+from providers.http2.dial import Origin
+from providers.http2.exchange import NEVER_SENT_S, Response
 from providers.transport.flight import Flights
 from providers.transport.landing import CLOSED, unanswered
 from providers.transport.trust import client_context
-from providers.transport.turns import Turns
-
-__all__ = ["ApnsOptions", "ApnsSdkProvider"]
 
 MAX_IN_FLIGHT = 200
 """At 0.3 ms of CPU a push, more would wait for each other, and be in doubt if the process died."""
 
 LONGEST_BACKOFF_S = 30.0
 _SECRET = frozenset({":path", "authorization"})
-
-# At DEBUG hpack logs header blocks, and those hold tokens.
-logging.getLogger("hpack").setLevel(logging.INFO)
 
 
 class ApnsSdkProvider:
@@ -72,16 +51,17 @@ class ApnsSdkProvider:
         self._clock = clock
         self._desk = Desk(options, clock)
         self._flights = {each: Flights(self._attempt) for each in options.endpoints}
-        self._pools: dict[Environment, _Pool] = {}
+        self._pools: dict[Environment, SdkPool] = {}
         self._closed = False
 
     def free(self, part: str) -> int:
         """The streams that the connections of this environment have left."""
-        environment = self._desk.here(Environment(part))
-        pool = self._pools.get(environment)
-        if pool is None or self._closed:
+        if not self._pools or self._closed:
             return 0
-        in_flight = len(self._flights[environment])
+        pool, in_flight = (
+            self._pool_of(part),
+            len(self._flights[self._desk.here(Environment(part))]),
+        )
         left = min(pool.capacity, MAX_IN_FLIGHT) - in_flight
         # one more makes the pool open another connection
         return 1 if left == 0 and pool.may_open and in_flight < MAX_IN_FLIGHT else max(0, left)
@@ -105,8 +85,8 @@ class ApnsSdkProvider:
         """
         context = client_context(self._options.ca_file, alpn=("h2",))
         self._pools = {
-            environment: _Pool(Origin.of(endpoint, context), self._options, environment)
-            for environment, endpoint in self._options.endpoints.items()
+            one: SdkPool(Origin.of(endpoint, context), self._options, one)
+            for one, endpoint in self._options.endpoints.items()
         }
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
@@ -120,13 +100,11 @@ class ApnsSdkProvider:
             flights.launch(group, settle, max(0, room))
 
     def trouble(self, part: str) -> Trouble | None:
-        pool = self._pools.get(self._desk.here(Environment(part)))
-        return None if pool is None else pool.trouble
+        return self._pool_of(part).trouble if self._pools else None
 
     async def reach(self, part: str) -> Trouble | None:
         """Connects; the provider token is made here, and needs nobody."""
-        pool = self._pools.get(self._desk.here(Environment(part)))
-        return None if pool is None else await pool.reach()
+        return await self._pool_of(part).reach() if self._pools else None
 
     async def check(self, part: str) -> Misconfigured | Unavailable | None:
         """Send to a device token that no phone can have, and look only at what is said of us."""
@@ -141,13 +119,16 @@ class ApnsSdkProvider:
         for pool in self._pools.values():
             await pool.aclose()
 
+    def _pool_of(self, part: str) -> SdkPool:
+        return self._pools[self._desk.here(Environment(part))]
+
     async def _attempt(self, push: Push) -> Verdict:
         """Send one push once, and return its verdict within `timeout_s`."""
         letter = self._desk.write(push)
         if isinstance(letter, Refused):
             return letter
         deadline = asyncio.get_running_loop().time() + self._options.timeout_s
-        request = _Request(letter, deadline)
+        request = SdkRequest(letter, deadline)
         try:
             async with asyncio.timeout_at(deadline):
                 end = (await self._pools[letter.environment].send_notification(request)).end
@@ -166,249 +147,3 @@ class ApnsSdkProvider:
         if ends_connection(verdict):
             request.leave()
         return verdict
-
-
-class _Request(NotificationRequest):
-    """A push as it goes out: headers and body are ready made, for aioapns would compute its own.
-
-    `sent`: it has left for a connection. `authorization`: the header it was sent with. `deadline`
-    is the loop's time.
-    """
-
-    __slots__ = ("_connection", "authorization", "deadline", "letter", "sent")
-
-    def __init__(self, letter: Letter, deadline: float) -> None:
-        super().__init__(device_token="", message={}, notification_id=letter.delivery_id)
-        self.letter = letter
-        self.deadline = deadline
-        self.sent = False
-        self.authorization = ""
-        self._connection: _Connection | None = None
-
-    def goes_by(self, connection: _Connection, authorization: str) -> None:
-        self.sent = True
-        self.authorization = authorization
-        self._connection = connection
-
-    def leave(self) -> None:
-        """Let the connection take nothing new."""
-        if self._connection is not None:
-            self._connection.drain()
-
-
-class _Result(NotificationResult):
-    """aioapns' result, with the whole of the answer or the lack of it."""
-
-    __slots__ = ("end",)
-
-    def __init__(self, request: _Request, end: End) -> None:
-        status = str(end.status) if isinstance(end, Response) else ""
-        super().__init__(request.notification_id, status)
-        self.end = end
-
-
-class _SharedToken(AuthorizationHeaderProvider):
-    """One provider token for all connections; aioapns would make one for each."""
-
-    def __init__(self, credentials: ApnsCredentials) -> None:
-        self._credentials = credentials
-
-    def get_header(self) -> str:
-        return self._credentials.header()
-
-
-class _Connection(Wire, APNsTLSClientProtocol):
-    """aioapns' protocol, with its reading and writing of frames replaced."""
-
-    def __init__(
-        self, pool: _Pool, constant: ConstantFields, token: AuthorizationHeaderProvider
-    ) -> None:
-        APNsTLSClientProtocol.__init__(self, pool.topic, pool.loop, None, token)
-        Wire.__init__(self, pool, lambda _: Connection(constant), quiet_s=QUIET_S)
-        self._token = token
-
-    @property
-    def is_busy(self) -> bool:
-        return not self.room
-
-    async def send_notification(self, request: NotificationRequest) -> _Result:
-        """Send a request and wait for its end. The caller saw that the connection is not busy."""
-        assert isinstance(request, _Request)
-        letter = request.letter
-        authorization = self._token.get_header()
-        fields = ((":path", letter.path), *letter.headers, ("authorization", authorization))
-        coded = b"".join(literal(*pair, secret=pair[0] in _SECRET) for pair in fields)
-        end: asyncio.Future[End] = self._loop.create_future()
-        sent_at = self._loop.time()
-        self.open([Request(coded, letter.body, end)], request.deadline)
-        request.goes_by(self, authorization)
-        try:
-            return _Result(request, await end)
-        except asyncio.CancelledError:
-            # it is over its deadline, or all is given up
-            for given_up, how in self.expire(max(self._loop.time(), request.deadline), sent_at):
-                _resolve(given_up, how)
-            raise
-
-
-def _resolve(request: Request, end: End) -> None:
-    if not request.context.done():
-        request.context.set_result(end)
-
-
-class _Unreachable(Exception):
-    """No connection can be made now; the next try is in `wait` seconds."""
-
-    def __init__(self, wait: float) -> None:
-        super().__init__()
-        self.wait = wait
-
-
-class _Pool(APNsBaseConnectionPool):
-    """The connections to one environment. Opened one at a time, and only when all others are full.
-
-    `live` are those that take requests; one that is ending leaves it at once.
-    """
-
-    def __init__(self, origin: Origin, options: ApnsOptions, environment: Environment) -> None:
-        super().__init__(
-            options.topic, max_connections=options.max_connections, max_connection_attempts=1
-        )
-        self.topic = options.topic
-        self._origin = origin
-        self._constant = ConstantFields(
-            (
-                (":method", "POST"),
-                (":scheme", "https" if origin.context is not None else "http"),
-                (":authority", origin.authority),
-            )
-        )
-        self.live: list[_Connection] = []
-        self.connections = cast("list[APNsBaseClientProtocol]", self.live)
-        self._token = _SharedToken(options.credentials_for(environment))
-        self._ending: dict[Wire, None] = {}
-        self._turns = Turns(self.wake)
-        self._backoff = Backoff(LONGEST_BACKOFF_S)
-        self._opening: asyncio.Task[None] | None = None
-        self._trouble: Trouble | None = None
-        self._closed = False
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """Why there is no connection; None while there is one, or none was tried."""
-        return None if self.live else self._trouble
-
-    async def reach(self) -> Trouble | None:
-        """Have a connection, and try for one now where there is none. Says what went wrong."""
-        if not self.live and not self._closed:
-            if self._opening is None:
-                self._opening = self.loop.create_task(self._open())
-            await asyncio.wait([self._opening])
-        return self.trouble
-
-    @property
-    def capacity(self) -> int:
-        """How many requests may be open at once on the connections there are."""
-        return sum(one.room + one.channel.in_flight for one in self.live)
-
-    @property
-    def may_open(self) -> bool:
-        """Whether another connection may be opened now."""
-        return (
-            not self._closed
-            and self._opening is None
-            and len(self.live) < self.max_connections
-            and not self._backoff.wait(self.loop.time())
-            # a new connection allows one stream, and a thousand as soon as it knows its sender
-            and all(connection.channel.answered for connection in self.live)
-        )
-
-    async def send_notification(self, request: NotificationRequest) -> _Result:
-        """Send a request once, on the first connection that takes it."""
-        assert isinstance(request, _Request)
-        try:
-            connection = await self.acquire()
-        except _Unreachable as error:
-            return _Result(request, NotProcessed("Unreachable", error.wait))
-        return await connection.send_notification(request)
-
-    async def acquire(self) -> _Connection:
-        while True:
-            for connection in self.live:
-                if not connection.is_busy:
-                    return connection
-            self._open_more()
-            if (error := self._hopeless()) is not None:
-                raise error
-            await self._turns.wait()
-
-    def wake(self) -> None:
-        """Let requests on for which there is room, and open another connection for the rest."""
-        self._turns.grant(sum(connection.room for connection in self.live))
-        if self._turns:
-            self._open_more()
-            if (error := self._hopeless()) is not None:
-                self._turns.fail(error)
-
-    def ended(self, ends: Ends, wire: Wire | None) -> None:  # noqa: ARG002 - a wire's owner
-        """Requests came to their end."""
-        for request, end in ends:
-            _resolve(request, end)
-
-    def changed(self, wire: Wire) -> None:
-        """The connection may have more room, or takes no new requests any more."""
-        if wire.channel.draining:
-            self._retire(wire)
-        self.wake()
-
-    def _retire(self, wire: Wire) -> None:
-        if wire in self.live:
-            self.live.remove(wire)
-            self._ending[wire] = None
-
-    def lost(self, wire: Wire) -> None:
-        """The connection is gone. One that never answered counts as a failure to connect."""
-        self._retire(wire)
-        self._ending.pop(wire, None)
-        if wire.channel.answered:
-            self._backoff.succeeded()
-        else:
-            self._backoff.failed(self.loop.time())
-        self.wake()
-
-    async def create_connection(self) -> _Connection:
-        """Connect; the name is looked up each time, as Apple asks."""
-        return await dial(self._origin, partial(_Connection, self, self._constant, self._token))
-
-    async def aclose(self) -> None:
-        """Close all connections and wait until they are."""
-        self._closed = True
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.wait([self._opening])
-        for connection in [*self.live]:
-            connection.drain()
-        await asyncio.gather(*(connection.wait_closed() for connection in [*self._ending]))
-
-    def _open_more(self) -> None:
-        if self.may_open:
-            self._opening = self.loop.create_task(self._open())
-
-    async def _open(self) -> None:
-        try:
-            connection = await self.create_connection()
-        except OSError as error:  # timeouts and TLS failures are OSErrors too
-            self._trouble = trouble_of(error, self._origin.host)
-            self._backoff.failed(self.loop.time())
-        else:
-            self._trouble = None
-            self.live.append(connection)
-        finally:
-            self._opening = None
-            self.wake()
-
-    def _hopeless(self) -> _Unreachable | None:
-        """Set while there is no connection and none may be tried."""
-        if self.live or self._opening is not None or self.may_open:
-            return None
-        return _Unreachable(self._backoff.wait(self.loop.time()))

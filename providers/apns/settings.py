@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import SecretStr, model_validator
 
 from providers.settings import (
     Count,
@@ -37,6 +37,11 @@ class ApnsSettings(VendorSettings):
     """Where APNs production is; another value points at a stand-in. Empty: Apple's."""
     sandbox_endpoint: OptionalHttpUrl = ""
     """Where the APNs development environment is. Empty: Apple's."""
+    sandbox_key_file: OptionalPath = None
+    """Authentication key for the development environment, where `key_file` is for production alone:
+    since 2025 Apple makes a key for one environment unless asked. Empty: `key_file` is for both."""
+    sandbox_key_id: str = ""
+    """The id of `sandbox_key_file`; both or none."""
     transport: Transport = "native"
     """`native` is Inkpush's own HTTP/2, made for many pushes; `sdk` sends through aioapns, at a
     fraction of the speed."""
@@ -58,8 +63,17 @@ class ApnsSettings(VendorSettings):
     sound: str = "default"
     """Sound that a push plays. Empty: none."""
 
+    @model_validator(mode="after")
+    def _two_keys_have_two_ids(self) -> ApnsSettings:
+        """A key and its id go together."""
+        if (self.sandbox_key_file is None) != (self.sandbox_key_id == ""):
+            raise ValueError(
+                "has one of sandbox_key_file and sandbox_key_id; expected both or none"
+            )
+        return self
+
     def advice(self) -> Iterator[tuple[str, str]]:
         """Apple's ids have a fixed length; a stand-in's need not."""
-        for name in ("key_id", "team_id"):
-            if len(getattr(self, name)) != _ID_LENGTH:
+        for name in ("key_id", "team_id", "sandbox_key_id"):
+            if len(getattr(self, name)) not in (_ID_LENGTH, 0):
                 yield name, "Apple's have 10 characters; better look again"

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import partial
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from providers.apns.settings import ApnsSettings
 from providers.contract import Address, AddressKind, Environment, Platform, PushProvider
+from providers.errors import CredentialError
 from providers.vendor import AddressProblem, Clock, Plan, ReportedAddress, Vendor
+
+if TYPE_CHECKING:
+    from providers.apns.credentials import ApnsCredentials
 
 # Hex of even length. Apple tells providers not to assume a length; all seen so far fit in here.
 _DEVICE_TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){16,100}")
@@ -32,22 +36,43 @@ def part_of(address: Address) -> str:
     return address.environment
 
 
+def _load_keys(
+    settings: ApnsSettings, clock: Clock
+) -> tuple[ApnsCredentials, ApnsCredentials | None]:
+    """The key, and the sandbox's own where there is one. Raises with what is wrong with both."""
+    from providers.apns.credentials import ApnsCredentials
+
+    keys = [(settings.key_file, settings.key_id, "")]
+    if settings.sandbox_key_file is not None:
+        keys.append((settings.sandbox_key_file, settings.sandbox_key_id, "sandbox_"))
+    problems: list[str] = []
+    loaded: list[ApnsCredentials] = []
+    for file, key_id, prefix in keys:
+        try:
+            loaded.append(
+                ApnsCredentials.load(file, key_id, settings.team_id, clock=clock, prefix=prefix)
+            )
+        except CredentialError as error:
+            problems += [text for text in error.problems if text not in problems]
+    if problems:
+        raise CredentialError(problems)
+    return loaded[0], loaded[1] if len(loaded) > 1 else None
+
+
 def plan(settings: ApnsSettings, clock: Clock) -> Plan:
     """Read the signing key. Raises CredentialError with all that is wrong."""
-    from providers.apns.credentials import ApnsCredentials
     from providers.apns.options import ApnsOptions
     from providers.apns.payload import ApnsStyle
     from providers.transport.trust import beside_trust
 
     ca_file = str(settings.ca_file or "")
-    load = partial(
-        ApnsCredentials.load, settings.key_file, settings.key_id, settings.team_id, clock=clock
-    )
+    credentials, sandbox_credentials = beside_trust(ca_file, partial(_load_keys, settings, clock))
     options = ApnsOptions(
         topic=settings.topic,
         endpoint=settings.endpoint,
         sandbox_endpoint=settings.sandbox_endpoint,
-        credentials=beside_trust(ca_file, load),
+        credentials=credentials,
+        sandbox_credentials=sandbox_credentials,
         style=ApnsStyle(sound=settings.sound),
         ca_file=ca_file,
         max_connections=settings.max_connections,

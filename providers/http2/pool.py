@@ -8,7 +8,6 @@ out; they are kept for hours, and leave when they refuse streams, fall silent or
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,9 +19,6 @@ from providers.http2.dial import Origin, dial
 from providers.http2.exchange import NEVER_SENT_S, Channel, Ends, NotProcessed, Request
 from providers.http2.trouble import OTHER_PROTOCOL, trouble_of
 from providers.http2.wire import QUIET_S, Wire
-
-# At DEBUG hpack logs header blocks, and those hold tokens.
-logging.getLogger("hpack").setLevel(logging.INFO)
 
 LONGEST_BACKOFF_S = 30.0
 SLOW_S = 2.0

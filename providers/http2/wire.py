@@ -7,11 +7,15 @@ when the transport does. Refuses to know vendors, and which connection a request
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from providers.http2.dial import CLOSE_S
 from providers.http2.exchange import Channel, Ends, Request
+
+# At DEBUG hpack logs header blocks, and those hold tokens.
+logging.getLogger("hpack").setLevel(logging.INFO)
 
 QUIET_S = 3_600.0
 """Apple: keep connections open, and send a PING after an hour without traffic."""

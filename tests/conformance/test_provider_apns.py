@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from providers.apns.credentials import ApnsCredentials
 from providers.apns.sdk import MAX_IN_FLIGHT
 from providers.apns.verdicts import CLOCK_WRONG
 from providers.contract import (
@@ -18,6 +21,7 @@ from providers.contract import (
     Unavailable,
 )
 from providers.sandbox import Answer, Sandbox, Settings
+from tests.kit.http2_peers import free_port
 from tests.kit.provider_rig import FACTORIES, Clock, Rig, rig, until
 
 APNS = sorted(name for name, (kind, _) in FACTORIES.items() if kind == "apns")
@@ -247,14 +251,46 @@ async def test_one_endpoint_alone_is_one_environment_for_all(
         assert {seen.environment for seen in ready.seen} == {"production"}
 
 
-async def test_a_production_key_goes_on_beside_a_developers_phone(ready: Rig) -> None:
+@pytest.mark.parametrize("reason", ["BadEnvironmentKeyIdInToken", "BadEnvironmentKeyInToken"])
+async def test_a_production_key_goes_on_beside_a_developers_phone(ready: Rig, reason: str) -> None:
     developer = ready.address(2, Environment.SANDBOX)
-    ready.sandbox.script(developer.value, Answer.status(403, "BadEnvironmentKeyIdInToken"))
+    ready.sandbox.script(developer.value, Answer.status(403, reason))
 
     verdicts = await ready.deliver(ready.push(ready.address(1)), ready.push(developer))
 
     assert isinstance(verdicts[0], Delivered)
-    assert verdicts[1] == Refused("BadEnvironmentKeyIdInToken", "message")
+    assert isinstance(verdicts[1], Misconfigured)
+    assert (verdicts[1].reason, verdicts[1].about) == (reason, "target")
+
+
+async def test_a_second_key_signs_what_goes_to_the_sandbox(
+    name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The key for production is wrong; the sandbox has one of its own, and takes it."""
+    files = sandbox.write_credentials(tmp_path)
+    own = ApnsCredentials.load(files.apns_key_file, files.key_id, files.team_id, clock=time.time)
+    given: dict[str, Any] = {"key_file": files.wrong_apns_key_file, "sandbox_credentials": own}
+    async with rig(name, sandbox, tmp_path, **given) as ready:
+        production = await ready.one(ready.push(ready.address(1)))
+        developers = await ready.one(ready.push(ready.address(2, Environment.SANDBOX)))
+        assert isinstance(production, Misconfigured)
+        assert isinstance(developers, Delivered)
+        assert isinstance(await ready.provider.check("production"), Misconfigured)
+        assert await ready.provider.check("sandbox") is None
+
+
+async def test_each_environment_is_reached_by_itself(
+    name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    nowhere = f"https://127.0.0.1:{free_port()}"
+    async with rig(name, sandbox, tmp_path, sandbox_endpoint=nowhere) as ready:
+        assert await ready.provider.reach("production") is None
+        trouble = await ready.provider.reach("sandbox")
+        assert trouble is not None
+        assert "127.0.0.1: it refuses the connection" in trouble.reason
+        assert ready.provider.trouble("sandbox") == trouble
+        assert ready.provider.trouble("production") is None
+        assert ready.seen == []
 
 
 async def test_an_environment_that_hangs_leaves_the_other_its_room(

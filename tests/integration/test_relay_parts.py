@@ -188,8 +188,8 @@ async def failing(running: Running, *parts: str) -> None:
 
 async def test_a_vendor_that_is_not_there_shows_before_the_first_push(rig: RelayRig) -> None:
     nowhere = f"https://127.0.0.1:{free_port()}"
-    async with rig.running(
-        pace=WATCHFUL, apns={"endpoint": nowhere, "sandbox_endpoint": nowhere}
+    async with rig.gateway(
+        rig.settings(apns={"endpoint": nowhere, "sandbox_endpoint": nowhere}), WATCHFUL
     ) as running:
         await failing(running, "apns/production", "apns/sandbox")
         (event,) = running.told(PartsFailing)
@@ -214,7 +214,7 @@ async def test_a_token_endpoint_that_is_away_stops_all_parts_and_its_return_star
 ) -> None:
     phones = androids(range(20))
     rig.sandbox.settings.oauth_status = 503
-    async with rig.running(pace=WATCHFUL) as running:
+    async with rig.gateway(rig.settings(), WATCHFUL) as running:
         await failing(running, "fcm/android", "fcm/ios", "fcm/web")
         await running.register(*phones)
         await running.queue_for("msg_1", phones)
@@ -229,7 +229,7 @@ async def test_a_token_endpoint_that_is_away_stops_all_parts_and_its_return_star
 async def test_a_vendor_that_hangs_fails_and_its_first_answer_ends_it(rig: RelayRig) -> None:
     (slow, *others) = iphones(range(5))
     rig.sandbox.script(slow.address, Answer.hang())
-    async with rig.running(pace=WATCHFUL, apns={"timeout_s": 3}) as running:
+    async with rig.gateway(rig.settings(apns={"timeout_s": 3}), WATCHFUL) as running:
         await running.register(slow, *others)
         await running.queue_for("msg_1", [slow])
         await failing(running, "apns/production")
@@ -244,7 +244,7 @@ async def test_a_vendor_that_answers_5xx_alone_fails(rig: RelayRig) -> None:
     phones = androids(range(3))
     for phone in phones:
         rig.sandbox.script(phone.address, *[Answer.unavailable()] * 2, Answer.ok())
-    async with rig.running(pace=pace) as running:
+    async with rig.gateway(rig.settings(), pace) as running:
         await running.register(*phones)
         await running.queue_for("msg_1", phones)
         await eventually("the first came", lambda: len(rig.sandbox.pushes) == 3)

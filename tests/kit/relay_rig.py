@@ -225,9 +225,9 @@ class RelayRig:
         return load(file, {})
 
     @asynccontextmanager
-    async def running(self, *, pace: Pace = Pace(), **overrides: Any) -> AsyncIterator[Running]:
+    async def running(self, **overrides: Any) -> AsyncIterator[Running]:
         """A gateway that is ready; at the end it drains, and must leave nothing behind."""
-        async with self.gateway(self.settings(**overrides), pace) as running:
+        async with self.gateway(self.settings(**overrides)) as running:
             yield running
 
     @asynccontextmanager

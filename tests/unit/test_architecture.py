@@ -144,3 +144,37 @@ def test_nothing_is_left_for_later_and_nothing_silenced_without_a_reason() -> No
         if marks.search(line) or bare.search(line)
     ]
     assert found == []
+
+
+def _unpacked(target: ast.expr) -> list[ast.expr]:
+    return target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+
+
+def written_fields(file: Path, names: set[str]) -> list[str]:
+    """Attributes of variables with these names that a file assigns to, as "line: name.field"."""
+    targets: list[ast.expr] = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Assign():
+                targets += node.targets
+            case ast.AugAssign() | ast.AnnAssign():
+                targets.append(node.target)
+            case _:
+                pass
+    flat = [each for one in targets for each in _unpacked(one) if isinstance(each, ast.Attribute)]
+    return [
+        f"{each.lineno}: {each.value.id}.{each.attr}"
+        for each in flat
+        if isinstance(each.value, ast.Name) and each.value.id in names
+    ]
+
+
+def test_no_file_but_their_own_writes_a_field_of_a_lane_or_of_a_part() -> None:
+    """What may be done to them is a method, which tells the observer itself."""
+    own = {ROOT / "gateway" / "relay" / name for name in ("lane.py", "part.py")}
+    found = {
+        str(file.relative_to(ROOT)): written
+        for file in sources("gateway")
+        if file not in own and (written := written_fields(file, {"lane", "part"}))
+    }
+    assert found == {}
