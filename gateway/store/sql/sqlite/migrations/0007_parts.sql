@@ -1,4 +1,4 @@
--- A lane has parts, which fail apart: see deploy/docs/decisions/0021-parts.md. What the version before
+-- A lane has parts, which fail apart: see deploy/docs/decisions/0020-parts.md. What the version before
 -- queued waits for the lane as a whole: its part is ''.
 ALTER TABLE queue ADD COLUMN part TEXT NOT NULL DEFAULT '';
 DROP INDEX queue_due;
