@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from config import wording
+from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside
 
 if TYPE_CHECKING:
     from config.settings import OpsSettings, ServerSettings, Settings
@@ -61,6 +62,9 @@ def _misfits(
     server, ops = sections.get("server"), sections.get("ops")
     if server and ops and _clash(server, ops):
         yield f"ops.port: is {ops.port}, which server.port is too; expected two different ports"
+    store, queue = sections.get("store"), sections.get("queue")
+    if store and queue and queue.url != "store" and not is_postgres(store.url):
+        yield no_broker_beside(store.url.removeprefix(SQLITE_PREFIX))
     webhook, apps = data.get("webhook", {}), data.get("apps", [])
     role = _role(data)
     if role in ("all", "ingest") and isinstance(webhook, dict) and not webhook.get("secrets"):

@@ -114,6 +114,15 @@ def without_password(url: str) -> str:
     return parts._replace(netloc=shown, query=query).geturl() if is_postgres(url) else url
 
 
+def no_broker_beside(place: str) -> str:
+    """What is wrong with a broker beside a SQLite file, and how to move."""
+    return (
+        f"queue.url: names a broker beside the SQLite file {place}; expected a PostgreSQL store "
+        "with it, for several machines share its journal (`inkpush store copy` moves the file "
+        'there: deploy/docs/scaling.md), or queue.url = "store"'
+    )
+
+
 def odd_replicas(value: int) -> int:
     """Check how many nodes keep a stream."""
     if value not in (1, 3, 5):

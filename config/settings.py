@@ -129,7 +129,7 @@ class QueueSettings(Section):
     url: Annotated[str, AfterValidator(formats.queue_url)] = "store"
     """`store`: in the database, so that an event and its chunks are one transaction.
     `nats://host:4222,host2,host3` (or `tls://`): in a NATS JetStream stream, for several
-    machines."""
+    machines; with a PostgreSQL store only."""
     stream: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")] = (
         "inkpush"
     )
@@ -214,11 +214,9 @@ beside fields, each has `advice()`: pairs of a field and what would be better th
 
 
 class AppSettings(Section):
-    """A mobile app and the push services that reach it; at least one of them.
+    """A mobile app and the push services that reach it; at least one of them."""
 
-    Each service's table is a field beside `id`, which `settings_model` adds.
-    """
-
+    # `settings_model` adds a field for the table of each service
     id: Name
     """Name of the app in registrations, metrics and commands."""
 
@@ -235,7 +233,9 @@ def vendors_of(model: type[BaseModel]) -> list[str]:
 
 
 class Settings(Section):
-    """All settings of a process; what is read is the form that `settings_model` makes of it."""
+    """All settings of a process."""
+
+    # what is read is the form that `settings_model` makes of it
 
     server: ServerSettings = ServerSettings()
     """The public listener."""

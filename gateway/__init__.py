@@ -13,11 +13,11 @@ environment at APNs.
 Rooms, and the one direction in which they may import (import-linter keeps it so):
 
     cli -> app -> {ingest | devices | relay | ops | store | queue | observe}
-        -> problems -> ports -> events -> core -> errors
+        -> bodies -> problems -> ports -> events -> core -> errors
 
-Siblings in braces never import each other. All may use the vocabulary of `providers.contract`;
-only `app` knows concrete providers, and only `app` and `cli` read `config`. `core` is pure:
-the time and the dice are arguments.
+Siblings in braces never import each other. All may use `providers.contract`, the vocabulary, and
+`providers.vendor`, what a vendor is; only `app` knows concrete vendors, and only `app` and `cli`
+read `config`. `core` is pure: the time and the dice are arguments.
 """
 
 __version__ = "0.1.0"

@@ -5,6 +5,7 @@
     +-- StoreError             the database or broker did not do what was asked
     |   +-- StoreUnavailable   it is away, full or too slow: nothing was stored, try later
     |   +-- SchemaMismatch     the database belongs to another version of Inkpush
+    +-- NotReplayable          a dead letter that this version cannot read
     +-- InstallationOwned      the installation belongs to another user
 
 Foreign exceptions are translated at the border where they arise and kept as `__cause__`.
@@ -39,6 +40,16 @@ class StoreUnavailable(StoreError):
 
 class SchemaMismatch(StoreError):
     """The database belongs to another version of Inkpush."""
+
+
+class NotReplayable(GatewayError):
+    """A dead letter cannot be replayed by this version."""
+
+    def __init__(self, letter_id: int, why: str) -> None:
+        super().__init__(
+            f"Dead letter {letter_id} cannot be replayed: {why}. Nothing was replayed; a version "
+            "that reads it can replay it, and `inkpush dead drop` drops it."
+        )
 
 
 class InstallationOwned(GatewayError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,21 @@ class ChunkBuried:
     lone_ends: int
 
 
+Unread = Literal["chunk", "device"]
+"""What may be found that this version cannot read: a queued chunk, or a device's row."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutAside:
+    """Something stored could not be read by this version, and waits as a dead letter: a chunk, or
+    `count` deliveries of a chunk, of which `reason` is the first's."""
+
+    what: Unread
+    event_id: str
+    reason: str
+    count: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class StoreFailed:
     """The store or queue did not answer; `what` was being done."""
@@ -194,6 +210,7 @@ GatewayEvent = (
     | LaneThrottled
     | RelaysCounted
     | ChunkBuried
+    | PutAside
     | StoreFailed
     | Fault
     | Lifecycle

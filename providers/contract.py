@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, assert_never
 
 
 class Platform(StrEnum):
@@ -39,7 +39,13 @@ class Environment(StrEnum):
     @property
     def other(self) -> Environment:
         """The environment to try when this one does not know the token."""
-        return Environment.SANDBOX if self is Environment.PRODUCTION else Environment.PRODUCTION
+        match self:
+            case Environment.PRODUCTION:
+                return Environment.SANDBOX
+            case Environment.SANDBOX:
+                return Environment.PRODUCTION
+            case _:
+                assert_never(self)
 
 
 def address_hash(value: str) -> str:
@@ -139,9 +145,8 @@ class Unavailable:
     """No answer, or one that says try later.
 
     `outcome_known` is true when the vendor surely did not take the push; false when it may have.
-    `retry_after` in seconds, when told. `later_floor_s` is the shortest wait that this vendor asks
-    for after an answer of this kind, in seconds, from the second one on: the first is mostly one
-    connection that shuts down. `looked_at`: see `not_looked_at`.
+    `retry_after` in seconds, when told. `later_floor_s` is the shortest wait, in seconds, that the
+    vendor asks for from a delivery's second attempt on. `looked_at`: see `not_looked_at`.
     """
 
     label: ClassVar[str] = "unavailable"
@@ -158,10 +163,10 @@ class Unavailable:
 
     @classmethod
     def not_looked_at(cls, reason: str, retry_after: float = 0.0) -> Unavailable:
-        """The vendor surely never looked at the push: what happened says nothing of it.
+        """The push certainly did not reach the vendor's application.
 
-        It did not get there, or the connection, the stream or the credential it came by was
-        refused. Another one may do, in `retry_after` seconds; 0 means at once.
+        It was not sent, or its connection, stream or credential was refused. The failure says
+        nothing about the push itself, so it may go again in `retry_after` seconds; 0 means at once.
         """
         return cls(reason, outcome_known=True, retry_after=retry_after, looked_at=False)
 

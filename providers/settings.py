@@ -26,8 +26,7 @@ from pydantic import (
 class VendorSettings(BaseModel):
     """A vendor's table of one app: unchangeable, and without room for unknown keys.
 
-    The first line of a vendor's docstring says which apps it is for. Every field has a docstring:
-    unit, default and why.
+    A vendor's own docstring says which apps it is for. Every field has one: unit, default and why.
     """
 
     model_config = ConfigDict(

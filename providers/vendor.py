@@ -1,9 +1,9 @@
-"""What a vendor is to everybody outside its own folder: one description each, as data.
+"""What the gateway may ask of a vendor: one description each, as data.
 
-Owns what may be asked of a vendor. Refuses to know any: whoever needs a vendor's rule takes the
-description and never asks for the name. Each stands in `providers/<vendor>/vendor.py`, and the one
-list of them in `gateway.app.vendors`. Importing one must stay cheap: the client libraries,
-which take most of a second to load, are imported when a plan or its transport is made.
+Owns the form of the description. Refuses to know any vendor. Code that needs a vendor's rule takes
+it from the description and never asks for the name. A description stands in
+`providers/<vendor>/vendor.py`, and `gateway.app.vendors` lists them. Importing one is cheap: client
+libraries take most of a second to load, so `plan` and `Plan.make` import them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class ReportedAddress:
-    """Where an app says it is reached. None: it does not say.
+    """The address that an app reports. None: the app does not say.
 
-    `value` is secret. What `Vendor.read_address` returns is canonical: of two spellings of one
-    address there is one.
+    `value` is secret. `Vendor.read_address` makes a report canonical, so that two spellings of one
+    address do not become two devices.
     """
 
     value: str = field(repr=False)
@@ -40,9 +40,10 @@ AddressProblem = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How one app's pushes go to a vendor, its credentials read; `make` builds a transport.
+    """One app's way to a vendor, with its credentials read. `make` builds a transport.
 
-    `rate_per_s` 0 is no limit; `ramp_s` is from idle to the full rate.
+    `rate_per_s` is pushes a second at most, 0 for no limit. `ramp_s` is the seconds from idle to
+    the full rate.
     """
 
     rate_per_s: float
@@ -54,16 +55,17 @@ class Plan:
 class Vendor:
     """A push service: all that the gateway asks of one.
 
-    `name` is stored with devices and deliveries, and names the table of an app's settings
-    (`[apps.<name>]`), whose model is `settings`.
-    `read_address` returns the canonical address, or all that is wrong with it.
-    `platforms` are those it reaches; `environments` those that an app may name, empty where there
-    is only one.
-    `parts` are what a lane's failures are cut by, and `part_of` says whose an address is; it is
-    called for every push.
-    `prune_reasons` are the reasons of its `TokenGone` verdicts.
-    `plan` takes an app's settings and a clock (epoch seconds) and reads the credentials. It raises
-    CredentialError with all that is wrong, each beginning with the setting's name.
+    `name` is stored with devices and deliveries. It is also the name of the table in an app's
+    settings (`[apps.<name>]`), whose model is `settings`.
+    `platforms` are those that the vendor reaches; a registration of another is refused before
+    `read_address` is asked. `environments` are those that an app may name;
+    the set is empty where there is only one.
+    A lane's failures are kept apart by `parts`. `part_of` names the part of an address; it is
+    called for every push, so it must be quick.
+    `prune_reasons` are the reasons of the vendor's `TokenGone` verdicts, for metrics.
+    `read_address` returns the canonical address, or all else that is wrong with it.
+    `plan` reads the credentials that an app's settings name; its clock gives epoch seconds. It
+    raises CredentialError with all that is wrong, each problem beginning with its setting's name.
     """
 
     name: str

@@ -1,25 +1,24 @@
 """The composition root: the only room that knows concrete stores, transports and settings together.
 
-What the command line calls stands here, with imports inside: `inkpush keys create` has no use for
-the vendors' libraries, which take most of a second to load.
+What the command line calls stands here, with imports inside: `inkpush config show` has no use for
+a database, a broker or the vendors' libraries, which take most of a second to load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from gateway.app.storage import Stores, open_store
 
 if TYPE_CHECKING:
     from config.settings import Settings
     from gateway.app.checking import Finding
     from gateway.app.copying import Copied, Progress
+    from gateway.app.storage import Stores
     from gateway.app.submitting import Submitted
 
 __all__ = [
-    "Stores",
     "bench",
     "check",
     "copy_store",
@@ -36,6 +35,13 @@ def serve(settings: Settings, *, reload: Callable[[], Settings]) -> int:
     from gateway.app.serving import run
 
     return run(settings, reload)
+
+
+def open_store(settings: Settings) -> AbstractAsyncContextManager[Stores]:
+    """Open the database and the queue that the settings name, until the context ends."""
+    from gateway.app import storage
+
+    return storage.open_store(settings)
 
 
 async def check(settings: Settings, *, online: bool) -> list[Finding]:

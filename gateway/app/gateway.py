@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
+from gateway.app.beating import beating
 from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
 from gateway.app.lanes import plan_lanes
@@ -18,7 +19,7 @@ from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
-from gateway.events import Lifecycle, Observer
+from gateway.events import GatewayEvent, Lifecycle, Observer
 from providers.vendor import Vendors
 
 if TYPE_CHECKING:
@@ -52,8 +53,13 @@ async def open_gateway(
     # What is entered last ends first: webhooks stop, the relay drains, metrics and health stay
     # up until it has.
     async with AsyncExitStack() as stack:
+        heard = [log]
+
+        def tell(event: GatewayEvent) -> None:
+            heard[-1](event)
+
         stores = await stack.enter_async_context(
-            open_store(settings, clocks=clocks, ids=ids, pace=pace, observer=log)
+            open_store(settings, clocks=clocks, ids=ids, pace=pace, observer=tell)
         )
         if stores.broker is not None:
             await stores.broker.start()
@@ -61,6 +67,16 @@ async def open_gateway(
             await stack.enter_async_context(_running(completing))
         if with_relay:
             stack.enter_context(stores.alone())
+        else:
+            beats = beating(
+                stores.store.replicas,
+                name=f"{ids.host()}-{ids.new()}",
+                role=settings.server.role,
+                observer=tell,
+                clock=clocks.wall,
+                every_s=pace.beat_s,
+            )
+            await stack.enter_async_context(beats)
         gateway = Gateway(
             settings,
             vendors,
@@ -71,6 +87,7 @@ async def open_gateway(
             ids=ids,
             pace=pace,
         )
+        heard.append(gateway.observe)
         gateway.observe(Lifecycle("starting", f"Inkpush {__version__}"))
         stack.callback(gateway.observe, Lifecycle("stopped"))
         stack.push_async_callback(gateway.authenticator.aclose)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.formats import is_postgres, without_password
+from config.formats import is_postgres, no_broker_beside, without_password
 from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
 from gateway.core.clocks import Clocks
@@ -27,7 +27,7 @@ from gateway.core.pace import Pace
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.events import GatewayEvent, Observer, StoreFailed
 from gateway.ingest.schema import understand
-from gateway.ports import Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
@@ -53,7 +53,8 @@ class Stores:
 
     `alone` is held by a relay while it runs: where leases are ended at start, it is the only one.
     `waking` calls back when another process may have queued something, while it is entered.
-    `broker` is the queue when it is no part of the database.
+    `broker` is the queue when it is no part of the database, and `brokered` is the journal of a
+    database that can be beside one.
     """
 
     store: Store
@@ -63,6 +64,7 @@ class Stores:
     alone: Callable[[], AbstractContextManager[None]] = nullcontext
     waking: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] = _nobody_else
     broker: JetStreamQueue | None = None
+    brokered: BrokeredJournal | None = None
 
     @property
     def registry(self) -> Registry:
@@ -100,13 +102,17 @@ async def open_store(
     without.
     """
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
-    stores = await opened(settings.store.url, settings.devices.max_per_user, clocks, ids, pace)
+    stores = await opened(
+        settings.store.url, settings.devices.max_per_user, clocks, ids, pace, observer
+    )
     try:
         if settings.queue.url == "store":
             yield stores
             return
+        if stores.brokered is None:
+            raise ConfigurationError([no_broker_beside(stores.place)])
         broker = _broker(
-            settings, stores.journal, clocks=clocks, ids=ids, pace=pace, observer=observer
+            settings, stores.brokered, clocks=clocks, ids=ids, pace=pace, observer=observer
         )
         try:
             yield replace(stores, queue=broker, broker=broker, waking=_nobody_else)
@@ -116,15 +122,26 @@ async def open_store(
         await stores.store.aclose()
 
 
-async def _sqlite(url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace) -> Stores:
+async def _sqlite(
+    url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace, observer: Observer
+) -> Stores:
     path = sqlite_path(url)
     store = await open_sqlite(path, max_per_user=max_per_user)
-    queue = InStoreQueue(store.database, clock=clocks.wall, new_id=ids.new, pace=pace)
+    queue = InStoreQueue(
+        store.database,
+        journal=store.journal,
+        clock=clocks.wall,
+        new_id=ids.new,
+        pace=pace,
+        observer=observer,
+    )
     advice = "Check the disk and the file's permissions."
     return Stores(store, queue, str(path), advice, alone=partial(sole_relay, path))
 
 
-async def _postgres(url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace) -> Stores:
+async def _postgres(
+    url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace, observer: Observer
+) -> Stores:
     from gateway.store.postgres import open_postgres
     from gateway.store.postgres.arrivals import unfinished
 
@@ -141,10 +158,12 @@ async def _postgres(url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace:
         raise
     queue = PostgresQueue(
         store.database,
+        journal=store.journal,
         announce=store.wakeups.announce,
         clock=clocks.wall,
         new_id=ids.new,
         pace=pace,
+        observer=observer,
     )
     return Stores(
         store,
@@ -152,12 +171,13 @@ async def _postgres(url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace:
         place,
         advice=f"Look at PostgreSQL: {place}.",
         waking=store.wakeups.listening,
+        brokered=store.journal,
     )
 
 
 def _broker(
     settings: Settings,
-    journal: Journal,
+    journal: BrokeredJournal,
     *,
     clocks: Clocks,
     ids: Ids,
@@ -180,6 +200,7 @@ def _broker(
             duplicate_window_s=queue.duplicate_window_s,
             max_bytes=queue.max_bytes,
             ack_wait_s=relay.lease_s,
+            chunk_items=pace.chunk_items,
         ),
         journal=journal,
         cut=partial(cut_again, max_age_s=relay.max_age_s, chunk_items=pace.chunk_items),

@@ -19,7 +19,7 @@ import click
 
 if TYPE_CHECKING:
     from config.settings import Settings
-    from gateway.app import Stores
+    from gateway.app.storage import Stores
 
 P = ParamSpec("P")
 T = TypeVar("T")

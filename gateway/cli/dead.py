@@ -24,7 +24,10 @@ def dead() -> None:
 @click.pass_obj
 @asynchronous
 async def list_dead(state: State, event_id: str | None, limit: int, as_json: bool) -> None:
-    """List dead letters, newest first; what they would have said is not shown."""
+    """List dead letters, newest first; what they would have said is not shown.
+
+    A letter of index -1 is a chunk that could not be read, kept as its bytes.
+    """
     async with state.store() as stores:
         letters = await stores.journal.dead(limit=limit, event_id=event_id)
     rows = [
@@ -38,6 +41,7 @@ async def list_dead(state: State, event_id: str | None, limit: int, as_json: boo
             "reason": letter.reason,
             "attempts": letter.attempts,
             "died_at": show.moment(letter.died_at),
+            "form": letter.form,
         }
         for letter in letters
     ]

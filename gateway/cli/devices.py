@@ -12,7 +12,7 @@ from gateway.cli.base import Group, State, asynchronous, json_option
 from gateway.cli.transfer import export_devices, import_devices
 
 if TYPE_CHECKING:
-    from gateway.app import Stores
+    from gateway.app.storage import Stores
     from gateway.core.model import Device
 
 COLUMNS = (
@@ -136,11 +136,12 @@ async def forget(
             raise click.UsageError("--app goes with an installation: a user is erased whole")
         if not yes:
             click.confirm(f"Erase {user} for good?", abort=True, err=True)
+    unread = 0
     async with state.store() as stores:
         if user is not None:
             whose = UserRef.either(user)
             gone = len(await stores.registry.devices_of(whose))
-            await stores.registry.erase(whose, now=time.time())
+            unread = await stores.registry.erase(whose, now=time.time())
         else:
             assert installation_id is not None
             gone = await stores.registry.forget(installation_id, proven=None, app=app)
@@ -148,4 +149,10 @@ async def forget(
         show.as_line({"forgotten": gone})
     else:
         click.echo(f"{gone} devices forgotten")
+    if unread:
+        click.echo(
+            f"{unread} queued chunks could not be read and stay for a version that reads them; "
+            "what they hold for the user has ended.",
+            err=True,
+        )
     return 0 if gone or user is not None else 1

@@ -149,7 +149,7 @@ async def requeue(state: State, since: float, as_json: bool) -> None:
                 "queue.url is the database itself: what is queued is lost with it or not at all"
             )
         await stores.broker.start()
-        found = await stores.journal.requeue(since=since)
+        found = await stores.broker.requeue(since=since)
         with show.progress("Queueing events", found) as advance:
             while completed := await stores.broker.complete(stale_s=0.0):
                 advance(completed)

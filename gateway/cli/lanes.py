@@ -13,8 +13,8 @@ from gateway.cli import show
 from gateway.cli.base import Group, State, asynchronous, json_option
 
 if TYPE_CHECKING:
-    from gateway.app import Stores
     from gateway.app.holding import Place
+    from gateway.app.storage import Stores
 
 COLUMNS = (
     "lane",

@@ -5,28 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, TextIO
 
 Format = Literal["ndjson", "csv"]
-COLUMNS = (
-    "installation_id",
-    "user_id",
-    "custom_id",
-    "app",
-    "platform",
-    "provider",
-    "address",
-    "address_kind",
-    "environment",
-    "locale",
-    "timezone",
-    "app_version",
-    "os_version",
-    "device_model",
-    "last_seen_at",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +87,12 @@ def _csv_records(lines: Iterator[bytes]) -> Iterator[tuple[int, dict[str, Any] |
             yield reader.line_num, {name: value for name, value in pairs if value}
 
 
-def write_record(out: TextIO | io.TextIOBase, form: Format) -> Callable[[Mapping[str, Any]], Any]:
-    """Begin to write; returns what writes one record."""
+def write_record(
+    out: TextIO | io.TextIOBase, form: Format, fields: Sequence[str]
+) -> Callable[[Mapping[str, Any]], Any]:
+    """Begin to write records with these fields; returns what writes one record."""
     if form == "csv":
-        writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(out, fields, lineterminator="\n")
         writer.writeheader()
         return writer.writerow
     return lambda record: out.write(

@@ -7,8 +7,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -16,10 +15,10 @@ import click
 
 from gateway.cli import show
 from gateway.cli.base import Command, State, asynchronous, json_option
-from gateway.cli.records import COLUMNS, BadLine, Format, format_of, read_records, write_record
+from gateway.cli.records import BadLine, Format, format_of, read_records, write_record
 
 if TYPE_CHECKING:
-    from gateway.app import Stores
+    from gateway.app.storage import Stores
     from gateway.core.model import Device, Registration
 
 _BATCH = 500
@@ -98,37 +97,16 @@ def _registration(
     line: int, record: dict[str, Any] | BadLine, apps: Any, tally: Tally
 ) -> Registration | None:
     from gateway.app.vendors import VENDORS
-    from gateway.devices.schema import read_registration
-    from gateway.problems import Problem
+    from gateway.devices.records import BadRecord, registration_of
 
     if isinstance(record, BadLine):
         tally.reject(line, record.reason)
         return None
-    installation_id = record.pop("installation_id", None)
     try:
-        seen_at = _seen_at(record.pop("last_seen_at", None))
-    except ValueError:
-        tally.reject(line, "last_seen_at must be a time such as 2026-11-23T10:00:00Z")
+        return registration_of(record, vendors=VENDORS, apps=apps)
+    except BadRecord as bad:
+        tally.reject(line, str(bad))
         return None
-    try:
-        asked = read_registration(
-            str(installation_id or ""), record, vendors=VENDORS, apps=apps, proven=None
-        )
-        return replace(asked, seen_at=seen_at)
-    except Problem as problem:
-        errors = problem.errors or [{"field": problem.code, "message": problem.detail}]
-        reasons = [f"{error['field']} {error['message']}" for error in errors]
-        tally.reject(line, "; ".join(reasons))
-        return None
-
-
-def _seen_at(text: Any) -> float:
-    """When the app last confirmed the address. 0, "never", if nobody knows: then any proof that
-    the address is dead counts."""
-    if text in (None, ""):
-        return 0.0
-    moment = datetime.fromisoformat(str(text))
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 async def _register(stores: Stores, batch: list[Registration], tally: Tally) -> None:
@@ -159,13 +137,16 @@ async def export_devices(
 
     A file is made readable for its owner alone; `inkpush devices import` reads it back.
     """
+    from gateway.app.vendors import VENDORS
+    from gateway.devices.records import FIELDS, record_of
+
     count = 0
     async with state.store() as stores:
         with _output(file) as out, show.progress("Exporting", await _expected(stores)) as advance:
-            write = write_record(out, format_of(file.name, chosen))
+            write = write_record(out, format_of(file.name, chosen), FIELDS)
             async for page in _pages(stores, app, wanted):
                 for device in page:
-                    write(_record(device))
+                    write(record_of(device, VENDORS))
                 count += len(page)
                 advance(len(page))
     if as_json:
@@ -182,20 +163,6 @@ def _pages(stores: Stores, app: str | None, wanted: str) -> AsyncIterator[list[D
 
 async def _expected(stores: Stores) -> int:
     return sum((await stores.registry.count()).values())
-
-
-def _record(device: Device) -> dict[str, str | None]:
-    from gateway.app.vendors import VENDORS
-    from gateway.core.instants import to_iso
-    from gateway.devices.schema import environment_of
-
-    values = {
-        name: getattr(device.profile if hasattr(device.profile, name) else device, name)
-        for name in COLUMNS
-    }
-    values["environment"] = environment_of(device, VENDORS)
-    values["last_seen_at"] = to_iso(device.last_seen_at) if device.last_seen_at else None
-    return values
 
 
 @contextlib.contextmanager

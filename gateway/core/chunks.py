@@ -1,13 +1,10 @@
-"""Chunks: how a batch is cut, how one is written as bytes, how long it is worth sending."""
+"""Chunks: how a batch is cut, and how long one is worth sending; `stored` writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import orjson
-
-from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, Remainder, day_of
+from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, day_of
 
 
 def deadline_of(occurred_at: float | None, received_at: float, max_age_s: float) -> float:
@@ -41,29 +38,3 @@ def cut(
         )
         for number, start in enumerate(range(0, len(items), chunk_items))
     ]
-
-
-def encode_items(chunk: Chunk) -> bytes:
-    """Write the items of a chunk; the rest of it travels in columns or headers of the queue."""
-    return orjson.dumps([_row(item, remainders) for item, remainders in chunk.items])
-
-
-def _row(item: Item, remainders: tuple[Remainder, ...] | None) -> tuple[Any, ...]:
-    fields = item[:]
-    if remainders is None:
-        return fields
-    return (*fields, [[r.device_id, r.attempts, int(r.flipped)] for r in remainders])
-
-
-def decode_items(data: bytes) -> tuple[ChunkItem, ...]:
-    """Read back what `encode_items` wrote."""
-    return tuple([_entry(row) for row in orjson.loads(data)])
-
-
-def _entry(row: list[Any]) -> ChunkItem:
-    if len(row) == 6:
-        return ChunkItem(Item._make(row))
-    remainders = tuple(
-        Remainder(device_id, attempts, bool(flipped)) for device_id, attempts, flipped in row[6]
-    )
-    return ChunkItem(Item._make(row[:6]), remainders)

@@ -7,6 +7,7 @@ NamedTuple: a frozen dataclass sets its fields one by one, which takes five time
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -21,7 +22,12 @@ EventStatus = Literal["accepting", "accepted", "ignored", "quarantined"]
 
 
 class Item(NamedTuple):
-    """One notification of an event; its identity is (event id, index)."""
+    """One notification of an event; its identity is (event id, index).
+
+    The fields with a default are carried along as they are, by leftovers and dead letters too:
+    which source its event came from, the part of a lane it waits for, the event's own time, and
+    the id under which it replaces others on a phone (None: the delivery's).
+    """
 
     index: int  # type: ignore[assignment]  # not the method of a tuple, which nobody needs
     title: str
@@ -29,6 +35,10 @@ class Item(NamedTuple):
     path: str | None
     user_id: str | None
     custom_id: str | None
+    source: str | None = None
+    part: str | None = None
+    occurred_at: float | None = None
+    collapse_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,10 @@ class Chunk:
     lane: str = ""
     part: str = ""
     day: int = 0
+
+    def waits_for(self, names: Collection[str]) -> bool:
+        """Whether it waits for one of these lanes ("app/provider") or parts of lanes."""
+        return bool(self.lane) and (self.lane in names or f"{self.lane}/{self.part}" in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +215,8 @@ class Device:
 class Target(NamedTuple):
     """An active device as the relay needs it: where to send, and what its row looked like.
 
-    `seen_at` is the registration a late answer is compared with before anything is pruned.
+    `seen_at` is the registration a late answer is compared with before anything is pruned. `fault`
+    says why nothing can be sent to it by this version, "" nearly always.
     """
 
     device_id: int
@@ -211,6 +226,7 @@ class Target(NamedTuple):
     user_id: str | None
     custom_id: str | None
     seen_at: float
+    fault: str = ""
 
 
 class Record(NamedTuple):

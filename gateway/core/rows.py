@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.model import Event
+from gateway.core.stored import write_rejections
 
 
-def event_row(event: Event) -> Mapping[str, Any]:
-    """The columns of `events`, by name."""
+def event_row(event: Event, form: int) -> Mapping[str, Any]:
+    """The columns of `events`, by name; what is a form of ours in that version."""
     return {
         "event_id": event.event_id,
         "type": event.type,
@@ -19,14 +19,14 @@ def event_row(event: Event) -> Mapping[str, Any]:
         "occurred_at": event.occurred_at,
         "notifications": event.notifications,
         "rejected": len(event.rejections),
-        "rejections": json.dumps([[r.index, r.reason] for r in event.rejections]),
+        "rejections": write_rejections(event.rejections, form),
         "chunks": event.chunks,
         "reason": event.reason,
         "body": event.body,
     }
 
 
-def replayed_row(event: Event) -> Mapping[str, Any]:
+def replayed_row(event: Event, form: int) -> Mapping[str, Any]:
     """The same for an event that is read anew: when it came, and what came, stay as they are."""
-    row = event_row(event)
+    row = event_row(event, form)
     return {name: value for name, value in row.items() if name not in ("received_at", "body")}

@@ -7,6 +7,22 @@ Rules of this file: (1) every state and every allowed step is in these tables an
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TypeVar
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def as_it_is(kind: type[Word], word: str) -> Word:
+    """A stored word as a member of its set; one of a later version as a member that is in no list.
+
+    Such a one equals none that is known, keeps its own spelling, and is shown by it.
+    """
+    for one in kind:
+        if one == word:
+            return one
+    member = str.__new__(kind, word)
+    member._name_ = member._value_ = word
+    return member
 
 
 class DeliveryState(StrEnum):
@@ -29,7 +45,8 @@ class DeliveryState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        return not DELIVERY_STEPS[self] or self is DeliveryState.DEAD
+        """Whether it has ended. A state of a later version has: nothing here may begin it anew."""
+        return not DELIVERY_STEPS.get(self) or self is DeliveryState.DEAD
 
 
 DELIVERY_STEPS: dict[DeliveryState, frozenset[DeliveryState]] = {

@@ -176,11 +176,15 @@ def read_registration(
 def _read_address(
     vendor: Vendor, body: DeviceBody
 ) -> tuple[ReportedAddress | None, list[dict[str, str]]]:
+    errors = []
+    if body.platform not in vendor.platforms:
+        reached = " or ".join(sorted(vendor.platforms))
+        errors.append(_error("platform", f"must be {reached} with {vendor.name}"))
     reported = ReportedAddress(body.address, body.platform, body.address_kind, body.environment)
     read = vendor.read_address(reported)
     if isinstance(read, ReportedAddress):
-        return read, []
-    return None, [_error(field, message) for field, message in read]
+        return read, errors
+    return None, errors + [_error(field, message) for field, message in read]
 
 
 def _old_address(vendor: Vendor, body: DeviceBody) -> str | None:

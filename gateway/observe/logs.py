@@ -33,6 +33,7 @@ from gateway.events import (
     NotificationsPosted,
     PartsFailing,
     PartsReached,
+    PutAside,
     RelaysCounted,
     StoreFailed,
     WebhookAnswered,
@@ -156,6 +157,8 @@ def say(event: GatewayEvent) -> Said:
             return "info", "relays counted"
         case ChunkBuried():
             return "error", "chunk given up: no process could finish it"
+        case PutAside(what):
+            return "error", f"unreadable {what} put aside: see `inkpush dead list`"
         case Fault(what=what):
             return "error", f"unforeseen failure: {what}"
         case StoreFailed():

@@ -8,7 +8,7 @@ see the first step. The registry is passed in; the process's global one is never
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import assert_never
+from typing import assert_never, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -32,8 +32,10 @@ from gateway.events import (
     NotificationsPosted,
     PartsFailing,
     PartsReached,
+    PutAside,
     RelaysCounted,
     StoreFailed,
+    Unread,
     WebhookAnswered,
 )
 from gateway.observe.histogram import BatchHistogram
@@ -141,6 +143,12 @@ class Metrics:
             ["provider"],
             registry=registry,
         )
+        self._unreadable = Counter(
+            "inkpush_unreadable",
+            "Stored rows that this version could not read and put aside.",
+            ["what"],
+            registry=registry,
+        )
         self._connections = self._lane_gauge("connections", "Open connections to the vendor.")
         self._rate_limit = self._lane_gauge(
             "rate_limit_per_second", "The rate limit in force; 0 when there is none."
@@ -190,6 +198,8 @@ class Metrics:
             self._webhook_events.labels(result)
         for result in NOTIFICATION_RESULTS:
             self._notifications.labels(result)
+        for what in get_args(Unread):
+            self._unreadable.labels(what)
         for name in self._vendors:
             self._inflight.labels(name)
         for app, provider in lanes:
@@ -261,6 +271,8 @@ class Metrics:
                 self._throttled.labels(provider, app).inc(max(0.0, seconds))
             case DevicesRemoved() | RelaysCounted():
                 pass  # the gauges of devices and of rate limits show what came of it
+            case PutAside(what, count=count):
+                self._unreadable.labels(what).inc(count)
             case ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
                 pass  # these are for the log
             case _:

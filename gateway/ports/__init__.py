@@ -11,25 +11,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.ports.journal import DeadLetter, EventSummary, Journal, Progress
+from gateway.ports.journal import (
+    Aside,
+    BrokeredJournal,
+    DeadLetter,
+    EventSummary,
+    Held,
+    Journal,
+    Progress,
+)
 from gateway.ports.keys import SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing
 from gateway.ports.queue import Depth, Queue
 from gateway.ports.registry import Registered, Registry
-from gateway.ports.replicas import REPLICA_ALIVE_S, Replicas
+from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
 from gateway.ports.store import Store
 
 Clock = Callable[[], float]
 """The time now, in epoch seconds. What is new takes `gateway.core.clocks` instead."""
 
 __all__ = [
+    "FORM_S",
     "REPLICA_ALIVE_S",
     "SCOPES",
     "ApiKey",
+    "Aside",
+    "BrokeredJournal",
     "Clock",
     "DeadLetter",
     "Depth",
     "EventSummary",
+    "Held",
     "Holder",
     "Journal",
     "Keys",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.states import DeliveryState
+from gateway.core.stored import Forms, Unreadable, read_items
 
 
 class Progress(NamedTuple):
@@ -32,6 +33,9 @@ class DeadLetter:
     """A delivery that was given up; `item` is what it would have said, `day` is its chunk's.
 
     `taken_at` is when it was first taken for a replay that is not known to have come to an end.
+    `raw` is set for a chunk that could not be read: its bytes as they were queued, with the version
+    `form` that they say; `item` says nothing then, and `device_id` is the chunk's number in the
+    queue. Empty: they went with an erased user. `fault`: why its own content cannot be read.
     """
 
     id: int
@@ -45,37 +49,47 @@ class DeadLetter:
     died_at: float
     day: int = 0
     taken_at: float = 0.0
+    raw: bytes | None = field(default=None, repr=False)
+    form: int | None = None
+    fault: str = ""
+
+    def deliveries(self) -> list[tuple[Item, int]]:
+        """What a replay sends: (item, device id). A chunk that was put aside is as many as it held;
+        device 0 stands for an item that never was fanned out. Raises Unreadable."""
+        if self.fault:
+            raise Unreadable(self.fault, self.form)
+        if self.raw is None:
+            return [(self.item, self.device_id)]
+        return [
+            (item, device_id)
+            for item, left in read_items(self.raw)
+            for device_id in ([0] if left is None else [one.device_id for one in left])
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A chunk that cannot be read: all that its queue knows of it. `number` -1 of an event "": not
+    even which it is. `queue_id` tells it from others, `form` is the version that its bytes say."""
+
+    queue_id: int
+    event_id: str
+    number: int
+    raw: bytes = field(repr=False)
+    form: int | None
+    why: str
+
+
+Held = Collection[tuple[int, int | None]]
+"""Deliveries, by (index, device id), that other chunks of the queue hold; None: the whole item."""
 
 
 class Journal(Protocol):
-    """What happened: events, one row per delivery, dead letters.
+    """What happened: events, one row per delivery, dead letters."""
 
-    `begin`, `accepted`, `stale`, `requeue`, `reopen` and `revive` are for a queue outside the
-    store: its events are `accepting` from their row to the last of their chunks, and only then
-    `accepted`.
-    """
-
-    async def begin(self, event: Event) -> Event | None:
-        """Keep a new event. Where its id is known nothing changes, and the kept one is returned."""
-
-    async def accepted(self, event_id: str) -> None:
-        """All chunks of an `accepting` event are queued: it is `accepted`."""
-
-    async def stale(self, *, before: float, limit: int) -> list[str]:
-        """Ids of events received before then that still are `accepting`, oldest first."""
-
-    async def requeue(self, *, since: float) -> int:
-        """Make events that were accepted since then `accepting` again, but for those of which all
-        deliveries have ended: their queue is lost. Returns how many."""
-
-    async def reopen(self, event: Event) -> Event | None:
-        """Turn an event that was not accepted into this one, but for its body and its reception.
-        Returns what is kept now; None: it is unknown, or was accepted."""
-
-    async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
-        """Take dead letters (None: all), by event and index, for a replay: their deliveries are
-        pending again, those of device 0 forgotten. The letters stay until `drop_dead`; after a
-        minute they may be taken again, and keep the time of the first."""
+    @property
+    def forms(self) -> Forms:
+        """Which forms this process writes, here and in the queue that goes with it."""
 
     async def progress(
         self, event_id: str, indexes: Sequence[int], *, day: int
@@ -106,6 +120,12 @@ class Journal(Protocol):
         are finished. A terminal row is never overwritten.
         """
 
+    async def put_aside(self, aside: Aside, held: Held, *, now: float, chunk_items: int) -> None:
+        """End a chunk that cannot be read: keep its bytes as a dead letter, end what is not settled
+        of its items and not `held` elsewhere, and note that it is finished. `chunk_items` is how
+        many a chunk of its event has at most. Harmless when it is done again. The bytes are not
+        kept where a user of the chunk was erased."""
+
     async def deliveries_of(
         self, user: UserRef, *, limit: int, since: float | None = None
     ) -> list[Record]:
@@ -134,3 +154,32 @@ class Journal(Protocol):
         What still is queued stays. A store that keeps its journal by days deletes a day when all
         of it is older.
         """
+
+
+class BrokeredJournal(Journal, Protocol):
+    """The journal of a store whose queue is a broker.
+
+    Its events are `accepting` from their row to the last of their chunks, and only then `accepted`.
+    """
+
+    async def begin(self, event: Event) -> Event | None:
+        """Keep a new event. Where its id is known nothing changes, and the kept one is returned."""
+
+    async def accepted(self, event_id: str) -> None:
+        """All chunks of an `accepting` event are queued: it is `accepted`."""
+
+    async def stale(self, *, before: float, limit: int) -> list[str]:
+        """Ids of events received before then that still are `accepting`, oldest first."""
+
+    async def requeue(self, *, since: float) -> int:
+        """Make events that were accepted since then `accepting` again, but for those of which all
+        deliveries have ended: their queue is lost. Returns how many."""
+
+    async def reopen(self, event: Event) -> Event | None:
+        """Turn an event that was not accepted into this one, but for its body and its reception.
+        Returns what is kept now; None: it is unknown, or was accepted."""
+
+    async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
+        """Take dead letters (None: all), by event and index, for a replay: their deliveries are
+        pending again, those of device 0 forgotten. The letters stay until `drop_dead`; after a
+        minute they may be taken again, and keep the time of the first."""

@@ -53,10 +53,12 @@ class Registry(Protocol):
     async def installations(self, installation_id: str) -> list[Device]:
         """The devices of an installation in any state: one per app that registered it."""
 
-    async def erase(self, user: UserRef, *, now: float) -> None:
+    async def erase(self, user: UserRef, *, now: float) -> int:
         """Remove a user's devices, and the user's names and texts from the log.
 
         Items that wait for the user end at `now`.
+        Returns how many queued chunks of events that concern the user could not be read and do not
+        show the name: they stay for a version that reads them, which finds the user's items ended.
         """
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:

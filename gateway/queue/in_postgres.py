@@ -15,11 +15,21 @@ from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
 from gateway.core.pace import Pace
 from gateway.core.rows import event_row, replayed_row
+from gateway.core.stored import Unreadable
 from gateway.core.suspects import Past
-from gateway.ports import Depth
+from gateway.events import Observer
+from gateway.ports import Aside, Depth, Held, Journal
+from gateway.queue.asides import Asides, held_in
 from gateway.queue.databases import Session, SharedDatabase
-from gateway.queue.replays import revived_chunks
-from gateway.queue.rows import chunk_values, claim_of, letter_of, past_of, trial_of
+from gateway.queue.replays import replay_of, revived_chunks
+from gateway.queue.rows import (
+    aside_of,
+    chunk_values,
+    claim_of,
+    letter_of,
+    past_of,
+    trial_of,
+)
 
 T = TypeVar("T")
 
@@ -34,12 +44,16 @@ class PostgresQueue:
         self,
         database: SharedDatabase,
         *,
+        journal: Journal,
         announce: Callable[[], None],
         clock: WallClock,
         new_id: NewId,
+        observer: Observer,
         pace: Pace = Pace(),
     ) -> None:
         self._database = database
+        self._forms = journal.forms
+        self._asides = Asides(journal, observer=observer, clock=clock, chunk_items=pace.chunk_items)
         self._announce = announce
         self._clock = clock
         self._chunk_items = pace.chunk_items
@@ -59,12 +73,12 @@ class PostgresQueue:
             self._announce()
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
-        values = event_row(event).values()
+        values = event_row(event, self._forms.writes).values()
 
         async def work(session: Session) -> bool:
             if not await session.run("event_insert", *values):
                 return False
-            await _insert(session, chunks)
+            await self._insert(session, chunks)
             return True
 
         accepted = await self._database.write(work)
@@ -73,7 +87,7 @@ class PostgresQueue:
         return accepted
 
     async def publish(self, chunks: Sequence[Chunk]) -> None:
-        await self._database.write(lambda session: _insert(session, chunks))
+        await self._database.write(lambda session: self._insert(session, chunks))
         self._tell_of(chunks)
 
     async def claim(
@@ -82,7 +96,13 @@ class PostgresQueue:
         lease_id = self._new_lease()
         asked = (now, list(skip_lanes), limit, lease_id, now + lease_s)
         rows = await self._shielded(lambda session: session.rows("queue_claim", *asked))
-        return [claim_of(row, lease_id, now) for row in sorted(rows, key=lambda row: row[0])]
+        claims = []
+        for row in sorted(rows, key=lambda row: row[0]):
+            try:
+                claims.append(claim_of(row, lease_id, now))
+            except Unreadable as error:
+                await self._put_aside(aside_of(row, error), lease_id, now)
+        return claims
 
     async def has_suspect(self, *, now: float, skip_lanes: Sequence[str] = ()) -> bool:
         return bool(await self._database.rows("queue_suspect", now, list(skip_lanes)))
@@ -103,8 +123,13 @@ class PostgresQueue:
             (row,) = await session.rows("queue_try", queue_id, *values)
             return row, past
 
-        taken = await self._shielded(work)
-        return None if taken is None else trial_of(*taken, lease_id, now)
+        while taken := await self._shielded(work):
+            row, past = taken
+            try:
+                return trial_of(row, past, lease_id, now)
+            except Unreadable as error:
+                await self._put_aside(aside_of(row, error), lease_id, now)
+        return None
 
     async def absolve(self, claim: Claim) -> None:
         held = (claim.queue_id, claim.lease_id)
@@ -120,6 +145,23 @@ class PostgresQueue:
         self._claiming.add(claiming)
         claiming.add_done_callback(self._claimed)
         return await asyncio.shield(claiming)
+
+    async def _put_aside(self, aside: Aside, lease_id: str, now: float) -> None:
+        row = (aside.queue_id, lease_id)
+
+        async def held() -> Held:
+            key = (aside.event_id, aside.queue_id, aside.number)
+            return held_in(items for (items,) in await self._database.rows("queue_beside", *key))
+
+        await self._asides.take(
+            aside,
+            held=held,
+            end=lambda: self._run("queue_settle", *row),
+            leave=lambda seconds: self._run("queue_leave", *row, now + seconds),
+        )
+
+    async def _run(self, query: str, *values: Any) -> int:
+        return await self._database.write(lambda session: session.run(query, *values))
 
     def _claimed(self, claiming: asyncio.Future[Any]) -> None:
         self._claiming.discard(claiming)
@@ -143,7 +185,7 @@ class PostgresQueue:
         async def work(session: Session) -> bool:
             if not await session.run("queue_settle", claim.queue_id, claim.lease_id):
                 return False
-            await _insert(session, added)
+            await self._insert(session, added)
             return True
 
         settled = await self._database.write(work)
@@ -156,32 +198,32 @@ class PostgresQueue:
         return 0
 
     async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
+        named = ids is not None
         chosen = list(ids or ())
-        if ids is None:
+        if not named:
             chosen = [row[0] for row in await self._database.rows("dead_ids")]
         replayed = 0
         for start in range(0, len(chosen), _LETTERS):
             some = chosen[start : start + _LETTERS]
-            replayed += await self._replay(some, now=now, deadline=now + max_age_s)
+            replayed += await self._replay(some, named, now=now, deadline=now + max_age_s)
         return replayed
 
-    async def _replay(self, ids: Sequence[int], *, now: float, deadline: float) -> int:
+    async def _replay(self, ids: Sequence[int], named: bool, *, now: float, deadline: float) -> int:
         async def work(session: Session) -> int:
-            letters = await session.rows("dead_by_ids", ids)
-            if not letters:
+            dead = await session.rows("dead_by_ids", ids)
+            replay = replay_of(list(map(letter_of, dead)), named=named)
+            if not replay.ids:
                 return 0
-            deliveries = _columns([tuple(letter[1:4]) for letter in letters])
+            theirs = [(one.event_id, one.item.index, one.device_id) for one in replay.letters]
+            deliveries = _columns(theirs) if theirs else [[], [], []]
             await session.run("deliveries_revive", *deliveries, now)
             await session.run("deliveries_forget", *deliveries)
             chunks = revived_chunks(
-                map(letter_of, letters),
-                now=now,
-                deadline=deadline,
-                chunk_items=self._chunk_items,
+                replay.letters, now=now, deadline=deadline, chunk_items=self._chunk_items
             )
-            await _insert(session, chunks)
-            await session.run("dead_delete", [letter[0] for letter in letters])
-            return len(letters)
+            await self._insert(session, chunks)
+            await session.run("dead_delete", replay.ids)
+            return len(replay.ids)
 
         replayed = await self._database.write(work)
         if replayed:
@@ -189,12 +231,12 @@ class PostgresQueue:
         return replayed
 
     async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
-        values = replayed_row(event).values()
+        values = replayed_row(event, self._forms.writes).values()
 
         async def work(session: Session) -> bool:
             if not await session.run("event_replace", *values):
                 return False
-            await _insert(session, chunks)
+            await self._insert(session, chunks)
             return True
 
         if await self._database.write(work):
@@ -204,15 +246,15 @@ class PostgresQueue:
         ((notifications, oldest_at),) = await self._database.rows("queue_depth")
         return Depth(notifications, oldest_at)
 
+    async def _insert(self, session: Session, chunks: Sequence[Chunk]) -> None:
+        if chunks:
+            rows = [chunk_values(chunk, self._forms.writes) for chunk in chunks]
+            await session.run("queue_insert", *_columns(rows))
+
     def _tell_of(self, chunks: Sequence[Chunk]) -> None:
         now = self._clock()
         if any(chunk.due_at <= now for chunk in chunks):
             self._announce()
-
-
-async def _insert(session: Session, chunks: Sequence[Chunk]) -> None:
-    if chunks:
-        await session.run("queue_insert", *_columns([chunk_values(chunk) for chunk in chunks]))
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[Any]:

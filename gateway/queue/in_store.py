@@ -15,18 +15,28 @@ from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
 from gateway.core.pace import Pace
 from gateway.core.rows import event_row
+from gateway.core.stored import Unreadable
 from gateway.core.suspects import Past
-from gateway.ports import Depth
+from gateway.events import Observer
+from gateway.ports import Aside, Depth, Held, Journal
+from gateway.queue.asides import Asides, held_in
 from gateway.queue.databases import Database
-from gateway.queue.replays import revived_chunks
-from gateway.queue.rows import chunk_values, claim_of, letter_of, past_of, trial_of
+from gateway.queue.replays import replay_of, revived_chunks
+from gateway.queue.rows import aside_of, chunk_values, claim_of, letter_of, past_of, trial_of
 
 
 class InStoreQueue:
     """The port `gateway.ports.Queue` on the embedded database."""
 
     def __init__(
-        self, database: Database, *, clock: WallClock, new_id: NewId, pace: Pace = Pace()
+        self,
+        database: Database,
+        *,
+        journal: Journal,
+        clock: WallClock,
+        new_id: NewId,
+        observer: Observer,
+        pace: Pace = Pace(),
     ) -> None:
         self._database = database
         self._sql = database.sql
@@ -35,10 +45,12 @@ class InStoreQueue:
         self._claims = 0
         self._chunk_items = pace.chunk_items
         self.idle_s = pace.idle_s
+        self._forms = journal.forms
+        self._asides = Asides(journal, observer=observer, clock=clock, chunk_items=pace.chunk_items)
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
-        rows = [chunk_values(chunk) for chunk in chunks]
-        values = event_row(event)
+        rows = self._rows(chunks)
+        values = event_row(event, self._forms.writes)
 
         def work(connection: Any) -> bool:
             if connection.execute(self._sql["event_insert"], values).rowcount == 0:
@@ -50,7 +62,7 @@ class InStoreQueue:
         return accepted
 
     async def publish(self, chunks: Sequence[Chunk]) -> None:
-        rows = [chunk_values(chunk) for chunk in chunks]
+        rows = self._rows(chunks)
         await self._database.write(
             lambda connection: self._database.write_rows(connection, "queue_insert", rows)
         )
@@ -69,7 +81,13 @@ class InStoreQueue:
         rows = await self._database.write(
             lambda connection: connection.execute(self._sql["queue_claim"], parameters).fetchall()
         )
-        return [claim_of(row, lease_id, now) for row in sorted(rows)]
+        claims = []
+        for row in sorted(rows):
+            try:
+                claims.append(claim_of(row, lease_id, now))
+            except Unreadable as error:
+                await self._put_aside(aside_of(row, error), lease_id, now)
+        return claims
 
     def _new_lease(self) -> str:
         self._claims += 1
@@ -97,8 +115,13 @@ class InStoreQueue:
             values |= {"id": found[0], "lease_id": lease_id, "until": now + lease_s}
             return connection.execute(self._sql["queue_try"], values).fetchone(), past
 
-        taken: tuple[Any, Past] | None = await self._database.write(work)
-        return None if taken is None else trial_of(*taken, lease_id, now)
+        while taken := await self._database.write(work):
+            row, past = taken
+            try:
+                return trial_of(row, past, lease_id, now)
+            except Unreadable as error:
+                await self._put_aside(aside_of(row, error), lease_id, now)
+        return None
 
     async def absolve(self, claim: Claim) -> None:
         held = (claim.queue_id, claim.lease_id)
@@ -124,7 +147,7 @@ class InStoreQueue:
         self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
     ) -> bool:
         # A chunk that is there was not settled: nothing of what it left was ever queued.
-        rows = [chunk_values(chunk) for chunk in (*leftovers, *again)]
+        rows = self._rows((*leftovers, *again))
         held = {"id": claim.queue_id, "lease_id": claim.lease_id}
 
         def work(connection: Any) -> bool:
@@ -158,28 +181,27 @@ class InStoreQueue:
         def work(connection: Any) -> int:
             letters = connection.execute(self._sql["dead_by_ids"], chosen).fetchall()
             _, newest = connection.execute(self._sql["runs"]).fetchone()
-            for _, event_id, index, device_id, *_ in letters:
+            replay = replay_of(list(map(letter_of, letters)), named=ids is not None)
+            for event_id, _, item, device_id in replay.letters:
                 query = "delivery_forget" if device_id == 0 else "delivery_revive"
-                row = {"event_id": event_id, "item_index": index, "device_id": device_id}
+                row = {"event_id": event_id, "item_index": item.index, "device_id": device_id}
                 connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
             chunks = revived_chunks(
-                map(letter_of, letters),
+                replay.letters,
                 now=now,
                 deadline=now + max_age_s,
                 chunk_items=self._chunk_items,
             )
-            self._database.write_rows(
-                connection, "queue_insert", [chunk_values(chunk) for chunk in chunks]
-            )
-            connection.execute(self._sql["dead_delete"], chosen)
-            return len(letters)
+            self._database.write_rows(connection, "queue_insert", self._rows(chunks))
+            connection.execute(self._sql["dead_delete"], {"ids": json.dumps(replay.ids)})
+            return len(replay.ids)
 
         replayed: int = await self._database.write(work)
         return replayed
 
     async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
-        rows = [chunk_values(chunk) for chunk in chunks]
-        values = event_row(event)
+        rows = self._rows(chunks)
+        values = event_row(event, self._forms.writes)
 
         def work(connection: Any) -> None:
             if connection.execute(self._sql["event_replace"], values).rowcount:
@@ -192,3 +214,27 @@ class InStoreQueue:
             lambda connection: connection.execute(self._sql["queue_depth"]).fetchone()
         )
         return Depth(row[0], row[1])
+
+    def _rows(self, chunks: Sequence[Chunk]) -> list[tuple[Any, ...]]:
+        return [chunk_values(chunk, self._forms.writes) for chunk in chunks]
+
+    async def _put_aside(self, aside: Aside, lease_id: str, now: float) -> None:
+        row = {"id": aside.queue_id, "lease_id": lease_id}
+
+        async def held() -> Held:
+            key = {"event_id": aside.event_id, "number": aside.number} | row
+            beside = await self._run("queue_beside", key)
+            return held_in(items for (items,) in beside)
+
+        await self._asides.take(
+            aside,
+            held=held,
+            end=lambda: self._run("queue_settle", row),
+            leave=lambda seconds: self._run("queue_leave", row | {"due_at": now + seconds}),
+        )
+
+    async def _run(self, query: str, values: dict[str, Any]) -> list[Any]:
+        rows: list[Any] = await self._database.write(
+            lambda connection: connection.execute(self._sql[query], values).fetchall()
+        )
+        return rows

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, Remainder
+from gateway.core.stored import Unreadable
+from gateway.errors import NotReplayable
+from gateway.ports import DeadLetter
 
 
 class Letter(NamedTuple):
@@ -16,6 +19,36 @@ class Letter(NamedTuple):
     day: int
     item: Item
     device_id: int
+
+
+class Replay(NamedTuple):
+    """What a replay comes to: the deliveries, by event and index, and the ids of their letters."""
+
+    letters: list[Letter]
+    ids: list[int]
+
+
+def replay_of(dead: Sequence[DeadLetter], *, named: bool) -> Replay:
+    """Read dead letters for a replay. `named`: a person named each of them.
+
+    Raises NotReplayable for one of `named` that this version cannot read; of all letters, those
+    that it cannot read are left as they are.
+    """
+    unique: dict[tuple[str, int, int], Letter] = {}
+    ids = []
+    for one in dead:
+        try:
+            deliveries = one.deliveries()
+        except Unreadable as error:
+            if named:
+                raise NotReplayable(one.id, str(error)) from None
+            continue
+        ids.append(one.id)
+        for item, device_id in deliveries:
+            # one word a delivery: a letter and a chunk may hold the same
+            letter = Letter(one.event_id, one.day, item, device_id)
+            unique[one.event_id, item.index, device_id] = letter
+    return Replay([unique[key] for key in sorted(unique)], ids)
 
 
 def revived_chunks(

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.core.chunks import decode_items, encode_items
 from gateway.core.model import Chunk, Claim, Item, Trial, day_of
+from gateway.core.stored import Unreadable, read_items, read_letter, write_items
 from gateway.core.suspects import Past
-from gateway.queue.replays import Letter
+from gateway.ports import Aside, DeadLetter
+
+#: what a claimed row holds; SQLite keeps in a column whatever it is given
+_ROW: tuple[Any, ...] = (int, str, int, str, str, float | int, float | int, bytes, int, int)
 
 
-def chunk_values(chunk: Chunk) -> tuple[Any, ...]:
-    """A new row of the queue, but for its id and tries."""
+def chunk_values(chunk: Chunk, form: int) -> tuple[Any, ...]:
+    """A new row of the queue, but for its id and tries; its items in that version."""
     return (
         chunk.event_id,
         chunk.number,
@@ -25,20 +28,30 @@ def chunk_values(chunk: Chunk) -> tuple[Any, ...]:
         chunk.deadline,
         chunk.due_at,
         len(chunk.items),
-        encode_items(chunk),
+        write_items(chunk.items, form),
         chunk.day,
     )
 
 
+def aside_of(row: Sequence[Any], error: Unreadable) -> Aside:
+    """A row of which the items cannot be read."""
+    queue_id, event_id, number, *_, items, _, _ = row
+    raw = items if isinstance(items, bytes) else str(items).encode(errors="replace")
+    known = number if isinstance(number, int) else -1
+    return Aside(queue_id, str(event_id), known, raw, error.form, str(error))
+
+
 def claim_of(row: Sequence[Any], lease_id: str, now: float, trial: Trial | None = None) -> Claim:
-    """A row that was claimed `now`."""
+    """A row that was claimed `now`. Raises Unreadable."""
     queue_id, event_id, number, lane, part, first_seen, deadline, items, tries, day = row
+    if not all(map(isinstance, row, _ROW)):
+        raise Unreadable("its row is broken")
     chunk = Chunk(
         event_id=event_id,
         number=number,
         first_seen=first_seen,
         deadline=deadline,
-        items=decode_items(items),
+        items=read_items(items),
         due_at=now,
         lane=lane,
         part=part,
@@ -53,12 +66,34 @@ def trial_of(row: Sequence[Any], past: Past, lease_id: str, now: float) -> Claim
 
 
 def past_of(row: Sequence[Any]) -> Past:
-    """What is kept of a row's claims: its tries and the columns behind them."""
+    """What is kept of a row's claims: its tries and the columns behind them. What is no number says
+    nothing, and a chunk is innocent as long as nothing is known."""
+    if not all(isinstance(one, float | int) for one in row):
+        return Past()
     tries, lone_ends, alone, claimed_at = row
     return Past(tries, lone_ends, bool(alone), claimed_at)
 
 
-def letter_of(row: Sequence[Any]) -> Letter:
-    """A row of dead_letters, with when its event was received behind it."""
-    item = Item(row[2], row[9], row[10], row[11], row[12], row[13])
-    return Letter(row[1], day_of(row[-1] or 0.0), item, row[3])
+def letter_of(row: Sequence[Any]) -> DeadLetter:
+    """A row of dead_letters for a replay: with when its event was received behind it."""
+    columns = (row[2], *row[9:14])
+    fault = ""
+    try:
+        item = read_letter(columns, row[14])
+    except Unreadable as error:
+        item, fault = Item(*columns), str(error)
+    return DeadLetter(
+        id=row[0],
+        event_id=row[1],
+        item=item,
+        device_id=row[3],
+        app=row[4],
+        provider=row[5],
+        reason=row[6],
+        attempts=row[7],
+        died_at=row[8],
+        day=day_of(row[-1] or 0.0),
+        raw=row[15],
+        form=row[16],
+        fault=fault,
+    )

@@ -28,7 +28,7 @@ from gateway.core.model import (
 from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
-from gateway.events import ChunkBuried, Observer, StoreFailed
+from gateway.events import ChunkBuried, Observer, PutAside, StoreFailed
 from gateway.ports import Journal, Queue, Registry
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
@@ -269,17 +269,22 @@ class Dispatcher:
         for item, target, attempts, due_at in waits:
             name = lane_name(target.app, target.provider)
             lane = self._lanes.get(name)
-            place = (name, lane.part_of(target.address) if lane is not None else "")
+            part = "" if lane is None or target.fault else lane.part_of(target.address)
+            place = (name, part)
             work.keep(item, Remainder(target.device_id, attempts), place=place, due_at=due_at)
 
     def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
         by_lane: dict[str, list[Delivery]] = {}
+        faults: list[Send] = []
         event_id, deadline = work.chunk.event_id, work.chunk.deadline
         last: Item | None = None
         message = Message(event_id, "", "", None)
         for send in sends:
             item, target = send.item, send.target
             name = lane_name(target.app, target.provider)
+            if target.fault:
+                faults.append(send)
+                continue
             lane = self._lanes.get(name)
             if lane is None:
                 ended.append(self._unknown_lane(work, send))
@@ -301,10 +306,23 @@ class Dispatcher:
             if send.flipped:
                 lane.flip(delivery, flipped=True)
             by_lane.setdefault(name, []).append(delivery)
+        if faults:
+            self._put_aside(work, faults)
         work.open = sum(map(len, by_lane.values()))
         self._settler.begin(work, ended)
         for name, deliveries in by_lane.items():
             self._lanes[name].offer(deliveries)
+
+    def _put_aside(self, work: Work, sends: Sequence[Send]) -> None:
+        """End deliveries to devices of a later version as dead letters, which that can replay."""
+        batch = self._writer.batch
+        for send in sends:
+            reason = f"unreadable: {send.target.fault}"
+            record = self._unknown_lane(work, send)
+            index = batch.add(record._replace(state=DeliveryState.DEAD, reason=reason))
+            batch.dead.append((index, send.item))
+        first = sends[0].target.fault
+        self._observer(PutAside("device", work.chunk.event_id, first, len(sends)))
 
     def _unknown_lane(self, work: Work, send: Send) -> Record:
         return Record(

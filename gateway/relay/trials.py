@@ -78,8 +78,7 @@ class Trials:
         ends_at = now + TRIAL_S + _SERIES_S
         while self._monotonic() < ends_at and await self._patiently("look for suspects", self._due):
             await self._others_ended()
-            proven_until = self._monotonic() + self._lease_s
-            claim = await self._patiently("claim", self._claim)
+            claim, proven_until = await self._patiently("claim", self._claim)
             if claim is None:
                 break
             await self._try(claim, proven_until)
@@ -106,10 +105,13 @@ class Trials:
     async def _due(self) -> bool:
         return await self._queue.has_suspect(now=self._clock(), skip_lanes=self._closed())
 
-    async def _claim(self) -> Claim | None:
-        return await self._queue.claim_suspect(
+    async def _claim(self) -> tuple[Claim | None, float]:
+        """Lease a suspect; also returns until when that is proven."""
+        proven_until = self._monotonic() + self._lease_s
+        claim = await self._queue.claim_suspect(
             lease_s=self._lease_s, now=self._clock(), skip_lanes=self._closed()
         )
+        return claim, proven_until
 
     def _closed(self) -> Sequence[str]:
         return [name for lane in self._lanes.values() for name in lane.closed]

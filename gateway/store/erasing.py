@@ -1,21 +1,20 @@
 """Taking a user out of what was kept: bodies of events, and the items of queued chunks. Pure.
 
-Owns how a user is recognised in stored bytes; which rows are looked at is each engine's matter.
+Owns how a user is recognised in what was kept; the forms of chunks are `core.stored`'s, and which
+rows are looked at is each engine's matter.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 
 from gateway.core.items import EMPTIED
 from gateway.core.model import UserRef
+from gateway.core.stored import EMPTY, Theirs, Unreadable, erase_items, read_rejections
 
 ERASED = "erased"
 """The reason in the journal of an item that ended so."""
-
-Theirs = Callable[[int, object, object], bool]
-"""Whether the item with this index, user id and custom id is the user's."""
 
 
 def spellings(user: UserRef) -> list[str]:
@@ -41,16 +40,32 @@ def whose(user: UserRef, indexes: Collection[int]) -> Theirs:
     return theirs
 
 
-def items_without(items: bytes, theirs: Theirs) -> bytes:
+def items_without(items: bytes, theirs: Theirs, names: Iterable[str]) -> bytes | None:
     """The items of a chunk with the user's emptied: they find no device, and so end in the journal.
+    None: they cannot be read, and stay as they are.
 
-    Taken out, they would never end, and their event would never be settled.
+    Taken out, they would never end, and their event would never be settled. A chunk that cannot be
+    read goes whole where it names the user: better is it that its others end as unreadable than
+    that anybody stays named. One that does not stays, for a later version that reads it; the
+    journal has ended the user's items by then, and its bytes are not kept when it is put aside.
     """
-    rows = [
-        [row[0], "", "", None, None, None, *row[6:]] if theirs(row[0], row[4], row[5]) else row
-        for row in json.loads(items)
-    ]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        return erase_items(items, theirs)
+    except Unreadable:
+        return EMPTY if any(name.encode() in items for name in names) else None
+
+
+def names_of(body: bytes) -> dict[int, tuple[str | None, str | None]]:
+    """Whom the entries of a batch name, by index: (user id, custom id). Nobody where it is none."""
+    try:
+        entries = json.loads(body)["data"]["notifications"]
+        return {
+            index: (_text(entry.get("user_id")), _text(entry.get("custom_id")))
+            for index, entry in enumerate(entries)
+            if isinstance(entry, dict)
+        }
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
 
 
 def body_without(body: bytes, theirs: Theirs) -> tuple[bytes, list[int]]:
@@ -73,7 +88,10 @@ def ended(status: str, rejections: str, found: Iterable[int]) -> list[int]:
     finds them ended, and writes down no name."""
     if status not in ("accepting", "accepted"):
         return []
-    rejected = {index for index, _ in json.loads(rejections)}
+    try:
+        rejected = {one.index for one in read_rejections(rejections)}
+    except Unreadable:
+        rejected = set()
     return [index for index in found if index not in rejected]
 
 
@@ -86,3 +104,7 @@ def _is_user(user_id: object, custom_id: object, user: UserRef) -> bool:
     return (user.user_id is not None and user_id == user.user_id) or (
         user.custom_id is not None and custom_id == user.custom_id
     )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

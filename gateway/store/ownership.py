@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.model import Device, Profile, Registration, UserRef
-from gateway.core.states import DeviceState
+from gateway.core.states import DeviceState, as_it_is
 from gateway.errors import InstallationOwned
 from providers.contract import AddressKind, Environment, Platform
 
@@ -91,19 +91,19 @@ def over_the_cap(owned: Sequence[Row], saved_id: int, *, most: int) -> list[int]
 
 
 def device_of(row: Row) -> Device:
-    """A row as the ports show it."""
+    """A row as the ports show it; words of a later version as they are."""
     return Device(
         id=row["id"],
         installation_id=row["installation_id"],
         app=row["app"],
-        platform=Platform(row["platform"]),
+        platform=as_it_is(Platform, row["platform"]),
         provider=row["provider"],
         address=row["address"],
-        address_kind=AddressKind(row["address_kind"]),
-        environment=Environment(row["environment"]),
+        address_kind=as_it_is(AddressKind, row["address_kind"]),
+        environment=as_it_is(Environment, row["environment"]),
         user_id=row["user_id"],
         custom_id=row["custom_id"],
-        state=DeviceState(row["state"]),
+        state=as_it_is(DeviceState, row["state"]),
         state_reason=row["state_reason"],
         registered_at=row["registered_at"],
         last_seen_at=row["last_seen_at"],
@@ -159,5 +159,5 @@ def _environment(holders: Sequence[Row], asked: Registration) -> Environment:
         return asked.environment
     for row in holders:
         if row["address"] == asked.address:
-            return Environment(row["environment"])
+            return as_it_is(Environment, row["environment"])
     return Environment.PRODUCTION

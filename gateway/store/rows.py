@@ -5,22 +5,43 @@ Owns the order of the columns, which every engine's tables share; writing and fi
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
-from gateway.core.model import Event, EventStatus, Item, Record, Rejection, Removal, lane_name
-from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.model import Event, EventStatus, Item, Record, Removal, lane_name
+from gateway.core.states import DeliveryState, DeviceState, as_it_is
+from gateway.core.stored import Unreadable, read_letter, read_rejections, write_later
+from gateway.errors import NotReplayable
 from gateway.ports import ApiKey, DeadLetter, EventSummary, LaneRow, PartRow, Progress
 
 #: how long a dead letter that was taken for a replay is left to who took it, in seconds
 REPLAY_S = 60.0
+#: how the reason begins of what this version could not read
+UNREADABLE = "unreadable"
+
+
+_STATES = {one.value: one for one in DeliveryState}
+
+
+def delivery_state(word: str) -> DeliveryState:
+    """The state a row says. One of a later version counts as ended, and keeps its name."""
+    known = _STATES.get(word)
+    return as_it_is(DeliveryState, word) if known is None else known
 
 
 def event_of(row: Sequence[Any]) -> Event:
-    """A row of events."""
+    """A row of events. Rejections that cannot be read are none, and its reason says so."""
+    event = _event(row)
+    try:
+        return replace(event, rejections=read_rejections(row[7]))
+    except Unreadable as error:
+        reason = f"{UNREADABLE}: {error}"
+        return replace(event, reason=f"{event.reason}; {reason}" if event.reason else reason)
+
+
+def _event(row: Sequence[Any]) -> Event:
     return Event(
         event_id=row[0],
         type=row[1],
@@ -28,7 +49,6 @@ def event_of(row: Sequence[Any]) -> Event:
         received_at=row[3],
         occurred_at=row[4],
         notifications=row[5],
-        rejections=tuple(Rejection(index, reason) for index, reason in json.loads(row[7])),
         chunks=row[8],
         reason=row[9],
         body=row[10],
@@ -40,7 +60,8 @@ def summary_of(event: Event, states: dict[str, int], seen: int, *, finished: boo
     waiting = max(0, event.notifications - seen)
     pending = states.pop("pending", 0) + waiting
     settled = pending == 0 and finished and event.status != "accepting"
-    deliveries = {state.value: states.get(state.value, 0) for state in DeliveryState}
+    # the states of a later version stand behind those that are known: they have ended
+    deliveries = {state.value: 0 for state in DeliveryState} | states
     deliveries["pending"] = pending
     return EventSummary(event, deliveries, settled)
 
@@ -53,29 +74,61 @@ def progress_of(
         return {}
     wanted = frozenset(indexes)
     return {
-        (index, device_id): Progress(DeliveryState(state), attempts, next_at)
+        (index, device_id): Progress(delivery_state(state), attempts, next_at)
         for index, device_id, state, attempts, next_at in rows
         if index in wanted
     }
 
 
 def dead_letter(row: Sequence[Any]) -> DeadLetter:
-    """A row of dead_letters."""
+    """A row of dead_letters. What its item holds beyond the columns may be unreadable: then it has
+    only those, and says so."""
+    columns = (row[2], *row[9:14])
+    fault = ""
+    try:
+        item = read_letter(columns, row[14])
+    except Unreadable as error:
+        item, fault = Item(*columns), str(error)
     return DeadLetter(
         id=row[0],
         event_id=row[1],
-        item=Item(row[2], row[9], row[10], row[11], row[12], row[13]),
+        item=item,
         device_id=row[3],
         app=row[4],
         provider=row[5],
         reason=row[6],
         attempts=row[7],
         died_at=row[8],
+        raw=row[15],
+        form=row[16],
+        fault=fault,
     )
+
+
+def deliveries_in(letters: Iterable[DeadLetter], *, named: bool) -> list[tuple[str, int, int]]:
+    """The deliveries, by (event, index, device), of those letters that can be read. Raises
+    NotReplayable for one that cannot where each was `named`."""
+    found: set[tuple[str, int, int]] = set()
+    for letter in letters:
+        try:
+            found.update((letter.event_id, item.index, to) for item, to in letter.deliveries())
+        except Unreadable as error:
+            if named:
+                raise NotReplayable(letter.id, str(error)) from None
+    return sorted(found)
 
 
 def dead_values(record: Record, item: Item) -> tuple[Any, ...]:
     """A new row of dead_letters, but for its id."""
+    return (*_died(record), *item[1:6], write_later(item), None, None)
+
+
+def raw_values(record: Record, raw: bytes, form: int | None) -> tuple[Any, ...]:
+    """The same for bytes that nobody could read: no content, but the bytes and their version."""
+    return (*_died(record), "", "", None, None, None, None, raw, form)
+
+
+def _died(record: Record) -> tuple[Any, ...]:
     return (
         record.event_id,
         record.index,
@@ -85,11 +138,6 @@ def dead_values(record: Record, item: Item) -> tuple[Any, ...]:
         record.reason,
         record.attempts,
         record.at,
-        item.title,
-        item.body,
-        item.path,
-        item.user_id,
-        item.custom_id,
     )
 
 
@@ -102,14 +150,18 @@ def spared_record(record: Record) -> Record:
 
 
 def key_of(row: Sequence[Any]) -> ApiKey:
-    """A row of api_keys, without its hash."""
-    return ApiKey(row[0], row[1], frozenset(row[2].split()), row[3], row[4])
+    """A row of api_keys, without its hash. Scopes that are no text give no right."""
+    scopes = frozenset(row[2].split()) if isinstance(row[2], str) else frozenset()
+    return ApiKey(row[0], row[1], scopes, row[3], row[4])
 
 
-def removal_of(row: Sequence[Any]) -> Removal:
-    """A row of held_removals."""
-    state = cast("Literal[DeviceState.PRUNED, DeviceState.QUARANTINED]", DeviceState(row[5]))
-    return Removal(row[0], row[1], row[2], row[3], row[4], state, row[6])
+def removal_of(row: Sequence[Any]) -> Removal | None:
+    """A row of held_removals; None: it asks for what this version cannot do."""
+    state = row[5]
+    if state not in (DeviceState.PRUNED, DeviceState.QUARANTINED):
+        return None
+    to = cast("Literal[DeviceState.PRUNED, DeviceState.QUARANTINED]", DeviceState(state))
+    return Removal(row[0], row[1], row[2], row[3], str(row[4]), to, row[6])
 
 
 def lane_rows(

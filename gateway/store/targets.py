@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.model import Item, Target
+from gateway.core.states import as_it_is
 from providers.contract import Address, AddressKind, Environment, Platform
 
 # A dict finds a member in a tenth of the time of a call of its class.
@@ -22,14 +23,43 @@ def target_of(row: Sequence[Any], seen_at: float) -> Target:
     """A row of the lookup; what comes after its nine columns is the engine's way to say
     `seen_at`."""
     device_id, app, provider, address, kind, platform, environment, user_id, custom_id = row
+    try:
+        return Target(
+            device_id,
+            app,
+            provider,
+            Address(address, _KINDS[kind], _PLATFORMS[platform], _ENVIRONMENTS[environment]),
+            user_id,
+            custom_id,
+            seen_at,
+        )
+    except (KeyError, TypeError):
+        return _unknown(row, seen_at)
+
+
+def _unknown(row: Sequence[Any], seen_at: float) -> Target:
+    """A device that a later version registered: it is sent nothing, and its neighbours are."""
+    device_id, app, provider, address, kind, platform, environment, user_id, custom_id = row
+    words = (
+        ("kind of address", kind, _KINDS),
+        ("platform", platform, _PLATFORMS),
+        ("environment", environment, _ENVIRONMENTS),
+    )
+    unknown = [f"{name} {str(word)[:40]!r}" for name, word, known in words if word not in known]
     return Target(
         device_id,
         app,
-        provider,
-        Address(address, _KINDS[kind], _PLATFORMS[platform], _ENVIRONMENTS[environment]),
+        str(provider),
+        Address(
+            str(address),
+            as_it_is(AddressKind, str(kind)),
+            as_it_is(Platform, str(platform)),
+            as_it_is(Environment, str(environment)),
+        ),
         user_id,
         custom_id,
         seen_at,
+        fault=f"this version does not know the device's {' and '.join(unknown)}",
     )
 
 

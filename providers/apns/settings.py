@@ -23,7 +23,7 @@ _ID_LENGTH = 10
 
 
 class ApnsSettings(VendorSettings):
-    """APNs, for the app on iOS."""
+    """Apple Push Notification service, for an app on iOS."""
 
     key_file: Path
     """Authentication key (`AuthKey_....p8`) from the Apple developer account, under "Keys"."""

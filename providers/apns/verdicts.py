@@ -26,7 +26,8 @@ from providers.wording.body import Body, parse_body
 from providers.wording.retry_after import parse_retry_after
 
 SECOND_RETRY_S = 900.0
-"""Apple asks to wait 15 minutes after a 5xx; the first is mostly a connection that shuts down."""
+"""Apple asks to wait 15 minutes after a 5xx. The first one is mostly a connection that shuts down,
+so the wait holds from the second attempt on."""
 
 LANE_WAIT_S = 60.0
 """After a 429 that is not about one device and names no time."""

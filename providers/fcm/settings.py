@@ -19,7 +19,7 @@ from providers.settings import (
 
 
 class FcmSettings(VendorSettings):
-    """FCM, for the app on Android, the web, or on iOS through Firebase."""
+    """Firebase Cloud Messaging, for an app on Android, on the web, or on iOS through Firebase."""
 
     credentials_file: Path
     """Service-account JSON of the Firebase project, from its console under "Service accounts"."""

@@ -1,6 +1,6 @@
-"""How long to wait before the next try, when one failed.
+"""How long to wait before the next attempt to connect.
 
-Owns the wait. Refuses to know what is tried, and to sleep.
+Owns the wait. Refuses to connect, to sleep and to read a clock.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Waiting for one's turn at a connection: first come, first served.
+"""Waiting for a turn at a connection.
 
-Owns the line. Refuses to know connections.
+Owns the order of waiters. Refuses to know connections.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from collections.abc import Callable
 
 
 class Turns:
-    """A line. `pass_on` is called when somebody leaves who had just been given a turn."""
+    """A queue of waiters, first come first served.
+
+    `pass_on` is called when a waiter is cancelled after its turn was granted.
+    """
 
     def __init__(self, pass_on: Callable[[], None]) -> None:
         self._pass_on = pass_on
@@ -21,7 +24,7 @@ class Turns:
         return sum(not waiter.done() for waiter in self._line)
 
     async def wait(self) -> None:
-        """Return when it is one's turn; raises what `fail` was given."""
+        """Return when the caller's turn has come. Raises what `fail` was given."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line.append(waiter)
         try:
@@ -32,7 +35,7 @@ class Turns:
             raise
 
     def grant(self, turns: int) -> None:
-        """Give turns to the first in the line."""
+        """Give this many turns, to those who wait longest."""
         while self._line and (turns > 0 or self._line[0].done()):
             waiter = self._line.popleft()
             if not waiter.done():
@@ -40,7 +43,7 @@ class Turns:
                 turns -= 1
 
     def fail(self, error: Exception) -> None:
-        """Send everybody away."""
+        """End every wait with this error."""
         line, self._line = self._line, deque()
         for waiter in line:
             if not waiter.done():

@@ -40,14 +40,15 @@ async def test_a_wrong_apns_key_pauses_its_lane_alone_until_the_right_one_is_loa
 
         await eventually("FCM goes on, APNs waits", android_has_it_and_apns_is_paused)
         ready = await gateway.ops("/readyz")
-        assert ready.status == 503
-        assert ready.json["parts"]["demo/fcm"] == "ok"
-        assert "InvalidProviderToken" in ready.json["parts"]["demo/apns"]
-        assert ADVICE in ready.json["parts"]["demo/apns"]
+        assert (ready.status, ready.json["status"]) == (200, "degraded")
+        ((part, told),) = ready.json["parts"].items()
+        assert (part, told["state"]) == ("demo/apns/production", "held")
+        assert told["reason"] == "InvalidProviderToken"
+        assert ADVICE in told["hint"]
         checked = await installation.run("check", "--online", "--json")
         assert checked.status == 1
         findings = {each["what"]: each for each in checked.json["findings"]}
-        wrong = findings["demo/apns: InvalidProviderToken"]
+        wrong = findings["demo/apns/production: InvalidProviderToken"]
         assert wrong["level"] == "error"
         assert ADVICE in wrong["advice"]
         assert await gateway.metric("inkpush_pruned_total") == 0

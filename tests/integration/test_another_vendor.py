@@ -138,6 +138,13 @@ async def test_it_says_itself_what_is_wrong_with_an_address(post: Post) -> None:
     ]
 
 
+async def test_a_platform_that_it_does_not_reach_is_refused_without_its_doing(post: Post) -> None:
+    status, problem = await post.register("roof-1", "mary", platform="ios")
+
+    assert status == 422
+    assert problem["errors"] == [{"field": "platform", "message": "must be web with pigeon"}]
+
+
 async def test_a_vendor_that_is_in_no_list_is_named_with_those_that_are(post: Post) -> None:
     status, problem = await post.register("roof-1", "mary", provider="semaphore")
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Stores, open_store
 from gateway.app.settings import load
+from gateway.app.storage import Stores, open_store
 from gateway.core.model import (
     Chunk,
     ChunkItem,
@@ -336,25 +336,69 @@ async def test_dropped_dead_letters_are_gone(peopled: Workplace) -> None:
 # --- lanes -------------------------------------------------------------------------------------
 
 
+OPEN = {
+    "agent/fcm/android": "open",
+    "agent/fcm/ios": "open",
+    "agent/fcm/web": "open",
+    "agent/apns/production": "open",
+    "agent/apns/sandbox": "open",
+}
+
+
 def states(place: Workplace) -> dict[str, str]:
     rows = place.run("lanes", "list", "--json").json["lanes"]
-    return {f"{row['app']}/{row['provider']}": row["state"] for row in rows}
+    return {f"{row['app']}/{row['provider']}/{row['part']}": row["state"] for row in rows}
+
+
+def paused(*parts: str) -> dict[str, str]:
+    return OPEN | {f"agent/{part}": "paused" for part in parts}
 
 
 @pytest.mark.parametrize("named", [["agent/fcm"], ["agent", "fcm"]], ids=" ".join)
 def test_a_lane_is_held_and_let_go(place: Workplace, named: list[str]) -> None:
-    assert states(place) == {"agent/fcm": "open", "agent/apns": "open"}
+    assert states(place) == OPEN
     assert place.run("lanes", "pause", *named, "--reason", "quota").status == 0
-    assert states(place) == {"agent/fcm": "held", "agent/apns": "open"}
+    assert states(place) == paused("fcm/android", "fcm/ios", "fcm/web")
     assert "quota" in place.run("lanes", "list").out
     assert place.run("lanes", "resume", *named).status == 0
-    assert states(place) == {"agent/fcm": "open", "agent/apns": "open"}
+    assert states(place) == OPEN
     assert place.run("lanes", "resume", *named).status == 1
+
+
+def test_a_part_is_held_and_let_go_alone(place: Workplace) -> None:
+    done = place.run("lanes", "pause", "agent/fcm/ios", "agent/apns/sandbox", "--json")
+    assert done.json["held"] == ["agent/apns/sandbox", "agent/fcm/ios"]
+    assert states(place) == paused("fcm/ios", "apns/sandbox")
+    assert place.run("lanes", "resume", "agent", "fcm", "ios").status == 0
+    assert states(place) == paused("apns/sandbox")
+
+
+def test_a_part_of_a_lane_that_is_held_as_a_whole_is_let_go_and_the_others_stay_held(
+    place: Workplace,
+) -> None:
+    place.run("lanes", "pause", "agent/fcm", "--reason", "quota")
+    assert place.run("lanes", "resume", "agent/fcm/web", "--json").json["resumed"] == [
+        "agent/fcm/web"
+    ]
+    assert states(place) == paused("fcm/android", "fcm/ios")
+    assert place.run("lanes", "list").out.count("quota") == 2
+
+
+def test_a_pause_that_is_repeated_without_a_reason_keeps_it(place: Workplace) -> None:
+    place.run("lanes", "pause", "agent/fcm/ios", "--reason", "quota")
+    place.run("lanes", "pause", "agent/fcm/ios")
+    assert "quota" in place.run("lanes", "list").out
+
+
+def test_a_lane_that_is_not_there_is_told_with_those_that_are(place: Workplace) -> None:
+    done = place.run("lanes", "pause", "agent/fcm/watch")
+    assert done.status == 2
+    assert "agent/fcm/android" in done.err
 
 
 def test_an_app_names_all_its_lanes(place: Workplace) -> None:
     held = place.run("lanes", "pause", "agent", "--json").json["held"]
-    assert held == ["agent/apns", "agent/fcm"]
+    assert held == ["agent/apns", "agent/fcm"]  # each as a whole
     assert place.run("lanes", "resume", "--json").json["resumed"] == held
 
 

@@ -13,17 +13,23 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.app.ids import RANDOM
 from gateway.core.model import Record
 from gateway.errors import StoreUnavailable
-from gateway.queue.in_postgres import PostgresQueue
 from gateway.store.postgres import PostgresStore, open_postgres
 from tests.kit.build import NOW, item
-from tests.kit.clocks import wall
 from tests.kit.cut_line import Line
 from tests.kit.gateway import eventually
 from tests.kit.postgres import Databases, databases, own_cluster
-from tests.kit.stores import Handle, accept, batch, leftover, record, register, registration
+from tests.kit.stores import (
+    Handle,
+    accept,
+    batch,
+    leftover,
+    postgres_queue,
+    record,
+    register,
+    registration,
+)
 
 #: what a call may take when nobody answers, and what a busy machine may add
 LIMIT_S = 5.0
@@ -54,11 +60,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 def _handle(store: PostgresStore) -> Handle:
-    announce = store.wakeups.announce
-    queue = PostgresQueue(
-        store.database, announce=announce, clock=wall(lambda: NOW), new_id=RANDOM.new
-    )
-    return Handle(store, queue)
+    return Handle(store, postgres_queue(store, clock=lambda: NOW))
 
 
 CALLS: dict[str, Callable[[Handle], Awaitable[Any]]] = {
@@ -138,9 +140,9 @@ async def test_rows_of_the_journal_whose_last_word_was_lost_are_written_again(
 
 async def test_an_event_that_is_accepted_without_an_answer_is_so(site: Site) -> None:
     event, _ = batch("msg_1")
-    await site.handle.journal.begin(replace(event, status="accepting"))
+    await site.handle.brokered.begin(replace(event, status="accepting"))
     site.line.lose_answer_to = b"SET status = 'accepted'"
-    await site.handle.journal.accepted("msg_1")
+    await site.handle.brokered.accepted("msg_1")
     assert site.line.lost == 1
     summary = await site.beside.journal.event("msg_1")
     assert summary is not None

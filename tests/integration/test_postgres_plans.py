@@ -82,6 +82,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
         ("phone-7", "agent", "fcm", ["address-7"]),
     ),
     "device_remember_environment": (("Index Scan using devices_",), (7, "address-7", "sandbox")),
+    "deliveries_between": (("deliveries_d100_pkey",), (100, "msg_7", 0, 99)),
     "devices_of_installation": (("devices_installation",), ("phone-7",)),
     "devices_of_user": (("devices_user", "devices_custom"), ("user-7", "custom-7")),
     "devices_page": (("devices_pkey",), (500, None, None, 500)),
@@ -105,6 +106,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "events_stale": (("events_accepting",), (3.0, 50)),
     "key_find": (("digest",), (b"x",)),
     "progress": (("deliveries_d100_pkey",), (100, "msg_7", 0, 99)),
+    "queue_beside": (("queue_event",), ("msg_7", 7, 0)),
     "queue_claim": (("queue_due", "queue_pkey"), (1e5, ["agent/x"], 8, "lease", 2e5)),
     "journaled_since": (("deliveries_d100_pkey",), (100, "msg_7", 0, 99, 1.0)),
     "queue_absolve": (("queue_pkey",), (7, "lease")),
@@ -112,6 +114,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "queue_take_suspect": (("queue_suspects",), (1e5, ["agent/x"])),
     "queue_try": (("queue_pkey",), (7, "lease", 2e5, 3, 1, 1, 1e5)),
     "queue_extend": (("queue_pkey",), ([7], ["lease"], 1.0)),
+    "queue_leave": (("queue_pkey",), (7, "lease", 1.0)),
     "queue_settle": (("queue_pkey",), (7, "lease")),
     "targets": (("devices_user", "devices_custom"), (["user-7"], ["custom-8"])),
 }

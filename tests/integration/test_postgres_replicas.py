@@ -12,16 +12,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from gateway.app.ids import RANDOM
 from gateway.core.model import Claim, UserRef, day_of
 from gateway.core.states import DeliveryState
+from gateway.core.stored import NEWEST, OLDEST
 from gateway.errors import SchemaMismatch
 from gateway.ports import LaneRow, Progress
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.store.postgres import PostgresStore, open_postgres
 from gateway.store.queries import load_migrations
 from tests.kit.build import NOW, item
-from tests.kit.clocks import wall
 from tests.kit.gateway import eventually
 from tests.kit.postgres import databases
 from tests.kit.stores import (
@@ -30,6 +29,7 @@ from tests.kit.stores import (
     accept,
     batch,
     leftover,
+    postgres_queue,
     record,
     register,
     registration,
@@ -52,13 +52,7 @@ async def replicas(folder: Path, count: int) -> AsyncIterator[list[Handle]]:
 async def opened(url: str) -> AsyncIterator[Handle]:
     store = await open_postgres(url)
     try:
-        announce = store.wakeups.announce
-        yield Handle(
-            store,
-            PostgresQueue(
-                store.database, announce=announce, clock=wall(lambda: NOW), new_id=RANDOM.new
-            ),
-        )
+        yield Handle(store, postgres_queue(store, clock=lambda: NOW))
     finally:
         await store.aclose()
 
@@ -105,7 +99,7 @@ async def test_a_schema_one_version_ahead_is_worked_on_so_that_replicas_upgrade_
         tables = "devices events deliveries dead_letters queue lanes api_keys replicas chunks_done"
         await sql(
             url,
-            *(f"ALTER TABLE {one} ADD COLUMN later text DEFAULT 'x'" for one in tables.split()),
+            *(f"ALTER TABLE {one} ADD COLUMN of_later text DEFAULT 'x'" for one in tables.split()),
             f"INSERT INTO schema_migrations (version) VALUES ({LATEST + 1})",
             "SELECT 1",
         )
@@ -409,6 +403,39 @@ async def test_a_replica_that_fell_silent_is_not_counted_and_later_forgotten(
         assert await handle.store.replicas.beat("a", "relay", now=NOW) == 1
         rows = await sql(url, "SELECT replica FROM replicas ORDER BY replica")
         assert [row[0] for row in rows] == ["a", "b"]
+
+
+async def test_the_oldest_that_was_seen_within_a_minute_says_what_is_written(
+    tmp_path: Path,
+) -> None:
+    async with replicas(tmp_path, 2) as (handle, other):
+        url = store_of(handle).database.url
+        beats, forms = handle.store.replicas, handle.store.replicas.forms
+        assert forms.writes == NEWEST
+        await beats.beat("a", "all", now=NOW)
+        ((reads, writes),) = await sql(url, "SELECT reads, writes FROM replicas")
+        assert (reads, writes) == (NEWEST, NEWEST)
+        # as the release before has it, which knows no forms
+        before = "INSERT INTO replicas (replica, role, seen_at) VALUES ('old', 'ingest', now())"
+        await sql(url, before, "SELECT 1")
+        await beats.beat("a", "all", now=NOW)
+        await other.store.replicas.look()
+        assert (forms.writes, other.store.replicas.forms.writes) == (OLDEST, OLDEST)
+        await beats.beat("a", "all", now=NOW)
+        ((writes,),) = await sql(url, "SELECT writes FROM replicas WHERE replica = 'a'")
+        assert writes == OLDEST
+        for silent, form in ((58, OLDEST), (62, NEWEST)):
+            aged = f"UPDATE replicas SET seen_at = now() - interval '{silent} s'"
+            await sql(url, f"{aged} WHERE replica = 'old'", "SELECT 1")
+            await beats.beat("a", "all", now=NOW)
+            assert forms.writes == form
+        # one that leaves in order is waited for no longer
+        await sql(url, "UPDATE replicas SET seen_at = now()", "SELECT 1")
+        await beats.beat("a", "all", now=NOW)
+        assert forms.writes == OLDEST
+        await beats.leave("old")
+        await beats.beat("a", "all", now=NOW)
+        assert forms.writes == NEWEST
 
 
 # --- imports --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import gc
 import json
 import signal
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -22,18 +23,19 @@ from gateway.app.ids import RANDOM
 from gateway.core.model import CHUNK_SIZE, Claim, Remainder, UserRef, day_of
 from gateway.core.states import DeliveryState
 from gateway.errors import ConfigurationError, StoreUnavailable
-from gateway.events import Fault, GatewayEvent
+from gateway.events import GatewayEvent, PutAside
 from gateway.ingest.schema import understand
 from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
+from gateway.queue.nats.coding import chunk_subject
 from gateway.queue.nats.link import Link
 from gateway.queue.replays import Letter, revived_chunks
-from gateway.store.sqlite import open_sqlite
-from gateway.store.sqlite.store import SqliteStore
+from gateway.store.postgres import PostgresStore, open_postgres
 from tests.kit.build import NOW, item
 from tests.kit.clocks import both
 from tests.kit.commands import Workplace
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import NatsCluster, running_cluster
+from tests.kit.postgres import databases
 from tests.kit.stores import batch, cut_again, jetstream_queue, leftover, record
 from tests.kit.streams import STREAMS
 
@@ -47,7 +49,7 @@ BODY = (
 class Rig:
     """Queues on one stream and one store: the replicas of a deployment."""
 
-    def __init__(self, store: SqliteStore, spec: StreamSpec, stack: AsyncExitStack) -> None:
+    def __init__(self, store: PostgresStore, spec: StreamSpec, stack: AsyncExitStack) -> None:
         self.store = store
         self.spec = spec
         self.events: list[GatewayEvent] = []
@@ -83,7 +85,8 @@ class Rig:
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     running_cluster()
     async with AsyncExitStack() as stack:
-        store = await open_sqlite(tmp_path / "inkpush.db")
+        url = await stack.enter_async_context(databases().using(tmp_path))
+        store = await open_postgres(url)
         stack.push_async_callback(store.aclose)
         spec = await stack.enter_async_context(STREAMS.using(tmp_path, LEASE_S))
         yield Rig(store, spec, stack)
@@ -300,6 +303,7 @@ async def test_a_person_queues_again_what_a_lost_stream_held(tmp_path: Path, rig
     refused = place.run("events", "requeue", "--since", "1h")
     assert (refused.status, "is the database itself" in refused.err) == (1, True), refused.err
     place.variables |= {
+        "INKPUSH_STORE__URL": rig.store.database.url,
         "INKPUSH_QUEUE__URL": rig.cluster.url,
         "INKPUSH_QUEUE__STREAM": rig.name,
         "INKPUSH_QUEUE__MAX_BYTES": str(rig.spec.max_bytes),
@@ -377,47 +381,124 @@ async def dead_stream(rig: Rig) -> list[tuple[dict[str, str] | None, bytes]]:
     return found
 
 
+@pytest.mark.parametrize("under", ["somebody.0.x.1", "x"])
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff\n[]", b'{"v": 99}\n[]', b"[" * 10_000])
-async def test_what_cannot_be_read_goes_to_the_dead_stream(rig: Rig, data: bytes) -> None:
+async def test_what_does_not_even_say_whose_it_is_is_put_aside_whole(
+    rig: Rig, data: bytes, under: str
+) -> None:
     queue = await rig.queue()
-    await queue._link.ask(f"{rig.name}.somebody.0.x.1", data)
+    await queue._link.ask(f"{rig.name}.{under}", data)
     await queue.accept(*batch())
     assert len(await drain(queue)) == 1
-    ((headers, kept),) = await dead_stream(rig)
-    assert kept == data
-    assert headers is not None
-    assert headers["Inkpush-Subject"] == f"{rig.name}.somebody.0.x.1"
+    (letter,) = await rig.store.journal.dead(limit=9)
+    assert (letter.raw, letter.event_id) == (data, "")
     assert (await queue.depth()).notifications == 0
-    assert [type(event) for event in rig.events] == [Fault]
+    assert [type(event) for event in rig.events] == [PutAside]
+
+
+async def test_a_message_without_a_head_ends_the_chunk_that_its_subject_names(rig: Rig) -> None:
+    queue = await rig.queue()
+    event, (chunk,) = batch(items=3)
+    assert await queue.accept(event, [])
+    await queue._link.ask(f"{rig.name}.{chunk_subject(chunk)}.x.3", b"\xff")
+    assert await drain(queue) == []
+    (letter,) = await rig.store.journal.dead(limit=9)
+    assert (letter.event_id, letter.raw) == ("msg_1", b"\xff")
+    summary = await rig.store.journal.event("msg_1")
+    assert summary is not None
+    assert summary.settled
+    assert summary.deliveries["dead"] == 3
+
+
+async def test_a_message_that_was_damaged_is_kept_as_its_items_which_erasure_can_read(
+    rig: Rig,
+) -> None:
+    queue = await rig.queue()
+    head = (
+        b'{"v":1,"event_id":"msg_1","number":0,"first_seen":0,"deadline":9e9,"due_at":0,'
+        b'"lane":"","day":0,"z":true}'
+    )
+    await queue._link.ask(f"{rig.name}.e.0.x.1", head + b"\n" + zlib.compress(b'9 ["mary"]'))
+    assert await drain(queue) == []
+    (letter,) = await rig.store.journal.dead(limit=9)
+    assert (letter.event_id, letter.raw, letter.form) == ("msg_1", b'9 ["mary"]', 9)
+    await rig.store.registry.erase(UserRef(user_id="mary"), now=NOW)
+    assert [one.raw for one in await rig.store.journal.dead(limit=9)] == [b""]
+
+
+async def dies(relay: JetStreamQueue) -> None:
+    """Its lease ends, here at once and by somebody who does not count it."""
+    for lease in relay._leases.take_all():
+        await relay._link.ask(lease.reply, b"-NAK")
+    await relay.aclose()
 
 
 async def test_a_chunk_that_ends_every_process_goes_to_the_dead_stream(rig: Rig) -> None:
+    """Beside others a few times, then alone; twenty lone ends bury it, which it does not let them
+    do either."""
     await (await rig.queue()).accept(*batch())
     tries = []
-    for _ in range(40):
+    lone_ends = []
+    for _ in range(50):
         relay = await rig.queue(wait_s=0.2)
         claims = await relay.claim(limit=1, lease_s=60.0, now=NOW)
-        if not claims:
-            break
         tries += [claim.tries for claim in claims]
-        # it dies: its lease ends, here at once and by somebody who does not count it
-        (lease,) = relay._leases.take_all()
-        await relay._link.say(lease.reply, b"-NAK")
-        await relay.aclose()
-    assert tries == list(range(1, 31))
+        if not claims:
+            suspect = await relay.claim_suspect(lease_s=60.0, now=NOW)
+            if suspect is None:
+                break
+            assert suspect.trial is not None
+            lone_ends.append(suspect.trial.lone_ends)
+        await dies(relay)
+    assert tries == [1, 2, 3, 4, 5, 6]
+    assert lone_ends == list(range(31))
     ((headers, _),) = await dead_stream(rig)
     assert headers is not None
-    assert "31 tries" in headers["Inkpush-Reason"]
+    assert "31 processes ended" in headers["Inkpush-Reason"]
 
 
-async def test_a_chunk_that_was_only_postponed_is_no_poison(rig: Rig) -> None:
+async def test_a_chunk_that_was_only_postponed_is_no_suspect(rig: Rig) -> None:
     await (await rig.queue()).publish([leftover(lane="agent/apns")])
     for _ in range(25):
         other = await rig.queue(wait_s=0.05, lane_nap_s=0.01)
         assert await other.claim(limit=1, lease_s=60.0, now=NOW, skip_lanes=["agent/apns"]) == []
         await other.aclose()
+    relay = await rig.queue()
+    (claim,) = await relay.claim(limit=1, lease_s=60.0, now=NOW)
+    assert (claim.tries, claim.trial) == (5, None)
+    # the process that has it is killed
+    await dies(relay)
     (claim,) = await (await rig.queue()).claim(limit=1, lease_s=60.0, now=NOW)
-    assert claim.tries == 11
+    assert (claim.tries, claim.trial) == (6, None)
+
+
+async def test_suspects_wait_here_only_as_long_as_their_leases_hold(rig: Rig) -> None:
+    """They come again to whoever asks, and to this process once."""
+    await (await rig.queue()).accept(*batch())
+    for _ in range(6):
+        relay = await rig.queue(wait_s=0.2)
+        assert len(await relay.claim(limit=1, lease_s=60.0, now=NOW)) == 1
+        await dies(relay)
+    relay, other = await rig.queue(wait_s=0.2), await rig.queue(wait_s=0.2)
+    assert await relay.claim(limit=1, lease_s=60.0, now=NOW) == []
+    (suspect,) = relay._handing._suspects.values()
+    relay._handing._suspects[suspect.sequence] = replace(suspect, until=0.0)
+    assert not await relay.has_suspect(now=NOW)
+    assert await relay.claim_suspect(lease_s=60.0, now=NOW) is None
+    # the broker knows of no end yet: who closes gives back what waits here
+    relay._handing._suspects[suspect.sequence] = suspect
+    await relay.aclose()
+    assert await other.claim(limit=1, lease_s=60.0, now=NOW) == []
+    assert await other.has_suspect(now=NOW)
+
+
+@pytest.mark.parametrize("mark", [b"7", b"", b"{}", b"[1]", b"null", b'{"tries": "x"}', b"\xff"])
+async def test_a_mark_of_another_version_counts_for_no_lone_end(rig: Rig, mark: bytes) -> None:
+    queue = await rig.queue()
+    await queue._link.ask(f"{rig.spec.tries}.1", mark)
+    past = await queue._tries.past(1, 99)
+    assert past is not None
+    assert (past.tries, past.lone_ends, past.alone) == (7 if mark == b"7" else 0, 0, False)
 
 
 # --- the streams ---------------------------------------------------------------------------------

@@ -13,15 +13,17 @@ import pytest
 from gateway.app.storage import complete_events
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
-from gateway.events import DeliveriesSettled
+from gateway.events import ChunkBuried, DeliveriesSettled
 from gateway.queue.nats import JetStreamQueue
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, androids
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import running_cluster
 from tests.kit.relay_rig import RelayRig, Running, both
+from tests.kit.stores import Handle, die
 
 ANDROID = Phone("fcm", 1, 1)
+INGEST: dict[str, Any] = {"role": "ingest", "host": "127.0.0.1", "port": 0}
 
 
 def on_nats(name: str = "") -> dict[str, Any]:
@@ -59,22 +61,22 @@ def deliver_all_twice(queue: JetStreamQueue, counted: Counter[str] | None = None
     return asked
 
 
-async def test_a_batch_goes_the_whole_way(rig: RelayRig) -> None:
+async def test_a_batch_goes_the_whole_way(shared_rig: RelayRig) -> None:
     phones = both(range(300))
-    async with rig.running(queue=on_nats()) as running:
+    async with shared_rig.running(queue=on_nats()) as running:
         await running.register(*phones)
         await running.queue_for("msg_1", phones)
         assert await running.settled("msg_1") == {"delivered": 600}
         await running.empty()
-    assert rig.times_delivered() == Counter({1: 600})
+    assert shared_rig.times_delivered() == Counter({1: 600})
 
 
-async def test_every_chunk_delivered_twice_gives_no_second_push(rig: RelayRig) -> None:
+async def test_every_chunk_delivered_twice_gives_no_second_push(shared_rig: RelayRig) -> None:
     phones = both(range(300))
     slow = phones[:40]
     for phone in slow:
-        rig.sandbox.script(phone.address, Answer.unavailable(), Answer.ok())
-    async with rig.running(queue=on_nats()) as running:
+        shared_rig.sandbox.script(phone.address, Answer.unavailable(), Answer.ok())
+    async with shared_rig.running(queue=on_nats()) as running:
         acknowledged = deliver_all_twice(broker(running))
         await running.register(*phones)
         await running.queue_for("msg_1", phones)
@@ -84,11 +86,11 @@ async def test_every_chunk_delivered_twice_gives_no_second_push(rig: RelayRig) -
             return states.get("delivered", 0) == len(phones) - len(slow)
 
         await eventually("all others are delivered", first_round_over)
-        rig.clock.ahead_s += 300
+        shared_rig.clock.ahead_s += 300
         assert await running.settled("msg_1") == {"delivered": 600}
         await running.empty()
-    assert rig.times_delivered() == Counter({1: 600})
-    assert {len(rig.sent_to(phone)) for phone in slow} == {2}
+    assert shared_rig.times_delivered() == Counter({1: 600})
+    assert {len(shared_rig.sent_to(phone)) for phone in slow} == {2}
     assert len(acknowledged) > 2
     assert set(acknowledged.values()) == {2}
 
@@ -120,31 +122,33 @@ async def test_every_chunk_delivered_twice_to_two_relays_gives_no_second_push(
     assert min(shares) > 0
 
 
-async def test_a_chunk_that_comes_again_leaves_a_delivery_until_it_is_due(rig: RelayRig) -> None:
-    rig.sandbox.script(ANDROID.address, Answer.unavailable(), Answer.ok())
-    async with rig.running(queue=on_nats()) as running:
+async def test_a_chunk_that_comes_again_leaves_a_delivery_until_it_is_due(
+    shared_rig: RelayRig,
+) -> None:
+    shared_rig.sandbox.script(ANDROID.address, Answer.unavailable(), Answer.ok())
+    async with shared_rig.running(queue=on_nats()) as running:
         await running.register(ANDROID)
         deliver_all_twice(broker(running))
         await running.queue_for("msg_1", [ANDROID])
-        await rig.arrived(ANDROID)
+        await shared_rig.arrived(ANDROID)
         await asyncio.sleep(1.5)  # in which the chunk came again
         (row,) = await running.rows("msg_1")
         assert (row.state, row.attempts) == (DeliveryState.PENDING, 1)
-        assert len(rig.sent_to(ANDROID)) == 1
+        assert len(shared_rig.sent_to(ANDROID)) == 1
         assert (await running.stores.queue.depth()).notifications == 1
 
 
 async def test_a_stream_made_anew_under_a_relay_gives_its_chunks_their_own_pushes(
-    rig: RelayRig,
+    shared_rig: RelayRig,
 ) -> None:
     """Its messages have the numbers of those that were lost, of which one is at work."""
     phones, others = androids(range(3)), androids(range(3, 6))
     queue = on_nats()
-    rig.sandbox.latency_s = 3.0
-    async with rig.running(queue=queue) as running:
+    shared_rig.sandbox.latency_s = 3.0
+    async with shared_rig.running(queue=queue) as running:
         await running.register(*phones, *others)
         await running.queue_for("msg_1", phones)
-        await rig.arrived(phones[0])
+        await shared_rig.arrived(phones[0])
         client = await nats.connect(running_cluster().servers)
         await client.jetstream().delete_stream(queue["stream"])
         await client.close()
@@ -153,29 +157,31 @@ async def test_a_stream_made_anew_under_a_relay_gives_its_chunks_their_own_pushe
         await running.queue_for("msg_2", others)
         assert await running.settled("msg_2") == {"delivered": 3}
         assert await running.states("msg_1") == {"delivered": 3}
-    assert rig.times_delivered() == Counter({1: 6})
+    assert shared_rig.times_delivered() == Counter({1: 6})
 
 
 async def test_a_relay_that_stops_gives_back_what_it_has_and_the_next_goes_on(
-    rig: RelayRig,
+    shared_rig: RelayRig,
 ) -> None:
     phones = androids(range(300))
-    rig.sandbox.latency_s = 0.2
+    shared_rig.sandbox.latency_s = 0.2
     queue = on_nats()
-    async with rig.running(queue=queue, relay={"drain_s": 1}) as running:
+    async with shared_rig.running(queue=queue, relay={"drain_s": 1}) as running:
         await running.register(*phones)
         await running.queue_for("msg_1", phones)
-        await rig.arrived(phones[0])
-    rig.sandbox.latency_s = 0.0
-    async with rig.running(queue=queue) as running:
+        await shared_rig.arrived(phones[0])
+    shared_rig.sandbox.latency_s = 0.0
+    async with shared_rig.running(queue=queue) as running:
         assert await running.settled("msg_1") == {"delivered": 300}
         await running.empty()
-    assert rig.times_delivered() == Counter({1: 300})
+    assert shared_rig.times_delivered() == Counter({1: 300})
 
 
-async def test_an_event_left_half_way_is_completed_from_its_kept_body(rig: RelayRig) -> None:
+async def test_an_event_left_half_way_is_completed_from_its_kept_body(
+    shared_rig: RelayRig,
+) -> None:
     phones = androids(range(600))
-    async with rig.running(queue=on_nats()) as running:
+    async with shared_rig.running(queue=on_nats()) as running:
         await running.register(*phones)
         queue = broker(running)
         publish = queue._stream.publish
@@ -188,9 +194,36 @@ async def test_an_event_left_half_way_is_completed_from_its_kept_body(rig: Relay
         with pytest.raises(StoreUnavailable):
             await running.queue_for("msg_1", phones)
         queue._stream.publish = publish  # type: ignore[method-assign]  # and comes back
-        rig.clock.ahead_s += 61
+        shared_rig.clock.ahead_s += 61
         keeper = asyncio.create_task(complete_events(queue, lambda _event: None, every_s=0.05))
         assert await running.settled("msg_1") == {"delivered": 600}
         keeper.cancel()
         await asyncio.wait([keeper])
-    assert rig.times_delivered() == Counter({1: 600})
+    assert shared_rig.times_delivered() == Counter({1: 600})
+
+
+async def test_a_chunk_that_ended_twenty_processes_alone_is_given_up_and_others_go_out(
+    shared_rig: RelayRig,
+) -> None:
+    queue = on_nats()
+    neighbour = Phone("fcm", 2, 2)
+    async with shared_rig.running(queue=queue, server=INGEST) as ingest:
+        await ingest.register(ANDROID, neighbour)
+        await ingest.queue_for("msg_poison", [ANDROID])
+        broker(ingest)._wait_s = 0.1  # for what nobody queues
+        lone_ends = -1
+        while lone_ends < 19:
+            # a relay begins it, and is gone
+            if not await broker(ingest).claim(limit=9, lease_s=60, now=shared_rig.clock()):
+                tried = await broker(ingest).claim_suspect(lease_s=60, now=shared_rig.clock())
+                assert tried is not None
+                assert tried.trial is not None
+                lone_ends = tried.trial.lone_ends
+            await die(Handle(ingest.stores.store, broker(ingest)), shared_rig.clock())
+        await ingest.queue_for("msg_1", [neighbour])
+    async with shared_rig.running(queue=queue) as running:
+        assert await running.settled("msg_1") == {"delivered": 1}
+        assert await running.settled("msg_poison") == {"dead": 1}
+        assert [told.lone_ends for told in running.told(ChunkBuried)] == [20]
+        await running.empty()
+    assert shared_rig.sent_to(ANDROID) == []

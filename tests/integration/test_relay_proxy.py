@@ -108,9 +108,11 @@ async def test_a_proxy_that_refuses_makes_pushes_wait_and_its_password_is_told_n
         await running.pending_for("msg_1", "Unreachable")
         await running.queue_for("msg_2", android)
         await running.pending_for("msg_2", "OAuthUnreachable")
-        told = repr(running.events) + repr(await running.rows("msg_1"))
+        trouble = await running.lane_in_memory(APNS).transport.reach("production")
+        assert trouble is not None
+        assert "the proxy answered 407" in trouble.reason
+        told = repr(running.events) + repr(await running.rows("msg_1")) + repr(trouble)
 
-    assert "the proxy answered 407" in caplog.text
     for secret in ("not-the-p4ssword", base64.b64encode(wrong.encode()).decode()):
         assert secret not in caplog.text
         assert secret not in told

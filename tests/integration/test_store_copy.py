@@ -28,8 +28,9 @@ from gateway.store.postgres.arrivals import PostgresArrivals
 from gateway.store.queries import load_queries
 from tests.kit.build import NOW, item
 from tests.kit.commands import INKPUSH, Workplace
+from tests.kit.planting import TOO_NEW, plant
 from tests.kit.postgres import databases
-from tests.kit.stores import BACKENDS, Handle, accept, record, register, registration
+from tests.kit.stores import BACKENDS, Handle, accept, batch, record, register, registration
 
 PASSWORD = "hush-hush"
 DAY_S = 86_400.0
@@ -167,6 +168,39 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
     assert {row[-1] for row in found["events"]} == {b'{"n": 0}', b'{"n": 1}', b'{"n": 2}', b"\xff{"}
     # what PostgreSQL cannot hold is dropped from texts, as when it is written there
     assert {row[9] for row in found["dead_letters"]} == {"Hi"}
+
+
+async def test_what_speaks_against_a_chunk_comes_along(filled: Path, target: str) -> None:
+    in_the_file(filled, "UPDATE queue SET tries = 5, lone_ends = 3, alone = 1, claimed_at = 7.5")
+    await copy(filled, target)
+    connection = await asyncpg.connect(target)
+    try:
+        rows = await connection.fetch("SELECT tries, lone_ends, alone, claimed_at FROM queue")
+    finally:
+        await connection.close()
+    assert {tuple(row) for row in rows} == {(5, 3, 1, 7.5)}
+
+
+async def test_what_was_put_aside_is_copied_with_its_bytes_and_its_form(
+    file: Path, target: str
+) -> None:
+    async with sqlite(file.parent) as source:
+        event, chunks = batch(items=2)
+        await source.queue.accept(event, [])
+        await plant(source, chunks[0], TOO_NEW)
+        assert await source.queue.claim(limit=9, lease_s=60, now=NOW) == []
+        full = item()._replace(source="learnink", occurred_at=NOW)
+        dead = record(state=DeliveryState.DEAD, day=day_of(NOW))
+        await source.journal.record([dead], [], [(0, full)])
+        before = await source.journal.dead(limit=9)
+    await copy(file, target)
+    store = await open_postgres(target)
+    try:
+        assert await store.journal.dead(limit=9) == before
+        assert {(one.raw, one.form) for one in before} == {(None, None), (TOO_NEW, 2)}
+        assert full in {one.item for one in before}
+    finally:
+        await store.aclose()
 
 
 async def test_both_stores_answer_the_same(filled: Path, target: str) -> None:

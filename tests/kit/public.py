@@ -16,7 +16,6 @@ from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from gateway.app.ids import RANDOM
 from gateway.app.vendors import VENDORS
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
@@ -31,6 +30,7 @@ from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.clocks import both, wall
+from tests.kit.stores import sqlite_queue
 
 JWT_SECRET = "a secret of at least thirty-two bytes"
 WEBHOOK_KEY = b"a webhook secret of some length"
@@ -136,7 +136,7 @@ async def public_listener(
     """Run a public listener on a new store in this folder."""
     clock = TestClock()
     store = await open_sqlite(folder / "inkpush.db")
-    queue = InStoreQueue(store.database, clock=wall(clock), new_id=RANDOM.new)
+    queue = sqlite_queue(store, clock=clock)
     rules = AuthRules(jwt_secret=JWT_SECRET) if rules is None else rules
     authenticator = Authenticator(rules, store.keys, clocks=both(clock))
     errors: list[BaseException] = []

@@ -17,6 +17,7 @@ from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
 from gateway.core.chunks import cut
 from gateway.core.clocks import Clocks
+from gateway.core.ids import NewId
 from gateway.core.model import (
     Chunk,
     ChunkItem,
@@ -29,13 +30,14 @@ from gateway.core.model import (
     Removal,
 )
 from gateway.core.states import DeliveryState, DeviceState
-from gateway.events import Observer
-from gateway.ports import Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.events import GatewayEvent, Observer
+from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
 from gateway.store.postgres import PostgresStore, open_postgres
 from gateway.store.sqlite import open_sqlite
+from gateway.store.sqlite.store import SqliteStore
 from providers.contract import Platform
 from tests.kit.build import NOW, item
 from tests.kit.clocks import Seconds, wall
@@ -62,6 +64,12 @@ class Handle:
 
     @property
     def journal(self) -> Journal:
+        return self.store.journal
+
+    @property
+    def brokered(self) -> BrokeredJournal:
+        """The same journal, of a store that goes with a broker."""
+        assert isinstance(self.store, PostgresStore)
         return self.store.journal
 
     @property
@@ -99,7 +107,7 @@ class Backend:
 async def _sqlite(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
     store = await open_sqlite(folder / "inkpush.db")
     try:
-        yield Handle(store, InStoreQueue(store.database, clock=wall(clock), new_id=RANDOM.new))
+        yield Handle(store, sqlite_queue(store, clock=clock))
     finally:
         await store.aclose()
 
@@ -118,11 +126,7 @@ async def _postgres_store(folder: Path) -> AsyncIterator[PostgresStore]:
 @asynccontextmanager
 async def _postgres(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
     async with _postgres_store(folder) as store:
-        announce = store.wakeups.announce
-        yield Handle(
-            store,
-            PostgresQueue(store.database, announce=announce, clock=wall(clock), new_id=RANDOM.new),
-        )
+        yield Handle(store, postgres_queue(store, clock=clock))
 
 
 @asynccontextmanager
@@ -139,12 +143,47 @@ async def _jetstream(
             await queue.aclose()
 
 
+def _nobody(_event: GatewayEvent) -> None:
+    """Hears nothing."""
+
+
+def sqlite_queue(
+    store: SqliteStore,
+    *,
+    clock: Seconds,
+    new_id: NewId = RANDOM.new,
+    observer: Observer = _nobody,
+) -> InStoreQueue:
+    """The queue in a file."""
+    return InStoreQueue(
+        store.database,
+        journal=store.journal,
+        clock=wall(clock),
+        new_id=new_id,
+        observer=observer,
+    )
+
+
+def postgres_queue(
+    store: PostgresStore, *, clock: Seconds, observer: Observer = _nobody
+) -> PostgresQueue:
+    """The queue in a database that replicas share."""
+    return PostgresQueue(
+        store.database,
+        journal=store.journal,
+        announce=store.wakeups.announce,
+        clock=wall(clock),
+        new_id=RANDOM.new,
+        observer=observer,
+    )
+
+
 def jetstream_queue(
-    store: Store,
+    store: PostgresStore,
     spec: StreamSpec,
     *,
     clock: Seconds,
-    observer: Observer = lambda _event: None,
+    observer: Observer = _nobody,
     **changed: Any,
 ) -> JetStreamQueue:
     """A queue on the tests' cluster that waits for next to nothing."""
@@ -167,7 +206,9 @@ def cut_again(event: Event) -> list[Chunk]:
 
 
 BACKENDS = {
-    "sqlite": Backend(_sqlite, cannot={}),
+    "sqlite": Backend(
+        _sqlite, cannot={"a broker": "a broker goes with PostgreSQL alone: settings refuse it here"}
+    ),
     "jetstream": Backend(
         _jetstream,
         cannot={

@@ -19,19 +19,18 @@ from aiohttp import ClientSession, web
 from multidict import CIMultiDictProxy
 
 from gateway.app.clocks import SYSTEM
-from gateway.app.ids import RANDOM
 from gateway.app.listeners import listen
-from gateway.core.chunks import decode_items
 from gateway.core.model import Item
+from gateway.core.stored import read_items
 from gateway.events import GatewayEvent, WebhookAnswered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.problems import problem_middleware
-from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import SqliteDatabase, SqliteStore
 from gateway.store.sqlite.engine import ThreadEngine
 from gateway.store.sqlite.opening import open_connections
 from tests.kit.engines import CountingEngine
 from tests.kit.signers import headers_of, secret_of, sign_as_svix
+from tests.kit.stores import sqlite_queue
 
 HOST = "127.0.0.1"
 PATH = "/webhooks/learnink"
@@ -102,7 +101,7 @@ class Webhook:
     def queued(self) -> list[Item]:
         """The items of every queued chunk."""
         chunks = self.rows("SELECT items FROM queue ORDER BY event_id, number")
-        return [entry.item for (items,) in chunks for entry in decode_items(items)]
+        return [entry.item for (items,) in chunks for entry in read_items(items)]
 
 
 def signed(body: bytes, *, message_id: str = "msg_1", at: float | None = None) -> dict[str, str]:
@@ -139,7 +138,7 @@ def _route(webhook: Webhook, body_timeout_s: float) -> WebhookRoute:
         webhook.woken += 1
 
     return WebhookRoute(
-        InStoreQueue(webhook.store.database, clock=SYSTEM.wall, new_id=RANDOM.new),
+        sqlite_queue(webhook.store, clock=SYSTEM.wall),
         limits=lambda: webhook.limits,
         backlog=lambda: webhook.backlog,
         wake=woke,

@@ -1,4 +1,4 @@
-"""A chunk read back is the chunk that was written, whatever people write."""
+"""A chunk read back is the chunk that was written, whatever people write and in whichever form."""
 
 from __future__ import annotations
 
@@ -7,8 +7,21 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.chunks import cut, deadline_of, decode_items, encode_items
-from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, Remainder
+from gateway.core.chunks import cut, deadline_of
+from gateway.core.model import CHUNK_SIZE, ChunkItem, Item, Rejection, Remainder
+from gateway.core.stored import (
+    NEWEST,
+    OLDEST,
+    Unreadable,
+    erase_items,
+    form_of,
+    read_items,
+    read_letter,
+    read_rejections,
+    write_items,
+    write_later,
+    write_rejections,
+)
 from tests.kit.build import NOW
 
 # everything `parse_items` lets through: any Unicode but lone surrogates, line separators included
@@ -23,6 +36,10 @@ items = st.builds(
     path=st.none() | texts,
     user_id=st.none() | texts,
     custom_id=st.none() | texts,
+    source=st.none(),
+    part=st.none(),
+    occurred_at=st.none(),
+    collapse_id=st.none(),
 )
 remainders = st.builds(
     Remainder,
@@ -33,24 +50,95 @@ remainders = st.builds(
 entries = st.builds(ChunkItem, items, st.none() | st.lists(remainders, max_size=4).map(tuple))
 
 
-@given(st.lists(entries, max_size=8))
+later = st.fixed_dictionaries(
+    {},
+    optional={
+        "source": st.none() | texts,
+        "part": st.none() | texts,
+        "occurred_at": st.none() | st.floats(0, 1e11),
+        "collapse_id": st.none() | texts,
+    },
+)
+full_items = st.builds(lambda item, more: item._replace(**more), items, later)
+full_entries = st.builds(
+    ChunkItem, full_items, st.none() | st.lists(remainders, max_size=4).map(tuple)
+)
+
+
+@given(st.lists(full_entries, max_size=8))
 def test_a_chunk_read_back_is_the_chunk_that_was_written(written: list[ChunkItem]) -> None:
-    chunk = Chunk("msg_1", 0, NOW, NOW, tuple(written))
-    assert decode_items(encode_items(chunk)) == tuple(written)
+    data = write_items(written)
+    assert form_of(data) == NEWEST
+    assert read_items(data) == tuple(written)
 
 
 @given(st.lists(entries, max_size=8))
-def test_a_chunk_is_written_byte_for_byte_as_the_first_version_wrote_it(
+def test_the_oldest_form_is_written_byte_for_byte_as_the_first_version_wrote_it(
     written: list[ChunkItem],
 ) -> None:
-    # Either version may read what the other queued, and erasure looks for ids in these bytes.
+    # Replicas of before read it, and erasure looks for ids in these bytes.
     plain = [
-        [*entry.item, *([] if left is None else [[[*one[:2], int(one.flipped)] for one in left]])]
+        [
+            *entry.item[:6],
+            *([] if left is None else [[[*one[:2], int(one.flipped)] for one in left]]),
+        ]
         for entry, left in ((entry, entry.remainders) for entry in written)
     ]
-    chunk = Chunk("msg_1", 0, NOW, NOW, tuple(written))
     expected = json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
-    assert encode_items(chunk) == expected
+    data = write_items(written, OLDEST)
+    assert data == expected
+    assert form_of(data) == OLDEST
+    assert read_items(data) == tuple(written)
+
+
+@given(st.lists(entries, max_size=8), st.sampled_from([OLDEST, NEWEST]), st.data())
+def test_bytes_that_were_cut_or_changed_read_as_a_chunk_or_not_at_all(
+    written: list[ChunkItem], form: int, data: st.DataObject
+) -> None:
+    good = write_items(written, form)
+    place = data.draw(st.integers(0, len(good) - 1))
+    bad = data.draw(
+        st.sampled_from([good[:place], good[:place] + b"\x00" + good[place + 1 :], b"", good[::-1]])
+    )
+    try:
+        found = read_items(bad)
+    except Unreadable:
+        return
+    assert all(type(entry.item.index) is int for entry in found)
+    assert all(type(entry.item.title) is str for entry in found)
+
+
+@given(st.lists(full_entries, max_size=8), st.sampled_from([OLDEST, NEWEST]), texts)
+def test_what_is_left_of_a_chunk_after_an_erasure_names_nobody_and_keeps_its_form(
+    written: list[ChunkItem], form: int, user: str
+) -> None:
+    data = write_items(written, form)
+    before = read_items(data)
+    after = read_items(erase_items(data, lambda _index, user_id, _custom: user_id == user))
+    assert form_of(erase_items(data, lambda *_: True)) == form
+    for old, new in zip(before, after, strict=True):
+        assert new.remainders == old.remainders
+        if old.item.user_id != user:
+            assert new == old
+            continue
+        assert new.item[:6] == (old.item.index, "", "", None, None, None)
+        assert new.item.collapse_id is None
+        assert (new.item.source, new.item.part) == (old.item.source, old.item.part)
+
+
+@given(full_items)
+def test_a_dead_letter_keeps_all_of_its_item(item: Item) -> None:
+    assert read_letter(item[:6], write_later(item)) == item
+
+
+@given(
+    st.lists(st.builds(Rejection, st.integers(0, 10_000), texts), max_size=4),
+    st.sampled_from([OLDEST, NEWEST]),
+)
+def test_rejections_read_back_are_those_that_were_written(
+    rejections: list[Rejection], form: int
+) -> None:
+    assert read_rejections(write_rejections(rejections, form)) == tuple(rejections)
 
 
 @given(st.integers(0, 3 * CHUNK_SIZE + 1))

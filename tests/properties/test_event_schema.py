@@ -10,9 +10,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.chunks import decode_items, encode_items
 from gateway.core.instants import to_iso
 from gateway.core.model import CHUNK_SIZE
+from gateway.core.stored import read_items, write_items
 from gateway.ingest.schema import understand
 from tests.kit.build import NOW
 from tests.kit.events import body_of, example
@@ -73,7 +73,7 @@ def test_what_goes_out_can_be_written_read_back_and_sent(entries: list[Any]) -> 
     body = body_of(example() | {"data": {"notifications": entries}})
     for chunk in understand("msg_1", body, received_at=NOW, max_age_s=3600.0).chunks:
         assert 0 < len(chunk.items) <= CHUNK_SIZE
-        assert decode_items(encode_items(chunk)) == chunk.items
+        assert read_items(write_items(chunk.items)) == chunk.items
         for entry in chunk.items:
             path = entry.item.path
             assert path is None or (path.startswith("/") and not path.startswith("//"))

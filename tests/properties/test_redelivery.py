@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gateway.core.fanout import Plan, plan
 from gateway.core.model import Chunk, Claim, Item, Remainder, Target
 from gateway.core.states import DeliveryState
+from gateway.core.stored import NEWEST
 from gateway.queue.nats.coding import chunk_of, head_of, messages_of
 from gateway.queue.nats.holding import not_held
 from gateway.relay.work import Work
@@ -57,7 +58,7 @@ class World:
         self.publish(chunk(ITEMS))
 
     def publish(self, left: Chunk) -> None:
-        for message in messages_of(left, max_payload=1024 * 1024):
+        for message in messages_of(left, form=NEWEST, max_payload=1024 * 1024):
             if message.subject in self.stream or (self.remembers_ids and message.id in self.ids):
                 continue
             self.ids.add(message.id)

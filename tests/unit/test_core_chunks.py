@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.chunks import cut, deadline_of, decode_items, encode_items
-from gateway.core.model import CHUNK_SIZE, ChunkItem, Item, Remainder
-from tests.kit.build import NOW, chunk, item
+from gateway.core.chunks import cut, deadline_of
+from gateway.core.model import CHUNK_SIZE
+from tests.kit.build import NOW, item
 
 DAY = 86_400.0
 
@@ -46,16 +46,3 @@ def test_a_fresh_chunk_is_due_at_once_waits_for_no_lane_and_was_not_fanned_out()
     (one,) = cut("msg_1", [item()], received_at=NOW, deadline=NOW + DAY)
     assert (one.due_at, one.first_seen, one.deadline, one.lane) == (NOW, NOW, NOW + DAY, "")
     assert one.items[0].remainders is None
-
-
-def test_a_chunk_is_written_without_escapes_so_that_scripts_cost_their_utf8_bytes() -> None:
-    text = "Habari za asubuhi \u2014 \u0921\u091f\u0947 \U0001f469\U0001f3fe\u200d\U0001f3eb"
-    assert text.encode() in encode_items(chunk([item(title=text)]))
-
-
-def test_what_was_queued_before_is_read() -> None:
-    queued = '[[0,"\u0921","b",null,"u",null],[7,"t","","/p",null,"c",[[5,2,1],[6,0,0]]]]'
-    assert decode_items(queued.encode()) == (
-        ChunkItem(Item(0, "\u0921", "b", None, "u", None)),
-        ChunkItem(Item(7, "t", "", "/p", None, "c"), (Remainder(5, 2, flipped=True), Remainder(6))),
-    )

@@ -41,6 +41,7 @@ from gateway.events import (
     Lifecycle,
     PartsFailing,
     PartsReached,
+    PutAside,
     RelaysCounted,
     StoreFailed,
     WebhookAnswered,
@@ -67,6 +68,8 @@ SAID: list[GatewayEvent] = [
     BrakeReleased("agent", "fcm"),
     RelaysCounted(3),
     ChunkBuried("msg_1", 0, 20),
+    PutAside("chunk", "msg_1", "it says no version"),
+    PutAside("device", "msg_1", "unknown"),
     StoreFailed("claim", "locked"),
     *(
         Lifecycle(phase)

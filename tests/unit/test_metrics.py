@@ -35,6 +35,7 @@ from gateway.events import (
     NotificationsPosted,
     PartsFailing,
     PartsReached,
+    PutAside,
     RelaysCounted,
     StoreFailed,
     WebhookAnswered,
@@ -62,6 +63,7 @@ EXAMPLES: list[GatewayEvent] = [
     RelaysCounted(3),
     LaneThrottled("agent", "fcm", 12.5, "QUOTA_EXCEEDED"),
     ChunkBuried("msg_1", 0, 5),
+    PutAside("chunk", "msg_1", "it says no version"),
     StoreFailed("claim", "database is locked"),
     Lifecycle("ready"),
     Fault("request", "KeyError", "trace"),
@@ -80,6 +82,7 @@ CONTRACT = {
     "inflight": {"provider"},
     "connections": {"provider", "app"},
     "rate_limit_per_second": {"provider", "app"},
+    "unreadable_total": {"what"},
     "throttled_seconds_total": {"provider", "app"},
     "lane_paused": {"provider", "app", "part", "reason"},
     "lane_failing": {"provider", "app", "part"},
@@ -176,6 +179,15 @@ def test_attempts_and_deliveries_count_by_lane(meter: Meter) -> None:
     assert meter.value("deliveries_total", **LANE, outcome="dead") == 1
     assert meter.value("send_seconds_count", provider="fcm") == 2
     assert meter.value("event_to_provider_seconds_sum", provider="fcm") == 0.5
+
+
+def test_what_could_not_be_read_is_counted_by_what_it_was(meter: Meter) -> None:
+    assert meter.value("unreadable_total", what="chunk") == 0
+    assert meter.value("unreadable_total", what="device") == 0
+    meter.metrics(PutAside("chunk", "msg_1", "it says no version"))
+    meter.metrics(PutAside("device", "msg_1", "unknown provider", 3))
+    assert meter.value("unreadable_total", what="chunk") == 1
+    assert meter.value("unreadable_total", what="device") == 3
 
 
 def test_items_without_a_push_are_counted_by_their_end(meter: Meter) -> None:

@@ -8,10 +8,10 @@ from random import Random
 import pytest
 
 from gateway.core.model import Chunk, Remainder
+from gateway.core.stored import NEWEST, Unreadable
 from gateway.queue.nats import servers_of
 from gateway.queue.nats.coding import (
     TooLarge,
-    Undecodable,
     chunk_of,
     head_of,
     messages_of,
@@ -25,7 +25,7 @@ MAX = 1024 * 1024
 
 
 def subject(one: Chunk) -> str:
-    (message,) = messages_of(one, max_payload=MAX)
+    (message,) = messages_of(one, form=NEWEST, max_payload=MAX)
     return message.subject
 
 
@@ -46,7 +46,7 @@ def again(*devices: int, attempts: int = 2, due_at: float = NOW + 60) -> Chunk:
     ids=["original", "leftover", "replay of an odd id"],
 )
 def test_a_chunk_comes_out_as_it_went_in(one: Chunk) -> None:
-    (message,) = messages_of(one, max_payload=MAX)
+    (message,) = messages_of(one, form=NEWEST, max_payload=MAX)
     head = head_of(message.data)
     assert head.chunk == replace(one, items=())
     assert chunk_of(head, message.data) == one
@@ -66,19 +66,19 @@ def test_leftovers_differ_by_devices_attempts_and_time() -> None:
 def test_what_is_too_large_is_cut_and_nothing_of_it_is_lost() -> None:
     texts = [Random(n).randbytes(300).hex() for n in range(64)]  # that hardly shrink
     one = chunk([item(n, body=text) for n, text in enumerate(texts)])
-    messages = list(messages_of(one, max_payload=12_000))
+    messages = list(messages_of(one, form=NEWEST, max_payload=12_000))
     assert len(messages) > 1
     assert max(len(message.data) for message in messages) <= 12_000
     read = [chunk_of(head_of(message.data), message.data) for message in messages]
     assert [entry for part in read for entry in part.items] == list(one.items)
     assert len({message.subject for message in messages}) == len(messages)
     with pytest.raises(TooLarge):
-        list(messages_of(one, max_payload=4_200))
+        list(messages_of(one, form=NEWEST, max_payload=4_200))
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]\n[]", b'{"v":1}\n[]', b"\xff", b"null"])
 def test_what_is_no_chunk_is_told_as_such(data: bytes) -> None:
-    with pytest.raises(Undecodable):
+    with pytest.raises(Unreadable):
         head_of(data)
 
 

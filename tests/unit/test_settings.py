@@ -230,6 +230,8 @@ MISTAKES: list[tuple[str, str, str]] = [
     ('[queue]\nurl = "nats://h:4222,:4222"', "queue.url", "nats://host:4222,host2"),
     ('[queue]\nurl = "nats://"', "queue.url", "nats://host:4222,host2"),
     ('[queue]\nurl = "nats://u:p@h:4222"', "queue.url", "queue.user and queue.password"),
+    ('[queue]\nurl = "nats://h:4222"', "queue.url", "inkpush store copy"),
+    ('[queue]\nurl = "nats://h"\n[store]\nurl = "sqlite:///a.db"', "queue.url", "PostgreSQL"),
     ('[queue]\nstream = "a.b"', "queue.stream", "letters, digits"),
     ('[queue]\npassword_file = "fcm.json"\npassword = "x"', "queue.password", "one of them"),
     ('[queue]\nurl = "redis://h"', "queue.url", 'expected "store"'),

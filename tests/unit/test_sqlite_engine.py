@@ -11,16 +11,13 @@ from itertools import count
 
 import pytest
 
-from gateway.app.ids import RANDOM
 from gateway.errors import SchemaMismatch, StoreUnavailable
-from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import SqliteDatabase, SqliteStore
 from gateway.store.sqlite.jobs import GROUP
 from gateway.store.sqlite.opening import migrate
 from tests.kit.build import NOW
-from tests.kit.clocks import wall
 from tests.kit.engines import LoopEngine, in_memory
-from tests.kit.stores import Handle, accept, batch, register
+from tests.kit.stores import Handle, accept, batch, register, sqlite_queue
 
 
 @pytest.fixture
@@ -32,7 +29,7 @@ def engine() -> LoopEngine:
 async def handle(engine: LoopEngine) -> AsyncIterator[Handle]:
     store = SqliteStore(SqliteDatabase(engine), max_per_user=20)
     names = (f"name-{number}" for number in count())
-    queue = InStoreQueue(store.database, clock=wall(lambda: NOW), new_id=partial(next, names))
+    queue = sqlite_queue(store, clock=lambda: NOW, new_id=partial(next, names))
     yield Handle(store, queue)
     await store.aclose()
 
@@ -63,7 +60,7 @@ async def test_what_is_asked_at_once_shares_commits_in_the_order_it_came(
 
 async def test_one_that_fails_takes_nothing_of_its_group_along(engine: LoopEngine) -> None:
     database = SqliteDatabase(engine)
-    queue = InStoreQueue(database, clock=wall(lambda: NOW), new_id=RANDOM.new)
+    queue = sqlite_queue(SqliteStore(database, max_per_user=20), clock=lambda: NOW)
 
     def fail(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM queue")

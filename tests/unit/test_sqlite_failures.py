@@ -14,13 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app.ids import RANDOM
 from gateway.errors import SchemaMismatch, StoreUnavailable
-from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import open_database, open_sqlite
 from tests.kit.build import NOW
-from tests.kit.clocks import wall
-from tests.kit.stores import BACKENDS, Handle, accept, register
+from tests.kit.stores import BACKENDS, Handle, accept, register, sqlite_queue
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,15 +26,13 @@ import asyncio, json, os, resource, sys
 from pathlib import Path
 from gateway.app.ids import RANDOM
 from gateway.errors import StoreUnavailable
-from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite import open_database, open_sqlite
 from tests.kit.build import NOW
-from tests.kit.clocks import wall
-from tests.kit.stores import Handle, batch
+from tests.kit.stores import Handle, batch, sqlite_queue
 
 async def opened():
     store = await open_sqlite(Path(sys.argv[1]))
-    return Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW), new_id=RANDOM.new))
+    return Handle(store, sqlite_queue(store, clock=lambda: NOW))
 
 def tell(**what):
     print(json.dumps(what), flush=True)
@@ -305,7 +300,7 @@ asyncio.run(main())
 async def test_a_command_reads_and_writes_beside_a_running_gateway(tmp_path: Path) -> None:
     path = tmp_path / "inkpush.db"
     store = await open_sqlite(path)
-    handle = Handle(store, InStoreQueue(store.database, clock=wall(lambda: NOW), new_id=RANDOM.new))
+    handle = Handle(store, sqlite_queue(store, clock=lambda: NOW))
     await accept(handle, "msg_gateway")
     command = process(
         """

@@ -6,32 +6,32 @@ message per subject, never holds the same chunk twice. It is
 anything; the content as a digest of the devices, their attempts and when they are due, of which the
 last two grow from leftover to leftover; the notifications as a number, for the depth.
 
-The bytes are a line of JSON that says all but the items, then the items as the SQL queues have
-them: whether a chunk is due is known without reading what it says.
+The bytes are a line of JSON that says all but the items, then the items in a stored form, as the
+SQL queues have them: whether a chunk is due is known without reading what it says. A release that
+changes the line gives it the version of the newest stored form, so that one number says what it
+reads.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
-from gateway.core.chunks import decode_items, encode_items
 from gateway.core.model import Chunk
+from gateway.core.stored import Unreadable, read_items, write_items
+from gateway.ports import Aside
 
 _VERSION = 1
 #: room in a message for its subject, its headers and the line before the items, in bytes
 _OVERHEAD = 4096
 #: texts shrink to about a third, which costs 10 us a KB: worth it only where a message gets large
 _COMPRESS = 256 * 1024
-
-
-class Undecodable(ValueError):
-    """A message that is no chunk of ours, in words without its content."""
 
 
 class TooLarge(ValueError):
@@ -56,10 +56,10 @@ class Head:
     compressed: bool
 
 
-def messages_of(chunk: Chunk, *, max_payload: int) -> Iterator[Message]:
-    """Write a chunk: as one message, or as several halves of it when the broker takes none so
-    large. Raises TooLarge."""
-    items, compressed = encode_items(chunk), False
+def messages_of(chunk: Chunk, *, form: int, max_payload: int) -> Iterator[Message]:
+    """Write a chunk, its items in that version: as one message, or as several halves of it when the
+    broker takes none so large. Raises TooLarge."""
+    items, compressed = write_items(chunk.items, form), False
     if len(items) > min(_COMPRESS, max_payload - _OVERHEAD):
         items, compressed = zlib.compress(items, 1), True
     if len(items) > max_payload - _OVERHEAD:
@@ -67,7 +67,8 @@ def messages_of(chunk: Chunk, *, max_payload: int) -> Iterator[Message]:
             raise TooLarge
         middle = len(chunk.items) // 2
         for half in (chunk.items[:middle], chunk.items[middle:]):
-            yield from messages_of(replace(chunk, items=half), max_payload=max_payload)
+            part = replace(chunk, items=half)
+            yield from messages_of(part, form=form, max_payload=max_payload)
         return
     head = {
         "v": _VERSION,
@@ -89,8 +90,17 @@ def messages_of(chunk: Chunk, *, max_payload: int) -> Iterator[Message]:
 
 def chunk_subject(chunk: Chunk) -> str:
     """The subject, behind the stream's name, of a chunk and all leftovers of it."""
-    event = hashlib.blake2b(chunk.event_id.encode(errors="replace"), digest_size=16).hexdigest()
-    return f"{event}.{chunk.number if chunk.number >= 0 else 'replay'}"
+    return f"{_named(chunk.event_id)}.{chunk.number if chunk.number >= 0 else 'replay'}"
+
+
+def chunk_in(subject: str, event_ids: Iterable[str]) -> tuple[str, int]:
+    """Which chunk of one of these events a subject is about, behind the stream's name, when its
+    message does not tell: (event id, number). ("", -1): of none."""
+    event, number = [*subject.split("."), ""][:2]
+    for event_id in event_ids:
+        if _named(event_id) == event:
+            return event_id, int(number) if number.isdecimal() else -1
+    return "", -1
 
 
 def size_of(subject: str) -> int:
@@ -100,7 +110,7 @@ def size_of(subject: str) -> int:
 
 
 def head_of(data: bytes) -> Head:
-    """Read all but the items. Raises Undecodable."""
+    """Read all but the items. Raises Unreadable."""
     line = data.partition(b"\n")[0]
     try:
         head: dict[str, Any] = orjson.loads(line)
@@ -119,21 +129,53 @@ def head_of(data: bytes) -> Head:
         )
         compressed = bool(head["z"])
     except (ValueError, LookupError, TypeError) as error:
-        raise Undecodable(f"its first line is no head ({type(error).__name__})") from None
+        form = _version_of(line)
+        if form is not None and form != _VERSION:
+            raise _unknown(form) from None
+        raise Unreadable(f"its first line is no head ({type(error).__name__})") from None
     if version != _VERSION:
-        raise Undecodable(f"it is of version {version!r}, and this Inkpush reads {_VERSION}")
+        raise _unknown(version if type(version) is int else None)
     return Head(chunk, compressed)
 
 
+def aside_of(sequence: int, data: bytes, error: Unreadable) -> Aside:
+    """A message that cannot be read: which chunk it is, as far as its first line tells. What is
+    kept of it is its items, in their form; the whole of it where that is not known."""
+    event_id, number, raw = "", -1, data
+    line, _, items = data.partition(b"\n")
+    with contextlib.suppress(ValueError, LookupError, TypeError, zlib.error):
+        head: dict[str, Any] = orjson.loads(line)
+        event_id, number = str(head["event_id"]), int(head["number"])
+        if head["v"] == _VERSION:
+            raw = zlib.decompress(items) if head["z"] else items
+    return Aside(sequence, event_id, number, raw, error.form, str(error))
+
+
 def chunk_of(head: Head, data: bytes) -> Chunk:
-    """Read the items as well. Raises Undecodable."""
+    """Read the items as well. Raises Unreadable."""
     items = data.partition(b"\n")[2]
     try:
         if head.compressed:
             items = zlib.decompress(items)
-        return replace(head.chunk, items=decode_items(items))
-    except (ValueError, LookupError, TypeError, zlib.error) as error:
-        raise Undecodable(f"its items cannot be read ({type(error).__name__})") from None
+    except zlib.error as error:
+        raise Unreadable(f"its items are broken ({type(error).__name__})") from None
+    return replace(head.chunk, items=read_items(items))
+
+
+def _version_of(line: bytes) -> int | None:
+    """What a first line that is none of ours says of its version."""
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        version = orjson.loads(line)["v"]
+        return version if type(version) is int else None
+    return None
+
+
+def _unknown(form: int | None) -> Unreadable:
+    return Unreadable(f"it is of version {form}, and this Inkpush reads {_VERSION}", form)
+
+
+def _named(event_id: str) -> str:
+    return hashlib.blake2b(event_id.encode(errors="replace"), digest_size=16).hexdigest()
 
 
 def _digest(chunk: Chunk) -> str:

@@ -83,7 +83,7 @@ class Handing:
         ready = [
             one
             for one in self._suspects.values()
-            if one.chunk.deadline <= now or one.chunk.lane not in skip
+            if one.chunk.deadline <= now or not one.chunk.waits_for(skip)
         ]
         return min(ready, key=lambda one: (one.past.lone_ends_by(now), one.sequence), default=None)
 

@@ -16,12 +16,12 @@ import orjson
 
 from gateway.core.clocks import MonotonicClock
 from gateway.core.model import Chunk
+from gateway.core.stored import Forms, Unreadable
 from gateway.errors import StoreUnavailable
 from gateway.ports import Depth
 from gateway.queue.nats.coding import (
     Message,
     TooLarge,
-    Undecodable,
     chunk_of,
     chunk_subject,
     head_of,
@@ -38,10 +38,10 @@ _NO_MESSAGE = 10037
 _FULL = 0.9
 #: up to so many messages the depth is counted; beyond, it is an estimate
 _COUNTED = 1_000
-#: of a message beside its notifications: the first line; and with subject, headers and the record
-_HEAD_BYTES, _MESSAGE_BYTES = 180, 450
-#: of a notification: as long as none was seen, and at least
-_USUAL_BYTES, _LEAST_BYTES = 160.0, 40.0
+#: of a message: its first line; and its subject, headers and the record around it
+_HEAD_BYTES, _AROUND_BYTES = 180, 270
+#: of a notification: as long as none was seen, and at least, for what all share stands once
+_USUAL_BYTES, _LEAST_BYTES = 160.0, 4.0
 _ROUNDS = 5
 _LOOK_S = 1.0
 
@@ -49,13 +49,17 @@ _LOOK_S = 1.0
 class Stream:
     """The stream of what waits: publishing to it, and looking into it."""
 
-    def __init__(self, link: Link, spec: StreamSpec, *, monotonic: MonotonicClock) -> None:
+    def __init__(
+        self, link: Link, spec: StreamSpec, *, forms: Forms, monotonic: MonotonicClock
+    ) -> None:
         self._link = link
+        self._forms = forms
         self._spec = spec
         self._monotonic = monotonic
         self._looked_at = float("-inf")
         self._full = False
         self._learned_bytes: float | None = None
+        self._lonely_bytes: float | None = None
         self._first: tuple[int, float] | None = None
 
     async def publish(self, chunks: Iterable[Chunk]) -> None:
@@ -94,19 +98,32 @@ class Stream:
         if messages <= _COUNTED:
             count = sum(map(size_of, await self._subjects(f"{self._spec.name}.>")))
         else:
-            content = state["bytes"] - messages * _MESSAGE_BYTES
-            count = max(messages, round(content / (self._learned_bytes or _USUAL_BYTES)))
+            each = self._learned_bytes or _USUAL_BYTES
+            # one notification comes with every message, whose size is known if one was seen
+            lonely = self._lonely_bytes or _HEAD_BYTES + each
+            more = state["bytes"] - messages * (lonely + _AROUND_BYTES)
+            count = messages + max(0, round(more / each))
         return Depth(count, first_seen)
 
     async def not_held(self, own: str, chunk: Chunk, again: Sequence[Chunk]) -> list[Chunk]:
         """Of what a chunk left before: what no other message holds. `own` is its subject."""
-        return not_held(chunk, again, await self._others(own, chunk))
+        return not_held(chunk, again, await self._others(own, chunk_subject(chunk)))
+
+    async def beside(self, own: str) -> list[Chunk]:
+        """The other messages that may hold deliveries of the one with this subject, which cannot be
+        read: those of its number, and replays, which have none."""
+        event, number = [*own.removeprefix(f"{self._spec.name}.").split("."), ""][:2]
+        if number == "replay" or not number:
+            return await self._others(own, event)
+        found = await self._others(own, f"{event}.{number}")
+        return found + await self._others(own, f"{event}.replay")
 
     # --- inside ---------------------------------------------------------------------------------
 
     def _messages(self, chunk: Chunk) -> list[Message]:
         try:
-            messages = list(messages_of(chunk, max_payload=self._link.max_payload))
+            limit = self._link.max_payload
+            messages = list(messages_of(chunk, form=self._forms.writes, max_payload=limit))
         except TooLarge as error:
             text = "a notification is larger than NATS takes: raise max_payload of its servers"
             raise StoreUnavailable(text) from error
@@ -150,24 +167,28 @@ class Stream:
                 return None
             try:
                 chunk = chunk_of(head_of(found), found)
-            except Undecodable:
+            except Unreadable:
                 return None
             self._first = sequence, chunk.first_seen
             self._learn(len(found), len(chunk.items))
         return self._first[1]
 
     def _learn(self, size: int, notifications: int) -> None:
-        """How long a notification is, from a message that has several."""
+        """How long a notification is, from a message that has several; and a message of one."""
         if notifications > 1:
             each = max(_LEAST_BYTES, (size - _HEAD_BYTES) / notifications)
             known = each if self._learned_bytes is None else self._learned_bytes
             self._learned_bytes = known + (each - known) * 0.1
+        elif notifications == 1:
+            known = size if self._lonely_bytes is None else self._lonely_bytes
+            self._lonely_bytes = known + (size - known) * 0.1
 
-    async def _others(self, own: str, chunk: Chunk) -> list[Chunk]:
-        """The other messages that hold deliveries of the same original chunk."""
+    async def _others(self, own: str, under: str) -> list[Chunk]:
+        """The other messages under a part of the stream's subjects: those of an original chunk hold
+        its deliveries."""
         for _ in range(_ROUNDS):
             found: list[Chunk] = []
-            subjects = await self._subjects(f"{self._spec.name}.{chunk_subject(chunk)}.>")
+            subjects = await self._subjects(f"{self._spec.name}.{under}.>")
             for subject in subjects:
                 if subject == own:
                     continue
@@ -176,7 +197,7 @@ class Stream:
                     break  # it was settled meanwhile: what it left came in before that
                 try:
                     found.append(chunk_of(head_of(data), data))
-                except Undecodable:
+                except Unreadable:
                     continue
             else:
                 return found

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -19,18 +18,22 @@ from nats.aio.msg import Msg
 
 from gateway.core.clocks import Clocks
 from gateway.core.model import Chunk, Claim, Event, day_of
+from gateway.core.stored import Unreadable
 from gateway.errors import StoreUnavailable
 from gateway.events import Fault, Observer
-from gateway.ports import Depth, Journal
-from gateway.queue.nats.coding import Undecodable, chunk_of, head_of
+from gateway.ports import BrokeredJournal, Depth
+from gateway.queue.asides import Asides
+from gateway.queue.nats.coding import chunk_of, head_of
 from gateway.queue.nats.handing import Handing
 from gateway.queue.nats.leases import Leases
 from gateway.queue.nats.link import Link
+from gateway.queue.nats.one_at_a_time import OneAtATime
 from gateway.queue.nats.publishing import Stream
 from gateway.queue.nats.pulling import Puller
 from gateway.queue.nats.stream import CONSUMER, StreamSpec, ensure
 from gateway.queue.nats.tries import Tries
-from gateway.queue.replays import Letter, revived_chunks
+from gateway.queue.nats.unread import Unread
+from gateway.queue.replays import replay_of, revived_chunks
 
 Cut = Callable[[Event], Sequence[Chunk]]
 """Cuts a kept event into its chunks again, as they were when it was received."""
@@ -62,7 +65,7 @@ class JetStreamQueue:
         link: Link,
         spec: StreamSpec,
         *,
-        journal: Journal,
+        journal: BrokeredJournal,
         cut: Cut,
         clocks: Clocks,
         observer: Observer,
@@ -79,7 +82,9 @@ class JetStreamQueue:
         self._wait_s = wait_s
         self._lane_nap_s = lane_nap_s
         self._nap_s = nap_s
-        self._stream = Stream(self._link, spec, monotonic=clocks.monotonic)
+        self._stream = Stream(self._link, spec, forms=journal.forms, monotonic=clocks.monotonic)
+        asides = Asides(journal, observer=observer, clock=clocks.wall, chunk_items=spec.chunk_items)
+        self._unread = Unread(self._link, self._stream, journal, asides, leave=self._postpone)
         self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._give_back)
         self._tries = Tries(self._link, spec)
         self._leases = Leases()
@@ -88,7 +93,7 @@ class JetStreamQueue:
         )
         self._ready = False
         self._starting = asyncio.Lock()
-        self._events: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._one_at_a_time = OneAtATime()
         self._background: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -122,7 +127,7 @@ class JetStreamQueue:
                 return known is None
         await self._started()
         await self._stream.check_room()
-        async with self._alone(event.event_id):
+        async with self._one_at_a_time(event.event_id):
             known = await self._journal.begin(replace(event, status="accepting"))
             if known is not None:
                 if known.status != "accepting":
@@ -141,7 +146,7 @@ class JetStreamQueue:
         completed = 0
         for event_id in stale:
             await self._started()
-            async with self._alone(event_id):
+            async with self._one_at_a_time(event_id):
                 summary = await self._journal.event(event_id)
                 if summary is None or summary.event.status != "accepting":
                     continue
@@ -149,6 +154,11 @@ class JetStreamQueue:
                 await self._journal.accepted(event_id)
                 completed += 1
         return completed
+
+    async def requeue(self, *, since: float) -> int:
+        """Make events that were accepted since then ones to complete: the stream is lost. Returns
+        how many."""
+        return await self._journal.requeue(since=since)
 
     async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
         kept = await self._journal.event(event.event_id)
@@ -165,15 +175,19 @@ class JetStreamQueue:
 
     async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
         await self._started()
-        letters = await self._journal.revive(ids, now=now)
-        if not letters:
-            return 0
+        dead = await self._journal.revive(ids, now=now)
         deadline = now + max_age_s
-        for taken_at, several in groupby(sorted(letters, key=_taken_at), key=_taken_at):
-            taken = [Letter(one.event_id, one.day, one.item, one.device_id) for one in several]
+        replayed = 0
+        for taken_at, several in groupby(sorted(dead, key=_taken_at), key=_taken_at):
+            taken = replay_of(list(several), named=ids is not None)
             # named after when they were first taken: a replay that is repeated adds nothing
-            await self._stream.publish(revived_chunks(taken, now=taken_at, deadline=deadline))
-        return await self._journal.drop_dead([letter.id for letter in letters])
+            chunks = revived_chunks(
+                taken.letters, now=taken_at, deadline=deadline, chunk_items=self._spec.chunk_items
+            )
+            await self._stream.publish(chunks)
+            if taken.ids:
+                replayed += await self._journal.drop_dead(taken.ids)
+        return replayed
 
     # --- chunks -----------------------------------------------------------------------------------
 
@@ -288,19 +302,6 @@ class JetStreamQueue:
         if not self._ready:
             await self.start()
 
-    @asynccontextmanager
-    async def _alone(self, event_id: str) -> AsyncIterator[None]:
-        """One at a time for an event in this process, so that a repeat is known as one."""
-        lock, users = self._events.get(event_id, (asyncio.Lock(), 0))
-        self._events[event_id] = lock, users + 1
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._events.pop(event_id)
-            if users > 1:
-                self._events[event_id] = lock, users - 1
-
     async def _claims(
         self, messages: list[Msg], *, until: float, now: float, skip: frozenset[str]
     ) -> list[Claim]:
@@ -333,12 +334,12 @@ class JetStreamQueue:
                     nap = chunk.due_at - now
                     self._postpone(message, min(nap, life, self._nap_s or nap))
                     return None
-                if chunk.lane in skip:
+                if chunk.waits_for(skip):
                     self._postpone(message, min(self._lane_nap(message), life))
                     return None
             chunk = chunk_of(head, message.data)
-        except Undecodable as error:
-            await self._reject(message, str(error))
+        except Unreadable as error:
+            await self._unread.take(message, error)
             return None
         return await self._handing.claim(message, chunk, until=until, now=now)
 

@@ -1,9 +1,9 @@
 """The streams and the consumer: how they must be, and that they are.
 
 Three streams: `<name>` holds what waits, `<name>-dead` what no relay could read or survive, and
-`<name>-tries` counts for the few chunks that come again and again. They are created where they are
-missing, by however many replicas at once, and otherwise compared: one that differs is an error that
-names each field, for a silent change could lose what another replica relies on.
+`<name>-tries` what speaks against the few chunks that come again and again. They are created where
+they are missing, by however many replicas at once, and otherwise compared: one that differs is an
+error that names each field, for a silent change could lose what another replica relies on.
 
 `max_ack_pending` is as large as the stream: a delayed NAK stays pending until its time, so with
 anything less enough delayed chunks would keep new ones from coming out at all. At 100 bytes each in
@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.model import CHUNK_SIZE
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.queue.nats.link import ApiError, Link
 
@@ -46,13 +47,14 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """What the settings say of the streams. Seconds, bytes."""
+    """What the settings say of the streams. Seconds, bytes, and the items of a chunk at most."""
 
     name: str = "inkpush"
     replicas: int = 3
     duplicate_window_s: float = 7200.0
     max_bytes: int = 4 * 1024**3
     ack_wait_s: float = 120.0
+    chunk_items: int = CHUNK_SIZE
 
     @property
     def dead(self) -> str:

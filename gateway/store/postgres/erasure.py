@@ -26,8 +26,9 @@ async def find_events(session: Session, user: UserRef) -> list[str]:
     return [row[0] for row in rows]
 
 
-async def erase_event(session: Session, event_id: str, user: UserRef, *, now: float) -> None:
-    """Remove the user from one event: body, queued chunks, dead letters and journal.
+async def erase_event(session: Session, event_id: str, user: UserRef, *, now: float) -> int:
+    """Remove the user from one event: body, queued chunks, dead letters and journal. Returns how
+    many chunks could not be read.
 
     An item is the user's when it names them, or when the journal says that it went to them: it may
     have named only the other of their two ids.
@@ -45,10 +46,17 @@ async def erase_event(session: Session, event_id: str, user: UserRef, *, now: fl
         if open_ := ended(kept["status"], kept["rejections"], found):
             day = day_of(kept["received_at"])
             await session.run("erase_end", event_id, open_, now, ERASED, day)
+    unread = 0
     for queue_id, items in await session.rows("erase_queued", event_id):
-        await session.run("erase_set_queued", queue_id, items_without(items, theirs))
+        kept = items_without(items, theirs, spellings(user))
+        if kept is None:
+            unread += 1
+        else:
+            await session.run("erase_set_queued", queue_id, kept)
     await session.run("erase_dead", event_id, *ids, indexes)
+    await session.run("erase_raw", event_id)
     await session.run("erase_deliveries", event_id, indexes)
+    return unread
 
 
 def _ids(user: UserRef) -> tuple[str | None, str | None]:

@@ -13,8 +13,10 @@ from typing import Any
 from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
 from gateway.core.rows import event_row, replayed_row
 from gateway.core.states import DeliveryState
+from gateway.core.stored import Forms
 from gateway.errors import StoreUnavailable
-from gateway.ports import DeadLetter, EventSummary, Progress
+from gateway.ports import Aside, DeadLetter, EventSummary, Held, Progress
+from gateway.store.asides import endings, indexes_of, letter_of
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
@@ -24,6 +26,8 @@ from gateway.store.rows import (
     REPLAY_S,
     dead_letter,
     dead_values,
+    deliveries_in,
+    delivery_state,
     event_of,
     progress_of,
     spared_record,
@@ -35,10 +39,11 @@ _DAY_S = 86_400
 
 
 class PostgresJournal:
-    """The port `gateway.ports.Journal`."""
+    """The port `gateway.ports.BrokeredJournal`."""
 
-    def __init__(self, database: PostgresDatabase) -> None:
+    def __init__(self, database: PostgresDatabase, forms: Forms) -> None:
         self._database = database
+        self.forms = forms
         self._partitions = Partitions(database)
 
     async def progress(
@@ -60,7 +65,7 @@ class PostgresJournal:
         return {(index, device_id) for index, device_id in rows if index in wanted}
 
     async def begin(self, event: Event) -> Event | None:
-        values = event_row(event).values()
+        values = event_row(event, self.forms.writes).values()
 
         async def work(session: Session) -> Event | None:
             if await session.run("event_insert", *values):
@@ -81,7 +86,7 @@ class PostgresJournal:
         )
 
     async def reopen(self, event: Event) -> Event | None:
-        values = replayed_row(event).values()
+        values = replayed_row(event, self.forms.writes).values()
 
         async def work(session: Session) -> Event | None:
             await session.run("event_replace", *values)
@@ -96,15 +101,16 @@ class PostgresJournal:
 
         async def work(session: Session) -> list[DeadLetter]:
             taken = await session.rows("dead_take", chosen, now, REPLAY_S)
-            letters = await session.rows("dead_by_ids", [row[0] for row in taken])
-            if letters:
-                dead = list(zip(*(tuple(letter[1:4]) for letter in letters), strict=True))
-                await session.run("deliveries_revive", *dead, now)
-                await session.run("deliveries_forget", *dead)
-            return [
+            rows = await session.rows("dead_by_ids", [row[0] for row in taken])
+            letters = [
                 replace(dead_letter(row), day=day_of(row[-1] or 0.0), taken_at=row[-2])
-                for row in letters
+                for row in rows
             ]
+            if dead := deliveries_in(letters, named=ids is not None):
+                columns = list(zip(*dead, strict=True))
+                await session.run("deliveries_revive", *columns, now)
+                await session.run("deliveries_forget", *columns)
+            return letters
 
         return await self._database.write(work, pace=SLOW)
 
@@ -128,6 +134,28 @@ class PostgresJournal:
             else:
                 raise
         return await self._record(records, removals, dead, done)
+
+    async def put_aside(self, aside: Aside, held: Held, *, now: float, chunk_items: int) -> None:
+        event = await self._database.read(lambda session: _kept(session, aside.event_id))
+        day = 0 if event is None else day_of(event.received_at)
+        if event is not None:
+            await self._partitions.ensure({day})
+
+        async def work(session: Session) -> None:
+            rows: list[Record] = []
+            if event is not None:
+                items = indexes_of(event, aside.number, chunk_items) or (0,)
+                bounds = (day, aside.event_id, items[0], items[-1])
+                rows = [_record(row) for row in await session.rows("deliveries_between", *bounds)]
+                ended = endings(event, rows, aside, held, now=now, chunk_items=chunk_items)
+                if ended:
+                    await session.run("deliveries_upsert", [storable_row(one) for one in ended])
+                if aside.number >= 0:
+                    await session.run("chunks_done", [aside.event_id], [aside.number])
+            letter = letter_of(aside, rows, now=now)
+            await session.run("dead_insert", *([value] for value in letter))
+
+        await self._database.write(work)
 
     async def deliveries_of(
         self, user: UserRef, *, limit: int, since: float | None = None
@@ -183,6 +211,9 @@ class PostgresJournal:
         async def work(session: Session) -> Any:
             return await session.row("events_purge", midnight, _PURGE_EVENTS)
 
+        purged += await self._database.write(
+            lambda session: session.run("dead_orphans", midnight), pace=SLOW
+        )
         events = 1
         while events:
             events, rows = await self._database.write(work)
@@ -244,7 +275,7 @@ def _last_words(records: Sequence[Record]) -> Sequence[Record]:
 
 
 def _record(row: Any) -> Record:
-    return Record._make(row)._replace(state=DeliveryState(row[3]))
+    return Record._make(row)._replace(state=delivery_state(row[3]))
 
 
 async def _kept(session: Session, event_id: str) -> Event | None:

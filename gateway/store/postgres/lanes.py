@@ -76,11 +76,12 @@ class PostgresLanes:
 
     async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
         async def work(session: Session) -> int:
-            held = [removal_of(row) for row in await session.rows("held_of_lane", app, provider)]
+            held = await session.rows("held_of_lane", app, provider)
+            orders = [(order, now) for row in held if (order := removal_of(row))]
             gone = 0
-            if held and not discard:
-                _, gone = await remove_devices(session, [(one, now) for one in held])
-            await session.run("held_delete", app, provider, [one.device_id for one in held])
+            if orders and not discard:
+                _, gone = await remove_devices(session, orders)
+            await session.run("held_delete", app, provider, [row["device_id"] for row in held])
             await session.run("lane_release", app, provider)
             return gone
 

@@ -83,17 +83,19 @@ class PostgresRegistry:
         rows = await self._database.rows("devices_of_installation", findable(installation_id))
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> None:
+    async def erase(self, user: UserRef, *, now: float) -> int:
         await self._database.write(partial(erasure.erase_devices, user=user))
         # More than once, for the relays go on writing down what was in flight.
+        unread: dict[str, int] = {}
         for _ in range(_ERASE_ROUNDS):
             found = await self._database.read(partial(erasure.find_events, user=user), pace=SLOW)
             for event_id in found:
-                await self._database.write(
+                unread[event_id] = await self._database.write(
                     partial(erasure.erase_event, event_id=event_id, user=user, now=now), pace=SLOW
                 )
             if not found:
-                return
+                break
+        return sum(unread.values())
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
         return await lookup.targets(self._database, items)

@@ -21,10 +21,10 @@ class PostgresStore:
         self.database = database
         self.wakeups = Wakeups(database)
         self.registry = PostgresRegistry(database, max_per_user=max_per_user)
-        self.journal = PostgresJournal(database)
+        self.replicas = PostgresReplicas(database)
+        self.journal = PostgresJournal(database, self.replicas.forms)
         self.lanes = PostgresLanes(database)
         self.keys = PostgresKeys(database)
-        self.replicas = PostgresReplicas(database)
 
     async def ping(self) -> None:
         """Really writes, for a full disk and a standby show in nothing less."""
@@ -41,7 +41,9 @@ async def open_postgres(url: str, *, max_per_user: int = 20) -> PostgresStore:
     await database.open()
     try:
         await migrate(database)
+        store = PostgresStore(database, max_per_user=max_per_user)
+        await store.replicas.look()
     except StoreError:
         await database.aclose()
         raise
-    return PostgresStore(database, max_per_user=max_per_user)
+    return store

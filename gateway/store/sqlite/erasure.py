@@ -36,8 +36,9 @@ def erase_event(
     user: UserRef,
     *,
     now: float,
-) -> None:
-    """Remove the user from one event: body, queued chunks, dead letters and journal.
+) -> int:
+    """Remove the user from one event: body, queued chunks, dead letters and journal. Returns how
+    many chunks could not be read.
 
     An item is the user's when it names them, or when the journal says that it went to them: it may
     have named only the other of their two ids.
@@ -55,11 +56,17 @@ def erase_event(
         open_ = ended(status, rejections, found)
         told = {"ended": json.dumps(open_), "reason": ERASED, "day": day_of(received_at)}
         connection.execute(sql["erase_end"], {**key, **told, "now": now})
+    unread = 0
     for queue_id, items in connection.execute(sql["erase_queued"], key).fetchall():
-        kept = {"id": queue_id, "items": items_without(items, theirs)}
-        connection.execute(sql["erase_set_queued"], kept)
+        kept = items_without(items, theirs, spellings(user))
+        if kept is None:
+            unread += 1
+        else:
+            connection.execute(sql["erase_set_queued"], {"id": queue_id, "items": kept})
     connection.execute(sql["erase_dead"], key)
+    connection.execute(sql["erase_raw"], key)
     connection.execute(sql["erase_deliveries"], key)
+    return unread
 
 
 def _ids(user: UserRef) -> dict[str, str | None]:

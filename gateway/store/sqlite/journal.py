@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
-from gateway.core.rows import event_row
-from gateway.core.states import DeliveryState
-from gateway.ports import DeadLetter, EventSummary, Progress
+from gateway.core.model import Event, Item, Record, Removal, UserRef
+from gateway.core.stored import Forms
+from gateway.ports import Aside, DeadLetter, EventSummary, Held, Progress
+from gateway.store.asides import endings, indexes_of, letter_of
 from gateway.store.rows import (
-    REPLAY_S,
     dead_letter,
     dead_values,
+    delivery_state,
     event_of,
     progress_of,
     spared_record,
@@ -37,8 +36,9 @@ _PURGE_ROWS = 2_000
 class SqliteJournal:
     """The port `gateway.ports.Journal`."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: SqliteDatabase, forms: Forms) -> None:
         self._database = database
+        self.forms = forms
         self._sql = database.sql
         self._run = -1
         self._room = 0
@@ -72,66 +72,6 @@ class SqliteJournal:
         rows = await self._database.rows("journaled_since", asked)
         return {(index, device_id) for index, device_id in rows if index in wanted}
 
-    async def begin(self, event: Event) -> Event | None:
-        values = event_row(event)
-
-        def work(connection: sqlite3.Connection) -> Event | None:
-            if connection.execute(self._sql["event_insert"], values).rowcount:
-                return None
-            return self._kept(connection, event.event_id)
-
-        return await self._database.write(work)
-
-    async def accepted(self, event_id: str) -> None:
-        key = {"event_id": event_id}
-        await self._database.write(
-            lambda connection: connection.execute(self._sql["event_accepted"], key).rowcount
-        )
-
-    async def stale(self, *, before: float, limit: int) -> list[str]:
-        page = {"before": before, "limit": limit}
-        rows = await self._database.read(
-            lambda connection: connection.execute(self._sql["events_stale"], page).fetchall()
-        )
-        return [row[0] for row in rows]
-
-    async def requeue(self, *, since: float) -> int:
-        key = {"since": since}
-        return await self._database.write(
-            lambda connection: connection.execute(self._sql["events_requeue"], key).rowcount
-        )
-
-    async def reopen(self, event: Event) -> Event | None:
-        values = event_row(event)
-
-        def work(connection: sqlite3.Connection) -> Event | None:
-            connection.execute(self._sql["event_replace"], values)
-            kept = self._kept(connection, event.event_id)
-            # One that is accepting stopped half way, and goes on.
-            return kept if kept is not None and kept.status == event.status else None
-
-        return await self._database.write(work)
-
-    async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
-        chosen = None if ids is None else json.dumps(list(ids))
-        asked = {"ids": chosen, "now": now, "seconds": REPLAY_S}
-
-        def work(connection: sqlite3.Connection) -> list[DeadLetter]:
-            taken = connection.execute(self._sql["dead_take"], asked).fetchall()
-            theirs = {"ids": json.dumps([row[0] for row in taken])}
-            letters = connection.execute(self._sql["dead_by_ids"], theirs).fetchall()
-            _, newest = connection.execute(self._sql["runs"]).fetchone()
-            for _, event_id, index, device_id, *_ in letters:
-                query = "delivery_forget" if device_id == 0 else "delivery_revive"
-                row = {"event_id": event_id, "item_index": index, "device_id": device_id}
-                connection.execute(self._sql[query], row | {"now": now, "run": newest or 0})
-            return [
-                replace(dead_letter(row), day=day_of(row[-1] or 0.0), taken_at=row[-2])
-                for row in letters
-            ]
-
-        return await self._database.write(work)
-
     async def record(
         self,
         records: Sequence[Record],
@@ -160,6 +100,29 @@ class SqliteJournal:
             return carried_out
 
         return await self._database.write(work)
+
+    async def put_aside(self, aside: Aside, held: Held, *, now: float, chunk_items: int) -> None:
+        key = {"event_id": aside.event_id}
+
+        def work(connection: sqlite3.Connection) -> None:
+            event = self._kept(connection, aside.event_id)
+            rows: list[Record] = []
+            if event is not None:
+                items = indexes_of(event, aside.number, chunk_items) or (0,)
+                bounds = key | {"low": items[0], "high": items[-1]}
+                found = connection.execute(self._sql["deliveries_between"], bounds).fetchall()
+                rows = [_record(row) for row in found]
+                ended = endings(event, rows, aside, held, now=now, chunk_items=chunk_items)
+                run = self._run_for(connection, len(ended))
+                upserts = [_values(one, run) for one in ended]
+                self._database.write_rows(connection, "delivery_upsert", upserts)
+                if aside.number >= 0:
+                    done = [(aside.event_id, aside.number)]
+                    self._database.write_rows(connection, "chunk_done", done)
+            letters = [letter_of(aside, rows, now=now)]
+            self._database.write_rows(connection, "dead_insert", letters)
+
+        await self._database.write(work)
 
     async def deliveries_of(
         self, user: UserRef, *, limit: int, since: float | None = None
@@ -228,7 +191,9 @@ class SqliteJournal:
                     break
             return rows
 
-        purged = 0
+        purged: int = await self._database.write(
+            lambda connection: connection.execute(self._sql["dead_orphans"], (before,)).rowcount
+        )
         while count := await self._database.write(work):
             purged += count
         return purged
@@ -288,4 +253,4 @@ def _values(record: Record, run: int) -> tuple[Any, ...]:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    return Record._make(row[:-1])._replace(state=DeliveryState(row[3]))
+    return Record._make(row[:-1])._replace(state=delivery_state(row[3]))

@@ -79,7 +79,7 @@ class SqliteLanes:
 
         def work(connection: sqlite3.Connection) -> int:
             held = connection.execute(self._sql["held_of_lane"], lane).fetchall()
-            orders = [] if discard else [removal_of(row) for row in held]
+            orders = [] if discard else [order for row in held if (order := removal_of(row))]
             gone = sum(remove_device(connection, self._sql, order, now) for order in orders)
             connection.execute(self._sql["held_delete"], lane)
             connection.execute(self._sql["lane_release"], lane)

@@ -80,18 +80,20 @@ class SqliteRegistry:
         )
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> None:
+    async def erase(self, user: UserRef, *, now: float) -> int:
         sql = self._database.sql
         await self._database.write(partial(erasure.erase_devices, sql=sql, user=user))
         # More than once, for the relay goes on writing down what was in flight.
+        unread: dict[str, int] = {}
         for _ in range(_ERASE_ROUNDS):
             found = await self._database.read(partial(erasure.find_events, sql=sql, user=user))
             for event_id in found:
-                await self._database.write(
+                unread[event_id] = await self._database.write(
                     partial(erasure.erase_event, sql=sql, event_id=event_id, user=user, now=now)
                 )
             if not found:
-                return
+                break
+        return sum(unread.values())
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
         return await lookup.targets(self._database, items)

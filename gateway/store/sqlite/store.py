@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from gateway.core.stored import Forms
 from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
@@ -18,10 +19,10 @@ class SqliteStore:
     def __init__(self, database: SqliteDatabase, *, max_per_user: int) -> None:
         self.database = database
         self.registry = SqliteRegistry(database, max_per_user=max_per_user)
-        self.journal = SqliteJournal(database)
+        self.replicas = SoleReplica()
+        self.journal = SqliteJournal(database, self.replicas.forms)
         self.lanes = SqliteLanes(database)
         self.keys = SqliteKeys(database)
-        self.replicas = SoleReplica()
 
     async def ping(self) -> None:
         """Really writes, for a full disk shows in nothing less."""
@@ -33,10 +34,17 @@ class SqliteStore:
 
 
 class SoleReplica:
-    """The port `gateway.ports.Replicas`: one relay works on a file."""
+    """The port `gateway.ports.Replicas`: one relay works on a file, so the newest form is written
+    at once. An older release does not open a file with this one's schema."""
+
+    def __init__(self) -> None:
+        self.forms = Forms()
 
     async def beat(self, replica: str, role: str, *, now: float) -> int:  # noqa: ARG002  # nobody else
         return 1
+
+    async def look(self) -> None:
+        """There is nobody else to look for."""
 
     async def leave(self, replica: str) -> None:
         """Nobody is told."""

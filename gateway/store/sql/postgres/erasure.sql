@@ -13,6 +13,10 @@ SELECT event_id FROM deliveries WHERE custom_id = $2
 UNION
 SELECT event_id FROM dead_letters WHERE user_id = $1 OR custom_id = $2
 UNION
+SELECT event_id FROM dead_letters
+WHERE raw IS NOT NULL
+  AND EXISTS (SELECT 1 FROM unnest($3::bytea[]) name WHERE position(name IN raw) > 0)
+UNION
 SELECT event_id FROM queue
 WHERE EXISTS (SELECT 1 FROM unnest($3::bytea[]) name WHERE position(name IN queue.items) > 0)
 UNION
@@ -56,3 +60,7 @@ WHERE event_id = $1 AND item_index = ANY($2::int[]);
 -- name: erase_dead
 DELETE FROM dead_letters
 WHERE event_id = $1 AND (user_id = $2 OR custom_id = $3 OR item_index = ANY($4::int[]));
+
+-- Bytes that nobody could read may name anybody of their event.
+-- name: erase_raw
+UPDATE dead_letters SET raw = ''::bytea WHERE event_id = $1 AND raw IS NOT NULL;

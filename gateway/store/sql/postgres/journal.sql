@@ -62,6 +62,11 @@ WHERE day = $1 AND event_id = $2 AND item_index BETWEEN $3 AND $4;
 SELECT item_index, device_id FROM deliveries
 WHERE day = $1 AND event_id = $2 AND item_index BETWEEN $3 AND $4 AND at > $5;
 
+-- name: deliveries_between
+SELECT event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+       address_hash, reason, vendor_id, next_at, day
+FROM deliveries WHERE day = $1 AND event_id = $2 AND item_index BETWEEN $3 AND $4;
+
 -- Rows as an array of one type: fifteen arrays cost the client's driver three times as much.
 -- In the order of the key, so that two flushes that meet wait for each other in one direction.
 -- name: deliveries_upsert
@@ -104,14 +109,15 @@ FROM deliveries WHERE event_id = $1 ORDER BY item_index, device_id;
 -- name: dead_insert
 INSERT INTO dead_letters (
     event_id, item_index, device_id, app, provider, reason, attempts, died_at,
-    title, body, path, user_id, custom_id
+    title, body, path, user_id, custom_id, later, raw, form
 )
 SELECT * FROM unnest(
     $1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::int[],
-    $8::float8[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[]
+    $8::float8[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
+    $15::bytea[], $16::int[]
 ) AS told (
     event_id, item_index, device_id, app, provider, reason, attempts, died_at,
-    title, body, path, user_id, custom_id
+    title, body, path, user_id, custom_id, later, raw, form
 )
 ORDER BY event_id, item_index, device_id
 ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
@@ -120,7 +126,7 @@ ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
 
 -- name: dead_page
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
-       user_id, custom_id
+       user_id, custom_id, later, raw, form
 FROM dead_letters WHERE $1::text IS NULL OR event_id = $1
 ORDER BY died_at DESC, id DESC LIMIT $2;
 
@@ -130,7 +136,7 @@ SELECT id FROM dead_letters ORDER BY event_id, item_index, device_id;
 -- Locked, so that of two who replay one letter the second finds it gone.
 -- name: dead_by_ids
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
-       user_id, custom_id, taken_at,
+       user_id, custom_id, later, raw, form, taken_at,
        (SELECT received_at FROM events WHERE events.event_id = dead_letters.event_id)
 FROM dead_letters
 WHERE $1::bigint[] IS NULL OR id = ANY($1)
@@ -180,3 +186,9 @@ WITH old AS (
 )
 SELECT (SELECT count(*) FROM gone),
        (SELECT count(*) FROM gone) + (SELECT count(*) FROM chunks) + (SELECT count(*) FROM letters);
+
+-- Bytes that nobody could read, of an event that nobody knows.
+-- name: dead_orphans
+DELETE FROM dead_letters d
+WHERE raw IS NOT NULL AND died_at < $1
+  AND NOT EXISTS (SELECT 1 FROM events e WHERE e.event_id = d.event_id);

@@ -45,6 +45,16 @@ RETURNING id, event_id, number, lane, part, first_seen, deadline, items, tries, 
 -- name: queue_absolve
 UPDATE queue SET tries = 0, lone_ends = 0, alone = 0 WHERE id = $1 AND lease_id = $2;
 
+-- The chunks that may hold deliveries of another one: of its number, and replays, which have none.
+-- name: queue_beside
+SELECT items FROM queue
+WHERE event_id = $1 AND id <> $2 AND (number = $3 OR number < 0 OR $3 < 0);
+
+-- Back for a while, neither tried nor on trial: for a replica that reads it.
+-- name: queue_leave
+UPDATE queue SET lease_id = NULL, due_at = $3, tries = greatest(tries - 1, 0), alone = 0
+WHERE id = $1 AND lease_id = $2;
+
 -- Returns the leases that were still held; locked in the order of their ids. Who prolongs a lease
 -- lives on. How a trial ends is said by `queue_absolve`.
 -- name: queue_extend

@@ -8,12 +8,23 @@ WITH gone AS (
         ORDER BY replica FOR UPDATE SKIP LOCKED
     )
 ), mine AS (
-    INSERT INTO replicas (replica, role, seen_at) VALUES ($1, $2, clock_timestamp())
-    ON CONFLICT (replica) DO UPDATE SET role = excluded.role, seen_at = excluded.seen_at
+    INSERT INTO replicas (replica, role, seen_at, reads, writes)
+    VALUES ($1, $2, clock_timestamp(), $4, $5)
+    ON CONFLICT (replica) DO UPDATE SET
+        role = excluded.role, seen_at = excluded.seen_at, reads = excluded.reads,
+        writes = excluded.writes
 )
-SELECT count(*) FROM replicas
-WHERE replica <> $1 AND role <> 'ingest'
-  AND seen_at > clock_timestamp() - make_interval(secs => $3);
+SELECT count(*) FILTER (
+           WHERE role <> 'ingest' AND seen_at > clock_timestamp() - make_interval(secs => $3)
+       ),
+       min(reads), max(reads)
+FROM replicas
+WHERE replica <> $1 AND seen_at > clock_timestamp() - make_interval(secs => $6);
+
+-- The least and the most that others read who were seen within $1 seconds.
+-- name: replica_reading
+SELECT min(reads), max(reads) FROM replicas
+WHERE seen_at > clock_timestamp() - make_interval(secs => $1);
 
 -- name: replica_leave
 DELETE FROM replicas WHERE replica = $1;

@@ -38,7 +38,7 @@ WHERE (event_id, item_index, device_id) > (?, ?, ?) ORDER BY event_id, item_inde
 
 -- name: copy_dead_letters
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body,
-       path, user_id, custom_id, taken_at
+       path, user_id, custom_id, taken_at, later, raw, form
 FROM dead_letters WHERE id > ? ORDER BY id;
 
 -- name: copy_queue

@@ -18,6 +18,10 @@ SELECT event_id FROM runs CROSS JOIN deliveries USING (run) WHERE custom_id = :c
 UNION
 SELECT event_id FROM dead_letters WHERE user_id = :user_id OR custom_id = :custom_id
 UNION
+SELECT event_id FROM dead_letters
+WHERE raw IS NOT NULL
+  AND EXISTS (SELECT 1 FROM json_each(:names) WHERE instr(raw, CAST(value AS BLOB)) > 0)
+UNION
 SELECT event_id FROM queue
 WHERE EXISTS (
     SELECT 1 FROM json_each(:names) WHERE instr(queue.items, CAST(value AS BLOB)) > 0
@@ -65,3 +69,7 @@ DELETE FROM dead_letters
 WHERE event_id = :event_id
   AND (user_id = :user_id OR custom_id = :custom_id
        OR item_index IN (SELECT value FROM json_each(:indexes)));
+
+-- Bytes that nobody could read may name anybody of their event.
+-- name: erase_raw
+UPDATE dead_letters SET raw = x'' WHERE event_id = :event_id AND raw IS NOT NULL;

@@ -13,21 +13,6 @@ UPDATE events SET
     rejected = :rejected, rejections = :rejections, chunks = :chunks, reason = :reason
 WHERE event_id = :event_id AND status NOT IN ('accepting', 'accepted');
 
--- name: event_accepted
-UPDATE events SET status = 'accepted' WHERE event_id = :event_id AND status = 'accepting';
-
--- By the index of these few, also where statistics know of none.
--- name: events_stale
-SELECT event_id FROM events INDEXED BY events_accepting WHERE status = 'accepting' AND received_at < :before
-ORDER BY received_at LIMIT :limit;
-
--- name: events_requeue
-UPDATE events SET status = 'accepting'
-WHERE status = 'accepted' AND received_at >= :since
-  AND (chunks > (SELECT count(*) FROM chunks_done d WHERE d.event_id = events.event_id)
-       OR EXISTS (SELECT 1 FROM deliveries p
-                  WHERE p.event_id = events.event_id AND p.state = 'pending'));
-
 -- name: event_get
 SELECT * FROM events WHERE event_id = :event_id;
 
@@ -61,6 +46,11 @@ WHERE event_id = :event_id AND item_index BETWEEN :low AND :high;
 -- name: journaled_since
 SELECT item_index, device_id FROM deliveries
 WHERE event_id = :event_id AND item_index BETWEEN :low AND :high AND at > :since;
+
+-- name: deliveries_between
+SELECT event_id, item_index, device_id, state, attempts, at, user_id, custom_id, app, provider,
+       address_hash, reason, vendor_id, next_at, day, run
+FROM deliveries WHERE event_id = :event_id AND item_index BETWEEN :low AND :high;
 
 -- name: delivery_upsert
 INSERT INTO deliveries (
@@ -99,27 +89,24 @@ SELECT * FROM deliveries WHERE event_id = :event_id ORDER BY item_index, device_
 -- name: dead_insert
 INSERT INTO dead_letters (
     event_id, item_index, device_id, app, provider, reason, attempts, died_at,
-    title, body, path, user_id, custom_id
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    title, body, path, user_id, custom_id, later, raw, form
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
     reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at,
     taken_at = NULL;
 
 -- name: dead_page
-SELECT * FROM dead_letters WHERE :event_id IS NULL OR event_id = :event_id
+SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
+       user_id, custom_id, later, raw, form
+FROM dead_letters WHERE :event_id IS NULL OR event_id = :event_id
 ORDER BY died_at DESC, id DESC LIMIT :limit;
 
 -- name: dead_by_ids
-SELECT dead_letters.*, events.received_at
+SELECT id, event_id, item_index, device_id, app, provider, dead_letters.reason, attempts, died_at, title,
+       dead_letters.body, path, user_id, custom_id, later, raw, form, taken_at, events.received_at
 FROM dead_letters LEFT JOIN events USING (event_id)
 WHERE :ids IS NULL OR id IN (SELECT value FROM json_each(:ids))
 ORDER BY event_id, item_index, device_id;
-
--- name: dead_take
-UPDATE dead_letters SET taken_at = coalesce(taken_at, :now)
-WHERE (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
-  AND (taken_at IS NULL OR taken_at < :now - :seconds)
-RETURNING id;
 
 -- name: dead_delete
 DELETE FROM dead_letters WHERE :ids IS NULL OR id IN (SELECT value FROM json_each(:ids));
@@ -154,3 +141,9 @@ DELETE FROM dead_letters WHERE event_id = :event_id;
 
 -- name: event_delete
 DELETE FROM events WHERE event_id = :event_id;
+
+-- Bytes that nobody could read, of an event that nobody knows.
+-- name: dead_orphans
+DELETE FROM dead_letters
+WHERE raw IS NOT NULL AND died_at < ?
+  AND NOT EXISTS (SELECT 1 FROM events WHERE events.event_id = dead_letters.event_id);

@@ -36,6 +36,16 @@ RETURNING id, event_id, number, lane, part, first_seen, deadline, items, tries, 
 -- name: queue_absolve
 UPDATE queue SET tries = 0, lone_ends = 0, alone = 0 WHERE id = ? AND lease_id = ?;
 
+-- The chunks that may hold deliveries of another one: of its number, and replays, which have none.
+-- name: queue_beside
+SELECT items FROM queue
+WHERE event_id = :event_id AND id <> :id AND (number = :number OR number < 0 OR :number < 0);
+
+-- Back for a while, neither tried nor on trial: for a replica that reads it.
+-- name: queue_leave
+UPDATE queue SET lease_id = NULL, due_at = :due_at, tries = max(tries - 1, 0), alone = 0
+WHERE id = :id AND lease_id = :lease_id;
+
 -- Who prolongs a lease lives on. How a trial ends is said by `queue_absolve`.
 -- name: queue_extend
 UPDATE queue SET due_at = ?, tries = CASE WHEN alone = 1 THEN tries ELSE 0 END

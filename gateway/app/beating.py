@@ -1,0 +1,48 @@
+"""The heartbeat of a process without a relay: it too reads stored forms, and must know which to
+write.
+
+Owns no more than that; a relay's own heartbeat does the same, and shares the rate limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from gateway.core.clocks import WallClock
+from gateway.errors import StoreUnavailable
+from gateway.events import Observer, StoreFailed
+from gateway.ports import Replicas
+
+
+@asynccontextmanager
+async def beating(
+    replicas: Replicas,
+    *,
+    name: str,
+    role: str,
+    observer: Observer,
+    clock: WallClock,
+    every_s: float,
+) -> AsyncIterator[None]:
+    """Beat every `every_s` seconds while it is entered, under a name that no other has. Raises
+    StoreUnavailable if the first beat fails."""
+
+    async def beat_on() -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await replicas.beat(name, role, now=clock())
+            except StoreUnavailable as error:
+                observer(StoreFailed("heartbeat", str(error)))
+
+    await replicas.beat(name, role, now=clock())
+    task = asyncio.get_running_loop().create_task(beat_on())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        with suppress(StoreUnavailable):
+            await replicas.leave(name)

@@ -1,0 +1,321 @@
+"""Stored forms: how what outlives a process is written as bytes, and how it is read again. Pure.
+
+Owns the forms of a chunk's items with their remainders, of an event's rejections and of a dead
+letter's content. Nothing else knows a field's place. Which form a process writes is `Forms`; where
+the bytes lie is each store's and queue's matter.
+
+Rules of this file:
+1. A form begins with its version and a space, which is read without parsing the rest. Version 0 is
+   JSON alone, begins with `[`, and is read for ever.
+2. Fields are read by name. A field that an older reader may overlook can join a version; one that
+   it must not overlook makes the next version.
+3. What cannot be read raises `Unreadable`, in words without its content. It never reads as
+   something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import orjson
+
+from gateway.core.model import ChunkItem, Item, Rejection, Remainder
+
+OLDEST = 0
+"""The version that every release reads."""
+NEWEST = 1
+"""The version that this release writes when all who share the store read it."""
+
+EMPTY = b""
+"""What is left of bytes that went with an erased user: never readable, and of no version."""
+
+Theirs = Callable[[int, object, object], bool]
+"""Whether the item with this index, user id and custom id is a certain user's."""
+
+_STR: frozenset[Any] = frozenset({str})
+_MAYBE_STR: frozenset[Any] = frozenset({str, type(None)})
+_TYPES: Mapping[str, frozenset[Any]] = {
+    "index": frozenset({int}),
+    "title": _STR,
+    "body": _STR,
+    "path": _MAYBE_STR,
+    "user_id": _MAYBE_STR,
+    "custom_id": _MAYBE_STR,
+    "source": _MAYBE_STR,
+    "part": _MAYBE_STR,
+    "occurred_at": frozenset({float, int, type(None)}),
+    "collapse_id": _MAYBE_STR,
+}
+#: the fields of version 0, in the order of its rows; remainders are a seventh place
+_ROW_0 = Item._fields[:6]
+#: what later fields hold where a form does not have them
+_LATER = Item._fields[6:]
+_NONE = (None,) * len(_LATER)
+#: fields that say nothing of a person: they outlive an erasure
+_NAMELESS = frozenset({"index", "remainders", "source", "part", "occurred_at"})
+_BROKEN = (ValueError, LookupError, TypeError, AttributeError)
+
+
+class Unreadable(ValueError):
+    """Stored bytes that this version cannot read. `form` is the version that they say, if any."""
+
+    def __init__(self, why: str, form: int | None = None) -> None:
+        self.form = form
+        super().__init__(why)
+
+    @property
+    def too_new(self) -> bool:
+        """Whether a later release wrote it, which some other replica may be."""
+        return self.form is not None and self.form > NEWEST
+
+
+class Reading(NamedTuple):
+    """What the replicas that share a store can read: the least of them, and the most."""
+
+    least: int = NEWEST
+    most: int = NEWEST
+
+
+class Forms:
+    """Which version this process writes: the newest that every replica reads.
+
+    One object for a process: its heartbeat tells it, its queue and journal ask it.
+    """
+
+    def __init__(self, reading: Reading = Reading()) -> None:  # noqa: B008  # it cannot be changed
+        self.learn(reading)
+
+    def learn(self, reading: Reading) -> None:
+        """Take over what the replicas read now."""
+        self.writes = max(OLDEST, min(NEWEST, reading.least))
+        self.most = reading.most
+
+
+def form_of(data: bytes) -> int | None:
+    """The version that bytes say, without reading the rest; None if they say none."""
+    if data[:1] == b"[":
+        return OLDEST
+    version, space, _ = data[:12].partition(b" ")
+    return int(version) if space and version.isdigit() else None
+
+
+# --- the items of a chunk -------------------------------------------------------------------------
+
+
+def write_items(entries: Sequence[ChunkItem], form: int = NEWEST) -> bytes:
+    """Write the items of a chunk in a version. Version 0 has no room for the later fields."""
+    if form == OLDEST:
+        return orjson.dumps([_row_0(item, remainders) for item, remainders in entries])
+    columns: dict[str, Sequence[Any]] = dict(
+        zip(Item._fields, zip(*[entry.item for entry in entries], strict=True), strict=False)
+    )
+    lasting = [entry.remainders for entry in entries]
+    if any(remainders is not None for remainders in lasting):
+        columns["remainders"] = [
+            None if some is None else [(one[0], one[1], int(one[2])) for one in some]
+            for some in lasting
+        ]
+    return _document(columns, Remainder._fields)
+
+
+def read_items(data: bytes) -> tuple[ChunkItem, ...]:
+    """Read what `write_items` wrote, in whichever version. Raises Unreadable."""
+    form = form_of(data)
+    try:
+        if form == OLDEST:
+            return _read_0(data)
+        if form == 1:
+            return _read_1(data)
+    except _BROKEN as error:
+        raise Unreadable(f"its items are broken ({type(error).__name__})", form) from None
+    raise _unknown(data, form)
+
+
+def erase_items(data: bytes, theirs: Theirs) -> bytes:
+    """The same items in the same version, with a user's emptied: index and remainders stay, so
+    that they find no device and end in the journal. Raises Unreadable."""
+    read_items(data)
+    if form_of(data) == OLDEST:
+        rows = [
+            [row[0], "", "", None, None, None, *row[6:]] if theirs(row[0], row[4], row[5]) else row
+            for row in orjson.loads(data)
+        ]
+        return orjson.dumps(rows)
+    document = orjson.loads(data.partition(b" ")[2])
+    entries = [
+        {**document["all"], **dict(zip(document["fields"], row, strict=True))}
+        for row in document["rows"]
+    ]
+    kept = [
+        _emptied(one) if theirs(one["index"], one.get("user_id"), one.get("custom_id")) else one
+        for one in entries
+    ]
+    columns = {name: [one[name] for one in kept] for name in (kept[0] if kept else ())}
+    return _document(columns, document.get("remainders", ()))
+
+
+def _row_0(item: Item, remainders: tuple[Remainder, ...] | None) -> tuple[Any, ...]:
+    fields = item[:6]
+    if remainders is None:
+        return fields
+    return (*fields, [(one[0], one[1], int(one[2])) for one in remainders])
+
+
+def _read_0(data: bytes) -> tuple[ChunkItem, ...]:
+    rows = orjson.loads(data)
+    if not rows:
+        return ()
+    places = zip(*[row[:6] for row in rows], strict=True)
+    columns: list[Iterable[Any]] = [
+        _typed(name, place) for name, place in zip(_ROW_0, places, strict=True)
+    ]
+    columns += [repeat(None, len(rows)) for _ in _LATER]
+    order = range(len(Remainder._fields))
+    lasting = [_remainders(_seventh(row), order) for row in rows]
+    return _entries(columns, lasting)
+
+
+def _seventh(row: list[Any]) -> Any:
+    """The remainders of a row: there is one place for them, and nothing behind it."""
+    if len(row) == 6:
+        return None
+    (remainders,) = row[6:]
+    return [] if remainders is None else remainders
+
+
+def _read_1(data: bytes) -> tuple[ChunkItem, ...]:
+    document = orjson.loads(data.partition(b" ")[2])
+    shared, rows = document["all"], document["rows"]
+    if not rows:
+        return ()
+    columns = dict(zip(document["fields"], zip(*rows, strict=True), strict=True))
+    count = len(rows)
+    items: list[Iterable[Any]] = []
+    for name in Item._fields:
+        if name in columns:
+            items.append(_typed(name, columns[name]))
+        else:
+            value = shared.get(name) if name in _LATER else shared[name]
+            items.append(repeat(_typed(name, (value,))[0], count))
+    lasting: Iterable[Any] = repeat(None, count)
+    if "remainders" in columns:
+        names = document["remainders"]
+        order = [names.index(name) for name in Remainder._fields]
+        lasting = [_remainders(some, order) for some in columns["remainders"]]
+    return _entries(items, lasting)
+
+
+def _entries(columns: Iterable[Iterable[Any]], lasting: Iterable[Any]) -> tuple[ChunkItem, ...]:
+    items = map(Item._make, zip(*columns, strict=False))
+    return tuple(map(ChunkItem._make, zip(items, lasting, strict=True)))
+
+
+def _typed(name: str, column: Sequence[Any]) -> Sequence[Any]:
+    if not set(map(type, column)) <= _TYPES[name]:
+        raise TypeError
+    return column
+
+
+def _remainders(some: Any, order: Iterable[int]) -> tuple[Remainder, ...] | None:
+    if some is None:
+        return None
+    device, attempts, flipped = order
+    left = tuple([Remainder(one[device], one[attempts], bool(one[flipped])) for one in some])
+    if not all(type(one[0]) is int and type(one[1]) is int for one in left):
+        raise TypeError
+    return left
+
+
+def _document(columns: Mapping[str, Sequence[Any]], remainders: Sequence[str]) -> bytes:
+    """Version 1: what all items share stands once, the rest in rows, under the fields' names."""
+    shared: dict[str, Any] = {}
+    varying: dict[str, Sequence[Any]] = {}
+    for name, column in columns.items():
+        first = column[0]
+        if name in ("index", "remainders") or column.count(first) != len(column):
+            varying[name] = column
+        elif first is not None or name not in _LATER:
+            shared[name] = first
+    document = {
+        "all": shared,
+        "fields": list(varying),
+        "rows": list(zip(*varying.values(), strict=True)),
+    }
+    if "remainders" in varying:
+        document["remainders"] = list(remainders)
+    return b"1 " + orjson.dumps(document)
+
+
+def _emptied(entry: Mapping[str, Any]) -> dict[str, Any]:
+    empty = {"title": "", "body": ""}
+    return {name: value if name in _NAMELESS else empty.get(name) for name, value in entry.items()}
+
+
+# --- the rejections of an event -------------------------------------------------------------------
+
+
+def write_rejections(rejections: Iterable[Rejection], form: int = NEWEST) -> str:
+    """Write the items of an event that were rejected, and why."""
+    rows = [[one.index, one.reason] for one in rejections]
+    if form == OLDEST or not rows:
+        return orjson.dumps(rows).decode()
+    return "1 " + orjson.dumps({"fields": ["index", "reason"], "rows": rows}).decode()
+
+
+def read_rejections(text: str) -> tuple[Rejection, ...]:
+    """Read what `write_rejections` wrote, in whichever version. Raises Unreadable."""
+    form = form_of(text.encode(errors="replace"))
+    try:
+        if form == OLDEST:
+            return tuple(_rejections(orjson.loads(text), 0, 1))
+        if form == 1:
+            document = orjson.loads(text.partition(" ")[2])
+            places = map(document["fields"].index, ("index", "reason"))
+            return tuple(_rejections(document["rows"], *places))
+    except _BROKEN as error:
+        raise Unreadable(f"its rejections are broken ({type(error).__name__})", form) from None
+    raise _unknown(text.encode(errors="replace"), form)
+
+
+def _rejections(rows: Iterable[Any], index: int, reason: int) -> Iterator[Rejection]:
+    for row in rows:
+        if type(row[index]) is not int or type(row[reason]) is not str:
+            raise TypeError
+        yield Rejection(row[index], row[reason])
+
+
+# --- the content of a dead letter -----------------------------------------------------------------
+
+
+def write_later(item: Item) -> str | None:
+    """What a dead letter keeps of an item beside the columns that version 0 has; None: nothing."""
+    if item[6:] == _NONE:
+        return None
+    said = {name: value for name, value in zip(_LATER, item[6:], strict=True) if value is not None}
+    return "1 " + orjson.dumps(said).decode()
+
+
+def read_letter(columns: Sequence[Any], later: str | None) -> Item:
+    """The item of a dead letter: its columns in the order of `Item`, then what `write_later` wrote.
+    Raises Unreadable."""
+    if later is None:
+        return Item(*columns)
+    form = form_of(later.encode(errors="replace"))
+    if form != 1:
+        raise _unknown(later.encode(errors="replace"), form)
+    try:
+        said = orjson.loads(later.partition(" ")[2])
+        rest = [_typed(name, (said.get(name),))[0] for name in _LATER]
+    except _BROKEN as error:
+        raise Unreadable(f"its content is broken ({type(error).__name__})", form) from None
+    return Item(*columns, *rest)
+
+
+def _unknown(data: bytes, form: int | None) -> Unreadable:
+    if not data:
+        return Unreadable("its content went with an erased user")
+    if form is None:
+        return Unreadable("it says no version")
+    return Unreadable(f"it is of version {form}, and this Inkpush reads up to {NEWEST}", form)

@@ -1,0 +1,85 @@
+"""What a queue does about a chunk that it cannot read. The same for every queue.
+
+Owns the choice: leave it to a replica that reads it, or put it aside; and the promise that neither
+stands in the way of what else was claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from gateway.core.clocks import WallClock
+from gateway.core.model import ChunkItem
+from gateway.core.stored import Unreadable, read_items
+from gateway.errors import GatewayError
+from gateway.events import Fault, Observer, PutAside, StoreFailed
+from gateway.ports import Aside, Held, Journal
+
+AGAIN_S = 5.0
+"""Seconds that a chunk is left alone which somebody else can read, or which could not be put
+aside."""
+
+
+class Asides:
+    """Takes chunks that cannot be read out of a queue's way. They have `chunk_items` at most."""
+
+    def __init__(
+        self, journal: Journal, *, observer: Observer, clock: WallClock, chunk_items: int
+    ) -> None:
+        self._journal = journal
+        self._observer = observer
+        self._clock = clock
+        self._chunk_items = chunk_items
+
+    async def take(
+        self,
+        aside: Aside,
+        *,
+        held: Callable[[], Awaitable[Held]],
+        end: Callable[[], Awaitable[object]],
+        leave: Callable[[float], Awaitable[object]],
+    ) -> None:
+        """Deal with a claimed chunk. `held` finds what other chunks hold, `end` takes it out of the
+        queue, `leave` gives it back for so many seconds.
+
+        Never raises: where it fails the chunk comes again, and meanwhile the others go out.
+        """
+        try:
+            if Unreadable("", aside.form).too_new and (aside.form or 0) <= self._journal.forms.most:
+                await leave(AGAIN_S)
+                return
+            await self._journal.put_aside(
+                aside, await held(), now=self._clock(), chunk_items=self._chunk_items
+            )
+            await end()
+        except GatewayError as error:
+            self._observer(StoreFailed("put a chunk aside", str(error)))
+            return
+        except Exception as error:  # noqa: BLE001  # nobody foresaw what such a row may hold
+            self._observer(Fault("put a chunk aside", type(error).__name__, ""))
+            return
+        self._observer(PutAside("chunk", aside.event_id, aside.why))
+
+
+def held_by(chunks: Iterable[Iterable[ChunkItem]]) -> Held:
+    """What these chunks hold."""
+    held: set[tuple[int, int | None]] = set()
+    for items in chunks:
+        for item, remainders in items:
+            if remainders is None:
+                held.add((item.index, None))
+            else:
+                held.update((item.index, left.device_id) for left in remainders)
+    return held
+
+
+def held_in(chunks: Iterable[bytes]) -> Held:
+    """The same of chunks as they are queued; one that cannot be read either holds nothing."""
+    return held_by(filter(None, map(_readable, chunks)))
+
+
+def _readable(items: bytes) -> tuple[ChunkItem, ...]:
+    try:
+        return read_items(items)
+    except Unreadable:
+        return ()
