@@ -55,6 +55,8 @@ _LATER = Item._fields[6:]
 _NONE = (None,) * len(_LATER)
 #: fields that say nothing of a person: they outlive an erasure
 _NAMELESS = frozenset({"index", "remainders", "source", "part", "occurred_at"})
+#: more digits than that are no version
+_DIGITS = 4
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -62,7 +64,7 @@ class Unreadable(ValueError):
     """Stored bytes that this version cannot read. `form` is the version that they say, if any."""
 
     def __init__(self, why: str, form: int | None = None) -> None:
-        self.form = form
+        self.form = form if form is None or 0 <= form < 10**_DIGITS else None
         super().__init__(why)
 
     @property
@@ -97,7 +99,7 @@ def form_of(data: bytes) -> int | None:
     """The version that bytes say, without reading the rest; None if they say none."""
     if data[:1] == b"[":
         return OLDEST
-    version, space, _ = data[:12].partition(b" ")
+    version, space, _ = data[: _DIGITS + 1].partition(b" ")
     return int(version) if space and version.isdigit() else None
 
 

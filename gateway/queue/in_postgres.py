@@ -132,8 +132,7 @@ class PostgresQueue:
         return None
 
     async def absolve(self, claim: Claim) -> None:
-        held = (claim.queue_id, claim.lease_id)
-        await self._database.write(lambda session: session.run("queue_absolve", *held))
+        await self._run("queue_absolve", claim.queue_id, claim.lease_id)
 
     def _new_lease(self) -> str:
         self._claims += 1

@@ -124,10 +124,7 @@ class InStoreQueue:
         return None
 
     async def absolve(self, claim: Claim) -> None:
-        held = (claim.queue_id, claim.lease_id)
-        await self._database.write(
-            lambda connection: connection.execute(self._sql["queue_absolve"], held).rowcount
-        )
+        await self._run("queue_absolve", (claim.queue_id, claim.lease_id))
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         until = now + lease_s
@@ -233,7 +230,7 @@ class InStoreQueue:
             leave=lambda seconds: self._run("queue_leave", row | {"due_at": now + seconds}),
         )
 
-    async def _run(self, query: str, values: dict[str, Any]) -> list[Any]:
+    async def _run(self, query: str, values: Any) -> list[Any]:
         rows: list[Any] = await self._database.write(
             lambda connection: connection.execute(self._sql[query], values).fetchall()
         )

@@ -39,6 +39,7 @@ TABLES = (
     Table("devices", (0,), identity=True),
     Table("api_keys", ("",)),
     Table("lanes", ("", "")),
+    Table("lane_parts", ("", "", "")),
     Table("held_removals", (0,)),
     Table("events", ("",), bulk=10, lossy=True),
     Table("chunks_done", ("", -1), lossy=True),

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.core.model import CHUNK_SIZE, Claim, Event, Item, Remainder
 from gateway.core.states import DeliveryState
+from gateway.core.stored import NEWEST, OLDEST, Reading
 from gateway.ports import Depth
 from tests.conformance.conftest import LeaseClock
 from tests.kit.build import NOW, item
@@ -158,6 +159,32 @@ async def test_chunks_of_a_closed_lane_wait_while_others_go_on(handle: Handle) -
     assert sorted(one.chunk.event_id for one in found) == ["msg_fcm", "msg_fresh"]
     (opened,) = await claim(handle, skip_lanes=[])
     assert (opened.chunk.event_id, opened.tries) == ("msg_apns", 1)
+
+
+async def test_chunks_of_a_closed_part_wait_while_the_lane_goes_on(handle: Handle) -> None:
+    await handle.queue.publish(
+        [
+            leftover("msg_ios", lane="agent/fcm", part="ios"),
+            leftover("msg_android", lane="agent/fcm", part="android"),
+            # as the version before left it: it waits for the lane as a whole
+            leftover("msg_before", lane="agent/fcm"),
+        ]
+    )
+    found = await claim(handle, skip_lanes=["agent/fcm/ios"])
+    assert sorted(one.chunk.event_id for one in found) == ["msg_android", "msg_before"]
+    (opened,) = await claim(handle, skip_lanes=["agent/fcm/android"])
+    assert (opened.chunk.event_id, opened.chunk.part, opened.tries) == ("msg_ios", "ios", 1)
+
+
+@pytest.mark.parametrize("form", [OLDEST, NEWEST])
+async def test_the_part_that_a_chunk_waits_for_is_said_beside_its_items(
+    handle: Handle, form: int
+) -> None:
+    handle.journal.forms.learn(Reading(form, NEWEST))
+    await handle.queue.publish([leftover(lane="agent/fcm", part="web")])
+    claimed = await claim_one(handle)
+    assert (claimed.chunk.lane, claimed.chunk.part) == ("agent/fcm", "web")
+    assert claimed.chunk.items[0].item.part is None
 
 
 async def test_a_closed_lane_does_not_stand_before_what_came_after_it(handle: Handle) -> None:

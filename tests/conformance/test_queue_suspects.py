@@ -6,9 +6,12 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.model import Claim
+from gateway.core.stored import OLDEST, Reading, write_items
 from gateway.core.suspects import FORGOTTEN_S
+from gateway.store.sqlite.store import SqliteStore
 from tests.kit.build import NOW
-from tests.kit.stores import Handle, accept, die, leftover
+from tests.kit.planting import GARBAGE, TOO_NEW, change, literal
+from tests.kit.stores import Handle, accept, batch, die, leftover
 
 MOST_ENDS = 10
 """So often a chunk may come beside others before every queue knows it for a suspect."""
@@ -211,6 +214,14 @@ async def test_a_suspect_waits_while_its_lane_is_closed_until_it_is_too_old(
     assert late is not None
 
 
+async def test_a_suspect_waits_while_its_part_is_closed(handle: Handle) -> None:
+    await handle.queue.publish([leftover(lane="agent/fcm", part="ios", deadline=NOW + 100_000)])
+    now = await suspected(handle)
+    assert not await handle.queue.has_suspect(now=now, skip_lanes=["agent/fcm/ios"])
+    assert await claim_suspect(handle, now, skip_lanes=["agent/fcm/ios"]) is None
+    assert await claim_suspect(handle, now, skip_lanes=["agent/fcm/android"]) is not None
+
+
 async def test_replicas_never_try_the_same_chunk(handle: Handle, replica: Handle) -> None:
     for number in range(4):
         await accept(handle, f"msg_{number}")
@@ -231,3 +242,57 @@ async def test_a_trial_whose_process_was_found_dead_at_the_next_start_counts(
     assert await handle.queue.rescue() == 1
     # its time is the test's
     assert lone_ends(await tried(handle, now)) == 1
+
+
+# --- what cannot be read --------------------------------------------------------------------------
+
+
+@pytest.mark.needs("erases the queue")
+async def test_a_suspect_that_cannot_be_read_is_put_aside_and_the_next_one_is_tried(
+    handle: Handle,
+) -> None:
+    for number in range(3):
+        await accept(handle, f"msg_{number}")
+    now = await suspected(handle)
+    await spoil(handle, "msg_0", GARBAGE)
+    names = [(await tried(handle, now)).chunk.event_id for _ in range(2)]
+    assert sorted(names) == ["msg_1", "msg_2"]
+    assert await claim_suspect(handle, now) is None
+    (letter,) = await handle.journal.dead(limit=9)
+    assert (letter.event_id, letter.raw) == ("msg_0", GARBAGE)
+    assert letter.reason.startswith("unreadable: ")
+
+
+@pytest.mark.needs("erases the queue")
+async def test_a_suspect_that_a_living_replica_reads_is_left_to_it_and_was_not_tried(
+    handle: Handle,
+) -> None:
+    await accept(handle)
+    now = await suspected(handle)
+    kept = await spoil(handle, "msg_1", TOO_NEW)
+    handle.journal.forms.learn(Reading(OLDEST, 2))
+    for _ in range(3):
+        assert await claim_suspect(handle, now) is None
+        now = await die(handle, now)
+    assert await handle.journal.dead(limit=9) == []
+    await spoil(handle, "msg_1", kept)
+    assert lone_ends(await tried(handle, now)) == 0
+
+
+async def test_a_past_that_is_no_past_ends_no_process(handle: Handle) -> None:
+    await accept(handle, "msg_0")
+    await accept(handle, "msg_1")
+    now = await suspected(handle)
+    if isinstance(handle.store, SqliteStore):  # the other engine keeps numbers alone in there
+        await change(handle, "UPDATE queue SET lone_ends = 'x' WHERE event_id = 'msg_0'")
+    names = [(await tried(handle, now)).chunk.event_id for _ in range(2)]
+    assert sorted(names) == ["msg_0", "msg_1"]
+
+
+async def spoil(handle: Handle, event_id: str, items: bytes) -> bytes:
+    """Put these bytes where a queued chunk's items are. Returns those, in the form now written."""
+    await change(
+        handle,
+        f"UPDATE queue SET items = {literal(handle, items)} WHERE event_id = '{event_id}'",  # ours
+    )
+    return write_items(batch(event_id)[1][0].items, handle.journal.forms.writes)

@@ -293,7 +293,17 @@ async def test_a_device_in_a_state_of_a_later_version_is_sent_nothing_and_listed
     assert await handle.registry.count() == {("fcm", "agent", "muted"): 1}
 
 
-@pytest.mark.parametrize("column", ["provider", "platform", "address_kind", "environment"])
+async def test_a_device_of_a_vendor_that_nobody_knows_is_found_as_it_is(handle: Handle) -> None:
+    """Names of vendors are open: who sends knows which there are."""
+    mary = UserRef(user_id="mary")
+    odd = await register(handle, "odd", "address-odd", user_id="mary")
+    await change(handle, f"UPDATE devices SET provider = 'hms' WHERE id = {odd.id}")
+    (targets,) = await handle.registry.targets([item(user_id="mary")])
+    assert [(target.provider, target.fault) for target in targets] == [("hms", "")]
+    assert [one.provider for one in await handle.registry.devices_of(mary)] == ["hms"]
+
+
+@pytest.mark.parametrize("column", ["platform", "address_kind", "environment"])
 async def test_a_device_of_a_kind_of_a_later_version_hides_none_of_its_owners_others(
     handle: Handle, column: str
 ) -> None:

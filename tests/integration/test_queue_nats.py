@@ -382,7 +382,7 @@ async def dead_stream(rig: Rig) -> list[tuple[dict[str, str] | None, bytes]]:
 
 
 @pytest.mark.parametrize("under", ["somebody.0.x.1", "x"])
-@pytest.mark.parametrize("data", [b"", b"{}", b"\xff\n[]", b'{"v": 99}\n[]', b"[" * 10_000])
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff\n[]", b'{"v": 1e99}', b"[" * 10_000])
 async def test_what_does_not_even_say_whose_it_is_is_put_aside_whole(
     rig: Rig, data: bytes, under: str
 ) -> None:
@@ -408,6 +408,19 @@ async def test_a_message_without_a_head_ends_the_chunk_that_its_subject_names(ri
     assert summary is not None
     assert summary.settled
     assert summary.deliveries["dead"] == 3
+
+
+async def test_numbers_and_names_that_no_column_holds_stop_nothing(rig: Rig) -> None:
+    queue = await rig.queue()
+    for n, (version, number) in enumerate([(10**15, 0), (1, 10**15), (-3, -9), (99, 7)]):
+        head = f'{{"v":{version},"event_id":"a\\u0000b","number":{number}}}\n'
+        await queue._link.ask(f"{rig.name}.e.{n}.x.1", head.encode())
+    assert await drain(queue) == []
+    letters = await rig.store.journal.dead(limit=9)
+    assert sorted((one.event_id, one.form or 0) for one in letters) == [("ab", 0)] * 3 + [
+        ("ab", 99)
+    ]
+    assert (await queue.depth()).notifications == 0
 
 
 async def test_a_message_that_was_damaged_is_kept_as_its_items_which_erasure_can_read(

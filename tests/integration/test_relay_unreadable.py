@@ -90,7 +90,7 @@ async def test_a_newer_row_garbage_and_an_unknown_device_leave_1000_delivered_an
             "msg_good": None,
         }
         assert all(letter.reason.startswith("unreadable: ") for letter in letters.values())
-        assert "'hms'" in letters["msg_good"].reason
+        assert "'harmony'" in letters["msg_good"].reason
         assert (letters["msg_newer"].raw, letters["msg_garbage"].raw) == (TOO_NEW, GARBAGE)
         assert await running.settled("msg_newer") == {"dead": 1}
         assert await running.settled("msg_garbage") == {"dead": 1}
@@ -182,3 +182,20 @@ async def test_a_row_that_is_too_new_waits_for_a_replica_that_reads_it_and_is_pu
         (letter,) = await dead(running, 1)
         assert (letter.event_id, letter.form) == ("msg_newer", 2)
         await running.empty()
+
+
+async def test_a_process_without_a_relay_beats_too_and_writes_what_all_read(
+    shared_rig: RelayRig,
+) -> None:
+    ingest = {"host": "127.0.0.1", "port": 0, "role": "ingest"}
+    async with shared_rig.running(server=ingest) as running:
+        store = running.stores.store
+        assert isinstance(store, PostgresStore)
+        assert [tuple(row) for row in await store.database.rows("replica_reading", 60.0)] == [
+            (NEWEST, NEWEST)
+        ]
+        await written(running, NEWEST)
+        await change(handle_of(running), BEAT_OF_BEFORE)
+        await written(running, OLDEST)
+        await change(handle_of(running), SILENT)
+        await written(running, NEWEST)

@@ -84,6 +84,7 @@ async def fill(source: Handle) -> None:
     await source.registry.forget(f"phone-{DEVICES - 1}", proven=None)
     await source.keys.add(ApiKey("k1", "backend", frozenset({"admin"}), NOW), b"d" * 32)
     await source.lanes.hold("agent", "fcm", "", by="operator", reason="quota", now=NOW)
+    await source.lanes.hold("agent", "fcm", "ios", by="misconfigured", reason="no key", now=NOW)
     await source.lanes.trip_brake("agent", "apns", now=NOW)
     await source.lanes.hold_back(
         [Removal(1, "address-0", NOW, "agent", "fcm", DeviceState.PRUNED, "UNREGISTERED")]
@@ -154,6 +155,7 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "devices": DEVICES - 1,
         "api_keys": 1,
         "lanes": 2,
+        "lane_parts": 1,
         "held_removals": 1,
         "events": EVENTS + 1,
         "chunks_done": EVENTS,

@@ -27,7 +27,7 @@ async def plant(handle: Handle, chunk: Chunk, items: bytes) -> None:
             await handle.queue.publish([chunk])
             await change(
                 handle,
-                f"UPDATE queue SET items = {_literal(handle, items)} "  # ours
+                f"UPDATE queue SET items = {literal(handle, items)} "  # ours
                 f"WHERE event_id = '{chunk.event_id}' AND number = {chunk.number} "
                 f"AND lane = '{chunk.lane}'",
             )
@@ -57,6 +57,7 @@ def change_file(path: Path, statement: str) -> None:
         connection.commit()
 
 
-def _literal(handle: Handle, data: bytes) -> str:
+def literal(handle: Handle, data: bytes) -> str:
+    """Bytes, as a statement for this store has them."""
     digits = data.hex()
     return f"x'{digits}'" if isinstance(handle.store, SqliteStore) else f"'\\x{digits}'::bytea"

@@ -343,9 +343,10 @@ def leftover(
     *remainders: Remainder,
     due_at: float = NOW,
     lane: str = "",
+    part: str = "",
     deadline: float = NOW + LIFE_S,
     day: int = 0,
 ) -> Chunk:
     """What a chunk could not settle: Mary's notification for some of her devices."""
     entry = ChunkItem(item(), remainders or (Remainder(1, 1),))
-    return Chunk(event_id, 0, NOW, deadline, (entry,), due_at=due_at, lane=lane, day=day)
+    return Chunk(event_id, 0, NOW, deadline, (entry,), due_at, lane, part, day=day)

@@ -86,6 +86,7 @@ def test_what_a_field_that_nobody_knows_says_of_a_user_goes_with_the_user() -> N
 GARBAGE = {
     "nothing": EMPTY,
     "no form": b"\x00\xff\x80",
+    "a version of many digits": b"12345 {}",
     "half": write_items([ChunkItem(item())])[:-9],
     "half of the oldest": write_items([ChunkItem(item())], OLDEST)[:-9],
     "a seventh field that is no list": b'[[0,"t","b",null,"u",null,5]]',

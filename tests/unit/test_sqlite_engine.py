@@ -43,7 +43,7 @@ async def test_store_and_queue_work_on_the_loop_alone(handle: Handle) -> None:
     assert [target.address.value for target in found] == ["address-1"]
     assert await handle.queue.settle(claim, [])
     assert (await handle.queue.depth()).notifications == 0
-    assert claim.lease_id == "name-0"
+    assert claim.lease_id == "name-0-1"
     assert threading.active_count() == before
 
 

@@ -28,6 +28,8 @@ from gateway.core.stored import Unreadable, read_items, write_items
 from gateway.ports import Aside
 
 _VERSION = 1
+#: chunks of an event are fewer than that
+_NUMBERS = 2**31
 #: room in a message for its subject, its headers and the line before the items, in bytes
 _OVERHEAD = 4096
 #: texts shrink to about a third, which costs 10 us a KB: worth it only where a message gets large
@@ -146,6 +148,7 @@ def aside_of(sequence: int, data: bytes, error: Unreadable) -> Aside:
     with contextlib.suppress(ValueError, LookupError, TypeError, zlib.error):
         head: dict[str, Any] = orjson.loads(line)
         event_id, number = str(head["event_id"]), int(head["number"])
+        number = number if 0 <= number < _NUMBERS else -1
         if head["v"] == _VERSION:
             raw = zlib.decompress(items) if head["z"] else items
     return Aside(sequence, event_id, number, raw, error.form, str(error))

@@ -21,7 +21,7 @@ from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
 from gateway.store.postgres.partitions import Partitions
-from gateway.store.postgres.texts import findable, storable_row
+from gateway.store.postgres.texts import findable, storable, storable_row
 from gateway.store.rows import (
     REPLAY_S,
     dead_letter,
@@ -136,6 +136,7 @@ class PostgresJournal:
         return await self._record(records, removals, dead, done)
 
     async def put_aside(self, aside: Aside, held: Held, *, now: float, chunk_items: int) -> None:
+        aside = replace(aside, event_id=storable(aside.event_id))
         event = await self._database.read(lambda session: _kept(session, aside.event_id))
         day = 0 if event is None else day_of(event.received_at)
         if event is not None:

@@ -9,8 +9,14 @@ FROM devices WHERE id > ? ORDER BY id;
 SELECT id, digest, name, scopes, created_at, revoked_at FROM api_keys WHERE id > ? ORDER BY id;
 
 -- name: copy_lanes
-SELECT app, provider, held, reason, hint, held_at, brake_at, rate, errors, waiting, seen_at
+SELECT app, provider, held, reason, hint, held_at, brake_at, rate, errors, waiting, seen_at,
+       resumed_at, quiet_until
 FROM lanes WHERE (app, provider) > (?, ?) ORDER BY app, provider;
+
+-- name: copy_lane_parts
+SELECT app, provider, part, held, reason, hint, held_at, resumed_at, trouble, trouble_reason,
+       trouble_hint, trouble_at, errors, waiting, seen_at
+FROM lane_parts WHERE (app, provider, part) > (?, ?, ?) ORDER BY app, provider, part;
 
 -- name: copy_held_removals
 SELECT device_id, address, seen_at, app, provider, state, reason
@@ -43,7 +49,7 @@ FROM dead_letters WHERE id > ? ORDER BY id;
 
 -- name: copy_queue
 SELECT id, event_id, number, lane, first_seen, deadline, due_at, lease_id, tries, size, items,
-       lone_ends, alone, claimed_at,
+       part, lone_ends, alone, claimed_at,
        coalesce((SELECT CAST(received_at / 86400 AS INTEGER) FROM events
                  WHERE events.event_id = queue.event_id), day) AS day
 FROM queue WHERE id > ? ORDER BY id;
@@ -52,6 +58,7 @@ FROM queue WHERE id > ? ORDER BY id;
 SELECT 'devices', count(*) FROM devices UNION ALL
 SELECT 'api_keys', count(*) FROM api_keys UNION ALL
 SELECT 'lanes', count(*) FROM lanes UNION ALL
+SELECT 'lane_parts', count(*) FROM lane_parts UNION ALL
 SELECT 'held_removals', count(*) FROM held_removals UNION ALL
 SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'chunks_done', count(*) FROM chunks_done UNION ALL
