@@ -62,7 +62,7 @@ clean:  ## remove .venv and all caches
 $(VENV)/.servers: | $(BIN)/python
 	@PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; missing=; \
 	for pair in nginx:nginx nghttpd:nghttp2-server h2load:nghttp2-client node:nodejs \
-			postgres:postgresql nats-server:nats-server; do \
+			postgres:postgresql nats-server:nats-server promtool:prometheus; do \
 		command -v "$${pair%:*}" >/dev/null || missing="$$missing $${pair#*:}"; \
 	done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

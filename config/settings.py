@@ -184,8 +184,9 @@ class RelaySettings(Section):
     brake_window_s: Seconds = 600
     """Seconds over which the brake counts."""
     probe_s: Seconds = 60
-    """Seconds between tries of a lane that is paused because the vendor rejects its
-    credentials."""
+    """Seconds until a part of a lane that is held, for the vendor rejects its configuration, is
+    tried again; it doubles up to ten minutes. So long, too, waits a single push that is rejected
+    like that."""
 
 
 class DevicesSettings(Section):

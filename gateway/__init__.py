@@ -2,10 +2,13 @@
 
 A signed batch is made durable in one step, cut into chunks, and each chunk flows one way:
 
-    LearnInk/Svix --> ingest --> queue of chunks --> relay --> lane(app, provider) --> FCM / APNs
+    LearnInk/Svix --> ingest --> queue of chunks --> relay --> lane of parts --------> FCM / APNs
                         |                              |  ^          |
     apps, backends --> devices --> registry -----------+  |          v
                                                        journal <-- verdicts
+
+A lane is one app at one vendor, and a part of it is what fails together: a platform behind FCM, an
+environment at APNs.
 
 Rooms, and the one direction in which they may import (import-linter keeps it so):
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 
 from config import shape
@@ -249,7 +252,9 @@ def test_every_value_of_a_label_is_documented(label: str) -> None:
         assert labels.get(label, set()) - {OTHER} <= set(re.findall(r"`(\w+)`", row)), name
 
 
-WATCHING = [DEPLOY / "prometheus" / "alerts.yml", DEPLOY / "grafana" / "inkpush.json"]
+ALERTS = DEPLOY / "prometheus" / "alerts.yml"
+ALERT_TESTS = DEPLOY / "prometheus" / "tests" / "alerts.yml"
+WATCHING = [ALERTS, ALERT_TESTS, DEPLOY / "grafana" / "inkpush.json"]
 
 
 @pytest.mark.parametrize("where", [*PAGES, *WATCHING], ids=name_of)
@@ -264,7 +269,7 @@ def panels() -> list[str]:
 
 
 def alerts() -> dict[str, str]:
-    text = (DEPLOY / "prometheus" / "alerts.yml").read_text()
+    text = ALERTS.read_text()
     found = dict(re.findall(r"^ +- alert: (\w+)\n +expr: (.+)$", text, re.MULTILINE))
     assert len(found) == text.count("alert:") == text.count("expr:")
     return found
@@ -284,6 +289,41 @@ def test_alerts_and_panels_ask_for_series_that_exist(expression: str) -> None:
         for name, _ in selectors:
             assert set(labels.split(", ")) - {"le"} <= set(SERIES[name]), name
     assert expression.count("(") == expression.count(")")
+
+
+def alert_scenarios() -> list[dict[str, Any]]:
+    scenarios: list[dict[str, Any]] = yaml.safe_load(ALERT_TESTS.read_text())["tests"]
+    return scenarios
+
+
+def test_the_scenarios_of_alerts_have_series_that_exist() -> None:
+    for scenario in alert_scenarios():
+        for given in scenario["input_series"]:
+            name = given["series"].partition("{")[0]
+            found = dict(re.findall(r'(\w+)="([^"]*)"', given["series"]))
+            # what Prometheus adds by itself
+            found = {key: found[key] for key in found.keys() - {"job", "instance"}}
+            known = SERIES.get(name, {})
+            assert found.keys() == known.keys() or name == "up", given["series"]
+            assert all(value in known[key] for key, value in found.items()), given["series"]
+
+
+def test_every_alert_has_a_scenario_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    said: dict[bool, set[str]] = {True: set(), False: set()}
+    for scenario in alert_scenarios():
+        for case in scenario["alert_rule_test"]:
+            said[bool(case.get("exp_alerts"))].add(case["alertname"])
+    assert said[True] == said[False] == set(alerts())
+
+
+def test_alerts_fire_when_they_should_and_only_then() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: apt-get install prometheus")
+    done = subprocess.run(
+        [promtool, "test", "rules", ALERT_TESTS], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_alert_has_its_paragraph_in_the_runbook() -> None:

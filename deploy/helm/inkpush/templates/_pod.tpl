@@ -99,8 +99,8 @@ spec:
         periodSeconds: 10
         timeoutSeconds: 5
         failureThreshold: 6
-      # Never /readyz: what makes it 503 (a paused lane, PostgreSQL or NATS away) is shared by all
-      # pods, so that all would leave at once, and a rollout that brings the cure would not go on.
+      # Never /readyz: what makes it 503 (PostgreSQL or NATS away) is shared by all pods, so that
+      # all would leave at once, and a rollout that brings the cure would not go on.
       readinessProbe:
         {{- if eq .role "ingest" }}
         # the public listener, which opens last and closes first
