@@ -160,6 +160,7 @@ class Relay:
             lane = self.lanes.pop(name)
             lane.stop()
             self._retire(lane.transport)
+            await self._stores.lanes.report([lane.last_row()])
         self._settings = settings
         self._dispatcher.wake()
 

@@ -17,7 +17,7 @@ from gateway.core.limiter import Limiter
 from gateway.core.pace import Pace
 from gateway.core.prune import Brake, BrakeRule
 from gateway.events import BrakeReleased
-from gateway.ports import LaneRow
+from gateway.ports import LaneRow, PartRow
 from gateway.relay.listeners import Listeners
 from gateway.relay.part import Part
 from gateway.relay.route import Route
@@ -104,7 +104,7 @@ class Lane:
 
     @property
     def brake_known(self) -> bool:
-        """Whether the store was seen to know that the brake is on."""
+        """Whether the store is known to know that the brake is on."""
         return self._brake_known
 
     @property
@@ -133,8 +133,7 @@ class Lane:
 
         Each part in use has a backlog of its own: what one of them holds must not stop the others.
         """
-        loads = [part.load for part in self._order if part.load]
-        most = self._pace.backlog
+        loads, most = [part.load for part in self._order if part.load], self._pace.backlog
         return most * max(1, len(loads)) - sum(min(load, most) for load in loads)
 
     @property
@@ -333,6 +332,11 @@ class Lane:
             parts=tuple(part.row(now) for part in self._parts.values()),
         )
 
+    def last_row(self) -> LaneRow:
+        """What the store is to say of it when it is gone: nothing waits here, and nothing fails."""
+        parts = tuple(map(PartRow, self._parts))
+        return LaneRow(self.app, self.vendor, parts=parts)
+
     # --- inside ---------------------------------------------------------------------------------
 
     def _wants(self, part: Part, now: Monotonic) -> bool:
@@ -393,5 +397,4 @@ class Lane:
     def _wake_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(seconds, self.pump)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.pump)

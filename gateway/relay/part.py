@@ -208,10 +208,6 @@ class Part:
             reason = self.cause.reason or "paused by an operator"
         self._listeners.returned(deliveries, reason, None)
 
-    def settled(self, verdicts: int, failures: int) -> None:
-        """So many verdicts came in, and so many of them took nothing."""
-        self.errors.count(verdicts, failures)
-
     # --- what the vendor says -------------------------------------------------------------------
 
     def took(self) -> None:
@@ -272,9 +268,9 @@ class Part:
         return True
 
     def look_again(self) -> bool:
-        """See whether it was reached again since the last look."""
+        """See whether it was reached again since the last look; a held one has said what is so."""
         ended, self._reached_again = self._reached_again, False
-        return ended
+        return ended and not self._breaker.held
 
     def is_idle(self) -> bool:
         """Whether nothing waits for it, in memory or in the queue."""
@@ -305,7 +301,7 @@ class Part:
             self._reachability.unanswered(self._clocks.monotonic(), trouble.reason)
             if self._failure is not None:
                 self._failure = Cause(trouble.reason, trouble.hint, self._failure.since)
-        elif self.is_idle() and self._reachability.connected():
+        elif (self.is_idle() if self.failing else not self.load) and self._reachability.connected():
             self._reached()
         return trouble is None
 

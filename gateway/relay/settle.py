@@ -88,7 +88,7 @@ class Settler:
         if delivered > said:
             self._say_taken(lane, part, last, delivered)
         counts[Delivered.label] += delivered
-        part.settled(len(verdicts), len(verdicts) - counts[Delivered.label])
+        part.errors.count(len(verdicts), len(verdicts) - counts[Delivered.label])
         self._observer(AttemptsFinished(lane.app, lane.vendor, counts, seconds))
 
     def _say_taken(self, lane: Lane, part: Part, last: Delivery | None, delivered: int) -> int:
