@@ -366,7 +366,8 @@ class Part:
         """Say why, by what the transport knows, else by what was seen."""
         seen = self._reachability
         if trouble is None:
-            reason = seen.reason or "the transport takes nothing"
+            nothing = "no connection yet" if self._connecting else "the transport takes nothing"
+            reason = seen.reason or nothing
             trouble = Trouble(reason, _BROKEN if seen.is_broken else _UNREACHED)
         self._failure = Cause(trouble.reason, trouble.hint, self._clocks.wall())
         self.give_back(trouble.reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -214,7 +215,7 @@ async def test_a_token_endpoint_that_is_away_stops_all_parts_and_its_return_star
 ) -> None:
     phones = androids(range(20))
     rig.sandbox.settings.oauth_status = 503
-    async with rig.gateway(rig.settings(), WATCHFUL) as running:
+    async with rig.gateway(rig.settings(), replace(WATCHFUL, silent_s=4.0)) as running:
         await failing(running, "fcm/android", "fcm/ios", "fcm/web")
         await running.register(*phones)
         await running.queue_for("msg_1", phones)

@@ -205,7 +205,13 @@ async def main():
     connection.set_trace_callback(print)
     store = SqliteStore(SqliteDatabase(LoopEngine(connection)), max_per_user=2)
     names = (f"name-{number}" for number in count())
-    queue = InStoreQueue(store.database, clock=wall(lambda: NOW), new_id=lambda: next(names))
+    queue = InStoreQueue(
+        store.database,
+        journal=store.journal,
+        observer=lambda event: None,
+        clock=wall(lambda: NOW),
+        new_id=lambda: next(names),
+    )
     handle = Handle(store, queue)
     people = [f"user-{number}" for number in range(20)]
     for who in people:
