@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from providers.apns.desk import BAD_TOKEN, Desk, check_push
+from providers.apns.codec import BAD_TOKEN, Codec, check_push
 from providers.apns.options import ApnsOptions
 from providers.apns.payload import ALERT, BodyTemplates, device_path, expiration
 from providers.apns.verdicts import ends_connection
@@ -70,7 +70,7 @@ class ApnsNativeProvider:
     def __init__(self, options: ApnsOptions, clock: Callable[[], float] = time.time) -> None:
         self._options = options
         self._clock = clock
-        self._desk = Desk(options, clock)
+        self._codec = Codec(options, clock)
         self._bodies = BodyTemplates(options.style)
         self._landing = Landing()
         self._pools: dict[Environment, Pool] = {}
@@ -131,7 +131,7 @@ class ApnsNativeProvider:
         requests: dict[Environment, list[Request]] = {}
         batches: dict[Environment, Batch[str]] = {}
         for push in pushes:
-            environment = self._desk.environment(push.address)
+            environment = self._codec.environment(push.address)
             batch = batches.get(environment)
             if batch is None:
                 authorization = self._options.credentials_for(environment).header()
@@ -176,14 +176,14 @@ class ApnsNativeProvider:
 
     def _pool_of(self, part: str) -> Pool | None:
         """The connections of an environment; where there is one alone, all go by it."""
-        return self._pools.get(self._desk.here(Environment(part)))
+        return self._pools.get(self._codec.here(Environment(part)))
 
     def _request(self, push: Push, batch: Batch[str]) -> Request | Refused:
         """What goes out for a push: `payload.render_headers` and `render_body`, coded."""
         path = device_path(push.address)
         if path is None:
             return BAD_TOKEN
-        message = self._desk.fit(push.message)
+        message = self._codec.fit(push.message)
         if isinstance(message, Refused):
             return message
         delivery_id = push.delivery_id
@@ -227,7 +227,7 @@ class ApnsNativeProvider:
     ) -> Verdict:
         if not isinstance(end, Response):
             return unanswered(end)
-        return self._desk.judge(
+        return self._codec.judge(
             end, environment=environment, delivery_id=delivery_id, authorization=authorization
         )
 

@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from providers.apns.desk import Desk, check_push
+from providers.apns.codec import Codec, check_push
 from providers.apns.options import ApnsOptions
 from providers.apns.sdk_pool import SdkPool, SdkRequest
 from providers.apns.verdicts import ends_connection
@@ -49,7 +49,7 @@ class ApnsSdkProvider:
     def __init__(self, options: ApnsOptions, clock: Callable[[], float] = time.time) -> None:
         self._options = options
         self._clock = clock
-        self._desk = Desk(options, clock)
+        self._codec = Codec(options, clock)
         self._flights = {each: Flights(self._attempt) for each in options.endpoints}
         self._pools: dict[Environment, SdkPool] = {}
         self._closed = False
@@ -60,7 +60,7 @@ class ApnsSdkProvider:
             return 0
         pool, in_flight = (
             self._pool_of(part),
-            len(self._flights[self._desk.here(Environment(part))]),
+            len(self._flights[self._codec.here(Environment(part))]),
         )
         left = min(pool.capacity, MAX_IN_FLIGHT) - in_flight
         # one more makes the pool open another connection
@@ -93,7 +93,7 @@ class ApnsSdkProvider:
         """Start sending. Pushes over `MAX_IN_FLIGHT` are settled as not sent."""
         by_environment: dict[Environment, list[Push]] = {each: [] for each in self._flights}
         for push in pushes:
-            by_environment[self._desk.environment(push.address)].append(push)
+            by_environment[self._codec.environment(push.address)].append(push)
         for environment, group in by_environment.items():
             flights = self._flights[environment]
             room = MAX_IN_FLIGHT - len(flights) if self._pools else 0
@@ -120,11 +120,11 @@ class ApnsSdkProvider:
             await pool.aclose()
 
     def _pool_of(self, part: str) -> SdkPool:
-        return self._pools[self._desk.here(Environment(part))]
+        return self._pools[self._codec.here(Environment(part))]
 
     async def _attempt(self, push: Push) -> Verdict:
         """Send one push once, and return its verdict within `timeout_s`."""
-        letter = self._desk.write(push)
+        letter = self._codec.write(push)
         if isinstance(letter, Refused):
             return letter
         deadline = asyncio.get_running_loop().time() + self._options.timeout_s
@@ -138,7 +138,7 @@ class ApnsSdkProvider:
             return Unavailable.not_looked_at("Timeout", NEVER_SENT_S)
         if not isinstance(end, Response):
             return unanswered(end)
-        verdict = self._desk.judge(
+        verdict = self._codec.judge(
             end,
             environment=letter.environment,
             delivery_id=letter.delivery_id,

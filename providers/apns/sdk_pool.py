@@ -17,8 +17,8 @@ from aioapns.connection import (
     AuthorizationHeaderProvider,
 )
 
+from providers.apns.codec import Letter
 from providers.apns.credentials import ApnsCredentials
-from providers.apns.desk import Letter
 from providers.apns.options import ApnsOptions
 from providers.contract import Environment, Trouble
 from providers.http2.backoff import Backoff

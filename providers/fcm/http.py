@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 
 from providers.contract import Delivered, Unavailable, Verdict
+from providers.fcm.codec import Codec
 from providers.fcm.credentials import FcmCredentials
-from providers.fcm.desk import Desk
 from providers.fcm.options import FcmOptions
 from providers.http2.exchange import NEVER_SENT_S
 from providers.wording.text import encode
@@ -51,11 +51,11 @@ class HttpClient:
     def __init__(
         self,
         options: FcmOptions,
-        desk: Desk,
+        codec: Codec,
         context: ssl.SSLContext,
         clock: Callable[[], float],
     ) -> None:
-        self._desk = desk
+        self._codec = codec
         self._credentials: FcmCredentials = options.credentials
         self._clock = clock
         self._context = context
@@ -87,7 +87,7 @@ class HttpClient:
         response = await self._post(
             url, encode(json), {**headers, **_JSON, "authorization": f"Bearer {token.value}"}
         )
-        verdict = self._desk.judge(
+        verdict = self._codec.judge(
             response.status_code,
             response.content,
             response.headers.get("retry-after"),

@@ -23,8 +23,8 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
+from providers.fcm.codec import UNSENDABLE, Codec, check_push
 from providers.fcm.credentials import NO_TOKEN_IN_TIME, AccessToken
-from providers.fcm.desk import UNSENDABLE, Desk, check_push
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import BodyTemplates, render, send_request
 from providers.fcm.verdicts import receipt
@@ -67,7 +67,7 @@ class FcmNativeProvider:
     def __init__(self, options: FcmOptions, clock: Callable[[], float] = time.time) -> None:
         self._options = options
         self._clock = clock
-        self._desk = Desk(options)
+        self._codec = Codec(options)
         self._bodies = BodyTemplates(options.style)
         self._landing = Landing()
         self._pool: Pool | None = None
@@ -245,7 +245,7 @@ class FcmNativeProvider:
         pool.submit(requests, deadline)
 
     def _body(self, push: Push, now: float) -> bytes | Refused:
-        message = self._desk.fit(push.message)
+        message = self._codec.fit(push.message)
         if isinstance(message, Refused):
             return message
         if not push.address.value:
@@ -283,4 +283,4 @@ class FcmNativeProvider:
     def _verdict(self, end: End, token: AccessToken, now: float) -> Verdict:
         if not isinstance(end, Response):
             return unanswered(end)
-        return self._desk.judge(end.status, end.body, end.header(b"retry-after"), token, now)
+        return self._codec.judge(end.status, end.body, end.header(b"retry-after"), token, now)

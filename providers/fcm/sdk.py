@@ -28,8 +28,8 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
+from providers.fcm.codec import UNSENDABLE, Codec, check_push
 from providers.fcm.credentials import AccessToken
-from providers.fcm.desk import UNSENDABLE, Desk, check_push
 from providers.fcm.http import HttpClient, Judged
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import render
@@ -62,7 +62,7 @@ class FcmSdkProvider:
     def __init__(self, options: FcmOptions, clock: Callable[[], float] = time.time) -> None:
         self._options = options
         self._clock = clock
-        self._desk = Desk(options)
+        self._codec = Codec(options)
         self._flights = Flights(self._attempt)
         self._app: firebase_admin.App | None = None
         self._client: HttpClient | None = None
@@ -91,7 +91,7 @@ class FcmSdkProvider:
         Raises CredentialError when `ca_file` cannot be used.
         """
         context = client_context(self._options.ca_file)
-        self._client = HttpClient(self._options, self._desk, context, self._clock)
+        self._client = HttpClient(self._options, self._codec, context, self._clock)
         # in a thread: the SDK's own client, which is replaced, loads authorities three times
         self._app = await asyncio.to_thread(_make_app, self._options)
         service = messaging._get_messaging_service(self._app)  # noqa: SLF001 - no public way
@@ -141,7 +141,7 @@ class FcmSdkProvider:
 
     async def _attempt(self, push: Push, *, validate_only: bool = False) -> Verdict:
         """Send one push once, and return its verdict within `timeout_s`."""
-        message = self._desk.fit(push.message)
+        message = self._codec.fit(push.message)
         if isinstance(message, Refused):
             return message
         rendered = _sdk_message(render(message, push, self._options.style, self._clock()))

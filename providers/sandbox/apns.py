@@ -12,10 +12,10 @@ from typing import Any, Literal, assert_never
 from uuid import uuid4
 
 from providers.sandbox.answers import Answer
-from providers.sandbox.desk import Desk, Rendered
 from providers.sandbox.exchange import Handling, Headers, Reply, Request, Session
 from providers.sandbox.provider_tokens import ProviderTokens
 from providers.sandbox.record import Draft
+from providers.sandbox.responder import Rendered, Responder
 
 MAX_PAYLOAD_BYTES = 4096
 MAX_VOIP_PAYLOAD_BYTES = 5120
@@ -64,12 +64,12 @@ class Apns:
 
     def __init__(
         self,
-        desk: Desk,
+        responder: Responder,
         tokens: ProviderTokens,
         addresses: Addresses,
         environment: ApnsEnvironment,
     ) -> None:
-        self._desk = desk
+        self._responder = responder
         self._tokens = tokens
         self._addresses = addresses
         self._environment = environment
@@ -77,17 +77,17 @@ class Apns:
     @property
     def stream_limit(self) -> int:
         """What APNs allows a sender it knows."""
-        return self._desk.settings.stream_limit
+        return self._responder.settings.stream_limit
 
     @property
     def first_stream_limit(self) -> int:
         """What APNs allows a sender that has not proven itself."""
-        return self._desk.settings.stream_limit_before_auth
+        return self._responder.settings.stream_limit_before_auth
 
     @property
     def receive_window(self) -> int:
         """As set."""
-        return self._desk.settings.receive_window
+        return self._responder.settings.receive_window
 
     def handle(self, request: Request, session: Session) -> Handling:
         """Judge a request: form, sender, headers, address, payload, script."""
@@ -100,17 +100,17 @@ class Apns:
             draft.address = request.path[len(_PREFIX) :].lower()
             fault = self._tokens.fault(headers.get(b"authorization", b""), session)
         if fault is not None:
-            return self._desk.refuse(draft, error(*fault, draft.id), authenticated=False)
+            return self._responder.refuse(draft, error(*fault, draft.id), authenticated=False)
         _describe_headers(draft, headers)
         fault = self._fault(draft, request)
         if fault is not None:
-            return self._desk.refuse(draft, error(*fault, draft.id), authenticated=True)
+            return self._responder.refuse(draft, error(*fault, draft.id), authenticated=True)
         draft.delivery_id = draft.id
 
         def render(answer: Answer) -> Rendered:
             return self._scripted(answer, draft.id)
 
-        return self._desk.answer(draft, render)
+        return self._responder.answer(draft, render)
 
     def _fault(self, draft: Draft, request: Request) -> tuple[int, str] | None:
         reason = self._topic_fault(draft, request.headers) or _header_fault(request.headers)
@@ -152,7 +152,7 @@ class Apns:
             case "unregistered":
                 since = answer.timestamp_ms
                 if since is None:
-                    since = int(self._desk.clock() * 1000)
+                    since = int(self._responder.clock() * 1000)
                 return error(410, "Unregistered", apns_id, since)
             case "throttled":
                 whole = answer.scope == "project"

@@ -11,11 +11,11 @@ from secrets import token_hex
 
 from providers.sandbox import fcm_errors
 from providers.sandbox.answers import Answer
-from providers.sandbox.desk import Desk, Rendered
 from providers.sandbox.exchange import Handling, Request, Session
 from providers.sandbox.fcm_message import FcmMessage, InvalidMessage, parse
 from providers.sandbox.oauth import AccessTokens
 from providers.sandbox.record import Draft
+from providers.sandbox.responder import Rendered, Responder
 
 FOREIGN_PROJECT = "somebody-elses-project"
 """A project that exists and that the service account may not use: 403; any other one is 404."""
@@ -26,25 +26,25 @@ _PATH = re.compile(r"/v1/projects/([^/]+)/messages:send\Z")
 class Fcm:
     """The push service for Android, and for everything else that Firebase reaches."""
 
-    def __init__(self, desk: Desk, tokens: AccessTokens, project: str) -> None:
-        self._desk = desk
+    def __init__(self, responder: Responder, tokens: AccessTokens, project: str) -> None:
+        self._responder = responder
         self._tokens = tokens
         self._project = project
 
     @property
     def stream_limit(self) -> int:
         """The same from the start: FCM does not hold back unknown senders."""
-        return self._desk.settings.stream_limit
+        return self._responder.settings.stream_limit
 
     @property
     def first_stream_limit(self) -> int:
         """See `stream_limit`."""
-        return self._desk.settings.stream_limit
+        return self._responder.settings.stream_limit
 
     @property
     def receive_window(self) -> int:
         """As set."""
-        return self._desk.settings.receive_window
+        return self._responder.settings.receive_window
 
     def handle(self, request: Request, session: Session) -> Handling:  # noqa: ARG002 - Vendor
         """Judge a request in FCM's order: path, caller, form, project, address, script."""
@@ -52,21 +52,21 @@ class Fcm:
         match = _PATH.match(request.path)
         if match is None or request.method != b"POST":
             rendered = fcm_errors.error(404, "Requested entity was not found.")
-            return self._desk.refuse(draft, rendered, authenticated=False)
+            return self._responder.refuse(draft, rendered, authenticated=False)
         if not self._tokens.accepts(request.headers.get(b"authorization", b"")):
-            return self._desk.refuse(draft, _unauthenticated(), authenticated=False)
+            return self._responder.refuse(draft, _unauthenticated(), authenticated=False)
         try:
             message = parse(request.body)
         except InvalidMessage as error:
             code = "INVALID_ARGUMENT" if error.coded else ""
             rendered = fcm_errors.field_error(error.violations, code=code)
-            return self._desk.refuse(draft, rendered, authenticated=True)
+            return self._responder.refuse(draft, rendered, authenticated=True)
         _describe(draft, message)
         refusal = self._project_refusal(match[1])
         if refusal is None and not message.address_is_possible:
             refusal = fcm_errors.error(400, fcm_errors.INVALID_ADDRESS, code="INVALID_ARGUMENT")
         if refusal is not None:
-            return self._desk.refuse(draft, refusal, authenticated=True)
+            return self._responder.refuse(draft, refusal, authenticated=True)
         return self._answer(draft, message)
 
     def _answer(self, draft: Draft, message: FcmMessage) -> Handling:
@@ -78,8 +78,8 @@ class Fcm:
             )
 
         if message.validate_only:
-            return self._desk.rehearse(draft, render)
-        return self._desk.answer(draft, render)
+            return self._responder.rehearse(draft, render)
+        return self._responder.answer(draft, render)
 
     def _project_refusal(self, project: str) -> Rendered | None:
         if project == self._project:

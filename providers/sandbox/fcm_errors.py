@@ -12,8 +12,8 @@ from typing import Any, assert_never
 
 from providers.contract import address_hash
 from providers.sandbox.answers import Answer
-from providers.sandbox.desk import Rendered
 from providers.sandbox.exchange import Headers, Reply
+from providers.sandbox.responder import Rendered
 
 _JSON = (b"content-type", b"application/json; charset=UTF-8")
 _HTML = (b"content-type", b"text/html; charset=UTF-8")

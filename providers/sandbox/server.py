@@ -27,12 +27,12 @@ from providers.sandbox.credentials import (
     Identity,
     server_file,
 )
-from providers.sandbox.desk import Desk
 from providers.sandbox.fcm import Fcm
 from providers.sandbox.listener import Listener
 from providers.sandbox.oauth import AccessTokens, Grants
 from providers.sandbox.provider_tokens import ProviderTokens
 from providers.sandbox.record import ReceivedPush, Record
+from providers.sandbox.responder import Responder
 from providers.sandbox.scripts import Scripts, address_key
 from providers.sandbox.settings import Clock, Settings
 
@@ -100,16 +100,16 @@ class Sandbox:
             raise
 
     def _make_listeners(self) -> tuple[Listener, Listener, Listener]:
-        desk = Desk(self._scripts, self._record, self.settings, self._clock)
+        responder = Responder(self._scripts, self._record, self.settings, self._clock)
         self._provider_tokens = ProviderTokens(
             self._identity.apns_key, KEY_ID, TEAM_ID, self.settings, self._clock
         )
 
         def apns(environment: ApnsEnvironment) -> Apns:
-            return Apns(desk, self._provider_tokens, self._addresses, environment)
+            return Apns(responder, self._provider_tokens, self._addresses, environment)
 
         return (
-            Listener(Fcm(desk, self._tokens, PROJECT_ID), http1=True),
+            Listener(Fcm(responder, self._tokens, PROJECT_ID), http1=True),
             Listener(apns("production"), http1=False),
             Listener(apns("sandbox"), http1=False),
         )

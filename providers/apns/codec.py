@@ -52,8 +52,8 @@ def check_push(now: float, environment: Environment) -> Push:
     )
 
 
-class Desk:
-    """Writes letters and reads answers, as the options say. `clock`: epoch seconds."""
+class Codec:
+    """Writes requests and reads answers, as the options say. `clock`: epoch seconds."""
 
     def __init__(self, options: ApnsOptions, clock: Callable[[], float]) -> None:
         self._options = options

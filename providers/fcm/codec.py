@@ -33,7 +33,7 @@ def check_push(now: float, platform: Platform) -> Push:
     return Push(NO_DELIVERY, address, message, expires_at=now + 60)
 
 
-class Desk:
+class Codec:
     """Fits messages and reads answers, as the options say."""
 
     def __init__(self, options: FcmOptions) -> None:

@@ -19,8 +19,8 @@ Rendered = tuple[Reply, str]
 """A vendor's response, and the reason in it that the record keeps."""
 
 
-class Desk:
-    """Shared by all vendors of a sandbox."""
+class Responder:
+    """Answers requests as their scripts say, and records them, for all vendors of a sandbox."""
 
     def __init__(self, scripts: Scripts, record: Record, settings: Settings, clock: Clock) -> None:
         self.scripts = scripts
