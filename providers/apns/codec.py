@@ -31,7 +31,7 @@ BAD_TOKEN = Refused("BadDeviceToken", "address")
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class ApnsRequest:
     """A push as it goes out, but for the provider token."""
 
     environment: Environment
@@ -41,7 +41,7 @@ class Letter:
     delivery_id: str
 
     def __repr__(self) -> str:
-        return f"<Letter {self.delivery_id}>"
+        return f"<ApnsRequest {self.delivery_id}>"
 
 
 def check_push(now: float, environment: Environment) -> Push:
@@ -70,7 +70,7 @@ class Codec:
         """This environment, or the only one there is."""
         return environment if environment in self._environments else Environment.PRODUCTION
 
-    def write(self, push: Push) -> Letter | Refused:
+    def write(self, push: Push) -> ApnsRequest | Refused:
         """The request for a push."""
         path = device_path(push.address)
         if path is None:
@@ -78,7 +78,7 @@ class Codec:
         message = self.fit(push.message)
         if isinstance(message, Refused):
             return message
-        return Letter(
+        return ApnsRequest(
             self.environment(push.address),
             path,
             render_headers(push, self._options.topic),

@@ -124,14 +124,14 @@ class ApnsSdkProvider:
 
     async def _attempt(self, push: Push) -> Verdict:
         """Send one push once, and return its verdict within `timeout_s`."""
-        letter = self._codec.write(push)
-        if isinstance(letter, Refused):
-            return letter
+        apns_request = self._codec.write(push)
+        if isinstance(apns_request, Refused):
+            return apns_request
         deadline = asyncio.get_running_loop().time() + self._options.timeout_s
-        request = SdkRequest(letter, deadline)
+        request = SdkRequest(apns_request, deadline)
         try:
             async with asyncio.timeout_at(deadline):
-                end = (await self._pools[letter.environment].send_notification(request)).end
+                end = (await self._pools[apns_request.environment].send_notification(request)).end
         except TimeoutError:
             if request.sent:
                 return Unavailable("Timeout", outcome_known=False)
@@ -140,8 +140,8 @@ class ApnsSdkProvider:
             return unanswered(end)
         verdict = self._codec.judge(
             end,
-            environment=letter.environment,
-            delivery_id=letter.delivery_id,
+            environment=apns_request.environment,
+            delivery_id=apns_request.delivery_id,
             authorization=request.authorization,
         )
         if ends_connection(verdict):

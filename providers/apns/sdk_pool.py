@@ -17,7 +17,7 @@ from aioapns.connection import (
     AuthorizationHeaderProvider,
 )
 
-from providers.apns.codec import Letter
+from providers.apns.codec import ApnsRequest
 from providers.apns.credentials import ApnsCredentials
 from providers.apns.options import ApnsOptions
 from providers.contract import Environment, Trouble
@@ -41,11 +41,11 @@ class SdkRequest(NotificationRequest):
     is the loop's time.
     """
 
-    __slots__ = ("_connection", "authorization", "deadline", "letter", "sent")
+    __slots__ = ("_connection", "apns_request", "authorization", "deadline", "sent")
 
-    def __init__(self, letter: Letter, deadline: float) -> None:
-        super().__init__(device_token="", message={}, notification_id=letter.delivery_id)
-        self.letter = letter
+    def __init__(self, apns_request: ApnsRequest, deadline: float) -> None:
+        super().__init__(device_token="", message={}, notification_id=apns_request.delivery_id)
+        self.apns_request = apns_request
         self.deadline = deadline
         self.sent = False
         self.authorization = ""
@@ -100,13 +100,17 @@ class SdkConnection(Wire, APNsTLSClientProtocol):
     async def send_notification(self, request: NotificationRequest) -> SdkResult:
         """Send a request and wait for its end. The caller saw that the connection is not busy."""
         assert isinstance(request, SdkRequest)
-        letter = request.letter
+        apns_request = request.apns_request
         authorization = self._token.get_header()
-        fields = ((":path", letter.path), *letter.headers, ("authorization", authorization))
+        fields = (
+            (":path", apns_request.path),
+            *apns_request.headers,
+            ("authorization", authorization),
+        )
         coded = b"".join(literal(*pair, secret=pair[0] in _SECRET) for pair in fields)
         end: asyncio.Future[End] = self._loop.create_future()
         sent_at = self._loop.time()
-        self.open([Request(coded, letter.body, end)], request.deadline)
+        self.open([Request(coded, apns_request.body, end)], request.deadline)
         request.goes_by(self, authorization)
         try:
             return SdkResult(request, await end)
