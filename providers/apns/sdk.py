@@ -30,7 +30,7 @@ from providers.contract import (
 )
 from providers.http2.dial import Origin
 from providers.http2.exchange import NEVER_SENT_S, Response
-from providers.transport.flight import Flights
+from providers.transport.in_flight import InFlight
 from providers.transport.landing import CLOSED, unanswered
 from providers.transport.trust import client_context
 
@@ -50,7 +50,7 @@ class ApnsSdkProvider:
         self._options = options
         self._clock = clock
         self._codec = Codec(options, clock)
-        self._flights = {each: Flights(self._attempt) for each in options.endpoints}
+        self._in_flight = {each: InFlight(self._attempt) for each in options.endpoints}
         self._pools: dict[Environment, SdkPool] = {}
         self._closed = False
 
@@ -60,7 +60,7 @@ class ApnsSdkProvider:
             return 0
         pool, in_flight = (
             self._pool_of(part),
-            len(self._flights[self._codec.here(Environment(part))]),
+            len(self._in_flight[self._codec.here(Environment(part))]),
         )
         left = min(pool.capacity, MAX_IN_FLIGHT) - in_flight
         # one more makes the pool open another connection
@@ -68,7 +68,7 @@ class ApnsSdkProvider:
 
     @property
     def in_flight(self) -> int:
-        return sum(map(len, self._flights.values()))
+        return sum(map(len, self._in_flight.values()))
 
     @property
     def connections(self) -> int:
@@ -91,13 +91,13 @@ class ApnsSdkProvider:
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         """Start sending. Pushes over `MAX_IN_FLIGHT` are settled as not sent."""
-        by_environment: dict[Environment, list[Push]] = {each: [] for each in self._flights}
+        by_environment: dict[Environment, list[Push]] = {each: [] for each in self._in_flight}
         for push in pushes:
             by_environment[self._codec.environment(push.address)].append(push)
         for environment, group in by_environment.items():
-            flights = self._flights[environment]
-            room = MAX_IN_FLIGHT - len(flights) if self._pools else 0
-            flights.launch(group, settle, max(0, room))
+            in_flight = self._in_flight[environment]
+            room = MAX_IN_FLIGHT - len(in_flight) if self._pools else 0
+            in_flight.launch(group, settle, max(0, room))
 
     def trouble(self, part: str) -> Trouble | None:
         return self._pool_of(part).trouble if self._pools else None
@@ -115,7 +115,7 @@ class ApnsSdkProvider:
 
     async def aclose(self) -> None:
         self._closed = True
-        await asyncio.gather(*(flights.aclose() for flights in self._flights.values()))
+        await asyncio.gather(*(in_flight.aclose() for in_flight in self._in_flight.values()))
         for pool in self._pools.values():
             await pool.aclose()
 

@@ -34,7 +34,7 @@ from providers.fcm.http import HttpClient, Judged
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import render
 from providers.http2.exchange import NEVER_SENT_S
-from providers.transport.flight import BROKEN, Flights
+from providers.transport.in_flight import BROKEN, InFlight
 from providers.transport.landing import CLOSED
 from providers.transport.trust import client_context
 
@@ -63,19 +63,19 @@ class FcmSdkProvider:
         self._options = options
         self._clock = clock
         self._codec = Codec(options)
-        self._flights = Flights(self._attempt)
+        self._in_flight = InFlight(self._attempt)
         self._app: firebase_admin.App | None = None
         self._client: HttpClient | None = None
         self._trouble: Trouble | None = None
 
     def free(self, part: str) -> int:  # noqa: ARG002  # all parts go by the same connections
-        if self._client is None or self._flights.closed:
+        if self._client is None or self._in_flight.closed:
             return 0
-        return max(0, min(self._client.capacity, MAX_IN_FLIGHT) - len(self._flights))
+        return max(0, min(self._client.capacity, MAX_IN_FLIGHT) - len(self._in_flight))
 
     @property
     def in_flight(self) -> int:
-        return len(self._flights)
+        return len(self._in_flight)
 
     @property
     def connections(self) -> int:
@@ -102,8 +102,8 @@ class FcmSdkProvider:
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         """Start sending. Pushes over `MAX_IN_FLIGHT` are settled as not sent."""
-        room = MAX_IN_FLIGHT - len(self._flights) if self._client is not None else 0
-        self._flights.launch(pushes, settle, max(0, room))
+        room = MAX_IN_FLIGHT - len(self._in_flight) if self._client is not None else 0
+        self._in_flight.launch(pushes, settle, max(0, room))
 
     def trouble(self, part: str) -> Trouble | None:  # noqa: ARG002  # as above
         return self._options.credentials.trouble or self._trouble
@@ -117,7 +117,7 @@ class FcmSdkProvider:
 
     async def check(self, part: str) -> Misconfigured | Unavailable | None:
         """Fetch a token, and have a message to a made-up address validated only."""
-        if self._client is None or self._flights.closed:
+        if self._client is None or self._in_flight.closed:
             return CLOSED
         try:
             async with asyncio.timeout(self._options.timeout_s):
@@ -130,7 +130,7 @@ class FcmSdkProvider:
         return verdict if isinstance(verdict, Misconfigured | Unavailable) else None
 
     async def aclose(self) -> None:
-        await self._flights.aclose()
+        await self._in_flight.aclose()
         await self._options.credentials.aclose()
         if self._client is not None:
             await self._client.aclose()

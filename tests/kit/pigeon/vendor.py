@@ -25,7 +25,7 @@ from providers.contract import (
 )
 from providers.errors import CredentialError
 from providers.settings import HttpUrl, Rate, VendorSettings
-from providers.transport.flight import Flights
+from providers.transport.in_flight import InFlight
 from providers.vendor import AddressProblem, Clock, Plan, ReportedAddress, Vendor
 
 _RING = re.compile(r"[A-Za-z]{4}-[0-9]{4}")
@@ -50,15 +50,15 @@ class PigeonProvider:
     def __init__(self, settings: PigeonSettings, whistle: str) -> None:
         self._url = f"{settings.loft}/birds"
         self._whistle = whistle
-        self._flights = Flights(self._fly)
+        self._in_flight = InFlight(self._fly)
         self._http: aiohttp.ClientSession | None = None
 
     def free(self, part: str) -> int:  # noqa: ARG002  # there is one way to a roof
-        return 64 - len(self._flights)
+        return 64 - len(self._in_flight)
 
     @property
     def in_flight(self) -> int:
-        return len(self._flights)
+        return len(self._in_flight)
 
     @property
     def connections(self) -> int:
@@ -72,7 +72,7 @@ class PigeonProvider:
         self._http = aiohttp.ClientSession(headers={"whistle": self._whistle})
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
-        self._flights.launch(pushes, settle, self.free("roof"))
+        self._in_flight.launch(pushes, settle, self.free("roof"))
 
     def trouble(self, part: str) -> Trouble | None:  # noqa: ARG002  # as above
         return None
@@ -84,7 +84,7 @@ class PigeonProvider:
         return None
 
     async def aclose(self) -> None:
-        await self._flights.aclose()
+        await self._in_flight.aclose()
         if self._http is not None:
             await self._http.close()
 

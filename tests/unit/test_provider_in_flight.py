@@ -10,7 +10,7 @@ import pytest
 
 from providers.contract import Address, Delivered, Message, Push, Unavailable, Verdict
 from providers.http2.backoff import Backoff
-from providers.transport.flight import BROKEN, CUT_OFF, Flights
+from providers.transport.in_flight import BROKEN, CUT_OFF, InFlight
 from providers.transport.landing import CLOSED, FULL
 from providers.transport.turns import Turns
 
@@ -50,20 +50,20 @@ async def turn() -> None:
 
 
 async def test_verdicts_of_one_turn_come_in_one_batch() -> None:
-    flights, book = Flights(deliver), Book()
+    in_flight, book = InFlight(deliver), Book()
 
-    flights.launch(pushes(10), book, free=10)
-    assert len(flights) == 10
+    in_flight.launch(pushes(10), book, free=10)
+    assert len(in_flight) == 10
     await turn()
 
     assert [len(batch) for batch in book.batches] == [10]
-    assert len(flights) == 0
+    assert len(in_flight) == 0
 
 
 async def test_what_does_not_fit_is_settled_as_surely_not_taken() -> None:
-    flights, book = Flights(deliver), Book()
+    in_flight, book = InFlight(deliver), Book()
 
-    flights.launch(pushes(3), book, free=2)
+    in_flight.launch(pushes(3), book, free=2)
     await turn()
 
     assert book.verdicts.count(FULL) == 1
@@ -71,10 +71,10 @@ async def test_what_does_not_fit_is_settled_as_surely_not_taken() -> None:
 
 
 async def test_a_task_that_is_cancelled_before_its_first_step_has_a_verdict() -> None:
-    flights, book = Flights(deliver), Book()
+    in_flight, book = InFlight(deliver), Book()
 
-    flights.launch(pushes(2), book, free=2)
-    for task in list(flights._tasks):
+    in_flight.launch(pushes(2), book, free=2)
+    for task in list(in_flight._tasks):
         task.cancel()
     await turn()
 
@@ -87,9 +87,9 @@ async def test_a_fault_of_the_transport_is_a_verdict_and_tells_no_secret(
     async def fail(push: Push) -> Verdict:
         raise KeyError(push.address.value + "-secret")
 
-    flights, book = Flights(fail), Book()
+    in_flight, book = InFlight(fail), Book()
 
-    flights.launch(pushes(1), book, free=1)
+    in_flight.launch(pushes(1), book, free=1)
     await turn()
 
     assert book.verdicts == [BROKEN]
@@ -98,10 +98,10 @@ async def test_a_fault_of_the_transport_is_a_verdict_and_tells_no_secret(
 
 
 async def test_after_closing_nothing_is_started() -> None:
-    flights, book = Flights(deliver), Book()
-    await flights.aclose()
+    in_flight, book = InFlight(deliver), Book()
+    await in_flight.aclose()
 
-    flights.launch(pushes(2), book, free=2)
+    in_flight.launch(pushes(2), book, free=2)
     await turn()
 
     assert book.verdicts == [CLOSED, CLOSED]
@@ -162,7 +162,7 @@ class Unreachable(Exception):
     """Stands for whatever a line is sent away with."""
 
 
-def test_every_verdict_of_the_flights_says_whether_the_push_was_taken() -> None:
+def test_every_verdict_given_here_says_whether_the_push_was_taken() -> None:
     assert isinstance(FULL, Unavailable)
     assert (FULL.outcome_known, CLOSED.outcome_known) == (True, True)
     assert (CUT_OFF.outcome_known, BROKEN.outcome_known) == (False, False)

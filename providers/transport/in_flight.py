@@ -21,7 +21,7 @@ CUT_OFF = Unavailable("Closed", outcome_known=False)
 BROKEN = Unavailable("TransportError", outcome_known=False)
 
 
-class Flights:
+class InFlight:
     """The pushes in flight. `attempt` sends one and returns its verdict."""
 
     def __init__(self, attempt: Callable[[Push], Coroutine[Any, Any, Verdict]]) -> None:
