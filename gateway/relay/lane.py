@@ -389,7 +389,7 @@ class Lane:
         return len(pushes)
 
     def _settle(self, part: Part, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
-        part.landed(len(verdicts))
+        part.settled(len(verdicts))
         self._listeners.verdicts(self, part, verdicts)
         if self.waits:
             self._wake_in(0.0)

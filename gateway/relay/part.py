@@ -191,7 +191,7 @@ class Part:
         """What was allowed to go was stale or lost."""
         self._breaker.unclear(now)
 
-    def landed(self, verdicts: int) -> None:
+    def settled(self, verdicts: int) -> None:
         """So many pushes have their verdicts."""
         self.in_flight -= verdicts
 

@@ -39,16 +39,16 @@ from providers.http2.headers import (
 )
 from providers.http2.pool import Pool, PoolLimits
 from providers.http2.wire import Wire
-from providers.transport.landing import (
+from providers.transport.trust import client_context
+from providers.transport.verdict_batcher import (
     CLOSE_GRACE_S,
     CLOSED,
     FULL,
     Batch,
-    Landing,
+    VerdictBatcher,
     hand_over_all,
     unanswered,
 )
-from providers.transport.trust import client_context
 
 MAX_IN_FLIGHT = 2_000
 """Pushes on their way to one environment: at 100 ms each that is 20 000 a second, and more would
@@ -72,7 +72,7 @@ class ApnsNativeProvider:
         self._clock = clock
         self._codec = Codec(options, clock)
         self._bodies = BodyTemplates(options.style)
-        self._landing = Landing()
+        self._batcher = VerdictBatcher()
         self._pools: dict[Environment, Pool] = {}
         self._shared_key: tuple[str, float] = ("", 0.0)
         self._shared = b""
@@ -85,7 +85,7 @@ class ApnsNativeProvider:
 
     @property
     def in_flight(self) -> int:
-        return sum(pool.in_flight for pool in self._pools.values()) + len(self._landing)
+        return sum(pool.in_flight for pool in self._pools.values()) + len(self._batcher)
 
     @property
     def connections(self) -> int:
@@ -126,7 +126,7 @@ class ApnsNativeProvider:
         """Start sending. Pushes over `MAX_IN_FLIGHT` are settled as not sent."""
         if not self._pools or self._closed:
             for push in pushes:
-                self._landing.add(settle, push, CLOSED)
+                self._batcher.add(settle, push, CLOSED)
             return
         requests: dict[Environment, list[Request]] = {}
         batches: dict[Environment, Batch[str]] = {}
@@ -138,14 +138,14 @@ class ApnsNativeProvider:
                 batch = batches[environment] = Batch(settle, authorization)
             request = self._request(push, batch)
             if isinstance(request, Refused):
-                self._landing.add(settle, push, request)
+                self._batcher.add(settle, push, request)
             else:
                 requests.setdefault(environment, []).append(request)
         for environment, group in requests.items():
             pool = self._pools[environment]
             room = max(0, MAX_IN_FLIGHT - pool.in_flight)
             for request in group[room:]:
-                self._landing.add(settle, request.context[0], FULL)
+                self._batcher.add(settle, request.context[0], FULL)
             pool.submit(group[:room])
 
     def trouble(self, part: str) -> Trouble | None:
@@ -170,7 +170,7 @@ class ApnsNativeProvider:
     async def aclose(self) -> None:
         self._closed = True
         await asyncio.gather(*(pool.aclose(CLOSE_GRACE_S) for pool in self._pools.values()))
-        self._landing.flush()
+        self._batcher.flush()
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class ApnsNativeProvider:
         return self._shared
 
     def _ended(self, environment: Environment, ends: Ends, wire: Wire | None) -> None:
-        landed: dict[Batch[str], list[tuple[Push, Verdict]]] = {}
+        by_batch: dict[Batch[str], list[tuple[Push, Verdict]]] = {}
         took = False
         for request, end in ends:
             push, batch = request.context
@@ -217,10 +217,10 @@ class ApnsNativeProvider:
                 verdict = self._verdict(environment, end, push.delivery_id, batch.credential)
                 if wire is not None and ends_connection(verdict):
                     wire.drain()
-            landed.setdefault(batch, []).append((push, verdict))
+            by_batch.setdefault(batch, []).append((push, verdict))
         if took:
             self._options.credentials_for(environment).accepted()
-        hand_over_all(landed)
+        hand_over_all(by_batch)
 
     def _verdict(
         self, environment: Environment, end: End, delivery_id: str, authorization: str

@@ -31,8 +31,8 @@ from providers.contract import (
 from providers.http2.dial import Origin
 from providers.http2.exchange import NEVER_SENT_S, Response
 from providers.transport.in_flight import InFlight
-from providers.transport.landing import CLOSED, unanswered
 from providers.transport.trust import client_context
+from providers.transport.verdict_batcher import CLOSED, unanswered
 
 MAX_IN_FLIGHT = 200
 """At 0.3 ms of CPU a push, more would wait for each other, and be in doubt if the process died."""

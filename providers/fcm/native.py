@@ -35,16 +35,16 @@ from providers.http2.headers import ConstantFields, literal
 from providers.http2.http1 import Http1Connection
 from providers.http2.pool import Pool, PoolLimits
 from providers.http2.wire import Wire
-from providers.transport.landing import (
+from providers.transport.trust import client_context
+from providers.transport.verdict_batcher import (
     CLOSE_GRACE_S,
     CLOSED,
     FULL,
     Batch,
-    Landing,
+    VerdictBatcher,
     hand_over_all,
     unanswered,
 )
-from providers.transport.trust import client_context
 
 MAX_IN_FLIGHT = 2_000
 """Pushes on their way: at 200 ms each that is 10 000 a second, FCM's default quota, and more would
@@ -69,7 +69,7 @@ class FcmNativeProvider:
         self._clock = clock
         self._codec = Codec(options)
         self._bodies = BodyTemplates(options.style)
-        self._landing = Landing()
+        self._batcher = VerdictBatcher()
         self._pool: Pool | None = None
         self._waiting: dict[asyncio.Task[AccessToken | Verdict], None] = {}
         self._tokenless = 0
@@ -84,7 +84,7 @@ class FcmNativeProvider:
     @property
     def in_flight(self) -> int:
         sent = 0 if self._pool is None else self._pool.in_flight
-        return sent + self._tokenless + len(self._landing)
+        return sent + self._tokenless + len(self._batcher)
 
     @property
     def connections(self) -> int:
@@ -188,7 +188,7 @@ class FcmNativeProvider:
         if self._pool is not None:
             await self._pool.aclose(CLOSE_GRACE_S)
         await self._options.credentials.aclose()
-        self._landing.flush()
+        self._batcher.flush()
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class FcmNativeProvider:
 
     def _settle_all(self, pushes: Sequence[Push], settle: Settle, verdict: Verdict) -> None:
         for push in pushes:
-            self._landing.add(settle, push, verdict)
+            self._batcher.add(settle, push, verdict)
 
     def _wait_for_token(self, pushes: Sequence[Push], settle: Settle, deadline: float) -> None:
         """Send when there is a token; one fetch serves all who wait."""
@@ -239,7 +239,7 @@ class FcmNativeProvider:
         for push in pushes:
             body = self._body(push, now)
             if isinstance(body, Refused):
-                self._landing.add(settle, push, body)
+                self._batcher.add(settle, push, body)
             else:
                 requests.append(Request(fields, body, (push, batch)))
         pool.submit(requests, deadline)
@@ -263,7 +263,7 @@ class FcmNativeProvider:
         return self._authorization[1]
 
     def _ended(self, ends: Ends, _wire: Wire | None) -> None:
-        landed: dict[Batch[AccessToken], list[tuple[Push, Verdict]]] = {}
+        by_batch: dict[Batch[AccessToken], list[tuple[Push, Verdict]]] = {}
         now = self._clock()
         accepted: AccessToken | None = None
         for request, end in ends:
@@ -277,8 +277,8 @@ class FcmNativeProvider:
                 if batch.credential is not accepted:
                     accepted = batch.credential
                     self._options.credentials.accepted(accepted)
-            landed.setdefault(batch, []).append((push, verdict))
-        hand_over_all(landed)
+            by_batch.setdefault(batch, []).append((push, verdict))
+        hand_over_all(by_batch)
 
     def _verdict(self, end: End, token: AccessToken, now: float) -> Verdict:
         if not isinstance(end, Response):

@@ -35,8 +35,8 @@ from providers.fcm.options import FcmOptions
 from providers.fcm.payload import render
 from providers.http2.exchange import NEVER_SENT_S
 from providers.transport.in_flight import BROKEN, InFlight
-from providers.transport.landing import CLOSED
 from providers.transport.trust import client_context
+from providers.transport.verdict_batcher import CLOSED
 
 __all__ = ["FcmOptions", "FcmSdkProvider"]
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from providers.contract import Push, Settle, Unavailable, Verdict
-from providers.transport.landing import CLOSE_GRACE_S, CLOSED, FULL, Landing
+from providers.transport.verdict_batcher import CLOSE_GRACE_S, CLOSED, FULL, VerdictBatcher
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class InFlight:
     def __init__(self, attempt: Callable[[Push], Coroutine[Any, Any, Verdict]]) -> None:
         self._attempt = attempt
         self._tasks: dict[asyncio.Task[Verdict], None] = {}
-        self._landing = Landing()
+        self._batcher = VerdictBatcher()
         self.closed = False
 
     def __len__(self) -> int:
@@ -42,9 +42,9 @@ class InFlight:
             task = loop.create_task(self._attempt(push))
             self._tasks[task] = None
             # not a `try` inside the task: one that is cancelled before its first step never runs
-            task.add_done_callback(partial(self._land, push, settle))
+            task.add_done_callback(partial(self._done, push, settle))
         for push in pushes[free:]:
-            self._landing.add(settle, push, CLOSED if self.closed else FULL)
+            self._batcher.add(settle, push, CLOSED if self.closed else FULL)
 
     async def aclose(self) -> None:
         """Wait a moment for answers, then give what is left a verdict. No push starts after it."""
@@ -56,9 +56,9 @@ class InFlight:
         while self._tasks:
             await asyncio.wait(self._tasks)
             await asyncio.sleep(0)
-        self._landing.flush()
+        self._batcher.flush()
 
-    def _land(self, push: Push, settle: Settle, task: asyncio.Task[Verdict]) -> None:
+    def _done(self, push: Push, settle: Settle, task: asyncio.Task[Verdict]) -> None:
         self._tasks.pop(task, None)
         if task.cancelled():
             verdict: Verdict = CUT_OFF
@@ -68,4 +68,4 @@ class InFlight:
             verdict = BROKEN
         else:
             verdict = task.result()
-        self._landing.add(settle, push, verdict)
+        self._batcher.add(settle, push, verdict)

@@ -13,7 +13,7 @@ from providers.fcm.native import FcmNativeProvider
 from providers.fcm.options import FcmOptions
 from providers.fcm.verdicts import ACCESS_TOKEN_REFUSED, NEW_TOKEN_WAIT_S
 from providers.http2.exchange import End, Lost, Request, Response
-from providers.transport.landing import Batch
+from providers.transport.verdict_batcher import Batch
 
 NOW = 1_762_423_138.0
 RECEIPT = Response(200, b'{"name": "projects/p/messages/1"}')

@@ -11,8 +11,8 @@ import pytest
 from providers.contract import Address, Delivered, Message, Push, Unavailable, Verdict
 from providers.http2.backoff import Backoff
 from providers.transport.in_flight import BROKEN, CUT_OFF, InFlight
-from providers.transport.landing import CLOSED, FULL
 from providers.transport.turns import Turns
+from providers.transport.verdict_batcher import CLOSED, FULL
 
 MESSAGE = Message("msg_1", "a", "b", None)
 

@@ -39,35 +39,35 @@ def unanswered(end: NotProcessed | Lost) -> Unavailable:
     return Unavailable(end.reason, outcome_known=False)
 
 
-class Landing:
+class VerdictBatcher:
     """Verdicts that are handed over at the next turn of the loop, a batch for each caller."""
 
     def __init__(self) -> None:
-        self._landed: list[tuple[Settle, Push, Verdict]] = []
+        self._waiting: list[tuple[Settle, Push, Verdict]] = []
 
     def __len__(self) -> int:
-        return len(self._landed)
+        return len(self._waiting)
 
     def add(self, settle: Settle, push: Push, verdict: Verdict) -> None:
         """Hand a verdict over soon."""
-        if not self._landed:
+        if not self._waiting:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._landed.append((settle, push, verdict))
+        self._waiting.append((settle, push, verdict))
 
     def flush(self) -> None:
         """Hand over what has come in."""
-        landed, self._landed = self._landed, []
+        waiting, self._waiting = self._waiting, []
         batches: dict[int, tuple[Settle, list[tuple[Push, Verdict]]]] = {}
-        for settle, push, verdict in landed:
+        for settle, push, verdict in waiting:
             # by identity: a callable need not be hashable
             batches.setdefault(id(settle), (settle, []))[1].append((push, verdict))
         for settle, batch in batches.values():
             hand_over(settle, batch)
 
 
-def hand_over_all(landed: Mapping[Batch[C], Sequence[tuple[Push, Verdict]]]) -> None:
+def hand_over_all(by_batch: Mapping[Batch[C], Sequence[tuple[Push, Verdict]]]) -> None:
     """Call the callers of several batches back."""
-    for batch, verdicts in landed.items():
+    for batch, verdicts in by_batch.items():
         hand_over(batch.settle, verdicts)
 
 
