@@ -28,7 +28,7 @@ from providers.http2.exchange import End, Ends, NotProcessed, Request, Response
 from providers.http2.headers import ConstantFields, literal
 from providers.http2.trouble import trouble_of
 from providers.http2.wire import QUIET_S, Wire
-from providers.transport.turns import Turns
+from providers.transport.fair_waiters import FairWaiters
 
 LONGEST_BACKOFF_S = 30.0
 _SECRET = frozenset({":path", "authorization"})
@@ -157,7 +157,7 @@ class SdkPool(APNsBaseConnectionPool):
         self.connections = cast("list[APNsBaseClientProtocol]", self.live)
         self._token = SharedToken(options.credentials_for(environment))
         self._ending: dict[Wire, None] = {}
-        self._turns = Turns(self.wake)
+        self._waiters = FairWaiters(self.wake)
         self._backoff = Backoff(LONGEST_BACKOFF_S)
         self._opening: asyncio.Task[None] | None = None
         self._trouble: Trouble | None = None
@@ -210,15 +210,15 @@ class SdkPool(APNsBaseConnectionPool):
             self._open_more()
             if (error := self._hopeless()) is not None:
                 raise error
-            await self._turns.wait()
+            await self._waiters.wait()
 
     def wake(self) -> None:
         """Let requests on for which there is room, and open another connection for the rest."""
-        self._turns.grant(sum(connection.room for connection in self.live))
-        if self._turns:
+        self._waiters.grant(sum(connection.room for connection in self.live))
+        if self._waiters:
             self._open_more()
             if (error := self._hopeless()) is not None:
-                self._turns.fail(error)
+                self._waiters.fail(error)
 
     def ended(self, ends: Ends, wire: Wire | None) -> None:  # noqa: ARG002 - a wire's owner
         """Requests came to their end."""

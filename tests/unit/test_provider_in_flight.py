@@ -10,8 +10,8 @@ import pytest
 
 from providers.contract import Address, Delivered, Message, Push, Unavailable, Verdict
 from providers.http2.backoff import Backoff
+from providers.transport.fair_waiters import FairWaiters
 from providers.transport.in_flight import BROKEN, CUT_OFF, InFlight
-from providers.transport.turns import Turns
 from providers.transport.verdict_batcher import CLOSED, FULL
 
 MESSAGE = Message("msg_1", "a", "b", None)
@@ -109,34 +109,34 @@ async def test_after_closing_nothing_is_started() -> None:
 
 async def test_turns_are_given_in_order_and_passed_on_by_who_leaves() -> None:
     passed_on: list[bool] = []
-    turns = Turns(lambda: passed_on.append(True))
-    first, second, third = (asyncio.ensure_future(turns.wait()) for _ in range(3))
+    waiters = FairWaiters(lambda: passed_on.append(True))
+    first, second, third = (asyncio.ensure_future(waiters.wait()) for _ in range(3))
     await turn()
-    assert len(turns) == 3
+    assert len(waiters) == 3
 
-    turns.grant(1)
+    waiters.grant(1)
     first.cancel()  # in the very moment in which it was its turn
     await turn()
     assert first.cancelled()
     assert passed_on == [True]
 
-    turns.grant(1)
+    waiters.grant(1)
     await turn()
     assert second.done()
     assert not third.done()
-    turns.fail(Unreachable())
+    waiters.fail(Unreachable())
     with pytest.raises(Unreachable):
         await third
 
 
 async def test_who_left_the_line_takes_nobodys_turn() -> None:
-    turns = Turns(lambda: None)
-    first, second = (asyncio.ensure_future(turns.wait()) for _ in range(2))
+    waiters = FairWaiters(lambda: None)
+    first, second = (asyncio.ensure_future(waiters.wait()) for _ in range(2))
     await turn()
     first.cancel()
     await turn()
 
-    turns.grant(1)
+    waiters.grant(1)
     await turn()
 
     assert second.done()

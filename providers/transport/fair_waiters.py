@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Turns:
+class FairWaiters:
     """A queue of waiters, first come first served.
 
     `pass_on` is called when a waiter is cancelled after its turn was granted.
