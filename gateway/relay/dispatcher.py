@@ -32,7 +32,7 @@ from gateway.events import ChunkBuried, Observer, PutAside, StoreFailed
 from gateway.ports import Journal, Queue, Registry
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
-from gateway.relay.patience import insist
+from gateway.relay.retrying import until_stored
 from gateway.relay.settle import Settler
 from gateway.relay.trials import Trials
 from gateway.relay.work import Delivery, Work
@@ -355,7 +355,7 @@ class Dispatcher:
 
     async def _patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step, waiting out an outage of the store."""
-        return await insist(
+        return await until_stored(
             step, refused=lambda error: self._observer(StoreFailed(what, str(error)))
         )
 

@@ -33,7 +33,7 @@ from gateway.ports import Journal, Lanes, Queue, Registry
 from gateway.relay.census import Census
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
-from gateway.relay.patience import insist
+from gateway.relay.retrying import until_stored
 from gateway.relay.work import Work
 from providers.contract import Address
 
@@ -166,29 +166,29 @@ class Writer:
             if not self.batch:
                 return
             batch, self.batch = self.batch, Batch(self._grown)
-            patience = asyncio.get_running_loop().call_later(self._pace.slow_s, self._gate.close)
+            closing = asyncio.get_running_loop().call_later(self._pace.slow_s, self._gate.close)
             try:
                 await self._write(batch)
             finally:
-                patience.cancel()
+                closing.cancel()
             self._gate.open()
 
     async def _write(self, batch: Batch) -> None:
         gone_before = self._part_known(batch)
         if self._would_trip(batch):
             # The count may be older than the registrations of the last seconds.
-            await self._insist(self._census.count)
+            await self._until_stored(self._census.count)
         removals, held_back, tripped = self._ask_brakes(batch)
         for lane in tripped:
-            await self._insist(partial(self._trip, lane))
+            await self._until_stored(partial(self._trip, lane))
         if held_back:
-            await self._insist(lambda: self._lane_book.hold_back(held_back))
+            await self._until_stored(lambda: self._lane_book.hold_back(held_back))
         done = [
             (work.chunk.event_id, work.chunk.number)
             for work in batch.finished
             if work.chunk.number >= 0
         ]
-        gone = await self._insist(
+        gone = await self._until_stored(
             lambda: self._journal.record(batch.records, [*gone_before, *removals], batch.dead, done)
         )
         removed = {removal.device_id: removal for index, removal in removals if index in gone}
@@ -196,7 +196,7 @@ class Writer:
         self._remember(removed.values())
         if batch.finished or batch.environments:
             open_ = dict.fromkeys(batch.finished)
-            await self._insist(lambda: self._settle_finished(open_, batch))
+            await self._until_stored(lambda: self._settle_finished(open_, batch))
         self._report(batch, {index for index, _ in [*gone_before, *removals]} - gone)
         self._report_removed(removed.values())
 
@@ -218,14 +218,14 @@ class Writer:
         while len(self._taken_out) > _TAKEN_OUT:
             del self._taken_out[next(iter(self._taken_out))]
 
-    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
+    async def _until_stored(self, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step until the store takes it."""
 
         def refused(error: BaseException | None) -> None:
             self._gate.close()
             self._observer(StoreFailed("journal", str(error)))
 
-        return await insist(step, refused=refused)
+        return await until_stored(step, refused=refused)
 
     async def _trip(self, lane: Lane) -> None:
         await self._lane_book.trip_brake(lane.app, lane.vendor, now=self._clocks.wall())

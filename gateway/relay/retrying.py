@@ -18,7 +18,7 @@ T = TypeVar("T")
 _FIRST_WAIT_S = 0.1
 
 
-async def insist(
+async def until_stored(
     step: Callable[[], Awaitable[T]], *, refused: Callable[[BaseException | None], None]
 ) -> T:
     """Do a step until the store takes it: again after 0.1 s, then ever later, up to 5 s.
