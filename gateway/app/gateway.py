@@ -98,7 +98,7 @@ async def open_gateway(
             stack.push_async_callback(gateway.relay.stop, settings.relay.drain_s)
             await gateway.relay.start(plans)
             await stack.enter_async_context(stores.waking(gateway.relay.wake))
-        await stack.enter_async_context(_running(gateway.census.run()))
+        await stack.enter_async_context(_running(gateway.device_counts.run()))
         if settings.server.role != "relay":
             server = settings.server
             application = public_application(gateway)

@@ -12,7 +12,7 @@ from gateway.core.clocks import WallClock
 from gateway.errors import StoreUnavailable
 from gateway.observe.metrics import Metrics
 from gateway.ports import Depth, Standing
-from gateway.relay.census import Census
+from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.lane import Lane
 
 Probe = Callable[[], Awaitable[str | None]]
@@ -24,7 +24,7 @@ class Gauges:
     def __init__(
         self,
         stores: Stores,
-        census: Census,
+        device_counts: DeviceCounts,
         metrics: Metrics,
         lanes: Mapping[str, Lane],
         *,
@@ -32,7 +32,7 @@ class Gauges:
         every_s: float,
     ) -> None:
         self._stores = stores
-        self._census = census
+        self._device_counts = device_counts
         self._metrics = metrics
         self._lanes = lanes
         self._clock = clock
@@ -61,7 +61,7 @@ class Gauges:
         now = self._clock()
         await self._look_at_queue()
         self._metrics.set_queue(self._depth, now=now)
-        self._metrics.set_devices(self._census.counts)
+        self._metrics.set_devices(self._device_counts.counts)
         inflight: Counter[str] = Counter()
         for lane in self._lanes.values():
             transport = lane.transport

@@ -82,7 +82,7 @@ def ops_application(gateway: Gateway) -> web.Application:
     )
     stores = gateway.stores
     sources = ConsoleSources(
-        devices=lambda: gateway.census.counts,
+        devices=lambda: gateway.device_counts.counts,
         registry=stores.registry,
         journal=stores.journal,
         lanes=stores.lanes,

@@ -22,7 +22,7 @@ from gateway.events import (
     WebhookAnswered,
 )
 from gateway.observe.metrics import Metrics
-from gateway.relay.census import Census
+from gateway.relay.device_counts import DeviceCounts
 from providers.vendor import Vendors
 
 if TYPE_CHECKING:
@@ -60,11 +60,11 @@ class Gateway:
         self._log = log
         self.metrics = Metrics(CollectorRegistry(), vendors, lanes_of(settings), now=clocks.wall())
         self.authenticator = Authenticator(auth_rules(settings), stores.keys, clocks=clocks)
-        self.census = Census(
+        self.device_counts = DeviceCounts(
             stores.registry,
             observer=self.observe,
             monotonic=clocks.monotonic,
-            every_s=pace.census_s,
+            every_s=pace.device_counts_s,
         )
         self.relay: Relay | None = None
         if settings.server.role != "ingest":
@@ -72,7 +72,7 @@ class Gateway:
                 settings,
                 vendors,
                 stores,
-                self.census,
+                self.device_counts,
                 observer=self.observe,
                 clocks=clocks,
                 ids=ids,
@@ -81,7 +81,7 @@ class Gateway:
             )
         lanes = self.relay.lanes if self.relay is not None else {}
         self.gauges = Gauges(
-            stores, self.census, self.metrics, lanes, clock=clocks.wall, every_s=pace.depth_s
+            stores, self.device_counts, self.metrics, lanes, clock=clocks.wall, every_s=pace.depth_s
         )
 
     def observe(self, event: GatewayEvent) -> None:

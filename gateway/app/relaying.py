@@ -14,7 +14,7 @@ from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer
-from gateway.relay.census import Census
+from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.dispatcher import Dispatcher, RelayPorts
 from gateway.relay.gate import Gate
 from gateway.relay.heartbeat import Heartbeat
@@ -43,7 +43,7 @@ class Relay:
         settings: Settings,
         vendors: Vendors,
         stores: Stores,
-        census: Census,
+        device_counts: DeviceCounts,
         *,
         observer: Observer,
         clocks: Clocks,
@@ -54,7 +54,7 @@ class Relay:
         self._settings = settings
         self._vendors = vendors
         self._stores = stores
-        self._census = census
+        self._device_counts = device_counts
         self._observer = observer
         self._clocks = clocks
         self._pace = pace
@@ -65,7 +65,7 @@ class Relay:
             journal=stores.journal,
             queue=stores.queue,
             registry=stores.registry,
-            census=census,
+            device_counts=device_counts,
             lane_book=stores.lanes,
             gate=gate,
             observer=observer,
@@ -129,7 +129,7 @@ class Relay:
         for plan in plans:
             self.lanes[plan.name] = await self._open_lane(plan, self._settings)
         await self._stores.queue.rescue()
-        await self._census.count()
+        await self._device_counts.count()
         self._claiming = self._run(self._dispatcher.run())
         self._duties = [
             self._run(self._writer.run()),

@@ -80,7 +80,7 @@ class Pace:
     """Seconds in which the weight of a lane's past failures halves, for people who look at it."""
     purge_s: float = 3600.0
     """Seconds between two looks for what is over its retention, which is counted in days."""
-    census_s: float = 10.0
+    device_counts_s: float = 10.0
     """Seconds between two counts of the devices at least; a slow count waits longer."""
     depth_s: float = 1.0
     """Seconds that a look at the depth of the queue is good for."""

@@ -30,7 +30,7 @@ from gateway.events import (
     StoreFailed,
 )
 from gateway.ports import Journal, Lanes, Queue, Registry
-from gateway.relay.census import Census
+from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
 from gateway.relay.retrying import until_stored
@@ -107,7 +107,7 @@ class Writer:
         journal: Journal,
         queue: Queue,
         registry: Registry,
-        census: Census,
+        device_counts: DeviceCounts,
         lane_book: Lanes,
         gate: Gate,
         observer: Observer,
@@ -117,7 +117,7 @@ class Writer:
         self._journal = journal
         self._queue = queue
         self._registry = registry
-        self._census = census
+        self._device_counts = device_counts
         self._lane_book = lane_book
         self._gate = gate
         self._observer = observer
@@ -177,7 +177,7 @@ class Writer:
         gone_before = self._part_known(batch)
         if self._would_trip(batch):
             # The count may be older than the registrations of the last seconds.
-            await self._until_stored(self._census.count)
+            await self._until_stored(self._device_counts.count)
         removals, held_back, tripped = self._ask_brakes(batch)
         for lane in tripped:
             await self._until_stored(partial(self._trip, lane))
@@ -192,7 +192,7 @@ class Writer:
             lambda: self._journal.record(batch.records, [*gone_before, *removals], batch.dead, done)
         )
         removed = {removal.device_id: removal for index, removal in removals if index in gone}
-        self._census.took_out(removed.values())
+        self._device_counts.took_out(removed.values())
         self._remember(removed.values())
         if batch.finished or batch.environments:
             open_ = dict.fromkeys(batch.finished)
@@ -263,7 +263,7 @@ class Writer:
 
     def _devices_of(self, lane: Lane, now: float) -> int:
         """The lane's devices before the brake's window took some, or the threshold would shrink."""
-        devices = self._census.active(lane.vendor, lane.app)
+        devices = self._device_counts.active(lane.vendor, lane.app)
         return devices // self._relays + lane.brake.gone(now)
 
     def _ask_brakes(

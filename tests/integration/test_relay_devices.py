@@ -102,7 +102,7 @@ async def test_a_scrape_tells_the_last_count_of_devices_and_does_not_count(
 ) -> None:
     async with rig.running() as running:
         await running.register(*androids(range(3)))
-        await running.gateway.census.count()
+        await running.gateway.device_counts.count()
 
         async def too_many(_registry: object) -> dict[tuple[str, str, str], int]:
             raise AssertionError("a hundred million devices take half a minute")

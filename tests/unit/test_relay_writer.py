@@ -15,7 +15,7 @@ from gateway.core.model import Claim, Record, day_of
 from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
 from gateway.ports import Journal, Lanes, Queue, Registry
-from gateway.relay.census import Census
+from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
 from gateway.relay.work import Work
@@ -71,11 +71,11 @@ class Rig:
             journal=cast("Journal", store),
             queue=cast("Queue", store),
             registry=registry,
-            census=Census(
+            device_counts=DeviceCounts(
                 registry,
                 observer=lambda _event: None,
                 monotonic=clocks.monotonic,
-                every_s=pace.census_s,
+                every_s=pace.device_counts_s,
             ),
             lane_book=cast("Lanes", store),
             gate=self.gate,

@@ -1,8 +1,7 @@
-"""The census: how many devices each lane has, for brakes, metrics and people.
+"""How many devices each lane has, for brakes, metrics and people.
 
-Owns when devices are counted. A count reads every device, so it takes a part of the time at most,
-and who only wants to know gets the last one; the devices that this process takes out meanwhile are
-taken off it.
+Owns when devices are counted. Counting scans every device, so it is limited to 2 % of the time;
+other callers get the last result, less the devices that this process has taken out since.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from gateway.events import Observer, StoreFailed
 from gateway.ports import Registry
 
 SHARE = 0.02
-"""So much of the time is counted at most."""
+"""Maximum share of the time that is spent counting."""
 
 
-class Census:
+class DeviceCounts:
     """The last count, by (provider, app, state): empty until there is one."""
 
     def __init__(

@@ -11,7 +11,7 @@ from gateway.core.pace import Pace
 from gateway.errors import StoreUnavailable
 from gateway.events import GatewayEvent, StoreFailed
 from gateway.ports import Registry
-from gateway.relay.census import Census
+from gateway.relay.device_counts import DeviceCounts
 from tests.kit.clocks import monotonic
 from tests.kit.gateway import eventually
 
@@ -35,8 +35,10 @@ class Slow:
         return {ACTIVE: self.devices}
 
 
-def census_of(registry: Slow, told: list[GatewayEvent], every_s: float = Pace().census_s) -> Census:
-    return Census(
+def device_counts_of(
+    registry: Slow, told: list[GatewayEvent], every_s: float = Pace().device_counts_s
+) -> DeviceCounts:
+    return DeviceCounts(
         cast("Registry", registry),
         observer=told.append,
         monotonic=monotonic(lambda: registry.now),
@@ -50,38 +52,38 @@ async def test_counting_takes_two_percent_of_the_time_at_most(
 ) -> None:
     registry = Slow()
     registry.takes_s = takes_s
-    census = census_of(registry, [])
-    await census.count()
-    assert census.rest_s == pytest.approx(rest_s)
+    device_counts = device_counts_of(registry, [])
+    await device_counts.count()
+    assert device_counts.rest_s == pytest.approx(rest_s)
 
 
 async def test_a_count_that_fails_is_told_of_costs_as_much_and_keeps_the_last_one() -> None:
     registry, told = Slow(), list[GatewayEvent]()
-    census = census_of(registry, told, every_s=0.001)
-    await census.count()
+    device_counts = device_counts_of(registry, told, every_s=0.001)
+    await device_counts.count()
     registry.failing = True
-    running = asyncio.create_task(census.run())
+    running = asyncio.create_task(device_counts.run())
     await eventually("told", lambda: len(told) > 1)
     registry.failing, registry.devices = False, 8
-    await eventually("counted", lambda: census.active(*LANE) == 8)
+    await eventually("counted", lambda: device_counts.active(*LANE) == 8)
     assert isinstance(told[0], StoreFailed)
     registry.failing, registry.takes_s = True, 60.0
     count = len(told)
     await eventually("told again", lambda: len(told) > count)
     running.cancel()
-    assert census.active(*LANE) == 8
-    assert census.rest_s == pytest.approx(60.0 * 49)
+    assert device_counts.active(*LANE) == 8
+    assert device_counts.rest_s == pytest.approx(60.0 * 49)
 
 
 async def test_who_counted_at_its_start_does_not_count_again_at_once() -> None:
     registry = Slow()
-    census = census_of(registry, [])
-    await census.count()
-    running = asyncio.create_task(census.run())
+    device_counts = device_counts_of(registry, [])
+    await device_counts.count()
+    running = asyncio.create_task(device_counts.run())
     await asyncio.sleep(0)
     running.cancel()
     assert registry.counted == 1
 
 
 def test_nothing_is_known_before_the_first_count() -> None:
-    assert census_of(Slow(), []).active(*LANE) == 0
+    assert device_counts_of(Slow(), []).active(*LANE) == 0
