@@ -31,7 +31,7 @@ from gateway.core.states import DeliveryState, DeviceState
 from gateway.events import AttemptsFinished, Observer
 from gateway.relay.lane import Lane
 from gateway.relay.part import Part
-from gateway.relay.streaks import Streaks
+from gateway.relay.unseen_counts import UnseenCounts
 from gateway.relay.work import Delivery, Work
 from gateway.relay.write import Batch, Writer
 from providers.contract import (
@@ -53,7 +53,7 @@ class Settler:
         self._observer = observer
         self._clocks = clocks
         self._max_attempts = max_attempts
-        self._streaks = Streaks()
+        self._unseen_counts = UnseenCounts()
 
     @property
     def _batch(self) -> Batch:
@@ -177,8 +177,8 @@ class Settler:
     def _unseen(self, delivery: Delivery, verdict: Verdict) -> int:
         """How often in a row the vendor did not look at it."""
         if isinstance(verdict, Unavailable) and not verdict.looked_at:
-            return self._streaks.lengthen(delivery.delivery_id)
-        self._streaks.end(delivery.delivery_id)
+            return self._unseen_counts.add(delivery.delivery_id)
+        self._unseen_counts.end(delivery.delivery_id)
         return 0
 
     def _carry_out(self, lane: Lane, delivery: Delivery, decision: Outcome, now: float) -> None:
