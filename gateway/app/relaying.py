@@ -66,7 +66,7 @@ class Relay:
             queue=stores.queue,
             registry=stores.registry,
             device_counts=device_counts,
-            lane_book=stores.lanes,
+            lane_store=stores.lanes,
             gate=gate,
             observer=observer,
             clocks=clocks,
@@ -100,7 +100,7 @@ class Relay:
         self._housekeeping = Housekeeping(
             registry=stores.registry,
             journal=stores.journal,
-            lane_book=stores.lanes,
+            lane_store=stores.lanes,
             lanes=self.lanes,
             observer=observer,
             wall=clocks.wall,

@@ -26,7 +26,7 @@ class Housekeeping:
         *,
         registry: Registry,
         journal: Journal,
-        lane_book: Lanes,
+        lane_store: Lanes,
         lanes: Mapping[str, Lane],
         observer: Observer,
         wall: WallClock,
@@ -36,7 +36,7 @@ class Housekeeping:
     ) -> None:
         self._registry = registry
         self._journal = journal
-        self._lane_book = lane_book
+        self._lane_store = lane_store
         self._lanes = lanes
         self._observer = observer
         self._wall = wall
@@ -46,7 +46,7 @@ class Housekeeping:
 
     async def take_over(self, lane: Lane) -> None:
         """Take over what the store knows of a lane that is new in this process, before it sends."""
-        rows = {(row.app, row.provider): row for row in await self._lane_book.all()}
+        rows = {(row.app, row.provider): row for row in await self._lane_store.all()}
         row = rows.get((lane.app, lane.vendor))
         if row is not None:
             # Credentials may have been mended while nobody looked: try them anew.
@@ -76,15 +76,15 @@ class Housekeeping:
 
     async def follow(self) -> None:
         """Report the lanes, then do what a person decided about them."""
-        await self._lane_book.report([lane.row() for lane in self._lanes.values()])
+        await self._lane_store.report([lane.row() for lane in self._lanes.values()])
         # What the store knew before it is read: only then does its silence mean a release.
         braked = {lane for lane in self._lanes.values() if lane.brake_known}
-        known = {(row.app, row.provider): row for row in await self._lane_book.all()}
+        known = {(row.app, row.provider): row for row in await self._lane_store.all()}
         for lane in list(self._lanes.values()):
             row = known.get((lane.app, lane.vendor), LaneRow(lane.app, lane.vendor))
             if lane.follow(row, brake_was_known=lane in braked):
                 # What was held back until this process heard of the release goes now.
-                await self._lane_book.release(lane.app, lane.vendor, now=self._wall())
+                await self._lane_store.release(lane.app, lane.vendor, now=self._wall())
 
     async def purge(self) -> None:
         """Delete what is over its retention period."""
@@ -97,7 +97,7 @@ class Housekeeping:
     async def _lift(self, lane: Lane, parts: list[str]) -> None:
         for part in parts:
             now = self._wall()
-            await self._lane_book.resume(lane.app, lane.vendor, part, by="relay", now=now)
+            await self._lane_store.resume(lane.app, lane.vendor, part, by="relay", now=now)
 
     async def _fade(self) -> None:
         for lane in self._lanes.values():

@@ -96,7 +96,7 @@ class Batch:
 
 
 class Writer:
-    """Writes `batch` when its time has come. `lane_book` is the lanes' lasting state.
+    """Writes `batch` when its time has come. `lane_store` is the store's part for lanes.
 
     A chunk is `ended` once it is settled; `gate` is closed while the store keeps it from writing.
     """
@@ -108,7 +108,7 @@ class Writer:
         queue: Queue,
         registry: Registry,
         device_counts: DeviceCounts,
-        lane_book: Lanes,
+        lane_store: Lanes,
         gate: Gate,
         observer: Observer,
         clocks: Clocks,
@@ -118,7 +118,7 @@ class Writer:
         self._queue = queue
         self._registry = registry
         self._device_counts = device_counts
-        self._lane_book = lane_book
+        self._lane_store = lane_store
         self._gate = gate
         self._observer = observer
         self._clocks = clocks
@@ -182,7 +182,7 @@ class Writer:
         for lane in tripped:
             await self._until_stored(partial(self._trip, lane))
         if held_back:
-            await self._until_stored(lambda: self._lane_book.hold_back(held_back))
+            await self._until_stored(lambda: self._lane_store.hold_back(held_back))
         done = [
             (work.chunk.event_id, work.chunk.number)
             for work in batch.finished
@@ -228,7 +228,7 @@ class Writer:
         return await until_stored(step, refused=refused)
 
     async def _trip(self, lane: Lane) -> None:
-        await self._lane_book.trip_brake(lane.app, lane.vendor, now=self._clocks.wall())
+        await self._lane_store.trip_brake(lane.app, lane.vendor, now=self._clocks.wall())
         lane.brake_written()
 
     async def _settle_finished(self, open_: dict[Work, None], batch: Batch) -> None:

@@ -77,7 +77,7 @@ class Rig:
                 monotonic=clocks.monotonic,
                 every_s=pace.device_counts_s,
             ),
-            lane_book=cast("Lanes", store),
+            lane_store=cast("Lanes", store),
             gate=self.gate,
             observer=lambda _event: None,
             clocks=clocks,
