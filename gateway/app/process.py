@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from gateway.app.gauges import Gauges, Probe
-from gateway.app.relaying import Relay
+from gateway.app.relay import Relay
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids

@@ -11,13 +11,13 @@ from gateway.cli.benching import bench
 from gateway.cli.configuration import check, config
 from gateway.cli.dead import dead
 from gateway.cli.deliveries import deliveries
+from gateway.cli.demo import demo, sandbox
 from gateway.cli.devices import devices
 from gateway.cli.events import events
 from gateway.cli.lanes import lanes
 from gateway.cli.sending import send
 from gateway.cli.serving import migrate, serve
 from gateway.cli.store import store
-from gateway.cli.trying import demo, sandbox
 from gateway.cli.webhook import webhook
 
 

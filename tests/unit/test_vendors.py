@@ -121,7 +121,7 @@ ALLOWED = {
     "gateway/app/benching/served.py": "points a gateway at that stand-in",
     "gateway/app/benching/vendors.py": "names the ports and files of that stand-in",
     "gateway/cli/benching.py": "chooses one of that stand-in's vendors",
-    "gateway/cli/trying.py": "the options of the sandbox",
+    "gateway/cli/demo.py": "the options of the sandbox",
     "gateway/ops/openapi.json": "a document: what a registration's `provider` may be",
 }
 #: arguments whose text a person reads as an example or as help
