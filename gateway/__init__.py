@@ -17,7 +17,7 @@ Rooms, and the one direction in which they may import (import-linter keeps it so
 
 Siblings in braces never import each other. All may use `providers.contract`, the vocabulary, and
 `providers.vendor`, what a vendor is; only `app` knows concrete vendors, and only `app` and `cli`
-read `config`. `core` is pure: the time and the dice are arguments.
+read `config`. `core` is pure: time and jitter are arguments.
 """
 
 __version__ = "0.1.0"

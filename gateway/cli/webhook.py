@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets as dice
+import secrets
 import time
 from typing import Any, BinaryIO
 
@@ -64,7 +64,7 @@ async def sign(
 def _headers(key: bytes, message_id: str | None, body: bytes) -> dict[str, str]:
     from gateway.ingest.signature import sign as signature
 
-    message_id = message_id or f"msg_{dice.token_urlsafe(20)}"
+    message_id = message_id or f"msg_{secrets.token_urlsafe(20)}"
     at = int(time.time())
     return {
         "svix-id": message_id,

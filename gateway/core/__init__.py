@@ -1,1 +1,1 @@
-"""The rules of the gateway, pure: no await, no clock, no I/O; time and dice are arguments."""
+"""The rules of the gateway, pure: no await, no clock, no I/O; time and jitter are arguments."""

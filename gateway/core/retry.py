@@ -134,9 +134,9 @@ class Standing:
 
 
 def decide(
-    verdict: Verdict, standing: Standing, *, max_attempts: int, now: float, dice: float
+    verdict: Verdict, standing: Standing, *, max_attempts: int, now: float, jitter: float
 ) -> Decision:
-    """Say what becomes of a delivery. `dice` is a random number in [0, 1)."""
+    """Say what becomes of a delivery. `jitter` is a random number in [0, 1)."""
     match verdict:
         case Delivered(vendor_id=vendor_id):
             return Done(vendor_id)
@@ -151,21 +151,21 @@ def decide(
             return Accuse(verdict.reason, verdict.hint, verdict.about)
         case Throttled():
             wait = max(verdict.retry_after or 0.0, 0.0) or _THROTTLE_S
-            at = now + wait * (1.0 + 0.1 * dice)
+            at = now + wait * (1.0 + 0.1 * jitter)
             return _in_time(Snooze(at, verdict.reason, verdict.scope), standing)
         case Unavailable(looked_at=False):
-            at = now + _unseen_wait(verdict, standing.unseen, dice)
+            at = now + _unseen_wait(verdict, standing.unseen, jitter)
             return _in_time(Again(at, verdict.reason), standing)
         case Unavailable():
             if standing.attempts >= max_attempts:
                 return Dead(verdict.reason)
-            at = now + backoff(verdict, standing, dice)
+            at = now + backoff(verdict, standing, jitter)
             return _in_time(RetryAt(at, verdict.reason, standing.flipped), standing)
         case _:
             assert_never(verdict)
 
 
-def backoff(verdict: Unavailable, standing: Standing, dice: float) -> float:
+def backoff(verdict: Unavailable, standing: Standing, jitter: float) -> float:
     """Seconds until the next try: exponential with full jitter above a floor.
 
     At most one hour, but never less than the vendor's Retry-After.
@@ -175,16 +175,16 @@ def backoff(verdict: Unavailable, standing: Standing, dice: float) -> float:
     if standing.attempts > 1:
         floor = max(floor, verdict.later_floor_s)
     spread = _FIRST_RETRY_S * 2.0 ** min(standing.attempts - 1, 16)
-    return min(floor + spread * dice, max(MAX_BACKOFF_S, told))
+    return min(floor + spread * jitter, max(MAX_BACKOFF_S, told))
 
 
-def _unseen_wait(verdict: Unavailable, unseen: int, dice: float) -> float:
+def _unseen_wait(verdict: Unavailable, unseen: int, jitter: float) -> float:
     """Seconds until what was not looked at goes again: at once at first, then ever later."""
-    told = (verdict.retry_after or 0.0) * (1.0 + 0.1 * dice)
+    told = (verdict.retry_after or 0.0) * (1.0 + 0.1 * jitter)
     if unseen <= AT_ONCE:
         return told
     longest = min(2.0 ** min(unseen - AT_ONCE, 16), MAX_UNSEEN_WAIT_S)
-    return max(told, longest * (0.5 + 0.5 * dice))
+    return max(told, longest * (0.5 + 0.5 * jitter))
 
 
 def _gone(verdict: TokenGone, standing: Standing) -> Decision:

@@ -146,7 +146,7 @@ class Settler:
             standing,
             max_attempts=self._max_attempts,
             now=now,
-            dice=delivery.work.jitter,
+            jitter=delivery.work.jitter,
         )
         # What was said to a key that a reload has replaced tells nothing of the new one.
         is_current = delivery.transport is lane.transport

@@ -36,7 +36,7 @@ async def test_fifty_ingests_killed_before_their_last_chunk_lose_and_double_noth
     installation: Installation, vendor_keys: Path, figures: Figures
 ) -> None:
     """Of two events that were left half way, one is repeated by its sender and one is not."""
-    dice = random.Random(SEED)
+    rng = random.Random(SEED)
     body = event(
         [
             notification(n // APART if n % APART == 0 else DEVICES + n)
@@ -55,7 +55,7 @@ async def test_fifty_ingests_killed_before_their_last_chunk_lose_and_double_noth
         duplicate_window_s=1.0,
     ) as site:
         began = time.monotonic()
-        moments = [dice.randrange(CHUNKS) for _ in range(KILLS)]
+        moments = [rng.randrange(CHUNKS) for _ in range(KILLS)]
         async with mortal_ingests(installation.config) as nursery:
             for number, chunks in enumerate(moments):
                 assert await post(site, nursery, number, body, chunks=chunks) == 0

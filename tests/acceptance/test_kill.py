@@ -37,8 +37,8 @@ async def test_ten_kills_lose_nothing_and_repeat_only_what_was_not_journaled_yet
     key = await installation.key()
     # The import numbers devices from 1, in the order of the audience and of the batch.
     names = [delivery_id(EVENT, index, index + 1) for index in range(len(audience))]
-    dice = random.Random(SEED)
-    moments = [dice.randrange(MOST_BEFORE_A_KILL) for _ in range(KILLS)]
+    rng = random.Random(SEED)
+    moments = [rng.randrange(MOST_BEFORE_A_KILL) for _ in range(KILLS)]
     in_doubt: list[set[str]] = []
     ages: list[float] = []
 

@@ -92,8 +92,8 @@ async def _copy_templates(url: str, devices: int) -> None:
 
 def users(provider: str, devices: int, count: int) -> list[str]:
     """So many of the users with a device of this provider, in no order, the same in every run."""
-    dice = random.Random(0)
-    return [f"{provider}-{dice.randrange(devices // 2)}" for _ in range(count)]
+    rng = random.Random(0)
+    return [f"{provider}-{rng.randrange(devices // 2)}" for _ in range(count)]
 
 
 async def _register_templates(config: Path) -> None:

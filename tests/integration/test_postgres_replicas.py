@@ -446,19 +446,19 @@ async def test_an_import_in_bulk_does_what_one_after_the_other_would(
     tmp_path: Path, seed: int
 ) -> None:
     """SQLite takes them one after the other."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     batches = [
         [
             registration(
-                f"phone-{dice.randrange(12)}",
-                f"address-{dice.randrange(12)}",
-                app=dice.choice(["agent", "learner"]),
-                user_id=dice.choice([None, *(f"user-{n}" for n in range(6))]),
-                custom_id=f"custom-{dice.randrange(6)}",
-                old_address=dice.choice([None, None, f"address-{dice.randrange(12)}"]),
-                seen_at=dice.choice([None, 0.0, NOW - 9]),
+                f"phone-{rng.randrange(12)}",
+                f"address-{rng.randrange(12)}",
+                app=rng.choice(["agent", "learner"]),
+                user_id=rng.choice([None, *(f"user-{n}" for n in range(6))]),
+                custom_id=f"custom-{rng.randrange(6)}",
+                old_address=rng.choice([None, None, f"address-{rng.randrange(12)}"]),
+                seen_at=rng.choice([None, 0.0, NOW - 9]),
             )
-            for _ in range(dice.randrange(1, 9))
+            for _ in range(rng.randrange(1, 9))
         ]
         for _ in range(6)
     ]

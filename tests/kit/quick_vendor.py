@@ -75,11 +75,11 @@ class Orders:
 
 def fate(event: int, device: int) -> str:
     """What the vendor says first, 3 % of it bad: the same in every run."""
-    dice = crc32(b"device-%d" % device) % 1000
-    if dice < 5:
-        return DEAD if dice < 3 else UNKNOWN
-    dice = crc32(b"%d-%d" % (event, device)) % 1000
-    return PASSING[dice // 6] if dice < 6 * len(PASSING) else OK
+    lot = crc32(b"device-%d" % device) % 1000
+    if lot < 5:
+        return DEAD if lot < 3 else UNKNOWN
+    lot = crc32(b"%d-%d" % (event, device)) % 1000
+    return PASSING[lot // 6] if lot < 6 * len(PASSING) else OK
 
 
 Answer = tuple[bytes, bytes]

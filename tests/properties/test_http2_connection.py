@@ -346,61 +346,59 @@ TestConversation = Conversation.TestCase
 TestConversation.settings = settings(max_examples=100, stateful_step_count=60)
 
 
-def open_some(it: Conversation, dice: random.Random) -> None:
+def open_some(it: Conversation, rng: random.Random) -> None:
     if it.client.room:
         sizes = [0, 1, 110, 110, 110, 110, 4_096, 20_000, 70_000]
-        count = dice.choice([1, 2, 5, 30])
-        it.open_requests([(dice.choice(sizes), dice.choice([0, 30, 300])) for _ in range(count)])
+        count = rng.choice([1, 2, 5, 30])
+        it.open_requests([(rng.choice(sizes), rng.choice([0, 30, 300])) for _ in range(count)])
 
 
 #: what happens in a long conversation, and how often
 ACTS: dict[Callable[[Conversation, random.Random], None], int] = {
-    lambda it, dice: it.deliver_to_server(dice.choice([1, 9, 50, 500, 10**9, 10**9])): 10,
-    lambda it, dice: it.deliver_to_client(dice.choice([1, 9, 50, 500, 10**9, 10**9])): 10,
+    lambda it, rng: it.deliver_to_server(rng.choice([1, 9, 50, 500, 10**9, 10**9])): 10,
+    lambda it, rng: it.deliver_to_client(rng.choice([1, 9, 50, 500, 10**9, 10**9])): 10,
     open_some: 10,
-    lambda it, dice: it.process(dice.choice([1, 5, 10_000])): 6,
-    lambda it, dice: it.begin_answer(
-        dice.randrange(30),
-        dice.choice(STATUSES),
-        dice.choice([0, 31, 250]),
-        end=dice.random() < 0.4,
+    lambda it, rng: it.process(rng.choice([1, 5, 10_000])): 6,
+    lambda it, rng: it.begin_answer(
+        rng.randrange(30),
+        rng.choice(STATUSES),
+        rng.choice([0, 31, 250]),
+        end=rng.random() < 0.4,
     ): 10,
-    lambda it, dice: it.go_on_answering(
-        dice.randrange(30), dice.choice(CHUNKS), dice.choice(PADDINGS), end=dice.random() < 0.4
+    lambda it, rng: it.go_on_answering(
+        rng.randrange(30), rng.choice(CHUNKS), rng.choice(PADDINGS), end=rng.random() < 0.4
     ): 10,
-    lambda it, dice: it.end_with_trailers(dice.randrange(30)): 1,
-    lambda it, dice: it.answer_many(dice.randrange(30), dice.choice(STATUSES)): 3,
-    lambda it, dice: it.inform(dice.randrange(30), dice.choice([100, 103])): 1,
-    lambda it, dice: it.reset(dice.randrange(30), dice.choice(CODES)): 2,
-    lambda it, dice: it.change_settings(
-        dice.choice([0, 1, 5, 30, 100, 2_000]),
-        dice.choice([0, 1, 100, 16_384, 65_535, 2**20]),
-        dice.choice([16_384, 16_385, 50_000]),
-        dice.choice([0, 100, 162, 4_096, 65_536]),
+    lambda it, rng: it.end_with_trailers(rng.randrange(30)): 1,
+    lambda it, rng: it.answer_many(rng.randrange(30), rng.choice(STATUSES)): 3,
+    lambda it, rng: it.inform(rng.randrange(30), rng.choice([100, 103])): 1,
+    lambda it, rng: it.reset(rng.randrange(30), rng.choice(CODES)): 2,
+    lambda it, rng: it.change_settings(
+        rng.choice([0, 1, 5, 30, 100, 2_000]),
+        rng.choice([0, 1, 100, 16_384, 65_535, 2**20]),
+        rng.choice([16_384, 16_385, 50_000]),
+        rng.choice([0, 100, 162, 4_096, 65_536]),
     ): 3,
-    lambda it, dice: it.grant(dice.choice([1, 5_000, 2**17])): 3,
-    lambda it, dice: it.grant_stream(dice.randrange(30), dice.choice([1, 5_000, 2**17])): 5,
-    lambda it, dice: it.let_time_pass(dice.choice([0.0, 0.5, 2.0, 6.0])): 4,
-    lambda it, dice: it.go_away(
-        it.next_id - dice.randrange(-3, 60), 0, really=dice.random() < 0.2
-    ): 1,
-    lambda it, dice: it.say_something_odd(dice.choice(NOISE)): 1,
+    lambda it, rng: it.grant(rng.choice([1, 5_000, 2**17])): 3,
+    lambda it, rng: it.grant_stream(rng.randrange(30), rng.choice([1, 5_000, 2**17])): 5,
+    lambda it, rng: it.let_time_pass(rng.choice([0.0, 0.5, 2.0, 6.0])): 4,
+    lambda it, rng: it.go_away(it.next_id - rng.randrange(-3, 60), 0, really=rng.random() < 0.2): 1,
+    lambda it, rng: it.say_something_odd(rng.choice(NOISE)): 1,
     lambda it, _: it.ping_client(): 1,
     lambda it, _: it.ping_server(): 1,
 }
 
 
 def test_long_conversations_come_to_every_kind_of_end_and_each_is_right() -> None:
-    dice = random.Random(9113)
+    rng = random.Random(9113)
     kinds: Counter[str] = Counter()
     for _ in range(300):
         it = Conversation()
         it.connect()
-        for act in dice.choices(list(ACTS), list(ACTS.values()), k=dice.choice([50, 150, 300])):
-            act(it, dice)
+        for act in rng.choices(list(ACTS), list(ACTS.values()), k=rng.choice([50, 150, 300])):
+            act(it, rng)
             it.what_is_open_is_what_has_no_end_yet()
             it.there_is_room_exactly_for_what_is_allowed()
-        if dice.random() < 0.3:
+        if rng.random() < 0.3:
             it.lose()
         else:
             it.teardown()

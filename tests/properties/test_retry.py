@@ -33,7 +33,7 @@ from tests.kit.build import NOW
 
 MAX_ATTEMPTS = 12
 waits = st.none() | st.floats(0, 1e9)
-dice = st.floats(0, 1, exclude_max=True)
+jitters = st.floats(0, 1, exclude_max=True)
 verdicts: st.SearchStrategy[Verdict] = st.one_of(
     st.just(Delivered("id")),
     st.builds(TokenGone, st.just("gone"), st.none() | st.integers(0, 2**60)),
@@ -59,24 +59,24 @@ standings = st.builds(
 )
 
 
-def decided(verdict: Verdict, standing: Standing, roll: float) -> Decision:
-    return decide(verdict, standing, max_attempts=MAX_ATTEMPTS, now=NOW, dice=roll)
+def decided(verdict: Verdict, standing: Standing, jitter: float) -> Decision:
+    return decide(verdict, standing, max_attempts=MAX_ATTEMPTS, now=NOW, jitter=jitter)
 
 
-@given(verdicts, standings, dice)
+@given(verdicts, standings, jitters)
 def test_a_next_try_lies_ahead_and_before_the_deadline(
-    verdict: Verdict, standing: Standing, roll: float
+    verdict: Verdict, standing: Standing, jitter: float
 ) -> None:
-    decision = decided(verdict, standing, roll)
+    decision = decided(verdict, standing, jitter)
     if isinstance(decision, RetryAt | Again | Snooze):
         assert NOW <= decision.at < standing.deadline
 
 
-@given(verdicts, standings, dice)
+@given(verdicts, standings, jitters)
 def test_no_wait_is_shorter_than_retry_after_and_none_of_our_own_is_over_an_hour(
-    verdict: Verdict, standing: Standing, roll: float
+    verdict: Verdict, standing: Standing, jitter: float
 ) -> None:
-    decision = decided(verdict, standing, roll)
+    decision = decided(verdict, standing, jitter)
     if isinstance(decision, RetryAt | Again | Snooze) and isinstance(
         verdict, Throttled | Unavailable
     ):
@@ -86,11 +86,11 @@ def test_no_wait_is_shorter_than_retry_after_and_none_of_our_own_is_over_an_hour
         assert decision.at <= NOW + max(MAX_BACKOFF_S, 1.1 * told) + 1e-3
 
 
-@given(verdicts, standings, dice)
+@given(verdicts, standings, jitters)
 def test_only_what_was_taken_is_done_and_only_proof_prunes(
-    verdict: Verdict, standing: Standing, roll: float
+    verdict: Verdict, standing: Standing, jitter: float
 ) -> None:
-    decision = decided(verdict, standing, roll)
+    decision = decided(verdict, standing, jitter)
     assert isinstance(decision, Done) is isinstance(verdict, Delivered)
     if isinstance(decision, Prune):
         assert isinstance(verdict, TokenGone)
@@ -99,23 +99,23 @@ def test_only_what_was_taken_is_done_and_only_proof_prunes(
         assert not standing.flipped
 
 
-@given(verdicts, standings, dice)
-def test_no_delivery_is_tried_for_ever(verdict: Verdict, standing: Standing, roll: float) -> None:
+@given(verdicts, standings, jitters)
+def test_no_delivery_is_tried_for_ever(verdict: Verdict, standing: Standing, jitter: float) -> None:
     """From the last attempt on only a flip, which happens once, leads to another one.
 
     What was not looked at is no attempt: see below.
     """
-    decision = decided(verdict, standing, roll)
+    decision = decided(verdict, standing, jitter)
     if isinstance(decision, RetryAt) and standing.attempts >= MAX_ATTEMPTS:
         assert decision.flipped
         assert not standing.flipped
 
 
-@given(verdicts, standings, dice)
+@given(verdicts, standings, jitters)
 def test_only_what_was_not_looked_at_goes_again_for_nothing_and_never_in_a_hot_loop(
-    verdict: Verdict, standing: Standing, roll: float
+    verdict: Verdict, standing: Standing, jitter: float
 ) -> None:
-    decision = decided(verdict, standing, roll)
+    decision = decided(verdict, standing, jitter)
     unseen = isinstance(verdict, Unavailable) and not verdict.looked_at
     assert isinstance(decision, Again | Expire) if unseen else not isinstance(decision, Again)
     if isinstance(decision, Again) and isinstance(verdict, Unavailable):

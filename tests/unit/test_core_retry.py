@@ -51,8 +51,8 @@ def standing(
     return Standing(attempts, deadline, seen_at, flipped, unseen)
 
 
-def decided(verdict: Verdict, how: Standing | None = None, *, dice: float = 0.0) -> Decision:
-    return decide(verdict, how or standing(), max_attempts=MAX_ATTEMPTS, now=NOW, dice=dice)
+def decided(verdict: Verdict, how: Standing | None = None, *, jitter: float = 0.0) -> Decision:
+    return decide(verdict, how or standing(), max_attempts=MAX_ATTEMPTS, now=NOW, jitter=jitter)
 
 
 # Verdicts whose decision knows neither vendor nor attempts: the first, the last, one too many.
@@ -126,8 +126,8 @@ def test_an_outage_is_waited_out_for_as_long_as_the_vendor_asks(
 ) -> None:
     later_floor_s, attempts, retry_after = case
     verdict = Unavailable("UNAVAILABLE", outcome_known, retry_after, later_floor_s=later_floor_s)
-    for dice, wait in zip((0.0, 1.0), waits, strict=True):
-        decision = decided(verdict, standing(attempts), dice=dice)
+    for jitter, wait in zip((0.0, 1.0), waits, strict=True):
+        decision = decided(verdict, standing(attempts), jitter=jitter)
         assert decision == RetryAt(NOW + wait, "UNAVAILABLE")
 
 
@@ -152,8 +152,8 @@ def test_what_was_not_looked_at_goes_again_at_once_then_ever_later_and_spends_no
     unseen: int, waits: tuple[float, float], attempts: int
 ) -> None:
     verdict = Unavailable.not_looked_at("GoAway")
-    for dice, wait in zip((0.0, 1.0), waits, strict=True):
-        decision = decided(verdict, standing(attempts, unseen=unseen), dice=dice)
+    for jitter, wait in zip((0.0, 1.0), waits, strict=True):
+        decision = decided(verdict, standing(attempts, unseen=unseen), jitter=jitter)
         assert decision == Again(NOW + wait, "GoAway")
 
 

@@ -142,12 +142,12 @@ def test_of_several_limits_between_two_requests_the_smallest_is_told(
 
 
 def test_limits_and_requests_in_any_order_read_right() -> None:
-    dice, fits = random.Random(7541), size_of(*FIELDS)
+    rng, fits = random.Random(7541), size_of(*FIELDS)
     for _ in range(300):
         surroundings, decoder = Surroundings(ConstantFields(FIELDS)), Decoder()
-        for _ in range(dice.randrange(12)):
-            if dice.random() < 0.5:
-                size = dice.choice([0, 50, fits - 1, fits, fits + 1, 4_096, 9_999])
+        for _ in range(rng.randrange(12)):
+            if rng.random() < 0.5:
+                size = rng.choice([0, 50, fits - 1, fits, fits + 1, 4_096, 9_999])
                 surroundings.limit_table(size)
                 decoder.max_allowed_table_size = size
             else:
@@ -272,14 +272,14 @@ def test_what_cannot_be_read_is_bad_headers_and_says_nothing_of_them(
 
 
 def test_garbage_is_read_or_refused_and_nothing_else() -> None:
-    dice, reader = random.Random(20), HeaderReader()
+    rng, reader = random.Random(20), HeaderReader()
     whole = answer((":status", "400"), ("content-type", "application/json"), ("apns-id", "a" * 36))
     refused = 0
     for _ in range(5_000):
-        block = bytearray(whole if dice.random() < 0.5 else dice.randbytes(dice.randrange(60)))
-        for _ in range(dice.randrange(4)):
+        block = bytearray(whole if rng.random() < 0.5 else rng.randbytes(rng.randrange(60)))
+        for _ in range(rng.randrange(4)):
             if block:
-                block[dice.randrange(len(block))] = dice.randrange(256)
+                block[rng.randrange(len(block))] = rng.randrange(256)
         try:
             status, _ = reader.read(bytes(block))
             assert 0 <= status <= 999
