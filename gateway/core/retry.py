@@ -48,7 +48,7 @@ class RetryAt:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RetrySoon:
     """The vendor never looked at it: try again at this time; nothing is spent."""
 
     at: float
@@ -111,7 +111,7 @@ class Accuse:
     about: Literal["part", "target"]
 
 
-Outcome = Done | RetryAt | Again | Snooze | Dead | Expire | Refuse | Prune | Quarantine
+Outcome = Done | RetryAt | RetrySoon | Snooze | Dead | Expire | Refuse | Prune | Quarantine
 """What becomes of one delivery, whatever becomes of others."""
 
 Decision = Outcome | Accuse
@@ -155,7 +155,7 @@ def decide(
             return _in_time(Snooze(at, verdict.reason, verdict.scope), standing)
         case Unavailable(looked_at=False):
             at = now + _unseen_wait(verdict, standing.unseen, jitter)
-            return _in_time(Again(at, verdict.reason), standing)
+            return _in_time(RetrySoon(at, verdict.reason), standing)
         case Unavailable():
             if standing.attempts >= max_attempts:
                 return Dead(verdict.reason)
@@ -209,7 +209,7 @@ def _refused(verdict: Refused, standing: Standing, now: float) -> Decision:
             assert_never(verdict.fault)
 
 
-def _in_time(later: RetryAt | Again | Snooze, standing: Standing) -> Decision:
+def _in_time(later: RetryAt | RetrySoon | Snooze, standing: Standing) -> Decision:
     if later.at < standing.deadline:
         return later
     return Expire(later.reason, later if isinstance(later, Snooze) else None)

@@ -174,7 +174,7 @@ class Lane:
         self._rest()
         self.pump()
 
-    def again(self, delivery: Delivery) -> None:
+    def resend(self, delivery: Delivery) -> None:
         """Send a delivery once more at once, ahead of the others."""
         part = self._parts[delivery.part]
         if self._stopped or part.stopped:

@@ -14,7 +14,6 @@ from gateway.core.clocks import Clocks
 from gateway.core.model import Record, Remainder, Removal
 from gateway.core.retry import (
     Accuse,
-    Again,
     Dead,
     Done,
     Expire,
@@ -23,6 +22,7 @@ from gateway.core.retry import (
     Quarantine,
     Refuse,
     RetryAt,
+    RetrySoon,
     Snooze,
     Standing,
     decide,
@@ -203,7 +203,7 @@ class Settler:
             case RetryAt(at=at, reason=reason, flipped=flipped):
                 lane.flip(delivery, flipped=flipped)
                 self._repeat(lane, delivery, now, reason, at)
-            case Again(at=at, reason=reason):
+            case RetrySoon(at=at, reason=reason):
                 delivery.attempts -= 1
                 self._repeat(lane, delivery, now, reason, at)
             case Snooze(at=at, reason=reason):
@@ -215,7 +215,7 @@ class Settler:
 
     def _repeat(self, lane: Lane, delivery: Delivery, now: float, reason: str, at: float) -> None:
         if at <= now:
-            lane.again(delivery)
+            lane.resend(delivery)
         else:
             self._leave(delivery, now, reason, due_at=at)
 

@@ -29,7 +29,7 @@ class Work:
 
     `proven_until` is how long the lease can be proven, in monotonic time: counted from before the
     queue was asked, and renewed with it. After it another relay may have the chunk: no push starts.
-    `again` is what an earlier claim of the chunk left and the journal puts off. `jitter`, in
+    `postponed` is what an earlier claim of the chunk left and the journal puts off. `jitter`, in
     [0, 1), spreads retries: chunk from chunk, for what fails together is to wait together. `ended`
     is called when the chunk is settled. `since` is when it was begun (monotonic).
     """
@@ -41,7 +41,7 @@ class Work:
     open: int = 0
     lost: bool = False
     leftovers: Groups = field(default_factory=dict)
-    again: Groups = field(default_factory=dict)
+    postponed: Groups = field(default_factory=dict)
     since: float = 0.0
 
     @property
@@ -68,7 +68,7 @@ class Work:
 
     def keep(self, item: Item, remainder: Remainder, *, place: Place, due_at: float) -> None:
         """Leave a delivery as the journal says that an earlier claim did."""
-        _add(self.again, item, remainder, (place, due_at))
+        _add(self.postponed, item, remainder, (place, due_at))
 
     def chunks_of(self, groups: Groups) -> Iterator[Chunk]:
         """What is to be queued when this chunk is settled."""

@@ -246,7 +246,7 @@ class Writer:
             await self._queue.settle(
                 claim,
                 list(work.chunks_of(work.leftovers)),
-                list(work.chunks_of(work.again)),
+                list(work.chunks_of(work.postponed)),
             )
             if work.claim is claim:
                 break

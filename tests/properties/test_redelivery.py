@@ -104,7 +104,7 @@ class World:
                 hand.next = "publish"
             case "publish":
                 others = [self.read(one) for one in self.stream if one != hand.subject]
-                again = list(hand.work.chunks_of(hand.work.again))
+                again = list(hand.work.chunks_of(hand.work.postponed))
                 missing = not_held(hand.work.chunk, again, others)
                 for left in [*hand.work.chunks_of(hand.work.leftovers), *missing]:
                     self.publish(left)

@@ -10,12 +10,12 @@ from gateway.core.retry import (
     MAX_BACKOFF_S,
     MAX_UNSEEN_WAIT_S,
     Accuse,
-    Again,
     Decision,
     Done,
     Expire,
     Prune,
     RetryAt,
+    RetrySoon,
     Snooze,
     Standing,
     decide,
@@ -68,7 +68,7 @@ def test_a_next_try_lies_ahead_and_before_the_deadline(
     verdict: Verdict, standing: Standing, jitter: float
 ) -> None:
     decision = decided(verdict, standing, jitter)
-    if isinstance(decision, RetryAt | Again | Snooze):
+    if isinstance(decision, RetryAt | RetrySoon | Snooze):
         assert NOW <= decision.at < standing.deadline
 
 
@@ -77,7 +77,7 @@ def test_no_wait_is_shorter_than_retry_after_and_none_of_our_own_is_over_an_hour
     verdict: Verdict, standing: Standing, jitter: float
 ) -> None:
     decision = decided(verdict, standing, jitter)
-    if isinstance(decision, RetryAt | Again | Snooze) and isinstance(
+    if isinstance(decision, RetryAt | RetrySoon | Snooze) and isinstance(
         verdict, Throttled | Unavailable
     ):
         told = verdict.retry_after or 0.0
@@ -117,8 +117,10 @@ def test_only_what_was_not_looked_at_goes_again_for_nothing_and_never_in_a_hot_l
 ) -> None:
     decision = decided(verdict, standing, jitter)
     unseen = isinstance(verdict, Unavailable) and not verdict.looked_at
-    assert isinstance(decision, Again | Expire) if unseen else not isinstance(decision, Again)
-    if isinstance(decision, Again) and isinstance(verdict, Unavailable):
+    assert (
+        isinstance(decision, RetrySoon | Expire) if unseen else not isinstance(decision, RetrySoon)
+    )
+    if isinstance(decision, RetrySoon) and isinstance(verdict, Unavailable):
         if standing.unseen > AT_ONCE:
             assert decision.at >= NOW + 1.0
         assert decision.at <= NOW + max(MAX_UNSEEN_WAIT_S, 1.1 * (verdict.retry_after or 0)) + 1e-3

@@ -9,7 +9,6 @@ import pytest
 
 from gateway.core.retry import (
     Accuse,
-    Again,
     Dead,
     Decision,
     Done,
@@ -18,6 +17,7 @@ from gateway.core.retry import (
     Quarantine,
     Refuse,
     RetryAt,
+    RetrySoon,
     Snooze,
     Standing,
     decide,
@@ -154,7 +154,7 @@ def test_what_was_not_looked_at_goes_again_at_once_then_ever_later_and_spends_no
     verdict = Unavailable.not_looked_at("GoAway")
     for jitter, wait in zip((0.0, 1.0), waits, strict=True):
         decision = decided(verdict, standing(attempts, unseen=unseen), jitter=jitter)
-        assert decision == Again(NOW + wait, "GoAway")
+        assert decision == RetrySoon(NOW + wait, "GoAway")
 
 
 @pytest.mark.parametrize(("unseen", "wait"), [(1, 10), (3, 10), (8, 15)])
@@ -162,7 +162,7 @@ def test_a_time_that_is_told_is_waited_for_by_what_was_not_looked_at_too(
     unseen: int, wait: float
 ) -> None:
     verdict = Unavailable.not_looked_at("Unreachable", 10.0)
-    assert decided(verdict, standing(unseen=unseen)) == Again(NOW + wait, "Unreachable")
+    assert decided(verdict, standing(unseen=unseen)) == RetrySoon(NOW + wait, "Unreachable")
 
 
 @pytest.mark.parametrize("attempts", [MAX_ATTEMPTS, MAX_ATTEMPTS + 1])
@@ -198,7 +198,7 @@ def test_every_kind_of_verdict_is_in_the_tables() -> None:
 )
 def test_nothing_outlives_its_deadline(verdict: Verdict, wait: float) -> None:
     in_time = decided(verdict, standing(deadline=NOW + wait + 0.001))
-    assert isinstance(in_time, RetryAt | Again | Snooze)
+    assert isinstance(in_time, RetryAt | RetrySoon | Snooze)
     late = decided(verdict, standing(deadline=NOW + wait))
     assert isinstance(late, Expire)
     assert late.reason == in_time.reason
