@@ -93,7 +93,7 @@ async def pause(stores: Stores, chosen: Sequence[Place], *, reason: str, now: Wa
 
 async def resume(stores: Stores, chosen: Sequence[Place], *, now: Wall) -> list[str]:
     """Let parts go. Of a lane that is held as a whole the others stay held. Returns the names of
-    what was held, or was to be quiet."""
+    what was held, accused or quiet."""
     lifted = []
     for row, parts, whole in _by_lane(chosen):
         if not whole and row.held == "operator":

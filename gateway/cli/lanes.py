@@ -1,4 +1,4 @@
-"""`inkpush lanes`: holding and releasing the way to one vendor for one app.
+"""`inkpush lanes`: pausing and resuming the way to one vendor for one app.
 
 The state lives in the store, so this works on a running gateway.
 """
@@ -65,16 +65,20 @@ lanes_argument = click.argument("names", metavar=_NAMES, nargs=-1)
 @click.pass_obj
 @asynchronous
 async def pause(state: State, names: tuple[str, ...], reason: str, as_json: bool) -> int:
-    """Hold lanes or parts of them: their pushes wait, until they expire or are let go."""
+    """Pause lanes or parts of them: their pushes wait until they expire or are resumed."""
     from gateway.app import holding
     from gateway.app.clocks import SYSTEM
 
     if not names:
-        raise click.UsageError("name the lanes to hold, as `inkpush lanes list` shows them")
+        raise click.UsageError("name the lanes to pause, as `inkpush lanes list` shows them")
     async with state.store() as stores:
         chosen = await _named(state, stores, names)
-        held = await holding.pause(stores, chosen, reason=reason, now=SYSTEM.wall())
-    return _tell("held", held, as_json)
+        paused = await holding.pause(stores, chosen, reason=reason, now=SYSTEM.wall())
+    if as_json:
+        show.as_line({"held": paused})
+    else:
+        click.echo(f"paused: {', '.join(paused)}")
+    return 0
 
 
 @lanes.command("resume", example="inkpush lanes resume agent/fcm")
@@ -83,9 +87,10 @@ async def pause(state: State, names: tuple[str, ...], reason: str, as_json: bool
 @click.pass_obj
 @asynchronous
 async def resume(state: State, names: tuple[str, ...], as_json: bool) -> int:
-    """Let lanes or parts go that are held or quiet, all of them when none is named.
+    """Resume lanes or parts that are paused, held or quiet; all of them when none is named.
 
-    A part that the gateway held itself is held again if what is wrong still is.
+    Accusations of single targets are cleared as well. A part that the gateway held itself is held
+    again if the fault is still there.
     """
     from gateway.app import holding
     from gateway.app.clocks import SYSTEM
@@ -93,7 +98,13 @@ async def resume(state: State, names: tuple[str, ...], as_json: bool) -> int:
     async with state.store() as stores:
         chosen = await _named(state, stores, names)
         lifted = await holding.resume(stores, chosen, now=SYSTEM.wall())
-    return _tell("resumed", lifted, as_json)
+    if as_json:
+        show.as_line({"resumed": lifted})
+    elif lifted:
+        click.echo(f"resumed: {', '.join(lifted)}")
+    else:
+        click.echo("Nothing is paused, held, accused or quiet there.", err=True)
+    return 0 if lifted else 1
 
 
 @lanes.command("release", example="inkpush lanes release agent/fcm")
@@ -127,16 +138,6 @@ async def release(state: State, names: tuple[str, ...], discard: bool, as_json: 
     else:
         click.echo("No prune brake is on there.", err=True)
     return 0 if released else 1
-
-
-def _tell(what: str, names: list[str], as_json: bool) -> int:
-    if as_json:
-        show.as_line({what: names})
-    elif names:
-        click.echo(f"{what}: {', '.join(names)}")
-    else:
-        click.echo("No lane is held or quiet there.", err=True)
-    return 0 if names else 1
 
 
 async def _named(state: State, stores: Stores, names: tuple[str, ...]) -> list[Place]:

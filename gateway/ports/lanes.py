@@ -137,8 +137,8 @@ class Lanes(Protocol):
         self, app: str, provider: str, part: str, *, by: Literal["operator", "relay"], now: float
     ) -> bool:
         """Let a part go, or the whole lane with all of its parts. A relay cannot lift an operator's
-        hold. Relays hear of a person's word at once, and end a quiet time as well. False: there was
-        nothing to lift."""
+        hold. An operator's word also ends a quiet time and clears what single targets are accused
+        of; relays follow it at once. False: there was nothing to lift."""
 
     async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
         """Stop pruning for this lane until a person releases it."""

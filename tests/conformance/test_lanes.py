@@ -8,12 +8,14 @@ from typing import Literal
 from gateway.core.model import Device, UserRef
 from gateway.core.states import DeviceState
 from gateway.ports import Holder, LaneRow, PartRow
+from gateway.ports.lanes import Trouble
 from tests.kit.build import NOW, chunk, item
 from tests.kit.stores import Handle, register, removal
 
 LANE = ("agent", "fcm")
 WHOLE = (*LANE, "")
 IOS = (*LANE, "ios")
+ACCUSED: dict[str, Trouble] = {"android": "failing", "ios": "accused", "web": "accused"}
 
 
 async def row(handle: Handle) -> LaneRow:
@@ -164,6 +166,29 @@ async def test_letting_go_ends_a_quiet_time(handle: Handle) -> None:
     await handle.lanes.report([LaneRow(*LANE, quiet_until=NOW + 600, parts=(PartRow("ios"),))])
     assert await resume(handle, "operator", "ios")
     assert (await row(handle)).quiet_until is None
+
+
+async def test_letting_go_clears_what_single_targets_are_accused_of(handle: Handle) -> None:
+    told = [
+        PartRow(
+            name,
+            trouble=trouble,
+            trouble_reason="BadTopic",
+            trouble_hint="what to do",
+            trouble_at=NOW,
+            errors=0.5,
+        )
+        for name, trouble in ACCUSED.items()
+    ]
+    await handle.lanes.report([LaneRow(*LANE, parts=tuple(told))])
+    assert not await resume(handle, "relay", "ios")
+    assert await resume(handle, "operator", "ios", NOW + 5)
+    assert not await resume(handle, "operator", "ios", NOW + 5)
+    assert await part(handle, "ios") == PartRow("ios", errors=0.5, resumed_at=NOW + 5)
+    assert (await part(handle, "web")).trouble == "accused"
+    assert await resume(handle, "operator")
+    assert (await part(handle, "web")).trouble_at is None
+    assert await part(handle, "android") == told[0]
 
 
 async def test_what_waits_is_told_for_the_part_and_for_the_lane(handle: Handle) -> None:

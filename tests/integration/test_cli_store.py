@@ -24,6 +24,7 @@ from gateway.core.model import (
 )
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.devices.api_keys import key_digest
+from gateway.ports import LaneRow, PartRow
 from providers.contract import address_hash
 from tests.kit.commands import Workplace
 
@@ -357,12 +358,14 @@ def paused(*parts: str) -> dict[str, str]:
 @pytest.mark.parametrize("named", [["agent/fcm"], ["agent", "fcm"]], ids=" ".join)
 def test_a_lane_is_held_and_let_go(place: Workplace, named: list[str]) -> None:
     assert states(place) == OPEN
-    assert place.run("lanes", "pause", *named, "--reason", "quota").status == 0
+    done = place.run("lanes", "pause", *named, "--reason", "quota")
+    assert (done.status, done.out) == (0, "paused: agent/fcm\n")
     assert states(place) == paused("fcm/android", "fcm/ios", "fcm/web")
     assert "quota" in place.run("lanes", "list").out
     assert place.run("lanes", "resume", *named).status == 0
     assert states(place) == OPEN
-    assert place.run("lanes", "resume", *named).status == 1
+    again = place.run("lanes", "resume", *named)
+    assert (again.status, again.err) == (1, "Nothing is paused, held, accused or quiet there.\n")
 
 
 def test_a_part_is_held_and_let_go_alone(place: Workplace) -> None:
@@ -400,6 +403,16 @@ def test_an_app_names_all_its_lanes(place: Workplace) -> None:
     held = place.run("lanes", "pause", "agent", "--json").json["held"]
     assert held == ["agent/apns", "agent/fcm"]  # each as a whole
     assert place.run("lanes", "resume", "--json").json["resumed"] == held
+
+
+async def test_resuming_a_part_clears_what_single_targets_are_accused_of(place: Workplace) -> None:
+    accused = PartRow("ios", trouble="accused", trouble_reason="THIRD_PARTY_AUTH_ERROR")
+    async with opened(place) as stores:
+        await stores.lanes.report([LaneRow("agent", "fcm", parts=(accused,))])
+    assert "THIRD_PARTY_AUTH_ERROR" in place.run("lanes", "list").out
+    done = place.run("lanes", "resume", "agent/fcm/ios")
+    assert (done.status, done.out) == (0, "resumed: agent/fcm/ios\n")
+    assert "THIRD_PARTY_AUTH_ERROR" not in place.run("lanes", "list").out
 
 
 async def test_releasing_the_brake_prunes_what_it_held_back(peopled: Workplace) -> None:

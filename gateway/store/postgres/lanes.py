@@ -59,6 +59,7 @@ class PostgresLanes:
                 changed += await session.run("lane_resume", app, provider, by)
             changed += await session.run("part_resume", app, provider, part, by)
             if by == "operator":
+                changed += await session.run("part_acquit", app, provider, part)
                 await session.run("part_resumed", app, provider, part, now)
             return changed > 0
 

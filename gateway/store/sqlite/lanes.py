@@ -55,7 +55,8 @@ class SqliteLanes:
         values = {"app": app, "provider": provider, "part": part, "by": by, "now": now}
         queries = ["part_resume"] if part else ["part_resume", "lane_resume"]
         if by == "operator":
-            queries += ["lane_unquiet", "part_resumed" if part else "lane_resumed"]
+            resumed = "part_resumed" if part else "lane_resumed"
+            queries += ["lane_unquiet", "part_acquit", resumed]
 
         def work(connection: sqlite3.Connection) -> bool:
             changed = {

@@ -43,6 +43,12 @@ UPDATE lane_parts SET held = '', reason = '', hint = '', held_at = NULL
 WHERE app = $1 AND provider = $2 AND ($3 = '' OR part = $3) AND held <> ''
   AND ($4 = 'operator' OR held <> 'operator');
 
+-- What single targets are accused of: a relay that is told of the person's word forgets it, too.
+-- name: part_acquit
+UPDATE lane_parts SET trouble = '', trouble_reason = '', trouble_hint = '', trouble_at = NULL
+WHERE app = $1 AND provider = $2 AND ($3 = '' OR part = $3)
+  AND trouble = 'accused';
+
 -- A person's word, whether anything was held or not. The silence that a vendor asked for ends, too.
 -- name: lane_resumed
 UPDATE lanes SET resumed_at = $4
