@@ -15,12 +15,16 @@ COLUMNS = ("id", "name", "scopes", "created_at", "revoked_at")
 _DAY_S = 86_400
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="API keys of your backend and of people")
 def keys() -> None:
     """API keys of your backend and of people."""
 
 
-@keys.command("create", example="inkpush keys create --scope devices:write --name backend")
+@keys.command(
+    "create",
+    short_help="Make an API key",
+    example="inkpush keys create --scope devices:write --name backend",
+)
 @click.option(
     "--scope",
     "scopes",
@@ -47,7 +51,7 @@ async def create(state: State, scopes: tuple[str, ...], name: str, as_json: bool
         click.echo(text)
 
 
-@keys.command("list", example="inkpush keys list")
+@keys.command("list", short_help="List API keys, newest first", example="inkpush keys list")
 @json_option
 @click.pass_obj
 @asynchronous
@@ -70,7 +74,7 @@ async def list_keys(state: State, as_json: bool) -> None:
         show.table(rows, COLUMNS, empty="There is no API key.")
 
 
-@keys.command("revoke", example="inkpush keys revoke 0a1b2c3d")
+@keys.command("revoke", short_help="End an API key", example="inkpush keys revoke 0a1b2c3d")
 @click.argument("key_id", metavar="ID")
 @click.pass_obj
 @asynchronous
@@ -82,12 +86,16 @@ async def revoke(state: State, key_id: str) -> None:
     click.echo(f"Key {key_id} is revoked.")
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="User tokens, for development")
 def token() -> None:
     """User tokens, for development: your backend mints the real ones."""
 
 
-@token.command("mint", example="inkpush token mint --user 3c2143e4-3e8e-478a-bf0b-9dc6e284fa33")
+@token.command(
+    "mint",
+    short_help="Mint a user token (JWT, HS256)",
+    example="inkpush token mint --user 3c2143e4-3e8e-478a-bf0b-9dc6e284fa33",
+)
 @click.option("--user", required=True, help="The user's id, as auth.subject says: custom_id...")
 @click.option("--user-id", help="Also prove LearnInk's user_id, by a claim.")
 @click.option("--custom-id", help="Also prove the customer's custom_id, by a claim.")

@@ -64,12 +64,14 @@ def config_option() -> click.Option:
 
 
 class Command(click.Command):
-    """A command with `--config`, and with an example of its use."""
+    """A command with `--config`, with an example of its use, and with a `short_help` for lists of
+    commands: at most 45 characters, or it is cut."""
 
-    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, example: str, short_help: str, **kwargs: Any) -> None:
         kwargs["params"] = [*(kwargs.get("params") or []), config_option()]
         lines = "\n".join(f"  {line}" for line in example.splitlines())
         kwargs["epilog"] = f"\b\nExample:\n{lines}"
+        kwargs["short_help"] = short_help
         super().__init__(*args, **kwargs)
 
 

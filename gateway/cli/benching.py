@@ -8,7 +8,11 @@ from gateway.cli import show
 from gateway.cli.base import Command, State, json_option
 
 
-@click.command(cls=Command, example="inkpush bench --provider apns --pushes 20000")
+@click.command(
+    cls=Command,
+    short_help="Measure the throughput on this machine",
+    example="inkpush bench --provider apns --pushes 20000",
+)
 @click.option(
     "--pushes",
     type=click.IntRange(1, 1_000_000),

@@ -12,7 +12,11 @@ from gateway.cli.base import Command, Group, State, asynchronous, json_option
 _MARKS = {"ok": "ok", "warning": "warning", "error": "ERROR"}
 
 
-@click.command(cls=Command, example="inkpush check --config inkpush.toml --online")
+@click.command(
+    cls=Command,
+    short_help="Check configuration and credentials",
+    example="inkpush check --config inkpush.toml --online",
+)
 @click.option(
     "--online", is_flag=True, help="Ask the vendors whether the credentials work; sends nothing."
 )
@@ -40,12 +44,16 @@ async def check(state: State, online: bool, as_json: bool) -> int:
     return 1 if any(found.level == "error" for found in findings) else 0
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="The settings in force, and their schema")
 def config() -> None:
     """The settings in force, and their schema."""
 
 
-@config.command("show", example="inkpush config show --json | jq .relay")
+@config.command(
+    "show",
+    short_help="Show every setting in force",
+    example="inkpush config show --json | jq .relay",
+)
 @json_option
 @click.pass_obj
 def show_settings(state: State, as_json: bool) -> None:
@@ -65,7 +73,11 @@ def show_settings(state: State, as_json: bool) -> None:
     show.table(rows, ["setting", "value"], empty="There is no setting.")
 
 
-@config.command("schema", example="inkpush config schema > inkpush.schema.json")
+@config.command(
+    "schema",
+    short_help="Print the JSON schema of the settings",
+    example="inkpush config schema > inkpush.schema.json",
+)
 @click.pass_obj
 def show_schema(_state: State) -> None:
     """Print the JSON schema of the configuration file, for editors."""

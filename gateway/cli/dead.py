@@ -12,12 +12,16 @@ from gateway.cli.base import Group, State, asynchronous, json_option, yes_option
 COLUMNS = ("id", "died_at", "event_id", "index", "app", "provider", "attempts", "reason")
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="Deliveries given up after the last attempt")
 def dead() -> None:
     """Dead letters: deliveries given up after their last attempt."""
 
 
-@dead.command("list", example="inkpush dead list --event msg_2Lh9KRb0pzN4LePd3XiA4v12Axj")
+@dead.command(
+    "list",
+    short_help="List dead letters, newest first",
+    example="inkpush dead list --event msg_2Lh9KRb0pzN4LePd3XiA4v12Axj",
+)
 @click.option("--event", "event_id", help="Only those of this event.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @json_option
@@ -55,7 +59,7 @@ ids_argument = click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
 all_option = click.option("--all", "every", is_flag=True, help="All of them.")
 
 
-@dead.command("replay", example="inkpush dead replay 17 18")
+@dead.command("replay", short_help="Queue dead letters again", example="inkpush dead replay 17 18")
 @ids_argument
 @all_option
 @json_option
@@ -70,7 +74,7 @@ async def replay(state: State, ids: tuple[int, ...], every: bool, as_json: bool)
     return _tell("replayed", count, ids, as_json)
 
 
-@dead.command("drop", example="inkpush dead drop --all --yes")
+@dead.command("drop", short_help="Delete dead letters", example="inkpush dead drop --all --yes")
 @ids_argument
 @all_option
 @yes_option

@@ -21,12 +21,16 @@ COLUMNS = (
 )
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="What became of a user's pushes")
 def deliveries() -> None:
     """What became of a user's pushes."""
 
 
-@deliveries.command("show", example="inkpush deliveries show --user 3c2143e4 --since 2d")
+@deliveries.command(
+    "show",
+    short_help="Show a user's deliveries, newest first",
+    example="inkpush deliveries show --user 3c2143e4 --since 2d",
+)
 @click.option("--user", required=True, help="The user's custom_id or user_id.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.option("--since", type=Moment(), help="Only from then on: 2026-11-23T10:00:00Z, 90m, 7d.")

@@ -14,7 +14,11 @@ from gateway.cli.base import Command, State, asynchronous, json_option
 Port = click.IntRange(0, 65_535)
 
 
-@click.command(cls=Command, example="inkpush demo --once --notifications 1000")
+@click.command(
+    cls=Command,
+    short_help="Show the main job; no account needed",
+    example="inkpush demo --once --notifications 1000",
+)
 @click.option("--once", is_flag=True, help="Print a JSON summary as the last line.")
 @click.option(
     "--notifications",
@@ -38,7 +42,11 @@ def demo(_state: State, once: bool, notifications: int) -> int:
     return 0 if summary["ok"] else 1
 
 
-@click.command(cls=Command, example="inkpush sandbox --directory /tmp/sandbox")
+@click.command(
+    cls=Command,
+    short_help="Run stand-ins for FCM and APNs",
+    example="inkpush sandbox --directory /tmp/sandbox",
+)
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),

@@ -29,7 +29,7 @@ COLUMNS = (
 STATES = ("active", "quarantined", "pruned")
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="The device registry: who has which phone")
 def devices() -> None:
     """The device registry: who has which phone."""
 
@@ -38,7 +38,7 @@ devices.add_command(import_devices)
 devices.add_command(export_devices)
 
 
-@devices.command("list", example="inkpush devices list --user 3c2143e4")
+@devices.command("list", short_help="List devices", example="inkpush devices list --user 3c2143e4")
 @click.option("--user", help="Only those of this user, by custom_id or user_id.")
 @click.option("--app", help="Only those of this app.")
 @click.option("--state", "wanted", type=click.Choice(STATES), help="Only those in this state.")
@@ -86,7 +86,11 @@ async def _find(
     return found[:limit]
 
 
-@devices.command("show", example="inkpush devices show 5b0c8e7a-phone-of-mary")
+@devices.command(
+    "show",
+    short_help="Show what is known of an installation",
+    example="inkpush devices show 5b0c8e7a-phone-of-mary",
+)
 @click.argument("installation_id")
 @json_option
 @click.pass_obj
@@ -110,7 +114,11 @@ async def show_device(state: State, installation_id: str, as_json: bool) -> None
         show.fields(view)
 
 
-@devices.command("forget", example="inkpush devices forget --user 3c2143e4 --yes")
+@devices.command(
+    "forget",
+    short_help="Forget an installation, or erase a user",
+    example="inkpush devices forget --user 3c2143e4 --yes",
+)
 @click.argument("installation_id", required=False)
 @click.option("--user", help="Erase this user: devices, addresses, and names in the log.")
 @click.option("--app", help="Only the installation's row of this app.")

@@ -18,12 +18,16 @@ LIST_COLUMNS = ("received_at", "event_id", "type", "status", "notifications", "r
 ITEM_COLUMNS = ("index", "device_id", "app", "provider", "state", "attempts", "reason", "at")
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="Events received, and what became of them")
 def events() -> None:
     """Events: what LearnInk, or your own backend, had to say."""
 
 
-@events.command("list", example="inkpush events list --status quarantined")
+@events.command(
+    "list",
+    short_help="List events, newest first",
+    example="inkpush events list --status quarantined",
+)
 @click.option(
     "--status",
     type=click.Choice(["accepting", "accepted", "ignored", "quarantined"]),
@@ -59,7 +63,11 @@ async def list_events(
         show.table(rows, LIST_COLUMNS, empty="There is no such event.")
 
 
-@events.command("show", example="inkpush events show msg_2Lh9KRb0pzN4LePd3XiA4v12Axj --items")
+@events.command(
+    "show",
+    short_help="Show an event and its deliveries",
+    example="inkpush events show msg_2Lh9KRb0pzN4LePd3XiA4v12Axj --items",
+)
 @click.argument("event_id")
 @click.option("--items", is_flag=True, help="Show each item and delivery as well.")
 @json_option
@@ -90,7 +98,11 @@ async def show_event(state: State, event_id: str, items: bool, as_json: bool) ->
     return 0
 
 
-@events.command("replay", example="inkpush events replay msg_2Lh9KRb0pzN4LePd3XiA4v12Axj")
+@events.command(
+    "replay",
+    short_help="Read quarantined events again",
+    example="inkpush events replay msg_2Lh9KRb0pzN4LePd3XiA4v12Axj",
+)
 @click.argument("event_ids", metavar="EVENT_ID...", nargs=-1, required=True)
 @click.option("--fresh", is_flag=True, help="Count its age from now, else stale pushes expire.")
 @json_option
@@ -127,7 +139,11 @@ async def replay(state: State, event_ids: tuple[str, ...], fresh: bool, as_json:
     return 0 if all(row["result"] in ("accepted", "ignored") for row in results) else 1
 
 
-@events.command("requeue", example="inkpush events requeue --since 24h")
+@events.command(
+    "requeue",
+    short_help="Queue again what a lost NATS stream held",
+    example="inkpush events requeue --since 24h",
+)
 @click.option(
     "--since",
     type=Moment(),

@@ -31,12 +31,14 @@ COLUMNS = (
 _NAMES = "[APP[/PROVIDER[/PART]]]..."
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="Lanes: one per app and provider")
 def lanes() -> None:
     """Lanes: one per app and provider, with parts that fail apart: APP/PROVIDER/PART."""
 
 
-@lanes.command("list", example="inkpush lanes list")
+@lanes.command(
+    "list", short_help="List lanes, their parts and states", example="inkpush lanes list"
+)
 @json_option
 @click.pass_obj
 @asynchronous
@@ -58,7 +60,11 @@ async def list_lanes(state: State, as_json: bool) -> None:
 lanes_argument = click.argument("names", metavar=_NAMES, nargs=-1)
 
 
-@lanes.command("pause", example='inkpush lanes pause agent/fcm/ios --reason "new APNs key"')
+@lanes.command(
+    "pause",
+    short_help="Pause lanes or parts of them",
+    example='inkpush lanes pause agent/fcm/ios --reason "new APNs key"',
+)
 @lanes_argument
 @click.option("--reason", default="", help="Why, for whoever looks next.")
 @json_option
@@ -81,7 +87,9 @@ async def pause(state: State, names: tuple[str, ...], reason: str, as_json: bool
     return 0
 
 
-@lanes.command("resume", example="inkpush lanes resume agent/fcm")
+@lanes.command(
+    "resume", short_help="Resume lanes or parts of them", example="inkpush lanes resume agent/fcm"
+)
 @lanes_argument
 @json_option
 @click.pass_obj
@@ -107,7 +115,9 @@ async def resume(state: State, names: tuple[str, ...], as_json: bool) -> int:
     return 0 if lifted else 1
 
 
-@lanes.command("release", example="inkpush lanes release agent/fcm")
+@lanes.command(
+    "release", short_help="Release the prune brake", example="inkpush lanes release agent/fcm"
+)
 @click.option("--discard", is_flag=True, help="Keep the devices: the proof came of a fault.")
 @click.argument("names", metavar="[APP[/PROVIDER]]...", nargs=-1)
 @json_option

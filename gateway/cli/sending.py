@@ -18,6 +18,7 @@ COLUMNS = ("app", "provider", "platform", "address_hash")
 
 @click.command(
     cls=Command,
+    short_help="Send one push to all devices of a user",
     example='inkpush send --user 3c2143e4 --title "Hi Mary!" --body "Time to learn" --dry-run',
 )
 @click.option("--user", required=True, help="The user's custom_id or user_id.")

@@ -7,7 +7,11 @@ import click
 from gateway.cli.base import Command, State, asynchronous
 
 
-@click.command(cls=Command, example="inkpush serve --config /etc/inkpush/inkpush.toml")
+@click.command(
+    cls=Command,
+    short_help="Run the gateway",
+    example="inkpush serve --config /etc/inkpush/inkpush.toml",
+)
 @click.option(
     "--role",
     type=click.Choice(["all", "ingest", "relay"]),
@@ -28,7 +32,11 @@ def serve(state: State, role: str | None) -> int:
     return app.serve(load(), reload=load)
 
 
-@click.command(cls=Command, example="inkpush migrate --config inkpush.toml")
+@click.command(
+    cls=Command,
+    short_help="Create or upgrade the database",
+    example="inkpush migrate --config inkpush.toml",
+)
 @click.pass_obj
 @asynchronous
 async def migrate(state: State) -> None:

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 COLUMNS = ("table", "rows", "copied", "checksum")
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="The database: moving it to a larger one")
 def store() -> None:
     """The database: moving it to a larger one."""
 
 
 @store.command(
     "copy",
+    short_help="Copy SQLite to an empty PostgreSQL",
     example="inkpush store copy --to postgresql://inkpush@db.internal/inkpush\n"
     "inkpush store copy --from sqlite:////var/lib/inkpush/inkpush.db",
 )

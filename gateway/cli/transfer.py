@@ -50,7 +50,12 @@ class Tally:
         click.echo(f"line {line}: {reason}", err=True)
 
 
-@click.command("import", cls=Command, example="inkpush devices import devices.csv --json")
+@click.command(
+    "import",
+    cls=Command,
+    short_help="Import devices from FILE",
+    example="inkpush devices import devices.csv --json",
+)
 @click.argument("file", type=click.File("rb"))
 @format_option
 @json_option
@@ -115,7 +120,12 @@ async def _register(stores: Stores, batch: list[Registration], tally: Tally) -> 
     tally.known += known
 
 
-@click.command("export", cls=Command, example="inkpush devices export devices.ndjson")
+@click.command(
+    "export",
+    cls=Command,
+    short_help="Export devices to FILE",
+    example="inkpush devices export devices.ndjson",
+)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @format_option
 @click.option("--app", help="Only those of this app.")

@@ -14,13 +14,14 @@ from gateway.cli.base import Group, State, asynchronous, json_option
 from gateway.cli.calls import post
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="Webhooks, for trying out an endpoint")
 def webhook() -> None:
     """Webhooks, for trying out an endpoint."""
 
 
 @webhook.command(
     "sign",
+    short_help="Sign a webhook, and post it if asked",
     example="inkpush webhook sign event.json --now --to http://127.0.0.1:8080/webhooks/learnink",
 )
 @click.argument("file", type=click.File("rb"))

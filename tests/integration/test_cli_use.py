@@ -65,6 +65,18 @@ def test_every_command_explains_itself_with_an_example_of_its_own(path: str) -> 
             assert option.help, f"{path}: {option.name} has no help"
 
 
+@pytest.mark.parametrize("path", ["", *GROUPS])
+def test_no_list_of_commands_cuts_what_it_says_of_one(path: str) -> None:
+    group = inkpush.commands[path] if path else inkpush
+    assert isinstance(group, click.Group)
+    with click.Context(group, info_name=f"inkpush {path}".strip()) as context:
+        _, found, listed = group.get_help(context).partition("Commands:")
+    assert found
+    assert "..." not in listed
+    lengths = {name: len(one.short_help or "") for name, one in group.commands.items()}
+    assert all(0 < length <= 45 for length in lengths.values()), lengths
+
+
 def test_the_installed_command_knows_its_version(place: Workplace) -> None:
     done = place.run("--version")
     assert (done.status, done.out) == (0, f"inkpush {__version__}\n")
