@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING
 from config.formats import is_postgres, no_broker_beside, without_password
 from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
+from gateway.app.replaying import cut_again
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
-from gateway.core.model import CHUNK_SIZE, Chunk, Event
 from gateway.core.pace import Pace
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.events import GatewayEvent, Observer, StoreFailed
-from gateway.ingest.schema import understand
 from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
@@ -207,18 +206,6 @@ def _broker(
         clocks=clocks,
         observer=observer,
     )
-
-
-def cut_again(event: Event, *, max_age_s: float, chunk_items: int = CHUNK_SIZE) -> Sequence[Chunk]:
-    """The chunks of a kept event, as they were when it came, whoever was erased from it since."""
-    return understand(
-        event.event_id,
-        event.body,
-        received_at=event.received_at,
-        max_age_s=max_age_s,
-        rejected={one.index for one in event.rejections},
-        chunk_items=chunk_items,
-    ).chunks
 
 
 async def complete_events(broker: JetStreamQueue, observer: Observer, *, every_s: float) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +10,7 @@ from gateway.cli import show
 from gateway.cli.base import Group, Moment, State, asynchronous, json_option
 
 if TYPE_CHECKING:
-    from gateway.core.model import Chunk, Event
+    from gateway.app.replaying import Replayed
 
 LIST_COLUMNS = ("received_at", "event_id", "type", "status", "notifications", "rejected", "reason")
 ITEM_COLUMNS = ("index", "device_id", "app", "provider", "state", "attempts", "reason", "at")
@@ -110,27 +108,17 @@ async def show_event(state: State, event_id: str, items: bool, as_json: bool) ->
 @asynchronous
 async def replay(state: State, event_ids: tuple[str, ...], fresh: bool, as_json: bool) -> int:
     """Read quarantined events again, as this version understands them, and send their pushes."""
-    results: list[dict[str, object]] = []
+    from gateway.app import replaying
+
     max_age_s = state.settings().relay.max_age_s
     async with state.store() as stores:
-        for event_id in event_ids:
-            summary = await stores.journal.event(event_id)
-            if summary is None:
-                results.append({"event_id": event_id, "result": "unknown"})
-            elif summary.event.status != "quarantined":
-                results.append({"event_id": event_id, "result": "not quarantined"})
-            else:
-                event, chunks = _understand(summary.event, max_age_s, fresh=fresh)
-                if event.status != "quarantined":
-                    await stores.queue.replay_event(event, chunks)
-                results.append(
-                    {
-                        "event_id": event_id,
-                        "result": event.status,
-                        "reason": event.reason,
-                        "notifications": event.notifications,
-                    }
-                )
+        replayed = [
+            await replaying.replay(
+                stores.journal, stores.queue, event_id, max_age_s=max_age_s, fresh=fresh
+            )
+            for event_id in event_ids
+        ]
+    results = [_result(one) for one in replayed]
     if as_json:
         show.as_line({"events": results})
     else:
@@ -159,31 +147,18 @@ async def requeue(state: State, since: float, as_json: bool) -> None:
     What has ended is not sent again, and what still is in the stream is not doubled. If it is
     interrupted, run it again; the gateways go on with it as well.
     """
+    from gateway.app import replaying
+
     async with state.store() as stores:
-        if stores.broker is None:
-            raise click.ClickException(
-                "queue.url is the database itself: what is queued is lost with it or not at all"
-            )
-        await stores.broker.start()
-        found = await stores.broker.requeue(since=since)
-        with show.progress("Queueing events", found) as advance:
-            while completed := await stores.broker.complete(stale_s=0.0):
-                advance(completed)
+        found = await replaying.requeue(stores.broker, since=since, progress=show.progress)
     if as_json:
         show.as_line({"events": found})
     else:
         click.echo(f"Events that are queued again: {found}")
 
 
-def _understand(event: Event, max_age_s: float, *, fresh: bool) -> tuple[Event, tuple[Chunk, ...]]:
-    from gateway.core.model import day_of
-    from gateway.ingest.schema import understand
-
-    now = time.time()
-    understood = understand(event.event_id, event.body, received_at=now, max_age_s=max_age_s)
-    day = day_of(event.received_at)
-    chunks = tuple(
-        replace(chunk, day=day, deadline=now + max_age_s if fresh else chunk.deadline)
-        for chunk in understood.chunks
-    )
-    return understood.event, chunks
+def _result(replayed: Replayed) -> dict[str, object]:
+    row: dict[str, object] = {"event_id": replayed.event_id, "result": replayed.result}
+    if (event := replayed.event) is not None:
+        row |= {"reason": event.reason, "notifications": event.notifications}
+    return row

@@ -18,7 +18,7 @@ from typing import Any
 import nats
 import pytest
 
-from gateway.app import storage
+from gateway.app import replaying
 from gateway.app.ids import RANDOM
 from gateway.core.model import CHUNK_SIZE, Claim, Remainder, UserRef, day_of
 from gateway.core.states import DeliveryState
@@ -268,7 +268,7 @@ async def test_an_event_that_lost_a_user_half_way_comes_to_the_same_chunks(rig: 
     ]
     notifications[7] = {"title": "rejected", "user_id": 7}
     body = json.dumps({"type": "notifications.sent", "data": {"notifications": notifications}})
-    cut = partial(storage.cut_again, max_age_s=60.0)
+    cut = partial(replaying.cut_again, max_age_s=60.0)
     ingest, other = await rig.queue(cut=cut), await rig.queue(cut=cut)
     first = understand("msg_1", body.encode(), received_at=NOW, max_age_s=60.0)
     failing_after(ingest, 2)

@@ -1,0 +1,98 @@
+"""Sending what came in earlier: events that were not understood, and events that a stream lost.
+
+Owns how a kept event is read again, and how its chunks are cut: as when it came, or as this version
+understands it. Refuses to know where events are kept and queued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from gateway.app.clocks import SYSTEM
+from gateway.core.clocks import Clocks
+from gateway.core.model import CHUNK_SIZE, Chunk, Event, EventStatus, day_of
+from gateway.errors import StoreError
+from gateway.ingest.schema import understand
+
+if TYPE_CHECKING:
+    from gateway.app.copying import Progress
+    from gateway.ports import Journal, Queue
+    from gateway.queue.nats import JetStreamQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of an event that was to be read again; `event` is how it was understood."""
+
+    event_id: str
+    result: EventStatus | Literal["unknown", "not quarantined"]
+    event: Event | None = None
+
+
+async def replay(
+    journal: Journal,
+    queue: Queue,
+    event_id: str,
+    *,
+    max_age_s: float,
+    fresh: bool,
+    clocks: Clocks = SYSTEM,
+) -> Replayed:
+    """Read a quarantined event again and queue its notifications; no other event is touched.
+
+    `fresh`: its age counts from now, else from its own time.
+    """
+    summary = await journal.event(event_id)
+    if summary is None:
+        return Replayed(event_id, "unknown")
+    if summary.event.status != "quarantined":
+        return Replayed(event_id, "not quarantined")
+    event, chunks = _read_again(summary.event, max_age_s, now=clocks.wall(), fresh=fresh)
+    if event.status != "quarantined":
+        await queue.replay_event(event, chunks)
+    return Replayed(event_id, event.status, event)
+
+
+async def requeue(broker: JetStreamQueue | None, *, since: float, progress: Progress) -> int:
+    """Queue the events again that came since then, from the database; returns how many.
+
+    A lost stream is made anew. What has ended is not queued, and nothing is queued twice. Raises
+    StoreError where the queue is the database itself (`broker` None).
+    """
+    if broker is None:
+        raise StoreError(
+            "queue.url is the database itself: what is queued is lost with it or not at all"
+        )
+    await broker.start()
+    found = await broker.requeue(since=since)
+    with progress("Queueing events", found) as advance:
+        while completed := await broker.complete(stale_s=0.0):
+            advance(completed)
+    return found
+
+
+def cut_again(event: Event, *, max_age_s: float, chunk_items: int = CHUNK_SIZE) -> Sequence[Chunk]:
+    """The chunks of a kept event, as they were when it came, whoever was erased from it since."""
+    return understand(
+        event.event_id,
+        event.body,
+        received_at=event.received_at,
+        max_age_s=max_age_s,
+        rejected={one.index for one in event.rejections},
+        chunk_items=chunk_items,
+    ).chunks
+
+
+def _read_again(
+    event: Event, max_age_s: float, *, now: float, fresh: bool
+) -> tuple[Event, tuple[Chunk, ...]]:
+    """An event as this version understands it, and its chunks: due now, on the day it came."""
+    understood = understand(event.event_id, event.body, received_at=now, max_age_s=max_age_s)
+    day = day_of(event.received_at)
+    chunks = tuple(
+        replace(chunk, day=day, deadline=now + max_age_s if fresh else chunk.deadline)
+        for chunk in understood.chunks
+    )
+    return understood.event, chunks
