@@ -1,7 +1,7 @@
 """The dispatcher: claims chunks, works out their deliveries and hands them to the lanes.
 
-Owns the leases of this process and the order of its end: stop claiming, finish what is in flight
-within a limit, put the rest back.
+Owns the leases of this process and the order of its shutdown: stop claiming, finish what is in
+flight within a limit, put the rest back.
 """
 
 from __future__ import annotations
@@ -119,11 +119,11 @@ class Dispatcher:
                 await self._rest(self._ports.queue.idle_s)
 
     async def keep_leases(self) -> None:
-        """Prolong the leases of this process until cancelled; drop what was lost.
+        """Renew the leases of this process until cancelled; drop the chunks whose lease was lost.
 
-        While the queue does not answer, lanes start nothing whose lease cannot be proven any more.
-        While this process has long been unable to write down what it did, it prolongs nothing:
-        where the queue is no part of the store, it would keep from others what it cannot do.
+        While the queue does not answer, the lanes start no push whose lease is no longer proven.
+        A process that has been unable to write the journal for long renews nothing: where the
+        queue is not in the store, it would keep chunks from others that could finish them.
         """
         every = self._lease_s / 3
         wait = every
@@ -147,7 +147,7 @@ class Dispatcher:
             async with asyncio.timeout(limit_s):
                 while self._in_flight():  # noqa: ASYNC110  # transports have no event for it
                     await asyncio.sleep(0.02)
-        # A transport that closes gives what is still in flight a verdict.
+        # A transport that closes gives a verdict to all that is still in flight.
         await asyncio.gather(*(lane.transport.aclose() for lane in self._lanes.values()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(5.0, limit_s)):
@@ -171,7 +171,7 @@ class Dispatcher:
                 await self._wake.wait()
 
     def _is_stuck(self) -> bool:
-        """Whether the gate has been closed for half a lease: short outages cost no lease."""
+        """Whether the gate has been closed for half a lease; shorter outages cost no lease."""
         return self._gate.closed_s > self._lease_s / 2
 
     async def _renew(self) -> None:
@@ -190,11 +190,11 @@ class Dispatcher:
                 work.proven_until = proven_until
 
     def _proven_until(self) -> float:
-        """Until when a lease that is asked for now holds at least."""
+        """The earliest end of a lease that is requested now (monotonic)."""
         return self._monotonic() + self._lease_s
 
     async def _claim(self, room: int) -> tuple[list[Claim], float]:
-        """Lease what there is room for; also returns until when those leases are proven."""
+        """Lease as many chunks as there is room for; also returns until when the leases hold."""
         proven_until = self._proven_until()
         closed = [name for lane in self._lanes.values() for name in lane.closed]
         claims = await self._ports.queue.claim(
@@ -212,12 +212,12 @@ class Dispatcher:
     async def _begin(self, claim: Claim, proven_until: float) -> None:
         at_work = self._works.get(claim.queue_id)
         if at_work is not None and _what(at_work.chunk) != _what(claim.chunk):
-            # Another queue under the same numbers: a stream that was lost and made anew.
+            # A lost stream was made anew and reuses its numbers: this is another chunk.
             self._drop(at_work)
             at_work = None
         if at_work is not None:
-            # The lease ran out under us (the clock jumped, or the process stood still): nobody
-            # else took the chunk, so what is in flight goes on under the new one.
+            # The lease ran out while we held it (the clock jumped, or the process stood still).
+            # Nobody else took the chunk, so its pushes continue under the new lease.
             at_work.claim, at_work.proven_until = claim, proven_until
             return
         work = Work(
@@ -238,10 +238,10 @@ class Dispatcher:
             return
         known = await self._known(work)
         is_hopeless, is_late = await self._trials.is_hopeless(work), chunk.deadline <= now
-        # not for a chunk that is to be buried: looking up its devices may be what ends processes
+        # no lookup for a chunk that is to be buried: the lookup may be what ends processes
         targets = [] if is_hopeless or is_late else await self._ports.registry.targets(items)
         if work.lost or work.proven_until <= self._monotonic():
-            # Asked for so long that the chunk may be somebody else's, who ends it.
+            # The lookups took so long that another process may have the chunk and end it.
             self._drop(work)
         elif is_hopeless:
             self._bury(work, known, now)
@@ -314,7 +314,8 @@ class Dispatcher:
             self._lanes[name].offer(deliveries)
 
     def _put_aside(self, work: Work, sends: Sequence[Send]) -> None:
-        """End deliveries to devices of a later version as dead letters, which that can replay."""
+        """End deliveries to devices of a later version as dead letters; that version can replay
+        them."""
         batch = self._writer.batch
         for send in sends:
             reason = f"unreadable: {send.target.fault}"
@@ -341,7 +342,7 @@ class Dispatcher:
         )
 
     def _bury(self, work: Work, known: Known, now: float) -> None:
-        """Give up a chunk that no process could finish: it may be what ends them."""
+        """Give up a chunk that no process could finish: it may be what ends processes."""
         chunk = work.chunk
         lone_ends = work.claim.trial.lone_ends if work.claim.trial else 0
         self._observer(ChunkBuried(chunk.event_id, chunk.number, lone_ends))
@@ -354,7 +355,7 @@ class Dispatcher:
         self._trials.finished()
 
     async def _patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
-        """Do a step, waiting out an outage of the store."""
+        """Repeat a step until the store answers."""
         return await until_stored(
             step, refused=lambda error: self._observer(StoreFailed(what, str(error)))
         )

@@ -1,7 +1,7 @@
 """The gate: whether pushes may start at all.
 
-Owns that one state, for all lanes of a process together. It is closed while what was sent cannot
-be written down: what is not on record when the process dies may be sent again. Refuses to know who
+Owns that one state, for all lanes of a process together. The gate is closed while results cannot be
+journaled: a push that is not on record when the process dies may be sent again. Refuses to know who
 writes, and who waits.
 """
 
@@ -34,14 +34,14 @@ class Gate:
         await self._open.wait()
 
     def close(self) -> None:
-        """Let the lanes start nothing more. No matter if it is closed."""
+        """Stop the lanes from starting pushes. Harmless if it is closed already."""
         if self._open.is_set():
             self._open.clear()
             self._closed_at = self._monotonic()
             self._tell(open_=False)
 
     def open(self) -> None:
-        """Let the lanes go on. No matter if it is open."""
+        """Let the lanes go on. Harmless if it is open already."""
         if not self._open.is_set():
             self._open.set()
             self._tell(open_=True)

@@ -1,6 +1,6 @@
-"""The heartbeat: this process relays, and so do others. Owns how many there are.
+"""The heartbeat: announces that this process relays. Owns how many relays there are.
 
-They share limits and brakes without talking to each other: each takes its part.
+Relays divide rate limits and the prune brake evenly, without talking to each other.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from gateway.relay.write import Writer
 
 
 class Heartbeat:
-    """Beats for one relay. `lanes` is shared with app; a new one is given its part by `share`.
+    """Beats for one relay. `lanes` is shared with app; `share` gives a new lane its part.
 
-    `name` is one that no other has. `relays` is how many there are, this one included.
+    `name` is unique among processes. `relays` is how many there are, this one included.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Heartbeat:
                 self._observer(StoreFailed("heartbeat", str(error)))
 
     async def beat(self) -> None:
-        """Say that this process relays, and take its part of what all have together."""
+        """Announce that this process relays, and take its part of the shared limits."""
         relays = await self._replicas.beat(self._name, self._role, now=self._clock())
         if relays != self.relays:
             self._observer(RelaysCounted(relays))
@@ -68,7 +68,7 @@ class Heartbeat:
         lane.share(self.relays)
 
     async def leave(self) -> None:
-        """Say that this process relays no more: its part is for the others."""
+        """Announce that this process relays no more: the others take over its part."""
         try:
             await self._replicas.leave(self._name)
         except StoreUnavailable as error:

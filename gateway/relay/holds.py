@@ -1,7 +1,7 @@
-"""Writing down holds: what the relay found wrong with a part, for people and for the next start.
+"""Storing holds: what the relay found wrong with a part, for people and for the next start.
 
-Owns that the last word is written last. It happens beside the flow: what is sent does not depend on
-it, and while the store is away the lanes' duties say it again.
+Owns that the latest hold is stored last. Storing happens in the background: no push depends on it,
+and after an outage of the store housekeeping repeats it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.relay.part import Part
 
 
 class Holds:
-    """Writes how a part stands, whenever it is told that this has changed."""
+    """Stores the hold of a part, or its end, whenever one of them changes."""
 
     def __init__(self, lanes: Lanes, *, observer: Observer, wall: WallClock) -> None:
         self._lanes = lanes
@@ -26,13 +26,13 @@ class Holds:
         self._writing: asyncio.Task[None] | None = None
 
     def changed(self, part: Part) -> None:
-        """The part is held, or let go: write it soon."""
+        """A part was held or resumed: store that soon."""
         self._changed[part] = None
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write())
 
     async def aclose(self) -> None:
-        """Finish what is to be written."""
+        """Finish storing."""
         if self._writing is not None:
             await self._writing
 

@@ -1,8 +1,8 @@
-"""Housekeeping: what has to be done from time to time, whoever does it.
+"""Housekeeping: the periodic duties, which any process may do.
 
-Brings the lanes and their lasting state together - a person's word to the lanes, how they fare to
-the store - and deletes what the retention period is over for. All of it may be done by several
-processes without harm.
+Carries people's decisions from the store to the lanes, and reports from the lanes to the store;
+deletes rows whose retention period is over. Several processes may do all of it at once without
+harm.
 """
 
 from __future__ import annotations
@@ -45,20 +45,21 @@ class Housekeeping:
         self._keep_pruned_s = keep_pruned_s
 
     async def take_over(self, lane: Lane) -> None:
-        """Take over what the store knows of a lane that is new in this process, before it sends."""
+        """Start a lane that is new in this process from its stored state, before it sends."""
         rows = {(row.app, row.provider): row for row in await self._lane_store.all()}
         row = rows.get((lane.app, lane.vendor))
         if row is not None:
-            # Credentials may have been mended while nobody looked: try them anew.
+            # The credentials may have been fixed while no relay ran: try them again.
             await self._lift(lane, [part.part for part in row.parts if _is_ours(part.held)])
             if _is_ours(row.held):
                 await self._lift(lane, [""])
             lane.begin(row)
 
     async def hand_over(self) -> None:
-        """Take back what this process alone may have found wrong: it ends, the others go on.
+        """Lift the holds of this process, which ends.
 
-        Its successor may have other credentials; who still holds the part as well finds out anew.
+        Its successor may have other credentials. Another relay that holds the part as well stores
+        its hold again.
         """
         for lane in self._lanes.values():
             held = [name for name, part in lane.parts.items() if part.hold is not None]
@@ -75,19 +76,19 @@ class Housekeeping:
             duties.create_task(self._every(self._pace.fade_s, "lane health", self._fade))
 
     async def follow(self) -> None:
-        """Report the lanes, then do what a person decided about them."""
+        """Report the lanes to the store, then apply what people decided about them."""
         await self._lane_store.report([lane.row() for lane in self._lanes.values()])
-        # What the store knew before it is read: only then does its silence mean a release.
+        # Taken before the store is read: a brake that it knew and lists no more was released.
         braked = {lane for lane in self._lanes.values() if lane.brake_known}
         known = {(row.app, row.provider): row for row in await self._lane_store.all()}
         for lane in list(self._lanes.values()):
             row = known.get((lane.app, lane.vendor), LaneRow(lane.app, lane.vendor))
             if lane.follow(row, brake_was_known=lane in braked):
-                # What was held back until this process heard of the release goes now.
+                # Removals held back until this process learned of the release go now.
                 await self._lane_store.release(lane.app, lane.vendor, now=self._wall())
 
     async def purge(self) -> None:
-        """Delete what is over its retention period."""
+        """Delete rows whose retention period is over."""
         now = self._wall()
         await self._journal.purge(before=now - self._retention_s)
         await self._registry.purge(pruned_before=now - self._keep_pruned_s)

@@ -1,9 +1,9 @@
 """A lane: the way of one app to one vendor. Owns its parts, its transport and its pace.
 
-One lane's broken credential or throttled project never slows another, and one part's never another
-part: what a part cannot take goes back to the queue under the part's name, and is not claimed again
-until the part is free. Whatever changes in a lane is a method here or of its parts, which tell the
-observer themselves; no other file writes a field of either.
+One lane's broken credential or throttled project never slows another lane, and one part's never
+another part: deliveries that a part cannot send now go back to the queue under the part's name, and
+are claimed again once the part is free. Every change to a lane is a method here or of its parts,
+which report it to the observer themselves; no other file writes a field of either.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from gateway.relay.standing import Errors
 from gateway.relay.work import Delivery
 from providers.contract import Address, Push, PushProvider, Verdict
 
-#: what a failing part keeps in memory: enough to find out when its vendor is there again
+#: deliveries that a failing part keeps in memory: enough to notice that its vendor is back
 _TRIALS = 128
 
 
 class Lane:
     """Sends deliveries through its transport as fast as limiter, breakers and transport allow.
 
-    In one turn of the event loop it hands over a burst, whose size is the transport's. Between
-    bursts answers are read and journaled: anything accepted and not yet journaled would be sent
-    again after a crash.
+    It hands over one burst per turn of the event loop; the transport sets the burst's size.
+    Answers are read and journaled between bursts: anything accepted and not yet journaled would be
+    sent again after a crash.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Lane:
         }
         self._order = list(self._parts.values())
         self._settles = {name: partial(self._settle, part) for name, part in self._parts.items()}
-        #: the store was seen to know that the brake is on: only then can its absence mean a release
+        #: the store has stored that the brake is on: only then can its absence mean a release
         self._brake_known = False
         self._silence = Silence(route.app, route.vendor, listeners.observer)
         self._timer: asyncio.TimerHandle | None = None
@@ -99,12 +99,12 @@ class Lane:
 
     @property
     def brake(self) -> Brake:
-        """The prune brake, which the writer asks."""
+        """The prune brake; the writer consults it."""
         return self._brake
 
     @property
     def brake_known(self) -> bool:
-        """Whether the store is known to know that the brake is on."""
+        """Whether the store has stored that the brake is on."""
         return self._brake_known
 
     @property
@@ -124,14 +124,14 @@ class Lane:
 
     @property
     def quiet_for_s(self) -> float:
-        """How long the vendor has asked for silence, from now; 0 when it has not."""
+        """Seconds that the vendor's back-off still lasts; 0 when there is none."""
         return self._silence.left(self._clocks.monotonic())
 
     @property
     def room(self) -> int:
         """How many deliveries it has room for in memory.
 
-        Each part in use has a backlog of its own: what one of them holds must not stop the others.
+        Each part in use has a backlog of its own, so that a full part does not stop the others.
         """
         loads, most = [part.load for part in self._order if part.load], self._pace.backlog
         return most * max(1, len(loads)) - sum(min(load, most) for load in loads)
@@ -143,7 +143,7 @@ class Lane:
 
     @property
     def closed(self) -> list[str]:
-        """The names under which nothing that waits should be claimed now: the lane's, or parts'."""
+        """The names, of the lane or of parts, whose waiting chunks should not be claimed now."""
         now = self._clocks.monotonic()
         is_quiet = self._stopped or now < self._silence.until
         closed = [part.path for part in self._order if is_quiet or not self._wants(part, now)]
@@ -154,14 +154,14 @@ class Lane:
         return self._route.part_of(address)
 
     def flip(self, delivery: Delivery, *, flipped: bool) -> None:
-        """Send a delivery to the other environment, or to the registered one again."""
+        """Send a delivery to the other environment, or back to the registered one."""
         delivery.flip(flipped)
         delivery.part = self.part_of(delivery.address)
 
     # --- deliveries -----------------------------------------------------------------------------
 
     def offer(self, deliveries: Sequence[Delivery]) -> None:
-        """Take deliveries on, or return them when their part cannot use them now."""
+        """Accept deliveries, or return them to the queue when their part cannot send them now."""
         groups: dict[str, list[Delivery]] = {}
         for delivery in deliveries:
             groups.setdefault(delivery.part, []).append(delivery)
@@ -184,7 +184,7 @@ class Lane:
         self._wake_in(0.0)
 
     def pump(self) -> None:
-        """Send what may go now; arrange to be called again when more may."""
+        """Send all that may go now, and schedule the next call for when more may."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -204,7 +204,7 @@ class Lane:
         self._wake_in(wait)
 
     def quiet(self, seconds: float) -> None:
-        """The vendor throttled the lane: slow down, and send nothing for so long."""
+        """The vendor throttled the lane: slow down, and send nothing for this many seconds."""
         now = self._clocks.monotonic()
         self._limiter.throttled(now)
         self._silence.ask(now, Monotonic(now + seconds))
@@ -223,7 +223,7 @@ class Lane:
             part.give_back()
 
     def set_gate(self, open_: bool) -> None:
-        """Close: start nothing for now, for the journal cannot be written. Open: go on."""
+        """Closed: start nothing, because the journal cannot be written. Open: go on."""
         if self._gate_open != open_:
             self._gate_open = open_
             if open_:
@@ -232,8 +232,8 @@ class Lane:
     # --- whether its vendor is reached ----------------------------------------------------------
 
     def began_to_fail(self) -> list[Part]:
-        """The parts that fail since the last look: those that found out themselves, and those that
-        are stopped by the same."""
+        """The parts that began to fail since the last look: those that noticed it themselves, and
+        those that the transport reports trouble for."""
         began = [part for part in self._order if part.look(self._transport)]
         if began:
             for part in self._order:
@@ -244,8 +244,8 @@ class Lane:
         return began
 
     def reached_again(self) -> list[Part]:
-        """The parts that are reached again since the last look: those that found out themselves,
-        and idle ones that go the same way."""
+        """The parts that are reached again since the last look: those that noticed it themselves,
+        and idle ones that the transport reports no trouble for."""
         ended = [part for part in self._order if part.look_again()]
         if ended:
             for part in self._order:
@@ -261,14 +261,14 @@ class Lane:
     # --- what people and others decide ----------------------------------------------------------
 
     def begin(self, row: LaneRow) -> None:
-        """Begin with what the store knows, before anything is sent."""
+        """Start from the stored state, before anything is sent."""
         self._brake.on = self._brake_known = row.brake_at is not None
         for part in self._order:
             part.begin(row)
 
     def follow(self, row: LaneRow, *, brake_was_known: bool) -> bool:
-        """Do what the store says. True: a person has released the brake, and what was held back
-        until this process heard of it may go."""
+        """Apply the stored decisions. True: a person has released the brake, and the removals that
+        were held back until now may go."""
         freed = [part.follow(row) for part in self._order]
         if any(freed):
             self._silence.end()
@@ -283,17 +283,17 @@ class Lane:
         return False
 
     def brake_written(self) -> None:
-        """The store knows now that the brake is on."""
+        """The store has stored that the brake is on."""
         self._brake_known = True
 
     def share(self, relays: int) -> None:
-        """Take this process' part of the rate limit, of so many that share it."""
+        """Take this process' part of the rate limit, which this many relays share."""
         self._limiter.replicas = relays
 
     def replace_transport(self, transport: PushProvider) -> PushProvider:
-        """Send by another transport from now on; returns the old one, whose pushes still end.
+        """Send through another transport from now on; returns the old one, whose pushes still end.
 
-        What was wrong may be mended: the first answers will tell.
+        Holds are lifted: the fault may be fixed, and the first answers will show it.
         """
         old, self._transport = self._transport, transport
         for part in self._order:
@@ -302,7 +302,7 @@ class Lane:
         return old
 
     def set_limits(self, rate_per_s: float, ramp_s: float, rule: BrakeRule) -> None:
-        """Take over other limits; the same ones keep what they have learnt."""
+        """Apply new limits; an unchanged rate limit keeps what it has learnt."""
         if (self._limiter.rate, self._limiter.ramp_s) != (rate_per_s, ramp_s):
             self._limiter = Limiter(rate_per_s, ramp_s, self._limiter.replicas)
         self._brake.rule = rule
@@ -310,12 +310,12 @@ class Lane:
     # --- what it tells --------------------------------------------------------------------------
 
     def fade(self) -> None:
-        """Let past failures weigh half of what they did."""
+        """Halve the weight of past failures."""
         for part in self._order:
             part.errors.fade()
 
     def row(self) -> LaneRow:
-        """How it fares, for the store."""
+        """The lane's report to the store."""
         now = self._clocks.wall()
         errors = Errors()
         for part in self._order:
@@ -323,7 +323,7 @@ class Lane:
         return LaneRow(
             app=self.app,
             provider=self.vendor,
-            # what all have together; each has the same part
+            # the rate of all relays together; each has an equal part
             rate=self.rate * self._limiter.replicas,
             quiet_until=now + self.quiet_for_s if self.quiet_for_s else None,
             errors=errors.share,
@@ -333,7 +333,7 @@ class Lane:
         )
 
     def last_row(self) -> LaneRow:
-        """What the store is to say of it when it is gone: nothing waits here, and nothing fails."""
+        """The report of a lane that ends here: nothing waits, and nothing fails."""
         parts = tuple(map(PartRow, self._parts))
         return LaneRow(self.app, self.vendor, parts=parts)
 
@@ -350,9 +350,9 @@ class Lane:
         return min(_TRIALS, most) if part.failing else most
 
     def _rest(self) -> None:
-        """Give back the backlog of a lane that is to be quiet for long.
+        """Give back the backlog of a lane that has to be quiet for long.
 
-        A chunk is finished when all of it is: pushes for other lanes must not wait for this one.
+        A chunk ends only when all of its deliveries do, so other lanes' pushes would wait as well.
         """
         if self.quiet_for_s > self._pace.rest_s:
             for part in self._order:
@@ -363,7 +363,7 @@ class Lane:
         if now < self._silence.until:
             return False
         burst = left = self._transport.burst
-        # each time another part is the first, for a burst or a limit may have room for one only
+        # parts take turns at being first, because a burst or limit may have room for one only
         self._order.append(self._order.pop(0))
         for part in self._order:
             if part.backlog and not part.is_paused and left > 0:

@@ -1,4 +1,4 @@
-"""Who hears of what lanes and their parts do. Owns the callbacks, given at construction."""
+"""The callbacks of lanes and their parts, given at construction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Listeners:
     """`verdicts` gets every verdict of a part. `returned` gets deliveries that go back to the queue
     unsent, with the reason and the time they are due (None: as soon as their part is free).
-    `held` gets a part whose hold has changed and is to be written down."""
+    `held` gets a part whose hold has changed and has to be stored."""
 
     verdicts: Callable[[Lane, Part, Sequence[tuple[Push, Verdict]]], None]
     returned: Callable[[Sequence[Delivery], str, float | None], None]

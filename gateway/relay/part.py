@@ -1,8 +1,8 @@
-"""A part of a lane: what fails together. Owns its backlog, its hold, and whether it is reached.
+"""A part of a lane: the pushes that fail together. Owns its backlog, its hold and reachability.
 
 A vendor's failures follow the platform or the environment of a phone, not the vendor's account: an
-iPhone that Firebase cannot reach says nothing of the Android phones beside it. What changes in a
-part is a method here, which tells the observer itself.
+iPhone that Firebase cannot reach says nothing about the Android phones beside it. Every change to a
+part is a method here, which reports it to the observer itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ State = Literal["open", "held", "failing", "paused"]
 """`paused`: by a person. `held`: the vendor rejects the configuration. `failing`: nothing reaches
 the vendor, or it cannot serve."""
 
-#: how far the backlog is looked through for a probe that tells more than the last one
+#: how many deliveries of the backlog are searched for a probe of another target than the last
 _PROBES = 512
 _UNREACHED = (
     "The vendor does not answer. Check this machine's way there: DNS, firewall, and whether a "
@@ -40,8 +40,8 @@ _BROKEN = "The vendor answers that it cannot serve: look at its status page, and
 
 
 class Part:
-    """See the module. `in_flight` counts the pushes that have no verdict yet; `backlog` are the
-    deliveries that wait in memory, for the lane to take."""
+    """See the module. `in_flight` counts the pushes without a verdict; `backlog` holds the
+    deliveries that wait in memory, which the lane takes."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Part:
 
     @property
     def state(self) -> State:
-        """What it does; a person's word comes first."""
+        """Its state; a person's pause comes first."""
         if self._pause is not None:
             return "paused"
         if self._breaker.held:
@@ -96,7 +96,7 @@ class Part:
 
     @property
     def cause(self) -> Cause | None:
-        """Why it is in its state; of an open part, what single targets are accused of."""
+        """The reason for its state; of an open part, what single targets are accused of."""
         match self.state:
             case "paused":
                 return self._pause
@@ -111,12 +111,12 @@ class Part:
 
     @property
     def failure(self) -> Cause | None:
-        """Why its vendor is not reached, whatever else stops it; None when it is."""
+        """Why its vendor is not reached, even if something else stops it; None when it is."""
         return self._failure
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing but probes may go."""
+        """Whether it is paused or held: at most probes may go."""
         return self._pause is not None or self._breaker.held
 
     @property
@@ -130,7 +130,7 @@ class Part:
 
     @property
     def is_paused(self) -> bool:
-        """Whether a person holds it: then not even a probe goes."""
+        """Whether a person paused it: then not even a probe goes."""
         return self._pause is not None
 
     def may_send(self, now: Monotonic) -> bool:
@@ -140,8 +140,8 @@ class Part:
     # --- what the lane does with it -------------------------------------------------------------
 
     def allowance(self, granted: int, now: Monotonic) -> int:
-        """How many of so many pushes may go now. A probe's is the delivery that tells most: one
-        whose target was not accused yet, else another one than the last."""
+        """How many of the granted pushes may go now. A probe takes the most telling delivery: one
+        whose target is not accused yet, else another one than the last."""
         allowed = self._breaker.allowance(granted, now)
         if allowed and self._breaker.held:
             for place, delivery in enumerate(islice(self.backlog, _PROBES)):
@@ -153,8 +153,8 @@ class Part:
     def take(
         self, wanted: int, now: Monotonic, silence: Silence, transport: PushProvider
     ) -> list[Push]:
-        """Take pushes from the backlog for a transport; what is stale, lost or throttled is left
-        out of them. What cannot be proven to be this process' now is kept behind the others."""
+        """Take pushes from the backlog for a transport, without the stale, lost and throttled ones.
+        Deliveries whose lease is not proven now move to the end of the backlog."""
         pushes: list[Push] = []
         unproven: list[Delivery] = []
         stale: list[Delivery] = []
@@ -183,16 +183,16 @@ class Part:
         return pushes
 
     def trying(self, now: Monotonic, pushes: int) -> None:
-        """So many pushes leave, or would if the transport took any."""
+        """This many pushes leave; 0: some would, but the transport takes none."""
         self._reachability.trying(now)
         self.in_flight += pushes
 
     def came_to_nothing(self, now: Monotonic) -> None:
-        """What was allowed to go was stale or lost."""
+        """The pushes that were allowed to go were all stale or lost."""
         self._breaker.unclear(now)
 
     def settled(self, verdicts: int) -> None:
-        """So many pushes have their verdicts."""
+        """This many pushes have their verdicts."""
         self.in_flight -= verdicts
 
     def give_back(self, reason: str = "") -> None:
@@ -203,7 +203,7 @@ class Part:
             self.give_back_these(waiting, reason)
 
     def give_back_these(self, deliveries: Sequence[Delivery], reason: str = "") -> None:
-        """Return deliveries to the queue; what stops the part is the reason if none is given."""
+        """Return deliveries to the queue; without a reason, with the one that stops the part."""
         if not reason and self.stopped and self.cause is not None:
             reason = self.cause.reason or "paused by an operator"
         self._listeners.returned(deliveries, reason, None)
@@ -218,12 +218,12 @@ class Part:
             self._opened()
 
     def took_from(self, device_id: int) -> None:
-        """It took a push to a device that was accused."""
+        """The vendor took a push to an accused device."""
         self._breaker.cleared(device_id)
 
     def accuse(self, device_id: int, word: Accuse) -> float:
-        """The vendor rejects the configuration as it looked at a push to a device. Returns for how
-        many seconds that push waits; 0: for as long as the part is held."""
+        """The vendor rejected the configuration, on a push to this device. Returns how many seconds
+        that push waits; 0: for as long as the part is held."""
         now = self._clocks.monotonic()
         self._answered(now)
         found = self._breaker.accuse(
@@ -240,7 +240,7 @@ class Part:
         return 0.0
 
     def heard(self, verdict: Verdict, device_id: int) -> None:
-        """Anything else was said of a push to this device, or nothing."""
+        """A push to this device had any other verdict."""
         now = self._clocks.monotonic()
         if isinstance(verdict, Unavailable):
             self._breaker.unclear(now)
@@ -260,7 +260,7 @@ class Part:
     # --- whether the vendor is reached ----------------------------------------------------------
 
     def look(self, transport: PushProvider) -> bool:
-        """See whether it begins to fail now; then it gives back what it holds."""
+        """Check whether it begins to fail now; if so, it gives back its backlog."""
         hanging = self.in_flight > 0 or bool(self.backlog) or self._connecting
         if not self._reachability.look(self._clocks.monotonic(), hanging=hanging):
             return False
@@ -268,7 +268,7 @@ class Part:
         return True
 
     def look_again(self) -> bool:
-        """See whether it was reached again since the last look; a held one has said what is so."""
+        """Whether it was reached again since the last look; False while it is held."""
         ended, self._reached_again = self._reached_again, False
         return ended and not self._breaker.held
 
@@ -277,19 +277,19 @@ class Part:
         return not self.load and not self._queued
 
     def reached_too(self) -> None:
-        """Another part is reached again by the same way, and nothing waits for this one."""
+        """Another part is reached again, the transport works, and nothing waits for this one."""
         if self._reachability.connected():
             self._failure = None
 
     def fail_too(self, trouble: Trouble) -> None:
-        """What another part is stopped by stops this one as well."""
+        """The trouble of another part stops this one as well."""
         self._reachability.fail_too()
         self._fail(trouble)
 
     async def reach(self, transport: PushProvider) -> bool:
         """Connect, and send nothing. True: there is a connection and a credential.
 
-        That ends a failure only while nothing waits: what waits needs an answer.
+        Connecting ends a failure only while nothing waits; else the vendor has to answer a push.
         """
         self._reachability.trying(self._clocks.monotonic())
         self._connecting = True
@@ -308,12 +308,12 @@ class Part:
     # --- what people decide ---------------------------------------------------------------------
 
     def begin(self, row: LaneRow) -> None:
-        """Begin with what the store knows, before anything is sent."""
+        """Start from the stored state, before anything is sent."""
         self._resumed_at = _resumed_at(row, self.name)
         self._follow_pause(row)
 
     def follow(self, row: LaneRow) -> bool:
-        """Do what the store says. True: something may go that could not."""
+        """Apply the stored decisions. True: something may go now that could not before."""
         was_paused = self.is_paused
         self._queued = row.part(self.name).waiting
         self._follow_pause(row)
@@ -327,7 +327,7 @@ class Part:
         return was_paused and not self.is_paused
 
     def let_go(self) -> None:
-        """A person has said so, or there is another credential: forget what was found wrong."""
+        """Forget what was found wrong: a person resumed it, or the credential is another."""
         was_held = self._breaker.held
         self._breaker.reset()
         self._accusation = None
@@ -336,11 +336,11 @@ class Part:
 
     @property
     def hold(self) -> Cause | None:
-        """Why the relay holds it, whatever a person does; None when it does not."""
+        """Why the relay holds it, paused or not; None when it does not."""
         return self._hold if self._breaker.held else None
 
     def row(self, now: Wall) -> PartRow:
-        """How it fares, for the store."""
+        """The part's report to the store."""
         cause = None if self.stopped else self.cause
         return PartRow(
             self.name,
@@ -363,7 +363,7 @@ class Part:
         self._failure, self._reached_again = None, True
 
     def _fail(self, trouble: Trouble | None) -> None:
-        """Say why, by what the transport knows, else by what was seen."""
+        """Record why it fails: the transport's reason, else the last failure seen."""
         seen = self._reachability
         if trouble is None:
             nothing = "no connection yet" if self._connecting else "the transport takes nothing"
@@ -394,6 +394,6 @@ class Part:
 
 
 def _resumed_at(row: LaneRow, part: str) -> float | None:
-    """When a person last let a part go, by its own name or with the whole lane."""
+    """When a person last resumed a part, by its own name or with the whole lane."""
     times = [at for at in (row.resumed_at, row.part(part).resumed_at) if at is not None]
     return max(times, default=None)

@@ -1,6 +1,6 @@
-"""Waiting out an outage of the store: the one place where the relay tries something again itself.
+"""Retrying a step during an outage of the store: the only retry loop of the relay.
 
-Deliveries are never retried here: theirs are rows with a due time.
+Deliveries are never retried here: a delivery's retry is a row with a due time.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _FIRST_WAIT_S = 0.1
 async def until_stored(
     step: Callable[[], Awaitable[T]], *, refused: Callable[[BaseException | None], None]
 ) -> T:
-    """Do a step until the store takes it: again after 0.1 s, then ever later, up to 5 s.
+    """Repeat a step until the store takes it: after 0.1 s, then less and less often, up to 5 s.
 
-    `refused` hears of every failure.
+    `refused` is called for every failure.
     """
     try:
-        return await step()  # what nearly always happens: tenacity takes 30 us to do it
+        return await step()  # nearly always enough, and tenacity would add 30 us
     except StoreUnavailable as error:
         refused(error)
 

@@ -1,4 +1,4 @@
-"""What a lane is named after, and how its addresses fall into parts. As its vendor says it."""
+"""Whose lane it is, and which part an address belongs to, by the vendor's rules."""
 
 from __future__ import annotations
 

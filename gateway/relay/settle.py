@@ -1,7 +1,7 @@
-"""Settling: every verdict is decided at once, and the decision is carried out here alone.
+"""Settling: decides every verdict at once, and is the only place that carries a decision out.
 
-Carrying out means a line for the journal, an order to remove a device, a leftover for the queue,
-or a word about the part of a lane; `write` makes it last.
+Carrying out means a record for the journal, an order to remove a device, a leftover for the queue,
+or a change to the lane's part; `write` makes it durable.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Settler:
             delivery: Delivery = push  # type: ignore[assignment]  # what lanes send are deliveries
             seconds.append(monotonic - delivery.started)
             if type(verdict) is Delivered and not delivery.flipped:
-                # What nearly all verdicts come to: `_decide` would do the same, and ask more.
+                # The common case: `_decide` would do the same, more slowly.
                 delivered += 1
                 delivery.attempts += 1
                 last = delivery
@@ -92,13 +92,13 @@ class Settler:
         self._observer(AttemptsFinished(lane.app, lane.vendor, counts, seconds))
 
     def _say_taken(self, lane: Lane, part: Part, last: Delivery | None, delivered: int) -> int:
-        """Tell the part of its successes before it hears of anything else; returns how many."""
+        """Report successes to the part before any other verdict; returns how many."""
         if last is not None and last.transport is lane.transport:
             part.took()
         return delivered
 
     def returned(self, deliveries: Sequence[Delivery], reason: str, due_at: float | None) -> None:
-        """Take back deliveries that were not sent; they spend no attempt."""
+        """Take back deliveries that were not sent; no attempt is spent."""
         now = self._clocks.wall()
         for delivery in deliveries:
             if delivery.work.lost:
@@ -116,7 +116,7 @@ class Settler:
             self._finish(work)
 
     def bury(self, work: Work, records: Sequence[Record]) -> None:
-        """Give up a chunk: what is not settled of it becomes dead letters."""
+        """Give up a chunk: its unsettled deliveries become dead letters."""
         items = {entry.item.index: entry.item for entry in work.chunk.items}
         for record in records:
             reason = "no process could finish its chunk"
@@ -130,7 +130,7 @@ class Settler:
         self, lane: Lane, part: Part, delivery: Delivery, verdict: Verdict, now: float
     ) -> None:
         if lane.stopped and isinstance(verdict, Unavailable):
-            # The transport was closed over it, which is our doing: no attempt is spent.
+            # We closed the transport under it, so no attempt is spent.
             self.returned([delivery], verdict.reason, None)
             return
         delivery.attempts += 1
@@ -148,11 +148,11 @@ class Settler:
             now=now,
             jitter=delivery.work.jitter,
         )
-        # What was said to a key that a reload has replaced tells nothing of the new one.
+        # A verdict on a credential that a reload has replaced says nothing about the new one.
         is_current = delivery.transport is lane.transport
         if is_current and not isinstance(decision, Accuse):
             self._tell(part, delivery, verdict)
-        # Whoever has the chunk now decides about it, but what was delivered is worth knowing.
+        # Of a lost chunk only successes are recorded; the rest is up to its new owner.
         if isinstance(decision, Accuse):
             self._accuse(part, delivery, decision, now, is_current=is_current)
         elif not delivery.work.lost or isinstance(decision, Done):
@@ -167,7 +167,7 @@ class Settler:
     def _accuse(
         self, part: Part, delivery: Delivery, word: Accuse, now: float, *, is_current: bool
     ) -> None:
-        """The delivery waits: with its part when that is held, else alone."""
+        """Let the delivery wait: with its part if the part is held, else alone."""
         delivery.attempts -= 1
         wait_s = part.accuse(delivery.target.device_id, word) if is_current else 0.0
         if not delivery.work.lost:
@@ -175,7 +175,7 @@ class Settler:
             self._leave(delivery, now, word.reason, due_at=due_at)
 
     def _unseen(self, delivery: Delivery, verdict: Verdict) -> int:
-        """How often in a row the vendor did not look at it."""
+        """How often in a row the vendor did not look at the delivery."""
         if isinstance(verdict, Unavailable) and not verdict.looked_at:
             return self._unseen_counts.add(delivery.delivery_id)
         self._unseen_counts.end(delivery.delivery_id)
@@ -220,14 +220,14 @@ class Settler:
             self._leave(delivery, now, reason, due_at=at)
 
     def _keep_quiet(self, lane: Lane, delivery: Delivery, snooze: Snooze, now: float) -> None:
-        """What the vendor asked for holds for the others too: for the device's, or the lane's."""
+        """Apply the vendor's back-off to the device, or to the whole lane."""
         if snooze.scope == "lane":
             lane.quiet(snooze.at - now)
         else:
             lane.quiet_device(delivery.target.device_id, snooze.at)
 
     def _deliver(self, delivery: Delivery, vendor_id: str, ages: list[float], now: float) -> None:
-        """End a delivery that succeeded; `ages` is the batch's of its lane."""
+        """End a delivery that succeeded; `ages` belongs to the batch and the lane."""
         ages.append(now - delivery.work.chunk.first_seen)
         self._batch.deliver(_record(delivery, DeliveryState.DELIVERED, "", now, vendor_id))
         self._close(delivery)
@@ -246,8 +246,8 @@ class Settler:
         *,
         due_at: float,
     ) -> None:
-        """Leave a delivery for later. The journal says until when, so that its chunk, should it
-        come again, does not send it before; and why, if anything happened to it."""
+        """Leave a delivery for later. The journal keeps the due time, so that a repeat of its chunk
+        does not send it earlier, and the reason, if there is one."""
         due_at = delivery.work.due(due_at, now)
         self._batch.add(_record(delivery, DeliveryState.PENDING, reason, now, next_at=due_at))
         remainder = Remainder(delivery.target.device_id, delivery.attempts, delivery.flipped)
@@ -257,7 +257,7 @@ class Settler:
     def _remove(
         self, lane: Lane, delivery: Delivery, reason: str, now: float, *, prune: bool
     ) -> None:
-        """Order a removal; the flush asks the brake. A quarantined device's push was refused."""
+        """Order a removal, which the brake may stop. A push to a suspect device is refused."""
         target = delivery.target
         removal = Removal(
             device_id=target.device_id,

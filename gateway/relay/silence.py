@@ -1,4 +1,4 @@
-"""The silence that vendors ask for: of a whole lane, or of one device. Owns until when it lasts."""
+"""The back-off that vendors ask for, of a whole lane or of one device. Owns until when it lasts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NEVER = Monotonic(float("-inf"))
 
 
 class Silence:
-    """What one lane was asked to wait; devices' silence is in wall time, as the queue has it."""
+    """The back-off of one lane, and of its devices: those in wall time, as in the queue."""
 
     def __init__(self, app: str, vendor: str, observer: Observer) -> None:
         self._app = app
@@ -24,16 +24,16 @@ class Silence:
         self.until = _NEVER
 
     def ask(self, now: Monotonic, until: Monotonic) -> None:
-        """The vendor throttled the lane: nothing goes until then."""
+        """The vendor throttled the lane: send nothing until then."""
         self.until = max(self.until, until)
         self.tell(now, until, "vendor")
 
     def end(self) -> None:
-        """A person has said so."""
+        """End the lane's back-off: a person resumed it."""
         self.until = _NEVER
 
     def left(self, now: Monotonic) -> float:
-        """Seconds until something may go; 0 when it may."""
+        """Seconds until the lane may send; 0 when it may."""
         return max(0.0, self.until - now)
 
     def ask_device(self, device_id: int, until: float) -> None:
@@ -44,11 +44,11 @@ class Silence:
             self._devices.popitem(last=False)
 
     def of_device(self, device_id: int) -> float:
-        """Until when a device gets nothing; 0 when nobody asked."""
+        """Until when a device gets nothing (epoch seconds); 0 without a back-off."""
         return self._devices.get(device_id, 0.0) if self._devices else 0.0
 
     def tell(self, now: Monotonic, until: Monotonic, reason: str) -> None:
-        """Report waiting time, each second of it once."""
+        """Report throttled time, each second of it once."""
         start = max(now, self._told_until)
         if until > start:
             self._told_until = until

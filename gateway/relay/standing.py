@@ -1,4 +1,4 @@
-"""What people are told of a part: why it does not send, and how much of it fails."""
+"""How a part stands, for people: why it does not send, and its share of failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Cause:
 
 @dataclass(slots=True)
 class Errors:
-    """What went through lately, for people: attempts and failures, halved from time to time."""
+    """Recent attempts and failures, for people; `fade` halves them from time to time."""
 
     attempts: float = 0.0
     failures: float = 0.0

@@ -1,9 +1,9 @@
-"""Trials: what may end processes is worked on alone, so that an end tells who is guilty.
+"""Trials: a chunk that may end processes is tried alone, so that a crash proves it guilty.
 
-Owns when suspects have their turn and how long a trial lasts; `core.suspects` says who is one. A
-trial begins when what else is in hand has ended or was lived with for long enough, and ends when
-the chunk is settled, or the process has lived on with it. Trials come in series with time for all
-others between them: neither side waits for the other for more than seconds.
+Owns when suspects have their turn and how long a trial lasts; `core.suspects` defines a suspect. A
+trial begins once every other chunk in hand has ended or has been survived for long enough. It ends
+when the chunk is settled, or when the process has survived it. Trials come in series, with time for
+all other chunks between them: neither side waits more than seconds for the other.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 #: how long a series of trials may last until others have their turn, in seconds
 _SERIES_S = 10.0
-#: how long others have theirs, and how often suspects are looked for, in seconds
+#: how long the others' turn lasts, and how often suspects are looked for, in seconds
 _PAUSE_S = 5.0
-#: a chunk that the lanes have not begun to send for so long is taken for tried, in seconds
+#: a chunk that the lanes have not begun to send by then counts as tried, in seconds
 _UNSENT_S = 15.0
 
 
 class Patiently(Protocol):
-    """Does a step, waiting out an outage of the store; `what` is for people."""
+    """Repeats a step until the store answers; `what` names it for people."""
 
     def __call__(self, what: str, step: Callable[[], Awaitable[T]]) -> Awaitable[T]: ...
 
@@ -70,8 +70,8 @@ class Trials:
         self._changed.set()
 
     async def run(self) -> None:
-        """Try the suspects that are due, one after the other, until others have their turn. A
-        process that has just started begins with it."""
+        """Try the due suspects one after the other, until it is the others' turn. A new process
+        begins with a trial."""
         now = self._monotonic()
         if now < self._next_at:
             return
@@ -85,7 +85,7 @@ class Trials:
         self._next_at = self._monotonic() + _PAUSE_S
 
     async def is_hopeless(self, work: Work) -> bool:
-        """Whether a chunk is to be given up. One that went on since its last claim starts anew."""
+        """Whether to give up a chunk. One that made progress since its last claim starts anew."""
         trial, chunk = work.claim.trial, work.chunk
         if trial is None or trial.lone_ends == 0:
             return False
@@ -106,7 +106,7 @@ class Trials:
         return await self._queue.has_suspect(now=self._clock(), skip_lanes=self._closed())
 
     async def _claim(self) -> tuple[Claim | None, float]:
-        """Lease a suspect; also returns until when that is proven."""
+        """Lease a suspect; also returns until when the lease holds."""
         proven_until = self._monotonic() + self._lease_s
         claim = await self._queue.claim_suspect(
             lease_s=self._lease_s, now=self._clock(), skip_lanes=self._closed()
@@ -117,7 +117,7 @@ class Trials:
         return [name for lane in self._lanes.values() for name in lane.closed]
 
     async def _others_ended(self) -> None:
-        """Wait until what is in hand has ended, or has been lived with for long enough."""
+        """Wait until each chunk in hand has ended, or has been survived for long enough."""
         while self._works:
             youngest = max(work.since for work in self._works.values())
             wait = youngest + TRIAL_S - self._monotonic()
@@ -140,11 +140,11 @@ class Trials:
             await self._change(wait)
 
     def _unsent(self) -> bool:
-        """Whether deliveries wait in the lanes: those of the chunk may be among them."""
+        """Whether deliveries wait in the lanes; the chunk's may be among them."""
         return any(lane.waits for lane in self._lanes.values())
 
     async def _change(self, seconds: float) -> None:
-        """Wait until a chunk is finished, or so long."""
+        """Wait until a chunk is finished, for this many seconds at most."""
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -1,7 +1,7 @@
-"""Watching whether vendors are reached: who fails, who is reached again, and trying meanwhile.
+"""Watching whether vendors are reached: reports parts that fail or recover, and reconnects them.
 
-A part connects by itself when the gateway starts and while it fails, sending nothing: so a firewall
-or a dead token endpoint shows before the first push, and its end without one.
+A part connects by itself when the gateway starts and while it fails, and sends nothing. So a closed
+firewall or a dead token endpoint shows before the first push, and a recovery shows without one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Watch:
                 task.cancel()
 
     def look(self) -> None:
-        """Tell what has changed, and connect for those for whom it is time."""
+        """Report what has changed, and connect the parts whose turn it is."""
         lanes = list(self._lanes.values())
         began = [part for lane in lanes for part in lane.began_to_fail()]
         for (reason, hint), parts in _by_cause(began).items():
@@ -69,7 +69,7 @@ class Watch:
     # --- inside ---------------------------------------------------------------------------------
 
     def _try(self, lane: Lane, part: Part) -> None:
-        """Connect beside all else. The next time comes when it was in vain, or the part fails."""
+        """Connect in the background. Another try follows if this fails, or the part does."""
         task = asyncio.get_running_loop().create_task(lane.reach(part))
         self._tries[part] = task
         self._next_try[part] = _NEVER

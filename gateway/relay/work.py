@@ -1,6 +1,6 @@
-"""Work in memory: a chunk under its lease, and the deliveries it came to.
+"""Work in memory: a chunk under its lease, and its deliveries.
 
-A chunk is finished when each of its deliveries was either journaled for good or became part of a
+A chunk is finished when each of its deliveries is journaled in its final state or is part of a
 leftover; only then may its lease be given up.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from gateway.core.model import Chunk, ChunkItem, Claim, Item, Remainder, Target, lane_name
 from providers.contract import Push, PushProvider
 
-#: into so many steps a wait is cut: what a chunk leaves at an outage comes to few chunks
+#: retry times are rounded up to 1/16 of the wait, so that one outage produces few leftover chunks
 _STEPS = 16
 
 Place = tuple[str, str]
@@ -27,11 +27,11 @@ Groups = dict[tuple[Place, float], dict[int, tuple[Item, list[Remainder]]]]
 class Work:
     """A claimed chunk: `open` deliveries have no decision yet. `lost`: its lease is gone.
 
-    `proven_until` is how long the lease can be proven, in monotonic time: counted from before the
-    queue was asked, and renewed with it. After it another relay may have the chunk: no push starts.
-    `postponed` is what an earlier claim of the chunk left and the journal puts off. `jitter`, in
-    [0, 1), spreads retries: chunk from chunk, for what fails together is to wait together. `ended`
-    is called when the chunk is settled. `since` is when it was begun (monotonic).
+    `proven_until` is the proven end of the lease, in monotonic time: counted from before the queue
+    was asked, and renewed with it. Later another relay may have the chunk, so no push starts.
+    `postponed` holds what an earlier claim left and the journal puts off. `jitter`, in [0, 1),
+    spreads retries of different chunks; deliveries of one chunk that fail together wait together.
+    `ended` is called when the chunk is settled. `since` is when it was begun (monotonic).
     """
 
     claim: Claim
@@ -49,13 +49,13 @@ class Work:
         return self.claim.chunk
 
     def lose(self) -> None:
-        """The lease is gone: nothing of it is started or queued by this process any more."""
+        """The lease is gone: this process starts and queues nothing of the chunk any more."""
         self.lost, self.proven_until = True, -math.inf
 
     def due(self, at: float, now: float) -> float:
-        """When what is left is to come: later by up to a sixteenth of the wait, or a second, so
-        that it shares chunks; and later than this chunk was due, so that journal and queue tell a
-        leftover from the one it came of."""
+        """Round a retry time up, by a sixteenth of the wait or a second at most, so that leftovers
+        can share a chunk; always later than this chunk's own due time, so that journal and queue
+        can tell them apart."""
         step = max(1.0, math.floor((at - now) / _STEPS))
         due = math.ceil(at / step) * step
         if any(entry.remainders is not None for entry in self.chunk.items):
@@ -67,11 +67,11 @@ class Work:
         _add(self.leftovers, item, remainder, (place, due_at))
 
     def keep(self, item: Item, remainder: Remainder, *, place: Place, due_at: float) -> None:
-        """Leave a delivery as the journal says that an earlier claim did."""
+        """Keep a delivery that an earlier claim left for later, as the journal says."""
         _add(self.postponed, item, remainder, (place, due_at))
 
     def chunks_of(self, groups: Groups) -> Iterator[Chunk]:
-        """What is to be queued when this chunk is settled."""
+        """The chunks to queue when this one is settled."""
         for ((lane, part), due_at), group in groups.items():
             yield replace(
                 self.chunk,
@@ -108,12 +108,12 @@ class Delivery(Push):
 
     @property
     def place(self) -> Place:
-        """What it waits for when it has to."""
+        """The lane and the part that it waits for."""
         return lane_name(self.target.app, self.target.provider), self.part
 
     def flip(self, flipped: bool) -> None:
-        """Send it to the other environment than the registered one, or to that again. Its part may
-        be another one then, which is for the lane to say."""
+        """Send it to the other environment, or back to the registered one. Its part may change with
+        it, which the lane decides."""
         self.flipped = flipped
         address = self.target.address
         if flipped:

@@ -1,10 +1,10 @@
 """Writing: what was decided becomes rows, in batches.
 
-Owns the order of a flush - what the brakes keep, then the journal, then the queue - and with it
-the promise that a chunk is given up only after its deliveries are on record. It sleeps while there
-is nothing to write: the first thing that comes in wakes it, and 20 ms later all that came in is
-written. A flush that takes long closes the gate: what is not on record when the process dies may be
-sent again, under the same ids, and so it must not grow.
+Owns the order of a flush - what the brakes hold back, then the journal, then the queue - and with
+it the promise that a chunk is given up only after its deliveries are on record. The writer sleeps
+while there is nothing to write: the first record wakes it, and 20 ms later it writes all that came
+in. A slow flush closes the gate: pushes that are not on record when the process dies may be sent
+again, under the same ids, so their number must not grow.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from providers.contract import Address
 
 T = TypeVar("T")
 
-#: devices taken out lately that are remembered; more than a brake lets go in its window
+#: how many devices taken out lately are remembered; more than a brake allows in its window
 _TAKEN_OUT = 100_000
 
 
@@ -47,9 +47,9 @@ _TAKEN_OUT = 100_000
 class Batch:
     """What waits to be written. Removals, dead letters and `others` name records by their index.
 
-    `delivered` has, by (app, provider), how old each delivered one's event was; the records of all
-    else are the `others`. `grown` is called at each record and each finished chunk, for who writes
-    sleeps until then: they come in by `deliver`, `add` and `finish` alone.
+    `delivered` has, by (app, provider), the age of each delivered push's event; all other records
+    are the `others`. Records and finished chunks come in by `deliver`, `add` and `finish` alone,
+    which call `grown` to wake the writer.
     """
 
     grown: Callable[[], None]
@@ -65,7 +65,7 @@ class Batch:
         return bool(self.records or self.finished)
 
     def ages_of(self, lane: Lane) -> list[float]:
-        """How old each delivered push of this lane was, as far as this batch knows; to add to."""
+        """The ages of this lane's delivered pushes in this batch, to append to."""
         return self.delivered.setdefault((lane.app, lane.vendor), [])
 
     def deliver(self, record: Record) -> None:
@@ -96,9 +96,9 @@ class Batch:
 
 
 class Writer:
-    """Writes `batch` when its time has come. `lane_store` is the store's part for lanes.
+    """Writes `batch` when it is due. `lane_store` is the store's part for lanes.
 
-    A chunk is `ended` once it is settled; `gate` is closed while the store keeps it from writing.
+    It calls a chunk's `ended` once the chunk is settled, and closes `gate` while it cannot write.
     """
 
     def __init__(
@@ -132,17 +132,17 @@ class Writer:
         self.batch = Batch(self._grown)
 
     def share(self, relays: int) -> None:
-        """So many processes relay: each may let go its part of what a brake allows."""
+        """This many processes relay: each has an equal part of what a brake allows."""
         self._relays = relays
 
     def _grown(self) -> None:
-        """Something was added to the batch: wake up, and write early when it has become large."""
+        """Something was added to the batch: wake up, and write at once if the batch is large."""
         self._wanted.set()
         if len(self.batch.records) >= self._pace.flush_rows:
             self._large.set()
 
     async def run(self) -> None:
-        """Flush 20 ms after the first thing came in, or sooner when it is much by then.
+        """Flush 20 ms after the first record came in, or sooner if the batch has become large.
 
         Sleeps while there is nothing to write. Ends by cancellation.
         """
@@ -151,16 +151,16 @@ class Writer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.flush_s):
                     await self._large.wait()
-            # Before the flush: what comes in while it waits for the store wakes it again.
+            # Cleared before the flush: a record that comes in during it wakes the writer again.
             self._wanted.clear()
             self._large.clear()
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what has come in: first what the brakes keep, then the journal, then the queue.
+        """Write the batch: first what the brakes hold back, then the journal, then the queue.
 
-        Each step is repeated until the store takes it, for rows are upserts and a settled chunk
-        stays settled; meanwhile the lanes start nothing that could not be journaled.
+        Each step is repeated until the store takes it, which is safe because rows are upserts and a
+        settled chunk stays settled. Meanwhile the lanes start nothing that cannot be journaled.
         """
         async with self._flushing:
             if not self.batch:
@@ -201,8 +201,8 @@ class Writer:
         self._report_removed(removed.values())
 
     def _part_known(self, batch: Batch) -> list[tuple[int, Removal]]:
-        """Take out of the batch what was removed already: a brake counts a device once, however
-        many notifications it had on their way."""
+        """Take devices out of the batch that were removed already: a brake counts a device once,
+        however many of its notifications were on their way."""
         known = [
             (index, removal)
             for index, removal, _ in batch.removals
@@ -219,7 +219,7 @@ class Writer:
             del self._taken_out[next(iter(self._taken_out))]
 
     async def _until_stored(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Do a step until the store takes it."""
+        """Repeat a step until the store takes it."""
 
         def refused(error: BaseException | None) -> None:
             self._gate.close()
@@ -250,7 +250,7 @@ class Writer:
             )
             if work.claim is claim:
                 break
-            # Meanwhile its lease had ended, and it came to this process again: under that one now.
+            # Its lease ended meanwhile, and this process claimed it again: settle that claim.
         open_.pop(work, None)
         work.ended(work)
 
@@ -262,14 +262,14 @@ class Writer:
         )
 
     def _devices_of(self, lane: Lane, now: float) -> int:
-        """The lane's devices before the brake's window took some, or the threshold would shrink."""
+        """The lane's devices before the brake's window took some: else the threshold shrinks."""
         devices = self._device_counts.active(lane.vendor, lane.app)
         return devices // self._relays + lane.brake.gone(now)
 
     def _ask_brakes(
         self, batch: Batch
     ) -> tuple[list[tuple[int, Removal]], list[Removal], list[Lane]]:
-        """Let the brakes decide: removals that go, those kept for a person, lanes that tripped."""
+        """Let the brakes decide: removals that go, those held back, lanes that tripped."""
         admitted: list[tuple[int, Removal]] = []
         held_back: list[Removal] = []
         tripped: list[Lane] = []
@@ -291,7 +291,7 @@ class Writer:
                 self._observer(BrakeTripped(lane.app, lane.vendor, len(orders), devices))
         return admitted, held_back, tripped
 
-    # --- telling ------------------------------------------------------------------------------
+    # --- reporting ----------------------------------------------------------------------------
 
     def _report(self, batch: Batch, spared: set[int]) -> None:
         outcomes: dict[tuple[str, str], Counter[str]] = {
