@@ -1,10 +1,10 @@
 """Whether a part of a lane may send: open, or held and probing; and what it takes to hold it.
 
-A vendor that rejects a push for its configuration *accuses* the part, and one accusation proves
-little: a key may serve other phones, a proxy may have answered. So a part is held only when
-nothing speaks for it: it had no success within a minute, or none among its last twenty answers.
-An accusation of one target's kind takes a second, different target besides. Until then only the
-accused delivery waits.
+A vendor that rejects a push because of the configuration *accuses* the part. One accusation proves
+little: the key may work for other phones, or a proxy may have answered. So a part is held only when
+it had no success within a minute, or none among its last twenty answers. If the vendor accuses one
+target only, a second, different target must be accused as well. Until then only the accused
+delivery waits.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 About = Literal["part", "target"]
-"""What an accusation speaks of: everything the part sends, or one target's kind."""
+"""What an accusation is about: everything that the part sends, or one target."""
 
 TRUSTED_S = 60.0
 """How long one success speaks for a part."""
 ANSWERS = 20
-"""So many answers without a success outweigh an earlier one."""
+"""This many answers without a success outweigh an earlier success."""
 LONGEST_WAIT_S = 600.0
 _REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Accused:
-    """What follows from an accusation: the part is `held` now or not, and was before or not; the
-    delivery waits `wait_s` seconds, 0 for as long as the part is held."""
+    """What follows from an accusation. `held`: the part is held now; `first`: it was not before.
+    The delivery waits `wait_s` seconds; 0: for as long as the part is held."""
 
     held: bool
     first: bool
@@ -67,19 +67,19 @@ class Breaker:
 
     @property
     def targets(self) -> Mapping[int, int]:
-        """The targets that are accused, and how often in a row; to read."""
+        """The accused targets, and how often each was accused in a row; read-only."""
         return self._accused
 
     @property
     def accused(self) -> bool:
-        """Whether any target is."""
+        """Whether any target is accused."""
         return bool(self._accused)
 
     def accuse(self, target: int, now: float, *, about: About, others_in_flight: bool) -> Accused:
-        """The vendor rejected the configuration as it looked at a push to `target`.
+        """The vendor rejected the configuration, on a push to `target`.
 
-        While other pushes are on their way the part is given the benefit of the doubt: their
-        answers are here soon, and one success among them settles the matter.
+        While other pushes are in flight the part is not held: their answers come soon, and one
+        success among them clears it.
         """
         self._since_taken += 1
         times = self._accused.pop(target, 0) + 1
@@ -97,31 +97,31 @@ class Breaker:
         return Accused(held=False, first=False, wait_s=wait_s)
 
     def took(self, now: float) -> bool:
-        """The vendor took a push. True when that ends a hold, whatever push it was."""
+        """The vendor took a push. True if that ends a hold; any push does."""
         self._taken_at, self._since_taken = now, 0
         return self._open()
 
     def cleared(self, target: int) -> None:
-        """The vendor took a push to this target, or had another thing to say of it."""
+        """The vendor took a push to this target, or gave it any other verdict."""
         self._accused.pop(target, None)
 
     def answered(self) -> bool:
-        """The vendor looked at a push and found nothing wrong with us. True: that ends a hold.
+        """The vendor looked at a push and did not reject the configuration. True: that ends a hold.
 
-        Only a probe's answer does: others were on their way before it began.
+        Only a probe's answer ends a hold: other pushes may have left before the hold began.
         """
         self._since_taken += 1
         return self._probing and self._open()
 
     def unclear(self, now: float) -> None:
-        """The probe had no answer that tells; probe again later."""
+        """The probe's answer was inconclusive; probe again later."""
         if self._probing:
             self._probing = False
             self._probe_at = now + self._wait
 
     def reset(self) -> None:
-        """Open the part and forget what it was accused of: there is another key, or a person has
-        said so."""
+        """Open the part and forget its accusations: there is another key, or a person resumed
+        it."""
         self.held, self._probing, self._wait = False, False, 0.0
         self._taken_at, self._since_taken = float("-inf"), 0
         self._accused.clear()

@@ -1,4 +1,4 @@
-"""Chunks: how a batch is cut, and how long one is worth sending; `stored` writes them."""
+"""Chunks: how a batch is cut, and how long its items stay fresh; `stored` writes them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, day_of
 def deadline_of(occurred_at: float | None, received_at: float, max_age_s: float) -> float:
     """Until when the notifications of an event are fresh.
 
-    The event's own timestamp counts, for it may be days old when it arrives; one from the future
-    (a clock that runs ahead) does not prolong the life past what first sight gives.
+    The event's own timestamp counts, because an event may be days old when it arrives. A timestamp
+    in the future (a clock that runs ahead) does not prolong the life: it counts as `received_at`.
     """
     start = received_at if occurred_at is None else min(occurred_at, received_at)
     return start + max_age_s

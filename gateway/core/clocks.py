@@ -1,8 +1,8 @@
-"""The two kinds of time, which never stand in for each other.
+"""The two kinds of time, as two types that never stand in for each other.
 
 Wall time says when something happened, to people and to other machines; it may jump. Monotonic time
-says how long ago, in this process only; it never goes back. A part of the gateway is given both as
-one `Clocks`, so that neither can be handed over in place of the other.
+says how long ago, in this process only; it never goes back. Both are passed as one `Clocks`, so
+that neither can take the place of the other.
 """
 
 from __future__ import annotations

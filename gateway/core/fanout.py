@@ -1,10 +1,10 @@
 """Fan-out: from a chunk to the deliveries that are still to be made.
 
-What the journal calls terminal is skipped: that is what makes a repeated chunk harmless. What it
-calls pending was tried already and left for later, in a leftover of this chunk or of one of those:
-a delivery's attempts and its due time grow from one leftover to the next, and the journal has the
-last of them. A copy that is behind the journal sends nothing: it waits, as the journal says, for
-the queue adds a leftover again only where none holds the delivery any more.
+Deliveries that are terminal in the journal are skipped, which makes a repeated chunk harmless.
+Those that are pending were tried already and left for later, in a leftover of this chunk or in a
+leftover of that. A delivery's attempts and due time grow from one leftover to the next, and the
+journal has the latest. A stale copy of a chunk sends nothing; it waits until the journal's due
+time. The queue adds a leftover again only if no other message still holds that delivery.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gateway.core.model import Chunk, ChunkItem, Item, Record, Target
 from gateway.core.states import DeliveryState
 
-#: what the journal knows: (index, device id) -> (state, attempts, when it is to be tried again)
+#: what the journal knows: (index, device id) -> (state, attempts, when the next try is due)
 Known = Mapping[tuple[int, int], tuple[DeliveryState, int, float | None]]
 
 GONE = "the device was deleted, pruned or moved to another user"
@@ -32,7 +32,7 @@ class Send(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """A delivery that the journal puts off: an earlier claim of the chunk left it for later."""
+    """A delivery that the journal postpones: an earlier claim of the chunk left it for later."""
 
     item: Item
     target: Target
@@ -42,7 +42,7 @@ class Wait(NamedTuple):
 
 @dataclass(slots=True)
 class Plan:
-    """What a chunk comes to: deliveries to make, those that wait, and what ends without one."""
+    """The outcome for a chunk: deliveries to make, deliveries that wait, items that end at once."""
 
     sends: list[Send] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
@@ -58,7 +58,7 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
     for entry, devices in zip(chunk.items, targets, strict=True):
         item, remainders = entry
         if devices and remainders is None and item.index not in rows_of:
-            # As nearly always, nothing is known of it yet: all of its devices get it.
+            # The common case: nothing is known of the item yet, so all of its devices get it.
             result.sends += [Send(item, target, 0, False) for target in devices]
             continue
         wanted = _wanted(entry, devices, rows_of.get(item.index, []), known)
@@ -77,7 +77,7 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
 
 
 def expire(chunk: Chunk, known: Known, *, now: float) -> list[Record]:
-    """End what a chunk still holds, because it would come too late."""
+    """End the unsettled deliveries of a chunk that would come too late."""
     rows_of: dict[int, list[int]] = {}
     for index, device_id in known:
         rows_of.setdefault(index, []).append(device_id)
@@ -91,7 +91,7 @@ def expire(chunk: Chunk, known: Known, *, now: float) -> list[Record]:
 def _wanted(
     entry: ChunkItem, devices: Sequence[Target], rows: Sequence[int], known: Known
 ) -> list[tuple[int, int, bool]]:
-    """(device id, attempts so far, flipped) of what is not settled; device 0: reached none."""
+    """(device id, attempts, flipped) of unsettled deliveries; device 0: the item has no device."""
     index = entry.item.index
     if entry.remainders is not None:
         return [
@@ -100,7 +100,7 @@ def _wanted(
             if not _settled(known, index, left.device_id)
         ]
     if _settled(known, index, 0):
-        # The item ended before it reached anyone: a device that came since is no reason to begin.
+        # The item ended without a device: a device that was added since gets nothing.
         return []
     wanted = [
         (target.device_id, _attempts(known, index, target.device_id), False)
@@ -108,7 +108,7 @@ def _wanted(
         if not _settled(known, index, target.device_id)
     ]
     present = {target.device_id for target in devices}
-    # An earlier try of this chunk may have reached devices that are not there any more.
+    # An earlier try of this chunk may have reached devices that are gone now.
     wanted += [
         (device_id, _attempts(known, index, device_id), False)
         for device_id in rows
@@ -122,7 +122,7 @@ def _wanted(
 def _ahead(
     chunk: Chunk, entry: ChunkItem, device_id: int, attempts: int, known: Known
 ) -> tuple[int, float] | None:
-    """The attempts and due time of a delivery for which this copy of it is not the last one."""
+    """The journal's attempts and due time, if they are ahead of this copy of the delivery."""
     progress = known.get((entry.item.index, device_id))
     if progress is None:
         return None

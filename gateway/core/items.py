@@ -1,7 +1,7 @@
-"""What counts as a notification: the rules one item of a batch must keep.
+"""The rules that each item of a batch must keep to be a notification.
 
-A bad item is rejected alone, with a reason that holds none of its content. What LearnInk may add
-later is ignored; `phone_number` is accepted and not looked at.
+A bad item is rejected alone, with a reason that holds none of its content. Unknown fields are
+ignored, since LearnInk may add some; `phone_number` is accepted and not read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from gateway.core.model import Item, Rejection
 
 MAX_TEXT = 16_384
-"""Characters a title or body may have; what is over a push's 4 096 bytes is cut off later."""
+"""Characters a title or body may have; a push of more than 4 096 bytes is shortened later."""
 MAX_PATH = 1_024
 """Characters a path may have: it is never truncated, so it must leave room for the text."""
 MAX_ID = 256
@@ -34,8 +34,8 @@ def parse_items(
 ) -> tuple[list[Item], list[Rejection]]:
     """Sort a batch into items that can go out and rejections, both in order of their index.
 
-    When it is read again, `rejected` are the indexes that were rejected at first: any other entry
-    that was emptied for a user who was erased since stays an item, for nobody.
+    When a batch is read again, `rejected` has the indexes that were rejected at first. Any other
+    entry that was emptied since, for an erased user, stays an item, for nobody.
     """
     items: list[Item] = []
     rejections: list[Rejection] = []
@@ -89,8 +89,8 @@ def _identifier(entry: dict[str, Any], name: str) -> str | None:
 def _path(value: Any) -> str | None:
     """Check a path as a browser would read it: it must stay inside the app's own host.
 
-    A missing path is no reason to withhold a reminder: the app opens where it opens by itself.
-    Browsers drop tabs and line ends and read a backslash as a slash, so none may be in it.
+    An item without a path is sent; the app then opens its start page. Browsers drop tabs and line
+    ends and read a backslash as a slash, so a path may contain none of them.
     """
     if value is None:
         return None
@@ -106,7 +106,7 @@ def _path(value: Any) -> str | None:
 
 
 def _encodable(name: str, value: str) -> str:
-    """JSON may carry half of a surrogate pair, which no vendor and no database takes."""
+    """Reject half of a surrogate pair: JSON may carry one, but no vendor or database takes it."""
     if not value.isascii():
         try:
             value.encode()

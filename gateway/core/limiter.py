@@ -1,13 +1,13 @@
 """The rate limit of one lane, as arithmetic: a token bucket, a ramp from idle, and AIMD.
 
-The bucket holds a tenth of a second of tokens, so a limit of 9 000/s comes as 900 at once at
-most. From idle the rate ramps to the full one over `ramp_s`, for FCM asks senders to ramp over at
-least 60 s; it never starts under 100/s, so a small batch is not held back. A lane-wide 429 halves
-the rate, and it recovers by a twentieth of the full rate per second of use: a pause that the
-vendor asked for heals nothing. A lane without a limit gets half of what it sent when it was
-throttled, which counts as its full rate until it has had three times as much in peace.
+The bucket holds a tenth of a second of tokens, so a limit of 9 000/s allows bursts of 900 at most.
+From idle the rate ramps up to the full one over `ramp_s`, because FCM asks senders to ramp over at
+least 60 s; it never starts under 100/s, so that a small batch is not held back. A lane-wide 429
+halves the rate. It recovers by a twentieth of the full rate per second of use, and not during a
+pause that the vendor asked for. A throttled lane without a limit gets half of the rate at which it
+sent. That rate then counts as its full rate until the lane has recovered to three times as much.
 
-Replicas share a limit without talking to each other: each takes its part of the rate and the ramp.
+Replicas divide a limit evenly, without talking to each other: each takes its part of rate and ramp.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Limiter:
     """How many pushes a lane may start. `rate` per second, 0 for no limit; `ramp_s` seconds.
 
     `replicas` is how many processes share the rate, this one included; it may be set at any time.
-    `now` is a monotonic time in seconds. One that goes back all the same neither stalls the lane
-    nor lets out more than a bucket.
+    `now` is a monotonic time in seconds. If it goes back all the same, the lane does not stall and
+    sends no more than a bucket at once.
     """
 
     rate: float
@@ -73,7 +73,7 @@ class Limiter:
         self._sent -= unused
 
     def wait(self, now: float) -> float:
-        """Seconds until a token is there again; 0 when one is."""
+        """Seconds until a token is available; 0 when one is."""
         limit = self.limit(now)
         if limit == _UNLIMITED:
             return 0.0
@@ -85,7 +85,7 @@ class Limiter:
         if now - self._halved_at < _HALVE_EVERY_S:
             return
         in_force = self.limit(now)
-        # What time brought until now was brought at the old rate, and is forfeit.
+        # Tokens up to now were earned at the old rate, and are forfeit.
         self._advance(now)
         self._halved_at = now
         current = self.limit(now)
@@ -112,7 +112,7 @@ class Limiter:
 
     @property
     def _share(self) -> float:
-        """The part of the full rate that is this process'; 0 when there is none."""
+        """This process' part of the full rate; 0 when there is no limit."""
         return self.rate / self.replicas
 
     def _recover(self, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """The nouns: event, item, chunk, device, delivery. Owns their identity; knows no storage.
 
-Times are epoch seconds (float) unless a name ends in `_ms`. What is made for every push is a
-NamedTuple: a frozen dataclass sets its fields one by one, which takes five times as long.
+Times are epoch seconds (float) unless a name ends in `_ms`. Types that are made for every push are
+NamedTuples: a frozen dataclass sets its fields one by one, which takes five times as long.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ EventStatus = Literal["accepting", "accepted", "ignored", "quarantined"]
 class Item(NamedTuple):
     """One notification of an event; its identity is (event id, index).
 
-    The fields with a default are carried along as they are, by leftovers and dead letters too:
-    which source its event came from, the part of a lane it waits for, the event's own time, and
-    the id under which it replaces others on a phone (None: the delivery's).
+    The fields with a default are carried along unchanged, by leftovers and dead letters too: the
+    source of its event, the part of a lane that it waits for, the event's own time, and the id
+    under which it replaces others on a phone (None: the delivery's).
     """
 
     index: int  # type: ignore[assignment]  # not the method of a tuple, which nobody needs
@@ -43,7 +43,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An item that was not understood, and why, in words without its content."""
+    """An item that was rejected, and why, in words without its content."""
 
     index: int
     reason: str
@@ -70,7 +70,7 @@ class Event:
 
 
 class Remainder(NamedTuple):
-    """A delivery that a chunk could not settle: which device, how often tried, what was said.
+    """A delivery that a chunk could not settle: its device, and the attempts so far.
 
     `flipped` is set when the other APNs environment is to be tried.
     """
@@ -92,10 +92,10 @@ class Chunk:
     """The unit of work: at most 256 items of one event.
 
     `number` counts the original chunks of the event; leftovers keep the number of the chunk they
-    came from. `day` is when the event was received (`day_of`): the journal keeps its deliveries by
-    it. `lane` is "app/provider" when all of it waits for one lane, and `part` the part of it, else
-    "". `due_at` of a claimed
-    leftover is when it was to come, or any later time up to the claim: see `core.fanout`.
+    came from. `day` is when the event was received (`day_of`); the journal keeps its deliveries by
+    it. If all of the chunk waits for one lane, `lane` is that lane ("app/provider") and `part` the
+    part of it, else both are "". `due_at` of a claimed leftover is its due time, or any later time
+    up to the claim: see `core.fanout`.
     """
 
     event_id: str
@@ -115,8 +115,8 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is known of a suspect, which is claimed alone: how many processes ended while it was
-    tried before, and when it was claimed the last time (epoch seconds)."""
+    """The record of a suspect, which is claimed alone: how many processes ended while it was tried
+    before, and when it was claimed the last time (epoch seconds)."""
 
     lone_ends: int
     since: float
@@ -124,8 +124,8 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A chunk under a lease. `tries` counts how often it was claimed, this time included, since a
-    process is known to have lived on with it; `trial` is there when it is to be tried alone."""
+    """A chunk under a lease. `tries` counts its claims, this one included, since a process last
+    survived it; `trial` is set when it is to be tried alone."""
 
     queue_id: int
     lease_id: str
@@ -138,7 +138,7 @@ class Claim:
 class UserRef:
     """A user, by LearnInk's `user_id`, the customer's `custom_id`, or both.
 
-    `either` builds the one from a path segment that may be any of the two.
+    `either` builds one from a path segment that may be either id.
     """
 
     user_id: str | None = None
@@ -151,7 +151,7 @@ class UserRef:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the app says of itself; for people and filters, never for routing."""
+    """What the app reports about itself; for people and filters, never for routing."""
 
     locale: str | None = None
     timezone: str | None = None
@@ -162,11 +162,11 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What an app asks for with PUT /v1/devices/{installation_id}.
+    """The content of PUT /v1/devices/{installation_id}.
 
-    `environment` None: the app does not say; what is known of the address stays, else production.
-    `seen_at` is for imports: when the app itself last confirmed the address, 0 if nobody knows.
-    None: it does so now.
+    `environment` None: the app does not say; a known address keeps its environment, a new one gets
+    production. `seen_at` is for imports: when the app itself last confirmed the address, 0 if
+    nobody knows. None: it does so now.
     """
 
     installation_id: str
@@ -187,8 +187,8 @@ class Registration:
 class Device:
     """A row of the registry.
 
-    `registered_at` is when this address became this user's; `last_seen_at` is when the app last
-    confirmed it: the time that proof of death is held against; 0 when it never did (an import).
+    `registered_at` is when this address became this user's. `last_seen_at` is when the app last
+    confirmed it, 0 if it never did (an import); proof of death must be newer than that.
     """
 
     id: int
@@ -215,8 +215,8 @@ class Device:
 class Target(NamedTuple):
     """An active device as the relay needs it: where to send, and what its row looked like.
 
-    `seen_at` is the registration a late answer is compared with before anything is pruned. `fault`
-    says why nothing can be sent to it by this version, "" nearly always.
+    `seen_at` is the time of the registration; a late answer is compared with it before anything is
+    pruned. `fault` says why this version cannot send to the device, "" nearly always.
     """
 
     device_id: int

@@ -1,9 +1,9 @@
 """The pace: how often things are done, and how much of a thing is taken at once.
 
-Owns what sets the rhythm of a gateway and is nobody's setting: in life there is one pace, the
-default. It is handed down as one object, so that whoever runs a gateway where time is not the
-machine's can bring every edge near: chunks of three, a backlog of eight. Refuses to know promises:
-no value here changes what is kept, only when and in what portions.
+Owns the constants that set the rhythm of a gateway and are no settings: in production there is one
+pace, the default. It is passed as one object, so that a test or simulation can bring every edge
+near: chunks of three, a backlog of eight. Refuses to know promises: no value here changes what is
+kept, only when and in what portions.
 """
 
 from __future__ import annotations
@@ -15,57 +15,57 @@ from gateway.core.model import CHUNK_SIZE
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The rhythm of one process. Processes on one queue share `chunk_items`: who completes an
-    event that another left half way cuts it again, and must come to the same chunks."""
+    """The rhythm of one process. Processes on one queue share `chunk_items`: one that completes an
+    event of another process cuts it again, and must get the same chunks."""
 
     chunk_items: int = CHUNK_SIZE
-    """Items of a chunk at most: one lease, one lookup of devices, one settlement for so many."""
+    """Items of a chunk at most: they share one lease, one lookup of devices, one settlement."""
 
     # --- claiming -----------------------------------------------------------------------------
 
     claim_chunks: int = 8
-    """Chunks claimed at once, for a claim is a transaction."""
+    """Chunks claimed at once, because each claim costs a transaction."""
     fan_outs: int = 2
-    """Chunks fanned out at once: enough to keep the readers busy, and few enough that they leave
-    the event loop to webhooks soon, where all their answers come in together. A database that is
-    milliseconds away is no reason for more: two each 30 ms are 17 000 deliveries a second."""
+    """Chunks fanned out at once: enough to keep the readers busy, and few enough that webhooks soon
+    get the event loop when all the answers arrive together. A database that is milliseconds away
+    needs no more: two per 30 ms are 17 000 deliveries a second."""
     idle_s: float = 0.25
-    """Seconds until a queue in a database is looked at again that had nothing, if nobody calls."""
+    """Seconds until an empty queue in a database is looked at again, unless something wakes us."""
     full_s: float = 0.25
-    """Seconds the dispatcher rests while its lanes have no room, unless something is finished."""
+    """Seconds the dispatcher rests while its lanes have no room, unless a chunk finishes."""
     renew_again_s: float = 1.0
-    """Seconds until a renewal of leases that failed is tried again; a third of a lease at most."""
+    """Seconds until a failed renewal of leases is tried again; a third of a lease at most."""
 
     # --- lanes --------------------------------------------------------------------------------
 
     backlog: int = 2048
-    """Deliveries a lane keeps in memory; more stay in the queue, where others can have them."""
+    """Deliveries that a part keeps in memory; the rest stay in the queue, open to other relays."""
     refill_share: float = 0.5
-    """The part of the backlog that is left when what waits for the lane is fetched: there is room
-    for it then, and the lane does not run dry until it comes."""
+    """Refill from the queue when the backlog falls to this share: it then has room, and does not
+    run dry before the chunks arrive."""
     rest_s: float = 2.0
-    """A lane that has to be quiet for more seconds gives back what it holds: chunks are finished
-    when all of them is, and pushes of other lanes do not wait for it."""
+    """A lane that has to be quiet for longer than this gives back its backlog: a chunk ends only
+    when all of its deliveries do, so other lanes' pushes would wait as well."""
     recheck_s: float = 0.1
-    """Seconds until a transport that takes nothing is asked again: it tells nobody when it does."""
+    """Seconds until a full transport is asked again: it does not report when it has room."""
 
     # --- writing ------------------------------------------------------------------------------
 
     flush_s: float = 0.02
-    """Seconds from the first record of a batch to its flush: so long an answer waits for others
-    that share its transaction, and so much may come twice after a crash."""
+    """Seconds from the first record of a batch to its flush. An answer waits this long for others
+    that share its transaction; pushes of this time may be repeated after a crash."""
     flush_rows: int = 512
-    """Records that are flushed at once, however young they are."""
+    """Records that are flushed at once, however recent they are."""
     slow_s: float = 0.25
-    """Seconds after which a flush stops the lanes until it is done: what is not on record when the
-    process dies may be sent again, and so it must not grow."""
+    """Seconds after which a flush stops the lanes until it is done: pushes that are not on record
+    when the process dies may be sent again, so their number must not grow."""
 
     # --- duties -------------------------------------------------------------------------------
 
     beat_s: float = 3.0
-    """Seconds between heartbeats: a relay counts as gone after five that are missing."""
+    """Seconds between heartbeats: a relay counts as gone after missing five."""
     follow_s: float = 1.0
-    """Seconds until a lane does what a person has decided about it."""
+    """Seconds between two looks for what people decided about the lanes."""
     watch_s: float = 1.0
     """Seconds between two looks at whether vendors are reached."""
     silent_s: float = 15.0
@@ -77,12 +77,12 @@ class Pace:
     reach_soon_s: float = 5.0
     """The same before it counts as failing."""
     fade_s: float = 60.0
-    """Seconds in which the weight of a lane's past failures halves, for people who look at it."""
+    """Seconds in which the weight of past failures halves, in the error rate that people see."""
     purge_s: float = 3600.0
-    """Seconds between two looks for what is over its retention, which is counted in days."""
+    """Seconds between two looks for rows whose retention, a matter of days, is over."""
     device_counts_s: float = 10.0
-    """Seconds between two counts of the devices at least; a slow count waits longer."""
+    """Minimum seconds between two counts of the devices; longer after a slow count."""
     depth_s: float = 1.0
-    """Seconds that a look at the depth of the queue is good for."""
+    """Seconds for which a measurement of the queue's depth is reused."""
     complete_s: float = 20.0
     """Seconds between two looks for events that an ingest left half way."""

@@ -1,8 +1,8 @@
 """The prune brake: how many devices may go before a person has to look.
 
-A wrong topic, a wrong project or a vendor's bad day looks like an audience that died at once.
+A wrong topic, a wrong project or a fault at the vendor looks as if all devices had died at once.
 When more than a share of a lane's devices (and at least a minimum) would go within a window,
-removals stop and are kept; pushes go on.
+removals stop and are held back; pushes go on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class BrakeRule:
 class Brake:
     """Counts the removals of one lane. `on` lasts until `release`.
 
-    `devices` is what the lane had when the window began: those still there, and `gone`.
+    `devices` is how many the lane had when the window began: those still there, and `gone`.
     """
 
     rule: BrakeRule
@@ -41,7 +41,7 @@ class Brake:
         return not self.on and wanted > self._room(devices, now)
 
     def admit(self, wanted: int, *, devices: int, now: float) -> int:
-        """Say how many of `wanted` removals may go; fewer means that the brake is on."""
+        """Return how many of `wanted` removals may go; fewer means that the brake is on."""
         if self.on:
             return 0
         admitted = min(wanted, self._room(devices, now))

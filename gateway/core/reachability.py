@@ -1,8 +1,7 @@
 """Whether a part of a lane reaches its vendor. Pure; times are monotonic seconds.
 
-A part *fails* when nothing it sends comes to an answer of the vendor's for a while, or when the
-vendor answers nothing but that it cannot serve. A single push that is lost proves nothing, and
-neither does silence while nothing was tried.
+A part *fails* when the vendor answers none of its pushes for a while, or answers all of them with
+an error of its own (5xx). One lost push proves nothing, nor does silence while nothing was tried.
 """
 
 from __future__ import annotations
@@ -10,18 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 TRIES = 2
-"""So many tries without an answer are needed, where no single one lasted all that time."""
+"""Tries without an answer that are needed, unless a single one hangs for all of the time."""
 FORGOTTEN_S = 60.0
-"""A try without an answer speaks against the vendor for so long, if no other follows."""
+"""Seconds for which a try without an answer counts, if no other follows."""
 
 
 @dataclass(slots=True)
 class Reachability:
-    """What is known of one part's way to its vendor.
+    """Whether one part reaches its vendor.
 
-    `silent_s` is how long nothing may get an answer before the part fails, `broken_s` how long the
-    vendor may answer nothing but 5xx. `reason` is what the last failure told; it stays until the
-    vendor answers.
+    The part fails after `silent_s` without any answer, or after `broken_s` with no answers but 5xx.
+    `reason` is the last failure's; it stays until the vendor answers.
     """
 
     silent_s: float
@@ -38,11 +36,11 @@ class Reachability:
 
     @property
     def is_broken(self) -> bool:
-        """Whether the vendor answers, and nothing but that it cannot serve."""
+        """Whether all of the vendor's answers say that it cannot serve."""
         return self._broken_since is not None
 
     def trying(self, now: float) -> None:
-        """Something is sent, or would be if the transport took it."""
+        """A push is sent, or would be if the transport took it."""
         if self._hanging_since is None:
             self._hanging_since = now
             if now - self._tried_at > FORGOTTEN_S:
@@ -51,14 +49,14 @@ class Reachability:
             self._silent_since = now
 
     def unanswered(self, now: float, reason: str) -> None:
-        """A try came to nothing: the vendor said nothing to it."""
+        """A try ended without an answer of the vendor."""
         self.trying(now)
         self._tries += 1
         self._tried_at = now
         self.reason = reason
 
     def broken(self, now: float, reason: str, *, waiting: bool) -> None:
-        """The vendor answered, and only that it cannot serve."""
+        """The vendor answered that it cannot serve."""
         self._heard(now, waiting=waiting)
         if self._broken_since is None:
             self._broken_since, self._broken_answers = now, 0
@@ -67,23 +65,23 @@ class Reachability:
         self.reason = reason
 
     def answered(self, now: float, *, waiting: bool) -> bool:
-        """The vendor looked at a push and said something of it. True: it failed until now.
+        """The vendor looked at a push and answered. True: the part failed until now.
 
-        `waiting`: other pushes still are without an answer; their time begins anew.
+        `waiting`: other pushes still have no answer; their time begins anew.
         """
         self._heard(now, waiting=waiting)
         self._broken_since = None
         return self._works()
 
     def connected(self) -> bool:
-        """A connection and a credential were had, and nothing waits for an answer. True: it failed
-        until now."""
+        """There is a connection and a credential, and nothing waits for an answer. True: the part
+        failed until now."""
         self._silent_since = self._hanging_since = self._broken_since = None
         self._tries = 0
         return self._works()
 
     def look(self, now: float, *, hanging: bool) -> bool:
-        """See whether it begins to fail now. `hanging`: something is on its way, or waits for a
+        """Check whether it begins to fail now. `hanging`: a push is in flight, or waits for a
         transport that takes nothing."""
         if not hanging:
             self._hanging_since = None
@@ -93,7 +91,7 @@ class Reachability:
         return self.failing
 
     def fail_too(self) -> None:
-        """What another part is stopped by stops this one as well."""
+        """The trouble of another part stops this one as well."""
         self.failing = True
 
     # --- inside -------------------------------------------------------------------------------
@@ -104,7 +102,7 @@ class Reachability:
         hanging = self._hanging_since
         if hanging is not None and now - hanging >= self.silent_s:
             return True
-        # the one that is on its way has had no answer either
+        # the push in flight has no answer either
         return self._tries + (hanging is not None) >= TRIES
 
     def _is_broken_for_long(self, now: float) -> bool:

@@ -1,8 +1,8 @@
 """What to do about a verdict. A decision is data; `gateway.relay.settle` carries it out.
 
-A verdict carries the waits that its vendor asks for. Where it carries none, these hold for every
-vendor, from the strictest published words (Firebase, "Scale FCM"): at least 10 s before any retry,
-and 60 s after a throttle that names no time. What a vendor never looked at has no such words.
+A verdict carries the waits that its vendor asks for. Where it carries none, the strictest published
+rules (Firebase, "Scale FCM") apply to every vendor: at least 10 s before any retry, and 60 s after
+a throttle that names no time. They do not apply to pushes that the vendor never looked at.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from providers.contract import (
 )
 
 MAX_BACKOFF_S = 3600.0
-#: how often in a row what was not looked at goes again at once: connections of one vendor tend to
-#: be closed one after the other
+#: immediate retries allowed in a row for pushes that the vendor never looked at, because a vendor's
+#: connections tend to be closed one after the other
 AT_ONCE = 3
-#: after that it waits for 2 s at most, then for twice as long each time, up to this: about what a
-#: transport leaves between two connections that come to nothing
+#: the next retry waits for 2 s at most, each further one for twice as long, up to this: about the
+#: time that a transport leaves between two connections that fail
 MAX_UNSEEN_WAIT_S = 30.0
 _FIRST_RETRY_S = 10.0
 _THROTTLE_S = 60.0
@@ -49,7 +49,7 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class RetrySoon:
-    """The vendor never looked at it: try again at this time; nothing is spent."""
+    """The vendor never looked at it: try again at this time; no attempt is spent."""
 
     at: float
     reason: str
@@ -57,7 +57,7 @@ class RetrySoon:
 
 @dataclass(frozen=True, slots=True)
 class Snooze:
-    """Come back at this time; nothing is spent. `scope` says who has to be quiet until then."""
+    """Come back at this time; no attempt is spent. `scope` says who is quiet until then."""
 
     at: float
     reason: str
@@ -73,7 +73,7 @@ class Dead:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """It would come too late. `snooze`: what the vendor asked for still holds for the others."""
+    """It would come too late. `snooze`: the vendor's back-off, which others still have to keep."""
 
     reason: str
     snooze: Snooze | None = None
@@ -102,9 +102,9 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True)
 class Accuse:
-    """The vendor rejects the configuration: the delivery waits, and spends no attempt. Whether
-    others wait with it is for the part's breaker to say; `about` is how far the vendor's word
-    goes."""
+    """The vendor rejects the configuration: the delivery waits, and spends no attempt. The part's
+    breaker decides whether others wait with it; `about` says what the vendor rejects: all of the
+    part, or one target."""
 
     reason: str
     hint: str
@@ -112,7 +112,7 @@ class Accuse:
 
 
 Outcome = Done | RetryAt | RetrySoon | Snooze | Dead | Expire | Refuse | Prune | Quarantine
-"""What becomes of one delivery, whatever becomes of others."""
+"""The decisions about one delivery alone."""
 
 Decision = Outcome | Accuse
 
@@ -121,8 +121,8 @@ Decision = Outcome | Accuse
 class Standing:
     """How a delivery stands when its verdict comes in.
 
-    `attempts` counts the one just made; `seen_at` is the registration it was sent to, `flipped`
-    says that it went to the other APNs environment than the registered one. `unseen` counts how
+    `attempts` includes the one just made; `seen_at` is the time of the registration it was sent to.
+    `flipped`: it went to the other APNs environment than the registered one. `unseen` counts how
     often in a row the vendor did not look at it, this time included.
     """
 
@@ -136,7 +136,7 @@ class Standing:
 def decide(
     verdict: Verdict, standing: Standing, *, max_attempts: int, now: float, jitter: float
 ) -> Decision:
-    """Say what becomes of a delivery. `jitter` is a random number in [0, 1)."""
+    """Decide what becomes of a delivery. `jitter` is a random number in [0, 1)."""
     match verdict:
         case Delivered(vendor_id=vendor_id):
             return Done(vendor_id)
@@ -146,7 +146,7 @@ def decide(
             return _refused(verdict, standing, now)
         case Misconfigured():
             if standing.flipped:
-                # The key may serve one environment only: that says nothing of the part.
+                # The key may be for one environment only, which says nothing about the part.
                 return Quarantine(verdict.reason)
             return Accuse(verdict.reason, verdict.hint, verdict.about)
         case Throttled():
@@ -179,7 +179,7 @@ def backoff(verdict: Unavailable, standing: Standing, jitter: float) -> float:
 
 
 def _unseen_wait(verdict: Unavailable, unseen: int, jitter: float) -> float:
-    """Seconds until what was not looked at goes again: at once at first, then ever later."""
+    """Seconds until an unseen push is tried again: at once at first, then later each time."""
     told = (verdict.retry_after or 0.0) * (1.0 + 0.1 * jitter)
     if unseen <= AT_ONCE:
         return told
@@ -188,7 +188,7 @@ def _unseen_wait(verdict: Unavailable, unseen: int, jitter: float) -> float:
 
 
 def _gone(verdict: TokenGone, standing: Standing) -> Decision:
-    """APNs says since when a token is dead: a later registration outlives that proof."""
+    """Prune, unless the device registered after the time since which its token is dead."""
     if verdict.since_ms is not None and verdict.since_ms < int(standing.seen_at * 1000):
         return Refuse(f"{verdict.reason}, before the latest registration")
     return Prune(verdict.reason)

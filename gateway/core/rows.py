@@ -1,4 +1,4 @@
-"""How an event is written as a row, whichever part of the gateway writes it. Pure."""
+"""An event as a row, whichever part of the gateway writes it. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.core.stored import write_rejections
 
 
 def event_row(event: Event, form: int) -> Mapping[str, Any]:
-    """The columns of `events`, by name; what is a form of ours in that version."""
+    """The columns of `events`, by name; its stored forms in this version."""
     return {
         "event_id": event.event_id,
         "type": event.type,
@@ -27,6 +27,6 @@ def event_row(event: Event, form: int) -> Mapping[str, Any]:
 
 
 def replayed_row(event: Event, form: int) -> Mapping[str, Any]:
-    """The same for an event that is read anew: when it came, and what came, stay as they are."""
+    """The same for an event that is read again: its reception and body stay as they are."""
     row = event_row(event, form)
     return {name: value for name, value in row.items() if name not in ("received_at", "body")}

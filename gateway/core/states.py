@@ -13,9 +13,9 @@ Word = TypeVar("Word", bound=StrEnum)
 
 
 def as_it_is(kind: type[Word], word: str) -> Word:
-    """A stored word as a member of its set; one of a later version as a member that is in no list.
+    """A stored word as a member of its set; a later version's word as a member outside every list.
 
-    Such a one equals none that is known, keeps its own spelling, and is shown by it.
+    Such a member equals no known one, and keeps its own spelling for people.
     """
     for one in kind:
         if one == word:
@@ -45,7 +45,7 @@ class DeliveryState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether it has ended. A state of a later version has: nothing here may begin it anew."""
+        """Whether it has ended. A later version's state counts as ended: it is left alone."""
         return not DELIVERY_STEPS.get(self) or self is DeliveryState.DEAD
 
 

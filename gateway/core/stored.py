@@ -1,16 +1,16 @@
-"""Stored forms: how what outlives a process is written as bytes, and how it is read again. Pure.
+"""Stored forms: how data that outlives a process is written as bytes and read again. Pure.
 
 Owns the forms of a chunk's items with their remainders, of an event's rejections and of a dead
-letter's content. Nothing else knows a field's place. Which form a process writes is `Forms`; where
-the bytes lie is each store's and queue's matter.
+letter's content. Nothing else knows a field's place. `Forms` decides which form a process writes;
+each store and queue decides where the bytes are kept.
 
 Rules of this file:
 1. A form begins with its version and a space, which is read without parsing the rest. Version 0 is
    JSON alone, begins with `[`, and is read for ever.
 2. Fields are read by name. A field that an older reader may overlook can join a version; one that
    it must not overlook makes the next version.
-3. What cannot be read raises `Unreadable`, in words without its content. It never reads as
-   something else.
+3. Bytes that cannot be read raise `Unreadable`, in words without their content. They are never
+   read as something else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEWEST = 1
 """The version that this release writes when all who share the store read it."""
 
 EMPTY = b""
-"""What is left of bytes that went with an erased user: never readable, and of no version."""
+"""The bytes that are left after a user was erased: never readable, and of no version."""
 
 Theirs = Callable[[int, object, object], bool]
 """Whether the item with this index, user id and custom id is a certain user's."""
@@ -50,12 +50,12 @@ _TYPES: Mapping[str, frozenset[Any]] = {
 }
 #: the fields of version 0, in the order of its rows; remainders are a seventh place
 _ROW_0 = Item._fields[:6]
-#: what later fields hold where a form does not have them
+#: the values of later fields in a form that lacks them
 _LATER = Item._fields[6:]
 _NONE = (None,) * len(_LATER)
-#: fields that say nothing of a person: they outlive an erasure
+#: fields without personal data: they outlive an erasure
 _NAMELESS = frozenset({"index", "remainders", "source", "part", "occurred_at"})
-#: more digits than that are no version
+#: a version has at most this many digits
 _DIGITS = 4
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError)
 
@@ -69,12 +69,12 @@ class Unreadable(ValueError):
 
     @property
     def too_new(self) -> bool:
-        """Whether a later release wrote it, which some other replica may be."""
+        """Whether a later release wrote it; another replica may run that release."""
         return self.form is not None and self.form > NEWEST
 
 
 class Reading(NamedTuple):
-    """What the replicas that share a store can read: the least of them, and the most."""
+    """The newest form that every replica on a store reads, and the newest that any reads."""
 
     least: int = NEWEST
     most: int = NEWEST
@@ -83,7 +83,7 @@ class Reading(NamedTuple):
 class Forms:
     """Which version this process writes: the newest that every replica reads.
 
-    One object for a process: its heartbeat tells it, its queue and journal ask it.
+    One object per process: the heartbeat updates it, the queue and the journal ask it.
     """
 
     def __init__(self, reading: Reading = Reading()) -> None:  # noqa: B008  # it cannot be changed
@@ -96,7 +96,7 @@ class Forms:
 
 
 def form_of(data: bytes) -> int | None:
-    """The version that bytes say, without reading the rest; None if they say none."""
+    """The version in front of the bytes, without reading the rest; None if there is none."""
     if data[:1] == b"[":
         return OLDEST
     version, space, _ = data[: _DIGITS + 1].partition(b" ")
@@ -180,7 +180,7 @@ def _read_0(data: bytes) -> tuple[ChunkItem, ...]:
 
 
 def _seventh(row: list[Any]) -> Any:
-    """The remainders of a row: there is one place for them, and nothing behind it."""
+    """The remainders of a row: they have one place, the last."""
     if len(row) == 6:
         return None
     (remainders,) = row[6:]
@@ -231,7 +231,7 @@ def _remainders(some: Any, order: Iterable[int]) -> tuple[Remainder, ...] | None
 
 
 def _document(columns: Mapping[str, Sequence[Any]], remainders: Sequence[str]) -> bytes:
-    """Version 1: what all items share stands once, the rest in rows, under the fields' names."""
+    """Version 1: values that all items share are written once, the others in rows, all by name."""
     shared: dict[str, Any] = {}
     varying: dict[str, Sequence[Any]] = {}
     for name, column in columns.items():
@@ -292,7 +292,7 @@ def _rejections(rows: Iterable[Any], index: int, reason: int) -> Iterator[Reject
 
 
 def write_later(item: Item) -> str | None:
-    """What a dead letter keeps of an item beside the columns that version 0 has; None: nothing."""
+    """The fields of a dead letter's item that have no column; None: there are none."""
     if item[6:] == _NONE:
         return None
     said = {name: value for name, value in zip(_LATER, item[6:], strict=True) if value is not None}

@@ -1,11 +1,11 @@
-"""Which chunks may be what ends processes, how they are tried, and when one is given up. Pure.
+"""Which chunks may have crashed processes, how they are tried, and when one is given up. Pure.
 
 Owns the rules; knows no queue and no clock. A claim that is neither settled nor given back in order
-is an *end*: the process behind it may be gone. One end says nothing, for machines lose power and
-supervisors kill, and all that was in hand comes back from it; what two in a row left behind is a
-*suspect*. Suspects are tried alone, one at a time, and only an end while alone speaks against one:
-a *lone end*. A chunk beside which the process lived on, or of which deliveries were journaled
-meanwhile, starts anew.
+is an *end*: its process may be gone. One end proves nothing, because machines lose power and
+supervisors kill, and every chunk in hand comes back. A chunk with two ends in a row is a *suspect*.
+Suspects are tried alone, one at a time, and only an end during such a trial counts against one: a
+*lone end*. A chunk that its process survived, or of which deliveries were journaled meanwhile,
+starts anew.
 
     claimed beside others          claimed alone (tried)
     tries 0 -> 1 -> 2 = suspect -> lone_ends 0 -> 1 -> ... -> 20 = given up
@@ -20,20 +20,20 @@ from typing import NamedTuple
 from gateway.core.model import Chunk
 
 SUSPECT_AFTER = 2
-"""So many ends in a row make a suspect."""
+"""Ends in a row that make a suspect."""
 MOST_LONE_ENDS = 20
-"""A chunk that so many processes ended with, each alone with it, is given up."""
+"""Lone ends after which a chunk is given up."""
 FORGOTTEN_S = 3600.0
-"""Lone ends count for so long after the last time the chunk was tried, in seconds."""
+"""Seconds after the chunk's last trial for which its lone ends count."""
 TRIAL_S = 3.0
-"""A process that lives on for so long with nothing but a chunk in hand is not ended by it."""
+"""Seconds that a process must survive, with only the chunk in hand, to clear the chunk."""
 
 
 class Past(NamedTuple):
-    """What is kept of a chunk's claims. `tries` counts those that came to no end in order.
+    """The record of a chunk's claims. `tries` counts those that were not ended in order.
 
-    `alone` says that the last one, at `claimed_at` (epoch seconds), was a trial. A process that a
-    chunk ends is gone soon after its claim, so that is also when the end was.
+    `alone`: the last claim, at `claimed_at` (epoch seconds), was a trial. A chunk that crashes its
+    process does so soon after the claim, so `claimed_at` also stands for the time of the end.
     """
 
     tries: int = 0
@@ -47,22 +47,22 @@ class Past(NamedTuple):
         return self.tries >= SUSPECT_AFTER
 
     def lone_ends_by(self, now: float) -> int:
-        """How many processes ended with it alone, as far as that is not forgotten."""
+        """How many processes ended while they tried it alone; 0 once that is forgotten."""
         if now - self.claimed_at > FORGOTTEN_S:
             return 0
         return self.lone_ends + self.alone
 
     def claimed(self, now: float) -> Past:
-        """After another claim: a trial for a suspect, for others one beside others."""
+        """The record after another claim: a trial if it is a suspect."""
         return Past(self.tries + 1, self.lone_ends_by(now), self.suspect, now)
 
     def given_back(self) -> Past:
-        """After the process of the last claim ended in order: that was neither try nor trial."""
+        """The record after an orderly shutdown: the last claim counts as neither try nor trial."""
         return self._replace(tries=max(0, self.tries - 1), alone=False)
 
 
 def is_hopeless(lone_ends: int) -> bool:
-    """Whether a chunk is to be given up, and not tried once more."""
+    """Whether to give up a chunk instead of trying it once more."""
     return lone_ends >= MOST_LONE_ENDS
 
 
