@@ -1,5 +1,4 @@
-"""The heartbeat of a process without a relay: it too reads stored forms, and must know which to
-write.
+"""The heartbeat of a process without a relay: it reads and writes stored forms as well.
 
 Owns no more than that; a relay's own heartbeat does the same, and shares the rate limits.
 """
@@ -26,7 +25,7 @@ async def beating(
     clock: WallClock,
     every_s: float,
 ) -> AsyncIterator[None]:
-    """Beat every `every_s` seconds while it is entered, under a name that no other has. Raises
+    """Beat every `every_s` seconds while it is entered, under a unique name. Raises
     StoreUnavailable if the first beat fails."""
 
     async def beat_on() -> None:

@@ -1,4 +1,4 @@
-"""`inkpush check`: what is wrong with configuration and credentials, and what to do about it."""
+"""`inkpush check`: finds faults in configuration and credentials, and says how to fix them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ONLINE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: how it is, and what to do."""
+    """The result of one check: how things are, and what to do."""
 
     level: Literal["ok", "warning", "error"]
     what: str
@@ -78,7 +78,7 @@ async def _store(settings: Settings) -> list[Finding]:
 
 
 def _stopped(row: LaneRow, now: float) -> list[Finding]:
-    """The parts of a lane that do not send, as a running gateway has said."""
+    """The parts of a lane that do not send, as a running gateway has reported."""
     lane = f"{row.app}/{row.provider}"
     found = []
     for part in row.parts:
@@ -132,7 +132,7 @@ async def _ask_about(transport: PushProvider, lane: str, part: str) -> Finding:
         case None:
             return Finding("ok", f"{name}: the vendor accepts the credential")
         case Misconfigured(reason=reason, hint=hint, about="target"):
-            # nobody may need this part: production is no worse for a key that is not the sandbox's
+            # perhaps nobody needs this part: production works with a key that the sandbox rejects
             return Finding("warning", f"{name}: {reason}", hint)
         case Misconfigured(reason=reason, hint=hint):
             return Finding("error", f"{name}: {reason}", hint)

@@ -1,4 +1,4 @@
-"""The machine's own clocks: what a gateway runs by, unless it is handed others."""
+"""The machine's own clocks, which a gateway uses unless it is given others."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`inkpush store copy`: all that lasts, from a SQLite file to a PostgreSQL database.
+"""`inkpush store copy`: copies all lasting data from a SQLite file to a PostgreSQL database.
 
-Owns the order of things: look, refuse, copy, verify, and only then say that it is done.
+Owns the order of the steps: look, refuse, copy, verify, and only then report success.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from gateway.store.sqlite.snapshot import SqliteSnapshot
 
 Advance = Callable[[int], None]
 Progress = Callable[[str, int], AbstractContextManager[Advance]]
-"""Shows how far a step with so many rows is, while it is entered."""
+"""Shows the progress of a step with this many rows, while it is entered."""
 
 
 @dataclass(frozen=True, slots=True)
 class CopiedTable:
-    """A table that is the same on both sides; `copied` rows of it in this run."""
+    """A table that is equal on both sides; this run copied `copied` of its rows."""
 
     table: str
     rows: int
@@ -36,7 +36,7 @@ class CopiedTable:
 
 @dataclass(slots=True)
 class Copied:
-    """What a copy came to. `verified_at` is when; `before`: not now, but by an earlier run."""
+    """The result of a copy. `verified_at` is when it was verified; `before`: by an earlier run."""
 
     verified_at: float
     before: bool = False
@@ -58,9 +58,9 @@ async def run(
     progress: Progress,
     clocks: Clocks = SYSTEM,
 ) -> Copied:
-    """Copy, or go on with it. `queued`: the queue of the target is in its database.
+    """Copy, or continue an interrupted copy. `queued`: the target's queue is in its database.
 
-    `live`: a relay may work on the source; what is copied is what it holds now.
+    `live`: a relay may work on the source; the copy has the rows of now.
     """
     started = clocks.monotonic()
     with _alone(source, live=live), SqliteSnapshot(source) as snapshot:
@@ -92,7 +92,7 @@ async def run(
 
 @contextmanager
 def _alone(source: Path, *, live: bool) -> Iterator[None]:
-    """Keep relays from the source: what one does meanwhile would be lost."""
+    """Keep relays away from the source: their changes during the copy would be lost."""
     with ExitStack() as stack:
         if not live and source.is_file():
             try:
@@ -108,7 +108,7 @@ def _alone(source: Path, *, live: bool) -> Iterator[None]:
 async def _take(
     snapshot: SqliteSnapshot, arrivals: PostgresArrivals, total: int, progress: Progress
 ) -> dict[str, int]:
-    """Copy what is missing; returns how many rows of each table."""
+    """Copy the missing rows; returns how many of each table."""
     taken = {}
     with progress("Copying", total) as advance:
         for table in TABLES:
@@ -130,7 +130,7 @@ async def _verify(
     taken: dict[str, int],
     progress: Progress,
 ) -> list[CopiedTable]:
-    """Read both sides to the end. Raises StoreError for the tables that are not the same."""
+    """Compare both sides row by row. Raises StoreError for the tables that differ."""
     verified, wrong = [], []
     with progress("Verifying", 2 * sum(counts.values())) as advance:
         for table in TABLES:

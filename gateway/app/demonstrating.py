@@ -42,7 +42,7 @@ _CONCURRENT = 32
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A simulated phone. `gone`: the app was removed from it, and only the vendor knows."""
+    """A simulated phone. `gone`: the app was removed, and only the vendor knows it."""
 
     user: str
     kind: PhoneKind
@@ -52,7 +52,7 @@ class Phone:
 
 @dataclass(slots=True)
 class Stage:
-    """What the demo plays on."""
+    """The parts that the demo runs on."""
 
     sandbox: Sandbox
     gateway: Gateway
@@ -67,7 +67,7 @@ class Stage:
 
 
 async def run(*, notifications: int, once: bool, say: Callable[[str], None]) -> dict[str, Any]:
-    """Play the demo; unless `once`, stay up afterwards until a signal. Returns the summary."""
+    """Run the demo; unless `once`, stay up afterwards until a signal. Returns the summary."""
     logs.configure("warning", "console")
     with tempfile.TemporaryDirectory(prefix="inkpush-demo-") as folder:
         directory = Path(folder)
@@ -134,9 +134,9 @@ async def _play(stage: Stage, notifications: int) -> dict[str, Any]:
 
 
 def _cast(notifications: int) -> list[Phone]:
-    """One phone a person; some have an old one as well, which the app was removed from.
+    """One phone per person; some also have an old one, from which the app was removed.
 
-    They are fewer than one in twenty: more would look like a fault, and trip the prune brake.
+    Fewer than one in twenty have one: more would look like a fault, and trip the prune brake.
     """
     phones = []
     for number in range(notifications):
@@ -217,7 +217,7 @@ def _batch(notifications: int) -> dict[str, Any]:
 
 
 async def _settled(stage: Stage, event_id: str) -> dict[str, int]:
-    """Wait until no delivery is pending, telling how far it is."""
+    """Wait until no delivery is pending, and report the progress."""
     deadline = time.monotonic() + _SETTLE_S
     told = -1
     while True:
@@ -242,7 +242,7 @@ def _account(
     answer: dict[str, Any],
     again: dict[str, Any],
 ) -> dict[str, Any]:
-    """Say what happened, as the phones saw it."""
+    """Report what happened, as the phones saw it."""
     shown = {phone.address: stage.sandbox.phone(phone.address) for phone in phones}
     for phone in phones[:4]:
         for push in shown[phone.address]:

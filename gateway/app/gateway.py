@@ -1,4 +1,4 @@
-"""The life of a gateway: from an open database to a drained end, in any role."""
+"""The life of a gateway: from opening the database to the end of the drain, in any role."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ async def open_gateway(
     ids: Ids = RANDOM,
     pace: Pace = Pace(),
 ) -> AsyncIterator[Gateway]:
-    """Run a gateway; at the end it drains: take nothing more, finish what is in flight, put back
-    the rest, close.
+    """Run a gateway; at the end it drains: it takes nothing more, finishes what is in flight, puts
+    back the rest, and closes.
 
-    `vendors` are those that the settings were read with.
-    `on_failure` hears when a loop of the relay ends by a fault: the process should end then, for a
-    supervisor to start it anew; leases and journal make that harmless. Raises ConfigurationError
+    `vendors` are those that the settings were read with. `on_failure` is called when a fault ends a
+    loop of the relay. The process should end then, so that a supervisor starts it anew; leases and
+    journal make that harmless. Raises ConfigurationError
     for credentials that cannot work, StoreUnavailable for a database that cannot be opened,
     OSError for an address that cannot be listened on.
     """
     with_relay = settings.server.role != "ingest"
     plans = plan_lanes(settings, vendors, clock=clocks.wall) if with_relay else []
-    # What is entered last ends first: webhooks stop, the relay drains, metrics and health stay
+    # Entered last, closed first: webhooks stop, the relay drains, metrics and health stay
     # up until it has.
     async with AsyncExitStack() as stack:
         heard = [log]

@@ -1,4 +1,4 @@
-"""What is measured rather than counted: queue, lanes, devices; and whether each part is ready."""
+"""Measurements that no event counts: queue, lanes, devices; and whether each part is ready."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Probe = Callable[[], Awaitable[str | None]]
 
 
 class Gauges:
-    """Looks at queue, lanes and registry for metrics, health and the webhook's high-water mark."""
+    """Measures queue, lanes and registry for metrics, health and the webhook's high-water mark."""
 
     def __init__(
         self,
@@ -42,17 +42,17 @@ class Gauges:
 
     @property
     def backlog(self) -> int:
-        """Notifications that wait: at the last look, and what was accepted since."""
+        """Notifications that wait: those of the last look, plus those accepted since."""
         return self._depth.notifications + self._accepted_since
 
     def accepted(self, notifications: int) -> None:
-        """This process made so many notifications durable."""
+        """This process made this many notifications durable."""
         self._accepted_since += notifications
 
     async def run(self) -> None:
         """Look at the queue every `every_s` until cancelled; an outage keeps the last look."""
         while True:
-            with contextlib.suppress(StoreUnavailable):  # the probes of /readyz tell of it
+            with contextlib.suppress(StoreUnavailable):  # the probes of /readyz report it
                 await self._look_at_queue()
             await asyncio.sleep(self._every_s)
 
@@ -81,12 +81,12 @@ class Gauges:
         self._metrics.set_lane_rows(await self._stores.lanes.all())
 
     def probes(self) -> dict[str, Probe]:
-        """What /readyz asks of what the gateway cannot do without: each answers None, or what is
-        wrong and what to do."""
+        """The probes of /readyz for parts that the gateway cannot do without: each answers None,
+        or what is wrong and what to do."""
         return {"store": self._store_answers, "queue": self._queue_answers}
 
     def lane_states(self) -> dict[str, Standing]:
-        """How those lanes and parts of this process stand that do not simply send."""
+        """The standing of this process' lanes and parts that do not simply send."""
         now, states = self._clock(), {}
         for lane in self._lanes.values():
             if lane.quiet_for_s > 0:

@@ -1,7 +1,7 @@
-"""Holding lanes and letting them go, by the names that people write.
+"""Pausing and resuming lanes, by the names that people write.
 
-Owns what a name stands for: an app is all of its lanes, a lane all of its parts. The state lives in
-the store, so this works on a running gateway, from any machine that reaches it.
+Owns what a name stands for: an app is all of its lanes, a lane all of its parts. The state is in
+the store, so this works on a running gateway, from any machine that reaches the store.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ async def places(settings: Settings, stores: Stores, vendors: Vendors, *, now: W
 
 
 def named(known: Sequence[Place], names: Sequence[str]) -> list[Place]:
-    """The parts that these names stand for, APP, APP/PROVIDER or APP/PROVIDER/PART; all for none.
+    """The parts that these names stand for: APP, APP/PROVIDER or APP/PROVIDER/PART; none: all.
 
     A name may come as separate words. Raises UnknownLane.
     """
@@ -77,8 +77,8 @@ def named(known: Sequence[Place], names: Sequence[str]) -> list[Place]:
 
 
 async def pause(stores: Stores, chosen: Sequence[Place], *, reason: str, now: Wall) -> list[str]:
-    """Hold parts; those of a whole lane together, so that relays of any version obey. Without a
-    reason the one that was given before stays. Returns the names of what is held."""
+    """Pause parts; a whole lane at once, so that relays of any version obey. Without a reason the
+    previous one stays. Returns the names of what is paused."""
     held = []
     for row, parts, whole in _by_lane(chosen):
         for part in [""] if whole else parts:
@@ -92,8 +92,8 @@ async def pause(stores: Stores, chosen: Sequence[Place], *, reason: str, now: Wa
 
 
 async def resume(stores: Stores, chosen: Sequence[Place], *, now: Wall) -> list[str]:
-    """Let parts go. Of a lane that is held as a whole the others stay held. Returns the names of
-    what was held, accused or quiet."""
+    """Resume parts. If their lane is paused as a whole, its other parts stay paused. Returns the
+    names of what was paused, held, accused or quiet."""
     lifted = []
     for row, parts, whole in _by_lane(chosen):
         if not whole and row.held == "operator":
@@ -109,7 +109,7 @@ async def resume(stores: Stores, chosen: Sequence[Place], *, now: Wall) -> list[
 async def _resume_some(
     stores: Stores, row: LaneRow, parts: Sequence[str], all_parts: Sequence[str], *, now: Wall
 ) -> list[str]:
-    """Let some parts of a lane go that is held as a whole: the others are held one by one then."""
+    """Resume some parts of a lane that is paused as a whole: pause the others one by one."""
     await stores.lanes.resume(row.app, row.provider, "", by="operator", now=now)
     for part in all_parts:
         if part not in parts:

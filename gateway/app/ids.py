@@ -1,4 +1,4 @@
-"""The machine's own chance and name: what a gateway names things by, unless it is handed others."""
+"""The machine's own randomness and name, which a gateway uses unless it is given others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building lanes from settings: each vendor says how, and none is asked for by name."""
+"""Building lanes from settings, by each vendor's own description; no vendor is named here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LanePlan:
 
 
 def plan_lanes(settings: Settings, vendors: Vendors, *, clock: Clock = time.time) -> list[LanePlan]:
-    """Read every lane's credentials. Raises ConfigurationError with all that is wrong at once."""
+    """Read every lane's credentials. Raises ConfigurationError with all mistakes at once."""
     plans: list[LanePlan] = []
     problems: list[str] = []
     for number, app in enumerate(settings.apps):

@@ -1,4 +1,4 @@
-"""One running process: its parts, what it tells, and how it takes over new settings."""
+"""One running process: its parts, its reports, and how it applies new settings."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Gateway:
         )
 
     def observe(self, event: GatewayEvent) -> None:
-        """Tell metrics and log what happened."""
+        """Report an event to metrics and log."""
         match event:
             case WebhookAnswered(result="accepted") | NotificationsPosted():
                 self.gauges.accepted(event.notifications)
@@ -95,19 +95,19 @@ class Gateway:
         self._log(event)
 
     def wake(self) -> None:
-        """Something was queued: the relay of this process, if there is one, should look."""
+        """Something was queued: wake the relay of this process, if there is one."""
         if self.relay is not None:
             self.relay.wake()
 
     def probes(self) -> dict[str, Probe]:
-        """What /readyz asks; while the gateway starts, that it does."""
+        """The probes of /readyz; while the gateway starts, one that says so."""
         probes = self.gauges.probes()
         if not self.ready:
             probes["start"] = _starting
         return probes
 
     async def reload(self, settings: Settings) -> None:
-        """Take over credentials, limits and apps.
+        """Apply new credentials, limits and apps.
 
         Raises ConfigurationError, and changes nothing, when the new settings cannot work.
         Listeners, store and role stay as they were started.

@@ -36,7 +36,7 @@ _CLOSE_S = 60.0
 
 
 class Relay:
-    """Sends what is queued. `failed` is called when one of its loops ends by a fault."""
+    """Sends the queued chunks. `failed` is called when a fault ends one of its loops."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class Relay:
         self._dispatcher.wake()
 
     async def reload(self, settings: Settings) -> None:
-        """Take over credentials, limits and apps; what is in flight ends on the old transports.
+        """Apply new credentials, limits and apps; pushes in flight end on the old transports.
 
         Raises ConfigurationError, with nothing changed, when a credential cannot be read.
         """
@@ -168,14 +168,14 @@ class Relay:
         """Stop claiming, finish what is in flight within the limit, put back the rest."""
         await _end(self._claiming)
         ends_at = self._clocks.monotonic() + limit_s
-        # Transports that a reload replaced first: their verdicts belong to the last flush as well.
+        # First the transports that a reload replaced: the last flush needs their verdicts, too.
         await self._end_retiring(limit_s)
         await self._dispatcher.drain(max(0.0, ends_at - self._clocks.monotonic()))
         for duty in self._duties:
             await _end(duty)
         await self._holds.aclose()
         if not self._broken:
-            # After a fault it stays a try: what was in hand may have been the cause.
+            # After a fault the tries stand: a chunk in hand may have been the cause.
             with contextlib.suppress(StoreUnavailable):  # their leases run out
                 await self._stores.queue.let_go()
         if self._heartbeat.relays > 1:

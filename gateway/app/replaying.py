@@ -1,4 +1,4 @@
-"""Sending what came in earlier: events that were not understood, and events that a stream lost.
+"""Sending events that came in earlier: quarantined ones, and those that a lost stream held.
 
 Owns how a kept event is read again, and how its chunks are cut: as when it came, or as this version
 understands it. Refuses to know where events are kept and queued.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: Settings, reload: Callable[[], Settings]) -> int:
-    """Run until a signal ends it. 0: drained; 1: a fault or an address that is taken."""
+    """Run until a signal. Returns 0: drained; 1: a fault, or an address that is in use."""
     logs.configure(settings.log.level, settings.log.format)
     return uvloop.run(_serve(settings, reload))
 
@@ -58,10 +58,10 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
 
 
 def _collect_seldom() -> None:
-    """Let the garbage collector look seldom, and never at what stays for good.
+    """Let the garbage collector run seldom, and never over objects that stay for good.
 
-    Nothing on the way of a push refers to itself, so reference counts free it all; looking for
-    cycles after every 700 allocations, as is the default, took 12 to 20 % of the CPU.
+    No object of a push is part of a cycle, so reference counts free them all. Searching for cycles
+    after every 700 allocations, which is the default, took 12 to 20 % of the CPU.
     """
     gc.collect()
     gc.freeze()
@@ -69,7 +69,7 @@ def _collect_seldom() -> None:
 
 
 class _Reloads:
-    """One reload at a time; signals that come meanwhile ask for one more."""
+    """One reload at a time; signals during a reload cause one more."""
 
     def __init__(self, gateway: Gateway, reload: Callable[[], Settings]) -> None:
         self._gateway = gateway

@@ -47,13 +47,13 @@ def _nobody_else(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The open database with its ports, and the queue; `place` is where, and `advice` what to do
-    when it does not work, for people.
+    """The open database with its ports, and the queue; for people, `place` says where it is, and
+    `advice` what to do when it does not work.
 
-    `alone` is held by a relay while it runs: where leases are ended at start, it is the only one.
-    `waking` calls back when another process may have queued something, while it is entered.
-    `broker` is the queue when it is no part of the database, and `brokered` is the journal of a
-    database that can be beside one.
+    A relay enters `alone` while it runs: where leases are ended at start, it must be the only one.
+    `waking`, while entered, calls back when another process may have queued something. `broker` is
+    the queue if it is outside the database, and `brokered` the journal of a database that can be
+    beside a broker.
     """
 
     store: Store
@@ -83,7 +83,7 @@ class Stores:
 
 
 def _ignore(_event: GatewayEvent) -> None:
-    """What a command does with what only a running gateway tells."""
+    """The observer of a command, which ignores the events of a running gateway."""
 
 
 @asynccontextmanager
@@ -97,8 +97,8 @@ async def open_store(
 ) -> AsyncIterator[Stores]:
     """Open the store, creating or migrating it; closes it at the end.
 
-    A broker is connected to when it is first needed, so that what only reads the store works
-    without.
+    The connection to a broker is made at its first use, so that commands that only read the store
+    work without it.
     """
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
     stores = await opened(
@@ -209,8 +209,8 @@ def _broker(
 
 
 async def complete_events(broker: JetStreamQueue, observer: Observer, *, every_s: float) -> None:
-    """Complete events that an ingest left half way, now and then, until cancelled. Any number of
-    processes may do so at once."""
+    """Complete events that an ingest left unfinished, every `every_s` seconds until cancelled. Any
+    number of processes may do so at once."""
     while True:
         await asyncio.sleep(every_s)
         try:
@@ -226,9 +226,9 @@ def sqlite_path(url: str) -> Path:
 
 @contextmanager
 def sole_relay(path: Path) -> Iterator[None]:
-    """Be the only relay on a SQLite file, for its leases are ended at start.
+    """Be the only relay on a SQLite file, because a relay ends all leases at its start.
 
-    The lock goes with the process, however it ends.
+    The lock ends with the process, in whatever way that ends.
     """
     lock_path = path.with_name(path.name + ".relay.lock")
     with lock_path.open("w") as lock:

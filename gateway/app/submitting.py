@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A device a notification would go to; the address only as its hash."""
+    """A device that a notification would go to; its address only as a hash."""
 
     index: int
     app: str
@@ -34,7 +34,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What became of the items. `event_id` is empty for a dry run."""
+    """The result of `inkpush send`. `event_id` is empty for a dry run."""
 
     event_id: str
     notifications: int
@@ -50,7 +50,7 @@ async def submit_items(
     clocks: Clocks = SYSTEM,
     ids: Ids = RANDOM,
 ) -> Submitted:
-    """Queue notifications in the store, from where a running gateway takes them at once."""
+    """Queue notifications in the store; a running gateway takes them from there at once."""
     items, rejections = parse_items(list(raw))
     reasons = tuple(f"item {rejection.index}: {rejection.reason}" for rejection in rejections)
     async with open_store(settings, clocks=clocks, ids=ids) as stores:

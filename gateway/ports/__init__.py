@@ -1,8 +1,8 @@
 """What the gateway needs from a database and a broker: one protocol per duty.
 
 Methods are named after the life of the thing. Every method may raise `StoreUnavailable`, which
-means that nothing was changed - or, of a store that is asked over a network, that the answer to the
-last word was lost and nobody could tell yet: every method bears being asked again then (see
+means that nothing was changed. Over a network it may also mean that the answer to the commit was
+lost, so that the outcome is unknown; every method is safe to call again then (see
 deploy/docs/decisions/0015-postgresql.md). Implementations live in `gateway.store` and
 `gateway.queue`; each passes the behaviour suites in tests/conformance.
 """
@@ -28,7 +28,7 @@ from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
 from gateway.ports.store import Store
 
 Clock = Callable[[], float]
-"""The time now, in epoch seconds. What is new takes `gateway.core.clocks` instead."""
+"""The time now, in epoch seconds. New code takes `gateway.core.clocks` instead."""
 
 __all__ = [
     "FORM_S",

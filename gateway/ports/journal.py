@@ -12,7 +12,7 @@ from gateway.core.stored import Forms, Unreadable, read_items
 
 
 class Progress(NamedTuple):
-    """What the journal knows of one delivery when its chunk comes again; `next_at`: if pending."""
+    """The journal's state of one delivery when its chunk comes again; `next_at`: if pending."""
 
     state: DeliveryState
     attempts: int
@@ -30,12 +30,12 @@ class EventSummary:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A delivery that was given up; `item` is what it would have said, `day` is its chunk's.
+    """A delivery that was given up; `item` is its content, `day` is its chunk's.
 
-    `taken_at` is when it was first taken for a replay that is not known to have come to an end.
-    `raw` is set for a chunk that could not be read: its bytes as they were queued, with the version
-    `form` that they say; `item` says nothing then, and `device_id` is the chunk's number in the
-    queue. Empty: they went with an erased user. `fault`: why its own content cannot be read.
+    `taken_at` is when it was first taken for a replay that may not have ended yet. `raw` is set for
+    a chunk that could not be read: its bytes as they were queued, and in `form` the version that
+    they name; `item` is empty then, and `device_id` is the chunk's number in the queue. Empty
+    `raw`: the bytes were erased with a user. `fault`: why the letter's content cannot be read.
     """
 
     id: int
@@ -54,8 +54,8 @@ class DeadLetter:
     fault: str = ""
 
     def deliveries(self) -> list[tuple[Item, int]]:
-        """What a replay sends: (item, device id). A chunk that was put aside is as many as it held;
-        device 0 stands for an item that never was fanned out. Raises Unreadable."""
+        """The deliveries of a replay: (item, device id). A chunk that was put aside has all those
+        it held; device 0 stands for an item that was never fanned out. Raises Unreadable."""
         if self.fault:
             raise Unreadable(self.fault, self.form)
         if self.raw is None:
@@ -69,8 +69,8 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A chunk that cannot be read: all that its queue knows of it. `number` -1 of an event "": not
-    even which it is. `queue_id` tells it from others, `form` is the version that its bytes say."""
+    """A chunk that cannot be read: all that its queue knows of it. `number` -1 of an event "": its
+    event is unknown, too. `queue_id` identifies it, `form` is the version that its bytes name."""
 
     queue_id: int
     event_id: str
@@ -89,7 +89,7 @@ class Journal(Protocol):
 
     @property
     def forms(self) -> Forms:
-        """Which forms this process writes, here and in the queue that goes with it."""
+        """Which forms this process writes, in the journal and in the queue beside it."""
 
     async def progress(
         self, event_id: str, indexes: Sequence[int], *, day: int
@@ -111,20 +111,20 @@ class Journal(Protocol):
         dead: Sequence[tuple[int, Item]] = (),
         done: Sequence[tuple[str, int]] = (),
     ) -> set[int]:
-        """Write how deliveries stand, in one transaction.
+        """Write the states of deliveries, in one transaction.
 
-        A removal is carried out if the device's row still is what the proof was about; its number
-        is the index of its record, which becomes `refused` where the row has changed. Returns the
-        indexes of the removals that were carried out, or already had been. `dead` gives, by record
-        index, the items to keep as dead letters. `done` names the (event id, chunk number) that
-        are finished. A terminal row is never overwritten.
+        A removal is carried out if the device's row is unchanged since the proof. Its number is the
+        index of its record, which becomes `refused` if the row has changed. Returns the indexes of
+        the removals that are carried out, now or earlier. `dead` gives, by record index, the items
+        to keep as dead letters. `done` names the (event id, chunk number) that are finished. A
+        terminal row is never overwritten.
         """
 
     async def put_aside(self, aside: Aside, held: Held, *, now: float, chunk_items: int) -> None:
-        """End a chunk that cannot be read: keep its bytes as a dead letter, end what is not settled
-        of its items and not `held` elsewhere, and note that it is finished. `chunk_items` is how
-        many a chunk of its event has at most. Harmless when it is done again. The bytes are not
-        kept where a user of the chunk was erased."""
+        """End a chunk that cannot be read: keep its bytes as a dead letter, end its deliveries that
+        are neither settled nor `held` elsewhere, and note that it is finished. `chunk_items` is how
+        many items a chunk of its event has at most. Safe to repeat. The bytes are not kept if a
+        user of the chunk was erased."""
 
     async def deliveries_of(
         self, user: UserRef, *, limit: int, since: float | None = None
@@ -151,35 +151,35 @@ class Journal(Protocol):
     async def purge(self, *, before: float) -> int:
         """Delete events, deliveries and dead letters older than this. Returns how many rows.
 
-        What still is queued stays. A store that keeps its journal by days deletes a day when all
-        of it is older.
+        Queued chunks stay. A store that keeps its journal by days deletes a day once all of it is
+        older.
         """
 
 
 class BrokeredJournal(Journal, Protocol):
     """The journal of a store whose queue is a broker.
 
-    Its events are `accepting` from their row to the last of their chunks, and only then `accepted`.
+    An event is `accepting` from its row until the last of its chunks is queued, then `accepted`.
     """
 
     async def begin(self, event: Event) -> Event | None:
-        """Keep a new event. Where its id is known nothing changes, and the kept one is returned."""
+        """Keep a new event. If its id is known, nothing changes and the kept event is returned."""
 
     async def accepted(self, event_id: str) -> None:
         """All chunks of an `accepting` event are queued: it is `accepted`."""
 
     async def stale(self, *, before: float, limit: int) -> list[str]:
-        """Ids of events received before then that still are `accepting`, oldest first."""
+        """Ids of `accepting` events that were received before then, oldest first."""
 
     async def requeue(self, *, since: float) -> int:
-        """Make events that were accepted since then `accepting` again, but for those of which all
-        deliveries have ended: their queue is lost. Returns how many."""
+        """The queue is lost: make events that were accepted since then `accepting` again, except
+        those whose deliveries have all ended. Returns how many."""
 
     async def reopen(self, event: Event) -> Event | None:
-        """Turn an event that was not accepted into this one, but for its body and its reception.
-        Returns what is kept now; None: it is unknown, or was accepted."""
+        """Replace an event that was not accepted by this one, but keep its body and reception.
+        Returns the kept event; None: it is unknown, or was accepted."""
 
     async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
-        """Take dead letters (None: all), by event and index, for a replay: their deliveries are
-        pending again, those of device 0 forgotten. The letters stay until `drop_dead`; after a
-        minute they may be taken again, and keep the time of the first."""
+        """Take dead letters (None: all), by event and index, for a replay: their deliveries become
+        pending, those of device 0 are forgotten. The letters stay until `drop_dead`. After a minute
+        they may be taken again, and keep the time of the first taking."""

@@ -37,9 +37,9 @@ class Standing:
 class PartRow:
     """A part of a lane as the store knows it.
 
-    `held`, with reason, hint and time, is the last hold that stands; `resumed_at` is when a person
-    last let the part go. `trouble`, `errors` (the share of failed attempts lately), `waiting`
-    (queued for the part, or in memory) and `seen_at` are what a relay tells: of several, the last.
+    `held`, with reason, hint and time, is the hold in force; `resumed_at` is when a person last
+    resumed the part. Relays report `trouble`, `errors` (the recent share of failed attempts),
+    `waiting` (queued for the part, or in memory) and `seen_at`: with several, the last writer wins.
     """
 
     part: str
@@ -61,11 +61,11 @@ class PartRow:
 class LaneRow:
     """A lane as the store knows it: what a person or the relay decided about it.
 
-    `held` is of the lane as a whole: by a person, or by a relay of an earlier version, which knew
+    `held` is a hold of the whole lane: by a person, or by a relay of an earlier version, which knew
     no parts. `brake_at` is set while the prune brake is on. `rate` is the limit in force for all
-    relays together (pushes per second, 0 none), `quiet_until` when the vendor's asked-for silence
-    ends. `errors`, `waiting` and `seen_at` are as in `PartRow`. Relays write them for people to
-    read; metrics tell all.
+    relays together (pushes per second, 0 none), `quiet_until` the end of the vendor's back-off.
+    `errors`, `waiting` and `seen_at` are as in `PartRow`. Relays write them for people; the metrics
+    are complete.
     """
 
     app: str
@@ -90,11 +90,11 @@ class LaneRow:
         return tuple(part.part for part in self.parts) or ("",)
 
     def part(self, name: str) -> PartRow:
-        """A part by its name; one that nobody spoke of is open."""
+        """A part by its name; an unknown one is open."""
         return next((one for one in self.parts if one.part == name), PartRow(name))
 
     def standing(self, name: str, now: float) -> Standing:
-        """How a part stands: what a person decided comes first, then what stops most."""
+        """How a part stands: a person's pause first, then what stops it most."""
         part = self.part(name)
         for held, state in _HOLDS:
             for row in (self, part):
@@ -144,11 +144,11 @@ class Lanes(Protocol):
         """Stop pruning for this lane until a person releases it."""
 
     async def hold_back(self, removals: Sequence[Removal]) -> None:
-        """Keep removals that the brake stopped, to be carried out by the same proof later."""
+        """Keep removals that the brake stopped, to carry them out by the same proof later."""
 
     async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
-        """Release the brake and carry out what it held back, by the same proof; or `discard` it,
-        for the proof came of a fault. Returns how many devices went."""
+        """Release the brake and carry out the removals that it held back, by the same proof; or
+        `discard` them, if the proof came of a fault. Returns how many devices went."""
 
     async def report(self, rows: Sequence[LaneRow]) -> None:
-        """Write what the relay tells of the lanes of this process, and of their parts."""
+        """Write a relay's reports of its lanes and their parts."""

@@ -1,4 +1,4 @@
-"""Chunks that wait for their turn, and the leases of those that are worked on."""
+"""Chunks that wait for their turn, and the leases of those in work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.core.model import Chunk, Claim, Event
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much waits: notifications, and since when the oldest has (epoch seconds)."""
+    """How much waits: notifications, and since when the oldest one waits (epoch seconds)."""
 
     notifications: int
     oldest_at: float | None
@@ -44,29 +44,31 @@ class Queue(Protocol):
         """Lease the due suspect with the fewest lone ends, to be tried with nothing beside it."""
 
     async def absolve(self, claim: Claim) -> None:
-        """The process lived on with a chunk, or the chunk went on: what counted against it is
-        forgotten, and it stays under its lease. Nothing happens where the lease was lost."""
+        """Clear a chunk: the process survived it, or the chunk made progress. Its tries are
+        forgotten, and it stays under its lease. Nothing happens if the lease was lost."""
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         """Prolong leases. Returns the queue ids whose lease is lost.
 
-        Who prolongs a lease lives on: the tries of what is claimed beside others begin anew.
+        A process that renews has survived its chunks: the tries of those that are not on trial
+        begin anew.
         """
 
     async def settle(
         self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
     ) -> bool:
-        """Finish a chunk and add what it could not settle. False: the lease was lost.
+        """Finish a chunk and add its leftovers. False: the lease was lost.
 
-        `again` is what an earlier claim of it left: added where no leftover holds it any more.
+        `again` has the leftovers of an earlier claim; one is added if no other chunk holds its
+        deliveries any more.
         """
 
     async def let_go(self) -> None:
-        """This process ends in order: what it claimed and has not settled comes out again at once,
-        as if it had not been claimed."""
+        """This process ends in order: its unsettled chunks are due at once, as if it had never
+        claimed them."""
 
     async def rescue(self) -> int:
-        """End the leases of dead processes; only where this process is known to be the only one."""
+        """End the leases of dead processes; does so only if this process is known to be alone."""
 
     async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
         """Queue dead letters again (None: all) with a new life. Returns how many."""
@@ -79,4 +81,4 @@ class Queue(Protocol):
 
     @property
     def idle_s(self) -> float:
-        """Seconds to leave the queue alone when it had nothing; 0: a claim waits itself."""
+        """Seconds to leave an empty queue alone; 0: a claim waits itself."""

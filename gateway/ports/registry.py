@@ -13,7 +13,7 @@ from providers.contract import Environment
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What a registration did: `created` for a new installation, and the row as it now stands."""
+    """The result of a registration: whether the installation is new, and its row now."""
 
     created: bool
     device: Device
@@ -38,8 +38,8 @@ class Registry(Protocol):
     ) -> tuple[int, int]:
         """Upsert all in one transaction, as an API key would. Returns (new, known).
 
-        One with `seen_at` is no word from the app: a device that is known as it says stays as it
-        is, pruned ones included.
+        A registration with `seen_at` (an import) does not count as contact from the app: a device
+        already stored with this address is left unchanged, even if pruned.
         """
 
     async def forget(
@@ -54,11 +54,11 @@ class Registry(Protocol):
         """The devices of an installation in any state: one per app that registered it."""
 
     async def erase(self, user: UserRef, *, now: float) -> int:
-        """Remove a user's devices, and the user's names and texts from the log.
+        """Remove a user's devices, and the user's names and texts from the journal.
 
-        Items that wait for the user end at `now`.
-        Returns how many queued chunks of events that concern the user could not be read and do not
-        show the name: they stay for a version that reads them, which finds the user's items ended.
+        Items that wait for the user end at `now`. Returns how many queued chunks of the user's
+        events cannot be read and do not show the name. They stay for a version that reads them,
+        which finds the user's items ended.
         """
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:

@@ -9,8 +9,8 @@ from gateway.core.stored import Forms
 REPLICA_ALIVE_S = 15.0
 """Seconds after its last heartbeat that a replica counts as alive."""
 FORM_S = 60.0
-"""Seconds after its last heartbeat that a replica's reading counts: an older one that only paused
-must find what it can read."""
+"""Seconds after its last heartbeat for which a replica's forms count: an older one that only paused
+must find chunks that it can read."""
 
 
 class Replicas(Protocol):
@@ -18,19 +18,19 @@ class Replicas(Protocol):
 
     @property
     def forms(self) -> Forms:
-        """Which form to write, as of the last beat or look: the newest that all of them read who
-        have beaten within `FORM_S`, by the store's clock. One that does not say reads the first."""
+        """Which form to write, as of the last beat or look: the newest that all replicas read which
+        beat within `FORM_S`, by the store's clock. One that names no form reads the first."""
 
     async def beat(self, replica: str, role: str, *, now: float) -> int:
-        """Say that this process lives, in which role, and which forms it reads and writes. Returns
-        how many with a relay do.
+        """Announce this process, its role, and the forms it reads and writes. Returns how many
+        processes with a relay are alive.
 
-        Seen within `REPLICA_ALIVE_S` by the store's clock, not `now`, where there are several:
-        their clocks need not agree.
+        A process is alive if it beat within `REPLICA_ALIVE_S`, by the store's clock, not `now`,
+        where there are several: their clocks need not agree.
         """
 
     async def look(self) -> None:
-        """Learn what the others read, without a beat: for a process that does not last."""
+        """Learn the forms of the others without a beat: for a process that ends soon."""
 
     async def leave(self, replica: str) -> None:
-        """Take a process out, which ends."""
+        """Remove a process that is shutting down."""

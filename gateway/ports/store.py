@@ -38,4 +38,4 @@ class Store(Protocol):
         """Raise `StoreUnavailable` unless the store can read and write now."""
 
     async def aclose(self) -> None:
-        """Finish what was asked and let go."""
+        """Finish the open calls and close."""
