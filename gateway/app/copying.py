@@ -130,7 +130,7 @@ async def _verify(
     taken: dict[str, int],
     progress: Progress,
 ) -> list[CopiedTable]:
-    """Compare both sides row by row. Raises StoreError for the tables that differ."""
+    """Compare all rows of both sides. Raises StoreError for the tables that differ."""
     verified, wrong = [], []
     with progress("Verifying", 2 * sum(counts.values())) as advance:
         for table in TABLES:

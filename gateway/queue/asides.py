@@ -1,7 +1,7 @@
-"""What a queue does about a chunk that it cannot read. The same for every queue.
+"""Chunks that a queue cannot read. The same for every queue.
 
-Owns the choice: leave it to a replica that reads it, or put it aside; and the promise that neither
-stands in the way of what else was claimed.
+Owns the choice: leave the chunk to a replica that reads it, or put it aside; and the promise that
+neither delays the other chunks of the claim.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.events import Fault, Observer, PutAside, StoreFailed
 from gateway.ports import Aside, Held, Journal
 
 AGAIN_S = 5.0
-"""Seconds that a chunk is left alone which somebody else can read, or which could not be put
+"""Seconds for which a chunk is left alone that another replica can read, or that could not be put
 aside."""
 
 
@@ -39,10 +39,10 @@ class Asides:
         end: Callable[[], Awaitable[object]],
         leave: Callable[[float], Awaitable[object]],
     ) -> None:
-        """Deal with a claimed chunk. `held` finds what other chunks hold, `end` takes it out of the
-        queue, `leave` gives it back for so many seconds.
+        """Handle a claimed chunk. `held` finds the deliveries that other chunks hold, `end` takes
+        the chunk out of the queue, `leave` gives it back for this many seconds.
 
-        Never raises: where it fails the chunk comes again, and meanwhile the others go out.
+        Never raises: after a failure the chunk comes again, and meanwhile the others go out.
         """
         try:
             if Unreadable("", aside.form).too_new and (aside.form or 0) <= self._journal.forms.most:
@@ -62,7 +62,7 @@ class Asides:
 
 
 def held_by(chunks: Iterable[Iterable[ChunkItem]]) -> Held:
-    """What these chunks hold."""
+    """The deliveries that these chunks hold."""
     held: set[tuple[int, int | None]] = set()
     for items in chunks:
         for item, remainders in items:
@@ -74,7 +74,7 @@ def held_by(chunks: Iterable[Iterable[ChunkItem]]) -> Held:
 
 
 def held_in(chunks: Iterable[bytes]) -> Held:
-    """The same of chunks as they are queued; one that cannot be read either holds nothing."""
+    """The same for chunks in their queued form; an unreadable one holds nothing."""
     return held_by(filter(None, map(_readable, chunks)))
 
 

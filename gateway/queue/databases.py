@@ -1,6 +1,6 @@
 """The databases that a queue may live in, as the queue needs them.
 
-Owns no more than their shape; `gateway.store` has them, and `gateway.app` brings both together.
+Owns only their interface; `gateway.store` implements it, and `gateway.app` brings both together.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Database(Protocol):
 
 
 class Session(Protocol):
-    """A transaction on a database that is asked over a network: named queries."""
+    """A transaction on a database over a network: named queries."""
 
     async def rows(self, query: str, *values: Any) -> list[Any]:
         """All rows of a query."""
@@ -42,10 +42,10 @@ class SharedDatabase(Protocol):
     """A SQL database that several processes work on at once."""
 
     async def rows(self, query: str, *values: Any) -> list[Any]:
-        """All rows of one query that may be run twice."""
+        """All rows of one query, which must be safe to run twice."""
 
     async def write(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """Run `work(session)`, perhaps several times, in a transaction; returns when it is durable.
 
-        `work` is given a `Session`, and does nothing but ask and tell it.
+        `work` gets a `Session`, and has no effects besides its queries.
         """

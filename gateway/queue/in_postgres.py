@@ -1,7 +1,7 @@
 """The queue inside a PostgreSQL that replicas share: chunks are rows, a lease is a due time.
 
-An event and its chunks are one transaction, and so are a settled chunk and its leftovers: here
-nothing can stop half way. Replicas claim beside each other: none waits for what another one takes.
+An event and its chunks are written in one transaction, and so are a settled chunk and its
+leftovers, so both steps are atomic. Replicas claim beside each other without waiting.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from gateway.queue.rows import (
 
 T = TypeVar("T")
 
-#: dead letters that one transaction replays: it must end in time
+#: dead letters per transaction of a replay, so that the transaction ends in time
 _LETTERS = 5_000
 
 
@@ -63,7 +63,7 @@ class PostgresQueue:
         self._claiming: set[asyncio.Future[Any]] = set()
 
     async def let_go(self) -> None:
-        # also what a claim took that was cancelled meanwhile, of which nobody heard
+        # includes chunks of a cancelled claim, which no caller knows of
         if self._claiming:
             await asyncio.wait(self._claiming)
         if self._claims:
@@ -139,7 +139,7 @@ class PostgresQueue:
         return f"{self._name}-{self._claims}"
 
     async def _shielded(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Half a claim is worse than one that is not wanted any more: `let_go` undoes that."""
+        """Finish the claim even if it is cancelled, instead of half of it: `let_go` undoes it."""
         claiming = asyncio.ensure_future(self._database.write(work))
         self._claiming.add(claiming)
         claiming.add_done_callback(self._claimed)
@@ -165,20 +165,20 @@ class PostgresQueue:
     def _claimed(self, claiming: asyncio.Future[Any]) -> None:
         self._claiming.discard(claiming)
         if not claiming.cancelled():
-            claiming.exception()  # who was cancelled meanwhile does not ask for it
+            claiming.exception()  # a caller that was cancelled does not see it
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         ids = [claim.queue_id for claim in claims]
         leases = [claim.lease_id for claim in claims]
         rows = await self._database.rows("queue_extend", ids, leases, now + lease_s)
         held = {(queue_id, lease_id) for queue_id, lease_id in rows}
-        # by lease, not by chunk: this process may have the chunk anew, and ask for the old one too
+        # by lease, not by chunk: this process may have claimed the chunk again meanwhile
         return {one.queue_id for one in claims if (one.queue_id, one.lease_id) not in held}
 
     async def settle(
         self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
     ) -> bool:
-        # A chunk that is there was not settled: nothing of what it left was ever queued.
+        # The chunk is still there, so it was not settled, and none of its leftovers was queued.
         added = [*leftovers, *again]
 
         async def work(session: Session) -> bool:
@@ -193,7 +193,7 @@ class PostgresQueue:
         return settled
 
     async def rescue(self) -> int:
-        """Ends no lease: behind each another replica may be alive. Those of the dead run out."""
+        """Ends no lease, because any may belong to a live replica; those of dead ones run out."""
         return 0
 
     async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:

@@ -1,7 +1,7 @@
 """The queue inside the SQL database: chunks are rows, a lease is a due time in the future.
 
-An event and its chunks are one transaction, and so are a settled chunk and its leftovers: here
-nothing can stop half way.
+An event and its chunks are written in one transaction, and so are a settled chunk and its
+leftovers, so both steps are atomic.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class InStoreQueue:
     async def settle(
         self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
     ) -> bool:
-        # A chunk that is there was not settled: nothing of what it left was ever queued.
+        # The chunk is still there, so it was not settled, and none of its leftovers was queued.
         rows = self._rows((*leftovers, *again))
         held = {"id": claim.queue_id, "lease_id": claim.lease_id}
 
@@ -158,7 +158,7 @@ class InStoreQueue:
         return settled
 
     async def let_go(self) -> None:
-        # also what a claim took that was cancelled meanwhile, of which nobody heard
+        # includes chunks of a cancelled claim, which no caller knows of
         if self._claims:
             mine = {"mine": f"{self._name}-", "now": self._clock()}
             await self._database.write(

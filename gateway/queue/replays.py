@@ -13,7 +13,7 @@ from gateway.ports import DeadLetter
 
 
 class Letter(NamedTuple):
-    """A dead letter as a replay needs it. Device 0: its item never was fanned out."""
+    """A dead letter as a replay needs it. Device 0: its item was never fanned out."""
 
     event_id: str
     day: int
@@ -22,7 +22,7 @@ class Letter(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """What a replay comes to: the deliveries, by event and index, and the ids of their letters."""
+    """The content of a replay: the deliveries, by event and index, and their letters' ids."""
 
     letters: list[Letter]
     ids: list[int]
@@ -31,8 +31,8 @@ class Replay(NamedTuple):
 def replay_of(dead: Sequence[DeadLetter], *, named: bool) -> Replay:
     """Read dead letters for a replay. `named`: a person named each of them.
 
-    Raises NotReplayable for one of `named` that this version cannot read; of all letters, those
-    that it cannot read are left as they are.
+    A letter that this version cannot read raises NotReplayable if `named`; else it is left as it
+    is.
     """
     unique: dict[tuple[str, int, int], Letter] = {}
     ids = []
@@ -45,7 +45,7 @@ def replay_of(dead: Sequence[DeadLetter], *, named: bool) -> Replay:
             continue
         ids.append(one.id)
         for item, device_id in deliveries:
-            # one word a delivery: a letter and a chunk may hold the same
+            # one entry per delivery: a letter and a chunk may hold the same one
             letter = Letter(one.event_id, one.day, item, device_id)
             unique[one.event_id, item.index, device_id] = letter
     return Replay([unique[key] for key in sorted(unique)], ids)
@@ -54,7 +54,7 @@ def replay_of(dead: Sequence[DeadLetter], *, named: bool) -> Replay:
 def revived_chunks(
     letters: Iterable[Letter], *, now: float, deadline: float, chunk_items: int = CHUNK_SIZE
 ) -> list[Chunk]:
-    """Cut dead letters into chunks of their events. The letters come sorted by event and index."""
+    """Cut dead letters, sorted by event and index, into chunks of their events."""
     chunks = []
     for event_id, of_event in groupby(letters, key=lambda letter: letter.event_id):
         entries = []
@@ -70,7 +70,7 @@ def revived_chunks(
 
 
 def _remainders(letters: list[Letter]) -> tuple[Remainder, ...] | None:
-    """Device 0 stands for an item that never was fanned out: it is looked up anew."""
+    """The devices left; None if the item was never fanned out (device 0): look it up again."""
     if any(letter.device_id == 0 for letter in letters):
         return None
     return tuple(Remainder(letter.device_id) for letter in letters)

@@ -1,4 +1,4 @@
-"""The rows of a queue that is a table: what goes in, what comes out. Pure.
+"""The rows of a queue that is a table: written and read. Pure.
 
 Owns the order of the columns.
 """
@@ -13,12 +13,12 @@ from gateway.core.stored import Unreadable, read_items, read_letter, write_items
 from gateway.core.suspects import Past
 from gateway.ports import Aside, DeadLetter
 
-#: what a claimed row holds; SQLite keeps in a column whatever it is given
+#: a claimed row; SQLite stores any type in any column
 _ROW: tuple[Any, ...] = (int, str, int, str, str, float | int, float | int, bytes, int, int)
 
 
 def chunk_values(chunk: Chunk, form: int) -> tuple[Any, ...]:
-    """A new row of the queue, but for its id and tries; its items in that version."""
+    """A new row of the queue, without id and tries; its items in that version."""
     return (
         chunk.event_id,
         chunk.number,
@@ -34,7 +34,7 @@ def chunk_values(chunk: Chunk, form: int) -> tuple[Any, ...]:
 
 
 def aside_of(row: Sequence[Any], error: Unreadable) -> Aside:
-    """A row of which the items cannot be read."""
+    """A row whose items cannot be read."""
     queue_id, event_id, number, *_, items, _, _ = row
     raw = items if isinstance(items, bytes) else str(items).encode(errors="replace")
     known = number if isinstance(number, int) else -1
@@ -61,13 +61,13 @@ def claim_of(row: Sequence[Any], lease_id: str, now: float, trial: Trial | None 
 
 
 def trial_of(row: Sequence[Any], past: Past, lease_id: str, now: float) -> Claim:
-    """A row that was claimed alone `now`; `past` is what was kept of it before."""
+    """A row that was claimed alone `now`; `past` is its record before."""
     return claim_of(row, lease_id, now, Trial(past.lone_ends_by(now), past.claimed_at))
 
 
 def past_of(row: Sequence[Any]) -> Past:
-    """What is kept of a row's claims: its tries and the columns behind them. What is no number says
-    nothing, and a chunk is innocent as long as nothing is known."""
+    """The record of a row's claims: its tries and the columns behind them. If one is not a
+    number, the record is empty, because a chunk is innocent until proven guilty."""
     if not all(isinstance(one, float | int) for one in row):
         return Past()
     tries, lone_ends, alone, claimed_at = row
@@ -75,7 +75,7 @@ def past_of(row: Sequence[Any]) -> Past:
 
 
 def letter_of(row: Sequence[Any]) -> DeadLetter:
-    """A row of dead_letters for a replay: with when its event was received behind it."""
+    """A row of dead_letters for a replay; its last column is the event's reception time."""
     columns = (row[2], *row[9:14])
     fault = ""
     try:

@@ -11,7 +11,7 @@ import random
 class Backoff:
     """When the next try may be made: 0.5 to 1 s after the first failure, doubling to `longest_s`.
 
-    `now` is any clock's seconds. Jittered, so that many gateways do not come back in step.
+    `now` is any clock's seconds. Waits are jittered, so that many gateways do not retry in step.
     """
 
     def __init__(self, longest_s: float) -> None:

@@ -1,11 +1,11 @@
 """The client's side of one HTTP/2 connection, without a socket and without a clock.
 
-Owns the reading of frames and what they do to the connection; what requests come to is `streams`,
-what goes out is `sending`. Refuses to know what is asked and who moves the bytes. Source: RFC 9113;
-a violation of it by the peer ends the connection with the right error code, and never the process.
+Owns the reading of frames and their effect on the connection; `streams` ends the requests,
+`sending` writes frames. Refuses to know what is asked and who moves the bytes. Source: RFC 9113; a
+violation of it by the peer ends the connection with the right error code, and never the process.
 
-Made for many small requests that look alike: all that may be opened are opened in one pass and
-leave as one write, and of an answer nothing is read that nobody needs.
+Made for many small, similar requests: all that may be opened are opened in one pass and leave as
+one write, and only the parts of an answer that are needed are read.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from providers.http2.sending import Sender
 from providers.http2.streams import OK, Streams
 
 FIRST_STREAMS = 1
-"""Streams before the peer's SETTINGS say how many: APNs allows one to whom it does not know."""
+"""Streams before the peer's SETTINGS say how many: APNs allows one to an unknown sender."""
 
 MOST_STREAMS = 1_000
-"""Streams at once on one connection, whatever the peer allows."""
+"""Maximum concurrent streams on one connection, even if the peer allows more."""
 
 RECEIVE_WINDOW = 2**24
-"""Bytes of answers that the peer may have under way on the connection."""
+"""Bytes of answers that the peer may have in flight on the connection."""
 
 _MOST_CONTROL = 1_000
-"""Frames of the peer's in one read that want an answer of their own: more is a flood."""
+"""Maximum PING and SETTINGS frames answered per read; more is treated as a flood."""
 
 _MOST_REFUSALS = 3
-"""Refused streams in a row, within what the peer allows, before the connection drains."""
+"""Streams refused in a row, although the peer allows them, before the connection drains."""
 
 _LAST_REQUEST = frames.LARGEST_ID - 2 * MOST_STREAMS
 _MASK = 0x7FFF_FFFF
@@ -95,7 +95,7 @@ class Connection:
 
     @property
     def next_deadline(self) -> float | None:
-        """When the oldest request has to have ended."""
+        """The deadline of the oldest request."""
         return self._streams.next_deadline
 
     def open(self, requests: Sequence[Request], deadline: float) -> None:
@@ -106,9 +106,9 @@ class Connection:
             self.draining = True
 
     def receive(self, data: bytes) -> Ends:
-        """Take bytes from the peer; returns the requests that came to their end.
+        """Take bytes from the peer; returns the requests that ended.
 
-        After a violation of the protocol all of them have, and there is a GOAWAY to send.
+        After a violation of the protocol all of them have ended, and there is a GOAWAY to send.
         """
         ends: Ends = []
         if self._closed:
@@ -126,11 +126,11 @@ class Connection:
         return ends
 
     def expire(self, now: float) -> Ends:
-        """Give up what is over its deadline: the peer is told, and a late answer is ignored."""
+        """Give up requests past their deadline: reset their streams, and ignore late answers."""
         return self._streams.expire(now)
 
     def lose(self, reason: str) -> Ends:
-        """The connection is gone: the end of everything that waits."""
+        """The connection is gone: end every open request."""
         self.draining = self._closed = True
         return self._streams.lose(reason)
 
@@ -139,7 +139,7 @@ class Connection:
         self._out.append(frames.frame(PING, 0, 0, b"inkpush."))
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Send a GOAWAY and drain."""
         if not self._closed:
             self.draining = True
             self._out.append(frames.goaway(frames.NO_ERROR))
@@ -165,8 +165,8 @@ class Connection:
                 break
             at = start + length
             stream_id &= _MASK
-            # The two frames that nearly all answers are made of come first, and only in their
-            # plain forms. A block of the peer's that is not complete makes them a violation.
+            # The two frames of nearly all answers come first, in their plain forms only. They are
+            # a violation while a header block of the peer is incomplete.
             if (
                 kind == HEADERS
                 and length
@@ -328,7 +328,7 @@ class Connection:
     # --- inside ---------------------------------------------------------------------------------
 
     def _expect_known(self, stream_id: int) -> None:
-        """Only streams that were opened from here can be spoken of."""
+        """A frame may only name a stream that this side has opened."""
         expect(stream_id % 2 == 1 and stream_id < self._next_id)
 
     def _take_window(self, size: int) -> None:
@@ -337,7 +337,7 @@ class Connection:
         expect(self._received <= RECEIVE_WINDOW, frames.FLOW_CONTROL_ERROR)
 
     def _answer_control(self, answer: bytes) -> None:
-        """Answer a frame that wants it, unless the peer floods us with them."""
+        """Answer a control frame, unless the peer floods us with them."""
         self._control += 1
         expect(self._control <= _MOST_CONTROL, frames.ENHANCE_YOUR_CALM)
         self._out.append(answer)

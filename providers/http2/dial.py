@@ -1,6 +1,6 @@
-"""Making a connection: the name looked up anew, through a proxy where there is one, TLS on top.
+"""Making a connection: a fresh lookup of the name, through a proxy if there is one, TLS on top.
 
-Owns the way from a host's name to a protocol that is connected. Refuses to know what is spoken.
+Owns the way from a host's name to a connected protocol. Refuses to know what is spoken.
 Sources: RFC 9110, 9.3.6 (CONNECT); Apple asks for a fresh lookup before each connection.
 """
 
@@ -20,10 +20,10 @@ from urllib.parse import unquote, urlsplit
 from providers.errors import CredentialError
 
 DIAL_S = 10.0
-"""A connection that takes longer is none."""
+"""Seconds after which an attempt to connect has failed."""
 
 CLOSE_S = 1.0
-"""How long the goodbyes of TLS may take."""
+"""How long the closing of TLS may take, in seconds."""
 
 _ADDRESS_S = 4.0
 _LONGEST_REPLY = 16_384
@@ -32,12 +32,12 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class ProxyRefused(OSError):
-    """The proxy does not connect us. Its status is all that is told of it."""
+    """The proxy does not connect us. The message has its status and nothing else of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy that is asked to CONNECT; `login` is its authorization header, or nothing."""
+    """An HTTP proxy for CONNECT; `login` is the authorization header, or ""."""
 
     host: str
     port: int
@@ -65,7 +65,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who is to be reached. Without `context` there is no TLS."""
+    """The server to reach. Without `context` there is no TLS."""
 
     host: str
     port: int
@@ -89,7 +89,7 @@ class Origin:
 
 
 async def dial(origin: Origin, protocol: Callable[[], P]) -> P:
-    """Connect. Raises OSError, of which timeouts and failures of TLS are kinds too."""
+    """Connect. Raises OSError, also for timeouts and failures of TLS."""
     async with asyncio.timeout(DIAL_S):
         proxy = origin.proxy
         connected = await _connect(*((proxy.host, proxy.port) if proxy else _place(origin)))
@@ -105,9 +105,9 @@ async def dial(origin: Origin, protocol: Callable[[], P]) -> P:
 async def _speak(connected: socket.socket, origin: Origin, protocol: Callable[[], P]) -> P:
     """Put TLS and the protocol on a socket.
 
-    asyncio forgets its transport when it is cancelled before the handshake has begun. So it is not
-    cancelled: the socket reads no more, and the handshake fails of that. (It may still write, for
-    uvloop forgets the socket of a transport whose first write fails.)
+    asyncio loses its transport when it is cancelled before the handshake begins. So it is not
+    cancelled: the socket stops reading, which makes the handshake fail. (Writing stays open: uvloop
+    loses the socket of a transport whose first write fails.)
     """
     loop = asyncio.get_running_loop()
     tls = origin.context is not None
@@ -126,7 +126,7 @@ async def _speak(connected: socket.socket, origin: Origin, protocol: Callable[[]
         with suppress(OSError):
             connected.shutdown(socket.SHUT_RD)
         while not speaking.done():
-            # it ends soon; whoever cancels once more is told so by what is raised
+            # it ends soon; a second cancellation is covered by the `raise` below
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([speaking])
         if speaking.exception() is None:
@@ -139,8 +139,8 @@ async def _speak(connected: socket.socket, origin: Origin, protocol: Callable[[]
 def _let_go(connected: socket.socket) -> None:
     """Close a socket, unless the loop does.
 
-    uvloop has its own hold on the descriptor and closes it; where the peer was quick to hang up it
-    does not tell the socket. Closed a second time, the descriptor might be somebody else's by then.
+    uvloop holds the descriptor as well and closes it; if the peer hung up quickly, the socket does
+    not know. Closing the descriptor a second time could hit another connection's.
     """
     if getattr(connected, "_io_refs", 0):
         connected.detach()
@@ -153,8 +153,8 @@ def _place(origin: Origin) -> tuple[str, int]:
 
 
 async def _connect(host: str, port: int) -> socket.socket:
-    """A socket to the first address that answers. Those of one family are tried in any order:
-    many connections then lead to many of the vendor's machines."""
+    """A socket to the first address that answers. Addresses of one family are tried in random
+    order, so that many connections reach many of the vendor's machines."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     families = list(dict.fromkeys(info[0] for info in found))
@@ -179,7 +179,7 @@ async def _connect(host: str, port: int) -> socket.socket:
 
 
 async def _ask(connected: socket.socket, origin: Origin, proxy: Proxy) -> None:
-    """Have the proxy connect us. What it says is read byte by byte: what follows is not its."""
+    """Have the proxy connect us. Its reply is read byte by byte: what follows is the server's."""
     loop = asyncio.get_running_loop()
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     place = f"{host}:{origin.port}"

@@ -1,4 +1,4 @@
-"""A request and how it can end, between the protocol and whoever sends.
+"""A request and how it can end, between the protocol and its callers.
 
 Owns the closed set of ends. Refuses to know frames, sockets and vendors.
 """
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 NEVER_SENT_S = 10.0
-"""Until what could not be sent in time is tried again."""
+"""Seconds until a request that could not be sent in time may be tried again."""
 
 
 class Request:
-    """What goes out on one stream.
+    """A request on one stream.
 
     `fields` are the header fields beyond the constant ones, coded by `headers.literal`, `:path`
     first if it is one of them. `context` belongs to the caller.
@@ -30,7 +30,7 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """A complete answer. Of a status 200 no header is read; of a huge body only the beginning."""
+    """A complete answer. No header is read with a status 200, and only the start of a huge body."""
 
     status: int
     body: bytes = b""
@@ -44,9 +44,9 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class NotProcessed:
-    """The request was surely not acted upon: it may be sent again, in `retry_after` seconds.
+    """The peer certainly did not act on the request: it may be sent again in `retry_after` seconds.
 
-    0 means at once, which is up to the caller: here nothing is repeated.
+    0 means at once. Sending again is up to the caller; nothing is repeated here.
     """
 
     reason: str
@@ -55,7 +55,7 @@ class NotProcessed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """There will be no answer, and the request may have been acted upon."""
+    """There will be no answer, and the peer may have acted on the request."""
 
     reason: str
 
@@ -67,16 +67,16 @@ Ends = list[tuple[Request, End]]
 class Channel(Protocol):
     """The client's side of one connection without a socket: bytes in, bytes and ends out.
 
-    Promise: every request given to `open` comes to exactly one end, by `receive`, `expire` or
-    `lose`. Times are any clock's seconds.
+    Promise: every request given to `open` has exactly one end, from `receive`, `expire` or `lose`.
+    Times are any clock's seconds.
     """
 
     draining: bool
-    """It takes no new request; what is open may still end."""
+    """It takes no new requests; open ones may still end."""
 
     @property
     def answered(self) -> bool:
-        """Whether the peer has answered a request: it serves this sender."""
+        """Whether the peer has answered a request, so that it serves this sender."""
 
     @property
     def room(self) -> int:
@@ -88,25 +88,25 @@ class Channel(Protocol):
 
     @property
     def next_deadline(self) -> float | None:
-        """When the oldest request has to have ended."""
+        """The deadline of the oldest request."""
 
     def open(self, requests: Sequence[Request], deadline: float) -> None:
         """Send requests, at most `room`; deadlines never go back."""
 
     def receive(self, data: bytes) -> Ends:
-        """Take bytes from the peer; after a violation everything open has come to its end."""
+        """Take bytes from the peer; after a violation every open request has ended."""
 
     def expire(self, now: float) -> Ends:
-        """Give up what is over its deadline."""
+        """Give up requests past their deadline."""
 
     def lose(self, reason: str) -> Ends:
-        """The connection is gone: the end of everything open."""
+        """The connection is gone: end every open request."""
 
     def ping(self) -> None:
-        """Ask for a sign of life, where the protocol can."""
+        """Ask for a sign of life, if the protocol can."""
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Announce the end of the connection, if the protocol can."""
 
     def data_to_send(self) -> bytes:
         """The bytes that are due to go out."""

@@ -1,4 +1,4 @@
-"""HTTP/2 frames as bytes: their numbers, and the few frames that a client writes. Pure.
+"""HTTP/2 frames as bytes: their numbers, and those that a client writes. Pure.
 
 Source: RFC 9113, sections 4, 6 and 7. Refuses to know streams and connections.
 """
@@ -101,7 +101,7 @@ def rst_stream(stream_id: int, code: int) -> bytes:
 
 
 def goaway(code: int) -> bytes:
-    """A client's GOAWAY frame: no stream of the server's was processed, for it opens none."""
+    """A client's GOAWAY frame; its last stream is 0, because the server opens no streams."""
     return frame(GOAWAY, 0, 0, _NUMBER.pack(0) + _NUMBER.pack(code))
 
 

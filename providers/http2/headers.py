@@ -1,12 +1,12 @@
-"""Header blocks (HPACK, RFC 7541): what is the same in every request is coded once.
+"""Header blocks (HPACK, RFC 7541): fields that are the same in every request are coded once.
 
-Owns the coding of request headers and the reading of response headers. Refuses to know what they
-say. The first request of a connection puts the constant fields into the peer's table; after it
-they are an index byte each. Everything else is a literal that enters no table: device tokens and
-credentials are of no use there (Apple advises so for `:path` and `authorization`).
+Owns the coding of request headers and the reading of response headers. Refuses to know their
+meaning. The first request of a connection puts the constant fields into the peer's table; after it
+each is one index byte. All other fields are literals that enter no table, where device tokens and
+credentials would be of no use (Apple advises the same for `:path` and `authorization`).
 
 This side announces a table of size 0, so that response blocks can be read without state: a block
-that begins with 0x88 is status 200, and most are nothing else.
+that begins with 0x88 is status 200, and most responses are only that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STATUS_200 = 0x88
 """The first byte of a block whose status is 200."""
 
 TABLE_IS_EMPTY = 0x20
-"""The first byte of a block that says: my table has size 0 from here on."""
+"""The first byte of a block that sets the sender's table to size 0."""
 
 _LARGEST_BLOCK = 65_536
 _MOST_PARTS = 64
@@ -44,12 +44,12 @@ class BadHeaders(Exception):
 
 
 def literal(name: str, value: str, *, secret: bool = False) -> bytes:
-    """A field that enters no table; `secret`: and must not on any later hop either."""
+    """A field that enters no table; `secret`: it must not enter one on a later hop either."""
     return _literal(0x10 if secret else 0x00, 4, name.encode(), value.encode())
 
 
 def literal_name(name: str, *, secret: bool = False) -> bytes:
-    """The beginning of a literal: what follows is `short_string` of its value."""
+    """The beginning of a literal; `short_string` of its value follows."""
     return literal(name, "", secret=secret)[:-1]
 
 
@@ -61,20 +61,20 @@ def literal_after(name: bytes, value: bytes) -> bytes:
 
 
 def short_string(value: bytes) -> bytes:
-    """A string of less than 127 bytes, without Huffman coding: bytes cost less than CPU here."""
+    """A string of less than 127 bytes, without Huffman coding, whose CPU costs more than bytes."""
     return b"%c%b" % (len(value), value)
 
 
 Around = tuple[bytes, bytes]
-"""What stands before and after a request's own fields in its block."""
+"""The bytes before and after a request's own fields in its block."""
 
 
 class ConstantFields:
     """The fields that all requests of a connection share, coded for each situation.
 
     `first` puts them into the peer's table, `later` refers to them there; `plain` is for a peer
-    whose table has less room than `size`. Pseudo-headers come before a request's own fields, for
-    those may begin with `:path`; the others come after them.
+    whose table has less room than `size`. Pseudo-headers come before a request's own fields,
+    because these may begin with `:path`; the others come after them.
     """
 
     def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
@@ -96,7 +96,7 @@ class ConstantFields:
 
 
 class Surroundings:
-    """What the next request's own fields stand in, as the peer's table is now.
+    """The constant fields around the next request's own, for the peer's table as it is now.
 
     `now` is for the next request, `later` for all after it.
     """
@@ -109,7 +109,7 @@ class Surroundings:
         self.later = constant.later if fits else constant.plain
 
     def limit_table(self, size: int) -> None:
-        """The peer keeps a table of `size` bytes at most: say so, and stay within it.
+        """The peer keeps a table of `size` bytes at most: acknowledge it, and stay within it.
 
         A table that may grow again stays as small as it was: it is large enough, or not used.
         """
@@ -126,7 +126,7 @@ class Surroundings:
 
 
 class PartialBlock:
-    """A response block of which more is to come."""
+    """An incomplete response block."""
 
     def __init__(self, stream_id: int, *, ends_stream: bool, first: bytes) -> None:
         self.stream_id = stream_id
@@ -142,12 +142,12 @@ class PartialBlock:
             raise frames.Violation(frames.ENHANCE_YOUR_CALM)
 
     def whole(self) -> bytes:
-        """All of it."""
+        """The complete block."""
         return b"".join(self._parts)
 
 
 class HeaderReader:
-    """Reads response blocks; each can be read alone, for the peer may keep no table."""
+    """Reads response blocks, each by itself, because the peer may keep no table."""
 
     def __init__(self) -> None:
         self._decoder = Decoder()
@@ -160,7 +160,7 @@ class HeaderReader:
             fields = dict(_decode(self._decoder, block))
         except HPACKDecodingError as error:
             raise BadHeaders(type(error).__name__) from None
-        except (IndexError, ValueError) as error:  # what the library lets out on odd bytes
+        except (IndexError, ValueError) as error:  # the library raises these on malformed bytes
             raise BadHeaders(type(error).__name__) from None
         status = fields.pop(b":status", b"")
         return (int(status) if len(status) == 3 and status.isdigit() else 0), fields

@@ -1,7 +1,7 @@
-"""One request at a time by HTTP/1.1, where a peer or a proxy in between speaks nothing newer.
+"""One request at a time by HTTP/1.1, if a peer or a proxy in between speaks nothing newer.
 
-Owns the same promise as `connection`, at HTTP/1.1's price: a connection for each request that is
-on its way. Refuses to know sockets. h11 reads and writes the messages (RFC 9112).
+Owns the same promise as `connection`, at HTTP/1.1's price: one connection per request in flight.
+Refuses to know sockets. h11 reads and writes the messages (RFC 9112).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from providers.http2.exchange import Ends, Lost, Request, Response
 from providers.http2.headers import read_literals
 
 LARGEST_ANSWER = 65_536
-"""Bytes of a body that are kept."""
+"""How many bytes of a body are kept."""
 
 
 class Http1Connection:
@@ -36,7 +36,7 @@ class Http1Connection:
 
     @property
     def room(self) -> int:
-        """How many requests may be opened now: one, where none waits for its answer."""
+        """How many requests may be opened now: one, if none waits for its answer."""
         return 0 if self.draining or self._request is not None else 1
 
     @property
@@ -45,7 +45,7 @@ class Http1Connection:
 
     @property
     def next_deadline(self) -> float | None:
-        """When the request has to have ended."""
+        """The deadline of the request."""
         return None if self._request is None else self._deadline
 
     def open(self, requests: Sequence[Request], deadline: float) -> None:
@@ -63,7 +63,7 @@ class Http1Connection:
             self._out.append(self._h11.send(event) or b"")
 
     def receive(self, data: bytes) -> Ends:
-        """Take bytes from the peer; b"" says that there will be no more."""
+        """Take bytes from the peer; b"" means end of file."""
         ends: Ends = []
         try:
             self._h11.receive_data(data)
@@ -74,23 +74,23 @@ class Http1Connection:
         return ends
 
     def expire(self, now: float) -> Ends:
-        """Give up what is over its deadline, and with it the connection."""
+        """Give up a request past its deadline, and the connection with it."""
         if self._request is None or self._deadline > now:
             return []
         return self._end("Timeout")
 
     def lose(self, reason: str) -> Ends:
-        """The connection is gone, which may be how an answer ends."""
+        """The connection is gone, which may also end an answer."""
         ends: Ends = []
         if self._answer is not None and reason == "ConnectionLost":
             ends += self.receive(b"")
         return ends + self._end(reason)
 
     def ping(self) -> None:
-        """There is no such thing."""
+        """Do nothing: HTTP/1.1 has no ping."""
 
     def close(self) -> None:
-        """There is no goodbye."""
+        """Do nothing: HTTP/1.1 has no GOAWAY."""
         self.draining = True
 
     def data_to_send(self) -> bytes:
@@ -100,11 +100,11 @@ class Http1Connection:
         return data
 
     def _read(self, ends: Ends) -> bool:
-        """Handle the next thing the peer said; False when nothing more was said."""
+        """Handle the peer's next event; False when there is none."""
         event = self._h11.next_event()
         match event:
             case h11.Response() if self._request is None:
-                # 408, before a server hangs up on an idle connection: what follows is not for us
+                # 408, from a server that closes an idle connection: no answer to a request
                 self.draining = True
                 return False
             case h11.Response():

@@ -1,8 +1,8 @@
-"""The connections to one origin: how many there are, which one a request takes, when they go.
+"""The connections to one origin: how many there are, which one a request takes, when they close.
 
-Owns the promise that every request given to `submit` comes to exactly one end, in time. Refuses to
-know what is asked. Connections are opened one at a time, when the streams of all others have run
-out; they are kept for hours, and leave when they refuse streams, fall silent or grow old.
+Owns the promise that every request given to `submit` has exactly one end, in time. Refuses to know
+what is asked. Connections are opened one at a time, when all others have no free stream; they are
+kept for hours, and close when they refuse streams, fall silent or grow old.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from providers.http2.wire import QUIET_S, Wire
 
 LONGEST_BACKOFF_S = 30.0
 SLOW_S = 2.0
-"""How long a new connection may take to answer before another one is tried beside it."""
+"""Open another connection if a new one has not answered within this time, in seconds."""
 
 _SHARE = 64
-"""Requests a wire is given before another one with more room gets the next."""
+"""Requests that a wire gets before another one with more room gets the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class PoolLimits:
 class Pool:
     """See the module.
 
-    `on_ends` gets the ends and the wire they came by, if any. It is called on the event loop, and
-    never from within `submit`. `choose` makes the channel for what ALPN agreed on.
+    `on_ends` gets the ends and the wire that they came from, if any. It is called on the event
+    loop, and never from within `submit`. `choose` makes the channel for the ALPN protocol.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Pool:
         self._choose = choose
         self._on_ends = on_ends
         self._live: list[Wire] = []
-        #: in the order they began to end: a set of objects has none that lasts
+        #: in the order in which they began to end; a set would have no stable order
         self._ending: dict[Wire, None] = {}
         self._slow: set[Wire] = set()
         self._waiting: deque[tuple[float, Sequence[Request]]] = deque()
@@ -84,13 +84,13 @@ class Pool:
 
     @property
     def in_flight(self) -> int:
-        """How many requests have not come to their end."""
+        """How many requests have not ended."""
         sent = sum(wire.channel.in_flight for wire in (*self._live, *self._ending))
         return sent + self._queued + len(self._early)
 
     @property
     def free(self) -> int:
-        """How many requests would leave at once; one where a connection has to be made first."""
+        """How many requests would leave at once; one if a connection has to be made first."""
         if self._closed:
             return 0
         if not self._live:
@@ -104,7 +104,7 @@ class Pool:
         return None if self._live else self._trouble
 
     async def reach(self) -> Trouble | None:
-        """Have a connection, and try for one now where there is none. Says what went wrong."""
+        """Connect if there is no connection. Returns what went wrong, or None."""
         if not self._live and not self._closed:
             if self._opening is None:
                 self._opening = self._loop.create_task(self._open())
@@ -114,7 +114,7 @@ class Pool:
     def submit(self, requests: Sequence[Request], deadline: float | None = None) -> None:
         """Send requests, now or as soon as there is a stream for them.
 
-        `deadline` (the loop's time) is for what has waited elsewhere; else `timeout_s` from now.
+        `deadline` (the loop's time) is for requests that waited elsewhere; default `timeout_s`.
         """
         if deadline is None:
             deadline = self._loop.time() + self._limits.timeout_s
@@ -130,7 +130,7 @@ class Pool:
         self._arm()
 
     async def aclose(self, grace_s: float) -> None:
-        """Wait a moment for answers, end what is left, close all connections."""
+        """Wait a moment for answers, end the other requests, close all connections."""
         self._closed = True
         if self._opening is not None:
             self._opening.cancel()
@@ -154,13 +154,13 @@ class Pool:
     # --- called by wires ------------------------------------------------------------------------
 
     def ended(self, ends: Ends, wire: Wire | None) -> None:
-        """Requests came to their end."""
+        """Requests ended."""
         self._on_ends(ends, wire)
         if self._closed and not self.in_flight:
             self._idle.set()
 
     def changed(self, wire: Wire) -> None:
-        """The wire may have more room, or takes no new requests any more."""
+        """The wire may have more room, or it takes no new requests any more."""
         if wire.channel.draining and wire in self._live:
             self._live.remove(wire)
             self._ending[wire] = None
@@ -195,7 +195,7 @@ class Pool:
     def _place(self, requests: Sequence[Request], deadline: float) -> Sequence[Request]:
         """Give requests to the wires, each time to the one with the most room; returns the rest.
 
-        So a wire whose answers are slow gets ever less, and holds up nobody.
+        So a slow wire gets fewer and fewer requests, and delays no other.
         """
         start = 0
         while start < len(requests):
@@ -223,7 +223,7 @@ class Pool:
             self._end_early([(request, end) for request in requests])
 
     def _end_early(self, ends: Ends) -> None:
-        """End what was never sent, at the next turn of the loop."""
+        """End requests that were never sent, at the next turn of the loop."""
         if not self._early:
             self._loop.call_soon(self._flush_early)
         self._early += ends
@@ -272,7 +272,7 @@ class Pool:
         )
 
     def _look_at(self, wire: Wire) -> None:
-        """See whether a new connection has answered; one that has not must not hold the rest."""
+        """Check whether a new connection has answered; if not, it must not delay the rest."""
         if wire in self._live and not wire.channel.answered:
             self._slow.add(wire)
             if self._waiting or not self._room:
@@ -292,7 +292,7 @@ class Pool:
                 opened = wire
             else:
                 self._trouble = OTHER_PROTOCOL.at(self._origin.host)
-        except (OSError, ValueError) as error:  # timeouts and failures of TLS are OSErrors too
+        except (OSError, ValueError) as error:  # includes timeouts and failures of TLS
             self._trouble = trouble_of(error, self._origin.host)
         finally:
             self._opening = None
@@ -308,12 +308,12 @@ class Pool:
             self._give_up_if_hopeless()
 
     def _replace(self, old: Wire) -> None:
-        """A connection has grown old: let it end, and have another one ready."""
+        """A connection has grown old: drain it, and open its replacement."""
         old.drain()
         self._open_more()
 
     def _give_up_if_hopeless(self) -> None:
-        """End what waits while there is no connection and none may be tried."""
+        """End waiting requests while there is no connection and none may be tried."""
         if self._waiting and not self._live and self._opening is None and not self._may_open:
             wait = self._backoff.wait(self._loop.time())
             self._end_waiting(NotProcessed("Unreachable", wait))

@@ -1,6 +1,6 @@
-"""What a connection sends: header blocks, and bodies as far as the peer's windows allow.
+"""The sending side of a connection: header blocks, and bodies as the peer's windows allow.
 
-Owns the windows for what goes out (RFC 9113, 5.2 and 6.9). Refuses to know what is answered.
+Owns the send windows (RFC 9113, 5.2 and 6.9). Refuses to know answers.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from providers.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, expec
 from providers.http2.headers import ConstantFields, Surroundings
 
 _MOST_UNSENT = 8
-"""Bodies that wait for a window before no more are begun."""
+"""Waiting bodies at which no more requests are begun."""
 
 
 class _Unsent:
-    """A body that waits for a window; `window` is the stream's own, and may be negative."""
+    """A body that waits for a window; `window` is its stream's, which may be negative."""
 
     __slots__ = ("rest", "window")
 
@@ -27,7 +27,7 @@ class _Unsent:
 
 
 class Sender:
-    """Frames on their way out. `out` is what is due to be written."""
+    """Makes frames to send. `out` holds those that are due to be written."""
 
     def __init__(self, constant: ConstantFields, hello: bytes) -> None:
         self.out: list[bytes] = [hello]
@@ -71,7 +71,7 @@ class Sender:
             self._send_unsent()
 
     def is_cut(self, stream_id: int) -> bool:
-        """Whether the request of a stream has not left in full: nobody can have acted upon it."""
+        """Whether a stream's request has not left in full, so that nobody can have acted on it."""
         return stream_id in self._unsent
 
     def forget(self, stream_id: int) -> bool:
@@ -83,7 +83,7 @@ class Sender:
         self._unsent.clear()
 
     def limit_table(self, size: int) -> None:
-        """The peer keeps so many bytes of header fields at most."""
+        """The peer's table of header fields holds this many bytes at most."""
         self._around.limit_table(size)
 
     def set_stream_window(self, size: int) -> None:
@@ -102,11 +102,11 @@ class Sender:
         was_shut = self._window == 0
         self._window += increment
         expect(self._window <= frames.LARGEST_WINDOW, frames.FLOW_CONTROL_ERROR)
-        if was_shut:  # else no body waits for it
+        if was_shut:  # only then a body waits for it
             self._send_unsent()
 
     def widen_stream(self, stream_id: int, increment: int) -> bool:
-        """A stream's window grows. False when it has grown over what a window may be."""
+        """A stream's window grows. False if it grows larger than a window may be."""
         unsent = self._unsent.get(stream_id)
         if unsent is None:
             return True
@@ -117,7 +117,7 @@ class Sender:
         return True
 
     def _send_unsent(self) -> None:
-        """Send what the windows allow now, oldest first."""
+        """Send bodies as far as the windows allow now, oldest first."""
         for stream_id in tuple(self._unsent):
             if self._window <= 0:
                 break
@@ -126,7 +126,7 @@ class Sender:
                 self._send_rest(stream_id, unsent)
 
     def _send_rest(self, stream_id: int, unsent: _Unsent) -> None:
-        """Send what the windows allow of one body; one that waits is never empty."""
+        """Send one body as far as the windows allow; a waiting body is never empty."""
         while (size := min(len(unsent.rest), unsent.window, self._window, self.largest_frame)) > 0:
             part, unsent.rest = unsent.rest[:size], unsent.rest[size:]
             unsent.window -= size

@@ -1,6 +1,6 @@
-"""The open streams of a connection, and what each comes to: answered, not processed, or lost.
+"""The open streams of a connection, and how each ends: answered, not processed, or lost.
 
-Owns the promise that every request comes to exactly one end. Refuses to know frames and windows.
+Owns the promise that every request has exactly one end. Refuses to know frames and windows.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from providers.http2.headers import STATUS_200, TABLE_IS_EMPTY, BadHeaders, Head
 from providers.http2.sending import Sender
 
 LARGEST_ANSWER = 32_768
-"""Bytes of a body that are read; half a stream's window, which is never opened again."""
+"""How many bytes of a body are read: half a stream's window, which is never widened."""
 
 OK = Response(200)
-"""The answer that most are: nobody may change it."""
+"""The most frequent answer, shared: nobody may change it."""
 
 
 class Streams:
@@ -35,7 +35,7 @@ class Streams:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._reader = HeaderReader()
-        #: oldest first: ids only rise
+        #: oldest first, because ids only rise
         self.open: dict[int, Request] = {}
         #: answers whose headers have come and whose body has not ended
         self.answers: dict[int, Response] = {}
@@ -46,7 +46,7 @@ class Streams:
 
     @property
     def next_deadline(self) -> float | None:
-        """When the oldest request has to have ended."""
+        """The deadline of the oldest request."""
         oldest = next(iter(self.open), None)
         if oldest is None:
             self._deadlines.clear()
@@ -67,7 +67,7 @@ class Streams:
     def head(self, stream_id: int, block: bytes, ends_stream: bool, ends: Ends) -> None:
         """A complete header block."""
         if stream_id not in self.open:
-            return  # blocks stand alone: one that nobody waits for need not be read
+            return  # each block stands alone, so one that nobody waits for need not be read
         if stream_id in self.answers:
             self._trailers(stream_id, ends_stream, ends)
             return
@@ -103,7 +103,7 @@ class Streams:
             del self.answers[stream_id]
             self.finish(stream_id, answer, ends)
         elif len(answer.body) >= LARGEST_ANSWER:
-            # enough to judge by; the stream's window ends here
+            # enough to judge the answer; the stream's window ends here
             ends.append((self.open[stream_id], answer))
             self.answered = True
             self.refusals = 0
@@ -144,7 +144,7 @@ class Streams:
     # --- what ends many ---------------------------------------------------------------------------
 
     def go_away(self, last: int, ends: Ends) -> None:
-        """What is above the last stream id was never looked at; the rest may still be answered."""
+        """Streams above the last id were never looked at; the others may still be answered."""
         above = list(takewhile(lambda stream_id: stream_id > last, reversed(self.open)))
         for late in reversed(above):
             ends.append((self.open.pop(late), NotProcessed("GoAway")))
@@ -152,7 +152,7 @@ class Streams:
             self._sender.forget(late)
 
     def expire(self, now: float) -> Ends:
-        """Give up what is over its deadline: the peer is told, and a late answer is ignored."""
+        """Give up requests past their deadline: reset their streams, and ignore late answers."""
         ends: Ends = []
         while self._deadlines and self._deadlines[0][1] <= now:
             first_spared, _ = self._deadlines.popleft()
@@ -164,8 +164,8 @@ class Streams:
         return ends
 
     def lose(self, reason: str) -> Ends:
-        """The connection is gone: the end of everything that waits."""
-        # a request that did not leave in full can not have been acted upon
+        """The connection is gone: end every open request."""
+        # nobody can have acted on a request that did not leave in full
         lost, cut = Lost(reason), NotProcessed(reason)
         ends: Ends = [
             (request, cut if self._sender.is_cut(stream_id) else lost)
@@ -180,7 +180,7 @@ class Streams:
     # --- inside -----------------------------------------------------------------------------------
 
     def _trailers(self, stream_id: int, ends_stream: bool, ends: Ends) -> None:
-        """A second block ends the stream, or breaks the protocol; what is in it says nothing."""
+        """A second block ends the stream, or breaks the protocol; its content is ignored."""
         answer = self.answers.pop(stream_id)
         if ends_stream:
             self.finish(stream_id, answer, ends)
@@ -188,6 +188,6 @@ class Streams:
             self._break(stream_id, ends)
 
     def _break(self, stream_id: int, ends: Ends) -> None:
-        """The peer broke the rules of one stream: the others go on."""
+        """The peer broke the rules of one stream: end that one, the others go on."""
         ends.append((self.open[stream_id], Lost("ProtocolError")))
         self.abandon(stream_id, frames.PROTOCOL_ERROR)

@@ -1,6 +1,6 @@
-"""Why a connection came to nothing, in words for people. Pure.
+"""Why a connection failed, in words for people. Pure.
 
-Owns the closed set of words: what an operating system or a peer wrote is never repeated.
+Owns the closed set of words: text from an operating system or a peer is never repeated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OTHER_PROTOCOL = _Kind(
     "Something in between answers in the vendor's place: let the connection through untouched, "
     "and check endpoint.",
 )
-"""A peer that was reached, and does not speak what the vendor speaks."""
+"""The peer was reached, but does not speak the vendor's protocol."""
 
 _NAME = _Kind("its name is not found", "Check DNS on this machine, and the host in endpoint.")
 _CERTIFICATE = _Kind(
@@ -49,10 +49,10 @@ _OTHER = _Kind("the network fails", _WAY)
 
 
 def trouble_of(error: Exception, host: str) -> Trouble:
-    """Say what an error of `dial` means."""
+    """The failure that an error of `dial` means."""
     match error:
         case ProxyRefused():
-            # its words are ours: the proxy's status at most
+            # the words are our own, with the proxy's status at most
             return _Kind(str(error), _PROXY).at(host)
         case socket.gaierror():
             kind = _NAME

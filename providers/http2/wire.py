@@ -1,7 +1,7 @@
 """A channel on a transport: one connection, from its handshake to its last byte.
 
-Owns when bytes are written, whether the peer still lives, and that every request comes to its end
-when the transport does. Refuses to know vendors, and which connection a request should take.
+Owns when bytes are written, whether the peer is alive, and that every request ends when the
+transport does. Refuses to know vendors, and which connection a request should take.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from typing import Protocol, cast
 from providers.http2.dial import CLOSE_S
 from providers.http2.exchange import Channel, Ends, Request
 
-# At DEBUG hpack logs header blocks, and those hold tokens.
+# At DEBUG hpack logs header blocks, which hold tokens.
 logging.getLogger("hpack").setLevel(logging.INFO)
 
 QUIET_S = 3_600.0
 """Apple: keep connections open, and send a PING after an hour without traffic."""
 
 PONG_S = 10.0
-"""How long a peer that was pinged may keep silent."""
+"""How long a pinged peer may stay silent, in seconds."""
 
 Choose = Callable[[str | None], Channel | None]
-"""The channel for what ALPN agreed on (None: nothing); None when that cannot be spoken."""
+"""The channel for the protocol that ALPN chose (None: none); None if we do not speak it."""
 
 
 class Owner(Protocol):
-    """Who gives wires their requests."""
+    """The owner of wires, which gives them requests."""
 
     def ended(self, ends: Ends, wire: Wire | None) -> None:
-        """Requests came to their end, on this wire."""
+        """Requests on this wire ended."""
 
     def changed(self, wire: Wire) -> None:
-        """The wire may have more room, or takes no new requests any more."""
+        """The wire may have more room, or it takes no new requests any more."""
 
     def lost(self, wire: Wire) -> None:
         """The wire is gone, and nothing is open on it."""
@@ -60,12 +60,12 @@ class Wire(asyncio.Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether it was connected, to a peer that speaks what is spoken here, and still is."""
+        """Whether it is connected, to a peer that speaks our protocol."""
         return self._spoken and not self._gone.is_set()
 
     @property
     def room(self) -> int:
-        """How many requests may be opened now; none while the peer does not read, or has gone."""
+        """How many requests may be opened now; 0 while the peer does not read, or is gone."""
         transport = self._transport
         if self._paused or transport is None or transport.is_closing():
             return 0
@@ -77,10 +77,10 @@ class Wire(asyncio.Protocol):
         self._flush()
 
     def expire(self, now: float, silent_since: float) -> Ends:
-        """Give up what is over its deadline.
+        """Give up requests past their deadline.
 
-        A wire that brought not a byte since, or no answer ever, is drained; one that drains
-        already closes with its last request.
+        A wire that has received no byte since, or no answer ever, is drained; a draining one closes
+        with its last request.
         """
         ends = self.channel.expire(now)
         if ends:
@@ -91,20 +91,20 @@ class Wire(asyncio.Protocol):
         return ends
 
     def drain(self) -> None:
-        """Take nothing new; close when what is open has ended."""
+        """Take no new requests; close when the open ones have ended."""
         self.channel.draining = True
         self._owner.changed(self)
         if not self.channel.in_flight:
             self._close()
 
     def cut(self, reason: str) -> Ends:
-        """Give up everything now."""
+        """Give up all requests now."""
         ends = self.channel.lose(reason)
         self._close()
         return ends
 
     async def wait_closed(self) -> None:
-        """Return when the transport is gone; a peer that says no goodbye is not waited for."""
+        """Return when the transport is gone; a peer that does not close TLS is not waited for."""
         self._close()
         try:
             async with asyncio.timeout(CLOSE_S):
@@ -117,7 +117,7 @@ class Wire(asyncio.Protocol):
     # --- called by the event loop ---------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # not checked with isinstance: uvloop's transports are of no class of asyncio's
+        # no isinstance check: uvloop's transports are not asyncio classes
         self._transport = cast("asyncio.Transport", transport)
         tls = transport.get_extra_info("ssl_object")
         channel = self._choose(tls.selected_alpn_protocol() if tls is not None else None)
@@ -174,7 +174,7 @@ class Wire(asyncio.Protocol):
         self._timer = self._loop.call_later(seconds, self._look)
 
     def _look(self) -> None:
-        """See whether the connection was quiet for long, and if so whether the peer lives."""
+        """If the connection was quiet for long, check whether the peer is alive."""
         now = self._loop.time()
         if self._pinged_at > self.heard_at:
             self.drain()

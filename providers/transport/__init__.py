@@ -1,1 +1,1 @@
-"""What the transports of all vendors share: batches of verdicts, waiting lines, TLS trust."""
+"""Shared by the transports of all vendors: batches of verdicts, fair waiting, TLS trust."""

@@ -1,4 +1,4 @@
-"""Waiting for a turn at a connection.
+"""Waiting for a turn at a connection, first come first served.
 
 Owns the order of waiters. Refuses to know connections.
 """
@@ -35,7 +35,7 @@ class FairWaiters:
             raise
 
     def grant(self, turns: int) -> None:
-        """Give this many turns, to those who wait longest."""
+        """Give this many turns, to those who have waited longest."""
         while self._line and (turns > 0 or self._line[0].done()):
             waiter = self._line.popleft()
             if not waiter.done():

@@ -1,7 +1,7 @@
-"""Pushes on their way, for transports whose client library wants a task per push.
+"""Pushes in flight, for transports whose client library needs a task per push.
 
-Owns the promise that every push gets exactly one verdict. Refuses to know vendors: what to do
-about one push is the transport's.
+Owns the promise that every push gets exactly one verdict. Refuses to know vendors: the transport
+sends each push.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class InFlight:
         for push in pushes[:free]:
             task = loop.create_task(self._attempt(push))
             self._tasks[task] = None
-            # not a `try` inside the task: one that is cancelled before its first step never runs
+            # not a `try` inside the task, which would never run if cancelled before its first step
             task.add_done_callback(partial(self._done, push, settle))
         for push in pushes[free:]:
             self._batcher.add(settle, push, CLOSED if self.closed else FULL)
 
     async def aclose(self) -> None:
-        """Wait a moment for answers, then give what is left a verdict. No push starts after it."""
+        """Wait a moment for answers, then give the rest a verdict. No push starts after it."""
         self.closed = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_GRACE_S)
@@ -63,7 +63,7 @@ class InFlight:
         if task.cancelled():
             verdict: Verdict = CUT_OFF
         elif (error := task.exception()) is not None:
-            # Its text may hold an address: the type has to do.
+            # Only the type: the text may hold an address.
             _log.error("a transport failed with %s", type(error).__name__)
             verdict = BROKEN
         else:

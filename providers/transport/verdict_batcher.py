@@ -1,7 +1,7 @@
-"""Verdicts on their way back to whoever sent the pushes.
+"""Verdicts on their way back to the callers who sent the pushes.
 
-Owns that they arrive in batches, on the event loop, that one caller's fault costs nobody else's
-verdicts, and what a request without an answer says of its push. Refuses to know vendors.
+Owns that verdicts arrive in batches, on the event loop, that a fault of one caller costs no other
+its verdicts, and the verdict on a request without an answer. Refuses to know vendors.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from providers.http2.exchange import Lost, NotProcessed
 C = TypeVar("C")
 
 CLOSE_GRACE_S = 2.0
-"""How long closing waits for answers: longer than they take, shorter than anyone waits."""
+"""How long closing waits for answers, in seconds: longer than they usually take."""
 
 FULL = Unavailable.not_looked_at("Full")
 CLOSED = Unavailable.not_looked_at("Closed")
 
 
 class Batch(Generic[C]):
-    """The pushes of one `send`: whose they are, and the credential they went with."""
+    """The pushes of one `send`: who gets their verdicts, and the credential they went with."""
 
     __slots__ = ("credential", "settle")
 
@@ -33,14 +33,14 @@ class Batch(Generic[C]):
 
 
 def unanswered(end: NotProcessed | Lost) -> Unavailable:
-    """What a request that had no answer says of its push."""
+    """The verdict on the push of a request that had no answer."""
     if isinstance(end, NotProcessed):
         return Unavailable.not_looked_at(end.reason, end.retry_after)
     return Unavailable(end.reason, outcome_known=False)
 
 
 class VerdictBatcher:
-    """Verdicts that are handed over at the next turn of the loop, a batch for each caller."""
+    """Hands verdicts over at the next turn of the loop, in one batch per caller."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Settle, Push, Verdict]] = []
@@ -55,7 +55,7 @@ class VerdictBatcher:
         self._waiting.append((settle, push, verdict))
 
     def flush(self) -> None:
-        """Hand over what has come in."""
+        """Hand over all verdicts that came in."""
         waiting, self._waiting = self._waiting, []
         batches: dict[int, tuple[Settle, list[tuple[Push, Verdict]]]] = {}
         for settle, push, verdict in waiting:

@@ -1,15 +1,15 @@
 """A chunk as a message: its subject, its id, its bytes. Pure; knows no connection.
 
-The subject names what a chunk is - event, number, content - so that the stream, which holds one
+The subject identifies a chunk - event, number, content - so that the stream, which holds one
 message per subject, never holds the same chunk twice. It is
-`<stream>.<event>.<number>.<content>.<notifications>`: the event as a hash, for an id may hold
-anything; the content as a digest of the devices, their attempts and when they are due, of which the
+`<stream>.<event>.<number>.<content>.<notifications>`: the event as a hash, because an id may hold
+any character; the content as a digest of the devices, their attempts and due times, of which the
 last two grow from leftover to leftover; the notifications as a number, for the depth.
 
-The bytes are a line of JSON that says all but the items, then the items in a stored form, as the
-SQL queues have them: whether a chunk is due is known without reading what it says. A release that
-changes the line gives it the version of the newest stored form, so that one number says what it
-reads.
+The bytes are a line of JSON with all but the items, then the items in a stored form, as in the SQL
+queues: the line says whether a chunk is due, so the items need not be read for it. A release that
+changes the line gives it the version of the newest stored form, so that one number says what a
+process reads.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from gateway.core.stored import Unreadable, read_items, write_items
 from gateway.ports import Aside
 
 _VERSION = 1
-#: chunks of an event are fewer than that
+#: an event has fewer chunks than this
 _NUMBERS = 2**31
 #: room in a message for its subject, its headers and the line before the items, in bytes
 _OVERHEAD = 4096
-#: texts shrink to about a third, which costs 10 us a KB: worth it only where a message gets large
+#: texts shrink to about a third, at 10 us a KB, which pays for large messages only
 _COMPRESS = 256 * 1024
 
 
 class TooLarge(ValueError):
-    """An item that no message of the broker has room for."""
+    """An item is too large for any message of the broker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is published. `subject` goes behind the stream's name."""
+    """A message to publish. `subject` goes behind the stream's name."""
 
     subject: str
     id: str
@@ -52,15 +52,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """All of a message but its items. `compressed`: so they are."""
+    """A message without its items. `compressed`: the items are."""
 
     chunk: Chunk
     compressed: bool
 
 
 def messages_of(chunk: Chunk, *, form: int, max_payload: int) -> Iterator[Message]:
-    """Write a chunk, its items in that version: as one message, or as several halves of it when the
-    broker takes none so large. Raises TooLarge."""
+    """Write a chunk, its items in that version: as one message, or as several if the broker does
+    not take one so large. Raises TooLarge."""
     items, compressed = write_items(chunk.items, form), False
     if len(items) > min(_COMPRESS, max_payload - _OVERHEAD):
         items, compressed = zlib.compress(items, 1), True
@@ -91,13 +91,13 @@ def messages_of(chunk: Chunk, *, form: int, max_payload: int) -> Iterator[Messag
 
 
 def chunk_subject(chunk: Chunk) -> str:
-    """The subject, behind the stream's name, of a chunk and all leftovers of it."""
+    """The subject, behind the stream's name, of a chunk and all of its leftovers."""
     return f"{_named(chunk.event_id)}.{chunk.number if chunk.number >= 0 else 'replay'}"
 
 
 def chunk_in(subject: str, event_ids: Iterable[str]) -> tuple[str, int]:
-    """Which chunk of one of these events a subject is about, behind the stream's name, when its
-    message does not tell: (event id, number). ("", -1): of none."""
+    """The chunk that a subject, behind the stream's name, is about, if its message does not say it:
+    (event id, number), of one of these events. ("", -1): of none of them."""
     event, number = [*subject.split("."), ""][:2]
     for event_id in event_ids:
         if _named(event_id) == event:
@@ -106,7 +106,7 @@ def chunk_in(subject: str, event_ids: Iterable[str]) -> tuple[str, int]:
 
 
 def size_of(subject: str) -> int:
-    """How many notifications a message has, by its subject; 0 if it is not one of ours."""
+    """How many notifications a message has, by its subject; 0 for a foreign subject."""
     size = subject.rpartition(".")[2]
     return int(size) if size.isdecimal() else 0
 
@@ -125,7 +125,7 @@ def head_of(data: bytes) -> Head:
             items=(),
             due_at=float(head["due_at"]),
             lane=str(head["lane"]),
-            # the version before knew no parts
+            # the previous version knew no parts
             part=str(head.get("part", "")),
             day=int(head["day"]),
         )
@@ -141,8 +141,8 @@ def head_of(data: bytes) -> Head:
 
 
 def aside_of(sequence: int, data: bytes, error: Unreadable) -> Aside:
-    """A message that cannot be read: which chunk it is, as far as its first line tells. What is
-    kept of it is its items, in their form; the whole of it where that is not known."""
+    """A message that cannot be read: which chunk it is, as far as its first line says. Its items
+    are kept, in their form; if the form is unknown, the whole message is."""
     event_id, number, raw = "", -1, data
     line, _, items = data.partition(b"\n")
     with contextlib.suppress(ValueError, LookupError, TypeError, zlib.error):
@@ -166,7 +166,7 @@ def chunk_of(head: Head, data: bytes) -> Chunk:
 
 
 def _version_of(line: bytes) -> int | None:
-    """What a first line that is none of ours says of its version."""
+    """The version that an unknown first line names, if any."""
     with contextlib.suppress(ValueError, LookupError, TypeError):
         version = orjson.loads(line)["v"]
         return version if type(version) is int else None
@@ -182,8 +182,8 @@ def _named(event_id: str) -> str:
 
 
 def _digest(chunk: Chunk) -> str:
-    """What tells a leftover from all others of its chunk. An original chunk is told by its items
-    alone: however often its event is received, and whenever."""
+    """A digest that distinguishes a leftover from all others of its chunk. An original chunk's
+    digest depends on its items alone, however often and whenever its event is received."""
     content: list[Any] = [
         (entry.item.index, entry.remainders and [left[:2] for left in entry.remainders])
         for entry in chunk.items

@@ -1,8 +1,8 @@
 """Handing chunks out: leases, marks, and the suspects that wait for a trial of their own.
 
-The broker hands out what it likes. A suspect that comes is kept here, under its lease and not
-begun, until the dispatcher asks for one; then the one with the fewest lone ends among those that
-came goes first. One whose lease ends meanwhile is somebody's again, and comes anew.
+The broker decides which messages it hands out. A suspect among them is kept here, under its lease
+and not begun, until the dispatcher asks for one; of several, the one with the fewest lone ends goes
+first. If a suspect's lease ends meanwhile, the broker hands it out anew.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from gateway.queue.nats.leases import Lease, Leases
 from gateway.queue.nats.link import Link
 from gateway.queue.nats.tries import UNWRITTEN, Tries
 
-#: lone ends after which a chunk is one that not even its burial survives
+#: lone ends that only a chunk gets whose burial ends processes as well
 HOPELESS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A message that is to be tried alone; `until` is its lease's end, of the loop's clock."""
+    """A message to be tried alone; `until` is the end of its lease (the loop's clock)."""
 
     message: Msg
     chunk: Chunk
@@ -37,12 +37,12 @@ class Suspect:
 
     @property
     def sequence(self) -> int:
-        """The message's, in the stream."""
+        """The message's number in the stream."""
         return self.message.metadata.sequence.stream
 
 
 class Handing:
-    """Hands messages out as claims. `reject` moves one to the stream of the dead, with a reason."""
+    """Hands messages out as claims. `reject` moves one to the dead stream, with a reason."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Handing:
         self._suspects: dict[int, Suspect] = {}
 
     async def claim(self, message: Msg, chunk: Chunk, *, until: float, now: float) -> Claim | None:
-        """Hand out a message whose lease holds until then; None: it is a suspect, and waits."""
+        """Hand out a message whose lease lasts until then; None: it is a suspect, and waits."""
         sequence, deliveries = message.metadata.sequence.stream, message.metadata.num_delivered
         past = await self._tries.past(sequence, deliveries)
         if past is None:
@@ -77,7 +77,7 @@ class Handing:
         return Claim(sequence, lease_id, chunk, UNWRITTEN + past.tries)
 
     def next_suspect(self, *, now: float, skip: Collection[str]) -> Suspect | None:
-        """Whose turn it is of the suspects here."""
+        """The suspect whose turn it is, of those here."""
         at = asyncio.get_running_loop().time()
         self._suspects = {key: one for key, one in self._suspects.items() if one.until > at}
         ready = [
@@ -107,7 +107,7 @@ class Handing:
         return None
 
     async def extend(self, claim: Claim) -> bool:
-        """Prolong a lease. False: that was not confirmed."""
+        """Renew a lease. False: the broker did not confirm it."""
         lease = self._leases.find(claim)
         if lease is None:
             return False
@@ -125,20 +125,20 @@ class Handing:
         return True
 
     async def absolve(self, claim: Claim) -> None:
-        """Forget what counted against a chunk."""
+        """Forget a chunk's tries and lone ends."""
         lease = self._leases.find(claim)
         if lease is not None and lease.past is not None:
             await self._tries.mark(lease.queue_id, Past())
             lease.past = None
 
     async def given_back(self, leases: Collection[Lease]) -> None:
-        """What was claimed under these was neither tried nor on trial."""
+        """The claims under these leases count as neither try nor trial."""
         for lease in leases:
             if lease.past is not None:
                 await self._tries.mark(lease.queue_id, lease.past.given_back())
 
     def take_suspects(self) -> list[Msg]:
-        """The messages that wait here, which they do no more."""
+        """Take all messages that wait here."""
         waiting = [suspect.message for suspect in self._suspects.values()]
         self._suspects.clear()
         return waiting

@@ -1,10 +1,10 @@
-"""Which message holds a delivery: what keeps a chunk that comes again from adding it twice. Pure.
+"""Which message holds a delivery, so that a chunk that comes again does not add it twice. Pure.
 
-Each copy of a delivery is as far as its attempts and its due time, which grow from one leftover to
-the next; an original chunk is behind all of them. A copy that is further than the one at hand holds
-the delivery: either it is the leftover that the journal speaks of, or it is behind as well, and its
-own turn comes. Of several copies that are behind, the furthest sees none further. So one of them
-always adds what is missing.
+The copies of a delivery are ordered by attempts and due time, which grow from one leftover to the
+next; an original chunk comes before all leftovers. A copy that is ahead of the one at hand holds
+the delivery: either it is the journal's leftover, or it is stale as well and will have its turn. Of
+several stale copies, the one that is furthest ahead sees none ahead of itself. So one of them
+always adds the missing leftover.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NOWHERE = (-2, 0.0)
 
 
 def not_held(chunk: Chunk, again: Sequence[Chunk], others: Sequence[Chunk]) -> list[Chunk]:
-    """Of what an earlier claim of `chunk` left: what none of the other messages holds."""
+    """Those leftovers of an earlier claim of `chunk` that none of the other messages holds."""
     missing = []
     for left in again:
         items = []
@@ -41,7 +41,7 @@ def not_held(chunk: Chunk, again: Sequence[Chunk], others: Sequence[Chunk]) -> l
 
 
 def far(chunk: Chunk, index: int, device_id: int) -> tuple[int, float]:
-    """How far a chunk's copy of a delivery is; before everything where it has none."""
+    """The position of a chunk's copy of a delivery; lowest if it has none."""
     for item, remainders in chunk.items:
         if item.index != index:
             continue

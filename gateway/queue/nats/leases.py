@@ -1,8 +1,8 @@
 """Leases of this process, as far as it can prove them.
 
-JetStream takes an acknowledgement from whoever sends it, so a process must know by itself when a
-chunk may be somebody else's. A lease begins when the chunk was asked for, which is before the
-broker's own clock began, and is renewed by an answered request only.
+JetStream takes an acknowledgement from any sender, so a process must know by itself when a chunk
+may belong to another one. A lease begins when the chunk is requested, which is before the broker's
+own timer starts, and only an answered request renews it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from gateway.core.model import Claim
 from gateway.core.suspects import Past
 
 _REMEMBERED = 100_000
-#: more than a relay ever holds
+#: more leases than a relay ever holds
 _MOST_HELD = 4_096
 
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """A chunk under a lease until `until` (of the loop's clock). `reply` is where its
-    acknowledgement goes; `subject` is the message's; `past` is its mark, if it has one."""
+    """A chunk under a lease until `until` (the loop's clock). Its acknowledgement goes to `reply`;
+    `subject` is the message's; `past` is its mark, if it has one."""
 
     queue_id: int
     subject: str
@@ -34,7 +34,7 @@ class Lease:
 
 
 class Leases:
-    """What this process has claimed and neither settled nor lost."""
+    """The leases that this process has neither settled nor lost."""
 
     def __init__(self) -> None:
         self._held: dict[str, Lease] = {}
@@ -42,7 +42,7 @@ class Leases:
     def add(self, lease_id: str, lease: Lease) -> None:
         self._held[lease_id] = lease
         if len(self._held) > _MOST_HELD:
-            # what was claimed anew under another lease is never asked for again
+            # a lease that another one replaced is never asked for again
             now = asyncio.get_running_loop().time()
             self._held = {key: one for key, one in self._held.items() if one.until > now}
 
@@ -55,7 +55,7 @@ class Leases:
         return lease
 
     def take_all(self) -> list[Lease]:
-        """What is still held, which it is no more."""
+        """Take all leases that are still held."""
         now = asyncio.get_running_loop().time()
         held, self._held = list(self._held.values()), {}
         return [lease for lease in held if lease.until > now]
@@ -65,7 +65,7 @@ class Leases:
 
 
 class Postponed:
-    """How often this process has sent messages back unread: deliveries that were no tries."""
+    """How often this process sent messages back unread: deliveries that are not tries."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[int, int] = OrderedDict()

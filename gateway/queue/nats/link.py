@@ -1,8 +1,8 @@
 """The connection to NATS: time-outs, and errors in our words. The only file that calls nats-py.
 
-The client reconnects by itself, for ever. Here every question has an end: what is not answered in
-time is `StoreUnavailable`, whatever the reason - no connection, one without bytes, a stream without
-a leader. No message holds a login: only hosts and ports are ever shown.
+The client reconnects by itself, for ever. Here every request has a time limit: without an answer in
+time it raises `StoreUnavailable`, whatever the reason - no connection, a silent one, a stream
+without a leader. No message holds a login: only hosts and ports are ever shown.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _CONNECT_S = 2
 _PING_S = 2
 _PINGS = 2
 _RECONNECT_S = 0.25
-#: what may wait to be written while the connection is away: a large webhook
+#: bytes that may wait while there is no connection: a large webhook
 _PENDING_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where NATS is, and who we are there."""
+    """The servers of NATS, and our login there."""
 
     servers: tuple[str, ...]
     user: str = ""
@@ -75,7 +75,7 @@ class Link:
 
     @property
     def max_payload(self) -> int:
-        """Bytes that a message may have."""
+        """How many bytes a message may have."""
         return self._client.max_payload if self._client is not None else 1024 * 1024
 
     async def open(self) -> None:
@@ -83,7 +83,7 @@ class Link:
         await self._connected()
 
     async def aclose(self) -> None:
-        """Say goodbye; what was asked and not answered is not waited for."""
+        """Close the connection, without waiting for open requests."""
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
@@ -94,13 +94,13 @@ class Link:
                     await client.close()
 
     async def listen(self, subject: str, handler: Handler) -> None:
-        """Hand what comes under a subject to a handler, on this connection and on later ones."""
+        """Pass the messages of a subject to a handler, on this connection and on later ones."""
         client = await self._connected()
         self._handlers[subject] = handler
         self._subscriptions[subject] = await client.subscribe(subject, cb=handler)
 
     async def ignore(self, subject: str) -> None:
-        """Listen no more."""
+        """Unsubscribe."""
         self._handlers.pop(subject, None)
         subscription = self._subscriptions.pop(subject, None)
         if subscription is not None:
@@ -142,7 +142,7 @@ class Link:
         return answer
 
     async def say(self, subject: str, data: bytes, *, reply: str = "") -> None:
-        """Send without waiting for an answer: one may come to the subject `reply`."""
+        """Send without waiting for an answer, which may come to the subject `reply`."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 client = await self._connected()
@@ -151,13 +151,13 @@ class Link:
             raise self._away(error) from error
 
     def inbox(self) -> str:
-        """A subject that nobody else uses."""
+        """A unique subject."""
         return f"_INBOX.{self._new_id()}"
 
     # --- inside ---------------------------------------------------------------------------------
 
     async def _connected(self) -> Client:
-        """The client. All who ask while it is opened wait for the same attempt."""
+        """The client. Concurrent callers wait for the same attempt to connect."""
         client = self._client
         if client is None or client.is_closed:
             if self._opening is None or self._opening.done():
@@ -208,7 +208,7 @@ class Link:
             if isinstance(error, (NatsError, OSError, TimeoutError)):
                 raise self._away(failed[0] if failed else error) from error
             if isinstance(error, Exception) and broker.credentials_file is not None:
-                # the library that reads them has errors of its own
+                # the library that reads credentials has errors of its own
                 wrong = "queue.credentials_file: holds no credentials; expected NATS' .creds file"
                 raise ConfigurationError([wrong]) from error
             raise
@@ -234,17 +234,17 @@ class Link:
 
 
 async def _give_up(client: Client) -> None:
-    """Close a client that did not get as far as to be connected, with what it has opened."""
+    """Close a client that failed to connect, with all that it has opened."""
     with contextlib.suppress(NatsError, OSError, TimeoutError):
         async with asyncio.timeout(_CONNECT_S):
             await client.close()
     transport = getattr(client, "_transport", None)
-    if transport is not None:  # it forgets it when it fails between two of its steps
+    if transport is not None:  # the client loses it if it fails between two of its steps
         transport.close()
 
 
 def _look_at(opening: asyncio.Task[Client]) -> None:
-    """What went wrong is told to who waits, if anybody still does."""
+    """Mark an error as seen; the waiters get it, if there are any."""
     if not opening.cancelled():
         opening.exception()
 

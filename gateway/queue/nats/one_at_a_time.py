@@ -1,4 +1,4 @@
-"""Turns within this process: one at a time for each event."""
+"""A lock for each event, within this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 class OneAtATime:
-    """Call it with an event's id and enter it: nobody else is in it for that event then."""
+    """Call it with an event's id and enter the result: one caller at a time per event."""
 
     def __init__(self) -> None:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}

@@ -1,8 +1,8 @@
 """Getting chunks into the stream, each once, and knowing what is in it.
 
-A publish is done when a quorum of the stream's nodes has it on disk. One that the stream has
-already - the same id within the duplicate window, the same subject for as long as it waits - is as
-good as done.
+A publish is done when a quorum of the stream's nodes has it on disk. A message that the stream has
+already - the same id within the duplicate window, the same subject for as long as it waits - counts
+as published.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from gateway.queue.nats.stream import MAX_MESSAGES, StreamSpec
 
 _STORE_FAILED = 10077
 _NO_MESSAGE = 10037
-#: the last tenth of the stream is for what relays put back: without it nothing would ever get done
+#: the last tenth of the stream is reserved for leftovers: without room for them no chunk can end
 _FULL = 0.9
-#: up to so many messages the depth is counted; beyond, it is an estimate
+#: the depth is exact up to this many messages; beyond, it is an estimate
 _COUNTED = 1_000
 #: of a message: its first line; and its subject, headers and the record around it
 _HEAD_BYTES, _AROUND_BYTES = 180, 270
@@ -47,7 +47,7 @@ _LOOK_S = 1.0
 
 
 class Stream:
-    """The stream of what waits: publishing to it, and looking into it."""
+    """The stream of waiting chunks: publishing to it, and looking into it."""
 
     def __init__(
         self, link: Link, spec: StreamSpec, *, forms: Forms, monotonic: MonotonicClock
@@ -64,7 +64,7 @@ class Stream:
 
     async def publish(self, chunks: Iterable[Chunk]) -> None:
         """Publish chunks; returns when the quorum has all of them. Raises StoreUnavailable: some
-        may be in, and publishing all of them again does no harm."""
+        may be in the stream, and publishing all of them again is safe."""
         messages = [message for chunk in chunks for message in self._messages(chunk)]
         outcomes = await asyncio.gather(*map(self._publish, messages), return_exceptions=True)
         for outcome in outcomes:
@@ -72,7 +72,7 @@ class Stream:
                 raise outcome
 
     async def bury(self, subject: str, data: bytes, headers: Mapping[str, str]) -> None:
-        """Keep a message in the stream of the dead; returns when its quorum has it."""
+        """Keep a message in the dead stream; returns when its quorum has it."""
         answer = orjson.loads(await self._link.ask(f"{self._spec.dead}.{subject}", data, headers))
         if "error" in answer:
             text = answer["error"].get("description", "no reason given")
@@ -88,8 +88,8 @@ class Stream:
             )
 
     async def depth(self) -> Depth:
-        """Exact up to 1 000 messages; beyond, by the stream's bytes: a message may hold one
-        notification or 256, and other processes publish other ones than this does."""
+        """Exact up to 1 000 messages; beyond, an estimate by the stream's bytes, because a message
+        has 1 to 256 notifications and other processes may publish other sizes than this one."""
         state = await self._state()
         messages: int = state["messages"]
         if messages == 0:
@@ -106,12 +106,12 @@ class Stream:
         return Depth(count, first_seen)
 
     async def not_held(self, own: str, chunk: Chunk, again: Sequence[Chunk]) -> list[Chunk]:
-        """Of what a chunk left before: what no other message holds. `own` is its subject."""
+        """Those earlier leftovers of a chunk that no other message holds. `own` is its subject."""
         return not_held(chunk, again, await self._others(own, chunk_subject(chunk)))
 
     async def beside(self, own: str) -> list[Chunk]:
-        """The other messages that may hold deliveries of the one with this subject, which cannot be
-        read: those of its number, and replays, which have none."""
+        """The other messages that may hold deliveries of the unreadable one with this subject:
+        those of the same chunk number, and replays, which have no number."""
         event, number = [*own.removeprefix(f"{self._spec.name}.").split("."), ""][:2]
         if number == "replay" or not number:
             return await self._others(own, event)
@@ -159,8 +159,8 @@ class Stream:
         return list(found["state"].get("subjects") or ())
 
     async def _first_seen(self, sequence: int) -> float | None:
-        """Since when the first message waits: leftovers come in behind what they are older than,
-        by at most their own wait."""
+        """Since when the first message waits. Leftovers are older than their place in the stream
+        says, by their own wait at most."""
         if self._first is None or self._first[0] != sequence:
             found = await self._get({"seq": sequence})
             if found is None:
@@ -194,7 +194,7 @@ class Stream:
                     continue
                 data = await self._get({"last_by_subj": subject})
                 if data is None:
-                    break  # it was settled meanwhile: what it left came in before that
+                    break  # it was settled meanwhile, after its leftovers were published
                 try:
                     found.append(chunk_of(head_of(data), data))
                 except Unreadable:

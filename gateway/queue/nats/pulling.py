@@ -1,7 +1,7 @@
 """Asking the consumer for messages: a request that stays open until there is one.
 
-Owns that no message is forgotten: one that comes when nobody waits for it any more goes back at
-once, for else it would be under a lease of nobody until that ends.
+Owns that no message is forgotten: one that arrives when nobody waits for it any more goes back at
+once; else it would stay leased to nobody until the lease ends.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from gateway.errors import StoreUnavailable
 from gateway.queue.nats.link import ANSWER_S, Link
 
 _NS = 1_000_000_000
-#: how much later than asked for an open request may be answered
+#: seconds by which the answer to an open request may be late
 _LATE_S = 1.0
-#: how long an inbox is kept in which a request was given up, for what may come yet
+#: seconds for which the inbox of a timed-out request is kept, for late messages
 _KEEP_S = 10.0
 _NOTHING = ("404", "408")
 
@@ -31,9 +31,9 @@ class _Silent(StoreUnavailable):
 
 @dataclass(slots=True, eq=False)
 class _Inbox:
-    """Where answers come in: to one request at a time, for a message does not say which it answers.
+    """Receives answers to one request at a time, because a message does not name its request.
 
-    After a request that was given up another inbox is used; in this one everything goes back.
+    After a timeout a new inbox is used; late messages on the old one are returned to the stream.
     """
 
     subject: str
@@ -61,7 +61,7 @@ class _Inbox:
             self.give_back(message)
 
     def give_up(self, now: float) -> None:
-        """Send back what came, and whatever will."""
+        """Return all messages, those that came and those still to come."""
         self.given_up_at = now
         self.wanted = 0
         for message in self.messages:
@@ -70,7 +70,7 @@ class _Inbox:
 
 
 class Puller:
-    """Pulls from one consumer. `give_back` gets what came too late."""
+    """Pulls from one consumer. `give_back` gets the messages that came too late."""
 
     def __init__(self, link: Link, consumer: str, *, give_back: Callable[[Msg], None]) -> None:
         self._link = link
@@ -82,7 +82,7 @@ class Puller:
         self._pulling = asyncio.Lock()
 
     async def ready_now(self, limit: int) -> list[Msg]:
-        """At most `limit` of the messages that are due now."""
+        """At most `limit` messages that are due now."""
         async with self._pulling:
             return await self._pull(limit, {"batch": limit, "no_wait": True}, ANSWER_S)
 
@@ -93,7 +93,7 @@ class Puller:
             try:
                 return await self._pull(1, asked, within_s + _LATE_S)
             except _Silent:
-                # Not every request that runs out is told so: is there still somebody?
+                # Not every expired request gets a notice: check that the consumer is still there.
                 await self._link.ask(self._info)
                 return []
 

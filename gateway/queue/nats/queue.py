@@ -1,8 +1,9 @@
-"""The queue on NATS JetStream: a chunk is a message, a lease its acknowledgement that is due.
+"""The queue on NATS JetStream: a chunk is a message, a lease its pending acknowledgement.
 
-An event's row is in the store, its chunks are in the stream. The row comes first, as `accepting`,
-then the chunks, then the row is `accepted`, and only then is the sender told. Whatever stops half
-way is done again from its first step, by whoever comes by: each step is harmless the second time.
+An event's row is in the store, its chunks are in the stream. The row is written first, as
+`accepting`, then the chunks; then the row becomes `accepted`, and only then the sender gets its
+answer. An interrupted event is done again from the first step, by any process: every step is safe
+to repeat.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ from gateway.queue.replays import replay_of, revived_chunks
 Cut = Callable[[Event], Sequence[Chunk]]
 """Cuts a kept event into its chunks again, as they were when it was received."""
 
-#: how long a claim waits for work, in seconds; meanwhile lanes open and close
+#: how long a claim waits for work, in seconds; short, because lanes open and close meanwhile
 WAIT_S = 2.0
-#: how long a chunk of a closed lane is left alone at most, in seconds: when the lane opens, it
-#: waits as long
+#: how long a chunk of a closed lane is left alone at most, in seconds; once the lane opens, the
+#: chunk may wait as long
 LANE_NAP_S = 10.0
 _FIRST_NAP_S = 0.5
-#: an event that is `accepting` for longer was left by who accepted it, in seconds
+#: an event that is `accepting` for longer was left unfinished by its ingest, in seconds
 STALE_S = 60.0
 _COMPLETED_AT_ONCE = 100
 _taken_at = attrgetter("taken_at")
@@ -97,7 +98,7 @@ class JetStreamQueue:
         self._background: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Connect, and make or check the streams; every other call does so when it is the first.
+        """Connect, and make or check the streams. The first call of any method does it as well.
 
         Raises StoreUnavailable, and ConfigurationError for streams that are not as they must be.
         """
@@ -108,7 +109,7 @@ class JetStreamQueue:
                 self._ready = True
 
     async def aclose(self) -> None:
-        """Let go: what is claimed and not settled comes out again at once, for somebody else."""
+        """Close: unsettled chunks are available to other processes at once."""
         for lease in self._leases.take_all():
             self._nak(lease.reply, lease.queue_id, 0.0)
         for message in self._handing.take_suspects():
@@ -120,7 +121,7 @@ class JetStreamQueue:
     # --- events -----------------------------------------------------------------------------------
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
-        """True also for a repeat that completed what an earlier attempt had begun."""
+        """True also for a repeat that completed an earlier, interrupted attempt."""
         if not chunks:
             known = await self._journal.begin(event)
             if known is None or known.status != "accepting":
@@ -132,15 +133,15 @@ class JetStreamQueue:
             if known is not None:
                 if known.status != "accepting":
                     return False
-                # What is kept counts, not what came now: the same chunks, the same journal rows.
+                # The kept event counts, not this copy: so chunks and journal rows are the same.
                 chunks = self._cut(known)
             await self._stream.publish(chunks)
             await self._journal.accepted(event.event_id)
         return True
 
     async def complete(self, *, stale_s: float = STALE_S) -> int:
-        """Complete events that were left half way: some at once, of those that are older. Any
-        number of processes may. Returns how many were."""
+        """Complete events that have been unfinished for `stale_s`, some at a time. Any number of
+        processes may do so at once. Returns how many were completed."""
         before = self._clock() - stale_s
         stale = await self._journal.stale(before=before, limit=_COMPLETED_AT_ONCE)
         completed = 0
@@ -156,7 +157,7 @@ class JetStreamQueue:
         return completed
 
     async def requeue(self, *, since: float) -> int:
-        """Make events that were accepted since then ones to complete: the stream is lost. Returns
+        """The stream is lost: mark events that were accepted since then for `complete`. Returns
         how many."""
         return await self._journal.requeue(since=since)
 
@@ -180,7 +181,7 @@ class JetStreamQueue:
         replayed = 0
         for taken_at, several in groupby(sorted(dead, key=_taken_at), key=_taken_at):
             taken = replay_of(list(several), named=ids is not None)
-            # named after when they were first taken: a replay that is repeated adds nothing
+            # the name has the time of the first taking, so a repeated replay adds nothing
             chunks = revived_chunks(
                 taken.letters, now=taken_at, deadline=deadline, chunk_items=self._spec.chunk_items
             )
@@ -204,7 +205,7 @@ class JetStreamQueue:
         now: float,
         skip_lanes: Sequence[str] = (),
     ) -> list[Claim]:
-        """Waits for work for a moment. Leases are as long as the consumer was made with."""
+        """Waits for work for a moment. The consumer's configuration sets how long leases last."""
         await self._started()
         loop = asyncio.get_running_loop()
         ahead = now - self._clock()
@@ -236,7 +237,7 @@ class JetStreamQueue:
         return claims
 
     async def has_suspect(self, *, now: float, skip_lanes: Sequence[str] = ()) -> bool:
-        """Of those that a claim came upon."""
+        """Among the messages that claims have received."""
         return self._handing.next_suspect(now=now, skip=skip_lanes) is not None
 
     async def claim_suspect(
@@ -252,7 +253,7 @@ class JetStreamQueue:
         await self._handing.absolve(claim)
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:  # noqa: ARG002  # the broker has its own clock
-        """A lease that is not confirmed before it ends is lost."""
+        """A lease whose renewal is not confirmed before its end is lost."""
         confirmed = await asyncio.gather(*map(self._handing.extend, claims))
         held = [self._leases.find(claim) is not None for claim in claims]
         if any(there and not known for there, known in zip(held, confirmed, strict=True)):
@@ -272,7 +273,7 @@ class JetStreamQueue:
                 again = await self._stream.not_held(lease.subject, claim.chunk, again)
             await self._stream.publish([*leftovers, *again])
             if self._leases.find(claim) is None:
-                return False  # what was added is added once, whoever finishes the chunk
+                return False  # leftovers are added once, whichever process finishes the chunk
             await self._link.ask(lease.reply, b"+ACK")
             lease.settled = True
             self._leases.end(claim)
@@ -288,7 +289,7 @@ class JetStreamQueue:
                 self._nak(lease.reply, lease.queue_id, 0.0)
 
     async def rescue(self) -> int:
-        """Never any: whether a process is dead is for the broker to find out."""
+        """Ends none: the broker finds out by itself whether a process is dead."""
         return 0
 
     async def depth(self) -> Depth:
@@ -305,7 +306,7 @@ class JetStreamQueue:
     async def _claims(
         self, messages: list[Msg], *, until: float, now: float, skip: frozenset[str]
     ) -> list[Claim]:
-        """Lease the messages that may be worked on; send the others back."""
+        """Lease the messages that may start; send the others back."""
         claims = []
         rest = list(messages)
         try:
@@ -344,7 +345,7 @@ class JetStreamQueue:
         return await self._handing.claim(message, chunk, until=until, now=now)
 
     async def _reject(self, message: Msg, reason: str) -> None:
-        """Move a message to the stream of the dead: in there first, then out of here."""
+        """Move a message to the dead stream: first in there, then out of here."""
         sequence = message.metadata.sequence.stream
         headers = {
             "Nats-Msg-Id": f"{self._spec.name}:{sequence}",
@@ -367,7 +368,7 @@ class JetStreamQueue:
         self._postpone(message, 0.0)
 
     def _lane_nap(self, message: Msg) -> float:
-        """Short at first, for a lane may be busy for a moment only; then ever longer."""
+        """Seconds until the next look: short at first, as the lane may open soon, then longer."""
         naps = self._tries.postponed.of(message.metadata.sequence.stream)
         return min(self._lane_nap_s, _FIRST_NAP_S * 2.0 ** min(naps, 8))
 
@@ -375,7 +376,7 @@ class JetStreamQueue:
         self._nak(message.reply, message.metadata.sequence.stream, seconds)
 
     def _nak(self, reply: str, sequence: int, seconds: float) -> None:
-        """Send a message back, unread. Unheard, it comes when its lease ends."""
+        """Send a message back, unread. If that is lost, it comes when its lease ends."""
         self._tries.postponed.count(sequence)
 
         async def say() -> None:

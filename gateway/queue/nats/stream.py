@@ -1,9 +1,9 @@
-"""The streams and the consumer: how they must be, and that they are.
+"""The streams and the consumer: makes them, or checks that they are as they must be.
 
-Three streams: `<name>` holds what waits, `<name>-dead` what no relay could read or survive, and
-`<name>-tries` what speaks against the few chunks that come again and again. They are created where
-they are missing, by however many replicas at once, and otherwise compared: one that differs is an
-error that names each field, for a silent change could lose what another replica relies on.
+Three streams: `<name>` holds waiting chunks, `<name>-dead` those that no relay could read or
+survive, and `<name>-tries` the tries of the few chunks that come again and again. Missing streams
+are created, by any number of replicas at once; existing ones are compared. A difference is an error
+that names each field, because a silent change could lose data that another replica relies on.
 
 `max_ack_pending` is as large as the stream: a delayed NAK stays pending until its time, so with
 anything less enough delayed chunks would keep new ones from coming out at all. At 100 bytes each in
@@ -36,7 +36,7 @@ _NO_STREAM, _NO_CONSUMER = 10059, 10014
 _STREAM_EXISTS, _CONSUMER_EXISTS = (10058, 10065), (10148, 10013)
 _NEED_CLUSTER, _NO_STORAGE, _NO_JETSTREAM = (10074, 10052), (10047, 10028), (10076, 10039)
 
-#: the setting that wants a field to be what it is
+#: the setting that determines a field
 _SETTINGS = {
     "num_replicas": "queue.replicas",
     "duplicate_window": "queue.duplicate_window_s",
@@ -47,7 +47,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """What the settings say of the streams. Seconds, bytes, and the items of a chunk at most."""
+    """The settings of the streams. In seconds, bytes, and items of a chunk at most."""
 
     name: str = "inkpush"
     replicas: int = 3
@@ -66,12 +66,12 @@ class StreamSpec:
 
 
 async def ensure(link: Link, spec: StreamSpec) -> None:
-    """Make the streams and the consumer, or see that they are right.
+    """Make the streams and the consumer, or check them.
 
-    Raises ConfigurationError for what a person must change, StoreUnavailable for what may pass.
+    Raises ConfigurationError if a person must change something, StoreUnavailable if it may pass.
     """
     wanted = (_work(spec), _dead(spec), _tries(spec))
-    # beside each other: each of them elects its leader first
+    # in parallel, because each of them elects its leader first
     found = await asyncio.gather(*(_stream(link, one) for one in wanted), return_exceptions=True)
     problems: list[str] = []
     for each in found:
@@ -92,7 +92,7 @@ def _work(spec: StreamSpec) -> dict[str, Any]:
         "storage": "file",
         "num_replicas": spec.replicas,
         "duplicate_window": round(spec.duplicate_window_s * _NS),
-        # A full stream refuses what is new, and one chunk is in it once.
+        # A full stream refuses new messages, and holds each chunk once.
         "discard": "new",
         "discard_new_per_subject": True,
         "max_msgs_per_subject": 1,
@@ -173,8 +173,8 @@ async def _consumer(link: Link, spec: StreamSpec) -> list[str]:
 async def _made(
     link: Link, *, info: str, create: tuple[str, object], missing: int, exists: tuple[int, ...]
 ) -> Mapping[str, Any]:
-    """The configuration of what is there, or was created now. While a leader is elected, the
-    servers do not answer, or refuse for the time being."""
+    """The configuration as it is there, or was created now. While a leader is elected, the servers
+    do not answer, or refuse for the time being."""
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + _PATIENCE_S
     while True:
@@ -196,8 +196,8 @@ async def _made(
 
 
 async def _create(link: Link, call: str, wanted: object, *, exists: tuple[int, ...]) -> None:
-    """Create what was missing. Whoever calls looks again: another replica may have been first, and
-    of several who ask at once the servers answer not every one."""
+    """Create what was missing. The caller looks again: another replica may have been first, and
+    the servers do not answer every one of several concurrent requests."""
     try:
         await link.api(call, wanted, within_s=_ROUND_S)
     except ApiError as error:
@@ -228,7 +228,7 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _refused(error: ApiError) -> ConfigurationError | StoreUnavailable:
-    """What a refusal of JetStream means: something to change, or to wait for."""
+    """The error for a refusal of JetStream: something to change, or to wait for."""
     if error.code in _NEED_CLUSTER:
         more = "expected a cluster of that many nodes, or a smaller number"
         return ConfigurationError([f"queue.replicas: NATS cannot keep so many ({error}); {more}"])

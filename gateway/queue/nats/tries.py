@@ -1,9 +1,9 @@
-"""What is known of a chunk's earlier claims, by a mark in a stream of its own.
+"""The record of a chunk's earlier claims: a mark in a stream of its own.
 
-JetStream counts deliveries, and one that was sent back unread - not due yet, its lane closed - was
-no claim. What this process sent back itself is taken off the count; what others did is not known.
-So a few deliveries are let pass unasked, which is what all but very few chunks have; beyond, each
-claim is written down before the chunk is handed out, and only what is written counts: a chunk that
+JetStream counts deliveries, but a message that was sent back unread - not due yet, its lane closed
+- was not claimed. Messages that this process sent back are subtracted; those of others are not
+known. So a few deliveries are allowed without a mark; nearly all chunks have no more. Beyond them
+each claim is recorded before the chunk is handed out, and only recorded claims count: a chunk that
 others postponed a thousand times is no suspect.
 """
 
@@ -21,7 +21,7 @@ from gateway.queue.nats.link import ApiError, Link
 from gateway.queue.nats.stream import StreamSpec
 
 UNWRITTEN = 4
-"""So many deliveries are claims without a mark."""
+"""Deliveries that are allowed without a mark."""
 _NO_MESSAGE = 10037
 
 
@@ -34,11 +34,11 @@ class Tries:
         self.postponed = Postponed()
 
     def unmarked(self, sequence: int, deliveries: int) -> int:
-        """Deliveries that this process knows no other reason for than a claim."""
+        """Deliveries that this process cannot explain other than by a claim."""
         return max(1, deliveries - self.postponed.of(sequence))
 
     async def past(self, sequence: int, deliveries: int) -> Past | None:
-        """What is known of earlier claims. None: too few deliveries to ask, and to write down."""
+        """The record of earlier claims. None: too few deliveries to ask for or record it."""
         if self.unmarked(sequence, deliveries) <= UNWRITTEN:
             return None
         asked = {"last_by_subj": f"{self._stream}.{sequence}"}
@@ -51,13 +51,13 @@ class Tries:
         return _read(base64.b64decode(found["message"].get("data", "")))
 
     async def mark(self, sequence: int, past: Past) -> None:
-        """Write down what is known from now on; returns when the quorum has it."""
+        """Store the record; returns when the quorum has it."""
         await self._link.ask(f"{self._stream}.{sequence}", orjson.dumps(past._asdict()))
 
 
 def _read(data: bytes) -> Past:
-    """A mark. One of the version before is a number of tries; one that is no mark counts for none,
-    for a chunk is innocent as long as nothing is known."""
+    """Read a mark. The previous version's is a number of tries. Anything else counts as no tries,
+    because a chunk is innocent until proven guilty."""
     try:
         told: Any = orjson.loads(data)
         if isinstance(told, int):

@@ -1,4 +1,4 @@
-"""Messages that cannot be read: which chunk one is, what else holds its deliveries, how it ends."""
+"""Unreadable messages: which chunk one is, which others hold its deliveries, how it ends."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gateway.queue.nats.coding import aside_of, chunk_in
 from gateway.queue.nats.link import Link
 from gateway.queue.nats.publishing import Stream
 
-#: so many events, the newest, are looked through for that of a message which does not tell
+#: how many of the newest events are searched for that of a message which does not name it
 _EVENTS = 10_000
 
 
 class Unread:
-    """Takes such messages out of the stream. `leave` sends one back for so many seconds."""
+    """Takes such messages out of the stream. `leave` sends one back for this many seconds."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Unread:
         )
 
     async def _recognised(self, message: Msg, aside: Aside) -> Aside:
-        """What a message does not say itself, its subject does: it names its event by a hash."""
+        """Complete an aside from the message's subject, which names the event by a hash."""
         events = await self._journal.events(limit=_EVENTS, status="accepted")
         rest = message.subject.partition(".")[2]
         event_id, number = chunk_in(rest, (event.event_id for event in events))
