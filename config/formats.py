@@ -28,7 +28,7 @@ def signing_secret(value: SecretStr) -> SecretStr:
     """Check a webhook signing secret: `whsec_` and base64, as Svix shows it."""
     text = value.get_secret_value()
     if not text.startswith(SECRET_PREFIX):
-        raise ValueError("is no signing secret; expected whsec_ and base64, as Svix shows it")
+        raise ValueError("is not a signing secret; expected whsec_ and base64, as Svix shows it")
     try:
         key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
     except binascii.Error:
@@ -44,7 +44,7 @@ def public_key(value: str) -> str:
         load_pem_public_key(value.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ValueError(
-            "is no public key; expected PEM that begins with -----BEGIN PUBLIC KEY-----"
+            "is not a public key; expected PEM that begins with -----BEGIN PUBLIC KEY-----"
         ) from error
     return value
 
@@ -59,7 +59,7 @@ def http_url(value: str) -> str:
     else:
         sound = sound and not parts.query and not parts.fragment and not parts.username
     if not sound:
-        raise ValueError("is no web address; expected one like https://host or https://host:port")
+        raise ValueError("is not a valid URL; expected e.g. https://host or https://host:port")
     return value.rstrip("/")
 
 
@@ -74,7 +74,7 @@ def store_url(value: str) -> str:
         return _postgres_url(value)
     if not value.startswith(SQLITE_PREFIX) or value == SQLITE_PREFIX:
         raise ValueError(
-            "is no database address; expected sqlite:///file.db, sqlite:////path "
+            "is not a database address; expected sqlite:///file.db, sqlite:////path "
             "or postgresql://user:password@host/database"
         )
     return value
@@ -126,7 +126,7 @@ def no_broker_beside(place: str) -> str:
 def odd_replicas(value: int) -> int:
     """Check how many nodes keep a stream."""
     if value not in (1, 3, 5):
-        raise ValueError("is no number of nodes that can agree; expected 1, 3 or 5")
+        raise ValueError("is not a number of nodes that can agree; expected 1, 3 or 5")
     return value
 
 
@@ -136,7 +136,7 @@ def queue_url(value: str) -> str:
         return value
     scheme, separator, rest = value.partition("://")
     if scheme not in {"nats", "tls"} or not separator:
-        raise ValueError('is no queue address; expected "store" or nats://host:4222,host2')
+        raise ValueError('is not a queue address; expected "store" or nats://host:4222,host2')
     if "@" in rest:
         raise ValueError("holds a login; expected queue.user and queue.password for that")
     for host in rest.split(","):

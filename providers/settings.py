@@ -52,7 +52,7 @@ def http_url(value: str) -> str:
     else:
         sound = sound and not parts.query and not parts.fragment and not parts.username
     if not sound:
-        raise ValueError("is no web address; expected one like https://host or https://host:port")
+        raise ValueError("is not a valid URL; expected e.g. https://host or https://host:port")
     return value.rstrip("/")
 
 
@@ -72,7 +72,9 @@ def proxy_url(value: SecretStr) -> SecretStr:
     else:
         sound = sound and parts.path in {"", "/"} and not parts.query and not parts.fragment
     if text and not sound:
-        raise ValueError("is no proxy; expected http://host:port or http://user:password@host:port")
+        raise ValueError(
+            "is not a proxy; expected http://host:port or http://user:password@host:port"
+        )
     return value
 
 

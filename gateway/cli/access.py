@@ -82,7 +82,7 @@ async def revoke(state: State, key_id: str) -> None:
     """End an API key; running gateways refuse it within seconds."""
     async with state.store() as stores:
         if not await stores.keys.revoke(key_id, now=time.time()):
-            raise click.ClickException(f"there is no key {key_id} in force")
+            raise click.ClickException(f"key {key_id} is unknown or revoked")
     click.echo(f"Key {key_id} is revoked.")
 
 

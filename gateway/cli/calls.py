@@ -33,7 +33,7 @@ async def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     import aiohttp
 
     if not url.startswith(("http://", "https://")):
-        raise click.ClickException(f"{url} is no web address; expected http:// or https://")
+        raise click.ClickException(f"{url} is not a valid URL; expected http:// or https://")
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
     sent = {"Content-Type": "application/json", **headers}
     try:

@@ -87,7 +87,7 @@ def _source(given: str | None, configured: str) -> Path:
             raise click.BadParameter(
                 "is copied from SQLite only; expected sqlite:///FILE", param_hint="--from"
             )
-        raise click.UsageError("--from is missing: store.url is no SQLite file")
+        raise click.UsageError("--from is missing: store.url is not a SQLite file")
     return sqlite_path(url)
 
 
@@ -101,7 +101,7 @@ def _target(given: str | None, configured: str) -> str:
                 "is copied to PostgreSQL only; expected postgresql://USER@HOST/DATABASE",
                 param_hint="--to",
             )
-        raise click.UsageError("--to is missing: store.url is no PostgreSQL database")
+        raise click.UsageError("--to is missing: store.url is not a PostgreSQL database")
     return url
 
 

@@ -92,9 +92,9 @@ def _dated_now(body: bytes) -> bytes:
     try:
         event: Any = json.loads(body)
     except ValueError as error:
-        raise click.ClickException("--now: the body is no JSON") from error
+        raise click.ClickException("--now: the body is not JSON") from error
     if not isinstance(event, dict):
-        raise click.ClickException("--now: the body is no event")
+        raise click.ClickException("--now: the body is not an event")
     return json.dumps({**event, "timestamp": show.moment(time.time())}).encode()
 
 

@@ -144,7 +144,7 @@ def _values(
 
 
 def _says_nothing_new(known: Row, asked: Registration) -> bool:
-    """Whether an import names a device as it is: it is no word from the app itself."""
+    """Whether an import equals the stored device, and so does not count as contact from the app."""
     return (
         known["address"] == asked.address
         and known["provider"] == asked.provider

@@ -56,11 +56,11 @@ def _event(row: Sequence[Any]) -> Event:
 
 
 def summary_of(event: Event, states: dict[str, int], seen: int, *, finished: bool) -> EventSummary:
-    """What no row tells of yet is pending: it waits in the queue or is in flight."""
+    """Count notifications without a journal row as pending: they are queued or in flight."""
     waiting = max(0, event.notifications - seen)
     pending = states.pop("pending", 0) + waiting
     settled = pending == 0 and finished and event.status != "accepting"
-    # the states of a later version stand behind those that are known: they have ended
+    # a later version's states come after the known ones; they have ended
     deliveries = {state.value: 0 for state in DeliveryState} | states
     deliveries["pending"] = pending
     return EventSummary(event, deliveries, settled)

@@ -538,7 +538,7 @@ def test_either_side_is_the_configured_one_if_nothing_is_said(
     ("arguments", "status", "told"),
     [
         ((), 2, "--to is missing"),
-        (("--to", "mysql://root:hush-hush@host/x"), 2, "--to: is no database address"),
+        (("--to", "mysql://root:hush-hush@host/x"), 2, "--to: is not a database address"),
         (("--to", "sqlite:///other.db"), 2, "to PostgreSQL only"),
         (("--from", "postgresql://a:hush-hush@b/c", "--to", "postgresql://b/c"), 2, "SQLite only"),
         (("--to", "postgresql://inkpush:hush-hush@127.0.0.1:1/x"), 1, "Run the same command"),

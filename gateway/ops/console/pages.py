@@ -91,7 +91,7 @@ class ConsoleRoutes:
         """Exchange an API key for a session."""
         key = await self._sources.find_key(await _sent_key(request))
         if key is None or not key.allows("admin"):
-            message = "This is not an API key in force of scope admin."
+            message = "This API key is unknown, revoked or lacks the `admin` scope."
             return self._page("login.html", status=401, message=message)
         response = web.Response(status=303, headers={**_HEADERS, "Location": "/console"})
         response.set_cookie(

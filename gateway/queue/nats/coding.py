@@ -134,7 +134,7 @@ def head_of(data: bytes) -> Head:
         form = _version_of(line)
         if form is not None and form != _VERSION:
             raise _unknown(form) from None
-        raise Unreadable(f"its first line is no head ({type(error).__name__})") from None
+        raise Unreadable(f"its first line is not a head ({type(error).__name__})") from None
     if version != _VERSION:
         raise _unknown(version if type(version) is int else None)
     return Head(chunk, compressed)

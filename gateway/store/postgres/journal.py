@@ -250,13 +250,13 @@ class PostgresJournal:
                 await session.run("chunks_done", *zip(*done, strict=True))
             return carried_out
 
-        # Rows are upserts. A letter or a device may be somebody else's matter by the second time.
+        # Upserts may be repeated; by then another process may have changed a letter or a device.
         return await self._database.write(work, repeatable=not removals and not dead)
 
 
 def _last_words(records: Sequence[Record]) -> Sequence[Record]:
-    """One record a delivery, for a statement may touch a row once: the last word that was said
-    before one was terminal, to whom the first word said."""
+    """Keep one record per delivery, because a statement may touch a row once: the last one before
+    a terminal state, with the recipient fields of the first."""
     if len({record[:3] for record in records}) == len(records):
         return records
     told: dict[tuple[Any, ...], Record] = {}

@@ -91,7 +91,7 @@ class SqliteSnapshot:
             self._connection.execute("BEGIN")
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            raise StoreError(f"{self.path} is no database of Inkpush")
+            raise StoreError(f"{self.path} is not a database of Inkpush")
         if version < latest:
             raise SchemaMismatch(
                 f"{self.path} has schema {version}, this Inkpush knows {latest}: "
