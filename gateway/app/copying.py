@@ -99,8 +99,8 @@ def _alone(source: Path, *, live: bool) -> Iterator[None]:
                 stack.enter_context(sole_relay(source))
             except ConfigurationError:
                 raise StoreError(
-                    f"A relay works on {source}: stop it first, for what it does from now on "
-                    "would be missing. --live copies beside it, to try it out."
+                    f"A relay works on {source}: stop it first, or its later changes would be "
+                    "missing. --live copies beside it, to try it out."
                 ) from None
         yield
 

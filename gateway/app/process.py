@@ -100,7 +100,7 @@ class Gateway:
             self.relay.wake()
 
     def probes(self) -> dict[str, Probe]:
-        """The probes of /readyz; while the gateway starts, one that says so."""
+        """The probes of /readyz; while the gateway starts, one that reports the start."""
         probes = self.gauges.probes()
         if not self.ready:
             probes["start"] = _starting

@@ -58,8 +58,8 @@ async def replay(
 async def requeue(broker: JetStreamQueue | None, *, since: float, progress: Progress) -> int:
     """Queue the events again that came since then, from the database; returns how many.
 
-    A lost stream is made anew. What has ended is not queued, and nothing is queued twice. Raises
-    StoreError where the queue is the database itself (`broker` None).
+    A lost stream is made anew. Deliveries that have ended are not sent again, and no chunk is
+    queued twice. Raises StoreError if the queue is the database itself (`broker` None).
     """
     if broker is None:
         raise StoreError(

@@ -1,4 +1,4 @@
-"""The command line: `inkpush`. Says what was done; knows nothing of how.
+"""The command line: `inkpush`. Reports what was done; knows nothing of how.
 
 One module per group. A command reads its options, calls `gateway.app` or a port of the store, and
 shows the answer, as a table or with `--json` as one line. Exit status: 0 done, 1 failed, 2 wrong
@@ -21,7 +21,7 @@ DONE, FAILED, WRONG_USE = 0, 1, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status; no mistake of a user ends in a stack trace."""
+    """Run a command and return its exit status. No user's mistake shows a stack trace."""
     try:
         status = inkpush.main(args=argv, prog_name="inkpush", standalone_mode=False)
     except click.ClickException as error:
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             click.echo(problem, err=True)
         return WRONG_USE
     except BrokenPipeError:
-        # whoever read the output has seen enough; nothing is left to be flushed at exit
+        # the reader of the output is gone; make sure that nothing is flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (GatewayError, OSError) as error:

@@ -38,7 +38,7 @@ def keys() -> None:
 @click.pass_obj
 @asynchronous
 async def create(state: State, scopes: tuple[str, ...], name: str, as_json: bool) -> None:
-    """Make an API key. It is shown this once: only its hash is kept."""
+    """Make an API key. It is shown only once, because the store keeps only its hash."""
     from gateway.devices.api_keys import key_digest, new_key
 
     key, text = new_key(name, scopes, now=time.time(), random=secrets.token_bytes)
@@ -132,8 +132,8 @@ def mint(
     }
     claims = {"sub": user, "iat": now, "exp": now + ttl}
     claims |= {name: value for name, value in optional.items() if value}
-    # zero bytes change nothing about an HMAC key; PyJWT else warns of a short one, which is for
-    # `inkpush check` to say
+    # zero bytes do not change an HMAC key; else PyJWT warns of a short one, which is the task of
+    # `inkpush check`
     text = jwt.encode(claims, secret.encode().ljust(32, b"\0"), algorithm="HS256")
     if as_json:
         show.as_line({"token": text})

@@ -1,4 +1,4 @@
-"""What every command shares: the configuration it reads, the store it opens, how it runs.
+"""Shared by all commands: reading the configuration, opening the store, running.
 
 Every command takes `--config`, before or after its name, and shows an example in its help.
 """
@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class State:
-    """What the options before the command said."""
+    """The values of the options before the command."""
 
     config: Path | None = None
 
     def settings(self, **variables: str) -> Settings:
-        """The settings in force; `variables` stand over the environment. Raises SettingsError."""
+        """The settings in force; `variables` override the environment. Raises SettingsError."""
         from gateway.app.settings import load
 
         return load(self.config, {**os.environ, **variables})

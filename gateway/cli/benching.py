@@ -35,8 +35,8 @@ def bench(_state: State, pushes: int, provider: str, as_json: bool) -> None:
     Starts a stand-in for the vendors (nginx where it is installed, else the sandbox) and a gateway,
     in a folder that is removed afterwards; registers devices, posts signed batches, and waits until
     every push is in the journal. Shows pushes a second, the gateway's CPU time per push, how soon
-    webhooks were answered (p50, p99) and its memory. It says so when the stand-in was what took
-    the time, or when other processes had the cores: then the gateway can do more.
+    webhooks were answered (p50, p99) and its memory. It warns if the stand-in or other processes
+    were the limit: then the gateway can do more.
     """
     from gateway import app
 

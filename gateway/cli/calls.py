@@ -17,19 +17,19 @@ _TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """The answer of a gateway."""
 
     status: int
     text: str
 
     @property
     def ok(self) -> bool:
-        """Whether it was taken."""
+        """Whether the request was accepted."""
         return 200 <= self.status < 300
 
 
 async def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """Post a JSON body. Raises ClickException when nobody answers."""
+    """Post a JSON body. Raises ClickException without an answer."""
     import aiohttp
 
     if not url.startswith(("http://", "https://")):

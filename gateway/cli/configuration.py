@@ -1,4 +1,4 @@
-"""`inkpush check` and `inkpush config`: is it right, and what is in force."""
+"""`inkpush check` and `inkpush config`: whether settings are right, and which are in force."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _MARKS = {"ok": "ok", "warning": "warning", "error": "ERROR"}
 @click.pass_obj
 @asynchronous
 async def check(state: State, online: bool, as_json: bool) -> int:
-    """Look at configuration and credentials, and say what to do about each finding.
+    """Check configuration and credentials, and say what to do about each finding.
 
-    Exit status 1 when something cannot work.
+    Exit status 1 if something cannot work.
     """
     from gateway import app
 

@@ -28,9 +28,9 @@ def dead() -> None:
 @click.pass_obj
 @asynchronous
 async def list_dead(state: State, event_id: str | None, limit: int, as_json: bool) -> None:
-    """List dead letters, newest first; what they would have said is not shown.
+    """List dead letters, newest first, without their content.
 
-    A letter of index -1 is a chunk that could not be read, kept as its bytes.
+    A letter of index -1 is a chunk that could not be read; its bytes are kept.
     """
     async with state.store() as stores:
         letters = await stores.journal.dead(limit=limit, event_id=event_id)
@@ -82,7 +82,7 @@ async def replay(state: State, ids: tuple[int, ...], every: bool, as_json: bool)
 @click.pass_obj
 @asynchronous
 async def drop(state: State, ids: tuple[int, ...], every: bool, as_json: bool) -> int:
-    """Delete dead letters; the journal keeps that their deliveries failed."""
+    """Delete dead letters; the journal keeps the failure of their deliveries."""
     chosen = _chosen(ids, every)
     async with state.store() as stores:
         count = await stores.journal.drop_dead(chosen)

@@ -1,4 +1,4 @@
-"""`inkpush deliveries`: why did Mary not get it."""
+"""`inkpush deliveries`: why a user did not get a push."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def demo(_state: State, once: bool, notifications: int) -> int:
     """Show the main job: no account and no network needed.
 
     Starts the vendor sandbox and a gateway, registers simulated phones, posts a signed batch, and
-    tells what became of it. Exit status 0: every push ended as it should.
+    reports what became of it. Exit status 0: every push ended as it should.
     """
     from gateway import app
 
@@ -72,8 +72,8 @@ async def sandbox(
 ) -> None:
     """Run stand-ins for FCM, its OAuth endpoint and APNs, with scriptable answers.
 
-    They check what they get as the vendors do. Prints where they are, and a configuration that
-    points at them; runs until SIGTERM or SIGINT.
+    They check requests as the vendors do. Prints their addresses, and a configuration that points
+    at them; runs until SIGTERM or SIGINT.
     """
     from gateway import app
 

@@ -1,4 +1,4 @@
-"""`inkpush devices`: the registry, for support and for moving in and out."""
+"""`inkpush devices`: the registry, for support, imports and exports."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def _find(
 @click.pass_obj
 @asynchronous
 async def show_device(state: State, installation_id: str, as_json: bool) -> None:
-    """Show all that is known of an installation, but its address."""
+    """Show all that is known of an installation, except its address."""
     from gateway.app.vendors import VENDORS
     from gateway.devices.schema import device_view
 

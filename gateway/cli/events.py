@@ -1,4 +1,4 @@
-"""`inkpush events`: what came in, how it stands, and another try at what was not understood."""
+"""`inkpush events`: lists events, shows how they stand, and reads or queues them again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ITEM_COLUMNS = ("index", "device_id", "app", "provider", "state", "attempts", "r
 
 @click.group(cls=Group, short_help="Events received, and what became of them")
 def events() -> None:
-    """Events: what LearnInk, or your own backend, had to say."""
+    """Events that LearnInk or your own backend sent, and what became of them."""
 
 
 @events.command(
@@ -142,10 +142,10 @@ async def replay(state: State, event_ids: tuple[str, ...], fresh: bool, as_json:
 @click.pass_obj
 @asynchronous
 async def requeue(state: State, since: float, as_json: bool) -> None:
-    """Queue events again that a lost NATS stream held, as they are in the database.
+    """Queue the events again, from the database, that a lost NATS stream held.
 
-    What has ended is not sent again, and what still is in the stream is not doubled. If it is
-    interrupted, run it again; the gateways go on with it as well.
+    Deliveries that have ended are not sent again, and chunks that the stream still has are not
+    doubled. If the command is interrupted, run it again; the gateways continue it as well.
     """
     from gateway.app import replaying
 

@@ -1,6 +1,6 @@
 """`inkpush lanes`: pausing and resuming the way to one vendor for one app.
 
-The state lives in the store, so this works on a running gateway.
+The state is in the store, so this works on a running gateway.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ lanes_argument = click.argument("names", metavar=_NAMES, nargs=-1)
     example='inkpush lanes pause agent/fcm/ios --reason "new APNs key"',
 )
 @lanes_argument
-@click.option("--reason", default="", help="Why, for whoever looks next.")
+@click.option("--reason", default="", help="Why, for the next person who looks.")
 @json_option
 @click.pass_obj
 @asynchronous
@@ -126,9 +126,9 @@ async def resume(state: State, names: tuple[str, ...], as_json: bool) -> int:
 async def release(state: State, names: tuple[str, ...], discard: bool, as_json: bool) -> int:
     """Release the prune brake, on all lanes when none is named.
 
-    What it held back is pruned by the same proof, or kept with --discard. Look before at `inkpush
-    lanes list`: that many devices rarely die at once, while a wrong project or topic looks just
-    like it.
+    The devices that it held back are pruned by the same proof, or kept with --discard. Look at
+    `inkpush lanes list` first: that many devices rarely die at once, while a wrong project or topic
+    looks just like it.
     """
     from gateway.app.clocks import SYSTEM
 
@@ -151,7 +151,7 @@ async def release(state: State, names: tuple[str, ...], discard: bool, as_json: 
 
 
 async def _named(state: State, stores: Stores, names: tuple[str, ...]) -> list[Place]:
-    """The parts that were named; all when none was."""
+    """The parts that were named; all if none was."""
     from gateway.app import holding
     from gateway.app.clocks import SYSTEM
     from gateway.app.vendors import VENDORS

@@ -1,4 +1,4 @@
-"""Devices as lines of a file: NDJSON or CSV, one at a time, whatever is in it."""
+"""Devices as lines of a file: NDJSON or CSV, one at a time, tolerant of any content."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Format = Literal["ndjson", "csv"]
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that holds no record, and why, without what it holds."""
+    """A line without a valid record, and why, without its content."""
 
     reason: str
 
 
 def format_of(name: str, chosen: Format | None) -> Format:
-    """The format that was asked for, else the one the file's name tells, else NDJSON."""
+    """The chosen format, else the one of the file's name, else NDJSON."""
     return chosen or ("csv" if str(name).lower().endswith(".csv") else "ndjson")
 
 
 def read_records(
     file: BinaryIO, form: Format, advance: Callable[[int], object]
 ) -> Iterator[tuple[int, dict[str, Any] | BadLine]]:
-    """Yield (line number, record) to the end of the file; empty lines are passed over.
+    """Yield (line number, record) to the end of the file; empty lines are skipped.
 
-    `advance` hears of each line's bytes. In a CSV record an empty cell is a missing field.
+    `advance` gets the size of each line. In a CSV record an empty cell is a missing field.
     """
     lines = _counted(file, advance)
     return _csv_records(lines) if form == "csv" else _json_records(lines)
@@ -57,7 +57,7 @@ def _json_records(lines: Iterator[bytes]) -> Iterator[tuple[int, dict[str, Any] 
 
 
 def _csv_records(lines: Iterator[bytes]) -> Iterator[tuple[int, dict[str, Any] | BadLine]]:
-    # what is no UTF-8 becomes lone surrogates, which no field of a device may hold
+    # invalid UTF-8 becomes lone surrogates, which no field of a device may hold
     texts = (
         line.decode("utf-8-sig" if number == 0 else "utf-8", "surrogateescape")
         for number, line in enumerate(lines)

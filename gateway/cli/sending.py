@@ -46,8 +46,8 @@ async def send(
 ) -> int:
     """Send one push to all devices of a user.
 
-    With an API key it goes through the running gateway (POST /v1/notifications), without one into
-    the store, from where a running gateway takes it.
+    With an API key it goes through the running gateway (POST /v1/notifications); without one it is
+    queued in the store, and a running gateway takes it from there.
     """
     if not title and not body:
         raise click.UsageError("give the push a --title, a --body or both")

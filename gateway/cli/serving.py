@@ -40,9 +40,9 @@ def serve(state: State, role: str | None) -> int:
 @click.pass_obj
 @asynchronous
 async def migrate(state: State) -> None:
-    """Create the database, or bring it to this version's schema.
+    """Create the database, or upgrade it to this version's schema.
 
-    `inkpush serve` does so too; this is for doing it before.
+    `inkpush serve` does the same at its start; this command is for doing it before.
     """
     async with state.store() as stores:
         await stores.store.ping()

@@ -1,4 +1,4 @@
-"""How answers look: tables for people, one line of JSON for programs."""
+"""Output: tables for people, one line of JSON for programs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def fields(values: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show how far it is, on standard error, where a person looks at it."""
+    """Show the progress on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -1,4 +1,4 @@
-"""`inkpush store`: moving all that lasts to another database."""
+"""`inkpush store`: moving all lasting data to another database."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def store() -> None:
 @click.option(
     "--live",
     is_flag=True,
-    help="Copy although a relay works on the source: as a trial, for what it does then is missing.",
+    help="Copy although a relay works on the source: a trial, without the relay's later changes.",
 )
 @json_option
 @click.pass_obj
@@ -49,11 +49,11 @@ def store() -> None:
 async def copy(
     state: State, source: str | None, target: str | None, live: bool, as_json: bool
 ) -> None:
-    """Copy all that lasts from SQLite to an empty PostgreSQL database, and verify it.
+    """Copy all lasting data from SQLite to an empty PostgreSQL database, and verify it.
 
-    Device ids stay, and with them the ids of deliveries. An interrupted copy goes on where it
-    stopped when the command is run again. Stop the gateway on the source first, and start none on
-    the target until it is done. The source is not changed.
+    Device ids stay, and with them the ids of deliveries. If the copy is interrupted, run the
+    command again: it continues where it stopped. Stop the gateway on the source first, and start
+    none on the target until the copy is done. The source is not changed.
     """
     from config.formats import without_password
     from gateway import app

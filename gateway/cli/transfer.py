@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _BATCH = 500
 _TOLD = 1_000
-"""Bad lines that the JSON summary lists; all of them are told on standard error."""
+"""Bad lines that the JSON summary lists at most; standard error gets all of them."""
 
 format_option = click.option(
     "--format",
@@ -35,7 +35,7 @@ format_option = click.option(
 
 @dataclass(slots=True)
 class Tally:
-    """What an import came to."""
+    """The result of an import."""
 
     new: int = 0
     known: int = 0
@@ -43,7 +43,7 @@ class Tally:
     errors: list[dict[str, Any]] = field(default_factory=list)
 
     def reject(self, line: int, reason: str) -> None:
-        """Note a bad line, and tell it at once."""
+        """Count a bad line, and report it at once."""
         self.bad += 1
         if self.bad <= _TOLD:
             self.errors.append({"line": line, "reason": reason})
@@ -62,11 +62,11 @@ class Tally:
 @click.pass_obj
 @asynchronous
 async def import_devices(state: State, file: BinaryIO, chosen: Format | None, as_json: bool) -> int:
-    """Take devices from FILE (- for standard input), with the fields of the devices API.
+    """Import devices from FILE (- for standard input), with the fields of the devices API.
 
-    Each bad line is told with its number and reason; the good ones are imported all the same.
-    Exit status 1 if any was bad. It may be repeated: a device that is known with this address is
-    not changed. `last_seen_at`, if given, is when the app last confirmed the address.
+    Each bad line is reported with its number and reason; the good ones are imported all the same.
+    Exit status 1 if any was bad. The command may be repeated: a device already stored with this
+    address is not changed. `last_seen_at`, if given, is when the app last confirmed the address.
     """
     settings = state.settings()
     apps = {app.id: frozenset(app.vendors) for app in settings.apps}
@@ -143,9 +143,9 @@ async def _register(stores: Stores, batch: list[Registration], tally: Tally) -> 
 async def export_devices(
     state: State, file: Path, chosen: Format | None, app: str | None, wanted: str, as_json: bool
 ) -> None:
-    """Write devices to FILE (- for standard output), with their addresses: keep it safe.
+    """Export devices to FILE (- for standard output), with their addresses: keep it safe.
 
-    A file is made readable for its owner alone; `inkpush devices import` reads it back.
+    The file is readable for its owner only; `inkpush devices import` reads it back.
     """
     from gateway.app.vendors import VENDORS
     from gateway.devices.records import FIELDS, record_of

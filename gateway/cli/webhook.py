@@ -43,7 +43,7 @@ async def sign(
 ) -> int:
     """Sign the body in FILE (- for standard input): print its headers, or post it.
 
-    With --now the body changes; post it with --to, or take it from --json.
+    --now changes the body: post it with --to, or take it from --json.
     """
     if now and not url and not as_json:
         raise click.UsageError("--now changes the body: post it with --to, or print it with --json")

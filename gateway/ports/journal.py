@@ -94,7 +94,7 @@ class Journal(Protocol):
     async def progress(
         self, event_id: str, indexes: Sequence[int], *, day: int
     ) -> Mapping[tuple[int, int], Progress]:
-        """What is journaled for these items of an event, by (index, device id).
+        """The journal's state of these items of an event, by (index, device id).
 
         `day` is the event's (`core.model.day_of`): its deliveries are kept by it.
         """

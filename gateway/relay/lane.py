@@ -307,7 +307,7 @@ class Lane:
             self._limiter = Limiter(rate_per_s, ramp_s, self._limiter.replicas)
         self._brake.rule = rule
 
-    # --- what it tells --------------------------------------------------------------------------
+    # --- what it reports ------------------------------------------------------------------------
 
     def fade(self) -> None:
         """Halve the weight of past failures."""

@@ -45,7 +45,7 @@ _TAKEN_OUT = 100_000
 
 @dataclass(slots=True)
 class Batch:
-    """What waits to be written. Removals, dead letters and `others` name records by their index.
+    """The records to write. Removals, dead letters and `others` name records by their index.
 
     `delivered` has, by (app, provider), the age of each delivered push's event; all other records
     are the `others`. Records and finished chunks come in by `deliver`, `add` and `finish` alone,

@@ -40,7 +40,7 @@ _FULL = 0.9
 _COUNTED = 1_000
 #: of a message: its first line; and its subject, headers and the record around it
 _HEAD_BYTES, _AROUND_BYTES = 180, 270
-#: of a notification: as long as none was seen, and at least, for what all share stands once
+#: of a notification: assumed until one was seen, and the least, because shared values stand once
 _USUAL_BYTES, _LEAST_BYTES = 160.0, 4.0
 _ROUNDS = 5
 _LOOK_S = 1.0
