@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from gateway.core.model import (
     Item,
     Record,
     Remainder,
+    Target,
     delivery_id,
     lane_name,
 )
@@ -44,11 +45,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RelayPorts:
-    """What the relay works with."""
+    """What the relay works with; `vendors` are the names that this version knows."""
 
     registry: Registry
     journal: Journal
     queue: Queue
+    vendors: Collection[str]
 
 
 class Dispatcher:
@@ -282,10 +284,10 @@ class Dispatcher:
         for send in sends:
             item, target = send.item, send.target
             name = lane_name(target.app, target.provider)
-            if target.fault:
+            lane = self._lanes.get(name)
+            if target.fault or (lane is None and target.provider not in self._ports.vendors):
                 faults.append(send)
                 continue
-            lane = self._lanes.get(name)
             if lane is None:
                 ended.append(self._unknown_lane(work, send))
                 continue
@@ -317,11 +319,11 @@ class Dispatcher:
         """End deliveries to devices of a later version as dead letters, which that can replay."""
         batch = self._writer.batch
         for send in sends:
-            reason = f"unreadable: {send.target.fault}"
+            reason = f"unreadable: {_fault_of(send.target)}"
             record = self._unknown_lane(work, send)
             index = batch.add(record._replace(state=DeliveryState.DEAD, reason=reason))
             batch.dead.append((index, send.item))
-        first = sends[0].target.fault
+        first = _fault_of(sends[0].target)
         self._observer(PutAside("device", work.chunk.event_id, first, len(sends)))
 
     def _unknown_lane(self, work: Work, send: Send) -> Record:
@@ -358,6 +360,13 @@ class Dispatcher:
         return await insist(
             step, refused=lambda error: self._observer(StoreFailed(what, str(error)))
         )
+
+
+def _fault_of(target: Target) -> str:
+    """Why a device is sent nothing by this version."""
+    return target.fault or (
+        f"this version does not know the device's provider {target.provider[:40]!r}"
+    )
 
 
 def _what(chunk: Chunk) -> tuple[Any, ...]:
