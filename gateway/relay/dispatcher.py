@@ -276,7 +276,7 @@ class Dispatcher:
             work.keep(item, Remainder(target.device_id, attempts), place=place, due_at=due_at)
 
     def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
-        by_lane: dict[str, list[Delivery]] = {}
+        by_part: dict[tuple[str, str], list[Delivery]] = {}
         faults: list[Send] = []
         event_id, deadline = work.chunk.event_id, work.chunk.deadline
         last: Item | None = None
@@ -294,6 +294,7 @@ class Dispatcher:
             if item is not last:
                 # shared by all devices of its user, whose pushes come one after the other
                 last, message = item, Message(event_id, item.title, item.body, item.path)
+            part = lane.part_of(target.address)
             delivery = Delivery(
                 delivery_id=delivery_id(event_id, item.index, target.device_id),
                 address=target.address,
@@ -302,18 +303,19 @@ class Dispatcher:
                 work=work,
                 item=item,
                 target=target,
-                part=lane.part_of(target.address),
+                part=part,
                 attempts=send.attempts,
             )
             if send.flipped:
                 lane.flip(delivery, flipped=True)
-            by_lane.setdefault(name, []).append(delivery)
+                part = delivery.part
+            by_part.setdefault((name, part), []).append(delivery)
         if faults:
             self._put_aside(work, faults)
-        work.open = sum(map(len, by_lane.values()))
+        work.open = sum(map(len, by_part.values()))
         self._settler.begin(work, ended)
-        for name, deliveries in by_lane.items():
-            self._lanes[name].offer(deliveries)
+        for (name, part), deliveries in by_part.items():
+            self._lanes[name].offer(part, deliveries)
 
     def _put_aside(self, work: Work, sends: Sequence[Send]) -> None:
         """End deliveries to devices of a later version as dead letters, which that can replay."""

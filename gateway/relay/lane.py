@@ -160,17 +160,13 @@ class Lane:
 
     # --- deliveries -----------------------------------------------------------------------------
 
-    def offer(self, deliveries: Sequence[Delivery]) -> None:
-        """Take deliveries on, or return them when their part cannot use them now."""
-        groups: dict[str, list[Delivery]] = {}
-        for delivery in deliveries:
-            groups.setdefault(delivery.part, []).append(delivery)
-        for name, group in groups.items():
-            part = self._parts[name]
-            if self._stopped or part.is_paused or len(part.backlog) >= self._most(part):
-                part.give_back_these(group)
-            else:
-                part.backlog.extend(group)
+    def offer(self, name: str, deliveries: Sequence[Delivery]) -> None:
+        """Take deliveries of a part on, or return them when it cannot use them now."""
+        part = self._parts[name]
+        if self._stopped or part.is_paused or len(part.backlog) >= self._most(part):
+            part.give_back_these(deliveries)
+            return
+        part.backlog.extend(deliveries)
         self._rest()
         self.pump()
 

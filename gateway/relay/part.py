@@ -159,7 +159,7 @@ class Part:
         unproven: list[Delivery] = []
         stale: list[Delivery] = []
         throttled: dict[float, list[Delivery]] = {}
-        wall, backlog = self._clocks.wall(), self.backlog
+        wall, backlog, quiet = self._clocks.wall(), self.backlog, silence.devices
         while backlog and len(pushes) < wanted:
             delivery = backlog.popleft()
             work = delivery.work
@@ -167,7 +167,7 @@ class Part:
                 if not work.lost:
                     unproven.append(delivery)
                 continue
-            if (until := silence.of_device(delivery.target.device_id)) > wall:
+            if quiet and (until := quiet.get(delivery.target.device_id, 0.0)) > wall:
                 throttled.setdefault(until, []).append(delivery)
                 continue
             if delivery.expires_at <= wall:
