@@ -216,7 +216,7 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
         for part in self._order:
-            part.give_back()
+            part.stop()
 
     def set_gate(self, open_: bool) -> None:
         """Close: start nothing for now, for the journal cannot be written. Open: go on."""
