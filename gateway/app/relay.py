@@ -87,7 +87,7 @@ class Relay:
         )
         self._watch = Watch(self.lanes, observer=observer, monotonic=clocks.monotonic, pace=pace)
         self._dispatcher = Dispatcher(
-            ports=RelayPorts(stores.registry, stores.journal, stores.queue),
+            ports=RelayPorts(stores.registry, stores.journal, stores.queue, frozenset(vendors)),
             lanes=self.lanes,
             settler=self._settler,
             writer=self._writer,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.states import DeliveryState
-from gateway.core.stored import Forms, Unreadable, read_items
+from gateway.core.stored import Forms, Unreadable, read_items, read_letter
 
 
 class Progress(NamedTuple):
@@ -52,6 +52,34 @@ class DeadLetter:
     raw: bytes | None = field(default=None, repr=False)
     form: int | None = None
     fault: str = ""
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any], *, day: int = 0, taken_at: float = 0.0) -> DeadLetter:
+        """A row of dead_letters, in the order of its columns, which all engines share. If the
+        content beside the columns is unreadable, the item has the columns only, and `fault` says
+        so."""
+        columns = (row[2], *row[9:14])
+        fault = ""
+        try:
+            item = read_letter(columns, row[14])
+        except Unreadable as error:
+            item, fault = Item(*columns), str(error)
+        return cls(
+            id=row[0],
+            event_id=row[1],
+            item=item,
+            device_id=row[3],
+            app=row[4],
+            provider=row[5],
+            reason=row[6],
+            attempts=row[7],
+            died_at=row[8],
+            day=day,
+            taken_at=taken_at,
+            raw=row[15],
+            form=row[16],
+            fault=fault,
+        )
 
     def deliveries(self) -> list[tuple[Item, int]]:
         """The deliveries of a replay: (item, device id). A chunk that was put aside has all those

@@ -93,6 +93,11 @@ class LaneRow:
         """A part by its name; an unknown one is open."""
         return next((one for one in self.parts if one.part == name), PartRow(name))
 
+    def let_go_at(self, name: str) -> float | None:
+        """When a person last let a part go, by its own name or with the whole lane."""
+        times = [at for at in (self.resumed_at, self.part(name).resumed_at) if at is not None]
+        return max(times, default=None)
+
     def standing(self, name: str, now: float) -> Standing:
         """How a part stands: a person's pause first, then what stops it most."""
         part = self.part(name)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.core.model import Chunk, Claim, Item, Trial, day_of
-from gateway.core.stored import Unreadable, read_items, read_letter, write_items
+from gateway.core.model import Chunk, Claim, Trial, day_of
+from gateway.core.stored import Unreadable, read_items, write_items
 from gateway.core.suspects import Past
 from gateway.ports import Aside, DeadLetter
 
@@ -76,24 +76,4 @@ def past_of(row: Sequence[Any]) -> Past:
 
 def letter_of(row: Sequence[Any]) -> DeadLetter:
     """A row of dead_letters for a replay; its last column is the event's reception time."""
-    columns = (row[2], *row[9:14])
-    fault = ""
-    try:
-        item = read_letter(columns, row[14])
-    except Unreadable as error:
-        item, fault = Item(*columns), str(error)
-    return DeadLetter(
-        id=row[0],
-        event_id=row[1],
-        item=item,
-        device_id=row[3],
-        app=row[4],
-        provider=row[5],
-        reason=row[6],
-        attempts=row[7],
-        died_at=row[8],
-        day=day_of(row[-1] or 0.0),
-        raw=row[15],
-        form=row[16],
-        fault=fault,
-    )
+    return DeadLetter.from_row(row, day=day_of(row[-1] or 0.0))

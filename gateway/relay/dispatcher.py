@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from gateway.core.model import (
     Item,
     Record,
     Remainder,
+    Target,
     delivery_id,
     lane_name,
 )
@@ -44,11 +45,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RelayPorts:
-    """What the relay works with."""
+    """What the relay works with; `vendors` are the names that this version knows."""
 
     registry: Registry
     journal: Journal
     queue: Queue
+    vendors: Collection[str]
 
 
 class Dispatcher:
@@ -274,7 +276,7 @@ class Dispatcher:
             work.keep(item, Remainder(target.device_id, attempts), place=place, due_at=due_at)
 
     def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
-        by_lane: dict[str, list[Delivery]] = {}
+        by_part: dict[tuple[str, str], list[Delivery]] = {}
         faults: list[Send] = []
         event_id, deadline = work.chunk.event_id, work.chunk.deadline
         last: Item | None = None
@@ -282,16 +284,17 @@ class Dispatcher:
         for send in sends:
             item, target = send.item, send.target
             name = lane_name(target.app, target.provider)
-            if target.fault:
+            lane = self._lanes.get(name)
+            if target.fault or (lane is None and target.provider not in self._ports.vendors):
                 faults.append(send)
                 continue
-            lane = self._lanes.get(name)
             if lane is None:
                 ended.append(self._unknown_lane(work, send))
                 continue
             if item is not last:
                 # shared by all devices of its user, whose pushes come one after the other
                 last, message = item, Message(event_id, item.title, item.body, item.path)
+            part = lane.part_of(target.address)
             delivery = Delivery(
                 delivery_id=delivery_id(event_id, item.index, target.device_id),
                 address=target.address,
@@ -300,29 +303,30 @@ class Dispatcher:
                 work=work,
                 item=item,
                 target=target,
-                part=lane.part_of(target.address),
+                part=part,
                 attempts=send.attempts,
             )
             if send.flipped:
                 lane.flip(delivery, flipped=True)
-            by_lane.setdefault(name, []).append(delivery)
+                part = delivery.part
+            by_part.setdefault((name, part), []).append(delivery)
         if faults:
             self._put_aside(work, faults)
-        work.open = sum(map(len, by_lane.values()))
+        work.open = sum(map(len, by_part.values()))
         self._settler.begin(work, ended)
-        for name, deliveries in by_lane.items():
-            self._lanes[name].offer(deliveries)
+        for (name, part), deliveries in by_part.items():
+            self._lanes[name].offer(part, deliveries)
 
     def _put_aside(self, work: Work, sends: Sequence[Send]) -> None:
         """End deliveries to devices of a later version as dead letters; that version can replay
         them."""
         batch = self._writer.batch
         for send in sends:
-            reason = f"unreadable: {send.target.fault}"
+            reason = f"unreadable: {_fault_of(send.target)}"
             record = self._unknown_lane(work, send)
             index = batch.add(record._replace(state=DeliveryState.DEAD, reason=reason))
             batch.dead.append((index, send.item))
-        first = sends[0].target.fault
+        first = _fault_of(sends[0].target)
         self._observer(PutAside("device", work.chunk.event_id, first, len(sends)))
 
     def _unknown_lane(self, work: Work, send: Send) -> Record:
@@ -359,6 +363,13 @@ class Dispatcher:
         return await until_stored(
             step, refused=lambda error: self._observer(StoreFailed(what, str(error)))
         )
+
+
+def _fault_of(target: Target) -> str:
+    """Why a device is sent nothing by this version."""
+    return target.fault or (
+        f"this version does not know the device's provider {target.provider[:40]!r}"
+    )
 
 
 def _what(chunk: Chunk) -> tuple[Any, ...]:

@@ -160,17 +160,13 @@ class Lane:
 
     # --- deliveries -----------------------------------------------------------------------------
 
-    def offer(self, deliveries: Sequence[Delivery]) -> None:
-        """Accept deliveries, or return them to the queue when their part cannot send them now."""
-        groups: dict[str, list[Delivery]] = {}
-        for delivery in deliveries:
-            groups.setdefault(delivery.part, []).append(delivery)
-        for name, group in groups.items():
-            part = self._parts[name]
-            if self._stopped or part.is_paused or len(part.backlog) >= self._most(part):
-                part.give_back_these(group)
-            else:
-                part.backlog.extend(group)
+    def offer(self, name: str, deliveries: Sequence[Delivery]) -> None:
+        """Accept deliveries of a part, or return them if the part cannot send them now."""
+        part = self._parts[name]
+        if self._stopped or part.is_paused or len(part.backlog) >= self._most(part):
+            part.give_back_these(deliveries)
+            return
+        part.backlog.extend(deliveries)
         self._rest()
         self.pump()
 
@@ -220,7 +216,7 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
         for part in self._order:
-            part.give_back()
+            part.stop()
 
     def set_gate(self, open_: bool) -> None:
         """Closed: start nothing, because the journal cannot be written. Open: go on."""

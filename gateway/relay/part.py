@@ -23,7 +23,8 @@ from gateway.ports import LaneRow, PartRow
 from gateway.relay.listeners import Listeners
 from gateway.relay.silence import Silence
 from gateway.relay.standing import Cause, Errors
-from gateway.relay.work import Delivery
+from gateway.relay.undecided import MOMENT_S, Accusation, Undecided
+from gateway.relay.work import Delivery, take
 from providers.contract import Misconfigured, Push, PushProvider, Trouble, Unavailable, Verdict
 
 State = Literal["open", "held", "failing", "paused"]
@@ -69,6 +70,8 @@ class Part:
         self._failure: Cause | None = None
         self._accusation: Cause | None = None
         self._resumed_at: float | None = None
+        self._undecided = Undecided()
+        self._ended = False
         self._queued = 0
         self._connecting = False
         self._reached_again = False
@@ -83,7 +86,7 @@ class Part:
     @property
     def load(self) -> int:
         """Deliveries in memory: waiting or in flight."""
-        return len(self.backlog) + self.in_flight
+        return len(self.backlog) + self.in_flight + len(self._undecided)
 
     @property
     def state(self) -> State:
@@ -153,34 +156,14 @@ class Part:
     def take(
         self, wanted: int, now: Monotonic, silence: Silence, transport: PushProvider
     ) -> list[Push]:
-        """Take pushes from the backlog for a transport, without the stale, lost and throttled ones.
-        Deliveries whose lease is not proven now move to the end of the backlog."""
-        pushes: list[Push] = []
-        unproven: list[Delivery] = []
-        stale: list[Delivery] = []
-        throttled: dict[float, list[Delivery]] = {}
-        wall, backlog = self._clocks.wall(), self.backlog
-        while backlog and len(pushes) < wanted:
-            delivery = backlog.popleft()
-            work = delivery.work
-            if work.proven_until <= now:
-                if not work.lost:
-                    unproven.append(delivery)
-                continue
-            if (until := silence.of_device(delivery.target.device_id)) > wall:
-                throttled.setdefault(until, []).append(delivery)
-                continue
-            if delivery.expires_at <= wall:
-                stale.append(delivery)
-                continue
-            delivery.started, delivery.transport = now, transport
-            pushes.append(delivery)
-        backlog.extend(unproven)
-        if stale:
-            self._listeners.returned(stale, "", None)
-        for until, waiting in throttled.items():
+        """Take pushes from the backlog for a transport; stale and throttled ones go back."""
+        wall, devices = self._clocks.wall(), silence.devices
+        taken = take(self.backlog, wanted, now=now, wall=wall, quiet=devices, transport=transport)
+        if taken.stale:
+            self._listeners.returned(taken.stale, "", None)
+        for until, waiting in taken.throttled.items():
             self._listeners.returned(waiting, "the device is throttled", until)
-        return pushes
+        return taken.pushes
 
     def trying(self, now: Monotonic, pushes: int) -> None:
         """This many pushes leave; 0: some would, but the transport takes none."""
@@ -221,23 +204,33 @@ class Part:
         """The vendor took a push to an accused device."""
         self._breaker.cleared(device_id)
 
-    def accuse(self, device_id: int, word: Accuse) -> float:
-        """The vendor rejected the configuration, on a push to this device. Returns how many seconds
-        that push waits; 0: for as long as the part is held."""
-        now = self._clocks.monotonic()
+    def accuse(self, delivery: Delivery, word: Accuse) -> None:
+        """The vendor rejected the configuration, on this delivery: it waits, with the part if that
+        is held now or in a moment, else alone."""
+        now, device_id = self._clocks.monotonic(), delivery.target.device_id
         self._answered(now)
         found = self._breaker.accuse(
             device_id, now, about=word.about, others_in_flight=self.in_flight > 0
         )
         self._accusation = cause = Cause(word.reason, word.hint, self._clocks.wall())
+        self._undecided.add(Accusation(delivery, now, found.wait_s, word.reason))
+        if self._ended:
+            self._leave_alone(self._undecided.all())
         if not found.held:
-            return found.wait_s
+            return
         if found.first:
             self._hold = cause
             self._tell_held("misconfigured", cause)
             self._listeners.held(self)
+        accused = [one.delivery for one in self._undecided.all()]
+        self.give_back_these(accused, word.reason)
         self.give_back(word.reason)
-        return 0.0
+
+    def stop(self) -> None:
+        """Return all that waits, and keep nothing from now on."""
+        self._ended = True
+        self._leave_alone(self._undecided.all())
+        self.give_back()
 
     def heard(self, verdict: Verdict, device_id: int) -> None:
         """A push to this device had any other verdict."""
@@ -261,6 +254,7 @@ class Part:
 
     def look(self, transport: PushProvider) -> bool:
         """Check whether it begins to fail now; if so, it gives back its backlog."""
+        self._leave_alone(self._undecided.older_than(self._clocks.monotonic() - MOMENT_S))
         hanging = self.in_flight > 0 or bool(self.backlog) or self._connecting
         if not self._reachability.look(self._clocks.monotonic(), hanging=hanging):
             return False
@@ -309,7 +303,7 @@ class Part:
 
     def begin(self, row: LaneRow) -> None:
         """Start from the stored state, before anything is sent."""
-        self._resumed_at = _resumed_at(row, self.name)
+        self._resumed_at = row.let_go_at(self.name)
         self._follow_pause(row)
 
     def follow(self, row: LaneRow) -> bool:
@@ -317,7 +311,7 @@ class Part:
         was_paused = self.is_paused
         self._queued = row.part(self.name).waiting
         self._follow_pause(row)
-        resumed_at = _resumed_at(row, self.name)
+        resumed_at = row.let_go_at(self.name)
         if resumed_at != self._resumed_at:
             self._resumed_at = resumed_at
             self.let_go()
@@ -355,6 +349,13 @@ class Part:
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _leave_alone(self, accused: Sequence[Accusation]) -> None:
+        """Let them wait alone, each for its own time."""
+        now = self._clocks.wall()
+        for one in accused:
+            wait_s = one.wait_s * (1.0 + 0.1 * one.delivery.work.jitter)
+            self._listeners.returned([one.delivery], one.reason, now + wait_s)
+
     def _answered(self, now: Monotonic) -> None:
         if self._reachability.answered(now, waiting=self.in_flight > 0):
             self._reached()
@@ -391,9 +392,3 @@ class Part:
         self._listeners.observer(
             LaneHeld(self.app, self.vendor, self.name, held, cause.reason, cause.hint)
         )
-
-
-def _resumed_at(row: LaneRow, part: str) -> float | None:
-    """When a person last resumed a part, by its own name or with the whole lane."""
-    times = [at for at in (row.resumed_at, row.part(part).resumed_at) if at is not None]
-    return max(times, default=None)

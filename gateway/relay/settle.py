@@ -154,7 +154,11 @@ class Settler:
             self._tell(part, delivery, verdict)
         # Of a lost chunk only successes are recorded; the rest is up to its new owner.
         if isinstance(decision, Accuse):
-            self._accuse(part, delivery, decision, now, is_current=is_current)
+            delivery.attempts -= 1
+            if is_current:
+                part.accuse(delivery, decision)
+            else:
+                self.returned([delivery], decision.reason, None)
         elif not delivery.work.lost or isinstance(decision, Done):
             self._carry_out(lane, delivery, decision, now)
 
@@ -163,16 +167,6 @@ class Settler:
             part.took()
         else:
             part.heard(verdict, delivery.target.device_id)
-
-    def _accuse(
-        self, part: Part, delivery: Delivery, word: Accuse, now: float, *, is_current: bool
-    ) -> None:
-        """Let the delivery wait: with its part if the part is held, else alone."""
-        delivery.attempts -= 1
-        wait_s = part.accuse(delivery.target.device_id, word) if is_current else 0.0
-        if not delivery.work.lost:
-            due_at = now + wait_s * (1.0 + 0.1 * delivery.work.jitter)
-            self._leave(delivery, now, word.reason, due_at=due_at)
 
     def _unseen(self, delivery: Delivery, verdict: Verdict) -> int:
         """How often in a row the vendor did not look at the delivery."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from gateway.core.clocks import Monotonic
 from gateway.events import LaneThrottled, Observer
@@ -43,9 +44,10 @@ class Silence:
         if len(self._devices) > _DEVICES:
             self._devices.popitem(last=False)
 
-    def of_device(self, device_id: int) -> float:
-        """Until when a device gets nothing (epoch seconds); 0 without a back-off."""
-        return self._devices.get(device_id, 0.0) if self._devices else 0.0
+    @property
+    def devices(self) -> Mapping[int, float]:
+        """Until when devices get nothing (epoch seconds), by device id; nearly always empty."""
+        return self._devices
 
     def tell(self, now: Monotonic, until: Monotonic, reason: str) -> None:
         """Report throttled time, each second of it once."""

@@ -7,8 +7,10 @@ leftover; only then may its lease be given up.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from gateway.core.model import Chunk, ChunkItem, Claim, Item, Remainder, Target, lane_name
 from providers.contract import Push, PushProvider
@@ -119,3 +121,46 @@ class Delivery(Push):
         if flipped:
             address = replace(address, environment=address.environment.other)
         self.address = address
+
+
+class Taken(NamedTuple):
+    """What came of a backlog: `pushes` to send, `stale` ones, and those of devices that are to be
+    left alone, by the time (wall) until then."""
+
+    pushes: list[Push]
+    stale: list[Delivery]
+    throttled: dict[float, list[Delivery]]
+
+
+def take(
+    backlog: deque[Delivery],
+    wanted: int,
+    *,
+    now: float,
+    wall: float,
+    quiet: Mapping[int, float],
+    transport: PushProvider,
+) -> Taken:
+    """Take up to so many pushes from a backlog for a transport; `now` is monotonic.
+
+    What is lost is dropped, and what cannot be proven to be this process' now is kept behind the
+    others. `quiet` says until when which devices get nothing (wall).
+    """
+    taken = Taken([], [], {})
+    pushes = taken.pushes
+    unproven: list[Delivery] = []
+    while backlog and len(pushes) < wanted:
+        delivery = backlog.popleft()
+        work = delivery.work
+        if work.proven_until <= now:
+            if not work.lost:
+                unproven.append(delivery)
+        elif quiet and (until := quiet.get(delivery.target.device_id, 0.0)) > wall:
+            taken.throttled.setdefault(until, []).append(delivery)
+        elif delivery.expires_at <= wall:
+            taken.stale.append(delivery)
+        else:
+            delivery.started, delivery.transport = now, transport
+            pushes.append(delivery)
+    backlog.extend(unproven)
+    return taken

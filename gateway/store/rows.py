@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 from gateway.core.model import Event, EventStatus, Item, Record, Removal, lane_name
 from gateway.core.states import DeliveryState, DeviceState, as_it_is
-from gateway.core.stored import Unreadable, read_letter, read_rejections, write_later
+from gateway.core.stored import Unreadable, read_rejections, write_later
 from gateway.errors import NotReplayable
 from gateway.ports import ApiKey, DeadLetter, EventSummary, LaneRow, PartRow, Progress
 
@@ -78,31 +78,6 @@ def progress_of(
         for index, device_id, state, attempts, next_at in rows
         if index in wanted
     }
-
-
-def dead_letter(row: Sequence[Any]) -> DeadLetter:
-    """A row of dead_letters. What its item holds beyond the columns may be unreadable: then it has
-    only those, and says so."""
-    columns = (row[2], *row[9:14])
-    fault = ""
-    try:
-        item = read_letter(columns, row[14])
-    except Unreadable as error:
-        item, fault = Item(*columns), str(error)
-    return DeadLetter(
-        id=row[0],
-        event_id=row[1],
-        item=item,
-        device_id=row[3],
-        app=row[4],
-        provider=row[5],
-        reason=row[6],
-        attempts=row[7],
-        died_at=row[8],
-        raw=row[15],
-        form=row[16],
-        fault=fault,
-    )
 
 
 def deliveries_in(letters: Iterable[DeadLetter], *, named: bool) -> list[tuple[str, int, int]]:

@@ -18,7 +18,7 @@ import pytest
 from providers.errors import CredentialError
 from providers.http2.dial import Origin, Proxy, dial
 from providers.transport.trust import client_context
-from tests.kit.pool_rig import pool_rig, statuses, unreachable
+from tests.kit.pool_rig import assert_trouble, pool_rig, statuses, unreachable
 from tests.kit.provider_rig import until
 from tests.kit.proxy import ConnectProxy
 from tests.kit.scripted_server import Http2Server, Trust, make_trust
@@ -36,7 +36,7 @@ def descriptors() -> int:
 
 
 async def test_a_certificate_of_another_authority_is_refused_before_anything_is_sent(
-    trust: Trust, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    trust: Trust, tmp_path: Path
 ) -> None:
     server = Http2Server()
     other = make_trust(tmp_path)
@@ -46,11 +46,11 @@ async def test_a_certificate_of_another_authority_is_refused_before_anything_is_
             unreachable((await rig.send(b"request"))[0])
         await until(lambda: descriptors() <= before)
     assert server.bodies == []
-    assert "SSLCertVerificationError" in caplog.text
+    assert_trouble(rig.pool, "its certificate is not trusted", "ca_file")
 
 
 async def test_a_certificate_for_another_host_is_refused(
-    trust: Trust, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    trust: Trust, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = Http2Server()
     answer_with(monkeypatch, ["127.0.0.1"])
@@ -60,7 +60,7 @@ async def test_a_certificate_for_another_host_is_refused(
     ):
         unreachable((await rig.send(b"request"))[0])
     assert server.bodies == []
-    assert "SSLCertVerificationError" in caplog.text
+    assert_trouble(rig.pool, "its certificate is not trusted", "ca_file")
 
 
 async def test_a_server_that_agrees_on_no_protocol_is_spoken_to_only_where_there_is_a_fallback(
@@ -177,12 +177,12 @@ async def test_addresses_are_tried_in_any_order_until_one_answers(
 
 
 async def test_a_name_without_an_address_is_nobody(
-    trust: Trust, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    trust: Trust, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer_with(monkeypatch, [])
     async with pool_rig(443, trust.ca_file, host="push.example.com") as rig:
         unreachable((await rig.send(b"request"))[0])
-    assert "no connection to push.example.com" in caplog.text
+    assert_trouble(rig.pool, "no connection to push.example.com", "firewall")
 
 
 # --- a proxy -------------------------------------------------------------------------------------
@@ -241,9 +241,9 @@ async def test_a_proxy_that_does_not_connect_says_why_and_no_secret_is_told(
             assert "not-that" not in repr(chosen)
         await until(lambda: descriptors() <= before + 1)  # the proxy's own end may linger
     assert server.peers == []
-    assert told in caplog.text
+    assert_trouble(rig.pool, told, "proxy in the configuration")
     for secret in ("not-that", base64.b64encode(b"relay:not-that").decode()):
-        assert secret not in caplog.text
+        assert secret not in caplog.text + repr(rig.pool.trouble)
 
 
 async def test_a_proxy_that_is_away_is_a_failure_like_any_other(trust: Trust) -> None:

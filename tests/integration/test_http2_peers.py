@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -14,6 +13,7 @@ from providers.http2.exchange import End, Lost, NotProcessed, Response
 from providers.http2.streams import LARGEST_ANSWER
 from tests.kit.gateway import eventually
 from tests.kit.http2_peers import Client, Servers, client, post
+from tests.kit.pool_rig import assert_trouble
 
 BODY = (
     b'{"aps":{"alert":{"title":"Unit 7","body":"A new story is ready to read"},"sound":"default"}}'
@@ -284,45 +284,41 @@ async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 async def test_a_peer_that_speaks_only_http_1_is_a_clear_failure_and_nothing_is_lost(
-    servers: Servers, caplog: pytest.LogCaptureFixture
+    servers: Servers,
 ) -> None:
     server = await asyncio.start_server(
         say_bad_request, "127.0.0.1", 0, ssl=servers.server_context("http/1.1")
     )
     port = server.sockets[0].getsockname()[1]
-    async with server:
-        with caplog.at_level(logging.WARNING):
-            async with client(port, servers.context()) as rig:
-                ends = await rig.post([post(n, "/empty", BODY) for n in range(20)])
+    async with server, client(port, servers.context()) as rig:
+        ends = await rig.post([post(n, "/empty", BODY) for n in range(20)])
 
     assert {type(end) for end in ends.values()} == {NotProcessed}
-    assert "no connection to 127.0.0.1: it speaks another protocol" in caplog.text
+    assert_trouble(rig.pool, "no connection to 127.0.0.1: it speaks another protocol", "untouched")
 
 
 async def test_an_nginx_without_http_2_is_a_clear_failure_and_nothing_is_lost(
-    servers: Servers, caplog: pytest.LogCaptureFixture
+    servers: Servers,
 ) -> None:
-    with caplog.at_level(logging.WARNING), servers.nginx(http2=False) as port:
+    with servers.nginx(http2=False) as port:
         async with client(port, servers.context()) as rig:
             ends = await rig.post([post(n, "/empty", BODY) for n in range(20)])
 
     assert {type(end) for end in ends.values()} == {NotProcessed}
-    assert "no connection to 127.0.0.1" in caplog.text
+    assert_trouble(rig.pool, "no connection to 127.0.0.1", "")
 
 
 @pytest.mark.parametrize("serve", [say_bad_request, say_nothing])
 async def test_a_peer_without_tls_is_a_clear_failure_and_nothing_is_lost(
-    servers: Servers, caplog: pytest.LogCaptureFixture, serve: Serve
+    servers: Servers, serve: Serve
 ) -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with server:
-        with caplog.at_level(logging.WARNING):
-            async with client(port, servers.context()) as rig:
-                ends = await rig.post([post(n, "/empty", BODY) for n in range(20)])
+    async with server, client(port, servers.context()) as rig:
+        ends = await rig.post([post(n, "/empty", BODY) for n in range(20)])
 
     assert {type(end) for end in ends.values()} == {NotProcessed}
-    assert "no connection to 127.0.0.1" in caplog.text
+    assert_trouble(rig.pool, "no connection to 127.0.0.1", "")
 
 
 async def test_a_peer_that_agrees_on_http_2_and_speaks_something_else_is_left(

@@ -12,7 +12,7 @@ import pytest
 
 from providers.http2 import wire
 from providers.http2.exchange import Lost, NotProcessed, Response
-from tests.kit.pool_rig import numbered, pool_rig, statuses, unreachable
+from tests.kit.pool_rig import assert_trouble, numbered, pool_rig, statuses, unreachable
 from tests.kit.provider_rig import until
 from tests.kit.scripted_server import (
     STREAMS,
@@ -388,9 +388,7 @@ async def test_a_connection_that_cannot_be_made_leaves_the_others_alone(trust: T
         assert rig.pool.connections == 1
 
 
-async def test_a_peer_that_speaks_another_protocol_is_given_nothing(
-    trust: Trust, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_peer_that_speaks_another_protocol_is_given_nothing(trust: Trust) -> None:
     server = Http2Server(alpn=())
     async with (
         server.running(trust.certificate),
@@ -398,4 +396,4 @@ async def test_a_peer_that_speaks_another_protocol_is_given_nothing(
     ):
         unreachable((await rig.send(b"request"))[0])
         assert server.bodies == []
-    assert "it speaks another protocol" in caplog.text
+    assert_trouble(rig.pool, "it speaks another protocol", "untouched")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,19 @@ from tests.kit.stores import Handle
 
 TOO_NEW = b"2 \x00what a later version writes"
 GARBAGE = b"\xff\x00no form at all"
+_LATER_S = 1e6
 
 
 async def plant(handle: Handle, chunk: Chunk, items: bytes) -> None:
     """Queue a chunk whose items are these bytes."""
     match handle.queue:
         case InStoreQueue() | PostgresQueue():
-            await handle.queue.publish([chunk])
+            # not due until its bytes are these: a relay that runs would take it before
+            await handle.queue.publish([replace(chunk, due_at=chunk.due_at + _LATER_S)])
             await change(
                 handle,
-                f"UPDATE queue SET items = {literal(handle, items)} "  # ours
+                f"UPDATE queue SET items = {literal(handle, items)}, "  # ours
+                f"due_at = {chunk.due_at} "
                 f"WHERE event_id = '{chunk.event_id}' AND number = {chunk.number} "
                 f"AND lane = '{chunk.lane}'",
             )

@@ -137,3 +137,10 @@ async def pool_rig(
         assert made.pool.connections == 0
         assert set(made.times.values()) <= {1}, "a request came to more than one end"
         await asyncio.sleep(0)
+
+
+def assert_trouble(pool: Pool, reason: str, hint: str) -> None:
+    """Why there is no connection, and what to do, as people are told."""
+    assert pool.trouble is not None
+    assert reason in pool.trouble.reason
+    assert hint in pool.trouble.hint

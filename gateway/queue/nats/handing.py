@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from itertools import count
 
 from nats.aio.msg import Msg
 
@@ -54,7 +53,6 @@ class Handing:
         reject: Callable[[Msg, str], Awaitable[None]],
     ) -> None:
         self._link = link
-        self._numbers = count(1)
         self._leases = leases
         self._tries = tries
         self._lease_s = lease_s
@@ -144,7 +142,7 @@ class Handing:
         return waiting
 
     def _lease(self, message: Msg, until: float, past: Past | None = None) -> str:
-        lease_id = str(next(self._numbers))
+        lease_id = self._link.new_id()
         sequence = message.metadata.sequence.stream
         self._leases.add(lease_id, Lease(sequence, message.subject, message.reply, until, past))
         return lease_id

@@ -67,7 +67,7 @@ class Link:
 
     def __init__(self, broker: Broker, *, new_id: NewId) -> None:
         self._broker = broker
-        self._new_id = new_id
+        self.new_id = new_id
         self._client: Client | None = None
         self._opening: asyncio.Task[Client] | None = None
         self._handlers: dict[str, Handler] = {}
@@ -152,7 +152,7 @@ class Link:
 
     def inbox(self) -> str:
         """A unique subject."""
-        return f"_INBOX.{self._new_id()}"
+        return f"_INBOX.{self.new_id()}"
 
     # --- inside ---------------------------------------------------------------------------------
 

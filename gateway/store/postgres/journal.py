@@ -24,7 +24,6 @@ from gateway.store.postgres.partitions import Partitions
 from gateway.store.postgres.texts import findable, storable, storable_row
 from gateway.store.rows import (
     REPLAY_S,
-    dead_letter,
     dead_values,
     deliveries_in,
     delivery_state,
@@ -103,7 +102,7 @@ class PostgresJournal:
             taken = await session.rows("dead_take", chosen, now, REPLAY_S)
             rows = await session.rows("dead_by_ids", [row[0] for row in taken])
             letters = [
-                replace(dead_letter(row), day=day_of(row[-1] or 0.0), taken_at=row[-2])
+                DeadLetter.from_row(row, day=day_of(row[-1] or 0.0), taken_at=row[-2])
                 for row in rows
             ]
             if dead := deliveries_in(letters, named=ids is not None):
@@ -196,7 +195,7 @@ class PostgresJournal:
 
     async def dead(self, *, limit: int, event_id: str | None = None) -> list[DeadLetter]:
         rows = await self._database.rows("dead_page", event_id, limit)
-        return [dead_letter(row) for row in rows]
+        return [DeadLetter.from_row(row) for row in rows]
 
     async def drop_dead(self, ids: Sequence[int] | None) -> int:
         chosen = None if ids is None else list(ids)

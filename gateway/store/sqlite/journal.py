@@ -16,7 +16,6 @@ from gateway.core.stored import Forms
 from gateway.ports import Aside, DeadLetter, EventSummary, Held, Progress
 from gateway.store.asides import endings, indexes_of, letter_of
 from gateway.store.rows import (
-    dead_letter,
     dead_values,
     delivery_state,
     event_of,
@@ -171,7 +170,7 @@ class SqliteJournal:
         rows = await self._database.read(
             lambda connection: connection.execute(self._sql["dead_page"], page).fetchall()
         )
-        return [dead_letter(row) for row in rows]
+        return [DeadLetter.from_row(row) for row in rows]
 
     async def drop_dead(self, ids: Sequence[int] | None) -> int:
         chosen = {"ids": None if ids is None else json.dumps(list(ids))}
