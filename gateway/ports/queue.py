@@ -55,11 +55,11 @@ class Queue(Protocol):
         """
 
     async def settle(
-        self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
+        self, claim: Claim, leftovers: Sequence[Chunk], postponed: Sequence[Chunk] = ()
     ) -> bool:
         """Finish a chunk and add its leftovers. False: the lease was lost.
 
-        `again` has the leftovers of an earlier claim; one is added if no other chunk holds its
+        `postponed` has the leftovers of an earlier claim; one is added if no other chunk holds its
         deliveries any more.
         """
 

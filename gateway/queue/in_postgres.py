@@ -176,10 +176,10 @@ class PostgresQueue:
         return {one.queue_id for one in claims if (one.queue_id, one.lease_id) not in held}
 
     async def settle(
-        self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
+        self, claim: Claim, leftovers: Sequence[Chunk], postponed: Sequence[Chunk] = ()
     ) -> bool:
         # The chunk is still there, so it was not settled, and none of its leftovers was queued.
-        added = [*leftovers, *again]
+        added = [*leftovers, *postponed]
 
         async def work(session: Session) -> bool:
             if not await session.run("queue_settle", claim.queue_id, claim.lease_id):

@@ -141,10 +141,10 @@ class InStoreQueue:
         return lost
 
     async def settle(
-        self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
+        self, claim: Claim, leftovers: Sequence[Chunk], postponed: Sequence[Chunk] = ()
     ) -> bool:
         # The chunk is still there, so it was not settled, and none of its leftovers was queued.
-        rows = self._rows((*leftovers, *again))
+        rows = self._rows((*leftovers, *postponed))
         held = {"id": claim.queue_id, "lease_id": claim.lease_id}
 
         def work(connection: Any) -> bool:

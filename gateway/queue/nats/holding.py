@@ -18,10 +18,10 @@ _ORIGINAL = (-1, 0.0)
 _NOWHERE = (-2, 0.0)
 
 
-def not_held(chunk: Chunk, again: Sequence[Chunk], others: Sequence[Chunk]) -> list[Chunk]:
+def not_held(chunk: Chunk, postponed: Sequence[Chunk], others: Sequence[Chunk]) -> list[Chunk]:
     """Those leftovers of an earlier claim of `chunk` that none of the other messages holds."""
     missing = []
-    for left in again:
+    for left in postponed:
         items = []
         for item, remainders in left.items:
             mine = {r.device_id: far(chunk, item.index, r.device_id) for r in remainders or ()}

@@ -105,9 +105,9 @@ class Stream:
             count = messages + max(0, round(more / each))
         return Depth(count, first_seen)
 
-    async def not_held(self, own: str, chunk: Chunk, again: Sequence[Chunk]) -> list[Chunk]:
+    async def not_held(self, own: str, chunk: Chunk, postponed: Sequence[Chunk]) -> list[Chunk]:
         """Those earlier leftovers of a chunk that no other message holds. `own` is its subject."""
-        return not_held(chunk, again, await self._others(own, chunk_subject(chunk)))
+        return not_held(chunk, postponed, await self._others(own, chunk_subject(chunk)))
 
     async def beside(self, own: str) -> list[Chunk]:
         """The other messages that may hold deliveries of the unreadable one with this subject:

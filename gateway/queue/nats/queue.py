@@ -261,7 +261,7 @@ class JetStreamQueue:
         return {claim.queue_id for claim, there in zip(claims, held, strict=True) if not there}
 
     async def settle(
-        self, claim: Claim, leftovers: Sequence[Chunk], again: Sequence[Chunk] = ()
+        self, claim: Claim, leftovers: Sequence[Chunk], postponed: Sequence[Chunk] = ()
     ) -> bool:
         lease = self._leases.find(claim)
         if lease is None:
@@ -269,9 +269,9 @@ class JetStreamQueue:
         async with lease.settling:
             if self._leases.find(claim) is None:
                 return False
-            if again:
-                again = await self._stream.not_held(lease.subject, claim.chunk, again)
-            await self._stream.publish([*leftovers, *again])
+            if postponed:
+                postponed = await self._stream.not_held(lease.subject, claim.chunk, postponed)
+            await self._stream.publish([*leftovers, *postponed])
             if self._leases.find(claim) is None:
                 return False  # leftovers are added once, whichever process finishes the chunk
             await self._link.ask(lease.reply, b"+ACK")
