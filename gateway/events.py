@@ -34,7 +34,7 @@ class NotificationsPosted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptsFinished:
-    """Verdicts came in for one lane: how many of each label, and what they took."""
+    """Verdicts came in for one lane: how many of each label, and how many seconds each took."""
 
     app: str
     provider: str
@@ -94,8 +94,7 @@ class LaneResumed:
 
 @dataclass(frozen=True, slots=True)
 class PartsFailing:
-    """Nothing reaches the vendor of these (app, provider, part) any more, or it cannot serve: one
-    fault has hit them all."""
+    """One fault stops these (app, provider, part): their vendor is not reached, or cannot serve."""
 
     parts: Sequence[tuple[str, str, str]]
     reason: str
@@ -129,7 +128,7 @@ class BrakeReleased:
 
 @dataclass(frozen=True, slots=True)
 class LaneThrottled:
-    """The lane was told to slow down, or waits for its own limit, for so many seconds."""
+    """The vendor throttled the lane, or the lane waits for its own limit, for this many seconds."""
 
     app: str
     provider: str
@@ -139,14 +138,14 @@ class LaneThrottled:
 
 @dataclass(frozen=True, slots=True)
 class RelaysCounted:
-    """Another number of processes relays now, this one included: they share the rate limits."""
+    """The number of relays has changed; it includes this one. They share the rate limits."""
 
     relays: int
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkBuried:
-    """A chunk was given up: so many processes ended while each worked on nothing else."""
+    """A chunk was given up: this many processes ended while they tried it alone."""
 
     event_id: str
     number: int
@@ -154,7 +153,7 @@ class ChunkBuried:
 
 
 Unread = Literal["chunk", "device"]
-"""What may be found that this version cannot read: a queued chunk, or a device's row."""
+"""What this version could not read: a queued chunk, or a device's row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +177,7 @@ class StoreFailed:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something nobody foresaw: `error` is its kind, `trace` where it came from, without values."""
+    """An unforeseen failure: `error` is its type, `trace` where it came from, without values."""
 
     what: str
     error: str

@@ -2,8 +2,8 @@
 
 Owns the closed set of verdicts and the promise every transport keeps. A vendor's name is an open
 `str`: `providers.vendor` says what belongs to one. Refuses to know sockets, clocks, vendors' codes
-and the gateway: the tables that turn a vendor's answer into a verdict live
-beside each vendor, and what is done about a verdict is decided in `gateway.core`.
+and the gateway: the tables that turn a vendor's answer into a verdict are
+beside each vendor, and `gateway.core` decides what to do about a verdict.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Protocol, assert_never
 
 
 class Platform(StrEnum):
-    """What the app runs on."""
+    """The platform that the app runs on."""
 
     ANDROID = "android"
     IOS = "ios"
@@ -75,7 +75,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one user is told; shared by the pushes to all of the user's devices.
+    """The content for one user, shared by the pushes to all of the user's devices.
 
     `path` is the place to open in the WebView, passed to the app unchanged as `data.path`.
     """
@@ -90,7 +90,7 @@ class Message:
 
 
 NO_DELIVERY = "00000000-0000-0000-0000-000000000000"
-"""The delivery id of what is sent to nobody: a check."""
+"""The delivery id of a check, which reaches nobody."""
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The vendor took the push. `vendor_id` is its name for it."""
+    """The vendor took the push. `vendor_id` is the vendor's id for it."""
 
     label: ClassVar[str] = "delivered"
     vendor_id: str
@@ -132,7 +132,7 @@ class TokenGone:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """Too many, for one device or for the whole lane. `retry_after` in seconds, when told."""
+    """Too many pushes, to one device or from the whole lane. `retry_after` in seconds, if given."""
 
     label: ClassVar[str] = "throttled"
     reason: str
@@ -144,8 +144,8 @@ class Throttled:
 class Unavailable:
     """No answer, or one that says try later.
 
-    `outcome_known` is true when the vendor surely did not take the push; false when it may have.
-    `retry_after` in seconds, when told. `later_floor_s` is the shortest wait, in seconds, that the
+    `outcome_known` is true if the vendor certainly did not take the push; false if it may have.
+    `retry_after` in seconds, if given. `later_floor_s` is the shortest wait, in seconds, that the
     vendor asks for from a delivery's second attempt on. `looked_at`: see `not_looked_at`.
     """
 
@@ -158,7 +158,7 @@ class Unavailable:
 
     @property
     def is_answer(self) -> bool:
-        """Whether the vendor itself said so, and nobody in between, and not the lack of words."""
+        """Whether this is the vendor's own answer: neither silence, nor something in between."""
         return self.looked_at and self.outcome_known
 
     @classmethod
@@ -188,8 +188,8 @@ class Refused:
 class Misconfigured:
     """The vendor rejects the configuration, not the push. `hint` says what to do.
 
-    `about` says how far it speaks: key, project or topic are wrong, so that nothing of the "part"
-    can succeed; or what the vendor needs for one "target" is, which others may do without.
+    `about` is "part" if key, project or topic are wrong, so that no push of the part can succeed;
+    "target" if the fault may concern this target only.
     """
 
     label: ClassVar[str] = "misconfigured"
