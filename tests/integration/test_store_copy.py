@@ -544,7 +544,7 @@ def test_either_side_is_the_configured_one_if_nothing_is_said(
         (("--to", "postgresql://inkpush:hush-hush@127.0.0.1:1/x"), 1, "Run the same command"),
         (("--from", "sqlite:///none.db", "--to", "postgresql://b/c"), 1, "no such file"),
         (("--from", "sqlite:///inkpush.toml", "--to", "postgresql://b/c"), 1, "cannot be read"),
-        (("--from", "sqlite:///empty.db", "--to", "postgresql://b/c"), 1, "no database of Ink"),
+        (("--from", "sqlite:///empty.db", "--to", "postgresql://b/c"), 1, "not a database of Ink"),
         (("--from", "sqlite:///old.db", "--to", "postgresql://b/c"), 1, "inkpush migrate"),
         (("--from", "sqlite:///new.db", "--to", "postgresql://b/c"), 1, "newer version"),
     ],
