@@ -17,6 +17,7 @@ from typing import Any
 
 import nats
 import pytest
+from nats.aio.msg import Msg
 
 from gateway.app import replaying
 from gateway.app.ids import RANDOM
@@ -661,6 +662,30 @@ async def test_what_a_relay_that_ends_has_not_settled_is_free_at_once(rig: Rig) 
     assert await relay.settle(claims[0], [])
     await relay.aclose()
     assert len(await drain(other)) == 2
+
+
+async def test_a_question_that_nobody_receives_yet_is_asked_again(rig: Rig) -> None:
+    brokers = Broker(servers_of(rig.cluster.url))
+    asking, late = (Link(brokers, new_id=RANDOM.new) for _ in range(2))
+    received: list[bytes] = []
+
+    async def answer(message: Msg) -> None:
+        received.append(message.data)
+        await message.respond(b"here")
+
+    try:
+        await late.open()
+        subject = asking.inbox()
+        answered = asyncio.create_task(asking.ask(subject, b"is anybody there?"))
+        await asyncio.sleep(0.3)
+        await late.listen(subject, answer)
+        assert await answered == b"here"
+        assert received == [b"is anybody there?"]
+        with pytest.raises(StoreUnavailable, match="NoResponders"):
+            await asking.ask(asking.inbox())
+    finally:
+        await asking.aclose()
+        await late.aclose()
 
 
 async def test_no_error_holds_a_login(rig: Rig) -> None:

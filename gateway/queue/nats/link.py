@@ -21,7 +21,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
-from nats.errors import MaxPayloadError
+from nats.errors import MaxPayloadError, NoRespondersError
 
 from gateway.core.ids import NewId
 from gateway.errors import ConfigurationError, StoreUnavailable
@@ -32,6 +32,8 @@ _CONNECT_S = 2
 _PING_S = 2
 _PINGS = 2
 _RECONNECT_S = 0.25
+#: seconds to wait before a question that nobody received is asked again
+_UNKNOWN_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 0.8, 0.8)
 #: bytes that may wait while there is no connection: a large webhook
 _PENDING_BYTES = 16 * 1024 * 1024
 
@@ -115,13 +117,14 @@ class Link:
         *,
         within_s: float = ANSWER_S,
     ) -> bytes:
-        """Ask a question; returns the answer."""
+        """Ask a question; returns the answer.
+
+        A stream or node that has just started is unknown to the other nodes for a moment. So a
+        question that nobody received is asked again for 3 s: nothing can be done twice by that.
+        """
         try:
             async with asyncio.timeout(within_s):
-                client = await self._connected()
-                answer = await client.request(
-                    subject, data, timeout=within_s, headers=dict(headers) if headers else None
-                )
+                answer = await self._asked(subject, data, dict(headers or {}) or None, within_s)
         except MaxPayloadError as error:
             raise StoreUnavailable("a message is larger than NATS takes") from error
         except (NatsError, OSError, TimeoutError) as error:
@@ -155,6 +158,17 @@ class Link:
         return f"_INBOX.{self.new_id()}"
 
     # --- inside ---------------------------------------------------------------------------------
+
+    async def _asked(
+        self, subject: str, data: bytes, headers: dict[str, str] | None, within_s: float
+    ) -> Msg:
+        for pause_s in _UNKNOWN_S:
+            client = await self._connected()
+            with contextlib.suppress(NoRespondersError):
+                return await client.request(subject, data, timeout=within_s, headers=headers)
+            await asyncio.sleep(pause_s)
+        client = await self._connected()
+        return await client.request(subject, data, timeout=within_s, headers=headers)
 
     async def _connected(self) -> Client:
         """The client. Concurrent callers wait for the same attempt to connect."""
