@@ -13,6 +13,7 @@ from gateway.core.clocks import WallClock
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
 from gateway.ports import Replicas
+from gateway.tasks import end
 
 
 @asynccontextmanager
@@ -41,7 +42,6 @@ async def beating(
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await end(task)
         with suppress(StoreUnavailable):
             await replicas.leave(name)

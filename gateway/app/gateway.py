@@ -20,6 +20,7 @@ from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.events import GatewayEvent, Lifecycle, Observer
+from gateway.tasks import end
 from providers.vendor import Vendors
 
 if TYPE_CHECKING:
@@ -119,5 +120,4 @@ async def _running(loop: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await end(task)

@@ -25,6 +25,7 @@ from gateway.relay.listeners import Listeners
 from gateway.relay.settle import Settler
 from gateway.relay.watch import Watch
 from gateway.relay.write import Writer
+from gateway.tasks import end
 from providers.contract import PushProvider
 from providers.vendor import Vendors
 
@@ -166,13 +167,13 @@ class Relay:
 
     async def stop(self, limit_s: float) -> None:
         """Stop claiming, finish what is in flight within the limit, put back the rest."""
-        await _end(self._claiming)
+        await end(self._claiming)
         ends_at = self._clocks.monotonic() + limit_s
         # First the transports that a reload replaced: the last flush needs their verdicts, too.
         await self._end_retiring(limit_s)
         await self._dispatcher.drain(max(0.0, ends_at - self._clocks.monotonic()))
         for duty in self._duties:
-            await _end(duty)
+            await end(duty)
         await self._holds.aclose()
         if not self._broken:
             # After a fault the tries stand: a chunk in hand may have been the cause.
@@ -224,7 +225,8 @@ class Relay:
             lane.stop()
         await asyncio.wait(retiring, timeout=limit_s)
         for task in retiring:
-            await _end(task)
+            task.cancel()
+        await asyncio.wait(retiring)
 
     def _run(self, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(loop)
@@ -235,10 +237,3 @@ class Relay:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._broken = True
             self._failed(error)
-
-
-async def _end(task: asyncio.Task[None] | None) -> None:
-    if task is None:
-        return
-    task.cancel()
-    await asyncio.wait([task])

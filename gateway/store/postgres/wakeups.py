@@ -15,6 +15,7 @@ from typing import Any
 from gateway.errors import StoreUnavailable
 from gateway.store.postgres.database import PostgresDatabase, connect
 from gateway.store.postgres.failures import FOREIGN
+from gateway.tasks import end
 
 _CHANNEL = "inkpush_queue"
 #: one wake-up stands for all that is queued within this time: PostgreSQL hands out one commit with
@@ -46,11 +47,11 @@ class Wakeups:
         try:
             yield
         finally:
-            await _end(task)
+            await end(task)
 
     async def aclose(self) -> None:
         """Tell nobody any more."""
-        await _end(self._telling)
+        await end(self._telling)
 
     async def _tell(self) -> None:
         while self._due:
@@ -81,9 +82,3 @@ class Wakeups:
 def _cut(connection: Any) -> None:
     """Close without a word: the other end may be gone."""
     connection.terminate()
-
-
-async def _end(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.wait([task])
