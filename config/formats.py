@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -17,11 +16,6 @@ from pydantic import SecretStr
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that marks a secret, not one
 SQLITE_PREFIX = "sqlite:///"
 _POSTGRES = "postgresql://user:password@host:5432/database"
-
-
-def empty_is_none(value: Any) -> Any:
-    """Let "" stand for "no file", as it does for other optional settings."""
-    return None if value == "" else value
 
 
 def signing_secret(value: SecretStr) -> SecretStr:
@@ -47,25 +41,6 @@ def public_key(value: str) -> str:
             "is not a public key; expected PEM that begins with -----BEGIN PUBLIC KEY-----"
         ) from error
     return value
-
-
-def http_url(value: str) -> str:
-    """Check an http(s) URL without query; a slash at its end is dropped."""
-    try:
-        parts = urlsplit(value)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    else:
-        sound = sound and not parts.query and not parts.fragment and not parts.username
-    if not sound:
-        raise ValueError("is not a valid URL; expected e.g. https://host or https://host:port")
-    return value.rstrip("/")
-
-
-def optional_http_url(value: str) -> str:
-    """Check an http(s) URL that may be empty."""
-    return http_url(value) if value else value
 
 
 def store_url(value: str) -> str:

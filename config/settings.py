@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -24,14 +23,10 @@ from pydantic import (
 )
 
 from config import checks, formats, shape, sources
+from providers.settings import Count, Filled, OptionalHttpUrl, OptionalPath, Seconds
 
 Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Filled = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-OptionalHttpUrl = Annotated[str, AfterValidator(formats.optional_http_url)]
-OptionalPath = Annotated[Path | None, BeforeValidator(formats.empty_is_none)]
 
 
 class Section(BaseModel):

@@ -1,7 +1,8 @@
 """What the tables of all vendors share: the kinds of their values, and how they behave.
 
-Owns what a value must look like. Refuses to know vendors, and where values come from. A message
-says what is wrong, then what is expected; the key is put before it by whoever reads the file.
+Owns what a value must look like, also for the gateway's own settings. Refuses to know vendors, and
+where values come from. A message says what is wrong, then what is expected; whoever reads the file
+puts the key before it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class VendorSettings(BaseModel):
 
 
 def _empty_is_none(value: Any) -> Any:
+    """Let "" stand for "no file", as it does for other optional settings."""
     return None if value == "" else value
 
 
