@@ -71,7 +71,7 @@ async def open_gateway(
         else:
             beats = beating(
                 stores.store.replicas,
-                name=f"{ids.host()}-{ids.new()}",
+                name=ids.process(),
                 role=settings.server.role,
                 observer=tell,
                 clock=clocks.wall,

@@ -111,7 +111,7 @@ class Relay:
         )
         self._heartbeat = Heartbeat(
             stores.store.replicas,
-            name=f"{ids.host()}-{ids.new()}",
+            name=ids.process(),
             role=settings.server.role,
             lanes=self.lanes,
             writer=self._writer,

@@ -17,3 +17,7 @@ class Ids:
     new: NewId
     host: Callable[[], str]
     secret: Callable[[int], bytes]
+
+    def process(self) -> str:
+        """A unique name for a process, which tells people its machine."""
+        return f"{self.host()}-{self.new()}"
