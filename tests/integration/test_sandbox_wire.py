@@ -230,7 +230,9 @@ async def test_a_sender_that_oversteps_its_window_is_sent_away(rig: SandboxRig) 
     rig.sandbox.settings.receive_window = 0
     async with rig.wire() as wire:
         await wire.authenticate()
-        wire.push_all(tokens(999))
+        # Handed over in one piece: a socket may cut it, and the window is opened between pieces.
+        (connection,) = rig.sandbox._listeners[1]._connections
+        connection.data_received(wire.requests(tokens(999)))
         await until(lambda: wire.closed)
         assert wire.goaway is not None
         assert wire.goaway.error_code == FLOW_CONTROL_ERROR

@@ -207,16 +207,18 @@ class Wire(asyncio.Protocol):
 
     def push_all(self, tokens: list[str], extra: Mapping[str, str] | None = None) -> list[int]:
         """Send many requests in one write."""
-        streams: list[int] = []
+        first = self._next_stream
+        self.transport.write(self.requests(tokens, extra))
+        return list(range(first, self._next_stream, 2))
+
+    def requests(self, tokens: list[str], extra: Mapping[str, str] | None = None) -> bytes:
+        """Many requests as they go over the wire; they count as sent."""
         frames: list[bytes] = []
         for token in tokens:
-            stream = self._next_stream
+            self.answers[self._next_stream] = Answered()
+            frames += self._request(self._next_stream, f"/3/device/{token}", extra or {})
             self._next_stream += 2
-            self.answers[stream] = Answered()
-            frames += self._request(stream, f"/3/device/{token}", extra or {})
-            streams.append(stream)
-        self.transport.write(b"".join(frames))
-        return streams
+        return b"".join(frames)
 
     def _request(self, stream: int, path: str, extra: Mapping[str, str]) -> list[bytes]:
         pseudo = {":method": "POST", ":scheme": "https", ":path": path, ":authority": "apns"}
