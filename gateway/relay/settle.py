@@ -106,7 +106,9 @@ class Settler:
             if delivery.expires_at <= now:
                 self._end(delivery, DeliveryState.EXPIRED, reason or "too old", now)
             else:
-                self._leave(delivery, now, reason, due_at=due_at or now)
+                # Never due after its deadline: who waits for longer ends then, and not years later.
+                due = min(due_at or now, delivery.expires_at)
+                self._leave(delivery, now, reason, due_at=due)
 
     def begin(self, work: Work, records: Sequence[Record]) -> None:
         """Take a chunk whose fan-out ended some of its items without a push."""

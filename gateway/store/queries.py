@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 
 _NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
 
 
-def load_queries(dialect: str) -> dict[str, str]:
+@cache
+def load_queries(dialect: str) -> Mapping[str, str]:
     """Read all named queries of a dialect; a name stands for one query in one file."""
     queries: dict[str, str] = {}
     for entry in resources.files("gateway.store").joinpath("sql", dialect).iterdir():

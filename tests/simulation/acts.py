@@ -1,0 +1,171 @@
+"""The acts of a plan: what people do, and what goes wrong. A method each.
+
+Owns the catalogue of faults. Every act can be called at any time, whatever acts came before it, so
+that a plan may lose any of its acts and still be one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.gateways import Replica, settings_of
+from tests.simulation.people import Apps, LearnInk
+from tests.simulation.plan import Act
+from tests.simulation.vendors import Mood
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Acts:
+    """See the module. Times are seconds."""
+
+    def __init__(self, world: World, learnink: LearnInk, apps: Apps) -> None:
+        self._world = world
+        self._learnink = learnink
+        self._apps = apps
+        self._calm = False
+
+    def do(self, act: Act) -> None:
+        """Begin an act; it goes on by itself."""
+        getattr(self, act.do)(**act.args)
+
+    def calm(self) -> None:
+        """The faults are over."""
+        self._calm = True
+        world = self._world
+        world.services.calm()
+        world.disk.trouble = None
+        for replica in world.replicas:
+            self._go_on(replica)
+            self._put_right(replica)
+
+    # --- people ---------------------------------------------------------------------------------
+
+    def batch(
+        self, event: str, users: list[int], poison: int | None = None, late_s: float = 0.0
+    ) -> None:
+        """LearnInk sends an event."""
+        self._world.spawn(self._learnink.send(event, users, poison=poison, late_s=late_s))
+
+    def register(
+        self, phone: int, user: int, environment: str | None = None, new: str = ""
+    ) -> None:
+        """A user opens the app on a phone: the first time, again, with a new token, or moved."""
+        self._world.spawn(self._apps.register(phone, user, environment=environment, new=new))
+
+    def log_out(self, phone: int) -> None:
+        """The user of a phone logs out."""
+        self._world.spawn(self._apps.log_out(phone))
+
+    def erase(self, user: int) -> None:
+        """A user is erased."""
+        self._world.spawn(self._apps.erase(user))
+
+    def uninstall(self, phone: int) -> None:
+        """The app is removed: its address is dead."""
+        self._apps.uninstall(phone)
+
+    # --- processes ------------------------------------------------------------------------------
+
+    def kill(self, relay: int = 0) -> None:
+        """`kill -9`, now."""
+        self._replica(relay).kill("kill")
+
+    def kill_at_step(self, steps: int, relay: int = 0) -> None:
+        """`kill -9` after so many callbacks more: at any await there is."""
+        replica = self._replica(relay)
+        if replica.life is not None:
+            self._world.loop.kill_after(replica.life.process, steps, lambda: replica.kill("step"))
+
+    def kill_often(self, every_s: float, times: int, relay: int = 0) -> None:
+        """A crash loop: a kill every so many seconds."""
+        for turn in range(times):
+            self._later(turn * every_s, self._replica(relay).kill, "crash loop")
+
+    def stop(self, seconds: float, relay: int = 0) -> None:
+        """SIGSTOP, and SIGCONT later: the process stands still."""
+        replica = self._replica(relay)
+        if replica.life is not None:
+            self._world.invariants.quake("stop")
+            self._world.loop.freeze(replica.life.process)
+            self._later(seconds, self._go_on, replica)
+
+    def drain(self, relay: int = 0) -> None:
+        """SIGTERM: the process drains, and another one starts."""
+        life = self._replica(relay).running
+        if life is not None:
+            life.finish()
+
+    def reload(self, relay: int = 0) -> None:
+        """SIGHUP: new transports, while pushes are on their way by the old ones."""
+        life = self._replica(relay).running
+        if life is not None and life.relay is not None:
+            self._world.loop.create_task(
+                life.relay.reload(settings_of(self._world.plan.sizes)),
+                context=life.process.context.copy(),
+            )
+
+    def clock(self, by_s: float, seconds: float | None = None, relay: int = 0) -> None:
+        """A wall clock is put wrong, and put right after some seconds, or when faults end."""
+        replica = self._replica(relay)
+        self._world.invariants.clock_moved()
+        replica.clock_off += by_s
+        if seconds is not None:
+            self._later(seconds, self._put_right, replica)
+
+    # --- store and vendors ----------------------------------------------------------------------
+
+    def store(self, trouble: Any, seconds: float, slower: float = 1.0) -> None:
+        """The store fails, or is slow, for a while."""
+        disk = self._world.disk
+        self._world.invariants.quake(f"store {trouble}")
+        disk.trouble, disk.slower = trouble, slower
+        self._later(seconds, self._mend)
+
+    def mood(
+        self,
+        verdict: str,
+        seconds: float | None,
+        provider: str | None = None,
+        part: str | None = None,
+        phone: int | None = None,
+        **facts: Any,
+    ) -> None:
+        """A vendor treats some pushes in its own way for a while; `seconds` None: for good."""
+        mood = Mood(verdict, provider, part, phone, stays=seconds is None, facts=facts)
+        self._world.services.moods.append(mood)
+        if seconds is not None:
+            self._later(seconds, self._cheer_up, mood)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _later(self, seconds: float, do: Any, *args: Any) -> None:
+        def due() -> None:
+            if not self._calm:
+                do(*args)
+
+        self._world.loop.call_later(seconds, due)
+
+    def _replica(self, number: int) -> Replica:
+        replicas: list[Replica] = self._world.replicas
+        return replicas[number % len(replicas)]
+
+    def _go_on(self, replica: Replica) -> None:
+        life = replica.life
+        if life is not None and life.process.frozen:
+            self._world.invariants.quake("stop ends")
+            self._world.loop.thaw(life.process)
+
+    def _put_right(self, replica: Replica) -> None:
+        if replica.clock_off:
+            self._world.invariants.clock_moved()
+            replica.clock_off = 0.0
+
+    def _mend(self) -> None:
+        self._world.invariants.quake("store ends")
+        self._world.disk.trouble = None
+
+    def _cheer_up(self, mood: Mood) -> None:
+        if mood in self._world.services.moods:
+            self._world.services.moods.remove(mood)

@@ -1,0 +1,221 @@
+"""The database of a history: the product's own SQL in memory, and the engines that work on it.
+
+Owns when a group of writes is durable and when its answer comes, what fails, and the mirror:
+triggers that tell of every row of the journal and the registry that moves. One connection outlives
+all processes, as a file does. "Half written" is committed or not: pages, fsync and locks are for
+tests of real files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Any, Literal, Protocol
+
+from gateway.errors import StoreUnavailable
+from gateway.store.sqlite.engine import Kind
+from gateway.store.sqlite.jobs import GROUP, Job, read_snapshot, write_group
+from gateway.store.sqlite.opening import migrate
+from tests.simulation.chance import Chance
+from tests.simulation.loop import Process
+from tests.simulation.trace import Trace
+
+Trouble = Literal["away", "writes", "reads", "some", "slow"]
+"""`away`: nothing is done. `writes`, `reads`: only these fail. `some`: single jobs of a group fail.
+`slow`: everything takes long."""
+
+_SOME = 0.25
+"""Share of the jobs that fail under `some`."""
+
+_MIRROR = """
+CREATE TEMP TRIGGER delivery_offered BEFORE INSERT ON main.deliveries BEGIN
+    SELECT delivery_offered(NEW.event_id, NEW.item_index, NEW.device_id, NEW.state);
+END;
+CREATE TEMP TRIGGER delivery_new AFTER INSERT ON main.deliveries BEGIN
+    SELECT delivery_moved(NULL, NEW.state, NEW.event_id, NEW.item_index, NEW.device_id,
+                          NEW.attempts, NEW.reason);
+END;
+CREATE TEMP TRIGGER delivery_changed AFTER UPDATE ON main.deliveries BEGIN
+    SELECT delivery_moved(OLD.state, NEW.state, NEW.event_id, NEW.item_index, NEW.device_id,
+                          NEW.attempts, NEW.reason);
+END;
+CREATE TEMP TRIGGER device_new AFTER INSERT ON main.devices BEGIN
+    SELECT device_moved(NULL, NEW.state, NEW.id, NEW.address);
+END;
+CREATE TEMP TRIGGER device_changed AFTER UPDATE ON main.devices BEGIN
+    SELECT device_moved(OLD.state, NEW.state, NEW.id, NEW.address);
+END;
+CREATE TEMP TRIGGER device_gone AFTER DELETE ON main.devices BEGIN
+    SELECT device_moved(OLD.state, NULL, OLD.id, OLD.address);
+END;
+"""
+
+
+class Mirror(Protocol):
+    """Learns of every row that moves, once it is committed. A state is None where no row is."""
+
+    def delivery_offered(self, event_id: str, index: int, device_id: int, state: str) -> None: ...
+
+    def delivery_moved(
+        self,
+        before: str | None,
+        after: str,
+        event_id: str,
+        index: int,
+        device_id: int,
+        attempts: int,
+        reason: str,
+    ) -> None: ...
+
+    def device_moved(
+        self, before: str | None, after: str | None, device_id: int, address: str
+    ) -> None: ...
+
+
+@cache
+def _empty() -> bytes:
+    """A database with this version's schema and no row."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, "a history")
+    image = connection.serialize()
+    connection.close()
+    return image
+
+
+class Disk:
+    """The database, what is wrong with it now, and how long it takes."""
+
+    def __init__(self, chance: Chance, trace: Trace, wait_s: tuple[float, float]) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection.deserialize(_empty())
+        self.trouble: Trouble | None = None
+        self.slower = 1.0
+        self._chance = chance
+        self._trace = trace
+        self._wait_s = wait_s
+        self._moves: list[Callable[[], None]] = []
+
+    def watch(self, mirror: Mirror) -> None:
+        """Tell this mirror what moves."""
+        for name, tell, facts in (
+            ("delivery_offered", mirror.delivery_offered, 4),
+            ("delivery_moved", mirror.delivery_moved, 7),
+            ("device_moved", mirror.device_moved, 4),
+        ):
+            note = partial(self._note, tell)
+            self.connection.create_function(name, facts, note)
+        self.connection.executescript(_MIRROR)
+
+    def wait(self, name: str) -> float:
+        """How long the next step of the disk takes."""
+        low, high = self._wait_s
+        wait = low + (high - low) * self._chance.turn(name)
+        return wait * self.slower if self.trouble == "slow" else wait
+
+    def write(self, jobs: Sequence[Job]) -> None:
+        """Run a group of jobs in one transaction, or fail as the trouble says."""
+        if self.trouble in ("away", "writes"):
+            _fail(jobs)
+            return
+        failing = [
+            job for job in jobs if self.trouble == "some" and self._chance.turn("some") < _SOME
+        ]
+        for job in jobs:
+            job.work = _broken if job in failing else partial(self._told, job.work)
+        write_group(self.connection, jobs)
+        moves, self._moves = self._moves, []
+        for move in moves:
+            move()
+
+    def read(self, job: Job) -> None:
+        """Run a job that reads."""
+        if self.trouble in ("away", "reads"):
+            _fail([job])
+        else:
+            read_snapshot(self.connection, job)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def _note(self, tell: Callable[..., None], *facts: Any) -> None:
+        """A trigger speaks: believed once the job it belongs to has succeeded."""
+        self._moves.append(partial(tell, *facts))
+
+    def _told(
+        self, work: Callable[[sqlite3.Connection], Any], connection: sqlite3.Connection
+    ) -> Any:
+        before = len(self._moves)
+        try:
+            return work(connection)
+        except BaseException:
+            del self._moves[before:]
+            raise
+
+
+def _fail(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.error = StoreUnavailable("The database did not do it: it is away")
+
+
+def _broken(_connection: sqlite3.Connection) -> Any:
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+class DiskEngine:
+    """The port `gateway.store.sqlite.engine.Engine` of one process, on its event loop.
+
+    A killed process leaves behind what is committed: a group is written at one moment, and its
+    answer comes later.
+    """
+
+    def __init__(self, disk: Disk, process: Process) -> None:
+        self._disk = disk
+        self._process = process
+        self._loop = asyncio.get_running_loop()
+        self._writes: deque[Job] = deque()
+        self._writing = False
+        self._reading = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._name = process.name
+
+    def submit(self, job: Job, kind: Kind) -> None:
+        self._idle.clear()
+        if kind == "read":
+            self._reading += 1
+            self._loop.call_later(self._disk.wait(f"{self._name}/read"), self._read, job)
+            return
+        self._writes.append(job)
+        if not self._writing:
+            self._writing = True
+            self._loop.call_later(self._disk.wait(f"{self._name}/write"), self._write)
+
+    async def aclose(self) -> None:
+        await self._idle.wait()
+
+    def _read(self, job: Job) -> None:
+        self._disk.read(job)
+        job.resolve()
+        self._reading -= 1
+        self._rest()
+
+    def _write(self) -> None:
+        jobs = [self._writes.popleft() for _ in range(min(len(self._writes), GROUP))]
+        self._disk.write(jobs)
+        self._loop.call_later(self._disk.wait(f"{self._name}/sync"), self._written, jobs)
+
+    def _written(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            job.resolve()
+        if self._writes:
+            self._loop.call_later(self._disk.wait(f"{self._name}/write"), self._write)
+        else:
+            self._writing = False
+            self._rest()
+
+    def _rest(self) -> None:
+        if not self._writing and not self._reading:
+            self._idle.set()

@@ -1,0 +1,207 @@
+"""Drawing a plan from a seed: who does what when, and what goes wrong.
+
+Owns the mixture. A history switches most faults off and draws its sizes, for a uniform mixture
+hides what only one fault in peace brings out.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from tests.simulation.plan import Act, Plan, Sizes
+
+_START_S = 1.0
+_FAULTS = {
+    "kill": 0.3,
+    "kill_at_step": 0.25,
+    "crash_loop": 0.05,
+    "stop": 0.2,
+    "drain": 0.12,
+    "reload": 0.12,
+    "store": 0.25,
+    "slow": 0.12,
+    "noise": 0.6,
+    "mood": 0.35,
+    "culprit": 0.15,
+    "uninstall": 0.35,
+    "again": 0.3,
+    "rotate": 0.15,
+    "move": 0.06,
+    "log_out": 0.12,
+    "erase": 0.08,
+    "poison": 0.02,
+    "clock": 0.04,
+    "late": 0.15,
+}
+"""The share of the histories in which each fault is switched on."""
+
+_NOISE = (
+    "throttled_device",
+    "throttled_lane",
+    "unavailable",
+    "shutdown",
+    "unknown",
+    "silence",
+    "not_looked_at",
+    "refused_message",
+    "refused_address",
+)
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed."""
+    lots = Random(seed)  # not a secret
+    on = {fault for fault, share in _FAULTS.items() if lots.random() < share}
+    sizes = _sizes(lots)
+    acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
+    for fault in sorted(on):
+        acts += _faults(lots, sizes, fault)
+    noise = {}
+    if "noise" in on:
+        for kind in lots.sample(_NOISE, lots.randint(1, 3)):
+            noise[kind] = lots.choice((0.03, 0.1, 0.3))
+    return Plan(seed, "scripted", sizes, noise, tuple(sorted(acts, key=lambda act: act.at)))
+
+
+def _sizes(lots: Random) -> Sizes:
+    relays = lots.choice((1, 1, 1, 1, 2, 3))
+    return Sizes(
+        relays=relays,
+        chunk_items=lots.choice((2, 3, 4, 6)),
+        claim_chunks=lots.choice((1, 2, 8)),
+        fan_outs=lots.choice((1, 2)),
+        backlog=lots.choice((4, 8, 32)),
+        burst=lots.choice((1, 3, 8)),
+        flush_s=lots.choice((0.02, 0.02, 0.2)),
+        flush_rows=lots.choice((2, 8, 64)),
+        idle_s=lots.choice((1.0, 2.0, 4.0)),
+        follow_s=lots.choice((2.0, 4.0)),
+        beat_s=lots.choice((3.0, 5.0)),
+        lease_s=lots.choice((6.0, 10.0, 20.0)),
+        max_age_s=lots.choice((60.0, 120.0, 300.0)),
+        max_attempts=lots.choice((2, 3, 4)),
+        probe_s=lots.choice((3.0, 6.0)),
+        brake_min_devices=lots.choice((1, 2, 50)),
+        rate_per_s=lots.choice((0.0, 0.0, 0.0, 8.0, 25.0)),
+        timeout_s=lots.choice((1.0, 3.0, 8.0)),
+        users=lots.choice((2, 4, 6)),
+        vendor_s=(0.005, lots.choice((0.05, 0.4, 2.0))),
+        faults_end_s=lots.choice((12.0, 20.0, 30.0)),
+    )
+
+
+def _phones(lots: Random, sizes: Sizes) -> list[Act]:
+    acts = []
+    for phone in range(lots.randint(sizes.users, 2 * sizes.users)):
+        args: dict[str, Any] = {"phone": phone, "user": phone % sizes.users}
+        if lots.random() < 0.3:
+            args["environment"] = lots.choice(("production", "sandbox"))
+        acts.append(Act(round(lots.random() * 0.5, 4), "register", args))
+    return acts
+
+
+def _batches(lots: Random, sizes: Sizes, on: set[str]) -> list[Act]:
+    acts = []
+    for number in range(lots.randint(1, 6)):
+        users = [lots.randrange(sizes.users) for _ in range(lots.choice((1, 3, 6, 12)))]
+        args: dict[str, Any] = {"event": f"msg_{number}", "users": users}
+        if "poison" in on and number == 0:
+            args["poison"] = lots.randrange(len(users))
+        if "late" in on and lots.random() < 0.5:
+            args["late_s"] = round(lots.random() * sizes.max_age_s, 1)
+        acts.append(Act(_time(lots, sizes, 0.7), "batch", args))
+    return acts
+
+
+def _time(lots: Random, sizes: Sizes, share: float = 0.9) -> float:
+    """Some time before the faults end."""
+    return round(_START_S + lots.random() * (sizes.faults_end_s * share - _START_S), 4)
+
+
+def _faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
+    acts: list[Act] = []
+
+    def add(do: str, at: float | None = None, **args: Any) -> None:
+        acts.append(Act(_time(lots, sizes) if at is None else at, do, args))
+
+    relay = lots.randrange(sizes.relays)
+    phone = lots.randrange(2 * sizes.users)
+    some_s = lots.choice((0.3, 1.0, 3.0, 8.0))
+    match fault:
+        case "kill" | "kill_at_step":
+            for _ in range(lots.randint(1, 3)):
+                args = {} if fault == "kill" else {"steps": lots.randint(0, 400)}
+                add(fault, relay=lots.randrange(sizes.relays), **args)
+        case "crash_loop":
+            add("kill_often", every_s=0.9, times=lots.randint(5, 25), relay=relay)
+        case "stop":
+            for _ in range(lots.randint(1, 2)):
+                seconds = sizes.lease_s * lots.choice((0.3, 1.5))
+                add("stop", seconds=seconds, relay=lots.randrange(sizes.relays))
+        case "drain" | "reload":
+            add(fault, relay=relay)
+        case "store":
+            trouble = lots.choice(("away", "away", "writes", "reads", "some"))
+            add("store", trouble=trouble, seconds=some_s)
+        case "slow":
+            add("store", trouble="slow", seconds=some_s, slower=lots.choice((20.0, 200.0)))
+        case "mood" | "culprit":
+            _add_mood(lots, sizes, add, for_good=fault == "culprit")
+        case "uninstall":
+            for _ in range(lots.randint(1, sizes.users)):
+                gone = lots.randrange(2 * sizes.users)
+                at = _time(lots, sizes, 0.6)
+                add("uninstall", at, phone=gone)
+                if lots.random() < 0.4:
+                    back = at + lots.random() * 4
+                    add("register", round(back, 4), phone=gone, user=gone % sizes.users)
+        case "again":
+            for _ in range(lots.randint(1, 6)):
+                one = lots.randrange(2 * sizes.users)
+                add("register", phone=one, user=one % sizes.users)
+        case "rotate":
+            new = lots.choice(("token", "app"))
+            add("register", phone=phone, user=phone % sizes.users, new=new)
+        case "move":
+            add("register", phone=phone, user=lots.randrange(sizes.users))
+        case "log_out":
+            add("log_out", phone=phone)
+        case "erase":
+            add("erase", user=lots.randrange(sizes.users))
+        case "clock":
+            by_s = lots.choice((-3600.0, 180.0, 3600.0, 172_800.0))
+            add("clock", by_s=by_s, seconds=lots.choice((4.0, None)), relay=relay)
+        case _:
+            pass
+    return acts
+
+
+def _add_mood(lots: Random, sizes: Sizes, add: Any, *, for_good: bool) -> None:
+    provider, part = lots.choice(
+        (
+            ("fcm", "android"),
+            ("fcm", "ios"),
+            ("fcm", "web"),
+            ("apns", "production"),
+            ("apns", "sandbox"),
+        )
+    )
+    args: dict[str, Any] = {"provider": provider, "seconds": lots.choice((1.0, 5.0, 20.0))}
+    if for_good:
+        args["seconds"] = None
+        args["verdict"] = lots.choice(
+            ("misconfigured_target", "misconfigured_part", "throttled_device")
+        )
+        if args["verdict"] == "misconfigured_part":
+            args["part"] = part
+        else:
+            args["phone"] = lots.randrange(2 * sizes.users)
+            del args["provider"]
+    else:
+        args["verdict"] = lots.choice((*_NOISE, "misconfigured_part", "misconfigured_target"))
+        if lots.random() < 0.7:
+            args["part"] = part
+        if args["verdict"].startswith("throttled") and lots.random() < 0.3:
+            args["retry_after"] = lots.choice((30.0, 3600.0))
+    add("mood", **args)

@@ -1,0 +1,340 @@
+"""The gateways of a history: relays, and the supervisors that start them again.
+
+Owns how a process of the product is built from its own objects: what `open_gateway` does, without
+sockets and threads. Only time, the disk's threads, the transports and ids are stood in for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, cast
+
+from config.settings import Settings
+from gateway.app.ids import RANDOM
+from gateway.app.lanes import LanePlan
+from gateway.app.relay import Relay
+from gateway.app.settings import settings_model
+from gateway.app.storage import Stores
+from gateway.app.vendors import VENDORS
+from gateway.core.clocks import Clocks, Monotonic, Wall
+from gateway.core.ids import Ids
+from gateway.core.model import Chunk, Claim, lane_name
+from gateway.core.pace import Pace
+from gateway.core.stored import Forms
+from gateway.events import BrakeTripped, Fault, GatewayEvent, StoreFailed
+from gateway.ports.replicas import REPLICA_ALIVE_S
+from gateway.queue.in_store import InStoreQueue
+from gateway.relay.device_counts import DeviceCounts
+from gateway.relay.work import Delivery
+from gateway.store.sqlite.database import SqliteDatabase
+from gateway.store.sqlite.store import SqliteStore
+from providers.contract import PushProvider
+from providers.vendor import Plan as VendorPlan
+from providers.vendor import Vendors
+from tests.simulation.disk import DiskEngine
+from tests.simulation.loop import Process
+from tests.simulation.plan import Sizes
+from tests.simulation.trace import Trace
+from tests.simulation.truth import EPOCH
+from tests.simulation.vendors import WatchedTransport
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+APP = "demo"
+POISON = "poison"
+"""The title of a notification that ends the process which sends it."""
+
+
+@cache
+def _settings(relay: tuple[tuple[str, float], ...]) -> Settings:
+    app = {
+        "id": APP,
+        "fcm": {"credentials_file": "none.json"},
+        "apns": {
+            "key_file": "none.p8",
+            "key_id": "ABCDEFGHIJ",
+            "team_id": "ABCDEFGHIJ",
+            "topic": "demo.app",
+        },
+    }
+    return _model().model_validate({"relay": dict(relay), "apps": (app,)})
+
+
+_model = cache(settings_model)
+
+
+def settings_of(sizes: Sizes) -> Settings:
+    """The configuration that these sizes come to."""
+    names = (
+        "max_age_s",
+        "max_attempts",
+        "lease_s",
+        "drain_s",
+        "brake_share",
+        "brake_min_devices",
+        "brake_window_s",
+        "probe_s",
+    )
+    return _settings(tuple((name, getattr(sizes, name)) for name in names))
+
+
+def pace_of(sizes: Sizes) -> Pace:
+    """The pace that these sizes come to: every edge is near."""
+    return Pace(
+        chunk_items=sizes.chunk_items,
+        claim_chunks=sizes.claim_chunks,
+        fan_outs=sizes.fan_outs,
+        idle_s=sizes.idle_s,
+        full_s=0.25,
+        backlog=sizes.backlog,
+        flush_s=sizes.flush_s,
+        flush_rows=sizes.flush_rows,
+        slow_s=sizes.slow_s,
+        beat_s=sizes.beat_s,
+        follow_s=sizes.follow_s,
+        watch_s=sizes.watch_s,
+        silent_s=sizes.silent_s,
+    )
+
+
+class Household:
+    """Which relays are alive on a store that several share: as PostgreSQL's table says."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.beats: dict[str, float] = {}
+
+    def beat(self, replica: str) -> int:
+        now = self._now()
+        self.beats[replica] = now
+        return sum(at > now - REPLICA_ALIVE_S for at in self.beats.values())
+
+
+class SharedReplicas:
+    """The port `gateway.ports.Replicas` for several relays."""
+
+    def __init__(self, household: Household) -> None:
+        self.forms = Forms()
+        self._household = household
+
+    async def beat(self, replica: str, role: str, *, now: float) -> int:  # noqa: ARG002
+        await asyncio.sleep(0.001)
+        return self._household.beat(replica)
+
+    async def look(self) -> None:
+        """Every form is read by everybody."""
+
+    async def leave(self, replica: str) -> None:
+        self._household.beats.pop(replica, None)
+
+
+class WatchedQueue(InStoreQueue):
+    """The product's queue; `shared`: no relay ends the leases of another, as on PostgreSQL."""
+
+    shared = False
+    trace: Trace
+
+    async def rescue(self) -> int:
+        return 0 if self.shared else await super().rescue()
+
+    async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
+        lost = await super().extend(claims, lease_s=lease_s, now=now)
+        if lost:
+            self.trace.count("a lease was lost")
+        return lost
+
+    async def settle(
+        self, claim: Claim, leftovers: Sequence[Chunk], postponed: Sequence[Chunk] = ()
+    ) -> bool:
+        if leftovers:
+            self.trace.count("leftovers")
+        if postponed:
+            self.trace.count("the journal was ahead")
+        return await super().settle(claim, leftovers, postponed)
+
+
+class Life:
+    """One process of a relay, from its start to its death. `who` names it: "relay 0.2"."""
+
+    def __init__(self, house: Replica, number: int) -> None:
+        self._house = house
+        self.who = f"relay {house.number}.{number}"
+        self.process = Process(self.who)
+        self.ready = False
+        self.failure: BaseException | None = None
+        self.ended = asyncio.get_running_loop().create_future()
+        self.relay: Relay | None = None
+        self.stores: Stores | None = None
+        self._stopping = asyncio.Event()
+        self._ids = 0
+
+    def start(self) -> None:
+        """Run it in its own context."""
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._run(), context=self.process.context)
+
+    def finish(self) -> None:
+        """SIGTERM: drain, then end."""
+        self.ready = False
+        self.process.context.run(self._stopping.set)
+
+    def clocks(self) -> Clocks:
+        return Clocks(self._wall, self._monotonic)
+
+    def pushing(self, delivery: Delivery) -> None:
+        """A push leaves: what is poison ends the process."""
+        if delivery.item.title == POISON:
+            self._house.kill("poison")
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _wall(self) -> Wall:
+        return Wall(EPOCH + self._house.world.loop.time() + self._house.clock_off)
+
+    def _monotonic(self) -> Monotonic:
+        return Monotonic(1000.0 + self._house.world.loop.time())
+
+    def _new_id(self) -> str:
+        self._ids += 1
+        return f"{self.who.replace(' ', '')}x{self._ids}"
+
+    def _observe(self, event: GatewayEvent) -> None:
+        trace = self._house.world.trace
+        match event:
+            case BrakeTripped():
+                trace.count("the brake was on")
+            case StoreFailed(what=what):
+                trace.count(f"store failed: {what}")
+            case Fault(what=what, error=error):
+                self._house.world.invariants.broken("it_lives", f"{what}: {error}")
+            case _:
+                pass
+        trace.count(type(event).__name__)
+
+    def _failed(self, error: BaseException) -> None:
+        self.failure = error
+        self._house.world.invariants.broken("it_lives", f"{self.who} failed: {error!r}")
+        self._stopping.set()
+
+    async def _run(self) -> None:
+        world = self._house.world
+        sizes = world.plan.sizes
+        clocks, pace, settings = self.clocks(), pace_of(sizes), settings_of(sizes)
+        store = SqliteStore(SqliteDatabase(DiskEngine(world.disk, self.process)), max_per_user=20)
+        if sizes.relays > 1:
+            store.replicas = SharedReplicas(world.household)  # type: ignore[assignment]
+        queue = WatchedQueue(
+            store.database,
+            journal=store.journal,
+            clock=clocks.wall,
+            new_id=self._new_id,
+            observer=self._observe,
+            pace=pace,
+        )
+        queue.shared, queue.trace = sizes.relays > 1, world.trace
+        self.stores = Stores(store, queue, "a disk in memory", "")
+        counts = DeviceCounts(
+            store.registry, observer=self._observe, monotonic=clocks.monotonic, every_s=10.0
+        )
+        self.relay = relay = Relay(
+            settings,
+            self._vendors(),
+            self.stores,
+            counts,
+            observer=self._observe,
+            clocks=clocks,
+            ids=Ids(self._new_id, lambda: "host", RANDOM.secret),
+            pace=pace,
+            failed=self._failed,
+        )
+        try:
+            await relay.start(self._plans())
+        except Exception as error:  # noqa: BLE001  # the supervisor starts it again
+            world.trace.add(self.who, "start failed", type(error).__name__)
+            self._house.kill("start")
+            return
+        counting = asyncio.get_running_loop().create_task(counts.run())
+        self.ready = True
+        world.invariants.relay_began()
+        world.trace.add(self.who, "ready")
+        await self._stopping.wait()
+        self.ready = False
+        await relay.stop(sizes.drain_s)
+        counting.cancel()
+        await store.aclose()
+        self._house.kill("drained")
+
+    def _vendors(self) -> Vendors:
+        return {
+            name: replace(vendor, plan=partial(self._plan, name))
+            for name, vendor in VENDORS.items()
+        }
+
+    def _plan(self, provider: str, _table: Any, _clock: Any) -> VendorPlan:
+        sizes = self._house.world.plan.sizes
+        return VendorPlan(sizes.rate_per_s, sizes.ramp_s, partial(self._transport, provider))
+
+    def _plans(self) -> list[LanePlan]:
+        sizes = self._house.world.plan.sizes
+        return [
+            LanePlan(
+                APP, vendor, sizes.rate_per_s, sizes.ramp_s, partial(self._transport, vendor.name)
+            )
+            for vendor in self._vendors().values()
+        ]
+
+    def _transport(self, provider: str) -> PushProvider:
+        world = self._house.world
+        inner = world.transport(provider, self.who)
+        lane = lane_name(APP, provider)
+        watched = WatchedTransport(inner, world.invariants, self.who, lane, self.pushing)
+        return cast(PushProvider, watched)
+
+
+class Replica:
+    """A place where a relay runs, and its supervisor, which starts a dead one again."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.number = number
+        self.clock_off = 0.0
+        self.life: Life | None = None
+        self._lives = 0
+        self._resting = False
+
+    @property
+    def running(self) -> Life | None:
+        """The life that answers requests now."""
+        life = self.life
+        return life if life is not None and life.ready and life.process.alive else None
+
+    def start(self) -> None:
+        """Start a process."""
+        self._resting = False
+        self.life = Life(self, self._lives)
+        self._lives += 1
+        self.life.start()
+
+    def kill(self, why: str) -> None:
+        """End the process now; the supervisor starts another one soon."""
+        life = self.life
+        if life is None or not life.process.alive:
+            return
+        self.world.trace.add(life.who, "dies", why)
+        self.world.loop.kill(life.process)
+        life.ready = False
+        if why != "drained":
+            self.world.invariants.quake(f"kill ({why})")
+        self.world.in_world(self._buried, life)
+
+    def _buried(self, life: Life) -> None:
+        """What the world does at a death: connections are reset, and the supervisor wakes."""
+        if not life.ended.done():
+            life.ended.set_result(None)
+        self.world.died(life)
+        wait = 0.1 + 0.9 * self.world.chance.turn(f"supervisor {self.number}")
+        self.world.loop.call_later(wait, self.start)

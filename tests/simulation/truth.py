@@ -1,0 +1,120 @@
+"""What is true in the world, whatever the gateway believes: whose an address is, what was accepted.
+
+Owns the facts that invariants are held against. Nothing here is asked by the gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Change:
+    """An address got another owner, or none: asked for at one time, certain from another on."""
+
+    asked_at: float
+    owner: int | None
+    answered_at: float | None = None
+
+
+@dataclass(slots=True)
+class AddressStory:
+    """Everything true about one address. `dead_since`: the app was uninstalled then."""
+
+    phone: int
+    app: str
+    provider: str
+    part: str
+    changes: list[Change] = field(default_factory=list)
+    dead_since: float | None = None
+    #: (when the vendor judged, since when it says the address is dead, or None)
+    gone_said: list[tuple[float, float | None]] = field(default_factory=list)
+    #: when the vendor called it suspect
+    suspect_said: list[float] = field(default_factory=list)
+
+    def owners(self, since: float, until: float) -> set[int | None]:
+        """Whose it may have been at some moment of this time."""
+        possible = []
+        for change in self.changes:
+            if change.asked_at > until:
+                continue
+            ended = change.answered_at
+            if ended is not None and any(
+                later.asked_at > ended
+                and later.answered_at is not None
+                and later.answered_at <= since
+                for later in self.changes
+            ):
+                continue
+            possible.append(change.owner)
+        return set(possible)
+
+    @property
+    def confirmed_at(self) -> float:
+        """When the app last asked to confirm it, of the requests that were answered."""
+        answered = [one for one in self.changes if one.answered_at is not None]
+        return max((one.asked_at for one in answered if one.owner is not None), default=0.0)
+
+
+@dataclass(slots=True)
+class Batch:
+    """An event that LearnInk sends. `users` has the number of each item's user; `poison` is the
+    index of an item that ends whoever sends it, or None."""
+
+    event_id: str
+    sent_at: float
+    deadline: float
+    users: Sequence[int]
+    poison: int | None = None
+    accepted_at: float | None = None
+    answered: int = 0
+
+
+@dataclass(slots=True)
+class DeliveryStory:
+    """What happened to one delivery. A process is named with its life: "relay 0.2"."""
+
+    event_id: str
+    index: int
+    device_id: int
+    address: str
+    user: int
+    starts: int = 0
+    #: process -> when its last push of this delivery started, while it has no verdict
+    in_flight: dict[str, float] = field(default_factory=dict)
+    #: process -> when it heard that the vendor took it
+    heard: dict[str, float] = field(default_factory=dict)
+    #: failed attempts of which a living process heard
+    spent: int = 0
+    verdict: str = ""
+    verdict_at: float = 0.0
+    #: (who heard it, until when the vendor asked to wait)
+    asked: tuple[str, float] = ("", 0.0)
+    #: the latest moment that any vendor's word or back-off lets it wait for
+    may_wait_until: float = 0.0
+    repeats: int = 0
+
+
+EPOCH = 1_800_000_000.0
+"""The true wall time at which every history begins."""
+
+
+class Truth:
+    """All of it. `now` is the world's time, in seconds since the history began."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.batches: dict[str, Batch] = {}
+        self.addresses: dict[str, AddressStory] = {}
+        #: events of which something stored was made unreadable: they may end as dead letters
+        self.unreadable: dict[str, None] = {}
+
+    @property
+    def now(self) -> float:
+        return self._now()
+
+    @staticmethod
+    def wall(at: float) -> float:
+        """A time of the history as a true clock shows it (epoch seconds)."""
+        return EPOCH + at

@@ -1,0 +1,185 @@
+"""The world of a history: everything outside of the gateways, and the course it takes.
+
+Owns how a history goes: the acts of its plan with their faults, then a quiet phase in which all
+must settle. Safety is asked at every step, liveness once the faults are over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import Any
+
+from gateway.app.vendors import VENDORS
+from gateway.core.model import lane_name
+from gateway.core.stored import Unreadable, read_items
+from providers.contract import PushProvider
+from tests.simulation.acts import Acts
+from tests.simulation.chance import Chance
+from tests.simulation.disk import Disk
+from tests.simulation.gateways import APP, Household, Life, Replica
+from tests.simulation.invariants import Invariants, Violation
+from tests.simulation.loop import Loop, Process
+from tests.simulation.people import Apps, Callers, LearnInk, phones
+from tests.simulation.plan import Plan
+from tests.simulation.trace import Trace
+from tests.simulation.truth import EPOCH, Truth
+from tests.simulation.vendors import PushServices, ScriptedTransport
+
+_LOOK_S = 0.5
+"""How often the quiet phase looks whether all has settled."""
+ALONE_S = 150.0
+"""After this time without faults nothing may wait that its vendor would take."""
+
+
+class World:
+    """See the module. `run` goes through the history once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.chance = Chance(plan.seed)
+        self.loop = Loop(self.chance.stream("lots"))  # type: ignore[abstract]
+        self.trace = Trace(self.loop.time)
+        self.truth = Truth(self.loop.time)
+        self.invariants = Invariants(plan.sizes, self.truth, self.trace)
+        self.disk = Disk(self.chance, self.trace, plan.sizes.disk_s)
+        self.disk.watch(self.invariants)
+        self.household = Household(self.loop.time)
+        self.services = PushServices(plan, self.chance, self.truth)
+        self.replicas: list[Replica] = []
+        self.erased: list[tuple[int, float]] = []
+        self._context = contextvars.copy_context()
+        self._busy: dict[asyncio.Task[Any], None] = {}
+
+    # --- what others ask of it ------------------------------------------------------------------
+
+    @property
+    def violation(self) -> Violation | None:
+        return self.invariants.violation
+
+    def in_world(self, do: Callable[..., Any], *args: Any) -> None:
+        """Do something soon that no process' death can stop."""
+        self.loop.call_soon(do, *args, context=self._context)
+
+    def spawn(self, doing: Any) -> None:
+        """Somebody does something that takes time; the history waits for it."""
+        task = self.loop.create_task(doing, context=self._context.copy())
+        self._busy[task] = None
+        task.add_done_callback(self._done)
+
+    def transport(self, provider: str, who: str) -> PushProvider:
+        """The way of one process to a vendor."""
+        part_of = VENDORS[provider].part_of
+        return ScriptedTransport(self.services, self.plan, provider, who, part_of)
+
+    def died(self, _life: Life) -> None:
+        """A process is gone: what was accepted must still be there."""
+        self.look_at_kept()
+
+    # --- the course -----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Go through the history, to its end or its first violation."""
+        self.loop.on_fault = self._fault
+        try:
+            self.loop.run(self._course(), until=lambda: self.invariants.violation is not None)
+        finally:
+            self.loop.end()
+            self.disk.close()
+
+    async def _course(self) -> None:
+        sizes = self.plan.sizes
+        callers = Callers(self)
+        learnink = LearnInk(self, callers)
+        apps = Apps(self, callers, phones(sizes.users * 2))
+        acts = Acts(self, learnink, apps)
+        for number in range(sizes.relays):
+            self.replicas.append(Replica(self, number))
+            self.replicas[-1].start()
+        for act in sorted(self.plan.acts, key=lambda act: act.at):
+            await asyncio.sleep(max(0.0, act.at - self.loop.time()))
+            self.trace.add("world", act.do, *act.args.values())
+            acts.do(act)
+        await asyncio.sleep(max(0.0, sizes.faults_end_s - self.loop.time()))
+        acts.calm()
+        self.trace.add("world", "is quiet")
+        await self._settle()
+
+    async def _settle(self) -> None:
+        began = self.loop.time()
+        looked = False
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            now = self.loop.time()
+            if not self._busy and not self._queued():
+                break
+            if not looked and now > began + ALONE_S:
+                looked = True
+                self._look_at_waiting(now)
+            deadlines = [batch.deadline for batch in self.truth.batches.values()]
+            if now > max(deadlines, default=began) + self.plan.sizes.lease_s + 90.0:
+                self.invariants.broken("it_settles", f"{self._queued()} chunks are queued")
+        self._last_look()
+
+    def _last_look(self) -> None:
+        self.look_at_kept()
+        for key, state in self.invariants.states.items():
+            if state == "pending":
+                self.invariants.broken("it_settles", f"{key} is pending, and nothing is queued")
+
+    def look_at_kept(self) -> None:
+        """Accepted is kept: see `Invariants.kept`."""
+        queued = []
+        for event_id, items in self.disk.connection.execute("SELECT event_id, items FROM queue"):
+            try:
+                entries = read_items(items)
+            except Unreadable:
+                self.truth.unreadable[event_id] = None
+                continue
+            for item, left in entries:
+                devices = None if left is None else frozenset(one.device_id for one in left)
+                queued.append((event_id, item.index, devices))
+        self.invariants.kept(queued)
+
+    def _look_at_waiting(self, now: float) -> None:
+        """Alone: nobody waits for somebody else's fault."""
+        wall = EPOCH + now
+        for (event_id, index, device_id), state in self.invariants.states.items():
+            story = self.invariants.deliveries.get((event_id, index, device_id))
+            if state != "pending" or story is None:
+                continue
+            address = self.truth.addresses[story.address]
+            if self.services.at_fault(address.provider, address.part, address.phone):
+                continue
+            lane = lane_name(APP, address.provider)
+            asked = self.invariants.quiet_until(lane, device_id)
+            if now > max(story.may_wait_until, asked) + 20.0:
+                self.invariants.broken(
+                    "alone", f"{(event_id, index, device_id)} waits for {lane}, which takes it"
+                )
+        rows = self.disk.connection.execute(
+            "SELECT event_id, number, due_at, lane, part FROM queue WHERE lease_id IS NULL"
+        )
+        for event_id, number, due_at, lane, part in rows:
+            _, _, provider = lane.rpartition("/")
+            asked = self.invariants.quiet_until(lane, 0)
+            is_free = asked < now - 20.0 and not self.services.at_fault(provider, part, -1)
+            if due_at < wall - 20.0 and is_free:
+                self.invariants.broken(
+                    "alone", f"chunk {number} of {event_id} for {lane}/{part} is not claimed"
+                )
+
+    def _queued(self) -> int:
+        count: int = self.disk.connection.execute("SELECT count(*) FROM queue").fetchone()[0]
+        return count
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        del self._busy[task]
+        task.result()
+
+    def _fault(self, owner: Process | None, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if owner is None:
+            raise error if error is not None else AssertionError(context["message"])
+        self.invariants.broken("it_lives", f"{owner}: {context['message']}: {error!r}")
