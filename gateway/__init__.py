@@ -13,7 +13,7 @@ environment at APNs.
 Rooms, and the one direction in which they may import (import-linter keeps it so):
 
     cli -> app -> {ingest | devices | relay | ops | store | queue | observe}
-        -> bodies -> problems -> ports -> events -> core -> errors
+        -> exchange -> problems -> ports -> events -> core -> errors
 
 Siblings in braces never import each other. All may use `providers.contract`, the vocabulary, and
 `providers.vendor`, what a vendor is; only `app` knows concrete vendors, and only `app` and `cli`

@@ -1,16 +1,12 @@
 """RFC 9457 problem documents: the one way an HTTP error leaves the gateway.
 
-Owns the closed table of error codes, and the middleware that turns any failure into a problem
-document without a stack trace or a word of what the caller sent.
+Owns the closed table of error codes, and which failure has which of them. No document holds a stack
+trace or a word of what the caller sent.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable
 from typing import Any
-
-from aiohttp import web
 
 from gateway.errors import InstallationOwned, StoreUnavailable
 
@@ -58,8 +54,8 @@ class Problem(Exception):
             self.headers["Retry-After"] = str(max(1, round(retry_after)))
         super().__init__(f"{code}: {detail or self.title}")
 
-    def response(self) -> web.Response:
-        """Build the answer."""
+    def document(self) -> dict[str, Any]:
+        """The problem as its document tells it."""
         document: dict[str, Any] = {
             "type": "about:blank",
             "title": self.title,
@@ -70,39 +66,17 @@ class Problem(Exception):
             document["detail"] = self.detail
         if self.errors:
             document["errors"] = self.errors
-        return web.Response(
-            status=self.status,
-            body=json.dumps(document).encode(),
-            content_type="application/problem+json",
-            headers=self.headers,
-        )
+        return document
 
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
-
-
-def problem_middleware(on_error: Callable[[BaseException], None]) -> Any:
-    """Build the middleware; `on_error` hears of what nobody foresaw."""
-
-    @web.middleware
-    async def answer_with_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except Problem as problem:
-            return problem.response()
-        except InstallationOwned:
-            return Problem("installation_owned").response()
-        except StoreUnavailable:
-            return Problem("unavailable", retry_after=RETRY_AFTER_S).response()
-        except web.HTTPException as error:
-            if error.status < 400:
-                raise
-            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-            code = _HTTP_CODES.get(error.status, "bad_request")
-            return Problem(code, headers=headers).response()
-        except Exception as error:  # noqa: BLE001  # the caller gets a 500, the log the rest
-            on_error(error)
-            return Problem("internal").response()
-
-    return answer_with_problems
+def answer_to(error: Exception) -> Problem | None:
+    """The problem that a caller hears of for an error; None: nobody foresaw it."""
+    match error:
+        case Problem():
+            return error
+        case InstallationOwned():
+            return Problem("installation_owned")
+        case StoreUnavailable():
+            return Problem("unavailable", retry_after=RETRY_AFTER_S)
+        case _:
+            return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway.app.skin import add_routes, problem_middleware
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import Fault
@@ -18,7 +19,6 @@ from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
 from gateway.ops.health import HealthRoutes
 from gateway.ops.lookup import LookupRoutes
 from gateway.ops.openapi import OpenApiRoutes
-from gateway.problems import problem_middleware
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -65,8 +65,9 @@ def public_application(gateway: Gateway) -> web.Application:
         middlewares=[problem_middleware(_tell(gateway))], client_max_size=_MAX_BODY
     )
     lookup = LookupRoutes(stores.journal, stores.registry, gateway.authenticator.authorize)
-    for routes in (webhook, devices, notifications, lookup, OpenApiRoutes()):
-        application.add_routes(routes.routes())
+    for plain in (webhook, devices, notifications, lookup):
+        add_routes(application, plain.routes())
+    application.add_routes(OpenApiRoutes().routes())
     return application
 
 

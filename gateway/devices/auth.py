@@ -7,9 +7,8 @@ credential was close to right.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from aiohttp import web
 
 from gateway.core.clocks import Clocks
 from gateway.core.model import UserRef
@@ -18,6 +17,7 @@ from gateway.devices.jwks import PAUSE_S, KeysUnavailable, RemoteKeys
 from gateway.devices.limits import CallerLimits
 from gateway.devices.public_keys import load_pem
 from gateway.devices.tokens import BadToken, SubjectKind, TokenVerifier
+from gateway.exchange import Request
 from gateway.ports import ApiKey, Keys
 from gateway.problems import Problem
 
@@ -94,18 +94,18 @@ class Authenticator:
         """The API key in force with this text; a revoked one is known for 5 s at most."""
         return await self._ring.find(text)
 
-    async def authorize(self, request: web.Request, scope: str) -> Caller:
+    async def authorize(self, request: Request, scope: str) -> Caller:
         """The caller, who has this scope; else a problem."""
         caller = await self.caller(request)
         caller.require(scope)
         return caller
 
-    async def caller(self, request: web.Request) -> Caller:
+    async def caller(self, request: Request) -> Caller:
         """The caller, or a problem: 401, 429, or 503 while no published key was ever seen."""
         try:
-            caller = await self._identify(_credential(request))
+            caller = await self._identify(_credential(request.headers))
         except BadToken as error:
-            wait = self._failures.take(request.remote or "")
+            wait = self._failures.take(request.remote)
             if wait:
                 raise Problem("too_many_requests", retry_after=wait) from error
             raise _unauthorized(str(error)) from error
@@ -158,10 +158,10 @@ class Authenticator:
         return known if known is not None and known.url == remote.url else remote
 
 
-def _credential(request: web.Request) -> str:
-    authorization = request.headers.get("Authorization")
+def _credential(headers: Mapping[str, str]) -> str:
+    authorization = headers.get("Authorization")
     if authorization is None:
-        key = request.headers.get("X-API-Key", "")
+        key = headers.get("X-API-Key", "")
         if not looks_like_key(key):
             raise _unauthorized("send a user token or an API key as a bearer token", given=False)
         return key

@@ -12,15 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
-
-from gateway.bodies import read_object
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.clocks import WallClock
 from gateway.core.items import parse_items
 from gateway.core.model import CHUNK_SIZE, Chunk, Event, Item, Rejection
 from gateway.devices.auth import Authenticator, Caller
 from gateway.events import NotificationsPosted, Observer
+from gateway.exchange import Answer, Request, Route, read_object
 from gateway.ports import Queue
 from gateway.problems import RETRY_AFTER_S, Problem
 
@@ -66,11 +64,11 @@ class NotificationRoutes:
         self._clock = clock
         self._chunk_items = chunk_items
 
-    def routes(self) -> list[web.RouteDef]:
-        """What to add to the public application."""
-        return [web.post("/v1/notifications", self.post_notifications)]
+    def routes(self) -> list[Route]:
+        """What to add to the public listener."""
+        return [Route("POST", "/v1/notifications", self.post_notifications)]
 
-    async def post_notifications(self, request: web.Request) -> web.Response:
+    async def post_notifications(self, request: Request) -> Answer:
         """Take one notification, or a list of them; 422 when none of them can go out."""
         caller = await self._authenticator.authorize(request, "notifications:write")
         limits = self._limits()
@@ -96,13 +94,14 @@ class NotificationRoutes:
         if accepted:
             self._wake()
             self._observer(NotificationsPosted(event_id, len(items), len(rejections)))
-        return web.json_response(
+        return Answer(
+            200,
             {
                 "status": "accepted" if accepted else "duplicate",
                 "event_id": event_id,
                 "notifications": len(items),
                 "rejected": len(rejections),
-            }
+            },
         )
 
 

@@ -6,12 +6,10 @@ registry, which gets told what the caller proves.
 
 from __future__ import annotations
 
-from aiohttp import web
-
-from gateway.bodies import read_object
 from gateway.core.clocks import WallClock
 from gateway.devices.auth import Authenticator
 from gateway.devices.schema import Apps, device_view, read_registration
+from gateway.exchange import Answer, Request, Route, read_object
 from gateway.ports import Registry
 from providers.vendor import Vendors
 
@@ -36,22 +34,21 @@ class DeviceRoutes:
         self._apps = apps
         self._clock = clock
 
-    def routes(self) -> list[web.RouteDef]:
-        """What to add to the public application."""
-        # [^/]+ and not aiohttp's default, which would not match an id with braces
+    def routes(self) -> list[Route]:
+        """What to add to the public listener."""
         return [
-            web.put("/v1/devices/{installation_id:[^/]+}", self.put_device),
-            web.delete("/v1/devices/{installation_id:[^/]+}", self.delete_device),
-            web.get("/v1/users/{id:[^/]+}/devices", self.list_devices, allow_head=False),
-            web.delete("/v1/users/{id:[^/]+}", self.erase_user),
+            Route("PUT", "/v1/devices/{installation_id}", self.put_device),
+            Route("DELETE", "/v1/devices/{installation_id}", self.delete_device),
+            Route("GET", "/v1/users/{id}/devices", self.list_devices),
+            Route("DELETE", "/v1/users/{id}", self.erase_user),
         ]
 
-    async def put_device(self, request: web.Request) -> web.Response:
+    async def put_device(self, request: Request) -> Answer:
         """Register an installation, or confirm that it is still there: 201 new, 200 known."""
         caller = await self._authenticator.authorize(request, "devices:write")
         document = await read_object(request, limit=MAX_BODY)
         registration = read_registration(
-            request.match_info["installation_id"],
+            request.path["installation_id"],
             document,
             vendors=self._vendors,
             apps=self._apps(),
@@ -59,32 +56,32 @@ class DeviceRoutes:
         )
         done = await self._registry.register(registration, proven=caller.proven, now=self._clock())
         view = device_view(done.device, self._vendors)
-        return web.json_response(view, status=201 if done.created else 200)
+        return Answer(201 if done.created else 200, view)
 
-    async def delete_device(self, request: web.Request) -> web.Response:
+    async def delete_device(self, request: Request) -> Answer:
         """Log an installation out. Always 204: a stranger learns nothing of what exists.
 
         `?app=` narrows it down where one installation id is used in several apps.
         """
         caller = await self._authenticator.authorize(request, "devices:write")
         await self._registry.forget(
-            request.match_info["installation_id"],
+            request.path["installation_id"],
             proven=caller.proven,
             app=request.query.get("app") or None,
         )
-        return web.Response(status=204)
+        return Answer(204)
 
-    async def list_devices(self, request: web.Request) -> web.Response:
+    async def list_devices(self, request: Request) -> Answer:
         """A user's devices in any state, most recently seen first."""
         caller = await self._authenticator.authorize(request, "devices:read")
-        user = caller.acts_for(request.match_info["id"])
+        user = caller.acts_for(request.path["id"])
         devices = await self._registry.devices_of(user)
         views = [device_view(device, self._vendors) for device in devices]
-        return web.json_response({"devices": views})
+        return Answer(200, {"devices": views})
 
-    async def erase_user(self, request: web.Request) -> web.Response:
+    async def erase_user(self, request: Request) -> Answer:
         """Remove a user: devices, addresses, and the names and texts in the log."""
         caller = await self._authenticator.authorize(request, "devices:write")
-        user = caller.acts_for(request.match_info["id"])
+        user = caller.acts_for(request.path["id"])
         await self._registry.erase(user, now=self._clock())
-        return web.Response(status=204)
+        return Answer(204)

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aiohttp import web
-
-from gateway.bodies import UnreadableBody, read_body
 from gateway.core.clocks import Clocks
 from gateway.core.model import CHUNK_SIZE
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
+from gateway.exchange import Answer, Request, Route, UnreadableBody
 from gateway.ingest.schema import understand
 from gateway.ingest.signature import BadSignature, verify
 from gateway.ports import Queue
@@ -36,8 +34,7 @@ class WebhookRoute:
     """Takes LearnInk's batches. `wake` tells the relay, in the same process, that work came.
 
     `limits` is asked at each request, so that a reload takes effect; `backlog` is how many
-    notifications wait, as far as this process knows. `body_timeout_s`: how long a body may take to
-    come in, in seconds; Svix gives a whole request 15.
+    notifications wait, as far as this process knows.
     """
 
     def __init__(
@@ -50,7 +47,6 @@ class WebhookRoute:
         observer: Observer,
         clocks: Clocks,
         chunk_items: int = CHUNK_SIZE,
-        body_timeout_s: float = 30.0,
     ) -> None:
         self._queue = queue
         self._limits = limits
@@ -59,17 +55,17 @@ class WebhookRoute:
         self._observer = observer
         self._clocks = clocks
         self._chunk_items = chunk_items
-        self._body_timeout_s = body_timeout_s
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.post("/webhooks/learnink", self.receive)]
+    def routes(self) -> list[Route]:
+        """What to add to the public listener."""
+        return [Route("POST", "/webhooks/learnink", self.receive)]
 
-    async def receive(self, request: web.Request) -> web.Response:
+    async def receive(self, request: Request) -> Answer:
         """Answer one webhook request as the contract's table says."""
         monotonic = self._clocks.monotonic
         started = monotonic()
         try:
-            answer = await self._receive(request)
+            outcome = await self._receive(request)
         except Problem as problem:
             result = {401: "unauthorized", 413: "too_large"}.get(problem.status, "unavailable")
             seconds = monotonic() - started
@@ -80,19 +76,23 @@ class WebhookRoute:
             raise
         self._observer(
             WebhookAnswered(
-                answer.status,
+                outcome.status,
                 monotonic() - started,
-                event_id=answer.event_id,
-                notifications=answer.notifications,
-                rejected=answer.rejected,
-                reason=answer.reason,
+                event_id=outcome.event_id,
+                notifications=outcome.notifications,
+                rejected=outcome.rejected,
+                reason=outcome.reason,
             )
         )
-        return web.json_response(answer.body())
+        return Answer(200, outcome.document())
 
-    async def _receive(self, request: web.Request) -> _Answer:
+    async def _receive(self, request: Request) -> _Outcome:
         limits = self._limits()
-        body = await self._body(request, limits.max_body_bytes)
+        try:
+            body = await request.body(limits.max_body_bytes)
+        except UnreadableBody as error:
+            # Nobody's signature can be on it.
+            raise Problem("unauthorized", str(error)) from error
         now = self._clocks.wall()
         try:
             verified = verify(
@@ -113,7 +113,7 @@ class WebhookRoute:
         fresh = await self._queue.accept(event, understood.chunks)
         if fresh and understood.chunks:
             self._wake()
-        return _Answer(
+        return _Outcome(
             status=event.status if fresh else "duplicate",
             event_id=event.event_id,
             notifications=event.notifications,
@@ -121,24 +121,17 @@ class WebhookRoute:
             reason=event.reason,
         )
 
-    async def _body(self, request: web.Request, limit: int) -> bytes:
-        try:
-            return await read_body(request, limit=limit, within_s=self._body_timeout_s)
-        except UnreadableBody as error:
-            # Nobody's signature can be on it.
-            raise Problem("unauthorized", str(error)) from error
-
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Outcome:
     status: str
     event_id: str
     notifications: int
     rejected: int
     reason: str
 
-    def body(self) -> dict[str, object]:
-        answer: dict[str, object] = {"status": self.status, "event_id": self.event_id}
+    def document(self) -> dict[str, object]:
+        document: dict[str, object] = {"status": self.status, "event_id": self.event_id}
         if self.status in ("accepted", "duplicate"):
-            answer |= {"notifications": self.notifications, "rejected": self.rejected}
-        return answer
+            document |= {"notifications": self.notifications, "rejected": self.rejected}
+        return document

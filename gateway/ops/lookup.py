@@ -11,15 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from aiohttp import web
-
 from gateway.core.instants import to_iso
 from gateway.core.model import Record, UserRef
 from gateway.core.states import DeliveryState
+from gateway.exchange import Answer, Request, Route
 from gateway.ports import EventSummary, Journal, Registry
 from gateway.problems import Problem
 
-Authorize = Callable[[web.Request, str], Awaitable[object]]
+Authorize = Callable[[Request, str], Awaitable[object]]
 """Raises a `Problem` unless the caller of the request has the scope."""
 
 SCOPE = "deliveries:read"
@@ -35,29 +34,29 @@ class LookupRoutes:
         self._registry = registry
         self._authorize = authorize
 
-    def routes(self) -> list[web.RouteDef]:
-        """What to add to the public application."""
+    def routes(self) -> list[Route]:
+        """What to add to the public listener."""
         return [
-            web.get("/v1/users/{id:[^/]+}/deliveries", self.user_deliveries, allow_head=False),
-            web.get("/v1/events/{event_id:[^/]+}", self.event, allow_head=False),
+            Route("GET", "/v1/users/{id}/deliveries", self.user_deliveries),
+            Route("GET", "/v1/events/{event_id}", self.event),
         ]
 
-    async def user_deliveries(self, request: web.Request) -> web.Response:
+    async def user_deliveries(self, request: Request) -> Answer:
         """Why did Mary not get it: her deliveries, newest first."""
         await self._authorize(request, SCOPE)
         limit, since = _page(request.query)
-        user = UserRef.either(request.match_info["id"])
+        user = UserRef.either(request.path["id"])
         records = await self._journal.deliveries_of(user, limit=limit, since=since)
         devices = await self._registry.devices_of(user)
         installations = {device.id: device.installation_id for device in devices}
         views = [delivery_view(record, installations) for record in records]
-        return web.json_response({"deliveries": views})
+        return Answer(200, {"deliveries": views})
 
-    async def event(self, request: web.Request) -> web.Response:
+    async def event(self, request: Request) -> Answer:
         """How an event stands; with `?items=1` each of its items as well."""
         await self._authorize(request, SCOPE)
         with_items = _flag(request.query, "items")
-        event_id = request.match_info["event_id"]
+        event_id = request.path["event_id"]
         summary = await self._journal.event(event_id)
         if summary is None:
             raise Problem("not_found")
@@ -67,7 +66,7 @@ class LookupRoutes:
             view["rejections"] = [
                 {"index": one.index, "reason": one.reason} for one in summary.event.rejections
             ]
-        return web.json_response(view)
+        return Answer(200, view)
 
 
 def delivery_view(record: Record, installations: Mapping[int, str]) -> dict[str, Any]:

@@ -44,9 +44,10 @@ _TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "gateway/ingest/",
             "gateway/core/items",
-            "gateway/bodies",
+            "gateway/exchange",
             "gateway/problems",
             "gateway/app/listeners",
+            "gateway/app/skin",
             "/aiohttp/",
             "/multidict/",
             "/yarl/",

@@ -15,7 +15,8 @@ from gateway.app.vendors import VENDORS
 from gateway.core.model import Record, Removal, UserRef
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.ports import SCOPES
-from tests.kit.public import PublicListener, public_listener, user_token
+from tests.kit.handlers import user_token
+from tests.kit.public import PublicListener, public_listener
 
 FCM = {"platform": "android", "provider": "fcm", "address": "fcm-address-1"}
 APNS = {"platform": "ios", "provider": "apns", "address": "AB" * 32}

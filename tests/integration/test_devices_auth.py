@@ -20,7 +20,8 @@ from jwt.algorithms import RSAAlgorithm
 from gateway.devices.auth import FAILURES_PER_MINUTE, AuthRules
 from gateway.devices.jwks import FRESH_S, PAUSE_S
 from gateway.errors import ConfigurationError
-from tests.kit.public import JWT_SECRET, Answer, PublicListener, public_listener, user_token
+from tests.kit.handlers import JWT_SECRET, user_token
+from tests.kit.public import Answer, PublicListener, public_listener
 
 KEYS = {name: rsa.generate_private_key(public_exponent=65537, key_size=2048) for name in "ab"}
 MINE = "/v1/users/mary/devices"

@@ -15,7 +15,8 @@ import pytest
 
 from gateway.core.model import Item
 from gateway.devices.auth import AuthRules
-from tests.kit.public import JWT_SECRET, PublicListener, public_listener, user_token
+from tests.kit.handlers import JWT_SECRET, user_token
+from tests.kit.public import PublicListener, public_listener
 
 B_DEVICE = {"platform": "android", "provider": "fcm", "address": "address-of-b"}
 A_DEVICE = {"platform": "android", "provider": "fcm", "address": "address-of-a"}

@@ -28,14 +28,8 @@ from gateway.devices.auth import AuthRules
 from gateway.devices.schema import DeviceBody
 from gateway.ops.openapi import load_document
 from providers.contract import AddressKind, Environment, Platform
-from tests.kit.public import (
-    JWT_SECRET,
-    WEBHOOK_KEY,
-    Answer,
-    PublicListener,
-    public_listener,
-    user_token,
-)
+from tests.kit.handlers import JWT_SECRET, WEBHOOK_KEY, user_token
+from tests.kit.public import Answer, PublicListener, public_listener
 
 DOCUMENT = load_document()
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options")

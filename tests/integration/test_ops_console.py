@@ -12,13 +12,13 @@ import pytest
 from aiohttp import DummyCookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from gateway.app.skin import problem_middleware
 from gateway.core.model import Device, Event, Profile, Record, Registration, Rejection
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.ops.console.pages import COOKIE, ConsoleRoutes, ConsoleSources
 from gateway.ops.console.session import LIFE_S, seal, unseal
 from gateway.ops.console.words import age, explain, meaning
 from gateway.ports import LaneRow
-from gateway.problems import problem_middleware
 from providers.contract import AddressKind, Environment, Platform
 from tests.kit.clocks import wall
 from tests.kit.public import PublicListener, public_listener

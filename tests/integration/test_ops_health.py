@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from gateway.app.skin import problem_middleware
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.ops.health import CACHE_S, HealthRoutes, Probe
 from gateway.ports import Standing
-from gateway.problems import problem_middleware
 from tests.kit.clocks import monotonic
 
 Client = TestClient[web.Request, web.Application]

@@ -11,7 +11,8 @@ import pytest
 from gateway.core.chunks import cut
 from gateway.core.model import Event, Item, Record, Rejection, UserRef
 from gateway.core.states import DeliveryState
-from tests.kit.public import PublicListener, public_listener, user_token
+from tests.kit.handlers import user_token
+from tests.kit.public import PublicListener, public_listener
 
 T0 = 1_800_000_000.0
 

@@ -20,11 +20,11 @@ from multidict import CIMultiDictProxy
 
 from gateway.app.clocks import SYSTEM
 from gateway.app.listeners import listen
+from gateway.app.skin import BODY_S, add_routes, problem_middleware
 from gateway.core.model import Item
 from gateway.core.stored import read_items
 from gateway.events import GatewayEvent, WebhookAnswered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
-from gateway.problems import problem_middleware
 from gateway.store.sqlite import SqliteDatabase, SqliteStore
 from gateway.store.sqlite.engine import ThreadEngine
 from gateway.store.sqlite.opening import open_connections
@@ -114,7 +114,9 @@ def signed(body: bytes, *, message_id: str = "msg_1", at: float | None = None) -
 
 
 @asynccontextmanager
-async def running_webhook(folder: Path, *, body_timeout_s: float = 30.0) -> AsyncIterator[Webhook]:
+async def running_webhook(
+    folder: Path, *, body_timeout_s: float = BODY_S
+) -> AsyncIterator[Webhook]:
     """Run the webhook on a new store in this folder; at the end nothing unforeseen may have
     happened in it."""
     path = folder / "inkpush.db"
@@ -127,13 +129,13 @@ async def running_webhook(folder: Path, *, body_timeout_s: float = 30.0) -> Asyn
         stack.push_async_callback(store.aclose)
         session = await stack.enter_async_context(ClientSession())
         webhook = Webhook(session, 0, store, engine, path, errors=errors)
-        application.add_routes(_route(webhook, body_timeout_s).routes())
+        add_routes(application, _route(webhook).routes(), body_s=body_timeout_s)
         webhook.port = await listen(stack, application, HOST, 0)
         yield webhook
     assert errors == []
 
 
-def _route(webhook: Webhook, body_timeout_s: float) -> WebhookRoute:
+def _route(webhook: Webhook) -> WebhookRoute:
     def woke() -> None:
         webhook.woken += 1
 
@@ -144,5 +146,4 @@ def _route(webhook: Webhook, body_timeout_s: float) -> WebhookRoute:
         wake=woke,
         observer=webhook.heard.append,
         clocks=SYSTEM,
-        body_timeout_s=body_timeout_s,
     )

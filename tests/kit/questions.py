@@ -1,0 +1,229 @@
+"""What is asked of the public listener's handlers, and what the contract has them answer.
+
+A question is put to handlers with or without a server before them: the answers must be the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.devices.auth import FAILURES_PER_MINUTE
+from gateway.devices.routes import MAX_BODY as MAX_REGISTRATION
+from gateway.exchange import Answer
+from gateway.ingest.signature import sign
+from tests.kit.events import EXAMPLE
+from tests.kit.handlers import MAX_BODY, WEBHOOK_KEY, PublicHandlers, user_token
+from tests.kit.signers import headers_of
+
+T0 = 1_800_000_000
+"""The time of every question, in epoch seconds."""
+
+WEBHOOK = "/webhooks/learnink"
+PHONE = "/v1/devices/phone"
+NOTIFICATIONS = "/v1/notifications"
+MARY = user_token("mary")
+EVE = user_token("eve")
+DEVICE = {"platform": "android", "provider": "fcm", "address": "fcm-address-1"}
+ITEM = {"title": "Hi", "body": "", "path": "/", "user_id": "mary"}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What goes over, or would go over, the wire."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is sent, once `prepare` has made things so, and the answer: a status, and the problem's
+    code or the document's status, if it has one."""
+
+    status: int
+    says: str | None
+    prepare: Callable[[PublicHandlers], Awaitable[Sent]]
+
+
+def posted(body: bytes = EXAMPLE, *, at: int = T0, key: bytes = WEBHOOK_KEY) -> Sent:
+    """A signed webhook."""
+    headers = headers_of("svix", "msg_1", at, sign(key, "msg_1", at, body))
+    return Sent("POST", WEBHOOK, headers, body)
+
+
+def asked(method: str, path: str, token: str = "", document: Any = None) -> Sent:
+    """A call of the API; `document` goes as JSON, and bytes as they are."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if document is None:
+        return Sent(method, path, headers)
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return Sent(method, path, headers, body)
+
+
+async def ask(public: PublicHandlers, sent: Sent) -> Answer:
+    """Put it to the handlers as they are."""
+    return await public.ask(sent.method, sent.path, headers=sent.headers, body=sent.body)
+
+
+def _plain(sent: Sent) -> Callable[[PublicHandlers], Awaitable[Sent]]:
+    async def prepare(_public: PublicHandlers) -> Sent:
+        return sent
+
+    return prepare
+
+
+def _after(first: Sent, then: Sent) -> Callable[[PublicHandlers], Awaitable[Sent]]:
+    async def prepare(public: PublicHandlers) -> Sent:
+        assert (await ask(public, first)).status < 300
+        return then
+
+    return prepare
+
+
+def _with_backlog(sent: Sent) -> Callable[[PublicHandlers], Awaitable[Sent]]:
+    async def prepare(public: PublicHandlers) -> Sent:
+        public.backlog = 1_000
+        return sent
+
+    return prepare
+
+
+def _without_store(sent: Sent) -> Callable[[PublicHandlers], Awaitable[Sent]]:
+    async def prepare(public: PublicHandlers) -> Sent:
+        await public.store.aclose()
+        return sent
+
+    return prepare
+
+
+def _with_key(
+    scope: str, method: str, path: str, document: Any = None, *, backlog: int = 0, before: int = 0
+) -> Callable[[PublicHandlers], Awaitable[Sent]]:
+    """By a backend, which has asked the same `before`."""
+
+    async def prepare(public: PublicHandlers) -> Sent:
+        public.backlog = backlog
+        sent = asked(method, path, await public.key(scope), document)
+        for _ in range(before):
+            await ask(public, sent)
+        return sent
+
+    return prepare
+
+
+async def _too_many_failures(public: PublicHandlers) -> Sent:
+    sent = asked("PUT", PHONE, "no token", DEVICE)
+    for _ in range(FAILURES_PER_MINUTE):
+        assert (await ask(public, sent)).status == 401
+    return sent
+
+
+async def _an_event(public: PublicHandlers) -> Sent:
+    await ask(public, posted())
+    return asked("GET", "/v1/events/msg_1?items=1", await public.key("deliveries:read"))
+
+
+_REGISTERED = asked("PUT", PHONE, MARY, DEVICE)
+_OWN = ITEM | {"idempotency_key": "k1"}
+_LARGE = b"{" + b" " * MAX_REGISTRATION
+
+QUESTIONS = {
+    "webhook": Question(200, "accepted", _plain(posted())),
+    "webhook again": Question(200, "duplicate", _after(posted(), posted())),
+    "webhook of another type": Question(200, "ignored", _plain(posted(b'{"type":"x"}'))),
+    "webhook that is no JSON": Question(200, "quarantined", _plain(posted(b"{"))),
+    "webhook unsigned": Question(401, "unauthorized", _plain(Sent("POST", WEBHOOK, {}, EXAMPLE))),
+    "webhook by a stranger": Question(401, "unauthorized", _plain(posted(key=b"another's"))),
+    "webhook that is stale": Question(401, "unauthorized", _plain(posted(at=T0 - 301))),
+    "webhook too large": Question(413, "body_too_large", _plain(posted(b" " * (MAX_BODY + 1)))),
+    "webhook with a backlog": Question(503, "unavailable", _with_backlog(posted())),
+    "webhook without a store": Question(503, "unavailable", _without_store(posted())),
+    "device": Question(201, None, _plain(_REGISTERED)),
+    "device again": Question(200, None, _after(_REGISTERED, _REGISTERED)),
+    "device without a token": Question(
+        401, "unauthorized", _plain(asked("PUT", PHONE, "", DEVICE))
+    ),
+    "device with a bad token": Question(
+        401, "unauthorized", _plain(asked("PUT", PHONE, "no token", DEVICE))
+    ),
+    "device after many bad tokens": Question(429, "too_many_requests", _too_many_failures),
+    "device by a key of another scope": Question(
+        403, "forbidden", _with_key("deliveries:read", "PUT", PHONE, DEVICE)
+    ),
+    "device for somebody else": Question(
+        403, "id_not_proven", _plain(asked("PUT", PHONE, MARY, DEVICE | {"custom_id": "eve"}))
+    ),
+    "device of somebody else": Question(
+        409,
+        "installation_owned",
+        _after(_REGISTERED, asked("PUT", PHONE, EVE, DEVICE | {"address": "fcm-address-2"})),
+    ),
+    "device too large": Question(413, "body_too_large", _plain(asked("PUT", PHONE, MARY, _LARGE))),
+    "device that is no JSON": Question(400, "bad_request", _plain(asked("PUT", PHONE, MARY, b"{"))),
+    "device that is a list": Question(400, "bad_request", _plain(asked("PUT", PHONE, MARY, []))),
+    "device with wrong fields": Question(
+        422, "invalid", _plain(asked("PUT", "/v1/devices/%7B%7D", MARY, {}))
+    ),
+    "device without a store": Question(503, "unavailable", _without_store(_REGISTERED)),
+    "device logged out": Question(204, None, _after(_REGISTERED, asked("DELETE", PHONE, MARY))),
+    "device logged out by a stranger": Question(
+        204, None, _after(_REGISTERED, asked("DELETE", PHONE, EVE))
+    ),
+    "devices": Question(
+        200, None, _after(_REGISTERED, asked("GET", "/v1/users/mary/devices", MARY))
+    ),
+    "devices of somebody else": Question(
+        403, "forbidden", _plain(asked("GET", "/v1/users/mary/devices", EVE))
+    ),
+    "user erased": Question(
+        204, None, _after(_REGISTERED, asked("DELETE", "/v1/users/mary", MARY))
+    ),
+    "somebody else erased": Question(
+        403, "forbidden", _plain(asked("DELETE", "/v1/users/mary", EVE))
+    ),
+    "user erased without a store": Question(
+        503, "unavailable", _without_store(asked("DELETE", "/v1/users/mary", MARY))
+    ),
+    "notification": Question(
+        200, "accepted", _with_key("notifications:write", "POST", NOTIFICATIONS, _OWN)
+    ),
+    "notification again": Question(
+        200, "duplicate", _with_key("notifications:write", "POST", NOTIFICATIONS, _OWN, before=1)
+    ),
+    "notification without a key": Question(
+        401, "unauthorized", _plain(asked("POST", NOTIFICATIONS, "", _OWN))
+    ),
+    "notification by a user": Question(
+        403, "forbidden", _plain(asked("POST", NOTIFICATIONS, MARY, _OWN))
+    ),
+    "notifications too large": Question(
+        413,
+        "body_too_large",
+        _with_key("notifications:write", "POST", NOTIFICATIONS, b" " * (MAX_BODY + 1)),
+    ),
+    "notification for nobody": Question(
+        422,
+        "invalid",
+        _with_key("notifications:write", "POST", NOTIFICATIONS, {"idempotency_key": "k1"}),
+    ),
+    "notification with a backlog": Question(
+        503,
+        "unavailable",
+        _with_key("notifications:write", "POST", NOTIFICATIONS, _OWN, backlog=1_000),
+    ),
+    "deliveries": Question(
+        200, None, _with_key("deliveries:read", "GET", "/v1/users/mary/deliveries?limit=3&since=0")
+    ),
+    "deliveries without end": Question(
+        422, "invalid", _with_key("deliveries:read", "GET", "/v1/users/mary/deliveries?limit=0")
+    ),
+    "event": Question(200, "accepted", _an_event),
+    "event that nobody knows": Question(
+        404, "not_found", _with_key("deliveries:read", "GET", "/v1/events/msg_2")
+    ),
+}
