@@ -13,9 +13,11 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # suites that wait more than they compute, and may do so beside each other; acceptance measures
 BESIDE := tests/unit tests/properties tests/conformance tests/integration
 JOBS ?= 3
+# histories that `make test` goes through: about two minutes on two cores
+HISTORIES ?= 4000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak .bench-tools format lock clean
+.PHONY: help demo test check simulate bench soak .bench-tools format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -25,6 +27,8 @@ demo: $(VENV)/.runtime  ## see it work: sandbox, gateway and simulated phones; n
 
 test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites, the killed processes last
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(BESIDE)
+	$(BIN)/pytest tests/simulation
+	$(BIN)/python -m tests.simulation --seeds $(HISTORIES) --strict
 	$(BIN)/pytest tests/acceptance
 
 check: $(VENV)/.dev  ## format, lint, types and import rules
@@ -32,6 +36,11 @@ check: $(VENV)/.dev  ## format, lint, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+simulate: $(VENV)/.dev  ## histories in a simulated world; SEEDS=n, HOURS=h, or SEED=n TRACE=1 for one
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) \
+		$(if $(PLAN),--plan $(PLAN)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) \
+		$(if $(HOURS),--hours $(HOURS))
 
 bench: $(VENV)/.dev .bench-tools  ## measure against the targets; BENCH=--quick, BENCH=--help
 	$(BIN)/python -m tests.benchmarks $(BENCH)

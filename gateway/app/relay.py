@@ -15,13 +15,15 @@ from gateway.core.pace import Pace
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer
 from gateway.relay.device_counts import DeviceCounts
-from gateway.relay.dispatcher import Dispatcher, RelayPorts
+from gateway.relay.dispatcher import Dispatcher
 from gateway.relay.gate import Gate
 from gateway.relay.heartbeat import Heartbeat
 from gateway.relay.holds import Holds
 from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lane import Lane
+from gateway.relay.leases import Leases
 from gateway.relay.listeners import Listeners
+from gateway.relay.ports import RelayPorts
 from gateway.relay.settle import Settler
 from gateway.relay.watch import Watch
 from gateway.relay.write import Writer
@@ -62,12 +64,24 @@ class Relay:
         self._failed = failed
         self.lanes: dict[str, Lane] = {}
         gate = Gate(self.lanes, monotonic=clocks.monotonic)
+        wake = asyncio.Event()
+        ports = RelayPorts(
+            stores.registry, stores.journal, stores.queue, stores.lanes, frozenset(vendors)
+        )
+        self._leases = Leases(
+            stores.queue,
+            lanes=self.lanes,
+            gate=gate,
+            wake=wake.set,
+            observer=observer,
+            clocks=clocks,
+            lease_s=settings.relay.lease_s,
+            pace=pace,
+        )
         self._writer = Writer(
-            journal=stores.journal,
-            queue=stores.queue,
-            registry=stores.registry,
+            ports=ports,
             device_counts=device_counts,
-            lane_store=stores.lanes,
+            leases=self._leases,
             gate=gate,
             observer=observer,
             clocks=clocks,
@@ -88,14 +102,14 @@ class Relay:
         )
         self._watch = Watch(self.lanes, observer=observer, monotonic=clocks.monotonic, pace=pace)
         self._dispatcher = Dispatcher(
-            ports=RelayPorts(stores.registry, stores.journal, stores.queue, frozenset(vendors)),
+            ports=ports,
             lanes=self.lanes,
+            leases=self._leases,
             settler=self._settler,
             writer=self._writer,
-            gate=gate,
+            wake=wake,
             observer=observer,
             clocks=clocks,
-            lease_s=settings.relay.lease_s,
             pace=pace,
         )
         self._housekeeping = Housekeeping(
@@ -134,7 +148,7 @@ class Relay:
         self._claiming = self._run(self._dispatcher.run())
         self._duties = [
             self._run(self._writer.run()),
-            self._run(self._dispatcher.keep_leases()),
+            self._run(self._leases.keep()),
             self._run(self._housekeeping.run()),
             self._run(self._heartbeat.run()),
             self._run(self._watch.run()),

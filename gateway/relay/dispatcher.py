@@ -1,23 +1,20 @@
 """The dispatcher: claims chunks, works out their deliveries and hands them to the lanes.
 
-Owns the leases of this process and the order of its shutdown: stop claiming, finish what is in
-flight within a limit, put the rest back.
+Owns what is claimed and in which order, and the order of a shutdown: stop claiming, finish what is
+in flight within a limit, put the rest back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gateway.core.clocks import Clocks
 from gateway.core.fanout import Known, Send, Wait, expire, plan
 from gateway.core.model import (
-    Chunk,
     Claim,
     Item,
     Record,
@@ -28,11 +25,10 @@ from gateway.core.model import (
 )
 from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
-from gateway.errors import StoreUnavailable
 from gateway.events import ChunkBuried, Observer, PutAside, StoreFailed
-from gateway.ports import Journal, Queue, Registry
-from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
+from gateway.relay.leases import Leases
+from gateway.relay.ports import RelayPorts
 from gateway.relay.retrying import until_stored
 from gateway.relay.settle import Settler
 from gateway.relay.trials import Trials
@@ -43,59 +39,48 @@ from providers.contract import Message
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class RelayPorts:
-    """What the relay works with; `vendors` are the names that this version knows."""
-
-    registry: Registry
-    journal: Journal
-    queue: Queue
-    vendors: Collection[str]
-
-
 class Dispatcher:
-    """Feeds the lanes from the queue. `lanes` is shared with app and housekeeping."""
+    """Feeds the lanes from the queue. `lanes` is shared with app and housekeeping; `wake` is set
+    when something may be claimed."""
 
     def __init__(
         self,
         *,
         ports: RelayPorts,
         lanes: Mapping[str, Lane],
+        leases: Leases,
         settler: Settler,
         writer: Writer,
-        gate: Gate,
+        wake: asyncio.Event,
         observer: Observer,
         clocks: Clocks,
-        lease_s: float,
         pace: Pace,
     ) -> None:
         self._ports = ports
         self._lanes = lanes
+        self._leases = leases
         self._settler = settler
         self._writer = writer
         self._observer = observer
         self._clock = clocks.wall
         self._monotonic = clocks.monotonic
-        self._lease_s = lease_s
         self._pace = pace
-        self._works: dict[int, Work] = {}
-        self._wake = asyncio.Event()
-        self._gate = gate
+        self._wake = wake
+        self._gate = writer.gate
         self._trials = Trials(
             queue=ports.queue,
             journal=ports.journal,
-            works=self._works,
+            leases=leases,
             lanes=lanes,
             begin=self._begin,
             patiently=self._patiently,
             clocks=clocks,
-            lease_s=lease_s,
         )
 
     @property
     def unfinished(self) -> int:
         """Chunks under a lease of this process."""
-        return len(self._works)
+        return len(self._leases.works)
 
     def wake(self) -> None:
         """Something was queued: look now."""
@@ -106,6 +91,8 @@ class Dispatcher:
         while True:
             await self._gate.passed()
             self._wake.clear()
+            while (back := self._leases.ready()) is not None:
+                await self._plan(back)
             room = self._room()
             if room < self._pace.chunk_items:
                 await self._rest(self._pace.full_s)
@@ -119,27 +106,6 @@ class Dispatcher:
                 )
             elif self._ports.queue.idle_s:
                 await self._rest(self._ports.queue.idle_s)
-
-    async def keep_leases(self) -> None:
-        """Renew the leases of this process until cancelled; drop the chunks whose lease was lost.
-
-        While the queue does not answer, the lanes start no push whose lease is no longer proven.
-        A process that has been unable to write the journal for long renews nothing: where the
-        queue is not in the store, it would keep chunks from others that could finish them.
-        """
-        every = self._lease_s / 3
-        wait = every
-        while True:
-            await asyncio.sleep(wait)
-            wait = every
-            if self._works and self._is_stuck():
-                wait = min(every, self._pace.renew_again_s)
-            elif self._works:
-                try:
-                    await self._renew()
-                except StoreUnavailable as error:
-                    self._observer(StoreFailed("extend leases", str(error)))
-                    wait = min(every, self._pace.renew_again_s)
 
     async def drain(self, limit_s: float) -> None:
         """Finish what is in flight within `limit_s`, put back the rest. Call after `run` ended."""
@@ -172,36 +138,13 @@ class Dispatcher:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
 
-    def _is_stuck(self) -> bool:
-        """Whether the gate has been closed for half a lease; shorter outages cost no lease."""
-        return self._gate.closed_s > self._lease_s / 2
-
-    async def _renew(self) -> None:
-        held = {queue_id: work.claim for queue_id, work in self._works.items()}
-        proven_until = self._proven_until()
-        lost = await self._ports.queue.extend(
-            list(held.values()), lease_s=self._lease_s, now=self._clock()
-        )
-        for queue_id, claim in held.items():
-            work = self._works.get(queue_id)
-            if work is None or work.claim is not claim:
-                continue
-            if queue_id in lost:
-                self._drop(work)
-            else:
-                work.proven_until = proven_until
-
-    def _proven_until(self) -> float:
-        """The earliest end of a lease that is requested now (monotonic)."""
-        return self._monotonic() + self._lease_s
-
     async def _claim(self, room: int) -> tuple[list[Claim], float]:
         """Lease as many chunks as there is room for; also returns until when the leases hold."""
-        proven_until = self._proven_until()
+        proven_until = self._leases.proven_until()
         closed = [name for lane in self._lanes.values() for name in lane.closed]
         claims = await self._ports.queue.claim(
             limit=min(self._pace.claim_chunks, room // self._pace.chunk_items),
-            lease_s=self._lease_s,
+            lease_s=self._leases.lease_s,
             now=self._clock(),
             skip_lanes=closed,
         )
@@ -212,25 +155,12 @@ class Dispatcher:
             await self._begin(claim, proven_until)
 
     async def _begin(self, claim: Claim, proven_until: float) -> None:
-        at_work = self._works.get(claim.queue_id)
-        if at_work is not None and _what(at_work.chunk) != _what(claim.chunk):
-            # A lost stream was made anew and reuses its numbers: this is another chunk.
-            self._drop(at_work)
-            at_work = None
-        if at_work is not None:
-            # The lease ran out while we held it (the clock jumped, or the process stood still).
-            # Nobody else took the chunk, so its pushes continue under the new lease.
-            at_work.claim, at_work.proven_until = claim, proven_until
-            return
-        work = Work(
-            claim,
-            proven_until,
-            jitter=random.random(),  # noqa: S311  # not a secret
-            ended=self._finished,
-            since=self._monotonic(),
-        )
-        self._works[claim.queue_id] = work
-        await self._patiently("look up devices", lambda: self._fan_out(work))
+        work = self._leases.take(claim, proven_until)
+        if work is not None:
+            await self._plan(work)
+
+    async def _plan(self, work: Work) -> None:
+        await self._patiently("look up devices", partial(self._fan_out, work))
 
     async def _fan_out(self, work: Work) -> None:
         chunk, now = work.chunk, self._clock()
@@ -244,7 +174,7 @@ class Dispatcher:
         targets = [] if is_hopeless or is_late else await self._ports.registry.targets(items)
         if work.lost or work.proven_until <= self._monotonic():
             # The lookups took so long that another process may have the chunk and end it.
-            self._drop(work)
+            self._leases.drop(work)
         elif is_hopeless:
             self._bury(work, known, now)
         elif is_late:
@@ -253,13 +183,6 @@ class Dispatcher:
             todo = plan(chunk, targets, known, now=now)
             self._keep(work, todo.waits)
             self._offer(work, todo.sends, todo.ended)
-
-    def _drop(self, work: Work) -> None:
-        """Forget a chunk whose lease cannot be proven."""
-        if self._works.get(work.claim.queue_id) is work:
-            del self._works[work.claim.queue_id]
-        work.lose()
-        self._trials.finished()
 
     async def _known(self, work: Work) -> Known:
         chunk = work.chunk
@@ -352,12 +275,6 @@ class Dispatcher:
         self._observer(ChunkBuried(chunk.event_id, chunk.number, lone_ends))
         self._settler.bury(work, expire(chunk, known, now=now))
 
-    def _finished(self, work: Work) -> None:
-        if self._works.get(work.claim.queue_id) is work:
-            del self._works[work.claim.queue_id]
-        self._wake.set()
-        self._trials.finished()
-
     async def _patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         """Repeat a step until the store answers."""
         return await until_stored(
@@ -370,9 +287,3 @@ def _fault_of(target: Target) -> str:
     return target.fault or (
         f"this version does not know the device's provider {target.provider[:40]!r}"
     )
-
-
-def _what(chunk: Chunk) -> tuple[Any, ...]:
-    """What a chunk is, whoever claims it and whenever it is due."""
-    places = [(entry.item.index, entry.remainders) for entry in chunk.items]
-    return chunk.event_id, chunk.number, places

@@ -359,7 +359,7 @@ class Lane:
         if now < self._silence.until:
             return False
         burst = left = self._transport.burst
-        # parts take turns at being first, because a burst or limit may have room for one only
+        # parts take turns at being first: a burst or limit may have room for one only
         self._order.append(self._order.pop(0))
         for part in self._order:
             if part.backlog and not part.is_paused and left > 0:

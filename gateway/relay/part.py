@@ -41,8 +41,7 @@ _BROKEN = "The vendor answers that it cannot serve: look at its status page, and
 
 
 class Part:
-    """See the module. `in_flight` counts the pushes without a verdict; `backlog` holds the
-    deliveries that wait in memory, which the lane takes."""
+    """See the module. `in_flight` pushes have no verdict; the lane takes what is in `backlog`."""
 
     def __init__(
         self,
@@ -184,6 +183,13 @@ class Part:
             waiting = list(self.backlog)
             self.backlog.clear()
             self.give_back_these(waiting, reason)
+
+    def forget_lost(self) -> None:
+        """Return what is in the backlog of chunks whose lease is lost."""
+        lost = [delivery for delivery in self.backlog if delivery.work.lost]
+        for delivery in lost:
+            self.backlog.remove(delivery)
+        self._listeners.returned(lost, "", None)
 
     def give_back_these(self, deliveries: Sequence[Delivery], reason: str = "") -> None:
         """Return deliveries to the queue; without a reason, with the one that stops the part."""

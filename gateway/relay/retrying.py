@@ -16,12 +16,15 @@ from gateway.errors import StoreUnavailable
 T = TypeVar("T")
 
 _FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 1.0
 
 
 async def until_stored(
     step: Callable[[], Awaitable[T]], *, refused: Callable[[BaseException | None], None]
 ) -> T:
-    """Repeat a step until the store takes it: after 0.1 s, then less and less often, up to 5 s.
+    """Repeat a step until the store takes it: after 0.1 s, then less and less often, up to 1 s.
+
+    Not longer: meanwhile nobody knows what was sent, and another relay may send it again.
 
     `refused` is called for every failure.
     """
@@ -38,7 +41,7 @@ async def until_stored(
 
     patiently = AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
-        wait=wait_exponential(multiplier=_FIRST_WAIT_S, max=5.0),
+        wait=wait_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
         after=after,
     )
     await asyncio.sleep(_FIRST_WAIT_S)

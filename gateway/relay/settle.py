@@ -102,13 +102,11 @@ class Settler:
         now = self._clocks.wall()
         for delivery in deliveries:
             if delivery.work.lost:
-                continue
-            if delivery.expires_at <= now:
+                self._close(delivery)
+            elif delivery.expires_at <= now:
                 self._end(delivery, DeliveryState.EXPIRED, reason or "too old", now)
             else:
-                # Never due after its deadline: who waits for longer ends then, and not years later.
-                due = min(due_at or now, delivery.expires_at)
-                self._leave(delivery, now, reason, due_at=due)
+                self._leave(delivery, now, reason, due_at=due_at or now)
 
     def begin(self, work: Work, records: Sequence[Record]) -> None:
         """Take a chunk whose fan-out ended some of its items without a push."""
@@ -163,6 +161,8 @@ class Settler:
                 self.returned([delivery], decision.reason, None)
         elif not delivery.work.lost or isinstance(decision, Done):
             self._carry_out(lane, delivery, decision, now)
+        else:
+            self._close(delivery)
 
     def _tell(self, part: Part, delivery: Delivery, verdict: Verdict) -> None:
         if isinstance(verdict, Delivered):
@@ -245,7 +245,8 @@ class Settler:
         """Leave a delivery for later. The journal keeps the due time, so that a repeat of its chunk
         does not send it earlier, and the reason, if there is one."""
         due_at = delivery.work.due(due_at, now)
-        self._batch.add(_record(delivery, DeliveryState.PENDING, reason, now, next_at=due_at))
+        record = _record(delivery, DeliveryState.PENDING, reason, now, next_at=due_at)
+        self._batch.wait(record, delivery.work)
         remainder = Remainder(delivery.target.device_id, delivery.attempts, delivery.flipped)
         delivery.work.leave(delivery.item, remainder, place=delivery.place, due_at=due_at)
         self._close(delivery)
@@ -275,8 +276,8 @@ class Settler:
             self._finish(work)
 
     def _finish(self, work: Work) -> None:
-        if not work.lost:
-            self._batch.finish(work)
+        work.finished = True
+        self._batch.finish(work)
 
 
 def _record(

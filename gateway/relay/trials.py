@@ -20,6 +20,7 @@ from gateway.core.model import Claim
 from gateway.core.suspects import TRIAL_S, is_hopeless, went_on
 from gateway.ports import Journal, Queue
 from gateway.relay.lane import Lane
+from gateway.relay.leases import Leases
 from gateway.relay.work import Work
 
 T = TypeVar("T")
@@ -39,35 +40,28 @@ class Patiently(Protocol):
 
 
 class Trials:
-    """Tries suspects. `works` and `lanes` are the dispatcher's; `begin` hands it a claim."""
+    """Tries suspects. `lanes` is shared with app; `begin` hands a claim to the dispatcher."""
 
     def __init__(
         self,
         *,
         queue: Queue,
         journal: Journal,
-        works: Mapping[int, Work],
+        leases: Leases,
         lanes: Mapping[str, Lane],
         begin: Callable[[Claim, float], Awaitable[None]],
         patiently: Patiently,
         clocks: Clocks,
-        lease_s: float,
     ) -> None:
         self._queue = queue
         self._journal = journal
-        self._works = works
+        self._leases = leases
         self._lanes = lanes
         self._begin = begin
         self._patiently = patiently
         self._clock = clocks.wall
         self._monotonic = clocks.monotonic
-        self._lease_s = lease_s
-        self._changed = asyncio.Event()
         self._next_at = -math.inf
-
-    def finished(self) -> None:
-        """A chunk was finished or dropped."""
-        self._changed.set()
 
     async def run(self) -> None:
         """Try the due suspects one after the other, until it is the others' turn. A new process
@@ -107,9 +101,9 @@ class Trials:
 
     async def _claim(self) -> tuple[Claim | None, float]:
         """Lease a suspect; also returns until when the lease holds."""
-        proven_until = self._monotonic() + self._lease_s
+        proven_until = self._leases.proven_until()
         claim = await self._queue.claim_suspect(
-            lease_s=self._lease_s, now=self._clock(), skip_lanes=self._closed()
+            lease_s=self._leases.lease_s, now=self._clock(), skip_lanes=self._closed()
         )
         return claim, proven_until
 
@@ -118,8 +112,8 @@ class Trials:
 
     async def _others_ended(self) -> None:
         """Wait until each chunk in hand has ended, or has been survived for long enough."""
-        while self._works:
-            youngest = max(work.since for work in self._works.values())
+        while self._leases.works:
+            youngest = max(work.since for work in self._leases.works.values())
             wait = youngest + TRIAL_S - self._monotonic()
             if wait <= 0:
                 return
@@ -127,9 +121,9 @@ class Trials:
 
     async def _try(self, claim: Claim, proven_until: float) -> None:
         await self._begin(claim, proven_until)
-        work = self._works.get(claim.queue_id)
+        work = self._leases.works.get(claim.queue_id)
         began = sent = self._monotonic()
-        while work is not None and self._works.get(claim.queue_id) is work:
+        while work is not None and self._leases.works.get(claim.queue_id) is work:
             now = self._monotonic()
             if self._unsent() and now - began < _UNSENT_S:
                 sent = now
@@ -145,7 +139,7 @@ class Trials:
 
     async def _change(self, seconds: float) -> None:
         """Wait until a chunk is finished, for this many seconds at most."""
-        self._changed.clear()
+        self._leases.changed.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._changed.wait()
+                await self._leases.changed.wait()

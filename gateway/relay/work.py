@@ -33,7 +33,9 @@ class Work:
     was asked, and renewed with it. Later another relay may have the chunk, so no push starts.
     `postponed` holds what an earlier claim left and the journal puts off. `jitter`, in [0, 1),
     spreads retries of different chunks; deliveries of one chunk that fail together wait together.
-    `ended` is called when the chunk is settled. `since` is when it was begun (monotonic).
+    `finished`: no delivery is open any more, and the last are on their way to the journal. `ended`
+    is called when they are there, and the chunk is settled if it is not lost. `since` is when it
+    was begun (monotonic).
     """
 
     claim: Claim
@@ -42,6 +44,7 @@ class Work:
     ended: Callable[[Work], None]
     open: int = 0
     lost: bool = False
+    finished: bool = False
     leftovers: Groups = field(default_factory=dict)
     postponed: Groups = field(default_factory=dict)
     since: float = 0.0
@@ -56,10 +59,10 @@ class Work:
 
     def due(self, at: float, now: float) -> float:
         """Round a retry time up, by a sixteenth of the wait or a second at most, so that leftovers
-        can share a chunk; always later than this chunk's own due time, so that journal and queue
-        can tell them apart."""
+        can share a chunk; never beyond the deadline, for what waits longer ends there; and always
+        later than this chunk's own due time, so that journal and queue can tell them apart."""
         step = max(1.0, math.floor((at - now) / _STEPS))
-        due = math.ceil(at / step) * step
+        due = min(math.ceil(at / step) * step, self.chunk.deadline)
         if any(entry.remainders is not None for entry in self.chunk.items):
             return max(due, math.floor(self.chunk.due_at) + 1.0)
         return due
@@ -143,18 +146,16 @@ def take(
 ) -> Taken:
     """Take up to so many pushes from a backlog for a transport; `now` is monotonic.
 
-    What is lost is dropped, and what cannot be proven to be this process' now is kept behind the
-    others. `quiet` says until when which devices get nothing (wall).
+    What cannot be proven to be this process' now is kept behind the others. `quiet` says until
+    when which devices get nothing (wall).
     """
     taken = Taken([], [], {})
     pushes = taken.pushes
     unproven: list[Delivery] = []
     while backlog and len(pushes) < wanted:
         delivery = backlog.popleft()
-        work = delivery.work
-        if work.proven_until <= now:
-            if not work.lost:
-                unproven.append(delivery)
+        if delivery.work.proven_until <= now:
+            unproven.append(delivery)
         elif quiet and (until := quiet.get(delivery.target.device_id, 0.0)) > wall:
             taken.throttled.setdefault(until, []).append(delivery)
         elif delivery.expires_at <= wall:

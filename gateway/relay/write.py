@@ -29,10 +29,11 @@ from gateway.events import (
     Observer,
     StoreFailed,
 )
-from gateway.ports import Journal, Lanes, Queue, Registry
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
+from gateway.relay.leases import Leases
+from gateway.relay.ports import RelayPorts
 from gateway.relay.retrying import until_stored
 from gateway.relay.work import Work
 from providers.contract import Address
@@ -47,13 +48,14 @@ _TAKEN_OUT = 100_000
 class Batch:
     """The records to write. Removals, dead letters and `others` name records by their index.
 
-    `delivered` has, by (app, provider), the age of each delivered push's event; all other records
-    are the `others`. Records and finished chunks come in by `deliver`, `add` and `finish` alone,
-    which call `grown` to wake the writer.
+    `waiting` are the records of deliveries that are left for later, with their chunks. `delivered`
+    has, by (app, provider), the age of each delivered push's event; all other records are the
+    `others`. Everything comes in by methods, which call `grown` to wake the writer.
     """
 
     grown: Callable[[], None]
     records: list[Record] = field(default_factory=list)
+    waiting: list[tuple[Record, Work]] = field(default_factory=list)
     removals: list[tuple[int, Removal, Lane]] = field(default_factory=list)
     dead: list[tuple[int, Item]] = field(default_factory=list)
     finished: list[Work] = field(default_factory=list)
@@ -62,7 +64,12 @@ class Batch:
     environments: dict[int, Address] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.records or self.finished)
+        return bool(self.records or self.waiting or self.finished)
+
+    @property
+    def size(self) -> int:
+        """How many records it has."""
+        return len(self.records) + len(self.waiting)
 
     def ages_of(self, lane: Lane) -> list[float]:
         """The ages of this lane's delivered pushes in this batch, to append to."""
@@ -81,6 +88,11 @@ class Batch:
         self.grown()
         return index
 
+    def wait(self, record: Record, work: Work) -> None:
+        """Take the record of a delivery that is left for later."""
+        self.waiting.append((record, work))
+        self.grown()
+
     def finish(self, work: Work) -> None:
         """Take a chunk that has no delivery open any more."""
         self.finished.append(work)
@@ -96,30 +108,30 @@ class Batch:
 
 
 class Writer:
-    """Writes `batch` when it is due. `lane_store` is the store's part for lanes.
+    """Writes `batch` when it is due.
 
-    It calls a chunk's `ended` once the chunk is settled, and closes `gate` while it cannot write.
+    It calls a chunk's `ended` once the chunk is settled or lost, and closes `gate` while it cannot
+    write.
     """
 
     def __init__(
         self,
         *,
-        journal: Journal,
-        queue: Queue,
-        registry: Registry,
+        ports: RelayPorts,
         device_counts: DeviceCounts,
-        lane_store: Lanes,
+        leases: Leases,
         gate: Gate,
         observer: Observer,
         clocks: Clocks,
         pace: Pace,
     ) -> None:
-        self._journal = journal
-        self._queue = queue
-        self._registry = registry
+        self._journal = ports.journal
+        self._queue = ports.queue
+        self._registry = ports.registry
+        self._lane_store = ports.lanes
         self._device_counts = device_counts
-        self._lane_store = lane_store
-        self._gate = gate
+        self._leases = leases
+        self.gate = gate
         self._observer = observer
         self._clocks = clocks
         self._pace = pace
@@ -138,7 +150,7 @@ class Writer:
     def _grown(self) -> None:
         """Something was added to the batch: wake up, and write at once if the batch is large."""
         self._wanted.set()
-        if len(self.batch.records) >= self._pace.flush_rows:
+        if self.batch.size >= self._pace.flush_rows:
             self._large.set()
 
     async def run(self) -> None:
@@ -166,12 +178,12 @@ class Writer:
             if not self.batch:
                 return
             batch, self.batch = self.batch, Batch(self._grown)
-            closing = asyncio.get_running_loop().call_later(self._pace.slow_s, self._gate.close)
+            closing = asyncio.get_running_loop().call_later(self._pace.slow_s, self.gate.close)
             try:
                 await self._write(batch)
             finally:
                 closing.cancel()
-            self._gate.open()
+            self.gate.open()
 
     async def _write(self, batch: Batch) -> None:
         gone_before = self._part_known(batch)
@@ -183,13 +195,15 @@ class Writer:
             await self._until_stored(partial(self._trip, lane))
         if held_back:
             await self._until_stored(lambda: self._lane_store.hold_back(held_back))
+        waiting = await self._waiting(batch)
         done = [
             (work.chunk.event_id, work.chunk.number)
             for work in batch.finished
-            if work.chunk.number >= 0
+            if work.chunk.number >= 0 and not work.lost
         ]
+        records = batch.records + waiting
         gone = await self._until_stored(
-            lambda: self._journal.record(batch.records, [*gone_before, *removals], batch.dead, done)
+            lambda: self._journal.record(records, [*gone_before, *removals], batch.dead, done)
         )
         removed = {removal.device_id: removal for index, removal in removals if index in gone}
         self._device_counts.took_out(removed.values())
@@ -199,6 +213,13 @@ class Writer:
             await self._until_stored(lambda: self._settle_finished(open_, batch))
         self._report(batch, {index for index, _ in [*gone_before, *removals]} - gone)
         self._report_removed(removed.values())
+
+    async def _waiting(self, batch: Batch) -> list[Record]:
+        """The records of deliveries that wait. Of a chunk that another process may have there are
+        none: it may have ended by then, and nobody would end a delivery that waits."""
+        works = dict.fromkeys(work for _, work in batch.waiting)
+        await self._until_stored(lambda: self._leases.prove(works))
+        return [record for record, work in batch.waiting if not work.lost]
 
     def _part_known(self, batch: Batch) -> list[tuple[int, Removal]]:
         """Take devices out of the batch that were removed already: a brake counts a device once,
@@ -222,7 +243,7 @@ class Writer:
         """Repeat a step until the store takes it."""
 
         def refused(error: BaseException | None) -> None:
-            self._gate.close()
+            self.gate.close()
             self._observer(StoreFailed("journal", str(error)))
 
         return await until_stored(step, refused=refused)
@@ -241,7 +262,7 @@ class Writer:
         await asyncio.gather(*settles, *environments)
 
     async def _settle(self, work: Work, open_: dict[Work, None]) -> None:
-        while True:
+        while not work.lost:
             claim = work.claim
             await self._queue.settle(
                 claim,

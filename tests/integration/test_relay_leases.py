@@ -184,7 +184,7 @@ async def test_a_lease_that_cannot_be_proven_starts_no_push_until_it_can(rig: Re
         await rig.arrived(phones[0])
         relay = running.gateway.relay
         assert relay is not None
-        (work,) = relay._dispatcher._works.values()
+        (work,) = relay._leases.works.values()
         proven_until, work.proven_until = work.proven_until, 0.0
         await asyncio.sleep(0.3)
         started = len(rig.sandbox.pushes)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from tests.simulation.counts import unseen
 from tests.simulation.drawing import draw
 from tests.simulation.history import run
 from tests.simulation.plan import Plan, read_plan
-from tests.simulation.running import Tally, run_many
+from tests.simulation.running import BROKEN_WORLD, Tally, run_many
+from tests.simulation.shrink import shrink
+
+FOUND = Path(".simulation")
+"""Where the shortest histories of what was found are left."""
 
 
 def main() -> int:
@@ -20,11 +26,31 @@ def main() -> int:
         return _show(read_plan(arguments.plan), trace=arguments.trace)
     if arguments.seed is not None:
         return _show(draw(arguments.seed), trace=arguments.trace)
-    ends_at = None if arguments.hours is None else time.monotonic() + 3600 * arguments.hours
     seeds = range(arguments.first, arguments.first + arguments.seeds)
+    if arguments.digests:
+        print(*(run(draw(seed)).digest for seed in seeds), sep="\n")
+        return 0
+    ends_at = None if arguments.hours is None else time.monotonic() + 3600 * arguments.hours
     tally = run_many(seeds, processes=arguments.processes, ends_at=ends_at, tell=_progress)
     print(tally.told())
-    return 1 if tally.failures else 0
+    if tally.failures:
+        _explain(tally.failures)
+    is_bad = tally.failures or (arguments.strict and unseen(tally.seen))
+    return 1 if is_bad else 0
+
+
+def _explain(failures: Sequence[tuple[int, str, str]]) -> None:
+    """Show how to repeat what was found, and the shortest history of each kind."""
+    for kind in dict.fromkeys(invariant for _, invariant, _ in failures):
+        seed = next(seed for seed, invariant, _ in failures if invariant == kind)
+        print(f"\n{kind}: make simulate SEED={seed} TRACE=1")
+        if kind == BROKEN_WORLD:
+            continue
+        small = shrink(draw(seed), kind)
+        kept = FOUND / f"{kind}-{seed}.json"
+        FOUND.mkdir(exist_ok=True)
+        kept.write_text(small.written())
+        print(f"The shortest found, as {kept}:\n{small.written()}")
 
 
 def _progress(tally: Tally) -> None:
@@ -57,6 +83,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, help="how many at once (one for each core)")
     parser.add_argument("--seed", type=int, help="one history")
     parser.add_argument("--plan", type=Path, help="one history, from a file")
+    parser.add_argument("--strict", action="store_true", help="fail if something was never seen")
+    parser.add_argument("--digests", action="store_true", help="print a line for each trace")
     parser.add_argument("--trace", action="store_true", help="show all of it")
     return parser.parse_args()
 

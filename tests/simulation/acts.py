@@ -6,8 +6,10 @@ that a plan may lose any of its acts and still be one.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.desk import Desk
 from tests.simulation.gateways import Replica, settings_of
 from tests.simulation.people import Apps, LearnInk
 from tests.simulation.plan import Act
@@ -25,6 +27,7 @@ class Acts:
         self._learnink = learnink
         self._apps = apps
         self._calm = False
+        self._paused = 0
 
     def do(self, act: Act) -> None:
         """Begin an act; it goes on by itself."""
@@ -36,6 +39,9 @@ class Acts:
         world = self._world
         world.services.calm()
         world.disk.trouble = None
+        if self._paused:
+            for provider in ("fcm", "apns"):
+                self._resume(provider)
         for replica in world.replicas:
             self._go_on(replica)
             self._put_right(replica)
@@ -100,7 +106,7 @@ class Acts:
     def reload(self, relay: int = 0) -> None:
         """SIGHUP: new transports, while pushes are on their way by the old ones."""
         life = self._replica(relay).running
-        if life is not None and life.relay is not None:
+        if life is not None:
             self._world.loop.create_task(
                 life.relay.reload(settings_of(self._world.plan.sizes)),
                 context=life.process.context.copy(),
@@ -113,6 +119,25 @@ class Acts:
         replica.clock_off += by_s
         if seconds is not None:
             self._later(seconds, self._put_right, replica)
+
+    # --- operators ------------------------------------------------------------------------------
+
+    def hold(self, provider: str, seconds: float) -> None:
+        """An operator pauses a lane, and resumes it after a while."""
+        self._command("hold", lambda desk: desk.pause(provider))
+        self._later(seconds, self._resume, provider)
+
+    def release(self, provider: str) -> None:
+        """An operator releases the prune brake of a lane."""
+        self._command("release", lambda desk: desk.release(provider))
+
+    def replay(self) -> None:
+        """An operator queues all dead letters again."""
+        self._command("replay", lambda desk: desk.replay())
+
+    def foreign_row(self, table: str, turn: int) -> None:
+        """A later version, or nobody's hand, leaves a row behind that this one cannot read."""
+        self._world.disk.spoil(table, turn, self._world.truth)
 
     # --- store and vendors ----------------------------------------------------------------------
 
@@ -165,6 +190,14 @@ class Acts:
     def _mend(self) -> None:
         self._world.invariants.quake("store ends")
         self._world.disk.trouble = None
+
+    def _resume(self, provider: str) -> None:
+        self._command("resume", lambda desk: desk.resume(provider))
+
+    def _command(self, name: str, what: Callable[[Desk], Awaitable[object]]) -> None:
+        desk = Desk(self._world, name)
+        self._paused += name == "hold"
+        self._world.spawn(desk.run(what))
 
     def _cheer_up(self, mood: Mood) -> None:
         if mood in self._world.services.moods:

@@ -22,6 +22,7 @@ from gateway.store.sqlite.opening import migrate
 from tests.simulation.chance import Chance
 from tests.simulation.loop import Process
 from tests.simulation.trace import Trace
+from tests.simulation.truth import Truth
 
 Trouble = Literal["away", "writes", "reads", "some", "slow"]
 """`away`: nothing is done. `writes`, `reads`: only these fail. `some`: single jobs of a group fail.
@@ -136,6 +137,26 @@ class Disk:
             _fail([job])
         else:
             read_snapshot(self.connection, job)
+
+    def spoil(self, table: str, turn: int, truth: Truth) -> None:
+        """Make a row unreadable for this version, if there is one: of the queue or of a device."""
+        if table == "devices":
+            spoilt = "UPDATE devices SET platform = 'watch' WHERE id = ?"
+            rows = self.connection.execute("SELECT id, '' FROM devices ORDER BY id").fetchall()
+        else:
+            spoilt = "UPDATE queue SET items = x'7b' WHERE id = ?"
+            free = "SELECT id, event_id FROM queue WHERE lease_id IS NULL ORDER BY id"
+            rows = self.connection.execute(free).fetchall()
+        if not rows:
+            return
+        row_id, event_id = rows[turn % len(rows)]
+        self.connection.execute(spoilt, (row_id,))
+        self._moves.clear()
+        self._trace.count(f"fault: unreadable {table}")
+        if event_id:
+            truth.unreadable[event_id] = None
+        else:
+            truth.spoilt_devices = True
 
     def close(self) -> None:
         self.connection.close()

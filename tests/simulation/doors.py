@@ -1,82 +1,113 @@
-"""The doors of a gateway, without sockets: what an HTTP request comes to.
+"""The doors of one gateway: the product's own handlers, called without a server.
 
-Interim: calls queue and registry as the routes do.
+Owns what a request looks like when it comes in: signed by Svix' rules, or with a user's token. What
+is in the answer is the product's. A door answers as long as its process lives.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
-from gateway.core.model import Registration, UserRef
-from gateway.errors import InstallationOwned, StoreUnavailable
-from gateway.ingest.schema import understand
-from providers.contract import Environment, Platform
-from tests.simulation.gateways import Life
+import jwt
+from multidict import CIMultiDict
+
+from gateway.app.vendors import VENDORS
+from gateway.core.clocks import Clocks
+from gateway.devices.auth import Authenticator, AuthRules
+from gateway.devices.routes import DeviceRoutes
+from gateway.events import Observer
+from gateway.exchange import Handler, Request, answered
+from gateway.ingest.routes import WebhookLimits, WebhookRoute
+from gateway.ingest.signature import sign
+from gateway.ports import Keys, Queue, Registry
+from tests.simulation.plan import Sizes
+
+APP = "demo"
+_KEY = b"a signing key of a history"
+_JWT_SECRET = "a secret of a history, long enough for HS256"
 
 
-async def post_webhook(life: Life, message_id: str, body: bytes) -> int:
-    assert life.stores is not None
-    assert life.relay is not None
-    sizes = life._house.world.plan.sizes
-    understood = understand(
-        message_id,
-        body,
-        received_at=life._wall(),
-        max_age_s=sizes.max_age_s,
-        chunk_items=sizes.chunk_items,
-    )
-    try:
-        fresh = await life.stores.queue.accept(understood.event, understood.chunks)
-    except StoreUnavailable:
-        return 503
-    if fresh:
-        life.relay.wake()
-    return 200
+class Doors:
+    """The webhook and the devices' doors of one process. `wake` tells its relay of work.
 
+    All return an HTTP status.
+    """
 
-async def put_device(life: Life, installation: str, user: int, document: dict[str, Any]) -> int:
-    assert life.stores is not None
-    assert life.relay is not None
-    ref = UserRef(f"u{user}", f"c{user}")
-    environment = document.get("environment")
-    try:
-        done = await life.stores.registry.register(
-            Registration(
-                installation,
-                "demo",
-                Platform(document["platform"]),
-                document["provider"],
-                document["address"],
-                user_id=ref.user_id,
-                custom_id=ref.custom_id,
-                environment=Environment(environment) if environment else None,
-                old_address=document.get("old_address"),
-            ),
-            proven=ref,
-            now=life._wall(),
+    def __init__(
+        self,
+        queue: Queue,
+        registry: Registry,
+        keys: Keys,
+        sizes: Sizes,
+        *,
+        wake: Callable[[], None],
+        observer: Observer,
+        clocks: Clocks,
+    ) -> None:
+        limits = WebhookLimits([_KEY], 300.0, 1_000_000, sizes.max_age_s, 1_000_000)
+        self._webhook = WebhookRoute(
+            queue,
+            limits=lambda: limits,
+            backlog=lambda: 0,
+            wake=wake,
+            observer=observer,
+            clocks=clocks,
+            chunk_items=sizes.chunk_items,
         )
-    except StoreUnavailable:
-        return 503
-    except InstallationOwned:
-        return 409
-    return 201 if done.created else 200
+        authenticator = Authenticator(AuthRules(jwt_secret=_JWT_SECRET), keys, clocks=clocks)
+        apps = {APP: frozenset(VENDORS)}
+        self._devices = DeviceRoutes(registry, authenticator, VENDORS, lambda: apps, clocks.wall)
+
+    async def post_webhook(self, message_id: str, sent_at: float, body: bytes) -> int:
+        """LearnInk posts a batch, signed at that time (epoch seconds)."""
+        headers = {
+            "svix-id": message_id,
+            "svix-timestamp": str(int(sent_at)),
+            "svix-signature": sign(_KEY, message_id, int(sent_at), body),
+        }
+        return await _status(self._webhook.receive, headers, {}, body)
+
+    async def put_device(self, installation: str, user: int, document: dict[str, Any]) -> int:
+        """The app of a user registers its phone."""
+        path = {"installation_id": installation}
+        return await _status(
+            self._devices.put_device, _bearer(user), path, json.dumps(document).encode()
+        )
+
+    async def delete_device(self, installation: str, user: int) -> int:
+        """A user logs out on a phone."""
+        path = {"installation_id": installation}
+        return await _status(self._devices.delete_device, _bearer(user), path)
+
+    async def erase_user(self, user: int) -> int:
+        """A user is erased, by their own token."""
+        return await _status(self._devices.erase_user, _bearer(user), {"id": custom_id(user)})
 
 
-async def delete_device(life: Life, installation: str, user: int) -> int:
-    assert life.stores is not None
-    assert life.relay is not None
-    try:
-        await life.stores.registry.forget(installation, proven=UserRef(f"u{user}", f"c{user}"))
-    except StoreUnavailable:
-        return 503
-    return 204
+def user_id(user: int) -> str:
+    """LearnInk's id of a user."""
+    return f"u{user}"
 
 
-async def erase_user(life: Life, user: int) -> int:
-    assert life.stores is not None
-    assert life.relay is not None
-    try:
-        await life.stores.registry.erase(UserRef(f"u{user}", f"c{user}"), now=life._wall())
-    except StoreUnavailable:
-        return 503
-    return 204
+def custom_id(user: int) -> str:
+    """The customer's id of a user."""
+    return f"c{user}"
+
+
+@cache
+def _bearer(user: int) -> dict[str, str]:
+    claims = {"sub": custom_id(user), "user_id": user_id(user)}
+    return {"authorization": f"Bearer {jwt.encode(claims, _JWT_SECRET, 'HS256')}"}
+
+
+async def _status(
+    handler: Handler, headers: Mapping[str, str], path: Mapping[str, str], body: bytes = b""
+) -> int:
+    async def read(_limit: int) -> bytes:
+        return body
+
+    request = Request(CIMultiDict(headers), "192.0.2.1", path, {}, read)
+    return (await answered(handler, request)).status

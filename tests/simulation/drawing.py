@@ -6,6 +6,7 @@ hides what only one fault in peace brings out.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -33,6 +34,9 @@ _FAULTS = {
     "poison": 0.02,
     "clock": 0.04,
     "late": 0.15,
+    "standstill": 0.08,
+    "people": 0.12,
+    "foreign": 0.05,
 }
 """The share of the histories in which each fault is switched on."""
 
@@ -54,6 +58,8 @@ def draw(seed: int) -> Plan:
     lots = Random(seed)  # not a secret
     on = {fault for fault, share in _FAULTS.items() if lots.random() < share}
     sizes = _sizes(lots)
+    if "standstill" in on:
+        sizes = _slow_vendors(lots, sizes)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
     for fault in sorted(on):
         acts += _faults(lots, sizes, fault)
@@ -91,6 +97,12 @@ def _sizes(lots: Random) -> Sizes:
     )
 
 
+def _slow_vendors(lots: Random, sizes: Sizes) -> Sizes:
+    """Answers that come after a lease has run out: what a process knows of a chunk that it lost."""
+    relays = lots.choice((1, 2))
+    return replace(sizes, relays=relays, lease_s=6.0, vendor_s=(0.5, 6.0), timeout_s=8.0)
+
+
 def _phones(lots: Random, sizes: Sizes) -> list[Act]:
     acts = []
     for phone in range(lots.randint(sizes.users, 2 * sizes.users)):
@@ -125,29 +137,41 @@ def _faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
     def add(do: str, at: float | None = None, **args: Any) -> None:
         acts.append(Act(_time(lots, sizes) if at is None else at, do, args))
 
-    relay = lots.randrange(sizes.relays)
-    phone = lots.randrange(2 * sizes.users)
-    some_s = lots.choice((0.3, 1.0, 3.0, 8.0))
+    for draw_some in (_of_processes, _of_phones, _of_others):
+        draw_some(lots, sizes, fault, add)
+    return acts
+
+
+def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
+    def relay() -> int:
+        return lots.randrange(sizes.relays)
+
     match fault:
         case "kill" | "kill_at_step":
             for _ in range(lots.randint(1, 3)):
                 args = {} if fault == "kill" else {"steps": lots.randint(0, 400)}
-                add(fault, relay=lots.randrange(sizes.relays), **args)
+                add(fault, relay=relay(), **args)
         case "crash_loop":
-            add("kill_often", every_s=0.9, times=lots.randint(5, 25), relay=relay)
+            add("kill_often", every_s=0.9, times=lots.randint(5, 25), relay=relay())
         case "stop":
             for _ in range(lots.randint(1, 2)):
-                seconds = sizes.lease_s * lots.choice((0.3, 1.5))
-                add("stop", seconds=seconds, relay=lots.randrange(sizes.relays))
+                add("stop", seconds=sizes.lease_s * lots.choice((0.3, 1.5)), relay=relay())
+        case "standstill":
+            for _ in range(3):
+                seconds = sizes.lease_s + lots.choice((-0.1, 0.1, 1.0, 3.0))
+                add("stop", seconds=seconds, relay=relay())
         case "drain" | "reload":
-            add(fault, relay=relay)
-        case "store":
-            trouble = lots.choice(("away", "away", "writes", "reads", "some"))
-            add("store", trouble=trouble, seconds=some_s)
-        case "slow":
-            add("store", trouble="slow", seconds=some_s, slower=lots.choice((20.0, 200.0)))
-        case "mood" | "culprit":
-            _add_mood(lots, sizes, add, for_good=fault == "culprit")
+            add(fault, relay=relay())
+        case "clock":
+            by_s = lots.choice((-3600.0, 180.0, 3600.0, 172_800.0))
+            add("clock", by_s=by_s, seconds=lots.choice((4.0, None)), relay=relay())
+        case _:
+            pass
+
+
+def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
+    phone = lots.randrange(2 * sizes.users)
+    match fault:
         case "uninstall":
             for _ in range(lots.randint(1, sizes.users)):
                 gone = lots.randrange(2 * sizes.users)
@@ -169,12 +193,28 @@ def _faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
             add("log_out", phone=phone)
         case "erase":
             add("erase", user=lots.randrange(sizes.users))
-        case "clock":
-            by_s = lots.choice((-3600.0, 180.0, 3600.0, 172_800.0))
-            add("clock", by_s=by_s, seconds=lots.choice((4.0, None)), relay=relay)
         case _:
             pass
-    return acts
+
+
+def _of_others(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
+    some_s = lots.choice((0.3, 1.0, 3.0, 8.0))
+    match fault:
+        case "store":
+            trouble = lots.choice(("away", "away", "writes", "reads", "some"))
+            add("store", trouble=trouble, seconds=some_s)
+        case "slow":
+            add("store", trouble="slow", seconds=some_s, slower=lots.choice((20.0, 200.0)))
+        case "mood" | "culprit":
+            _add_mood(lots, sizes, add, for_good=fault == "culprit")
+        case "people":
+            add("hold", provider=lots.choice(("fcm", "apns")), seconds=some_s)
+            add("replay")
+            add("release", provider=lots.choice(("fcm", "apns")))
+        case "foreign":
+            add("foreign_row", table=lots.choice(("queue", "devices")), turn=lots.randrange(1000))
+        case _:
+            pass
 
 
 def _add_mood(lots: Random, sizes: Sizes, add: Any, *, for_good: bool) -> None:

@@ -35,6 +35,7 @@ from providers.contract import PushProvider
 from providers.vendor import Plan as VendorPlan
 from providers.vendor import Vendors
 from tests.simulation.disk import DiskEngine
+from tests.simulation.doors import APP, Doors
 from tests.simulation.loop import Process
 from tests.simulation.plan import Sizes
 from tests.simulation.trace import Trace
@@ -44,9 +45,9 @@ from tests.simulation.vendors import WatchedTransport
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-APP = "demo"
 POISON = "poison"
 """The title of a notification that ends the process which sends it."""
+_LOOK_S = 0.5
 
 
 @cache
@@ -158,7 +159,13 @@ class WatchedQueue(InStoreQueue):
 
 
 class Life:
-    """One process of a relay, from its start to its death. `who` names it: "relay 0.2"."""
+    """One process of a relay, from its start to its death. `who` names it: "relay 0.2".
+
+    `relay` and `doors` are there once it is `ready`.
+    """
+
+    relay: Relay
+    doors: Doors
 
     def __init__(self, house: Replica, number: int) -> None:
         self._house = house
@@ -167,8 +174,6 @@ class Life:
         self.ready = False
         self.failure: BaseException | None = None
         self.ended = asyncio.get_running_loop().create_future()
-        self.relay: Relay | None = None
-        self.stores: Stores | None = None
         self._stopping = asyncio.Event()
         self._ids = 0
 
@@ -236,20 +241,29 @@ class Life:
             pace=pace,
         )
         queue.shared, queue.trace = sizes.relays > 1, world.trace
-        self.stores = Stores(store, queue, "a disk in memory", "")
+        stores = Stores(store, queue, "a disk in memory", "")
         counts = DeviceCounts(
             store.registry, observer=self._observe, monotonic=clocks.monotonic, every_s=10.0
         )
         self.relay = relay = Relay(
             settings,
             self._vendors(),
-            self.stores,
+            stores,
             counts,
             observer=self._observe,
             clocks=clocks,
             ids=Ids(self._new_id, lambda: "host", RANDOM.secret),
             pace=pace,
             failed=self._failed,
+        )
+        self.doors = Doors(
+            queue,
+            store.registry,
+            store.keys,
+            sizes,
+            wake=relay.wake,
+            observer=self._observe,
+            clocks=clocks,
         )
         try:
             await relay.start(self._plans())
@@ -260,6 +274,7 @@ class Life:
         counting = asyncio.get_running_loop().create_task(counts.run())
         self.ready = True
         world.invariants.relay_began()
+        self._look()
         world.trace.add(self.who, "ready")
         await self._stopping.wait()
         self.ready = False
@@ -267,6 +282,15 @@ class Life:
         counting.cancel()
         await store.aclose()
         self._house.kill("drained")
+
+    def _look(self) -> None:
+        """Look now and then at what tells nobody."""
+        trace = self._house.world.trace
+        if self.relay._writer.gate.closed_s:
+            trace.count("the gate was closed")
+        if self.relay._leases._behind:
+            trace.count("a chunk waited for its own earlier pushes")
+        asyncio.get_running_loop().call_later(_LOOK_S, self._look)
 
     def _vendors(self) -> Vendors:
         return {

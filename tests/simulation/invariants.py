@@ -61,11 +61,13 @@ class Invariants:
         self.violation: Violation | None = None
         self.deliveries: dict[Key, DeliveryStory] = {}
         self.states: dict[Key, str] = {}
+        self._ended_at: dict[Key, float] = {}
         self.devices: dict[int, str] = {}
         self._buckets: dict[str, _Bucket] = {}
         self._quiet: dict[tuple[str, str], float] = {}
         self._shaken_at = float("-inf")
         self._clock_is_off = False
+        self._released_until = 0.0
         self._removed: dict[str, list[float]] = {}
         self._begins: list[float] = []
         #: when all relays know of each other, and share the limits
@@ -82,6 +84,21 @@ class Invariants:
         """A clock is wrong: what hangs on wall time is not held against a true clock's word."""
         self._clock_is_off = True
         self.quake("clock")
+
+    def resumed(self, lane: str) -> None:
+        """A person let a lane go, and with it ended the vendor's silence."""
+        for who, name in list(self._quiet):
+            if name == lane:
+                del self._quiet[who, name]
+
+    def released(self) -> None:
+        """A person released a brake: what it held back goes now, or when its relay follows."""
+        self._released_until = self._truth.now + self._sizes.follow_s + 10.0
+
+    def replayed(self, max_age_s: float) -> None:
+        """A person queued the dead letters again: each has a new life."""
+        for batch in self._truth.batches.values():
+            batch.second_life = self._truth.now + max_age_s + SLACK_S
 
     def broken(self, invariant: str, text: str) -> None:
         """An invariant does not hold."""
@@ -122,7 +139,7 @@ class Invariants:
     def _done_is_done(self, story: DeliveryStory) -> None:
         key = (story.event_id, story.index, story.device_id)
         state = self.states.get(key, "pending")
-        if state != "pending":
+        if state != "pending" and not self._is_shaken(self._ended_at[key]):
             self.broken("done_is_done", f"{key} was {state} and is sent")
 
     def _no_repeat(self, who: str, story: DeliveryStory) -> None:
@@ -132,13 +149,19 @@ class Invariants:
         elif who in story.heard:
             self.broken("no_repeat", f"{who} sends {name} again, and heard that it was taken")
         elif story.heard:
-            story.repeats += 1
+            self._trace.count("a repeat with a cause")
             heard_at = min(story.heard.values())
-            if self._shaken_at < heard_at - self._sizes.lease_s:
+            if not self._is_shaken(heard_at):
                 self.broken("no_repeat", f"{who} sends {name} again, taken at {heard_at:.3f}")
 
+    def _is_shaken(self, since: float) -> bool:
+        """Whether another process may have begun the same before it could know: a lease runs out
+        under a process that was stopped, or that could not reach the store, and is not renewed."""
+        return self._shaken_at >= since - self._sizes.lease_s - SLACK_S
+
     def _in_time(self, story: DeliveryStory, now: float) -> None:
-        deadline = self._truth.batches[story.event_id].deadline
+        batch = self._truth.batches[story.event_id]
+        deadline = max(batch.deadline, batch.second_life)
         if now > deadline + SLACK_S:
             self.broken(
                 "in_time", f"{story.event_id}/{story.index} is sent {now - deadline:.2f} s late"
@@ -186,6 +209,7 @@ class Invariants:
         """A process hears what became of a push."""
         now, story = self._truth.now, self.deliveries[key]
         self._trace.add(who, "hears", verdict.label, *key)
+        started = story.in_flight.get(who, now)
         story.in_flight.pop(who, None)
         story.verdict, story.verdict_at = verdict.label, now
         match verdict:
@@ -217,7 +241,11 @@ class Invariants:
                 story.verdict = "suspect"
             case Refused(fault="environment"):
                 story.spent += 1
-            case Refused() | TokenGone():
+            case TokenGone():
+                confirmed = self._truth.addresses[story.address].confirmed_at
+                if confirmed > started:
+                    self._trace.count("a phone registered around its vendor's answer")
+            case Refused():
                 pass
 
     def quiet_until(self, lane: str, device_id: int) -> float:
@@ -250,11 +278,16 @@ class Invariants:
         if before == after and known == after and after != "pending":
             return  # erasing writes rows again without moving them
         self._trace.add("journal", after, *key, attempts, reason)
-        if known not in (None, "pending") and not (known == "dead" and after == "pending"):
+        story = self.deliveries.get(key)
+        if known == "dead" and after == "pending":
+            self._trace.count("a dead letter was queued again")
+            if story is not None:
+                story.spent, story.asked = 0, ("", 0.0)
+        elif known not in (None, "pending"):
             self.broken("one_end", f"{key} was {known} and becomes {after}")
         self.states[key] = after
+        self._ended_at[key] = self._truth.now
         self._trace.count(f"state: {after}")
-        story = self.deliveries.get(key)
         if after == "dead":
             self._dead_by_rule(key, story, reason)
         elif after == "expired":
@@ -271,7 +304,7 @@ class Invariants:
             if batch.poison is None:
                 self.broken("dead_by_rule", f"{key} was buried, and ended nobody")
             return
-        if reason.startswith("unreadable") and self._truth.unreadable:
+        if reason.startswith("unreadable") and self._truth.spoilt_devices:
             return
         if story is None or story.spent < self._sizes.max_attempts:
             spent = 0 if story is None else story.spent
@@ -347,7 +380,7 @@ class Invariants:
         lives = self._sizes.relays + sum(at > since for at in self._begins)
         devices = sum(f"{one.app}/{one.provider}" == lane for one in self._truth.addresses.values())
         share = max(self._sizes.brake_min_devices, int(self._sizes.brake_share * devices))
-        if len(removed) + 1 > lives * share:
+        if len(removed) + 1 > lives * share and now > self._released_until:
             self.broken("proof", f"{len(removed) + 1} devices of {lane} went within a window")
 
     # --- the end --------------------------------------------------------------------------------

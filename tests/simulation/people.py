@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation import doors
+from tests.simulation.doors import Doors, custom_id, user_id
 from tests.simulation.gateways import POISON, Life
 from tests.simulation.truth import AddressStory, Batch, Change
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-Request = Callable[[Life], Awaitable[int]]
+Request = Callable[[Doors], Awaitable[int]]
 
 _PATIENCE_S = 15.0
 """Svix gives a request 15 seconds."""
@@ -86,7 +86,7 @@ class Callers:
             if not answer.done():
                 answer.set_result(task.result())
 
-        task = loop.create_task(_status(request, life), context=life.process.context.copy())
+        task = loop.create_task(_status(request, life.doors), context=life.process.context.copy())
         task.add_done_callback(answered, context=life.process.context)
         try:
             async with asyncio.timeout(_PATIENCE_S):
@@ -110,8 +110,8 @@ class Callers:
         await asyncio.sleep(low + (high - low) * self._world.chance.turn("network"))
 
 
-async def _status(request: Request, life: Life) -> int:
-    return await request(life)
+async def _status(request: Request, doors: Doors) -> int:
+    return await request(doors)
 
 
 class LearnInk:
@@ -134,7 +134,8 @@ class LearnInk:
         body = _body(event_id, users, occurred, poison)
         world.trace.add("learnink", "sends", event_id, *users)
         status = await self._callers.until(
-            lambda life: doors.post_webhook(life, event_id, body), (200,)
+            lambda doors: doors.post_webhook(event_id, world.truth.wall(world.truth.now), body),
+            (200,),
         )
         batch.accepted_at = world.truth.now
         world.trace.add("learnink", "is answered", event_id, status)
@@ -156,6 +157,7 @@ class Apps:
         async with self._turns[number]:
             phone = self.phones[number]
             document: dict[str, Any] = {"platform": phone.platform, "provider": phone.provider}
+            document |= {"user_id": user_id(user), "custom_id": custom_id(user)}
             now = self._world.truth.now
             before = phone.address
             if new:
@@ -176,7 +178,7 @@ class Apps:
             self._world.trace.add(f"phone {number}", "registers", phone.address[:12], user)
             installation = phone.installation
             status = await self._callers.until(
-                lambda life: doors.put_device(life, installation, user, document), (200, 201)
+                lambda doors: doors.put_device(installation, user, document), (200, 201)
             )
             change.answered_at = self._world.truth.now
             self._world.trace.add(f"phone {number}", "is answered", status)
@@ -193,9 +195,7 @@ class Apps:
             phone.user = None
             self._world.trace.add(f"phone {number}", "logs out", user)
             installation = phone.installation
-            await self._callers.until(
-                lambda life: doors.delete_device(life, installation, user), (204,)
-            )
+            await self._callers.until(lambda doors: doors.delete_device(installation, user), (204,))
             change.answered_at = self._world.truth.now
 
     async def erase(self, user: int) -> None:
@@ -207,7 +207,7 @@ class Apps:
                 changes.append(Change(now, None))
                 story.changes.append(changes[-1])
         self._world.trace.add("backend", "erases", user)
-        await self._callers.until(lambda life: doors.erase_user(life, user), (204,))
+        await self._callers.until(lambda doors: doors.erase_user(user), (204,))
         for change in changes:
             change.answered_at = self._world.truth.now
         self._world.erased.append((user, self._world.truth.now))
@@ -241,9 +241,9 @@ def _body(event_id: str, users: list[int], occurred: float, poison: int | None) 
         }
         # by both ids, or by one of them
         if index % 3 != 1:
-            entry["user_id"] = f"u{user}"
+            entry["user_id"] = user_id(user)
         if index % 3 != 2:
-            entry["custom_id"] = f"c{user}"
+            entry["custom_id"] = custom_id(user)
         entries.append(entry)
     envelope = {
         "api_version": "2022-11-15",

@@ -67,8 +67,9 @@ class Batch:
     deadline: float
     users: Sequence[int]
     poison: int | None = None
+    #: until when one of its dead letters may live that was queued again
+    second_life: float = 0.0
     accepted_at: float | None = None
-    answered: int = 0
 
 
 @dataclass(slots=True)
@@ -93,7 +94,6 @@ class DeliveryStory:
     asked: tuple[str, float] = ("", 0.0)
     #: the latest moment that any vendor's word or back-off lets it wait for
     may_wait_until: float = 0.0
-    repeats: int = 0
 
 
 EPOCH = 1_800_000_000.0
@@ -109,6 +109,8 @@ class Truth:
         self.addresses: dict[str, AddressStory] = {}
         #: events of which something stored was made unreadable: they may end as dead letters
         self.unreadable: dict[str, None] = {}
+        #: whether a row of a device was made unreadable: its deliveries may end so, too
+        self.spoilt_devices = False
 
     @property
     def now(self) -> float:

@@ -18,6 +18,8 @@ from gateway.ports import Journal, Lanes, Queue, Registry
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
+from gateway.relay.leases import Leases
+from gateway.relay.ports import RelayPorts
 from gateway.relay.work import Work
 from gateway.relay.write import Batch, Writer
 from tests.kit.build import NOW, chunk, item
@@ -68,16 +70,29 @@ class Rig:
         store: Any = self.store
         registry = cast("Registry", store)
         self.writer = Writer(
-            journal=cast("Journal", store),
-            queue=cast("Queue", store),
-            registry=registry,
+            ports=RelayPorts(
+                registry,
+                cast("Journal", store),
+                cast("Queue", store),
+                cast("Lanes", store),
+                frozenset(),
+            ),
             device_counts=DeviceCounts(
                 registry,
                 observer=lambda _event: None,
                 monotonic=clocks.monotonic,
                 every_s=pace.device_counts_s,
             ),
-            lane_store=cast("Lanes", store),
+            leases=Leases(
+                cast("Queue", store),
+                lanes=lanes,
+                gate=self.gate,
+                wake=lambda: None,
+                observer=lambda _event: None,
+                clocks=clocks,
+                lease_s=60.0,
+                pace=pace,
+            ),
             gate=self.gate,
             observer=lambda _event: None,
             clocks=clocks,

@@ -1,0 +1,81 @@
+"""The desk of an operator: commands, each a process of its own on the same store.
+
+Owns that a command is repeated until the store takes it, as a person would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from gateway.core.clocks import Wall
+from gateway.core.model import lane_name
+from gateway.errors import StoreUnavailable
+from gateway.queue.in_store import InStoreQueue
+from gateway.store.sqlite.database import SqliteDatabase
+from gateway.store.sqlite.store import SqliteStore
+from tests.simulation.disk import DiskEngine
+from tests.simulation.doors import APP
+from tests.simulation.gateways import pace_of
+from tests.simulation.loop import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Desk:
+    """One command. Its clock is right."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self._world = world
+        self._name = name
+        engine = DiskEngine(world.disk, Process(f"command {name}"))
+        self._store = SqliteStore(SqliteDatabase(engine), max_per_user=20)
+        self._queue = InStoreQueue(
+            self._store.database,
+            journal=self._store.journal,
+            clock=self._now,
+            new_id=lambda: f"command-{name}-{world.loop.time()}",
+            observer=lambda _event: None,
+            pace=pace_of(world.plan.sizes),
+        )
+
+    async def run(self, what: Callable[[Desk], Awaitable[object]]) -> None:
+        """Do it, again and again until it is done."""
+        while True:
+            try:
+                done = await what(self)
+            except StoreUnavailable:
+                await asyncio.sleep(1.0)
+            else:
+                self._world.trace.add("operator", self._name, done)
+                return
+
+    async def pause(self, provider: str) -> None:
+        """`lanes pause`."""
+        await self._store.lanes.hold(
+            APP, provider, "", by="operator", reason="maintenance", hint="", now=self._now()
+        )
+
+    async def resume(self, provider: str) -> None:
+        """`lanes resume`."""
+        await self._store.lanes.resume(APP, provider, "", by="operator", now=self._now())
+        lane = lane_name(APP, provider)
+        self._world.invariants.resumed(lane)
+
+    async def release(self, provider: str) -> None:
+        """`lanes release`."""
+        await self._store.lanes.release(APP, provider, now=self._now())
+        self._world.invariants.released()
+
+    async def replay(self) -> int:
+        """`dead replay`."""
+        now = self._now()
+        max_age_s = self._world.plan.sizes.max_age_s
+        replayed = await self._queue.replay_dead(None, now=now, max_age_s=max_age_s)
+        self._world.invariants.replayed(max_age_s)
+        return replayed
+
+    def _now(self) -> Wall:
+        return Wall(self._world.truth.wall(self._world.truth.now))

@@ -1,0 +1,56 @@
+"""Known faults that a later step mends: what the simulation finds, and nobody is told of.
+
+Owns the list. An entry goes when its fault is mended: its kept history moves to `histories/found`,
+and a patch that puts the fault back goes to `defects`. `test_expected.py` fails once one is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.simulation.invariants import Violation
+from tests.simulation.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A known fault. `history` is the kept one that shows it; `fits`: a violation is this one."""
+
+    history: str
+    what: str
+    mended_by: str
+    fits: Callable[[Plan, Violation], bool]
+
+
+def _has(plan: Plan, do: str, before: float) -> bool:
+    return any(act.do == do and act.at <= before for act in plan.acts)
+
+
+def _is_moved(plan: Plan, violation: Violation) -> bool:
+    return violation.invariant == "right_phone"
+
+
+def _is_clock(plan: Plan, violation: Violation) -> bool:
+    return _has(plan, "clock", violation.at)
+
+
+EXPECTED = (
+    Expected(
+        "push-outlives-the-move",
+        "A push that waits in memory goes to the phone after its user has left it.",
+        "issue 12, point 1",
+        _is_moved,
+    ),
+    Expected(
+        "wrong-clock-is-believed",
+        "A wall clock that is put wrong ends, repeats or delays what waits.",
+        "issue 14, point 1",
+        _is_clock,
+    ),
+)
+
+
+def known(plan: Plan, violation: Violation) -> Expected | None:
+    """The known fault that a violation is; None: it is news."""
+    return next((one for one in EXPECTED if one.fits(plan, violation)), None)
