@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.core.model import Chunk, ChunkItem, Item, Record, Target
@@ -76,15 +77,41 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
     return result
 
 
-def expire(chunk: Chunk, known: Known, *, now: float) -> list[Record]:
-    """End the unsettled deliveries of a chunk that would come too late."""
+def begun(chunk: Chunk, known: Known) -> list[Item]:
+    """The items of a chunk of which an earlier try reached some devices, and perhaps not all."""
+    rows = {index for index, _ in known}
+    return [item for item, remainders in chunk.items if remainders is None and item.index in rows]
+
+
+def expire(
+    chunk: Chunk,
+    known: Known,
+    *,
+    now: float,
+    devices: Mapping[int, Sequence[Target]] = MappingProxyType({}),
+) -> list[Record]:
+    """End the unsettled deliveries of a chunk that would come too late. `devices` are those of
+    items that were `begun`, by index: the others end as a whole."""
     rows_of: dict[int, list[int]] = {}
     for index, device_id in known:
         rows_of.setdefault(index, []).append(device_id)
     return [
         _ended(chunk, entry.item, device_id, DeliveryState.EXPIRED, now, "too old", attempts)
         for entry in chunk.items
-        for device_id, attempts, _ in _wanted(entry, (), rows_of.get(entry.item.index, []), known)
+        for device_id, attempts, _ in _wanted(
+            entry, devices.get(entry.item.index, ()), rows_of.get(entry.item.index, []), known
+        )
+    ]
+
+
+def bury(chunk: Chunk, known: Known, *, now: float) -> list[Record]:
+    """End the unsettled deliveries of a chunk that no process could finish. Nobody looks up its
+    devices any more, so an item that was begun ends as a whole besides: others may be left."""
+    wholes = [item for item in begun(chunk, known) if not _settled(known, item.index, 0)]
+    dead, reason = DeliveryState.DEAD, "no process could finish its chunk"
+    return [
+        *(one._replace(state=dead, reason=reason) for one in expire(chunk, known, now=now)),
+        *(_ended(chunk, item, 0, dead, now, reason) for item in wholes),
     ]
 
 

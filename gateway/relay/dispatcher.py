@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from gateway.core.clocks import Clocks
-from gateway.core.fanout import Known, Send, Wait, expire, plan
+from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan
 from gateway.core.model import (
     Claim,
     Item,
@@ -170,15 +170,19 @@ class Dispatcher:
             return
         known = await self._known(work)
         is_hopeless, is_late = await self._trials.is_hopeless(work), chunk.deadline <= now
-        # no lookup for a chunk that is to be buried: the lookup may be what ends processes
-        targets = [] if is_hopeless or is_late else await self._ports.registry.targets(items)
+        if is_hopeless:
+            items = []  # no lookup, which may be what ends processes
+        elif is_late:
+            items = begun(chunk, known)
+        targets = await self._ports.registry.targets(items) if items else []
         if work.lost or work.proven_until <= self._monotonic():
             # The lookups took so long that another process may have the chunk and end it.
             self._leases.drop(work)
         elif is_hopeless:
             self._bury(work, known, now)
         elif is_late:
-            self._settler.begin(work, expire(chunk, known, now=now))
+            devices = {item.index: found for item, found in zip(items, targets, strict=True)}
+            self._settler.begin(work, expire(chunk, known, now=now, devices=devices))
         else:
             todo = plan(chunk, targets, known, now=now)
             self._keep(work, todo.waits)
@@ -273,7 +277,7 @@ class Dispatcher:
         chunk = work.chunk
         lone_ends = work.claim.trial.lone_ends if work.claim.trial else 0
         self._observer(ChunkBuried(chunk.event_id, chunk.number, lone_ends))
-        self._settler.bury(work, expire(chunk, known, now=now))
+        self._settler.bury(work, bury(chunk, known, now=now))
 
     async def _patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         """Repeat a step until the store answers."""

@@ -116,12 +116,10 @@ class Settler:
             self._finish(work)
 
     def bury(self, work: Work, records: Sequence[Record]) -> None:
-        """Give up a chunk: its unsettled deliveries become dead letters."""
+        """Give up a chunk: these dead deliveries become letters."""
         items = {entry.item.index: entry.item for entry in work.chunk.items}
         for record in records:
-            reason = "no process could finish its chunk"
-            index = self._batch.add(record._replace(state=DeliveryState.DEAD, reason=reason))
-            self._batch.dead.append((index, items[record.index]))
+            self._batch.dead.append((self._batch.add(record), items[record.index]))
         self._finish(work)
 
     # --- decisions ----------------------------------------------------------------------------
@@ -162,6 +160,10 @@ class Settler:
         elif not delivery.work.lost or isinstance(decision, Done):
             self._carry_out(lane, delivery, decision, now)
         else:
+            # The vendor's back-off is for this process, whoever has the chunk.
+            snooze = decision.snooze if isinstance(decision, Expire) else decision
+            if isinstance(snooze, Snooze):
+                self._keep_quiet(lane, delivery, snooze, now)
             self._close(delivery)
 
     def _tell(self, part: Part, delivery: Delivery, verdict: Verdict) -> None:

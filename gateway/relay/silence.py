@@ -38,8 +38,8 @@ class Silence:
         return max(0.0, self.until - now)
 
     def ask_device(self, device_id: int, until: float) -> None:
-        """The vendor throttled one device."""
-        self._devices[device_id] = until
+        """The vendor throttled one device. A shorter wait does not end a longer one."""
+        self._devices[device_id] = max(until, self._devices.get(device_id, until))
         self._devices.move_to_end(device_id)
         if len(self._devices) > _DEVICES:
             self._devices.popitem(last=False)

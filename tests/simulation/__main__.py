@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from tests.simulation.counts import unseen
 from tests.simulation.drawing import draw
+from tests.simulation.expected import known
 from tests.simulation.history import run
 from tests.simulation.plan import Plan, read_plan
 from tests.simulation.running import BROKEN_WORLD, Tally, run_many
@@ -29,6 +31,9 @@ def main() -> int:
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     if arguments.digests:
         print(*(run(draw(seed)).digest for seed in seeds), sep="\n")
+        return 0
+    if arguments.until_found:
+        print(json.dumps(_first_finding(seeds, frozenset(arguments.focus))))
         return 0
     ends_at = None if arguments.hours is None else time.monotonic() + 3600 * arguments.hours
     tally = run_many(seeds, processes=arguments.processes, ends_at=ends_at, tell=_progress)
@@ -51,6 +56,23 @@ def _explain(failures: Sequence[tuple[int, str, str]]) -> None:
         FOUND.mkdir(exist_ok=True)
         kept.write_text(small.written())
         print(f"The shortest found, as {kept}:\n{small.written()}")
+
+
+def _first_finding(seeds: range, focus: frozenset[str]) -> dict[str, object]:
+    """Go through histories until an invariant speaks that is not expected to."""
+    for count, seed in enumerate(seeds, 1):
+        plan = draw(seed, focus)
+        try:
+            violation = run(plan).violation
+        except Exception as error:  # noqa: BLE001  # a world that cannot go on is a finding, too
+            return {"invariant": BROKEN_WORLD, "histories": count, "text": repr(error)}
+        if violation is not None and known(plan, violation) is None:
+            return {
+                "invariant": violation.invariant,
+                "histories": count,
+                "text": f"seed {seed}: {violation}",
+            }
+    return {"invariant": "", "histories": len(seeds), "text": ""}
 
 
 def _progress(tally: Tally) -> None:
@@ -84,6 +106,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="one history")
     parser.add_argument("--plan", type=Path, help="one history, from a file")
     parser.add_argument("--strict", action="store_true", help="fail if something was never seen")
+    parser.add_argument("--until-found", action="store_true", help="stop at the first finding")
+    parser.add_argument("--focus", action="append", default=[], help="a fault of every history")
     parser.add_argument("--digests", action="store_true", help="print a line for each trace")
     parser.add_argument("--trace", action="store_true", help="show all of it")
     return parser.parse_args()

@@ -6,6 +6,7 @@ that a plan may lose any of its acts and still be one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,6 @@ class Acts:
         self._learnink = learnink
         self._apps = apps
         self._calm = False
-        self._paused = 0
 
     def do(self, act: Act) -> None:
         """Begin an act; it goes on by itself."""
@@ -39,9 +39,6 @@ class Acts:
         world = self._world
         world.services.calm()
         world.disk.trouble = None
-        if self._paused:
-            for provider in ("fcm", "apns"):
-                self._resume(provider)
         for replica in world.replicas:
             self._go_on(replica)
             self._put_right(replica)
@@ -93,7 +90,7 @@ class Acts:
         """SIGSTOP, and SIGCONT later: the process stands still."""
         replica = self._replica(relay)
         if replica.life is not None:
-            self._world.invariants.quake("stop")
+            self._world.findings.quake("stop")
             self._world.loop.freeze(replica.life.process)
             self._later(seconds, self._go_on, replica)
 
@@ -115,7 +112,7 @@ class Acts:
     def clock(self, by_s: float, seconds: float | None = None, relay: int = 0) -> None:
         """A wall clock is put wrong, and put right after some seconds, or when faults end."""
         replica = self._replica(relay)
-        self._world.invariants.clock_moved()
+        self._world.findings.clock_moved()
         replica.clock_off += by_s
         if seconds is not None:
             self._later(seconds, self._put_right, replica)
@@ -124,8 +121,7 @@ class Acts:
 
     def hold(self, provider: str, seconds: float) -> None:
         """An operator pauses a lane, and resumes it after a while."""
-        self._command("hold", lambda desk: desk.pause(provider))
-        self._later(seconds, self._resume, provider)
+        self._world.spawn(self._hold(provider, seconds))
 
     def release(self, provider: str) -> None:
         """An operator releases the prune brake of a lane."""
@@ -144,7 +140,7 @@ class Acts:
     def store(self, trouble: Any, seconds: float, slower: float = 1.0) -> None:
         """The store fails, or is slow, for a while."""
         disk = self._world.disk
-        self._world.invariants.quake(f"store {trouble}")
+        self._world.findings.quake(f"store {trouble}")
         disk.trouble, disk.slower = trouble, slower
         self._later(seconds, self._mend)
 
@@ -179,25 +175,26 @@ class Acts:
     def _go_on(self, replica: Replica) -> None:
         life = replica.life
         if life is not None and life.process.frozen:
-            self._world.invariants.quake("stop ends")
+            self._world.findings.quake("stop ends")
+            self._world.findings.thawed_at = self._world.truth.now
             self._world.loop.thaw(life.process)
 
     def _put_right(self, replica: Replica) -> None:
         if replica.clock_off:
-            self._world.invariants.clock_moved()
+            self._world.findings.clock_moved()
             replica.clock_off = 0.0
 
     def _mend(self) -> None:
-        self._world.invariants.quake("store ends")
+        self._world.findings.quake("store ends")
         self._world.disk.trouble = None
 
-    def _resume(self, provider: str) -> None:
-        self._command("resume", lambda desk: desk.resume(provider))
+    async def _hold(self, provider: str, seconds: float) -> None:
+        await Desk(self._world, "hold").run(lambda desk: desk.pause(provider))
+        await asyncio.sleep(seconds)
+        await Desk(self._world, "resume").run(lambda desk: desk.resume(provider))
 
     def _command(self, name: str, what: Callable[[Desk], Awaitable[object]]) -> None:
-        desk = Desk(self._world, name)
-        self._paused += name == "hold"
-        self._world.spawn(desk.run(what))
+        self._world.spawn(Desk(self._world, name).run(what))
 
     def _cheer_up(self, mood: Mood) -> None:
         if mood in self._world.services.moods:

@@ -62,19 +62,20 @@ class Desk:
         """`lanes resume`."""
         await self._store.lanes.resume(APP, provider, "", by="operator", now=self._now())
         lane = lane_name(APP, provider)
-        self._world.invariants.resumed(lane)
+        self._world.findings.resumed(lane)
 
     async def release(self, provider: str) -> None:
         """`lanes release`."""
+        self._world.findings.released()
         await self._store.lanes.release(APP, provider, now=self._now())
-        self._world.invariants.released()
+        self._world.findings.released()
 
     async def replay(self) -> int:
         """`dead replay`."""
         now = self._now()
         max_age_s = self._world.plan.sizes.max_age_s
         replayed = await self._queue.replay_dead(None, now=now, max_age_s=max_age_s)
-        self._world.invariants.replayed(max_age_s)
+        self._world.findings.replayed(max_age_s)
         return replayed
 
     def _now(self) -> Wall:

@@ -43,6 +43,9 @@ CREATE TEMP TRIGGER delivery_changed AFTER UPDATE ON main.deliveries BEGIN
     SELECT delivery_moved(OLD.state, NEW.state, NEW.event_id, NEW.item_index, NEW.device_id,
                           NEW.attempts, NEW.reason);
 END;
+CREATE TEMP TRIGGER delivery_gone AFTER DELETE ON main.deliveries BEGIN
+    SELECT delivery_gone(OLD.event_id, OLD.item_index, OLD.device_id);
+END;
 CREATE TEMP TRIGGER device_new AFTER INSERT ON main.devices BEGIN
     SELECT device_moved(NULL, NEW.state, NEW.id, NEW.address);
 END;
@@ -70,6 +73,8 @@ class Mirror(Protocol):
         attempts: int,
         reason: str,
     ) -> None: ...
+
+    def delivery_gone(self, event_id: str, index: int, device_id: int) -> None: ...
 
     def device_moved(
         self, before: str | None, after: str | None, device_id: int, address: str
@@ -104,6 +109,7 @@ class Disk:
         for name, tell, facts in (
             ("delivery_offered", mirror.delivery_offered, 4),
             ("delivery_moved", mirror.delivery_moved, 7),
+            ("delivery_gone", mirror.delivery_gone, 3),
             ("device_moved", mirror.device_moved, 4),
         ):
             note = partial(self._note, tell)

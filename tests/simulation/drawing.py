@@ -34,6 +34,7 @@ _FAULTS = {
     "poison": 0.02,
     "clock": 0.04,
     "late": 0.15,
+    "several": 0.33,
     "standstill": 0.08,
     "people": 0.12,
     "foreign": 0.05,
@@ -53,13 +54,13 @@ _NOISE = (
 )
 
 
-def draw(seed: int) -> Plan:
-    """The plan of a seed."""
+def draw(seed: int, focus: frozenset[str] = frozenset()) -> Plan:
+    """The plan of a seed; the faults in `focus` are always on."""
     lots = Random(seed)  # not a secret
-    on = {fault for fault, share in _FAULTS.items() if lots.random() < share}
-    sizes = _sizes(lots)
+    on = {fault for fault, share in _FAULTS.items() if lots.random() < share or fault in focus}
+    sizes = _sizes(lots, several="several" in on)
     if "standstill" in on:
-        sizes = _slow_vendors(lots, sizes)
+        sizes = _slow_vendors(sizes)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
     for fault in sorted(on):
         acts += _faults(lots, sizes, fault)
@@ -70,10 +71,9 @@ def draw(seed: int) -> Plan:
     return Plan(seed, "scripted", sizes, noise, tuple(sorted(acts, key=lambda act: act.at)))
 
 
-def _sizes(lots: Random) -> Sizes:
-    relays = lots.choice((1, 1, 1, 1, 2, 3))
+def _sizes(lots: Random, *, several: bool) -> Sizes:
     return Sizes(
-        relays=relays,
+        relays=lots.choice((2, 2, 3)) if several else 1,
         chunk_items=lots.choice((2, 3, 4, 6)),
         claim_chunks=lots.choice((1, 2, 8)),
         fan_outs=lots.choice((1, 2)),
@@ -97,10 +97,9 @@ def _sizes(lots: Random) -> Sizes:
     )
 
 
-def _slow_vendors(lots: Random, sizes: Sizes) -> Sizes:
+def _slow_vendors(sizes: Sizes) -> Sizes:
     """Answers that come after a lease has run out: what a process knows of a chunk that it lost."""
-    relays = lots.choice((1, 2))
-    return replace(sizes, relays=relays, lease_s=6.0, vendor_s=(0.5, 6.0), timeout_s=8.0)
+    return replace(sizes, lease_s=6.0, vendor_s=(0.5, 6.0), timeout_s=8.0)
 
 
 def _phones(lots: Random, sizes: Sizes) -> list[Act]:

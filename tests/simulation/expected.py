@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.simulation.invariants import Violation
+from tests.simulation.invariants.findings import Violation
 from tests.simulation.plan import Plan
 
 

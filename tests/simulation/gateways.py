@@ -21,7 +21,7 @@ from gateway.app.storage import Stores
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks, Monotonic, Wall
 from gateway.core.ids import Ids
-from gateway.core.model import Chunk, Claim, lane_name
+from gateway.core.model import Chunk, Claim, Item, Record, Removal, lane_name
 from gateway.core.pace import Pace
 from gateway.core.stored import Forms
 from gateway.events import BrakeTripped, Fault, GatewayEvent, StoreFailed
@@ -30,6 +30,7 @@ from gateway.queue.in_store import InStoreQueue
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.work import Delivery
 from gateway.store.sqlite.database import SqliteDatabase
+from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.store import SqliteStore
 from providers.contract import PushProvider
 from providers.vendor import Plan as VendorPlan
@@ -158,6 +159,27 @@ class WatchedQueue(InStoreQueue):
         return await super().settle(claim, leftovers, postponed)
 
 
+class WatchedJournal(SqliteJournal):
+    """The product's journal, which tells when it answered."""
+
+    def __init__(
+        self, database: SqliteDatabase, forms: Forms, answered: Callable[[], None]
+    ) -> None:
+        super().__init__(database, forms)
+        self._answered = answered
+
+    async def record(
+        self,
+        records: Sequence[Record],
+        removals: Sequence[tuple[int, Removal]],
+        dead: Sequence[tuple[int, Item]] = (),
+        done: Sequence[tuple[str, int]] = (),
+    ) -> set[int]:
+        gone = await super().record(records, removals, dead, done)
+        self._answered()
+        return gone
+
+
 class Life:
     """One process of a relay, from its start to its death. `who` names it: "relay 0.2".
 
@@ -185,6 +207,7 @@ class Life:
     def finish(self) -> None:
         """SIGTERM: drain, then end."""
         self.ready = False
+        self._house.world.findings.draining[self.who] = None
         self.process.context.run(self._stopping.set)
 
     def clocks(self) -> Clocks:
@@ -192,6 +215,11 @@ class Life:
 
     def pushing(self, delivery: Delivery) -> None:
         """A push leaves: what is poison ends the process."""
+        claim, world = delivery.work.claim, self._house.world
+        held = "SELECT lease_id FROM queue WHERE id = ?"
+        row = world.disk.connection.execute(held, (claim.queue_id,)).fetchone()
+        key = (delivery.work.chunk.event_id, delivery.item.index, delivery.target.device_id)
+        world.pushes.held(self.who, key, claim.lease_id, None if row is None else row[0])
         if delivery.item.title == POISON:
             self._house.kill("poison")
 
@@ -203,9 +231,17 @@ class Life:
     def _monotonic(self) -> Monotonic:
         return Monotonic(1000.0 + self._house.world.loop.time())
 
+    @property
+    def _lease_prefix(self) -> str:
+        """What the ids of its leases begin with."""
+        return f"{self.who.replace(' ', '')}x"
+
     def _new_id(self) -> str:
         self._ids += 1
-        return f"{self.who.replace(' ', '')}x{self._ids}"
+        return f"{self._lease_prefix}{self._ids}"
+
+    def _journaled(self) -> None:
+        self._house.world.findings.wrote_at[self.who] = self._house.world.truth.now
 
     def _observe(self, event: GatewayEvent) -> None:
         trace = self._house.world.trace
@@ -215,14 +251,14 @@ class Life:
             case StoreFailed(what=what):
                 trace.count(f"store failed: {what}")
             case Fault(what=what, error=error):
-                self._house.world.invariants.broken("it_lives", f"{what}: {error}")
+                self._house.world.findings.broken("it_lives", f"{what}: {error}")
             case _:
                 pass
         trace.count(type(event).__name__)
 
     def _failed(self, error: BaseException) -> None:
         self.failure = error
-        self._house.world.invariants.broken("it_lives", f"{self.who} failed: {error!r}")
+        self._house.world.findings.broken("it_lives", f"{self.who} failed: {error!r}")
         self._stopping.set()
 
     async def _run(self) -> None:
@@ -232,6 +268,7 @@ class Life:
         store = SqliteStore(SqliteDatabase(DiskEngine(world.disk, self.process)), max_per_user=20)
         if sizes.relays > 1:
             store.replicas = SharedReplicas(world.household)  # type: ignore[assignment]
+        store.journal = WatchedJournal(store.database, store.replicas.forms, self._journaled)
         queue = WatchedQueue(
             store.database,
             journal=store.journal,
@@ -273,12 +310,16 @@ class Life:
             return
         counting = asyncio.get_running_loop().create_task(counts.run())
         self.ready = True
-        world.invariants.relay_began()
+        if sizes.relays == 1:
+            world.ends.no_orphan(self._lease_prefix, alone=True)
+        world.findings.relay_began()
         self._look()
         world.trace.add(self.who, "ready")
         await self._stopping.wait()
         self.ready = False
         await relay.stop(sizes.drain_s)
+        if world.disk.trouble is None and self.failure is None:
+            world.ends.no_orphan(self._lease_prefix, alone=False)
         counting.cancel()
         await store.aclose()
         self._house.kill("drained")
@@ -315,7 +356,7 @@ class Life:
         world = self._house.world
         inner = world.transport(provider, self.who)
         lane = lane_name(APP, provider)
-        watched = WatchedTransport(inner, world.invariants, self.who, lane, self.pushing)
+        watched = WatchedTransport(inner, world.pushes, self.who, lane, self.pushing)
         return cast(PushProvider, watched)
 
 
@@ -352,7 +393,7 @@ class Replica:
         self.world.loop.kill(life.process)
         life.ready = False
         if why != "drained":
-            self.world.invariants.quake(f"kill ({why})")
+            self.world.findings.quake(f"kill ({why})")
         self.world.in_world(self._buried, life)
 
     def _buried(self, life: Life) -> None:

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.simulation.invariants import Violation
+from tests.simulation.invariants.findings import Violation
 from tests.simulation.plan import Plan
 from tests.simulation.trace import Trace
 from tests.simulation.world import World
@@ -40,7 +40,7 @@ def run(plan: Plan) -> Result:
         violation=world.violation,
         digest=world.trace.digest(),
         seen=world.trace.seen,
-        deliveries=len(world.invariants.deliveries),
+        deliveries=len(world.findings.deliveries),
         virtual_s=world.loop.time(),
         trace=world.trace,
     )

@@ -154,6 +154,7 @@ class Apps:
         self, number: int, user: int, *, environment: str | None = None, new: str = ""
     ) -> None:
         """A user opens the app. `new` says what is new: "token", "app" (installed again) or ""."""
+        number %= len(self.phones)
         async with self._turns[number]:
             phone = self.phones[number]
             document: dict[str, Any] = {"platform": phone.platform, "provider": phone.provider}
@@ -185,6 +186,7 @@ class Apps:
 
     async def log_out(self, number: int) -> None:
         """The user logs out."""
+        number %= len(self.phones)
         async with self._turns[number]:
             phone = self.phones[number]
             user = phone.user
@@ -214,7 +216,7 @@ class Apps:
 
     def uninstall(self, number: int) -> None:
         """The app goes: its address is dead from now on."""
-        story = self._story(self.phones[number])
+        story = self._story(self.phones[number % len(self.phones)])
         if story.dead_since is None:
             story.dead_since = self._world.truth.now
             self._world.trace.add(f"phone {number}", "uninstalls")

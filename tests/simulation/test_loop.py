@@ -152,9 +152,12 @@ def test_a_history_in_which_nothing_is_due_is_stuck() -> None:
 def test_a_history_that_goes_round_in_circles_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "MOST_STEPS", 1000)
 
-    async def main(_loop: Loop) -> None:
-        while True:
-            await asyncio.sleep(0)
+    async def main(loop: Loop) -> None:
+        def again() -> None:
+            loop.call_soon(again)
+
+        again()
+        await asyncio.Event().wait()
 
     with pytest.raises(StuckError, match="more than 1000 steps"):
         run(main)

@@ -81,7 +81,8 @@ class DeliveryStory:
     device_id: int
     address: str
     user: int
-    starts: int = 0
+    began_at: float
+    delivery_id: str = ""
     #: process -> when its last push of this delivery started, while it has no verdict
     in_flight: dict[str, float] = field(default_factory=dict)
     #: process -> when it heard that the vendor took it
@@ -89,12 +90,19 @@ class DeliveryStory:
     #: failed attempts of which a living process heard
     spent: int = 0
     verdict: str = ""
-    verdict_at: float = 0.0
     #: (who heard it, until when the vendor asked to wait)
     asked: tuple[str, float] = ("", 0.0)
     #: the latest moment that any vendor's word or back-off lets it wait for
     may_wait_until: float = 0.0
+    replayed: bool = False
 
+    def wait_until(self, at: float) -> None:
+        """It may wait until then, or longer if it already may."""
+        self.may_wait_until = max(self.may_wait_until, at)
+
+
+Key = tuple[str, int, int]
+"""A delivery: event, index, device id."""
 
 EPOCH = 1_800_000_000.0
 """The true wall time at which every history begins."""

@@ -31,9 +31,9 @@ from providers.contract import (
     Verdict,
 )
 from tests.simulation.chance import Chance
-from tests.simulation.invariants import Invariants, Key
+from tests.simulation.invariants.pushes import PushInvariants
 from tests.simulation.plan import Plan
-from tests.simulation.truth import Truth
+from tests.simulation.truth import Key, Truth
 
 UNREACHED = Trouble("Unreachable", "There is no way to the vendor.")
 
@@ -270,13 +270,13 @@ class WatchedTransport:
     def __init__(
         self,
         inner: PushProvider,
-        invariants: Invariants,
+        pushes: PushInvariants,
         who: str,
         lane: str,
         sending: Callable[[Delivery], None],
     ) -> None:
         self._inner = inner
-        self._invariants = invariants
+        self._pushes = pushes
         self._who = who
         self._lane = lane
         self._sending = sending
@@ -303,14 +303,15 @@ class WatchedTransport:
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         for push in pushes:
             assert isinstance(push, Delivery)
-            self._invariants.started(self._who, self._lane, _key(push), push.address.value)
+            key, address = _key(push), push.address.value
+            self._pushes.started(self._who, self._lane, key, address, push.delivery_id)
             self._sending(push)
         self._inner.send(pushes, partial(self._heard, settle))
 
     def _heard(self, settle: Settle, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
         for push, verdict in verdicts:
             assert isinstance(push, Delivery)
-            self._invariants.heard(self._who, self._lane, _key(push), verdict)
+            self._pushes.heard(self._who, self._lane, _key(push), verdict)
         settle(verdicts)
 
     def trouble(self, part: str) -> Trouble | None:

@@ -12,20 +12,20 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.app.vendors import VENDORS
-from gateway.core.model import lane_name
-from gateway.core.stored import Unreadable, read_items
 from providers.contract import PushProvider
 from tests.simulation.acts import Acts
 from tests.simulation.chance import Chance
 from tests.simulation.disk import Disk
-from tests.simulation.doors import APP
 from tests.simulation.gateways import Household, Life, Replica
-from tests.simulation.invariants import Invariants, Violation
+from tests.simulation.invariants.endings import EndInvariants
+from tests.simulation.invariants.findings import Findings, Violation
+from tests.simulation.invariants.pushes import PushInvariants
+from tests.simulation.invariants.rows import RowInvariants
 from tests.simulation.loop import Loop, Process
 from tests.simulation.people import Apps, Callers, LearnInk, phones
 from tests.simulation.plan import Plan
 from tests.simulation.trace import Trace
-from tests.simulation.truth import EPOCH, Truth
+from tests.simulation.truth import Truth
 from tests.simulation.vendors import PushServices, ScriptedTransport
 
 _LOOK_S = 0.5
@@ -43,11 +43,13 @@ class World:
         self.loop = Loop(self.chance.stream("lots"))  # type: ignore[abstract]
         self.trace = Trace(self.loop.time)
         self.truth = Truth(self.loop.time)
-        self.invariants = Invariants(plan.sizes, self.truth, self.trace)
+        self.findings = Findings(plan.sizes, self.truth, self.trace)
         self.disk = Disk(self.chance, self.trace, plan.sizes.disk_s)
-        self.disk.watch(self.invariants)
+        self.disk.watch(RowInvariants(self.findings, self.disk.connection))
         self.household = Household(self.loop.time)
         self.services = PushServices(plan, self.chance, self.truth)
+        self.pushes = PushInvariants(self.findings)
+        self.ends = EndInvariants(self.findings, self.disk.connection, self.services.at_fault)
         self.replicas: list[Replica] = []
         self.erased: list[tuple[int, float]] = []
         self._context = contextvars.copy_context()
@@ -57,7 +59,7 @@ class World:
 
     @property
     def violation(self) -> Violation | None:
-        return self.invariants.violation
+        return self.findings.violation
 
     def in_world(self, do: Callable[..., Any], *args: Any) -> None:
         """Do something soon that no process' death can stop."""
@@ -76,7 +78,7 @@ class World:
 
     def died(self, _life: Life) -> None:
         """A process is gone: what was accepted must still be there."""
-        self.look_at_kept()
+        self.ends.accepted_is_kept()
 
     # --- the course -----------------------------------------------------------------------------
 
@@ -84,7 +86,7 @@ class World:
         """Go through the history, to its end or its first violation."""
         self.loop.on_fault = self._fault
         try:
-            self.loop.run(self._course(), until=lambda: self.invariants.violation is not None)
+            self.loop.run(self._course(), until=lambda: self.findings.violation is not None)
         finally:
             self.loop.end()
             self.disk.close()
@@ -113,72 +115,15 @@ class World:
         while True:
             await asyncio.sleep(_LOOK_S)
             now = self.loop.time()
-            if not self._busy and not self._queued():
+            if not self._busy and not self.ends.queued:
                 break
             if not looked and now > began + ALONE_S:
                 looked = True
-                self._look_at_waiting(now)
+                self.ends.alone()
             deadlines = [batch.deadline for batch in self.truth.batches.values()]
             if now > max(deadlines, default=began) + self.plan.sizes.lease_s + 90.0:
-                self.invariants.broken("it_settles", f"{self._queued()} chunks are queued")
-        self._last_look()
-
-    def _last_look(self) -> None:
-        self.look_at_kept()
-        for key, state in self.invariants.states.items():
-            if state == "pending":
-                self.invariants.broken("it_settles", f"{key} is pending, and nothing is queued")
-
-    def look_at_kept(self) -> None:
-        """Accepted is kept: see `Invariants.kept`."""
-        queued = []
-        for event_id, items in self.disk.connection.execute("SELECT event_id, items FROM queue"):
-            try:
-                entries = read_items(items)
-            except Unreadable:
-                self.truth.unreadable[event_id] = None
-                continue
-            for item, left in entries:
-                devices = None if left is None else frozenset(one.device_id for one in left)
-                queued.append((event_id, item.index, devices))
-        self.invariants.kept(queued)
-
-    def _look_at_waiting(self, now: float) -> None:
-        """Alone: nobody waits for somebody else's fault."""
-        wall = EPOCH + now
-        for (event_id, index, device_id), state in self.invariants.states.items():
-            story = self.invariants.deliveries.get((event_id, index, device_id))
-            if state != "pending" or story is None:
-                continue
-            address = self.truth.addresses[story.address]
-            # of APNs it may wait for the environment that it was registered for, by mistake
-            parts = VENDORS[address.provider].parts if address.provider == "apns" else ()
-            if any(
-                self.services.at_fault(address.provider, part, address.phone)
-                for part in (address.part, *parts)
-            ):
-                continue
-            lane = lane_name(APP, address.provider)
-            asked = self.invariants.quiet_until(lane, device_id)
-            if now > max(story.may_wait_until, asked) + 20.0:
-                self.invariants.broken(
-                    "alone", f"{(event_id, index, device_id)} waits for {lane}, which takes it"
-                )
-        rows = self.disk.connection.execute(
-            "SELECT event_id, number, due_at, lane, part FROM queue WHERE lease_id IS NULL"
-        )
-        for event_id, number, due_at, lane, part in rows:
-            _, _, provider = lane.rpartition("/")
-            asked = self.invariants.quiet_until(lane, 0)
-            is_free = asked < now - 20.0 and not self.services.at_fault(provider, part, -1)
-            if due_at < wall - 20.0 and is_free:
-                self.invariants.broken(
-                    "alone", f"chunk {number} of {event_id} for {lane}/{part} is not claimed"
-                )
-
-    def _queued(self) -> int:
-        count: int = self.disk.connection.execute("SELECT count(*) FROM queue").fetchone()[0]
-        return count
+                self.findings.broken("it_settles", f"{self.ends.queued} chunks are queued")
+        self.ends.settled()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         del self._busy[task]
@@ -188,4 +133,4 @@ class World:
         error = context.get("exception")
         if owner is None:
             raise error if error is not None else AssertionError(context["message"])
-        self.invariants.broken("it_lives", f"{owner}: {context['message']}: {error!r}")
+        self.findings.broken("it_lives", f"{owner}: {context['message']}: {error!r}")

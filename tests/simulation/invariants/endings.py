@@ -1,0 +1,160 @@
+"""What must hold at a death, in the quiet phase and at the end of a history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from sqlite3 import Connection
+
+from gateway.app.vendors import VENDORS
+from gateway.core.model import lane_name
+from gateway.core.stored import Unreadable, read_items
+from tests.simulation.invariants.findings import Findings
+from tests.simulation.truth import EPOCH, AddressStory, Batch
+
+#: how long after its time something may still wait in the quiet phase, in seconds
+_PATIENCE_S = 20.0
+AtFault = Callable[[str, str, int], bool]
+
+
+class EndInvariants:
+    """Looks at the store. `at_fault` says whether a vendor takes nothing for a part and a phone."""
+
+    def __init__(self, findings: Findings, connection: Connection, at_fault: AtFault) -> None:
+        self._findings = findings
+        self._connection = connection
+        self._at_fault = at_fault
+        self._truth = findings.truth
+        self._broken = findings.broken
+
+    @property
+    def queued(self) -> int:
+        """How many chunks are in the queue."""
+        count: int = self._connection.execute("SELECT count(*) FROM queue").fetchone()[0]
+        return count
+
+    def accepted_is_kept(self) -> None:
+        """Each item of an accepted event is queued, or all of it has ended."""
+        held = self._held()
+        rows: dict[tuple[str, int], list[tuple[int, str]]] = {}
+        for (event_id, index, device_id), state in self._findings.states.items():
+            rows.setdefault((event_id, index), []).append((device_id, state))
+        for batch in self._truth.batches.values():
+            if batch.accepted_at is None or batch.event_id in self._truth.unreadable:
+                continue
+            for index in range(len(batch.users)):
+                key = (batch.event_id, index)
+                holds, known = held.get(key, set()), rows.get(key, [])
+                if None in holds:
+                    continue
+                if not known and not holds:
+                    self._broken("accepted_is_kept", f"{key} is neither queued nor journaled")
+                for device_id, state in known:
+                    if state == "pending" and device_id not in holds:
+                        self._broken("accepted_is_kept", f"{(*key, device_id)} waits, and nowhere")
+
+    def no_orphan(self, holder: str, *, alone: bool) -> None:
+        """No lease is of a process that has ended: `holder` begins the ids of its leases. `alone`:
+        it has just started, and nobody else may hold any."""
+        if self._findings.clock_is_off:
+            return
+        for (lease_id,) in self._connection.execute(
+            "SELECT lease_id FROM queue WHERE lease_id IS NOT NULL"
+        ):
+            if lease_id.startswith(holder) != alone:
+                self._broken("no_orphan", f"a chunk is held by {lease_id}, which has ended")
+
+    def alone(self) -> None:
+        """Nobody waits for somebody else's fault: asked when all faults are long over."""
+        now = self._truth.now
+        for (event_id, index, device_id), state in self._findings.states.items():
+            story = self._findings.deliveries.get((event_id, index, device_id))
+            if state != "pending" or story is None:
+                continue
+            address = self._truth.addresses[story.address]
+            if self._is_culprit(address):
+                continue
+            lane = lane_name(address.app, address.provider)
+            asked = self._findings.quiet_until(lane, device_id)
+            if now > max(story.may_wait_until, asked) + _PATIENCE_S:
+                key = (event_id, index, device_id)
+                self._broken("alone", f"{key} waits for {lane}, which takes it")
+        self._alone_in_queue(now)
+
+    def _alone_in_queue(self, now: float) -> None:
+        free = "SELECT event_id, number, due_at, lane, part FROM queue WHERE lease_id IS NULL"
+        for event_id, number, due_at, lane, part in self._connection.execute(free):
+            provider = lane.rpartition("/")[2]
+            asked = self._findings.quiet_until(lane, 0)
+            is_free = asked < now - _PATIENCE_S and not self._at_fault(provider, part, -1)
+            if is_free and due_at < EPOCH + now - _PATIENCE_S:
+                what = f"chunk {number} of {event_id} for {lane}/{part}"
+                self._broken("alone", f"{what} is not claimed")
+
+    def settled(self) -> None:
+        """The end: nothing waits, every chunk is done, and nobody was forgotten."""
+        self.accepted_is_kept()
+        for key, state in self._findings.states.items():
+            if state == "pending":
+                self._broken("it_settles", f"{key} is pending, and nothing is queued")
+        undone = (
+            "SELECT event_id FROM events WHERE status = 'accepted' AND chunks > "
+            "(SELECT count(*) FROM chunks_done WHERE chunks_done.event_id = events.event_id)"
+        )
+        for (event_id,) in self._connection.execute(undone):
+            self._broken("it_settles", f"{event_id} has chunks that are not done")
+        self._nobody_is_forgotten()
+
+    def _nobody_is_forgotten(self) -> None:
+        """A phone that was a user's all the time has a row for each notification."""
+        active = "SELECT address, id FROM devices WHERE state = 'active' AND platform <> 'watch'"
+        faltered = self._findings.faltered
+        rows = self._connection.execute(active)
+        devices = {address: device_id for address, device_id in rows if device_id not in faltered}
+        states = self._findings.states
+        for batch in self._truth.batches.values():
+            if batch.accepted_at is None or batch.event_id in self._truth.unreadable:
+                continue
+            for value, address in self._truth.addresses.items():
+                if value not in devices or not _is_faithful(address, batch):
+                    continue
+                for index, user in enumerate(batch.users):
+                    key = (batch.event_id, index, devices[value])
+                    whole = states.get((batch.event_id, index, 0))
+                    if user != address.changes[0].owner or key in states or whole == "expired":
+                        continue
+                    if not (whole == "dead" and batch.poison is not None):
+                        self._broken("nobody_is_forgotten", f"{key} has no row; item: {whole}")
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _is_culprit(self, address: AddressStory) -> bool:
+        # of APNs it may wait for the environment that it was registered for, by mistake
+        parts = VENDORS[address.provider].parts if address.provider == "apns" else ()
+        return any(
+            self._at_fault(address.provider, part, address.phone) for part in (address.part, *parts)
+        )
+
+    def _held(self) -> dict[tuple[str, int], set[int | None]]:
+        """What the queue holds: (event, index) -> device ids, or None for all."""
+        held: dict[tuple[str, int], set[int | None]] = {}
+        for event_id, items in self._connection.execute("SELECT event_id, items FROM queue"):
+            try:
+                entries = read_items(items)
+            except Unreadable:
+                self._truth.unreadable[event_id] = None
+                continue
+            for item, left in entries:
+                of_item = held.setdefault((event_id, item.index), set())
+                of_item.update([None] if left is None else [one.device_id for one in left])
+        return held
+
+
+def _is_faithful(address: AddressStory, batch: Batch) -> bool:
+    """Whether an address was the same user's all the time, surely since before the event."""
+    first = address.changes[0]
+    return (
+        address.dead_since is None
+        and first.answered_at is not None
+        and first.answered_at < batch.sent_at
+        and all(change.owner == first.owner for change in address.changes)
+    )

@@ -1,0 +1,105 @@
+"""What was found so far: the first violation, and what excuses others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.simulation.plan import Sizes
+from tests.simulation.trace import Trace
+from tests.simulation.truth import DeliveryStory, Key, Truth
+
+SLACK_S = 0.2
+"""What the loop's steps and the order of callbacks may add to any time, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An invariant that does not hold, when, and for which facts."""
+
+    invariant: str
+    at: float
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant} at {self.at:.5f}: {self.text}"
+
+
+class Findings:
+    """What all invariants share: the truth, what the gateway wrote, and what they found."""
+
+    def __init__(self, sizes: Sizes, truth: Truth, trace: Trace) -> None:
+        self.sizes = sizes
+        self.truth = truth
+        self.trace = trace
+        self.violation: Violation | None = None
+        self.deliveries: dict[Key, DeliveryStory] = {}
+        #: the journal's rows, and when each last moved
+        self.states: dict[Key, str] = {}
+        self.moved_at: dict[Key, float] = {}
+        #: (process, lane or device) -> until when the vendor asked that process for silence
+        self.quiet: dict[tuple[str, str], float] = {}
+        #: process -> what it heard was taken and is not on record, oldest first, and since when
+        self.unwritten: dict[str, dict[Key, float]] = {}
+        #: process -> when the journal last answered it
+        self.wrote_at: dict[str, float] = {}
+        #: devices that were out of service at some time
+        self.faltered: dict[int, None] = {}
+        #: processes that drain: they close their transports under what is in flight
+        self.draining: dict[str, None] = {}
+        self.begins: list[float] = []
+        self.released_until = 0.0
+        self.resumed_until: dict[str, float] = {}
+        self.thawed_at = 0.0
+        self.clock_is_off = False
+        self.shaken_at = float("-inf")
+
+    def broken(self, invariant: str, text: str) -> None:
+        """An invariant does not hold."""
+        if self.violation is None:
+            self.violation = Violation(invariant, self.truth.now, text)
+            self.trace.add("invariant", invariant, text)
+
+    # --- what excuses ---------------------------------------------------------------------------
+
+    def quake(self, what: str) -> None:
+        """Something happened that may make a process forget, or not learn, what was sent."""
+        self.shaken_at = self.truth.now
+        self.trace.count(f"fault: {what}")
+
+    def is_shaken(self, since: float) -> bool:
+        """Whether another process may have begun the same before it could know: a lease runs out
+        under a process that was stopped, or that could not reach the store, and is not renewed."""
+        return self.shaken_at >= since - self.sizes.lease_s - SLACK_S
+
+    def clock_moved(self) -> None:
+        """A clock is wrong: what hangs on wall time is not held against a true clock's word."""
+        self.clock_is_off = True
+        self.quake("clock")
+
+    def relay_began(self) -> None:
+        """A relay starts: it knows nothing of what others counted."""
+        self.begins.append(self.truth.now)
+
+    def resumed(self, lane: str) -> None:
+        """A person let a lane go, and with it ended the vendor's silence."""
+        for who, name in list(self.quiet):
+            if name == lane:
+                del self.quiet[who, name]
+        # relays learn of it at their next look, and end what was asked until then
+        self.resumed_until[lane] = self.truth.now + self.sizes.follow_s + 3.0
+
+    def released(self) -> None:
+        """A person released a brake: what it held back goes now, or when its relay follows."""
+        self.released_until = self.truth.now + self.sizes.follow_s + 10.0
+
+    def replayed(self, max_age_s: float) -> None:
+        """A person queued the dead letters again: each has a new life."""
+        for batch in self.truth.batches.values():
+            batch.second_life = self.truth.now + max_age_s + SLACK_S
+
+    def quiet_until(self, lane: str, device_id: int) -> float:
+        """Until when some vendor asked for silence that concerns this delivery."""
+        concerned = (lane, f"device {device_id}")
+        asked: Mapping[tuple[str, str], float] = self.quiet
+        return max((until for (_, name), until in asked.items() if name in concerned), default=0.0)

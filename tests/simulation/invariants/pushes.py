@@ -1,0 +1,185 @@
+"""What must hold when a push leaves a process, and what its verdict then allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from providers.contract import (
+    Delivered,
+    Misconfigured,
+    Refused,
+    Throttled,
+    TokenGone,
+    Unavailable,
+    Verdict,
+)
+from tests.simulation.invariants.findings import SLACK_S, Findings
+from tests.simulation.truth import DeliveryStory, Key
+
+MOVED_S = 1.0
+"""How long after a change of owner a push may still start (contract: *started*)."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """How full a lane's bucket is, by the strictest reading of its limit."""
+
+    level: float = 0.0
+    at: float = 0.0
+
+
+class PushInvariants:
+    """Told of every push and every verdict. A process is named with its life: "relay 0.2"."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._sizes = findings.sizes
+        self._truth = findings.truth
+        self._trace = findings.trace
+        self._broken = findings.broken
+        self._buckets: dict[str, _Bucket] = {}
+        self._ids: dict[str, Key] = {}
+
+    # --- a push leaves --------------------------------------------------------------------------
+
+    def started(self, who: str, lane: str, key: Key, address: str, delivery_id: str) -> None:
+        """A push leaves a process for a lane."""
+        now = self._truth.now
+        story = self._findings.deliveries.get(key)
+        if story is None:
+            user = self._truth.batches[key[0]].users[key[1]]
+            story = self._findings.deliveries[key] = DeliveryStory(*key, address, user, now)
+            story.delivery_id = delivery_id
+        story.address = address
+        self._trace.add(who, "sends", lane, *key)
+        self._same_id(story, key, delivery_id)
+        self._right_phone(story, now)
+        self._done_is_done(key)
+        self._no_repeat(who, story)
+        self._in_time(story, now)
+        self._limits(lane, now)
+        self._asked_wait(who, lane, story, now)
+        self._gate(who, now)
+        story.in_flight[who] = now
+
+    def held(self, who: str, key: Key, lease_id: str, held_by: str | None) -> None:
+        """The row of the queue that holds the delivery: is it still leased to the sender?"""
+        if held_by != lease_id and not self._findings.clock_is_off:
+            self._broken("one_holder", f"{who} sends {key}, and its chunk is held by {held_by}")
+
+    def _same_id(self, story: DeliveryStory, key: Key, delivery_id: str) -> None:
+        known = self._ids.setdefault(delivery_id, key)
+        if known != key or story.delivery_id != delivery_id:
+            self._broken("same_id", f"{key} goes under another id than before, or under {known}'s")
+
+    def _right_phone(self, story: DeliveryStory, now: float) -> None:
+        address = self._truth.addresses[story.address]
+        owners = address.owners(now - MOVED_S, now)
+        if story.user not in owners:
+            self._broken(
+                "right_phone",
+                f"{story.event_id}/{story.index} is for user {story.user}, and phone "
+                f"{address.phone} is of {sorted(map(str, owners))}",
+            )
+
+    def _done_is_done(self, key: Key) -> None:
+        state = self._findings.states.get(key, "pending")
+        if state != "pending" and not self._findings.is_shaken(self._findings.moved_at[key]):
+            self._broken("done_is_done", f"{key} was {state} and is sent")
+
+    def _no_repeat(self, who: str, story: DeliveryStory) -> None:
+        name = f"{story.event_id}/{story.index} to device {story.device_id}"
+        if who in story.in_flight:
+            self._broken("no_repeat", f"{who} sends {name} a second time while it is in flight")
+        elif who in story.heard:
+            self._broken("no_repeat", f"{who} sends {name} again, and heard that it was taken")
+        elif story.heard:
+            self._trace.count("a repeat with a cause")
+            heard_at = min(story.heard.values())
+            if not self._findings.is_shaken(heard_at):
+                self._broken("no_repeat", f"{who} sends {name} again, taken at {heard_at:.3f}")
+
+    def _in_time(self, story: DeliveryStory, now: float) -> None:
+        batch = self._truth.batches[story.event_id]
+        late = now - max(batch.deadline, batch.second_life)
+        if late > SLACK_S:
+            self._broken("in_time", f"{story.event_id}/{story.index} is sent {late:.2f} s late")
+
+    def _limits(self, lane: str, now: float) -> None:
+        """While the relays do not all know of each other, each may use what the others have."""
+        rate = self._sizes.rate_per_s
+        if not rate:
+            return
+        bucket = self._buckets.setdefault(lane, _Bucket())
+        bucket.level = max(0.0, bucket.level - rate * (now - bucket.at)) + 1.0
+        bucket.at = now
+        relays = self._sizes.relays
+        # a relay's bucket holds a tenth of a second, or one push
+        size = relays * max(1.0, rate / relays * 0.1) + 1.0
+        if now < self._findings.begins[-1] + self._sizes.beat_s + SLACK_S:
+            bucket.level = 0.0
+        elif bucket.level > size + 1e-6:
+            self._broken("limits", f"{lane} sends faster than {rate} a second: {bucket.level:.2f}")
+
+    def _asked_wait(self, who: str, lane: str, story: DeliveryStory, now: float) -> None:
+        if self._findings.clock_is_off:
+            return
+        asker, until = story.asked
+        if asker == who and now < until - SLACK_S and not self._findings.is_shaken(now):
+            name = f"{story.event_id}/{story.index}"
+            self._broken("asked_wait", f"{who} sends {name} {until - now:.2f} s early")
+        for name in (lane, f"device {story.device_id}"):
+            until = self._findings.quiet.get((who, name), 0.0)
+            if now < until - SLACK_S:
+                self._broken("asked_wait", f"{who} sends to {name}, quiet for {until - now:.2f} s")
+
+    def _gate(self, who: str, now: float) -> None:
+        """Nothing starts while what was taken cannot be put on record."""
+        oldest = next(iter(self._findings.unwritten.get(who, {}).values()), now)
+        oldest = max(oldest, self._findings.wrote_at.get(who, 0.0), self._findings.thawed_at)
+        longest = 2 * (self._sizes.slow_s + self._sizes.flush_s) + SLACK_S
+        if now - oldest > longest:
+            self._broken("gate", f"{who} sends, and what it heard at {oldest:.2f} is not on record")
+
+    # --- a verdict comes ------------------------------------------------------------------------
+
+    def heard(self, who: str, lane: str, key: Key, verdict: Verdict) -> None:
+        """A process hears what became of a push."""
+        findings, now, story = self._findings, self._truth.now, self._findings.deliveries[key]
+        self._trace.add(who, "hears", verdict.label, *key)
+        started = story.in_flight.pop(who, now)
+        story.verdict = verdict.label
+        if who in findings.draining and isinstance(verdict, Unavailable):
+            return
+        match verdict:
+            case Delivered():
+                story.heard.setdefault(who, now)
+                if findings.states.get(key, "pending") == "pending":
+                    findings.unwritten.setdefault(who, {}).setdefault(key, now)
+            case Throttled(scope=scope, retry_after=told):
+                wait = told or 60.0
+                story.wait_until(now + 1.1 * wait)
+                name = lane if scope == "lane" else f"device {story.device_id}"
+                if now > findings.resumed_until.get(name, 0.0):
+                    known = findings.quiet.get((who, name), 0.0)
+                    findings.quiet[who, name] = max(known, now + wait)
+                story.verdict = f"throttled {scope}"
+            case Unavailable(looked_at=False, retry_after=told):
+                story.verdict = "not looked at"
+                story.wait_until(now + max(1.1 * (told or 0.0), 32.0))
+            case Unavailable(retry_after=told):
+                story.spent += 1
+                wait = max(told or 0.0, 10.0)
+                if story.spent > 1 and not findings.is_shaken(story.began_at):
+                    wait = max(wait, verdict.later_floor_s)
+                story.asked = (who, now + wait)
+                story.wait_until(now + wait + 10.0 * 2.0 ** min(story.spent, 16))
+            case Misconfigured():
+                # alone or with its part: up to ten times the probe's wait
+                story.wait_until(now + 1.2 * max(10.0 * self._sizes.probe_s, 600.0))
+            case Refused(fault=fault):
+                story.spent += fault == "environment"
+                story.verdict = "suspect" if fault == "address" else verdict.label
+            case TokenGone():
+                if self._truth.addresses[story.address].confirmed_at > started:
+                    self._trace.count("a phone registered around its vendor's answer")

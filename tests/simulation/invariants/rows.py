@@ -1,0 +1,165 @@
+"""What must hold when a row of the journal or the registry moves: the disk's mirror."""
+
+from __future__ import annotations
+
+from sqlite3 import Connection
+
+from tests.simulation.invariants.findings import SLACK_S, Findings
+from tests.simulation.truth import DeliveryStory, Key
+
+_BURIED = "no process could finish its chunk"
+_BY_VERDICT = {
+    "unavailable": "RetryAt",
+    "not looked at": "RetrySoon",
+    "misconfigured": "Accuse",
+    "throttled lane": "Snooze",
+    "throttled device": "Snooze",
+}
+_BY_STATE = {"delivered": "Done", "pruned": "Prune", "dead": "Dead", "expired": "Expire"}
+
+
+class RowInvariants:
+    """Told of every row that moves, once that is committed; see `tests.simulation.disk.Mirror`."""
+
+    def __init__(self, findings: Findings, connection: Connection) -> None:
+        self._findings = findings
+        self._connection = connection
+        self._sizes = findings.sizes
+        self._truth = findings.truth
+        self._trace = findings.trace
+        self._broken = findings.broken
+        self._removed: dict[str, list[float]] = {}
+
+    # --- the journal ----------------------------------------------------------------------------
+
+    def delivery_offered(self, event_id: str, index: int, device_id: int, state: str) -> None:
+        """A row is offered to the journal, which may refuse it."""
+        before = self._findings.states.get((event_id, index, device_id), "pending")
+        if before not in ("pending", state):
+            self._trace.count("a late row was refused")
+
+    def delivery_moved(
+        self,
+        before: str | None,
+        after: str,
+        event_id: str,
+        index: int,
+        device_id: int,
+        attempts: int,
+        reason: str,
+    ) -> None:
+        """A row of the journal is new, or was written again."""
+        key = (event_id, index, device_id)
+        findings = self._findings
+        known = findings.states.get(key)
+        if before == after == known and after != "pending":
+            return  # erasing writes rows again without moving them
+        self._trace.add("journal", after, *key, attempts, reason)
+        story = findings.deliveries.get(key)
+        if known == "dead" and after == "pending":
+            self._trace.count("a dead letter was queued again")
+            if story is not None:
+                story.spent, story.asked, story.replayed = 0, ("", 0.0), True
+        elif known not in (None, "pending"):
+            self._broken("one_end", f"{key} was {known} and becomes {after}")
+        findings.states[key] = after
+        findings.moved_at[key] = self._truth.now
+        for waiting in findings.unwritten.values():
+            waiting.pop(key, None)
+        self._trace.count(f"state: {after}")
+        match after:
+            case "dead":
+                self._dead_by_rule(key, story, reason)
+            case "expired":
+                self._expired_in_time(key, story)
+            case "pending" if story is not None and attempts != story.spent:
+                self._attempts(key, story, attempts)
+            case _:
+                pass
+        if story is not None:
+            self._count_decision(after, story)
+
+    def delivery_gone(self, event_id: str, index: int, device_id: int) -> None:
+        """A row of the journal was deleted: a replay forgets that nobody had a device."""
+        self._findings.states.pop((event_id, index, device_id), None)
+
+    def _dead_by_rule(self, key: Key, story: DeliveryStory | None, reason: str) -> None:
+        batch = self._truth.batches.get(key[0])
+        letter = "SELECT 1 FROM dead_letters WHERE event_id = ? AND item_index IN (?, -1)"
+        if self._connection.execute(letter, key[:2]).fetchone() is None:
+            self._broken("dead_by_rule", f"{key} is dead, and no letter says so")
+        if batch is None or batch.event_id in self._truth.unreadable:
+            return
+        if reason == _BURIED:
+            self._trace.count("a chunk was buried")
+            if batch.poison is None:
+                self._broken("dead_by_rule", f"{key} was buried, and ended nobody")
+        elif reason.startswith("unreadable") and self._truth.spoilt_devices:
+            self._trace.count("a delivery to an unreadable device")
+        elif story is None or story.spent < self._sizes.max_attempts:
+            spent = 0 if story is None else story.spent
+            self._broken("dead_by_rule", f"{key} is dead after {spent} attempts")
+
+    def _expired_in_time(self, key: Key, story: DeliveryStory | None) -> None:
+        batch = self._truth.batches.get(key[0])
+        if batch is None:
+            return
+        now = self._truth.now
+        waits_until = now if story is None else max(now, story.may_wait_until)
+        asked = max(self._findings.quiet.values(), default=0.0)
+        if max(waits_until, asked) < batch.deadline - SLACK_S:
+            self._broken("in_time", f"{key} expires {batch.deadline - now:.2f} s early")
+
+    def _attempts(self, key: Key, story: DeliveryStory, attempts: int) -> None:
+        """A row that waits has the attempts that were made, as long as nobody forgot any."""
+        if not self._findings.is_shaken(story.began_at) and not story.replayed:
+            self._broken("attempts", f"{key} made {story.spent} attempts, its row has {attempts}")
+
+    def _count_decision(self, after: str, story: DeliveryStory) -> None:
+        """Which decision of `core.retry` this row stands for, by the verdict before it."""
+        decision = _BY_STATE.get(after, "")
+        if after == "refused":
+            decision = "Quarantine" if story.verdict == "suspect" else "Refuse"
+        elif after == "pending":
+            decision = _BY_VERDICT.get(story.verdict, "")
+        if decision:
+            self._trace.count(f"decision: {decision}")
+
+    # --- the registry ---------------------------------------------------------------------------
+
+    def device_moved(
+        self, before: str | None, after: str | None, device_id: int, address: str
+    ) -> None:
+        """A row of the registry is new, was written again, or is gone."""
+        if before != "active" or after in (None, "active"):
+            return
+        self._trace.add("registry", after, device_id)
+        self._findings.faltered[device_id] = None
+        story = self._truth.addresses.get(address)
+        if story is None or self._findings.clock_is_off:
+            return
+        confirmed = story.confirmed_at
+        if after == "pruned":
+            # The vendor may tell in whole milliseconds since when, and the app may have asked then.
+            proofs = [
+                at
+                for at, since in story.gone_said
+                if at >= confirmed and (since is None or since >= confirmed - 0.002)
+            ]
+        else:
+            proofs = [at for at in story.suspect_said if at >= confirmed]
+        if not proofs:
+            self._broken("proof", f"device {device_id} is {after}, confirmed at {confirmed:.3f}")
+        self._brake(f"{story.app}/{story.provider}", self._truth.now)
+
+    def _brake(self, lane: str, now: float) -> None:
+        """No more devices of a lane go within a window than its share. Each relay has its part, and
+        one that starts begins to count anew."""
+        since = now - self._sizes.brake_window_s
+        removed = [at for at in self._removed.get(lane, []) if at > since]
+        self._removed[lane] = [*removed, now]
+        lives = self._sizes.relays + sum(at > max(since, 1.0) for at in self._findings.begins)
+        devices = sum(f"{one.app}/{one.provider}" == lane for one in self._truth.addresses.values())
+        share = max(self._sizes.brake_min_devices, int(self._sizes.brake_share * devices))
+        if len(removed) + 1 > lives * share and now > self._findings.released_until:
+            self._broken("brake", f"{len(removed) + 1} devices of {lane} went within a window")
