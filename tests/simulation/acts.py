@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.desk import Desk
 from tests.simulation.gateways import Replica, settings_of
-from tests.simulation.people import Apps, LearnInk
+from tests.simulation.people import Apps, LearnInk, Strangers
 from tests.simulation.plan import Act
 from tests.simulation.vendors import Mood
 
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 class Acts:
     """See the module. Times are seconds."""
 
-    def __init__(self, world: World, learnink: LearnInk, apps: Apps) -> None:
+    def __init__(self, world: World, learnink: LearnInk, apps: Apps, strangers: Strangers) -> None:
         self._world = world
         self._learnink = learnink
         self._apps = apps
+        self._strangers = strangers
         self._calm = False
 
     def do(self, act: Act) -> None:
@@ -50,6 +51,18 @@ class Acts:
     ) -> None:
         """LearnInk sends an event."""
         self._world.spawn(self._learnink.send(event, users, poison=poison, late_s=late_s))
+
+    def repeat(self, event: str, users: list[int], late_s: float = 0.0) -> None:
+        """LearnInk sends an event once more, which was answered or is about to be."""
+        self._world.spawn(self._learnink.repeat(event, users, late_s))
+
+    def forge(self, user: int) -> None:
+        """A stranger posts batches."""
+        self._world.spawn(self._strangers.forge(f"forged_{user}", user))
+
+    def steal(self, phone: int, thief: int) -> None:
+        """A user tries to take, log out and erase another's phone."""
+        self._world.spawn(self._strangers.steal(phone, thief))
 
     def register(
         self, phone: int, user: int, environment: str | None = None, new: str = ""

@@ -195,12 +195,14 @@ class DiskEngine:
     """The port `gateway.store.sqlite.engine.Engine` of one process, on its event loop.
 
     A killed process leaves behind what is committed: a group is written at one moment, and its
-    answer comes later.
+    answer comes later. `written` is called when a write was answered, and is durable.
     """
 
-    def __init__(self, disk: Disk, process: Process) -> None:
+    def __init__(
+        self, disk: Disk, process: Process, written: Callable[[], None] = lambda: None
+    ) -> None:
         self._disk = disk
-        self._process = process
+        self._told = written
         self._loop = asyncio.get_running_loop()
         self._writes: deque[Job] = deque()
         self._writing = False
@@ -237,6 +239,8 @@ class DiskEngine:
     def _written(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             job.resolve()
+        if any(job.error is None for job in jobs):
+            self._told()
         if self._writes:
             self._loop.call_later(self._disk.wait(f"{self._name}/write"), self._write)
         else:

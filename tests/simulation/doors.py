@@ -61,12 +61,14 @@ class Doors:
         apps = {APP: frozenset(VENDORS)}
         self._devices = DeviceRoutes(registry, authenticator, VENDORS, lambda: apps, clocks.wall)
 
-    async def post_webhook(self, message_id: str, sent_at: float, body: bytes) -> int:
+    async def post_webhook(
+        self, message_id: str, sent_at: float, body: bytes, key: bytes = _KEY
+    ) -> int:
         """LearnInk posts a batch, signed at that time (epoch seconds)."""
         headers = {
             "svix-id": message_id,
             "svix-timestamp": str(int(sent_at)),
-            "svix-signature": sign(_KEY, message_id, int(sent_at), body),
+            "svix-signature": sign(key, message_id, int(sent_at), body),
         }
         return await _status(self._webhook.receive, headers, {}, body)
 
@@ -82,9 +84,10 @@ class Doors:
         path = {"installation_id": installation}
         return await _status(self._devices.delete_device, _bearer(user), path)
 
-    async def erase_user(self, user: int) -> int:
-        """A user is erased, by their own token."""
-        return await _status(self._devices.erase_user, _bearer(user), {"id": custom_id(user)})
+    async def erase_user(self, user: int, by: int | None = None) -> int:
+        """A user is erased, by their own token or by another's."""
+        token = _bearer(user if by is None else by)
+        return await _status(self._devices.erase_user, token, {"id": custom_id(user)})
 
 
 def user_id(user: int) -> str:

@@ -35,6 +35,8 @@ _FAULTS = {
     "clock": 0.04,
     "late": 0.15,
     "several": 0.33,
+    "repeat": 0.2,
+    "stranger": 0.08,
     "standstill": 0.08,
     "people": 0.12,
     "foreign": 0.05,
@@ -122,6 +124,10 @@ def _batches(lots: Random, sizes: Sizes, on: set[str]) -> list[Act]:
         if "late" in on and lots.random() < 0.5:
             args["late_s"] = round(lots.random() * sizes.max_age_s, 1)
         acts.append(Act(_time(lots, sizes, 0.7), "batch", args))
+        if "repeat" in on:
+            again = {"event": args["event"], "users": users, "late_s": args.get("late_s", 0.0)}
+            soon = acts[-1].at + lots.choice((0.0, 0.02, 1.0, 5.0))
+            acts.append(Act(round(soon, 4), "repeat", again))
     return acts
 
 
@@ -188,6 +194,9 @@ def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             add("register", phone=phone, user=phone % sizes.users, new=new)
         case "move":
             add("register", phone=phone, user=lots.randrange(sizes.users))
+        case "stranger":
+            add("forge", user=lots.randrange(sizes.users))
+            add("steal", phone=phone, thief=lots.randrange(sizes.users))
         case "log_out":
             add("log_out", phone=phone)
         case "erase":

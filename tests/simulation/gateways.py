@@ -21,7 +21,7 @@ from gateway.app.storage import Stores
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks, Monotonic, Wall
 from gateway.core.ids import Ids
-from gateway.core.model import Chunk, Claim, Item, Record, Removal, lane_name
+from gateway.core.model import Chunk, Claim, lane_name
 from gateway.core.pace import Pace
 from gateway.core.stored import Forms
 from gateway.events import BrakeTripped, Fault, GatewayEvent, StoreFailed
@@ -30,7 +30,6 @@ from gateway.queue.in_store import InStoreQueue
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.work import Delivery
 from gateway.store.sqlite.database import SqliteDatabase
-from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.store import SqliteStore
 from providers.contract import PushProvider
 from providers.vendor import Plan as VendorPlan
@@ -159,27 +158,6 @@ class WatchedQueue(InStoreQueue):
         return await super().settle(claim, leftovers, postponed)
 
 
-class WatchedJournal(SqliteJournal):
-    """The product's journal, which tells when it answered."""
-
-    def __init__(
-        self, database: SqliteDatabase, forms: Forms, answered: Callable[[], None]
-    ) -> None:
-        super().__init__(database, forms)
-        self._answered = answered
-
-    async def record(
-        self,
-        records: Sequence[Record],
-        removals: Sequence[tuple[int, Removal]],
-        dead: Sequence[tuple[int, Item]] = (),
-        done: Sequence[tuple[str, int]] = (),
-    ) -> set[int]:
-        gone = await super().record(records, removals, dead, done)
-        self._answered()
-        return gone
-
-
 class Life:
     """One process of a relay, from its start to its death. `who` names it: "relay 0.2".
 
@@ -240,7 +218,7 @@ class Life:
         self._ids += 1
         return f"{self._lease_prefix}{self._ids}"
 
-    def _journaled(self) -> None:
+    def _written(self) -> None:
         self._house.world.findings.wrote_at[self.who] = self._house.world.truth.now
 
     def _observe(self, event: GatewayEvent) -> None:
@@ -265,10 +243,11 @@ class Life:
         world = self._house.world
         sizes = world.plan.sizes
         clocks, pace, settings = self.clocks(), pace_of(sizes), settings_of(sizes)
-        store = SqliteStore(SqliteDatabase(DiskEngine(world.disk, self.process)), max_per_user=20)
+        store = SqliteStore(
+            SqliteDatabase(DiskEngine(world.disk, self.process, self._written)), max_per_user=20
+        )
         if sizes.relays > 1:
             store.replicas = SharedReplicas(world.household)  # type: ignore[assignment]
-        store.journal = WatchedJournal(store.database, store.replicas.forms, self._journaled)
         queue = WatchedQueue(
             store.database,
             journal=store.journal,

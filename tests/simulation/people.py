@@ -38,6 +38,8 @@ class Phone:
     installation: str
     rotations: int = 0
     user: int | None = None
+    #: its registration is not answered yet, or was taken away: nobody owns the installation
+    away: bool = True
 
     @property
     def address(self) -> str:
@@ -137,8 +139,64 @@ class LearnInk:
             lambda doors: doors.post_webhook(event_id, world.truth.wall(world.truth.now), body),
             (200,),
         )
-        batch.accepted_at = world.truth.now
+        if batch.accepted_at is None:
+            batch.accepted_at = world.truth.now
         world.trace.add("learnink", "is answered", event_id, status)
+
+    async def repeat(self, event_id: str, users: list[int], late_s: float) -> None:
+        """The same event once more, as when an answer was lost on the way."""
+        world = self._world
+        batch = world.truth.batches.get(event_id)
+        if batch is None:
+            return
+        body = _body(event_id, users, world.truth.wall(batch.sent_at - late_s), batch.poison)
+        now = world.truth.wall(world.truth.now)
+        await self._callers.until(lambda doors: doors.post_webhook(event_id, now, body), (200,))
+
+
+class Strangers:
+    """Try what they may not. What they get by it is a violation of `doors`."""
+
+    def __init__(self, world: World, callers: Callers, apps: Apps) -> None:
+        self._world = world
+        self._callers = callers
+        self._apps = apps
+
+    async def forge(self, event_id: str, user: int) -> None:
+        """Post a batch with another key, and one with an old signature."""
+        now = self._world.truth.wall(self._world.truth.now)
+        body = _body(event_id, [user], now, None)
+        other = await self._callers.ask(
+            lambda doors: doors.post_webhook(event_id, now, body, b"a key of a stranger's own")
+        )
+        stale = await self._callers.ask(
+            lambda doors: doors.post_webhook(event_id, now - 1000.0, body)
+        )
+        self._refused("a forged batch", other, (401, 503))
+        self._refused("a captured batch", stale, (401, 503))
+
+    async def steal(self, number: int, thief: int) -> None:
+        """Take, log out and erase what is another user's."""
+        phone = self._apps.phones[number % len(self._apps.phones)]
+        owner, installation = phone.user, phone.installation
+        if owner is None or owner == thief:
+            return
+        taken = {"platform": "android", "provider": "fcm", "address": f"stolen-{number}"}
+        taken |= {"user_id": user_id(thief), "custom_id": custom_id(thief)}
+        other = await self._callers.ask(lambda doors: doors.delete_device(installation, thief))
+        self._refused("a logout", other, (204, 503))
+        erased = await self._callers.ask(lambda doors: doors.erase_user(owner, by=thief))
+        self._refused("an erase", erased, (403, 503))
+        if phone.user == owner and phone.installation == installation and not phone.away:
+            put = await self._callers.ask(
+                lambda doors: doors.put_device(installation, thief, taken)
+            )
+            if phone.user == owner and phone.installation == installation and not phone.away:
+                self._refused("a registration", put, (409, 503))
+
+    def _refused(self, what: str, status: int, right: tuple[int, ...]) -> None:
+        if status not in (0, *right) and not self._world.findings.clock_is_off:
+            self._world.findings.broken("doors", f"{what} of a stranger was answered {status}")
 
 
 class Apps:
@@ -175,13 +233,14 @@ class Apps:
             story.dead_since = None
             change = Change(now, user)
             story.changes.append(change)
-            phone.user = user
+            phone.user, phone.away = user, True
             self._world.trace.add(f"phone {number}", "registers", phone.address[:12], user)
             installation = phone.installation
             status = await self._callers.until(
                 lambda doors: doors.put_device(installation, user, document), (200, 201)
             )
             change.answered_at = self._world.truth.now
+            phone.away = False
             self._world.trace.add(f"phone {number}", "is answered", status)
 
     async def log_out(self, number: int) -> None:
@@ -194,7 +253,7 @@ class Apps:
                 return
             change = Change(self._world.truth.now, None)
             self._story(phone).changes.append(change)
-            phone.user = None
+            phone.user, phone.away = None, True
             self._world.trace.add(f"phone {number}", "logs out", user)
             installation = phone.installation
             await self._callers.until(lambda doors: doors.delete_device(installation, user), (204,))
@@ -208,6 +267,8 @@ class Apps:
             if user in story.owners(now, now):
                 changes.append(Change(now, None))
                 story.changes.append(changes[-1])
+        for phone in self.phones:
+            phone.away = phone.away or phone.user == user
         self._world.trace.add("backend", "erases", user)
         await self._callers.until(lambda doors: doors.erase_user(user), (204,))
         for change in changes:

@@ -69,8 +69,8 @@ class PushServices:
         self.noisy = False
         self.moods = [mood for mood in self.moods if mood.stays]
 
-    def at_fault(self, provider: str, part: str, phone: int) -> bool:
-        """Whether a vendor would not take a push to this phone."""
+    def at_fault(self, provider: str, part: str, phone: int | None) -> bool:
+        """Whether a vendor would not take a push to this phone; None: to some phone."""
         return self._mood(provider, part, phone) is not None
 
     def is_reached(self, provider: str, part: str) -> bool:
@@ -97,12 +97,12 @@ class PushServices:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _mood(self, provider: str, part: str, phone: int) -> Mood | None:
+    def _mood(self, provider: str, part: str, phone: int | None) -> Mood | None:
         for mood in self.moods:
             if (
                 mood.provider in (None, provider)
                 and mood.part in (None, part)
-                and mood.phone in (None, phone)
+                and (phone is None or mood.phone in (None, phone))
             ):
                 return mood
         return None

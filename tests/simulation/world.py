@@ -22,7 +22,7 @@ from tests.simulation.invariants.findings import Findings, Violation
 from tests.simulation.invariants.pushes import PushInvariants
 from tests.simulation.invariants.rows import RowInvariants
 from tests.simulation.loop import Loop, Process
-from tests.simulation.people import Apps, Callers, LearnInk, phones
+from tests.simulation.people import Apps, Callers, LearnInk, Strangers, phones
 from tests.simulation.plan import Plan
 from tests.simulation.trace import Trace
 from tests.simulation.truth import Truth
@@ -96,7 +96,7 @@ class World:
         callers = Callers(self)
         learnink = LearnInk(self, callers)
         apps = Apps(self, callers, phones(sizes.users * 2))
-        acts = Acts(self, learnink, apps)
+        acts = Acts(self, learnink, apps, Strangers(self, callers, apps))
         for number in range(sizes.relays):
             self.replicas.append(Replica(self, number))
             self.replicas[-1].start()

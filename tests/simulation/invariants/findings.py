@@ -41,7 +41,7 @@ class Findings:
         self.quiet: dict[tuple[str, str], float] = {}
         #: process -> what it heard was taken and is not on record, oldest first, and since when
         self.unwritten: dict[str, dict[Key, float]] = {}
-        #: process -> when the journal last answered it
+        #: process -> when the store last answered that something is durable
         self.wrote_at: dict[str, float] = {}
         #: devices that were out of service at some time
         self.faltered: dict[int, None] = {}

@@ -172,7 +172,8 @@ class PushInvariants:
                 wait = max(told or 0.0, 10.0)
                 if story.spent > 1 and not findings.is_shaken(story.began_at):
                     wait = max(wait, verdict.later_floor_s)
-                story.asked = (who, now + wait)
+                if not findings.is_shaken(now):  # else its chunk may be another's by now
+                    story.asked = (who, now + wait)
                 story.wait_until(now + wait + 10.0 * 2.0 ** min(story.spent, 16))
             case Misconfigured():
                 # alone or with its part: up to ten times the probe's wait
