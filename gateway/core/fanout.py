@@ -62,6 +62,7 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
             # The common case: nothing is known of the item yet, so all of its devices get it.
             result.sends += [Send(item, target, 0, False) for target in devices]
             continue
+        devices = _eligible(entry, devices, known)
         wanted = _wanted(entry, devices, rows_of.get(item.index, []), known)
         by_id = {target.device_id: target for target in devices}
         for device_id, attempts, flipped in wanted:
@@ -99,7 +100,10 @@ def expire(
         _ended(chunk, entry.item, device_id, DeliveryState.EXPIRED, now, "too old", attempts)
         for entry in chunk.items
         for device_id, attempts, _ in _wanted(
-            entry, devices.get(entry.item.index, ()), rows_of.get(entry.item.index, []), known
+            entry,
+            _eligible(entry, devices.get(entry.item.index, ()), known),
+            rows_of.get(entry.item.index, []),
+            known,
         )
     ]
 
@@ -115,6 +119,13 @@ def bury(chunk: Chunk, known: Known, *, now: float) -> list[Record]:
     ]
 
 
+def _eligible(entry: ChunkItem, devices: Sequence[Target], known: Known) -> Sequence[Target]:
+    """The devices that may still get an item. One that ended without a device, or was erased, has
+    none: a device that was added since gets nothing."""
+    is_over = entry.remainders is None and _settled(known, entry.item.index, 0)
+    return () if is_over else devices
+
+
 def _wanted(
     entry: ChunkItem, devices: Sequence[Target], rows: Sequence[int], known: Known
 ) -> list[tuple[int, int, bool]]:
@@ -126,9 +137,6 @@ def _wanted(
             for left in entry.remainders
             if not _settled(known, index, left.device_id)
         ]
-    if _settled(known, index, 0):
-        # The item ended without a device: a device that was added since gets nothing.
-        return []
     wanted = [
         (target.device_id, _attempts(known, index, target.device_id), False)
         for target in devices
