@@ -62,9 +62,9 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
             # The common case: nothing is known of the item yet, so all of its devices get it.
             result.sends += [Send(item, target, 0, False) for target in devices]
             continue
-        devices = _eligible(entry, devices, known)
-        wanted = _wanted(entry, devices, rows_of.get(item.index, []), known)
-        by_id = {target.device_id: target for target in devices}
+        eligible = _eligible(entry, devices, known)
+        wanted = _wanted(entry, eligible, rows_of.get(item.index, []), known)
+        by_id = {target.device_id: target for target in eligible}
         for device_id, attempts, flipped in wanted:
             target = by_id.get(device_id)
             ahead = _ahead(chunk, entry, device_id, attempts, known)
