@@ -29,7 +29,6 @@ class Send(NamedTuple):
     item: Item
     target: Target
     attempts: int
-    flipped: bool
 
 
 class Wait(NamedTuple):
@@ -60,12 +59,12 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
         item, remainders = entry
         if devices and remainders is None and item.index not in rows_of:
             # The common case: nothing is known of the item yet, so all of its devices get it.
-            result.sends += [Send(item, target, 0, False) for target in devices]
+            result.sends += [Send(item, target, 0) for target in devices]
             continue
         eligible = _eligible(entry, devices, known)
         wanted = _wanted(entry, eligible, rows_of.get(item.index, []), known)
         by_id = {target.device_id: target for target in eligible}
-        for device_id, attempts, flipped in wanted:
+        for device_id, attempts in wanted:
             target = by_id.get(device_id)
             ahead = _ahead(chunk, entry, device_id, attempts, known)
             if target is not None and ahead is not None:
@@ -74,7 +73,7 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
                 state, reason = DeliveryState.NO_DEVICE, GONE if device_id else ""
                 result.ended.append(_ended(chunk, item, device_id, state, now, reason, attempts))
             else:
-                result.sends.append(Send(item, target, attempts, flipped))
+                result.sends.append(Send(item, target, attempts))
     return result
 
 
@@ -99,7 +98,7 @@ def expire(
     return [
         _ended(chunk, entry.item, device_id, DeliveryState.EXPIRED, now, "too old", attempts)
         for entry in chunk.items
-        for device_id, attempts, _ in _wanted(
+        for device_id, attempts in _wanted(
             entry,
             _eligible(entry, devices.get(entry.item.index, ()), known),
             rows_of.get(entry.item.index, []),
@@ -128,29 +127,29 @@ def _eligible(entry: ChunkItem, devices: Sequence[Target], known: Known) -> Sequ
 
 def _wanted(
     entry: ChunkItem, devices: Sequence[Target], rows: Sequence[int], known: Known
-) -> list[tuple[int, int, bool]]:
-    """(device id, attempts, flipped) of unsettled deliveries; device 0: the item has no device."""
+) -> list[tuple[int, int]]:
+    """(device id, attempts) of unsettled deliveries; device 0: the item has no device."""
     index = entry.item.index
     if entry.remainders is not None:
         return [
-            (left.device_id, left.attempts, left.flipped)
+            (left.device_id, left.attempts)
             for left in entry.remainders
             if not _settled(known, index, left.device_id)
         ]
     wanted = [
-        (target.device_id, _attempts(known, index, target.device_id), False)
+        (target.device_id, _attempts(known, index, target.device_id))
         for target in devices
         if not _settled(known, index, target.device_id)
     ]
     present = {target.device_id for target in devices}
     # An earlier try of this chunk may have reached devices that are gone now.
     wanted += [
-        (device_id, _attempts(known, index, device_id), False)
+        (device_id, _attempts(known, index, device_id))
         for device_id in rows
         if device_id not in present and not _settled(known, index, device_id)
     ]
     if not wanted and not rows:
-        wanted.append((0, 0, False))
+        wanted.append((0, 0))
     return wanted
 
 

@@ -72,7 +72,8 @@ class Event:
 class Remainder(NamedTuple):
     """A delivery that a chunk could not settle: its device, and the attempts so far.
 
-    `flipped` is set when the other APNs environment is to be tried.
+    `flipped` is part of the stored form and not read any more: an earlier release meant the other
+    environment than the registered one, which may have been corrected since.
     """
 
     device_id: int

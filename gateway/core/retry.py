@@ -195,14 +195,13 @@ def _gone(verdict: TokenGone, standing: Standing) -> Decision:
 
 
 def _refused(verdict: Refused, standing: Standing, now: float) -> Decision:
-    if standing.flipped:
-        # One environment does not know the token, and the other will not have it either.
-        return Quarantine(verdict.reason)
     match verdict.fault:
         case "message":
             return Refuse(verdict.reason)
         case "address":
             return Quarantine(verdict.reason)
+        case "environment" if standing.flipped:
+            return Quarantine(verdict.reason)  # neither environment knows the token
         case "environment":
             return _in_time(RetryAt(now, verdict.reason, flipped=True), standing)
         case _:

@@ -233,9 +233,6 @@ class Dispatcher:
                 part=part,
                 attempts=send.attempts,
             )
-            if send.flipped:
-                lane.flip(delivery, flipped=True)
-                part = delivery.part
             by_part.setdefault((name, part), []).append(delivery)
         if faults:
             self._put_aside(work, faults)

@@ -249,7 +249,8 @@ class Settler:
         due_at = delivery.work.due(due_at, now)
         record = _record(delivery, DeliveryState.PENDING, reason, now, next_at=due_at)
         self._batch.wait(record, delivery.work)
-        remainder = Remainder(delivery.target.device_id, delivery.attempts, delivery.flipped)
+        # It begins again in the environment that is registered then, which others may have learned.
+        remainder = Remainder(delivery.target.device_id, delivery.attempts)
         delivery.work.leave(delivery.item, remainder, place=delivery.place, due_at=due_at)
         self._close(delivery)
 

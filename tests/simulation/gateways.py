@@ -39,7 +39,7 @@ from tests.simulation.doors import APP, Doors
 from tests.simulation.loop import Process
 from tests.simulation.plan import Sizes
 from tests.simulation.trace import Trace
-from tests.simulation.truth import EPOCH
+from tests.simulation.truth import EPOCH, MONOTONIC_BEGAN
 from tests.simulation.vendors import WatchedTransport
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Life:
         return Wall(EPOCH + self._house.world.loop.time() + self._house.clock_off)
 
     def _monotonic(self) -> Monotonic:
-        return Monotonic(1000.0 + self._house.world.loop.time())
+        return Monotonic(MONOTONIC_BEGAN + self._house.world.loop.time())
 
     @property
     def _lease_prefix(self) -> str:

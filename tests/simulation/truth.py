@@ -30,8 +30,10 @@ class AddressStory:
     dead_since: float | None = None
     #: (when the vendor judged, since when it says the address is dead, or None)
     gone_said: list[tuple[float, float | None]] = field(default_factory=list)
-    #: when the vendor called it suspect
+    #: when the vendor called it suspect, where it belongs or everywhere
     suspect_said: list[float] = field(default_factory=list)
+    #: whether another environment said that it does not know it
+    is_strange: bool = False
 
     def owners(self, since: float, until: float) -> set[int | None]:
         """Whose it may have been at some moment of this time."""
@@ -106,6 +108,8 @@ Key = tuple[str, int, int]
 
 EPOCH = 1_800_000_000.0
 """The true wall time at which every history begins."""
+MONOTONIC_BEGAN = 1000.0
+"""What every monotonic clock shows then."""
 
 
 class Truth:

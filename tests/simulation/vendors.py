@@ -33,7 +33,7 @@ from providers.contract import (
 from tests.simulation.chance import Chance
 from tests.simulation.invariants.pushes import PushInvariants
 from tests.simulation.plan import Plan
-from tests.simulation.truth import Key, Truth
+from tests.simulation.truth import MONOTONIC_BEGAN, Key, Truth
 
 UNREACHED = Trouble("Unreachable", "There is no way to the vendor.")
 
@@ -140,9 +140,11 @@ class PushServices:
                 self._suspect(address)
                 return Refused("DeviceTokenNotForTopic", fault="address")
             case "misconfigured_part":
+                if story.is_strange:
+                    self._suspect(address)
                 return Misconfigured("InvalidProviderToken", "Check the key.")
             case "misconfigured_target":
-                if story.suspect_said:
+                if story.is_strange:
                     # of both environments one does not know it, and the other takes nothing for it
                     self._suspect(address)
                 return Misconfigured("THIRD_PARTY_AUTH_ERROR", "Check the key.", about="target")
@@ -153,7 +155,7 @@ class PushServices:
         """What a vendor in good health answers."""
         story = self._truth.addresses[address.value]
         if part != story.part:
-            self._suspect(address)
+            story.is_strange = True
             return Refused("BadDeviceToken", fault="environment")
         if story.dead_since is not None:
             since = story.dead_since if provider == "apns" else None
@@ -304,7 +306,8 @@ class WatchedTransport:
         for push in pushes:
             assert isinstance(push, Delivery)
             key, address = _key(push), push.address.value
-            self._pushes.started(self._who, self._lane, key, address, push.delivery_id)
+            begun_at = push.work.since - MONOTONIC_BEGAN
+            self._pushes.started(self._who, self._lane, key, address, push.delivery_id, begun_at)
             self._sending(push)
         self._inner.send(pushes, partial(self._heard, settle))
 

@@ -22,8 +22,8 @@ def ended(device_id: int, state: DeliveryState, reason: str, *, attempts: int = 
 def test_an_item_goes_to_every_device_of_its_user() -> None:
     todo = plan(chunk(), [[target(1), target(2)]], {}, now=NOW)
     assert todo.sends == [
-        Send(item(), target(1), attempts=0, flipped=False),
-        Send(item(), target(2), attempts=0, flipped=False),
+        Send(item(), target(1), attempts=0),
+        Send(item(), target(2), attempts=0),
     ]
     assert todo.ended == []
 
@@ -96,9 +96,9 @@ def test_a_device_that_went_between_two_tries_ends_with_the_attempts_it_had() ->
 
 
 def test_a_leftover_goes_to_its_device_only_with_its_attempts_and_environment() -> None:
-    left = chunk([(item(), [Remainder(2, attempts=4, flipped=True)])])
+    left = chunk([(item(), [Remainder(2, attempts=4)])])
     todo = plan(left, [[target(1), target(2), target(3)]], {}, now=NOW)
-    assert todo.sends == [Send(item(), target(2), attempts=4, flipped=True)]
+    assert todo.sends == [Send(item(), target(2), attempts=4)]
     assert todo.ended == []
 
 

@@ -242,11 +242,9 @@ def test_a_bad_device_token_tries_the_other_environment_once_then_quarantines() 
     assert decided(verdict, standing(2, flipped=True)) == Quarantine("BadDeviceToken")
 
 
-def test_a_token_whose_other_environment_cannot_be_asked_is_quarantined() -> None:
-    """The key serves production alone: else every push would try both environments again."""
-    verdict = Refused("BadEnvironmentKeyIdInToken", "message")
-    decision = decided(verdict, standing(2, flipped=True))
-    assert decision == Quarantine("BadEnvironmentKeyIdInToken")
+def test_a_refusal_of_the_message_by_the_other_environment_says_nothing_of_the_token() -> None:
+    verdict = Refused("PayloadTooLarge", "message")
+    assert decided(verdict, standing(2, flipped=True)) == Refuse("PayloadTooLarge")
 
 
 @pytest.mark.parametrize("attempts", [1, MAX_ATTEMPTS])

@@ -42,10 +42,16 @@ class PushInvariants:
 
     # --- a push leaves --------------------------------------------------------------------------
 
-    def started(self, who: str, lane: str, key: Key, address: str, delivery_id: str) -> None:
-        """A push leaves a process for a lane."""
+    def started(
+        self, who: str, lane: str, key: Key, address: str, delivery_id: str, begun_at: float
+    ) -> None:
+        """A push leaves a process for a lane; its chunk was begun then, and its device looked up
+        later."""
         now = self._truth.now
         story = self._findings.deliveries.get(key)
+        if key[0] not in self._truth.batches:
+            self._broken("doors", f"{who} sends {key}, which LearnInk never sent")
+            return
         if story is None:
             user = self._truth.batches[key[0]].users[key[1]]
             story = self._findings.deliveries[key] = DeliveryStory(*key, address, user, now)
@@ -53,7 +59,7 @@ class PushInvariants:
         story.address = address
         self._trace.add(who, "sends", lane, *key)
         self._same_id(story, key, delivery_id)
-        self._right_phone(story, now)
+        self._right_phone(story, begun_at, now)
         self._done_is_done(key)
         self._no_repeat(who, story)
         self._in_time(story, now)
@@ -72,15 +78,18 @@ class PushInvariants:
         if known != key or story.delivery_id != delivery_id:
             self._broken("same_id", f"{key} goes under another id than before, or under {known}'s")
 
-    def _right_phone(self, story: DeliveryStory, now: float) -> None:
+    def _right_phone(self, story: DeliveryStory, begun_at: float, now: float) -> None:
         address = self._truth.addresses[story.address]
         owners = address.owners(now - MOVED_S, now)
-        if story.user not in owners:
-            self._broken(
-                "right_phone",
-                f"{story.event_id}/{story.index} is for user {story.user}, and phone "
-                f"{address.phone} is of {sorted(map(str, owners))}",
-            )
+        if story.user in owners:
+            return
+        # Was it right when its device was looked up, at least?
+        was_right = story.user in address.owners(begun_at - MOVED_S, now)
+        invariant = "right_phone" if was_right else "right_phone_at_lookup"
+        name = f"{story.event_id}/{story.index}"
+        whose = sorted(map(str, owners))
+        text = f"{name} is for user {story.user}, and phone {address.phone} is of {whose}"
+        self._broken(invariant, text)
 
     def _done_is_done(self, key: Key) -> None:
         state = self._findings.states.get(key, "pending")
@@ -116,7 +125,8 @@ class PushInvariants:
         relays = self._sizes.relays
         # a relay's bucket holds a tenth of a second, or one push
         size = relays * max(1.0, rate / relays * 0.1) + 1.0
-        if now < self._findings.begins[-1] + self._sizes.beat_s + SLACK_S:
+        met_at = max(self._findings.begins[-1], self._findings.thawed_at)
+        if now < met_at + self._sizes.beat_s + SLACK_S:
             bucket.level = 0.0
         elif bucket.level > size + 1e-6:
             self._broken("limits", f"{lane} sends faster than {rate} a second: {bucket.level:.2f}")
@@ -145,7 +155,9 @@ class PushInvariants:
 
     def heard(self, who: str, lane: str, key: Key, verdict: Verdict) -> None:
         """A process hears what became of a push."""
-        findings, now, story = self._findings, self._truth.now, self._findings.deliveries[key]
+        findings, now, story = self._findings, self._truth.now, self._findings.deliveries.get(key)
+        if story is None:
+            return
         self._trace.add(who, "hears", verdict.label, *key)
         started = story.in_flight.pop(who, now)
         story.verdict = verdict.label
