@@ -6,10 +6,11 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 from tests.simulation.drawing import draw
 from tests.simulation.history import run
-from tests.simulation.plan import Plan, read_plan
+from tests.simulation.plan import Plan, Tier, read_plan
 from tests.simulation.running import Tally, run_many
 
 
@@ -19,10 +20,16 @@ def main() -> int:
     if arguments.plan is not None:
         return _show(read_plan(arguments.plan), trace=arguments.trace)
     if arguments.seed is not None:
-        return _show(draw(arguments.seed), trace=arguments.trace)
+        return _show(draw(arguments.seed, arguments.tier), trace=arguments.trace)
     ends_at = None if arguments.hours is None else time.monotonic() + 3600 * arguments.hours
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    tally = run_many(seeds, processes=arguments.processes, ends_at=ends_at, tell=_progress)
+    tally = run_many(
+        seeds,
+        tier=arguments.tier,
+        processes=arguments.processes,
+        ends_at=ends_at,
+        tell=_progress,
+    )
     print(tally.told())
     return 1 if tally.failures else 0
 
@@ -57,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, help="how many at once (one for each core)")
     parser.add_argument("--seed", type=int, help="one history")
     parser.add_argument("--plan", type=Path, help="one history, from a file")
+    parser.add_argument("--tier", choices=get_args(Tier), help="only histories of this tier")
     parser.add_argument("--trace", action="store_true", help="show all of it")
     return parser.parse_args()
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from tests.simulation.plan import Act, Plan, Sizes
+from tests.simulation.plan import Act, Plan, Sizes, Tier
+from tests.simulation.wire_drawing import (
+    NATIVE_FAULTS,
+    WIRE_FAULTS,
+    add_wire_faults,
+    native_sizes,
+    tier_of,
+)
 
 _START_S = 1.0
 _FAULTS = {
@@ -49,11 +56,14 @@ _NOISE = (
 )
 
 
-def draw(seed: int) -> Plan:
-    """The plan of a seed."""
-    lots = Random(seed)  # not a secret
-    on = {fault for fault, share in _FAULTS.items() if lots.random() < share}
-    sizes = _sizes(lots)
+def draw(seed: int, tier: Tier | None = None) -> Plan:
+    """The plan of a seed. `tier` None: the seed's own."""
+    tier = tier or tier_of(seed)
+    native = tier == "native"
+    lots = Random(f"native {seed}" if native else seed)  # not a secret
+    faults = NATIVE_FAULTS if native else _FAULTS
+    on = {fault for fault, share in faults.items() if lots.random() < share}
+    sizes = native_sizes(lots, _sizes(lots)) if native else _sizes(lots)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
     for fault in sorted(on):
         acts += _faults(lots, sizes, fault)
@@ -61,7 +71,7 @@ def draw(seed: int) -> Plan:
     if "noise" in on:
         for kind in lots.sample(_NOISE, lots.randint(1, 3)):
             noise[kind] = lots.choice((0.03, 0.1, 0.3))
-    return Plan(seed, "scripted", sizes, noise, tuple(sorted(acts, key=lambda act: act.at)))
+    return Plan(seed, tier, sizes, noise, tuple(sorted(acts, key=lambda act: act.at)))
 
 
 def _sizes(lots: Random) -> Sizes:
@@ -125,6 +135,9 @@ def _faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
     def add(do: str, at: float | None = None, **args: Any) -> None:
         acts.append(Act(_time(lots, sizes) if at is None else at, do, args))
 
+    if fault in WIRE_FAULTS:
+        add_wire_faults(lots, sizes, fault, lambda: _time(lots, sizes), add)
+        return acts
     relay = lots.randrange(sizes.relays)
     phone = lots.randrange(2 * sizes.users)
     some_s = lots.choice((0.3, 1.0, 3.0, 8.0))

@@ -56,6 +56,7 @@ class Loop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, float, int, Process | None, asyncio.TimerHandle]] = []
         self._numbers = count()
         self._over = False
+        self._owner: Process | None = None
         #: kept, because a task that nobody holds is collected, and runs its `finally`
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self.steps = 0
@@ -97,6 +98,7 @@ class Loop(asyncio.AbstractEventLoop):
             return
         self.steps += 1
         self._now += STEP_S
+        self._owner = owner
         handle._run()  # what every event loop does
         if owner is not None and owner in self._kills:
             self._count_down(owner)
@@ -208,7 +210,8 @@ class Loop(asyncio.AbstractEventLoop):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if not self._over:
-            self.on_fault(OWNER.get(), context)
+            # a callback tells of its fault outside of its context
+            self.on_fault(OWNER.get() or self._owner, context)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.call_exception_handler(context)

@@ -131,7 +131,7 @@ class LearnInk:
         batch = world.truth.batches[event_id] = Batch(
             event_id, now, now - late_s + world.plan.sizes.max_age_s, users, poison
         )
-        body = _body(event_id, users, occurred, poison)
+        body = _body(event_id, users, occurred, poison, world.plan.sizes.text_bytes)
         world.trace.add("learnink", "sends", event_id, *users)
         status = await self._callers.until(
             lambda life: doors.post_webhook(life, event_id, body), (200,)
@@ -231,12 +231,14 @@ class Apps:
         )
 
 
-def _body(event_id: str, users: list[int], occurred: float, poison: int | None) -> bytes:
+def _body(
+    event_id: str, users: list[int], occurred: float, poison: int | None, text_bytes: int
+) -> bytes:
     entries = []
     for index, user in enumerate(users):
         entry: dict[str, Any] = {
             "title": POISON if index == poison else f"{event_id} {index}",
-            "body": "Train!",
+            "body": "Train!" + "x" * text_bytes,
             "path": "/learning",
         }
         # by both ids, or by one of them

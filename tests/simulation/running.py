@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from tests.simulation.drawing import draw
 from tests.simulation.history import run
+from tests.simulation.plan import Tier
 
 _BATCH = 25
 """Histories that a process runs before it tells, and collects its garbage."""
@@ -59,13 +60,13 @@ class Tally:
         return "\n".join(lines)
 
 
-def run_seeds(seeds: Iterable[int]) -> Tally:
+def run_seeds(seeds: Iterable[int], tier: Tier | None = None) -> Tally:
     """Run some seeds in this process."""
     tally = Tally()
     began = time.process_time()
     for seed in seeds:
         try:
-            result = run(draw(seed))
+            result = run(draw(seed, tier))
         except Exception:  # noqa: BLE001  # a fault of the world is a finding, too
             tally.failures.append((seed, "the simulation itself", traceback.format_exc()))
             continue
@@ -84,6 +85,7 @@ def run_seeds(seeds: Iterable[int]) -> Tally:
 def run_many(
     seeds: range,
     *,
+    tier: Tier | None = None,
     processes: int | None = None,
     ends_at: float | None = None,
     tell: Callable[[Tally], None] = lambda _tally: None,
@@ -100,7 +102,7 @@ def run_many(
                 batch = next(waiting, None)
                 if batch is None:
                     break
-                running.add(pool.submit(run_seeds, batch))
+                running.add(pool.submit(run_seeds, batch, tier))
             if not running:
                 return tally
             done, running = wait(running, return_when=FIRST_COMPLETED)

@@ -1,0 +1,157 @@
+"""What only the real transports can be asked, between the relay and one of them.
+
+Owns three invariants: every push gets one verdict in time; what a transport calls not looked at was
+not; and nothing is in flight for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+
+from providers.contract import (
+    CredentialStatus,
+    Misconfigured,
+    Push,
+    PushProvider,
+    Settle,
+    Trouble,
+    Unavailable,
+    Verdict,
+)
+from tests.simulation.invariants import Invariants
+from tests.simulation.loop import OWNER
+from tests.simulation.trace import Trace
+
+_MARGIN_S = 0.5
+"""What a verdict may come later than the transport's limit says."""
+
+
+class Sightings:
+    """How often a process sent a delivery so that a vendor may have looked at it, and how often one
+    did. Two sends of one delivery look alike to a vendor, so they are counted and not matched."""
+
+    def __init__(self, invariants: Invariants) -> None:
+        self._invariants = invariants
+        self._sent: Counter[tuple[str, str]] = Counter()
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def sent(self, who: str, delivery_id: str) -> None:
+        """A process sends a delivery."""
+        self._sent[who, delivery_id] += 1
+
+    def seen(self, who: str, delivery_id: str) -> None:
+        """A vendor looks at a delivery of a process."""
+        self._seen[who, delivery_id] += 1
+        self._compare(who, delivery_id, "is looked at now")
+
+    def not_looked_at(self, who: str, delivery_id: str, reason: str) -> None:
+        """A transport says of one send that nobody looked at it."""
+        self._sent[who, delivery_id] -= 1
+        self._compare(who, delivery_id, reason)
+
+    def _compare(self, who: str, delivery_id: str, text: str) -> None:
+        seen, sent = self._seen[who, delivery_id], self._sent[who, delivery_id]
+        if seen > sent:
+            self._invariants.broken(
+                "not_looked_at_is_true",
+                f"{who} sent {delivery_id} {sent} times that count, it was seen {seen}: {text}",
+            )
+
+
+class WireWatch:
+    """A native transport of a process (`who`), watched."""
+
+    def __init__(
+        self,
+        inner: PushProvider,
+        who: str,
+        timeout_s: float,
+        invariants: Invariants,
+        trace: Trace,
+        sightings: Sightings,
+    ) -> None:
+        self.burst = inner.burst
+        self.process = OWNER.get()
+        self._inner = inner
+        self._who = who
+        self._timeout_s = timeout_s
+        self._invariants = invariants
+        self._trace = trace
+        self._sightings = sightings
+        self._open: dict[int, Push] = {}
+        self._numbers = 0
+
+    def free(self, part: str) -> int:
+        return self._inner.free(part)
+
+    @property
+    def in_flight(self) -> int:
+        return self._inner.in_flight
+
+    @property
+    def connections(self) -> int:
+        return self._inner.connections
+
+    @property
+    def credential(self) -> CredentialStatus:
+        return self._inner.credential
+
+    async def start(self) -> None:
+        await self._inner.start()
+
+    def send(self, pushes: Sequence[Push], settle: Settle) -> None:
+        numbers: dict[int, int] = {}
+        for push in pushes:
+            self._numbers += 1
+            self._open[self._numbers] = push
+            numbers[id(push)] = self._numbers
+            self._sightings.sent(self._who, push.delivery_id)
+        loop = asyncio.get_running_loop()
+        due_s = self._timeout_s + _MARGIN_S
+        loop.call_later(due_s, self._due, list(numbers.values()), loop.time() + due_s)
+        try:
+            self._inner.send(pushes, partial(self._heard, settle, numbers))
+        except Exception as error:  # noqa: BLE001  # nothing may come out
+            self._invariants.broken("one_verdict", f"{self._who}: send raised {error!r}")
+
+    def _heard(
+        self, settle: Settle, numbers: dict[int, int], verdicts: Sequence[tuple[Push, Verdict]]
+    ) -> None:
+        for push, verdict in verdicts:
+            if self._open.pop(numbers[id(push)], None) is None:
+                self._broken("one_verdict", push, "has a second verdict")
+            if isinstance(verdict, Unavailable):
+                self._trace.count(f"wire: {verdict.reason}")
+                if not verdict.looked_at:
+                    self._sightings.not_looked_at(self._who, push.delivery_id, verdict.reason)
+        settle(verdicts)
+
+    def _due(self, numbers: Sequence[int], due: float) -> None:
+        """All of these have a verdict; one that stood still gets as long again, from now on."""
+        late = [number for number in numbers if number in self._open]
+        if not late:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() > due + _MARGIN_S:
+            due = loop.time() + _MARGIN_S
+            loop.call_at(due, self._due, late, due)
+        else:
+            self._broken("one_verdict", self._open[late[0]], "has no verdict in time")
+
+    def _broken(self, invariant: str, push: Push, text: str) -> None:
+        self._invariants.broken(invariant, f"{self._who}: push {push.delivery_id} {text}")
+
+    def trouble(self, part: str) -> Trouble | None:
+        return self._inner.trouble(part)
+
+    async def reach(self, part: str) -> Trouble | None:
+        return await self._inner.reach(part)
+
+    async def check(self, part: str) -> Misconfigured | Unavailable | None:
+        return await self._inner.check(part)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
