@@ -185,6 +185,8 @@ def _faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
         case "clock":
             by_s = lots.choice((-3600.0, 180.0, 3600.0, 172_800.0))
             add("clock", by_s=by_s, seconds=lots.choice((4.0, None)), relay=relay)
+        case "behind":
+            add("clock", by_s=lots.choice((-3600.0, -1800.0)), seconds=some_s, relay=relay)
         case _:
             pass
     return acts

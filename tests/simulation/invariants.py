@@ -207,7 +207,8 @@ class Invariants:
                 story.spent += 1
                 told = max(verdict.retry_after or 0.0, 10.0)
                 story.asked = (who, now + told)
-                most = told + 10.0 * 2.0 ** min(story.spent, 16)
+                later = max(told, verdict.later_floor_s) if story.spent > 1 else told
+                most = later + 10.0 * 2.0 ** min(story.spent, 16)
                 story.may_wait_until = max(story.may_wait_until, now + most)
             case Misconfigured():
                 # alone or with its part: up to ten times the probe's wait

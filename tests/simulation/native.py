@@ -126,13 +126,12 @@ class Wires:
     async def rest(self) -> None:
         """All is settled: soon nothing is in flight any more, though a lost lease may have left
         pushes behind."""
-        await asyncio.sleep(self._world.plan.sizes.timeout_s + 2.0)
-        for watch in self.watches:
-            process = watch.process
-            if process is not None and process.alive and watch.in_flight:
-                self._world.invariants.broken(
-                    "in_flight_ends", f"{process}: {watch.in_flight} pushes are in flight"
-                )
+        until = self._loop.time() + self._world.plan.sizes.timeout_s + 2.0
+        while busy := [watch for watch in self.watches if watch.is_alive and watch.in_flight]:
+            if self._loop.time() > until:
+                told = f"{busy[0].process}: {busy[0].in_flight} pushes are in flight"
+                self._world.invariants.broken("in_flight_ends", told)
+            await asyncio.sleep(0.5)
 
     # --- the processes' side --------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from tests.simulation.loop import OWNER, Loop, Process
 Direction = Literal["out", "in", "both"]
 """From the gateway to the vendor, the other way, or both."""
 
-_CUT = 0.3
+_CUT = 0.2
 """Share of the writes that arrive in more pieces than one."""
 _NEXT_S = 1e-6
 """A piece arrives this much after the one before it, at least."""

@@ -47,7 +47,7 @@ NATIVE_FAULTS = {
     "log_out": 0.05,
     "erase": 0.03,
     "poison": 0.01,
-    "clock": 0.02,
+    "behind": 0.04,
     "late": 0.05,
 } | WIRE_FAULTS
 """The share of the native histories in which each fault is switched on."""
@@ -73,6 +73,7 @@ def native_sizes(lots: Random, sizes: Sizes) -> Sizes:
         connections=lots.choice((1, 2, 4)),
         streams=lots.choice((2, 8, 1000)),
         socket_bytes=lots.choice((600, 4_096, 65_536)),
+        faults_end_s=lots.choice((8.0, 12.0, 20.0)),
         text_bytes=lots.choice((0, 0, 400, 2_500)),
     )
 

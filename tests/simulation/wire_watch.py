@@ -88,6 +88,11 @@ class WireWatch:
         return self._inner.free(part)
 
     @property
+    def is_alive(self) -> bool:
+        """Whether its process lives."""
+        return self.process is not None and self.process.alive
+
+    @property
     def in_flight(self) -> int:
         return self._inner.in_flight
 
