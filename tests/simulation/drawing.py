@@ -13,9 +13,9 @@ from tests.simulation.plan import Act, Plan, Sizes, Tier
 from tests.simulation.wire_drawing import (
     NATIVE_FAULTS,
     WIRE_FAULTS,
-    add_wire_faults,
     native_sizes,
     tier_of,
+    wire_faults,
 )
 
 _START_S = 1.0
@@ -66,7 +66,8 @@ def draw(seed: int, tier: Tier | None = None) -> Plan:
     sizes = native_sizes(lots, _sizes(lots)) if native else _sizes(lots)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
     for fault in sorted(on):
-        acts += _faults(lots, sizes, fault)
+        of_wires = fault in WIRE_FAULTS
+        acts += (wire_faults if of_wires else _faults)(lots, sizes, fault)
     noise = {}
     if "noise" in on:
         for kind in lots.sample(_NOISE, lots.randint(1, 3)):
@@ -135,9 +136,6 @@ def _faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
     def add(do: str, at: float | None = None, **args: Any) -> None:
         acts.append(Act(_time(lots, sizes) if at is None else at, do, args))
 
-    if fault in WIRE_FAULTS:
-        add_wire_faults(lots, sizes, fault, lambda: _time(lots, sizes), add)
-        return acts
     relay = lots.randrange(sizes.relays)
     phone = lots.randrange(2 * sizes.users)
     some_s = lots.choice((0.3, 1.0, 3.0, 8.0))
@@ -185,8 +183,6 @@ def _faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
         case "clock":
             by_s = lots.choice((-3600.0, 180.0, 3600.0, 172_800.0))
             add("clock", by_s=by_s, seconds=lots.choice((4.0, None)), relay=relay)
-        case "behind":
-            add("clock", by_s=lots.choice((-3600.0, -1800.0)), seconds=some_s, relay=relay)
         case _:
             pass
     return acts

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.app.vendors import VENDORS
 from providers.apns.credentials import ApnsCredentials
 from providers.apns.native import ApnsNativeProvider
 from providers.apns.options import ApnsOptions
@@ -86,11 +87,13 @@ class Wires:
 
     def transport(self, provider: str, who: str, clock: Callable[[], float]) -> PushProvider:
         """A transport of a process (`who`) whose wall clock this is."""
+        parts = VENDORS[provider].parts
         inner = self._apns(who, clock) if provider == "apns" else self._fcm(who, clock)
         sizes = self._world.plan.sizes
         watch = WireWatch(
             cast("PushProvider", inner),
             who,
+            parts,
             sizes.timeout_s,
             self._world.invariants,
             self._world.trace,
@@ -132,6 +135,12 @@ class Wires:
                 told = f"{busy[0].process}: {busy[0].in_flight} pushes are in flight"
                 self._world.invariants.broken("in_flight_ends", told)
             await asyncio.sleep(0.5)
+
+    def tell(self) -> None:
+        """Write down how the transports of living processes stand."""
+        for watch in self.watches:
+            if watch.is_alive:
+                self._world.trace.add(watch.who, "transport", watch.told())
 
     # --- the processes' side --------------------------------------------------------------------
 

@@ -1,17 +1,16 @@
 """Drawing what tier B adds to a plan: its sizes, and what goes wrong on connections.
 
 Owns the mixture of a native history. It has fewer faults of the store and of people than a scripted
-one: those are tier A's matter.
+one, and no wrong clock: those are tier A's matter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 from typing import Any
 
-from tests.simulation.plan import Sizes, Tier
+from tests.simulation.plan import Act, Sizes, Tier
 
 _NATIVE = 1 / 15
 """The share of the histories that are native."""
@@ -47,7 +46,6 @@ NATIVE_FAULTS = {
     "log_out": 0.05,
     "erase": 0.03,
     "poison": 0.01,
-    "behind": 0.04,
     "late": 0.05,
 } | WIRE_FAULTS
 """The share of the native histories in which each fault is switched on."""
@@ -78,10 +76,9 @@ def native_sizes(lots: Random, sizes: Sizes) -> Sizes:
     )
 
 
-def add_wire_faults(
-    lots: Random, sizes: Sizes, fault: str, time: Callable[[], float], add: Callable[..., None]
-) -> None:
-    """One fault of connections, at one to three times: `add` takes (what, when, facts)."""
+def wire_faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
+    """One fault of connections, one to three times."""
+    acts = []
     place = lots.choice(("production", "production", "sandbox", "fcm", "fcm"))
     for _ in range(lots.randint(1, 3)):
         seconds = lots.choice((0.5, 2.0, 6.0, 15.0))
@@ -119,4 +116,6 @@ def add_wire_faults(
                 args |= {"seconds": seconds, "expire": lots.random() < 0.7}
             case _:
                 raise AssertionError(fault)
-        add(fault, time(), **args)
+        at = 1.0 + lots.random() * (0.9 * sizes.faults_end_s - 1.0)
+        acts.append(Act(round(at, 4), fault, args))
+    return acts

@@ -68,6 +68,7 @@ class WireWatch:
         self,
         inner: PushProvider,
         who: str,
+        parts: Sequence[str],
         timeout_s: float,
         invariants: Invariants,
         trace: Trace,
@@ -76,13 +77,20 @@ class WireWatch:
         self.burst = inner.burst
         self.process = OWNER.get()
         self._inner = inner
-        self._who = who
+        self.who = who
+        self._parts = parts
         self._timeout_s = timeout_s
         self._invariants = invariants
         self._trace = trace
         self._sightings = sightings
         self._open: dict[int, Push] = {}
         self._numbers = 0
+
+    def told(self) -> str:
+        """How it stands, for people."""
+        free = ", ".join(f"{self.free(part)} for {part}" for part in self._parts)
+        connections = f"{self.connections} connections"
+        return f"free: {free}; {self.in_flight} pushes in flight, {connections}"
 
     def free(self, part: str) -> int:
         return self._inner.free(part)
@@ -113,14 +121,14 @@ class WireWatch:
             self._numbers += 1
             self._open[self._numbers] = push
             numbers[id(push)] = self._numbers
-            self._sightings.sent(self._who, push.delivery_id)
+            self._sightings.sent(self.who, push.delivery_id)
         loop = asyncio.get_running_loop()
         due_s = self._timeout_s + _MARGIN_S
         loop.call_later(due_s, self._due, list(numbers.values()), loop.time() + due_s)
         try:
             self._inner.send(pushes, partial(self._heard, settle, numbers))
         except Exception as error:  # noqa: BLE001  # nothing may come out
-            self._invariants.broken("one_verdict", f"{self._who}: send raised {error!r}")
+            self._invariants.broken("one_verdict", f"{self.who}: send raised {error!r}")
 
     def _heard(
         self, settle: Settle, numbers: dict[int, int], verdicts: Sequence[tuple[Push, Verdict]]
@@ -131,7 +139,7 @@ class WireWatch:
             if isinstance(verdict, Unavailable):
                 self._trace.count(f"wire: {verdict.reason}")
                 if not verdict.looked_at:
-                    self._sightings.not_looked_at(self._who, push.delivery_id, verdict.reason)
+                    self._sightings.not_looked_at(self.who, push.delivery_id, verdict.reason)
         settle(verdicts)
 
     def _due(self, numbers: Sequence[int], due: float) -> None:
@@ -147,7 +155,7 @@ class WireWatch:
             self._broken("one_verdict", self._open[late[0]], "has no verdict in time")
 
     def _broken(self, invariant: str, push: Push, text: str) -> None:
-        self._invariants.broken(invariant, f"{self._who}: push {push.delivery_id} {text}")
+        self._invariants.broken(invariant, f"{self.who}: push {push.delivery_id} {text}")
 
     def trouble(self, part: str) -> Trouble | None:
         return self._inner.trouble(part)

@@ -92,6 +92,8 @@ class World:
         self.loop.on_fault = self._fault
         try:
             self.loop.run(self._course(), until=lambda: self.invariants.violation is not None)
+            if self.wires is not None and self.violation is not None:
+                self.wires.tell()
         finally:
             self.loop.end()
             self.disk.close()
