@@ -63,7 +63,7 @@ def draw(seed: int, tier: Tier | None = None) -> Plan:
     lots = Random(f"native {seed}" if native else seed)  # not a secret
     faults = NATIVE_FAULTS if native else _FAULTS
     on = {fault for fault, share in faults.items() if lots.random() < share}
-    sizes = native_sizes(lots, _sizes(lots)) if native else _sizes(lots)
+    sizes = native_sizes(lots, _sizes(lots), on) if native else _sizes(lots)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
     for fault in sorted(on):
         of_wires = fault in WIRE_FAULTS

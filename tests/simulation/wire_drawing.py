@@ -60,7 +60,7 @@ def tier_of(seed: int) -> Tier:
     return "native" if Random(f"tier {seed}").random() < _NATIVE else "scripted"
 
 
-def native_sizes(lots: Random, sizes: Sizes) -> Sizes:
+def native_sizes(lots: Random, sizes: Sizes, on: set[str]) -> Sizes:
     """The sizes of a native history, made of those of a scripted one."""
     return replace(
         sizes,
@@ -72,7 +72,8 @@ def native_sizes(lots: Random, sizes: Sizes) -> Sizes:
         streams=lots.choice((2, 8, 1000)),
         socket_bytes=lots.choice((600, 4_096, 65_536)),
         faults_end_s=lots.choice((8.0, 12.0, 20.0)),
-        text_bytes=lots.choice((0, 0, 400, 2_500)),
+        # only long texts come to the end of a connection's window
+        text_bytes=3_600 if "withhold" in on else lots.choice((0, 0, 400, 2_500)),
     )
 
 
