@@ -35,7 +35,7 @@ from tests.simulation.network import Network
 from tests.simulation.pipes import Pipe
 from tests.simulation.stand_ins import Judge, ServerConnection, Service
 from tests.simulation.truth import EPOCH
-from tests.simulation.wire_watch import Sightings, WireWatch
+from tests.simulation.wire_watch import Recovery, Sightings, WireWatch
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -78,6 +78,7 @@ class Wires:
         }
         self.endpoint: Endpoint = "well"
         self.watches: list[WireWatch] = []
+        self.recovery = Recovery(world.invariants, world.loop.time)
         self._sightings = Sightings(world.invariants)
         self._apns_tokens = ProviderTokens(
             _key().public_key(), _KEY_ID, _KEY_ID, self.services["production"].settings, self._clock
@@ -98,6 +99,8 @@ class Wires:
             self._world.invariants,
             self._world.trace,
             self._sightings,
+            self.recovery,
+            lambda push: place_of(provider, VENDORS[provider].part_of(push.address)),
         )
         watch.burst = sizes.burst
         self.watches.append(watch)
@@ -110,9 +113,13 @@ class Wires:
         for place, service in self.services.items():
             service.resets = (0, 0.0)
             self.restore(place)
+            bad = 0
             for pipe in self.network.to(place):
-                if (server := server_of(pipe)) is not None:
+                server = server_of(pipe)
+                bad += pipe.stays or (server is not None and server.stays)
+                if server is not None:
                     server.behave()
+            self.recovery.begin(place, bad)
 
     def restore(self, place: str) -> None:
         """New connections get the usual number of streams."""

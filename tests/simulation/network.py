@@ -51,9 +51,12 @@ class Network:
         return [pipe for pipe in self.pipes if pipe.place == place and pipe.is_open]
 
     def calm(self) -> None:
-        """All ways work again: what waited arrives, and what lost bytes is reset."""
+        """All ways work again: what waited arrives, and what lost bytes is reset, if it does not do
+        so for good."""
         self.doors.clear()
         for pipe in list(self.pipes):
+            if pipe.stays:
+                continue
             if pipe.swallows:
                 pipe.reset()
             else:

@@ -215,6 +215,8 @@ class Pipe:
         self.place = place
         self.near = near
         self.far = far
+        #: it loses bytes for good, though the vendor is in good health
+        self.stays = False
         near.peer, far.peer = far, near
 
     def __repr__(self) -> str:

@@ -39,10 +39,11 @@ class WireActs:
         if (pipe := self._pipe(place, nth, "reset")) is not None:
             pipe.reset()
 
-    def swallow(self, place: str, nth: int, direction: Direction) -> None:
+    def swallow(self, place: str, nth: int, direction: Direction, for_good: bool = False) -> None:
         """A connection loses what goes by it, both ways or one, until it is reset."""
         if (pipe := self._pipe(place, nth, f"swallow {direction}")) is not None:
             pipe.swallow(direction)
+            pipe.stays = for_good
 
     def stall(self, place: str, nth: int, direction: Direction, seconds: float) -> None:
         """Bytes wait for a while."""

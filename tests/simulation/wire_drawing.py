@@ -62,6 +62,10 @@ def tier_of(seed: int) -> Tier:
 
 def native_sizes(lots: Random, sizes: Sizes, on: set[str]) -> Sizes:
     """The sizes of a native history, made of those of a scripted one."""
+    # only long texts come to the end of a connection's window
+    text_bytes = 3_600 if "withhold" in on else lots.choice((0, 0, 400, 2_500))
+    # a narrow way takes long for long texts, in good health too
+    narrowest = 600 if text_bytes < 1_000 else 65_536
     return replace(
         sizes,
         relays=lots.choice((1, 1, 1, 1, 1, 2)),
@@ -70,10 +74,9 @@ def native_sizes(lots: Random, sizes: Sizes, on: set[str]) -> Sizes:
         burst=lots.choice((2, 8, 128)),
         connections=lots.choice((1, 2, 4)),
         streams=lots.choice((2, 8, 1000)),
-        socket_bytes=lots.choice((600, 4_096, 65_536)),
+        socket_bytes=lots.choice((narrowest, 4_096, 65_536)),
         faults_end_s=lots.choice((8.0, 12.0, 20.0)),
-        # only long texts come to the end of a connection's window
-        text_bytes=3_600 if "withhold" in on else lots.choice((0, 0, 400, 2_500)),
+        text_bytes=text_bytes,
     )
 
 
@@ -90,7 +93,7 @@ def wire_faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
             case "reset":
                 pass
             case "swallow":
-                args["direction"] = direction
+                args |= {"direction": direction, "for_good": lots.random() < 0.3}
             case "stall":
                 args |= {"direction": direction, "seconds": seconds}
             case "door":

@@ -1,14 +1,14 @@
 """What only the real transports can be asked, between the relay and one of them.
 
-Owns three invariants: every push gets one verdict in time; what a transport calls not looked at was
-not; and nothing is in flight for good.
+Owns the invariants: every push gets one verdict in time; what a transport calls not looked at was
+not; and a vendor in good health is found again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from providers.contract import (
@@ -27,6 +27,13 @@ from tests.simulation.trace import Trace
 
 _MARGIN_S = 0.5
 """What a verdict may come later than the transport's limit says."""
+
+_SETTLED_S = 1.0
+"""So long after the last fault the last broken connections are known to be broken."""
+_RECONNECTED_S = 40.0
+"""So long after it nobody waits any more before connecting again, which takes 30 s at most."""
+_ANSWERS = ("UNAUTHENTICATED", "ExpiredProviderToken", "IdleTimeout", "Closed")
+"""Not looked at, and yet no fault of a connection."""
 
 
 class Sightings:
@@ -61,6 +68,38 @@ class Sightings:
             )
 
 
+class Recovery:
+    """Once the faults are over, a vendor in good health answers: a transport may run into each bad
+    connection once, and not again and again."""
+
+    def __init__(self, invariants: Invariants, now: Callable[[], float]) -> None:
+        self._invariants = invariants
+        self._now = now
+        self._quiet_since = float("inf")
+        self._bad: dict[str, int] = {}
+        #: process and place -> how many times one after the other, and when the last was heard
+        self._rounds: dict[tuple[str, str], tuple[int, float]] = {}
+
+    def begin(self, place: str, bad: int) -> None:
+        """The faults are over; so many connections to a place stay bad."""
+        self._quiet_since = self._now()
+        self._bad[place] = bad
+
+    def unanswered(self, who: str, place: str, verdict: Unavailable, started: float) -> None:
+        """A push that started then has no answer of its vendor."""
+        settled = _SETTLED_S if verdict.looked_at else _RECONNECTED_S
+        if started < self._quiet_since + settled or verdict.reason in _ANSWERS:
+            return
+        rounds, heard_at = self._rounds.get((who, place), (0, 0.0))
+        if started < heard_at:
+            return
+        self._rounds[who, place] = rounds + 1, self._now()
+        if rounds >= self._bad.get(place, 0):
+            self._invariants.broken(
+                "it_recovers", f"{who}: {verdict.reason} at {place}, {rounds + 1} times in a row"
+            )
+
+
 class WireWatch:
     """A native transport of a process (`who`), watched."""
 
@@ -73,6 +112,8 @@ class WireWatch:
         invariants: Invariants,
         trace: Trace,
         sightings: Sightings,
+        recovery: Recovery,
+        place_of: Callable[[Push], str],
     ) -> None:
         self.burst = inner.burst
         self.process = OWNER.get()
@@ -83,7 +124,10 @@ class WireWatch:
         self._invariants = invariants
         self._trace = trace
         self._sightings = sightings
-        self._open: dict[int, Push] = {}
+        self._recovery = recovery
+        self._place_of = place_of
+        #: the push, and when it started
+        self._open: dict[int, tuple[Push, float]] = {}
         self._numbers = 0
 
     def told(self) -> str:
@@ -116,13 +160,13 @@ class WireWatch:
         await self._inner.start()
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
+        loop = asyncio.get_running_loop()
         numbers: dict[int, int] = {}
         for push in pushes:
             self._numbers += 1
-            self._open[self._numbers] = push
+            self._open[self._numbers] = push, loop.time()
             numbers[id(push)] = self._numbers
             self._sightings.sent(self.who, push.delivery_id)
-        loop = asyncio.get_running_loop()
         due_s = self._timeout_s + _MARGIN_S
         loop.call_later(due_s, self._due, list(numbers.values()), loop.time() + due_s)
         try:
@@ -134,9 +178,14 @@ class WireWatch:
         self, settle: Settle, numbers: dict[int, int], verdicts: Sequence[tuple[Push, Verdict]]
     ) -> None:
         for push, verdict in verdicts:
-            if self._open.pop(numbers[id(push)], None) is None:
+            opened = self._open.pop(numbers[id(push)], None)
+            if opened is None:
                 self._broken("one_verdict", push, "has a second verdict")
+                continue
             if isinstance(verdict, Unavailable):
+                if not verdict.is_answer:
+                    place = self._place_of(push)
+                    self._recovery.unanswered(self.who, place, verdict, opened[1])
                 self._trace.count(f"wire: {verdict.reason}")
                 if not verdict.looked_at:
                     self._sightings.not_looked_at(self.who, push.delivery_id, verdict.reason)
@@ -152,7 +201,7 @@ class WireWatch:
             due = loop.time() + _MARGIN_S
             loop.call_at(due, self._due, late, due)
         else:
-            self._broken("one_verdict", self._open[late[0]], "has no verdict in time")
+            self._broken("one_verdict", self._open[late[0]][0], "has no verdict in time")
 
     def _broken(self, invariant: str, push: Push, text: str) -> None:
         self._invariants.broken(invariant, f"{self.who}: push {push.delivery_id} {text}")
