@@ -20,7 +20,7 @@ from providers.apns.native import ApnsNativeProvider
 from providers.apns.options import ApnsOptions
 from providers.contract import Misconfigured, PushProvider, Unavailable
 from providers.fcm.credentials import FcmCredentials
-from providers.fcm.fetching import EndpointAway, Grant, NotGranted
+from providers.fcm.fetching import OAUTH_TIMEOUT_S, EndpointAway, Grant, NotGranted
 from providers.fcm.native import FcmNativeProvider
 from providers.fcm.options import FcmOptions
 from providers.http2.dial import Dial, Origin
@@ -198,7 +198,7 @@ class Wires:
             case "refuses":
                 raise NotGranted(Misconfigured("invalid_grant", "Check the account."))
             case "silent":
-                await asyncio.sleep(20.0)
+                await asyncio.sleep(OAUTH_TIMEOUT_S)
                 raise EndpointAway
             case "well":
                 return Grant(self._access_tokens.issue(_TOKEN_LIFE_S), _TOKEN_LIFE_S)

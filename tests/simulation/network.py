@@ -68,6 +68,7 @@ class Network:
             if self._chance.turn("death") < 0.5:
                 pipe.near.hang_up()
             else:
+                pipe.near.lost = True
                 pipe.far.fail_later(pipe.far.wait(), ConnectionResetError())
 
     async def dial(
@@ -137,10 +138,12 @@ class Network:
         self._made += 1
         pipe = Pipe(self._made, who, place, near, far)
         self.pipes[pipe] = process
-        far.on_lost = lambda: self._closed(pipe)
+        near.on_lost = far.on_lost = lambda: self._closed(pipe)
         self._trace.add(who, "connects", place, pipe)
         return pipe
 
     def _closed(self, pipe: Pipe) -> None:
-        self.pipes.pop(pipe, None)
-        self._trace.add(pipe.who, "is cut off", pipe.place, pipe)
+        """One end is gone; what it said last may still be on its way."""
+        if pipe.near.lost and pipe.far.lost:
+            self.pipes.pop(pipe, None)
+            self._trace.add(pipe.who, "is cut off", pipe.place, pipe)

@@ -28,8 +28,9 @@ from tests.simulation.trace import Trace
 _MARGIN_S = 0.5
 """What a verdict may come later than the transport's limit says."""
 
-_SETTLED_S = 1.0
-"""So long after the last fault the last broken connections are known to be broken."""
+_SETTLED_S = 15.0
+"""So long after the last fault no request for an access token hangs any more, of those that take a
+push's time away."""
 _RECONNECTED_S = 40.0
 """So long after it nobody waits any more before connecting again, which takes 30 s at most."""
 _ANSWERS = ("UNAUTHENTICATED", "ExpiredProviderToken", "IdleTimeout", "Closed")
