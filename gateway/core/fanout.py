@@ -79,8 +79,8 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
 
 def begun(chunk: Chunk, known: Known) -> list[Item]:
     """The items of a chunk of which an earlier try reached some devices, and perhaps not all."""
-    rows = {index for index, _ in known}
-    return [item for item, remainders in chunk.items if remainders is None and item.index in rows]
+    tried = {index for index, _ in known}
+    return [item for item, remainders in chunk.items if remainders is None and item.index in tried]
 
 
 def expire(
@@ -109,11 +109,18 @@ def expire(
 
 def bury(chunk: Chunk, known: Known, *, now: float) -> list[Record]:
     """End the unsettled deliveries of a chunk that no process could finish. Nobody looks up its
-    devices any more, so an item that was begun ends as a whole besides: others may be left."""
-    wholes = [item for item in begun(chunk, known) if not _settled(known, item.index, 0)]
+    devices any more, so an item of which all that is known was settled ends as a whole: devices
+    may be left."""
+    late = expire(chunk, known, now=now)
+    ending = {record.index for record in late}
+    wholes = [
+        item
+        for item in begun(chunk, known)
+        if item.index not in ending and not _settled(known, item.index, 0)
+    ]
     dead, reason = DeliveryState.DEAD, "no process could finish its chunk"
     return [
-        *(one._replace(state=dead, reason=reason) for one in expire(chunk, known, now=now)),
+        *(one._replace(state=dead, reason=reason) for one in late),
         *(_ended(chunk, item, 0, dead, now, reason) for item in wholes),
     ]
 

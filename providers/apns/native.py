@@ -28,7 +28,7 @@ from providers.contract import (
     Verdict,
 )
 from providers.http2.connection import Connection
-from providers.http2.dial import Origin, Proxy
+from providers.http2.dial import Dial, Origin, Proxy, dial
 from providers.http2.exchange import End, Ends, Request, Response
 from providers.http2.headers import (
     ConstantFields,
@@ -39,7 +39,7 @@ from providers.http2.headers import (
 )
 from providers.http2.pool import Pool, PoolLimits
 from providers.http2.wire import Wire
-from providers.transport.trust import client_context
+from providers.transport.trust import Trust, client_context
 from providers.transport.verdict_batcher import (
     CLOSE_GRACE_S,
     CLOSED,
@@ -63,12 +63,24 @@ _COLLAPSE_ID = literal_name("apns-collapse-id")
 
 
 class ApnsNativeProvider:
-    """Sends pushes to APNs; `providers.contract.PushProvider` says what it promises."""
+    """Sends pushes to APNs; `providers.contract.PushProvider` says what it promises.
+
+    `dial` makes the connections, `trust` the TLS context that they are made with.
+    """
 
     burst = BURST
 
-    def __init__(self, options: ApnsOptions, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        options: ApnsOptions,
+        clock: Callable[[], float] = time.time,
+        *,
+        dial: Dial = dial,
+        trust: Trust = client_context,
+    ) -> None:
         self._options = options
+        self._dial = dial
+        self._trust = trust
         self._clock = clock
         self._codec = Codec(options, clock)
         self._bodies = BodyTemplates(options.style)
@@ -101,7 +113,7 @@ class ApnsNativeProvider:
         Raises CredentialError when `ca_file` or `proxy` cannot be used.
         """
         options = self._options
-        context = client_context(options.ca_file, alpn=("h2",))
+        context = self._trust(options.ca_file, alpn=("h2",))
         proxy = Proxy.parse(options.proxy)
         limits = PoolLimits(options.max_connections, options.timeout_s, MAX_IN_FLIGHT)
         for environment, endpoint in options.endpoints.items():
@@ -120,6 +132,7 @@ class ApnsNativeProvider:
                 limits,
                 choose=partial(_speak_http2, constant),
                 on_ends=partial(self._ended, environment),
+                dial=self._dial,
             )
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:

@@ -29,13 +29,13 @@ from providers.fcm.options import FcmOptions
 from providers.fcm.payload import BodyTemplates, render, send_request
 from providers.fcm.verdicts import receipt
 from providers.http2.connection import Connection
-from providers.http2.dial import Origin, Proxy
+from providers.http2.dial import Dial, Origin, Proxy, dial
 from providers.http2.exchange import NEVER_SENT_S, Channel, End, Ends, Request, Response
 from providers.http2.headers import ConstantFields, literal
 from providers.http2.http1 import Http1Connection
 from providers.http2.pool import Pool, PoolLimits
 from providers.http2.wire import Wire
-from providers.transport.trust import client_context
+from providers.transport.trust import Trust, client_context
 from providers.transport.verdict_batcher import (
     CLOSE_GRACE_S,
     CLOSED,
@@ -60,12 +60,24 @@ _NO_TOKEN_IN_TIME = Unavailable.not_looked_at("Timeout", NEVER_SENT_S)
 
 
 class FcmNativeProvider:
-    """Sends pushes to FCM; `providers.contract.PushProvider` says what it promises."""
+    """Sends pushes to FCM; `providers.contract.PushProvider` says what it promises.
+
+    `dial` makes the connections, `trust` the TLS context that they are made with.
+    """
 
     burst = BURST
 
-    def __init__(self, options: FcmOptions, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        options: FcmOptions,
+        clock: Callable[[], float] = time.time,
+        *,
+        dial: Dial = dial,
+        trust: Trust = client_context,
+    ) -> None:
         self._options = options
+        self._dial = dial
+        self._trust = trust
         self._clock = clock
         self._codec = Codec(options)
         self._bodies = BodyTemplates(options.style)
@@ -100,7 +112,7 @@ class FcmNativeProvider:
         Raises CredentialError when `ca_file` or `proxy` cannot be used.
         """
         options = self._options
-        context = client_context(options.ca_file, alpn=("h2", "http/1.1"))
+        context = self._trust(options.ca_file, alpn=("h2", "http/1.1"))
         origin = Origin.of(options.url, context, Proxy.parse(options.proxy))
         fields = [
             (":method", "POST"),
@@ -117,7 +129,7 @@ class FcmNativeProvider:
         limits = PoolLimits(
             options.max_connections, options.timeout_s, MAX_IN_FLIGHT, quiet_s=QUIET_S
         )
-        self._pool = Pool(origin, limits, choose=choose, on_ends=self._ended)
+        self._pool = Pool(origin, limits, choose=choose, on_ends=self._ended, dial=self._dial)
         options.credentials.warm_up()
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:

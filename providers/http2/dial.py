@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from providers.errors import CredentialError
@@ -86,6 +86,13 @@ class Origin:
         host = f"[{self.host}]" if ":" in self.host else self.host
         usual = 443 if self.context is not None else 80
         return host if self.port == usual else f"{host}:{self.port}"
+
+
+class Dial(Protocol):
+    """A way to make connections: `dial`, or one of a test's own that needs no socket."""
+
+    async def __call__(self, origin: Origin, protocol: Callable[[], P], /) -> P:
+        """Connect; see `dial`."""
 
 
 async def dial(origin: Origin, protocol: Callable[[], P]) -> P:

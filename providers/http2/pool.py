@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from providers.contract import Trouble
 from providers.http2.backoff import Backoff
-from providers.http2.dial import Origin, dial
+from providers.http2.dial import Dial, Origin, dial
 from providers.http2.exchange import NEVER_SENT_S, Channel, Ends, NotProcessed, Request
 from providers.http2.trouble import OTHER_PROTOCOL, trouble_of
 from providers.http2.wire import QUIET_S, Wire
@@ -48,6 +48,7 @@ class Pool:
 
     `on_ends` gets the ends and the wire that they came from, if any. It is called on the event
     loop, and never from within `submit`. `choose` makes the channel for the ALPN protocol.
+    `dial` makes the connections.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Pool:
         *,
         choose: Callable[[str | None], Channel | None],
         on_ends: Callable[[Ends, Wire | None], None],
+        dial: Dial = dial,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._origin = origin
         self._limits = limits
         self._choose = choose
         self._on_ends = on_ends
+        self._dial = dial
         self._live: list[Wire] = []
         #: in the order in which they began to end; a set would have no stable order
         self._ending: dict[Wire, None] = {}
@@ -285,7 +288,7 @@ class Pool:
     async def _open(self) -> None:
         opened: Wire | None = None
         try:
-            wire = await dial(
+            wire = await self._dial(
                 self._origin, lambda: Wire(self, self._choose, quiet_s=self._limits.quiet_s)
             )
             if wire.alive:

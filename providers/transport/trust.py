@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from providers.errors import CredentialError
 
 T = TypeVar("T")
+
+
+class Trust(Protocol):
+    """A maker of TLS contexts: `client_context`, or one that keeps those it has made."""
+
+    def __call__(self, ca_file: str = "", alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
+        """Make a context; see `client_context`."""
 
 
 def client_context(ca_file: str = "", alpn: tuple[str, ...] = ()) -> ssl.SSLContext:

@@ -15,15 +15,17 @@ from tests.simulation.gateways import Replica, settings_of
 from tests.simulation.people import Apps, LearnInk, Strangers
 from tests.simulation.plan import Act
 from tests.simulation.vendors import Mood
+from tests.simulation.wire_acts import WireActs
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
-class Acts:
+class Acts(WireActs):
     """See the module. Times are seconds."""
 
     def __init__(self, world: World, learnink: LearnInk, apps: Apps, strangers: Strangers) -> None:
+        super().__init__(world)
         self._world = world
         self._learnink = learnink
         self._apps = apps
@@ -37,6 +39,7 @@ class Acts:
     def calm(self) -> None:
         """The faults are over."""
         self._calm = True
+        self.wires_are_calm()
         world = self._world
         world.services.calm()
         world.disk.trouble = None

@@ -10,7 +10,13 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from tests.simulation.plan import Act, Plan, Sizes
+from tests.simulation.plan import Act, Plan, Sizes, Tier
+from tests.simulation.wire_drawing import (
+    NATIVE_FAULTS,
+    WIRE_FAULTS,
+    native_sizes,
+    wire_faults,
+)
 
 _START_S = 1.0
 _FAULTS = {
@@ -56,21 +62,26 @@ _NOISE = (
 )
 
 
-def draw(seed: int, focus: frozenset[str] = frozenset()) -> Plan:
+def draw(seed: int, focus: frozenset[str] = frozenset(), *, tier: Tier = "scripted") -> Plan:
     """The plan of a seed; the faults in `focus` are always on."""
-    lots = Random(seed)  # not a secret
-    on = {fault for fault, share in _FAULTS.items() if lots.random() < share or fault in focus}
+    native = tier == "native"
+    lots = Random(f"native {seed}" if native else seed)  # not a secret
+    faults = NATIVE_FAULTS if native else _FAULTS
+    on = {fault for fault, share in faults.items() if lots.random() < share or fault in focus}
     sizes = _sizes(lots, several="several" in on)
+    if native:
+        sizes = native_sizes(lots, sizes, on)
     if "standstill" in on:
         sizes = _slow_vendors(sizes)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
     for fault in sorted(on):
-        acts += _faults(lots, sizes, fault)
+        of_wires = fault in WIRE_FAULTS
+        acts += (wire_faults if of_wires else _faults)(lots, sizes, fault)
     noise = {}
     if "noise" in on:
         for kind in lots.sample(_NOISE, lots.randint(1, 3)):
             noise[kind] = lots.choice((0.03, 0.1, 0.3))
-    return Plan(seed, "scripted", sizes, noise, tuple(sorted(acts, key=lambda act: act.at)))
+    return Plan(seed, tier, sizes, noise, tuple(sorted(acts, key=lambda act: act.at)))
 
 
 def _sizes(lots: Random, *, several: bool) -> Sizes:

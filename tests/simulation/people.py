@@ -133,7 +133,7 @@ class LearnInk:
         batch = world.truth.batches[event_id] = Batch(
             event_id, now, now - late_s + world.plan.sizes.max_age_s, users, poison
         )
-        body = _body(event_id, users, occurred, poison)
+        body = _body(event_id, users, occurred, poison, world.plan.sizes.text_bytes)
         world.trace.add("learnink", "sends", event_id, *users)
         status = await self._callers.until(
             lambda doors: doors.post_webhook(event_id, world.truth.wall(world.truth.now), body),
@@ -149,7 +149,7 @@ class LearnInk:
         batch = world.truth.batches.get(event_id)
         if batch is None:
             return
-        body = _body(event_id, users, world.truth.wall(batch.sent_at - late_s), batch.poison)
+        body = _body(event_id, users, world.truth.wall(batch.sent_at - late_s), batch.poison, 0)
         now = world.truth.wall(world.truth.now)
         await self._callers.until(lambda doors: doors.post_webhook(event_id, now, body), (200,))
 
@@ -165,7 +165,7 @@ class Strangers:
     async def forge(self, event_id: str, user: int) -> None:
         """Post a batch with another key, and one with an old signature."""
         now = self._world.truth.wall(self._world.truth.now)
-        body = _body(event_id, [user], now, None)
+        body = _body(event_id, [user], now, None, 0)
         other = await self._callers.ask(
             lambda doors: doors.post_webhook(event_id, now, body, b"a key of a stranger's own")
         )
@@ -294,12 +294,14 @@ class Apps:
         )
 
 
-def _body(event_id: str, users: list[int], occurred: float, poison: int | None) -> bytes:
+def _body(
+    event_id: str, users: list[int], occurred: float, poison: int | None, text_bytes: int
+) -> bytes:
     entries = []
     for index, user in enumerate(users):
         entry: dict[str, Any] = {
             "title": POISON if index == poison else f"{event_id} {index}",
-            "body": "Train!",
+            "body": "Train!" + "x" * text_bytes,
             "path": "/learning",
         }
         # by both ids, or by one of them

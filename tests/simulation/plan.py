@@ -50,9 +50,18 @@ class Sizes:
     """The transport's own limit of time for a push."""
     # the world
     users: int = 5
+    text_bytes: int = 0
+    """How much longer than short the texts of notifications are."""
     disk_s: tuple[float, float] = (0.0005, 0.008)
     vendor_s: tuple[float, float] = (0.01, 0.4)
     network_s: tuple[float, float] = (0.001, 0.05)
+    # tier B alone
+    connections: int = 4
+    """How many connections a transport may have to one place."""
+    streams: int = 1000
+    """Streams that a vendor allows on a connection."""
+    socket_bytes: int = 65_536
+    """Bytes that may be on their way in one direction of a connection."""
     faults_end_s: float = 25.0
     """When the last fault is over. Then the vendors take everything that is not dead."""
 

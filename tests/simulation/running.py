@@ -16,6 +16,7 @@ from tests.simulation.counts import unseen
 from tests.simulation.drawing import draw
 from tests.simulation.expected import known
 from tests.simulation.history import run
+from tests.simulation.plan import Tier
 
 BROKEN_WORLD = "the simulation itself"
 """Stands for an invariant where the world broke, and not the gateway."""
@@ -70,12 +71,12 @@ class Tally:
         return "\n".join(lines)
 
 
-def run_seeds(seeds: Iterable[int]) -> Tally:
+def run_seeds(seeds: Iterable[int], tier: Tier = "scripted") -> Tally:
     """Run some seeds in this process."""
     tally = Tally()
     began = time.process_time()
     for seed in seeds:
-        plan = draw(seed)
+        plan = draw(seed, tier=tier)
         try:
             result = run(plan)
         except Exception:  # noqa: BLE001  # a fault of the world is a finding, too
@@ -101,6 +102,7 @@ def run_seeds(seeds: Iterable[int]) -> Tally:
 def run_many(
     seeds: range,
     *,
+    tier: Tier = "scripted",
     processes: int | None = None,
     ends_at: float | None = None,
     tell: Callable[[Tally], None] = lambda _tally: None,
@@ -117,7 +119,7 @@ def run_many(
                 batch = next(waiting, None)
                 if batch is None:
                     break
-                running.add(pool.submit(run_seeds, batch))
+                running.add(pool.submit(run_seeds, batch, tier))
             if not running:
                 return tally
             done, running = wait(running, return_when=FIRST_COMPLETED)

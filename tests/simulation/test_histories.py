@@ -10,23 +10,28 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.simulation.drawing import draw
 from tests.simulation.expected import EXPECTED, Expected, known
 from tests.simulation.history import run
-from tests.simulation.plan import Act, read_plan
+from tests.simulation.plan import Act, Tier, read_plan
 from tests.simulation.shrink import shrink
 
 HISTORIES = Path(__file__).parent / "histories"
 SEEDS = 50
 
 
-def test_the_same_seed_is_the_same_history_in_any_process_and_under_any_hash_seed() -> None:
-    here = [run(draw(seed)).digest for seed in range(SEEDS)]
+@pytest.mark.parametrize("tier", get_args(Tier))
+def test_the_same_seed_is_the_same_history_in_any_process_and_under_any_hash_seed(
+    tier: Tier,
+) -> None:
+    here = [run(draw(seed, tier=tier)).digest for seed in range(SEEDS)]
     assert len(set(here)) == SEEDS
     command = [sys.executable, "-m", "tests.simulation", "--seeds", str(SEEDS), "--digests"]
+    command += ["--tier", tier]
     elsewhere = subprocess.run(
         command,
         env=os.environ | {"PYTHONHASHSEED": "4711"},

@@ -22,6 +22,7 @@ from tests.simulation.invariants.findings import Findings, Violation
 from tests.simulation.invariants.pushes import PushInvariants
 from tests.simulation.invariants.rows import RowInvariants
 from tests.simulation.loop import Loop, Process
+from tests.simulation.native import Wires
 from tests.simulation.people import Apps, Callers, LearnInk, Strangers, phones
 from tests.simulation.plan import Plan
 from tests.simulation.trace import Trace
@@ -52,7 +53,8 @@ class World:
         self.ends = EndInvariants(self.findings, self.disk.connection, self.services.at_fault)
         self.replicas: list[Replica] = []
         self.erased: list[tuple[int, float]] = []
-        self._context = contextvars.copy_context()
+        self.context = contextvars.copy_context()
+        self.wires = Wires(self) if plan.tier == "native" else None
         self._busy: dict[asyncio.Task[Any], None] = {}
 
     # --- what others ask of it ------------------------------------------------------------------
@@ -63,21 +65,27 @@ class World:
 
     def in_world(self, do: Callable[..., Any], *args: Any) -> None:
         """Do something soon that no process' death can stop."""
-        self.loop.call_soon(do, *args, context=self._context)
+        self.loop.call_soon(do, *args, context=self.context)
 
     def spawn(self, doing: Any) -> None:
         """Somebody does something that takes time; the history waits for it."""
-        task = self.loop.create_task(doing, context=self._context.copy())
+        task = self.loop.create_task(doing, context=self.context.copy())
         self._busy[task] = None
         task.add_done_callback(self._done)
 
     def transport(self, provider: str, who: str) -> PushProvider:
         """The way of one process to a vendor."""
+        if self.wires is not None:
+            lives = (replica.life for replica in self.replicas)
+            life = next(life for life in lives if life is not None and life.who == who)
+            return self.wires.transport(provider, who, life.clocks().wall)
         part_of = VENDORS[provider].part_of
         return ScriptedTransport(self.services, self.plan, provider, who, part_of)
 
-    def died(self, _life: Life) -> None:
+    def died(self, life: Life) -> None:
         """A process is gone: what was accepted must still be there."""
+        if self.wires is not None:
+            self.wires.network.died(life.process)
         self.ends.accepted_is_kept()
 
     # --- the course -----------------------------------------------------------------------------
@@ -87,6 +95,8 @@ class World:
         self.loop.on_fault = self._fault
         try:
             self.loop.run(self._course(), until=lambda: self.findings.violation is not None)
+            if self.wires is not None and self.violation is not None:
+                self.wires.tell()
         finally:
             self.loop.end()
             self.disk.close()
@@ -123,6 +133,8 @@ class World:
             deadlines = [batch.deadline for batch in self.truth.batches.values()]
             if now > max(deadlines, default=began) + self.plan.sizes.lease_s + 90.0:
                 self.findings.broken("it_settles", f"{self.ends.queued} chunks are queued")
+        if self.wires is not None:
+            await self.wires.rest()
         self.ends.settled()
 
     def _done(self, task: asyncio.Task[Any]) -> None:

@@ -186,7 +186,8 @@ class PushInvariants:
                     wait = max(wait, verdict.later_floor_s)
                 if not findings.is_shaken(now):  # else its chunk may be another's by now
                     story.asked = (who, now + wait)
-                story.wait_until(now + wait + 10.0 * 2.0 ** min(story.spent, 16))
+                floor = max(wait, verdict.later_floor_s) if story.spent > 1 else wait
+                story.wait_until(now + floor + 10.0 * 2.0 ** min(story.spent, 16))
             case Misconfigured():
                 # alone or with its part: up to ten times the probe's wait
                 story.wait_until(now + 1.2 * max(10.0 * self._sizes.probe_s, 600.0))
