@@ -14,7 +14,8 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 BESIDE := tests/unit tests/properties tests/conformance tests/integration
 JOBS ?= 3
 # histories that `make test` goes through: about two minutes on two cores
-HISTORIES ?= 4000
+HISTORIES ?= 3000
+NATIVE_HISTORIES ?= 400
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check simulate bench soak .bench-tools format lock clean
@@ -29,6 +30,7 @@ test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(BESIDE)
 	$(BIN)/pytest tests/simulation
 	$(BIN)/python -m tests.simulation --seeds $(HISTORIES) --strict
+	$(BIN)/python -m tests.simulation --tier native --seeds $(NATIVE_HISTORIES)
 	$(BIN)/pytest tests/acceptance
 
 check: $(VENV)/.dev  ## format, lint, types and import rules
@@ -40,7 +42,7 @@ check: $(VENV)/.dev  ## format, lint, types and import rules
 simulate: $(VENV)/.dev  ## histories in a simulated world; SEEDS=n, HOURS=h, or SEED=n TRACE=1 for one
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) \
 		$(if $(PLAN),--plan $(PLAN)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) \
-		$(if $(HOURS),--hours $(HOURS))
+		$(if $(HOURS),--hours $(HOURS)) $(if $(TIER),--tier $(TIER))
 
 bench: $(VENV)/.dev .bench-tools  ## measure against the targets; BENCH=--quick, BENCH=--help
 	$(BIN)/python -m tests.benchmarks $(BENCH)

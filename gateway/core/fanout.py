@@ -109,18 +109,11 @@ def expire(
 
 def bury(chunk: Chunk, known: Known, *, now: float) -> list[Record]:
     """End the unsettled deliveries of a chunk that no process could finish. Nobody looks up its
-    devices any more, so an item of which all that is known was settled ends as a whole: devices
-    may be left."""
-    late = expire(chunk, known, now=now)
-    ending = {record.index for record in late}
-    wholes = [
-        item
-        for item in begun(chunk, known)
-        if item.index not in ending and not _settled(known, item.index, 0)
-    ]
+    devices any more, so an item that was begun ends as a whole besides: others may be left."""
+    wholes = [item for item in begun(chunk, known) if not _settled(known, item.index, 0)]
     dead, reason = DeliveryState.DEAD, "no process could finish its chunk"
     return [
-        *(one._replace(state=dead, reason=reason) for one in late),
+        *(one._replace(state=dead, reason=reason) for one in expire(chunk, known, now=now)),
         *(_ended(chunk, item, 0, dead, now, reason) for item in wholes),
     ]
 

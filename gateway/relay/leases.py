@@ -122,7 +122,9 @@ class Leases:
             del self._works[work.claim.queue_id]
         if not work.lost:
             work.lose()
-            if work.open or work.finished:
+            if not work.open and not work.finished:
+                self._let_through(work)  # it sent nothing, so nobody will tell that it ended
+            else:
                 self._leaving[work] = None
                 for lane in self._lanes.values():
                     for part in lane.parts.values():
@@ -134,10 +136,14 @@ class Leases:
         if self._works.get(work.claim.queue_id) is work:
             del self._works[work.claim.queue_id]
         self._leaving.pop(work, None)
+        self._let_through(work)
+        self._tell()
+
+    def _let_through(self, work: Work) -> None:
+        """Nobody waits for this chunk any more."""
         for before in self._behind.values():
             if work in before:
                 before.remove(work)
-        self._tell()
 
     def _tell(self) -> None:
         self._wake()

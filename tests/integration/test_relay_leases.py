@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import pytest
 
@@ -69,6 +70,43 @@ async def test_a_lost_chunk_is_not_sent_on_and_not_queued_twice(rig: RelayRig) -
         await running.empty()
     assert len(rig.sent_to(delivered)) == 1
     assert rig.times_delivered() == {1: 3}
+
+
+@pytest.mark.parametrize("scope", ["project", "device"])
+async def test_a_back_off_is_kept_although_the_chunk_it_was_told_for_is_lost(
+    rig: RelayRig, scope: Literal["project", "device"]
+) -> None:
+    throttled = Answer.throttled(retry_after=300, scope=scope)
+    rig.sandbox.script(ANDROID.address, Answer.slow(1.0, throttled))
+    async with rig.running(**SHORT) as running:
+        await running.register(ANDROID)
+        await running.queue_for("msg_1", [ANDROID])
+        await rig.arrived(ANDROID)
+        rig.sql(STEAL, rig.clock() + 3600)
+        await lost(running)
+        lane = running.lane_in_memory("fcm")
+        if scope == "project":
+            await eventually("the lane is quiet", lambda: lane.quiet_for_s > 200)
+        else:
+            await eventually("the device is left alone", lambda: len(lane._silence.devices) == 1)
+            assert lane.quiet_for_s == 0.0
+    assert rig.sql("SELECT count(*) FROM deliveries") == [(0,)]
+
+
+async def test_a_relay_that_stood_still_leaves_nothing_behind_that_waits(rig: RelayRig) -> None:
+    """Another relay took the chunk meanwhile, and ended it: who would end a row that comes now?"""
+    rig.sandbox.script(ANDROID.address, Answer.slow(0.5, Answer.unavailable()))
+    async with rig.running() as running:
+        await running.register(ANDROID)
+        await running.queue_for("msg_1", [ANDROID])
+        await rig.arrived(ANDROID)
+        relay = running.gateway.relay
+        assert relay is not None
+        (work,) = relay._leases.works.values()
+        work.proven_until = 0.0
+        rig.sql("DELETE FROM queue")
+        await lost(running)
+    assert rig.sql("SELECT count(*) FROM deliveries") == [(0,)]
 
 
 async def test_a_relay_that_cannot_journal_keeps_its_chunk_no_longer_than_a_lease(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.fanout import Plan, expire, plan
+from gateway.core.fanout import Plan, begun, bury, expire, plan
 from gateway.core.model import Chunk, ChunkItem, Record, Remainder, Target
 from gateway.core.states import DeliveryState
 from tests.kit.build import NOW, chunk, item, target
@@ -43,9 +43,8 @@ def cases(draw: st.DrawFn) -> Case:
             known[index, device] = draw(
                 st.tuples(st.sampled_from(DeliveryState), st.integers(0, 9), DUE)
             )
-        # An item that reached no device has no other row; only a fresh one can have come to that.
+        # Only a fresh item ends as a whole: it reached no device, or was erased, or buried.
         if left is None and draw(st.integers(0, 4)) == 0:
-            known = {key: value for key, value in known.items() if key[0] != index}
             known[index, 0] = (draw(st.sampled_from(TERMINAL)), 0, None)
     # The journal is asked for a range of indexes: rows of other chunks' items may come along.
     known[99, 1] = (DeliveryState.DELIVERED, 1, None)
@@ -62,13 +61,28 @@ def owed(entry: ChunkItem, devices: list[Target], known: Known) -> set[Key]:
     index = entry.item.index
     if entry.remainders is not None:
         keys = {(index, left.device_id) for left in entry.remainders}
-    elif settled(known, (index, 0)):
-        keys = set()
     else:
-        keys = {(index, one.device_id) for one in devices}
+        # What ended as a whole owes nothing to a device that came since.
+        is_over = settled(known, (index, 0))
+        keys = set() if is_over else {(index, one.device_id) for one in devices}
         keys |= {key for key in known if key[0] == index}
         keys = keys or {(index, 0)}
     return {key for key in keys if not settled(known, key)}
+
+
+def owed_by(case: Case) -> set[Key]:
+    return set().union(
+        *(
+            owed(entry, devices, case.known)
+            for entry, devices in zip(case.chunk.items, case.targets, strict=True)
+        )
+    )
+
+
+def fresh(case: Case) -> set[Key]:
+    """The items that no try has begun with, each as a whole."""
+    indexes = {entry.item.index for entry in case.chunk.items if entry.remainders is None}
+    return {(index, 0) for index in indexes - {index for index, _ in case.known}}
 
 
 def made(todo: Plan) -> list[Key]:
@@ -82,12 +96,7 @@ def test_each_delivery_is_settled_or_sent_or_ended_and_only_one_of_these(case: C
     todo = plan(case.chunk, case.targets, case.known, now=NOW)
     accounted = made(todo)
     assert len(accounted) == len(set(accounted))
-    assert set(accounted) == set().union(
-        *(
-            owed(entry, devices, case.known)
-            for entry, devices in zip(case.chunk.items, case.targets, strict=True)
-        )
-    )
+    assert set(accounted) == owed_by(case)
 
 
 @given(cases())
@@ -122,6 +131,38 @@ def test_expiry_ends_what_is_open_once_and_leaves_what_is_settled(case: Case) ->
     nobody: list[list[Target]] = [[] for _ in case.targets]
     expected = set(made(plan(case.chunk, nobody, case.known, now=NOW)))
     assert set(accounted) == expected
+
+
+@given(cases())
+def test_expiry_ends_all_that_items_owe_to_devices_once_any_was_begun(case: Case) -> None:
+    """Items that were not begun end as a whole, and nobody looks up their devices."""
+    begun_now = {one.index for one in begun(case.chunk, case.known)}
+    by_index = {
+        entry.item.index: devices
+        for entry, devices in zip(case.chunk.items, case.targets, strict=True)
+        if entry.item.index in begun_now
+    }
+    records = expire(case.chunk, case.known, now=NOW, devices=by_index)
+    accounted = [(record.index, record.device_id) for record in records]
+    assert len(accounted) == len(set(accounted))
+    begins = {index for index, _ in fresh(case)}
+    kept = {key for key in owed_by(case) if key[0] not in begins}
+    assert set(accounted) == kept | fresh(case)
+
+
+@given(cases())
+def test_burial_forgets_nobody_and_touches_nothing_that_is_settled(case: Case) -> None:
+    """What a delivery is owed to, ends: under its device, or as a part of its whole item."""
+    records = bury(case.chunk, case.known, now=NOW)
+    accounted = [(record.index, record.device_id) for record in records]
+    assert len(accounted) == len(set(accounted))
+    assert all(record.state is DeliveryState.DEAD for record in records)
+    assert not any(settled(case.known, key) for key in accounted)
+    wholes = {(one.index, 0) for one in begun(case.chunk, case.known)}
+    assert set(accounted) <= owed_by(case) | wholes | fresh(case)
+    for index, device_id in owed_by(case) - set(accounted):
+        assert (index, device_id) not in case.known
+        assert (index, 0) in accounted
 
 
 @given(cases())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.fanout import GONE, Send, Wait, expire, plan
+from gateway.core.fanout import GONE, Send, Wait, begun, bury, expire, plan
 from gateway.core.model import Record, Remainder
 from gateway.core.states import DeliveryState
 from gateway.ports import Progress
@@ -13,6 +13,7 @@ from tests.kit.build import NOW, chunk, item, target
 PENDING, DELIVERED = DeliveryState.PENDING, DeliveryState.DELIVERED
 NO_DEVICE, EXPIRED, DEAD = DeliveryState.NO_DEVICE, DeliveryState.EXPIRED, DeliveryState.DEAD
 TERMINAL = [state for state in DeliveryState if state.is_terminal]
+UNFINISHED = "no process could finish its chunk"
 
 
 def ended(device_id: int, state: DeliveryState, reason: str, *, attempts: int = 0) -> Record:
@@ -150,3 +151,63 @@ def test_leftovers_expire_one_by_one_unless_the_journal_settled_them() -> None:
 def test_what_is_settled_does_not_expire_again(state: DeliveryState) -> None:
     assert expire(chunk(), {(0, 1): Progress(state, 1)}, now=NOW) == []
     assert expire(chunk(), {(0, 0): Progress(state, 0)}, now=NOW) == []
+
+
+@pytest.mark.parametrize("state", DeliveryState)
+def test_an_item_is_begun_when_the_journal_has_any_row_of_it(state: DeliveryState) -> None:
+    both = chunk([item(0), item(1)])
+    assert begun(both, {(1, 3): Progress(state, 1)}) == [item(1)]
+
+
+def test_a_leftover_is_never_begun_for_it_names_its_devices() -> None:
+    left = chunk([(item(), [Remainder(1, attempts=1)])])
+    assert begun(left, {(0, 1): Progress(PENDING, 1)}) == []
+
+
+def test_devices_that_an_item_had_not_reached_when_it_came_too_late_expire_too() -> None:
+    known = {(0, 1): Progress(DELIVERED, 1), (0, 2): Progress(PENDING, 5)}
+    devices = {0: [target(1), target(2), target(3)]}
+    assert expire(chunk(), known, now=NOW, devices=devices) == [
+        ended(2, EXPIRED, "too old", attempts=5),
+        ended(3, EXPIRED, "too old"),
+    ]
+
+
+@pytest.mark.parametrize("state", TERMINAL)
+def test_a_device_that_came_after_its_item_ended_does_not_expire(state: DeliveryState) -> None:
+    known = {(0, 0): Progress(state, 0)}
+    assert expire(chunk(), known, now=NOW, devices={0: [target(1)]}) == []
+
+
+def test_a_delivery_that_waits_ends_although_its_item_was_erased() -> None:
+    """Erasing a user ends the item as a whole, under device 0; a late relay wrote the other row."""
+    known = {(0, 0): Progress(EXPIRED, 0), (0, 1): Progress(PENDING, 2)}
+    assert plan(chunk(), [[]], known, now=NOW).ended == [ended(1, NO_DEVICE, GONE, attempts=2)]
+    assert plan(chunk(), [[target(1)]], known, now=NOW).ended == [
+        ended(1, NO_DEVICE, GONE, attempts=2)
+    ]
+    assert expire(chunk(), known, now=NOW) == [ended(1, EXPIRED, "too old", attempts=2)]
+
+
+def test_a_chunk_that_is_buried_before_it_began_ends_as_a_whole() -> None:
+    assert bury(chunk(), {}, now=NOW) == [ended(0, DEAD, UNFINISHED)]
+
+
+def test_an_item_that_was_begun_is_buried_as_a_whole_besides() -> None:
+    """Nobody looks up its devices any more, and one that was not reached must not be forgotten."""
+    known = {(0, 1): Progress(DELIVERED, 1), (0, 2): Progress(PENDING, 5)}
+    assert bury(chunk(), known, now=NOW) == [
+        ended(2, DEAD, UNFINISHED, attempts=5),
+        ended(0, DEAD, UNFINISHED),
+    ]
+
+
+def test_a_leftover_is_buried_device_by_device() -> None:
+    left = chunk([(item(), [Remainder(1, 2), Remainder(2, 3)])])
+    known = {(0, 1): Progress(DELIVERED, 2), (0, 2): Progress(PENDING, 3)}
+    assert bury(left, known, now=NOW) == [ended(2, DEAD, UNFINISHED, attempts=3)]
+
+
+@pytest.mark.parametrize("state", TERMINAL)
+def test_what_ended_as_a_whole_is_not_buried_again(state: DeliveryState) -> None:
+    assert bury(chunk(), {(0, 0): Progress(state, 0)}, now=NOW) == []

@@ -14,6 +14,7 @@ import pytest
 from gateway.core.model import Claim, Record, day_of
 from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
+from gateway.errors import StoreUnavailable
 from gateway.ports import Journal, Lanes, Queue, Registry
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.gate import Gate
@@ -38,15 +39,30 @@ class Store:
         self.answers.set()
         self.asked = 0
         self.records: list[Record] = []
+        self.done: list[tuple[str, int]] = []
         self.settled: list[int] = []
+        self.lost: set[int] = set()
+        self.proves = True
 
     async def record(
-        self, records: Sequence[Record], _removals: object, _dead: object, _done: object
+        self,
+        records: Sequence[Record],
+        _removals: object,
+        _dead: object,
+        done: Sequence[tuple[str, int]],
     ) -> set[int]:
         self.asked += 1
         await self.answers.wait()
         self.records += records
+        self.done += done
         return set()
+
+    async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
+        assert lease_s > 0
+        assert now > 0
+        if not self.proves:
+            raise StoreUnavailable("the test cut the cable")
+        return {claim.queue_id for claim in claims} & self.lost
 
     async def settle(self, claim: Claim, _leftovers: object, _again: object) -> bool:
         self.settled.append(claim.queue_id)
@@ -55,6 +71,10 @@ class Store:
 
 def record(index: int) -> Record:
     return Record("msg_1", index, 1, DeliveryState.DELIVERED, 1, NOW, day=day_of(NOW))
+
+
+def pending(index: int) -> Record:
+    return record(index)._replace(state=DeliveryState.PENDING, next_at=NOW + 60)
 
 
 def work(number: int, ended: Callable[[Work], None] = lambda _work: None) -> Work:
@@ -68,6 +88,16 @@ class Rig:
         clocks = both(partial(next, count(1.0)))  # every look is a second later
         self.gate = Gate(lanes, monotonic=clocks.monotonic)
         store: Any = self.store
+        self.leases = Leases(
+            cast("Queue", store),
+            lanes=lanes,
+            gate=self.gate,
+            wake=lambda: None,
+            observer=lambda _event: None,
+            clocks=clocks,
+            lease_s=60.0,
+            pace=pace,
+        )
         registry = cast("Registry", store)
         self.writer = Writer(
             ports=RelayPorts(
@@ -83,21 +113,20 @@ class Rig:
                 monotonic=clocks.monotonic,
                 every_s=pace.device_counts_s,
             ),
-            leases=Leases(
-                cast("Queue", store),
-                lanes=lanes,
-                gate=self.gate,
-                wake=lambda: None,
-                observer=lambda _event: None,
-                clocks=clocks,
-                lease_s=60.0,
-                pace=pace,
-            ),
+            leases=self.leases,
             gate=self.gate,
             observer=lambda _event: None,
             clocks=clocks,
             pace=pace,
         )
+
+    def take(self, number: int, *, proven_until: float) -> Work:
+        """A chunk of its own under a lease, with a push on its way."""
+        what = chunk([item(number)], event_id=f"msg_{number}")
+        work = self.leases.take(Claim(number, "lease", what, 1), proven_until)
+        assert work is not None
+        work.open = 1
+        return work
 
 
 @asynccontextmanager
@@ -192,3 +221,76 @@ async def test_a_chunk_hears_that_it_is_settled_once_its_records_are_kept() -> N
         )
         await eventually("it hears", lambda: heard == [(7, 1)])
         assert rig.store.settled == [7]
+
+
+LONG_AGO, FOR_EVER = 0.0, float("inf")
+
+
+async def test_what_waits_is_written_under_a_proven_lease_alone() -> None:
+    """Another relay may have ended the chunk, and nobody would end a row that waits."""
+    async with running(AT_ONCE) as rig:
+        proven = rig.take(1, proven_until=FOR_EVER)
+        renewed = rig.take(2, proven_until=LONG_AGO)
+        stolen = rig.take(3, proven_until=LONG_AGO)
+        dropped = rig.take(4, proven_until=FOR_EVER)
+        rig.leases.drop(dropped)
+        rig.store.lost = {3}
+        batch = rig.writer.batch
+        for index, one in enumerate([proven, renewed, stolen, dropped], start=1):
+            batch.wait(pending(index), one)
+        batch.add(record(5))
+        await eventually("it is written", lambda: rig.store.asked == 1)
+        assert rig.store.records == [record(5), pending(1), pending(2)]
+        assert (renewed.lost, stolen.lost) == (False, True)
+
+
+async def test_what_waits_is_not_written_while_nobody_can_say_whose_it_is() -> None:
+    async with running(AT_ONCE) as rig:
+        rig.store.proves = False
+        rig.writer.batch.wait(pending(1), rig.take(1, proven_until=LONG_AGO))
+        await eventually("the lanes are stopped", lambda: rig.gate.closed_s > 0.0)
+        assert rig.store.records == []
+        rig.store.proves = True
+        await eventually("it is written", lambda: rig.store.records == [pending(1)])
+
+
+async def test_what_waits_alone_wakes_the_writer_and_counts_as_large() -> None:
+    async with running(NEVER) as rig:
+        one = rig.take(1, proven_until=FOR_EVER)
+        for index in range(NEVER.flush_rows):
+            rig.writer.batch.wait(pending(index), one)
+        await eventually("it is written", lambda: len(rig.store.records) == NEVER.flush_rows)
+
+
+async def test_a_lost_chunk_is_neither_done_nor_settled_and_hears_that_its_records_are_kept() -> (
+    None
+):
+    """Its new owner settles it; here those wait that must not begin before it has ended."""
+    heard: list[tuple[int, int]] = []
+
+    def ended(one: Work) -> None:
+        heard.append((one.claim.queue_id, len(rig.store.records)))
+
+    async with running(AT_ONCE) as rig:
+        lost, kept = work(7, ended), work(8, ended)
+        lost.lose()
+        rig.writer.batch.deliver(record(0))
+        for one in (lost, kept):
+            rig.writer.batch.finish(one)
+        await eventually("both hear", lambda: len(heard) == 2)
+        assert heard == [(7, 1), (8, 1)]
+        assert rig.store.settled == [8]
+        assert rig.store.done == [("msg_1", 0)]
+
+
+async def test_a_chunk_that_is_found_lost_as_it_ends_is_not_settled() -> None:
+    async with running(AT_ONCE) as rig:
+        one = rig.take(1, proven_until=LONG_AGO)
+        one.open, one.finished = 0, True
+        rig.store.lost = {1}
+        rig.writer.batch.wait(pending(1), one)
+        rig.writer.batch.finish(one)
+        await eventually("it is written", lambda: rig.store.asked == 1)
+        await eventually("it has ended", lambda: not rig.leases._leaving)
+        assert (rig.store.records, rig.store.done, rig.store.settled) == ([], [], [])
+        assert rig.leases.works == {}
