@@ -28,7 +28,7 @@ demo: $(VENV)/.runtime  ## see it work: sandbox, gateway and simulated phones; n
 
 test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites, the killed processes last
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(BESIDE)
-	$(BIN)/pytest tests/simulation
+	$(BIN)/pytest --numprocesses $(JOBS) tests/simulation
 	$(BIN)/python -m tests.simulation --seeds $(HISTORIES) --strict
 	$(BIN)/python -m tests.simulation --tier native --seeds $(NATIVE_HISTORIES)
 	$(BIN)/pytest tests/acceptance
