@@ -6,6 +6,7 @@ Owns the copy, and the question put to it: after how many histories does which i
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,9 @@ def defective(name: str) -> Iterator[Path]:
         for part in _COPIED:
             shutil.copytree(ROOT / part, tree / part, ignore=leave)
         command = ["git", "apply", "-p1", str(PATCHES / f"{name}.patch")]
-        subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True)
+        # A repository around the folder for temporary files is none of git's business.
+        env = os.environ | {"GIT_CEILING_DIRECTORIES": str(tree.parent)}
+        subprocess.run(command, cwd=tree, env=env, check=True, capture_output=True, text=True)
         yield tree
 
 
