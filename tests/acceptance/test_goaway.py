@@ -53,8 +53,9 @@ async def test_a_goaway_in_full_flight_repeats_what_is_above_it_at_once_and_noth
     with closing(sqlite3.connect(installation.folder / "inkpush.db")) as journal:
         more = "SELECT count(*) FROM deliveries WHERE attempts > 1"
         (repeated,) = journal.execute(more).fetchone()
-    # A connection that goes away is no attempt of what the vendor did not look at. On a busy machine
-    # its end may overtake the GOAWAY, for TCP drops what was not read: then the outcome is unknown.
+    # A connection that goes away is no attempt of what the vendor did not look at. On a busy
+    # machine its end may overtake the GOAWAY, for TCP drops what was not read: then the outcome is
+    # unknown.
     assert repeated <= len(audience) // 20
     opened = stats["connections_opened"]
     figures(
