@@ -40,7 +40,7 @@ from tests.simulation.loop import Process
 from tests.simulation.plan import Sizes
 from tests.simulation.trace import Trace
 from tests.simulation.truth import EPOCH, MONOTONIC_BEGAN
-from tests.simulation.vendors import WatchedTransport
+from tests.simulation.vendors import WatchedTransport, key_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -196,8 +196,9 @@ class Life:
         claim, world = delivery.work.claim, self._house.world
         held = "SELECT lease_id FROM queue WHERE id = ?"
         row = world.disk.connection.execute(held, (claim.queue_id,)).fetchone()
-        key = (delivery.work.chunk.event_id, delivery.item.index, delivery.target.device_id)
-        world.pushes.held(self.who, key, claim.lease_id, None if row is None else row[0])
+        world.pushes.held(
+            self.who, key_of(delivery), claim.lease_id, None if row is None else row[0]
+        )
         if delivery.item.title == POISON:
             self._house.kill("poison")
 

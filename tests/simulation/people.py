@@ -273,7 +273,6 @@ class Apps:
         await self._callers.until(lambda doors: doors.erase_user(user), (204,))
         for change in changes:
             change.answered_at = self._world.truth.now
-        self._world.erased.append((user, self._world.truth.now))
 
     def uninstall(self, number: int) -> None:
         """The app goes: its address is dead from now on."""

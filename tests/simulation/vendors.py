@@ -32,6 +32,7 @@ from providers.contract import (
 )
 from tests.simulation.chance import Chance
 from tests.simulation.invariants.pushes import PushInvariants
+from tests.simulation.passing import PassingTransport
 from tests.simulation.plan import Plan
 from tests.simulation.truth import MONOTONIC_BEGAN, Key, Truth
 
@@ -266,7 +267,7 @@ class ScriptedTransport:
         self._answer([(number, closed) for number in list(self._open)])
 
 
-class WatchedTransport:
+class WatchedTransport(PassingTransport):
     """Any transport, with the invariants told of what is sent through it and what is heard."""
 
     def __init__(
@@ -277,35 +278,16 @@ class WatchedTransport:
         lane: str,
         sending: Callable[[Delivery], None],
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._pushes = pushes
         self._who = who
         self._lane = lane
         self._sending = sending
-        self.burst = inner.burst
-
-    def free(self, part: str) -> int:
-        return self._inner.free(part)
-
-    @property
-    def in_flight(self) -> int:
-        return self._inner.in_flight
-
-    @property
-    def connections(self) -> int:
-        return self._inner.connections
-
-    @property
-    def credential(self) -> CredentialStatus:
-        return self._inner.credential
-
-    async def start(self) -> None:
-        await self._inner.start()
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         for push in pushes:
             assert isinstance(push, Delivery)
-            key, address = _key(push), push.address.value
+            key, address = key_of(push), push.address.value
             begun_at = push.work.since - MONOTONIC_BEGAN
             self._pushes.started(self._who, self._lane, key, address, push.delivery_id, begun_at)
             self._sending(push)
@@ -314,21 +296,10 @@ class WatchedTransport:
     def _heard(self, settle: Settle, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
         for push, verdict in verdicts:
             assert isinstance(push, Delivery)
-            self._pushes.heard(self._who, self._lane, _key(push), verdict)
+            self._pushes.heard(self._who, self._lane, key_of(push), verdict)
         settle(verdicts)
 
-    def trouble(self, part: str) -> Trouble | None:
-        return self._inner.trouble(part)
 
-    async def reach(self, part: str) -> Trouble | None:
-        return await self._inner.reach(part)
-
-    async def check(self, part: str) -> Misconfigured | Unavailable | None:
-        return await self._inner.check(part)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-def _key(delivery: Delivery) -> Key:
+def key_of(delivery: Delivery) -> Key:
+    """What a delivery is."""
     return delivery.work.chunk.event_id, delivery.item.index, delivery.target.device_id

@@ -12,17 +12,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from providers.contract import (
-    CredentialStatus,
-    Misconfigured,
     Push,
     PushProvider,
     Settle,
-    Trouble,
     Unavailable,
     Verdict,
 )
 from tests.simulation.invariants.findings import Findings
 from tests.simulation.loop import OWNER
+from tests.simulation.passing import PassingTransport
 from tests.simulation.trace import Trace
 
 _MARGIN_S = 0.5
@@ -101,7 +99,7 @@ class Recovery:
             )
 
 
-class WireWatch:
+class WireWatch(PassingTransport):
     """A native transport of a process (`who`), watched."""
 
     def __init__(
@@ -116,9 +114,8 @@ class WireWatch:
         recovery: Recovery,
         place_of: Callable[[Push], str],
     ) -> None:
-        self.burst = inner.burst
+        super().__init__(inner)
         self.process = OWNER.get()
-        self._inner = inner
         self.who = who
         self._parts = parts
         self._timeout_s = timeout_s
@@ -137,28 +134,10 @@ class WireWatch:
         connections = f"{self.connections} connections"
         return f"free: {free}; {self.in_flight} pushes in flight, {connections}"
 
-    def free(self, part: str) -> int:
-        return self._inner.free(part)
-
     @property
     def is_alive(self) -> bool:
         """Whether its process lives."""
         return self.process is not None and self.process.alive
-
-    @property
-    def in_flight(self) -> int:
-        return self._inner.in_flight
-
-    @property
-    def connections(self) -> int:
-        return self._inner.connections
-
-    @property
-    def credential(self) -> CredentialStatus:
-        return self._inner.credential
-
-    async def start(self) -> None:
-        await self._inner.start()
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         loop = asyncio.get_running_loop()
@@ -206,15 +185,3 @@ class WireWatch:
 
     def _broken(self, invariant: str, push: Push, text: str) -> None:
         self._findings.broken(invariant, f"{self.who}: push {push.delivery_id} {text}")
-
-    def trouble(self, part: str) -> Trouble | None:
-        return self._inner.trouble(part)
-
-    async def reach(self, part: str) -> Trouble | None:
-        return await self._inner.reach(part)
-
-    async def check(self, part: str) -> Misconfigured | Unavailable | None:
-        return await self._inner.check(part)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()

@@ -52,7 +52,6 @@ class World:
         self.pushes = PushInvariants(self.findings)
         self.ends = EndInvariants(self.findings, self.disk.connection, self.services.at_fault)
         self.replicas: list[Replica] = []
-        self.erased: list[tuple[int, float]] = []
         self.context = contextvars.copy_context()
         self.wires = Wires(self) if plan.tier == "native" else None
         self._busy: dict[asyncio.Task[Any], None] = {}

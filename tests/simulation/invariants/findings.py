@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.simulation.plan import Sizes
@@ -101,5 +100,5 @@ class Findings:
     def quiet_until(self, lane: str, device_id: int) -> float:
         """Until when some vendor asked for silence that concerns this delivery."""
         concerned = (lane, f"device {device_id}")
-        asked: Mapping[tuple[str, str], float] = self.quiet
-        return max((until for (_, name), until in asked.items() if name in concerned), default=0.0)
+        asked = [until for (_, name), until in self.quiet.items() if name in concerned]
+        return max(asked, default=0.0)
