@@ -63,24 +63,32 @@ _NOISE = (
 
 
 def draw(seed: int, focus: frozenset[str] = frozenset(), *, tier: Tier = "scripted") -> Plan:
-    """The plan of a seed; the faults in `focus` are always on."""
+    """The plan of a seed; the faults in `focus` are always on.
+
+    Each fault has lots of its own: a new one leaves the histories without it as they were.
+    """
     native = tier == "native"
-    lots = Random(f"native {seed}" if native else seed)  # not a secret
     faults = NATIVE_FAULTS if native else _FAULTS
-    on = {fault for fault, share in faults.items() if lots.random() < share or fault in focus}
+    lots_of = {fault: Random(f"{tier} {seed} {fault}") for fault in faults}  # not a secret
+    on = {
+        fault
+        for fault, share in faults.items()
+        if lots_of[fault].random() < share or fault in focus
+    }
+    lots = Random(f"{tier} {seed}")  # not a secret
     sizes = _sizes(lots, several="several" in on)
     if native:
         sizes = native_sizes(lots, sizes, on)
     if "standstill" in on:
         sizes = _slow_vendors(sizes)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
-    for fault in sorted(on):
-        of_wires = fault in WIRE_FAULTS
-        acts += (wire_faults if of_wires else _faults)(lots, sizes, fault)
     noise = {}
     if "noise" in on:
         for kind in lots.sample(_NOISE, lots.randint(1, 3)):
             noise[kind] = lots.choice((0.03, 0.1, 0.3))
+    for fault in sorted(on):
+        of_wires = fault in WIRE_FAULTS
+        acts += (wire_faults if of_wires else _faults)(lots_of[fault], sizes, fault)
     return Plan(seed, tier, sizes, noise, tuple(sorted(acts, key=lambda act: act.at)))
 
 

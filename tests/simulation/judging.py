@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.simulation.plan import Tier
+
 ROOT = Path(__file__).parents[2]
 PATCHES = Path(__file__).parent / "defects"
 _COPIED = ("gateway", "providers", "config", "tests/simulation", "tests/kit")
@@ -46,11 +48,12 @@ def defective(name: str) -> Iterator[Path]:
         yield tree
 
 
-def judge(name: str, seeds: range, focus: Sequence[str] = ()) -> Judgement:
+def judge(name: str, seeds: range, focus: Sequence[str] = (), tier: Tier = "scripted") -> Judgement:
     """Run histories on a defective copy until an invariant speaks that is not expected to."""
     with defective(name) as tree:
         command = [sys.executable, "-m", "tests.simulation", "--until-found"]
         command += ["--first", str(seeds.start), "--seeds", str(len(seeds))]
+        command += ["--tier", tier]
         command += [option for fault in focus for option in ("--focus", fault)]
         done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     if done.returncode or not done.stdout:

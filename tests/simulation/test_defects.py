@@ -10,7 +10,7 @@ from tests.simulation.judging import PATCHES, judge
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
 def test_a_defect_is_found(defect: Defect) -> None:
-    found = judge(defect.name, range(defect.within), defect.focus)
+    found = judge(defect.name, range(defect.within), defect.focus, defect.tier)
     assert found.invariant in defect.invariants, (
         f"{defect.what} Within {found.histories} histories spoke: {found.invariant or 'nobody'} "
         f"({found.text}); {defect.invariants} should have."

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.simulation.plan import Tier
+
 
 @dataclass(frozen=True, slots=True)
 class Defect:
     """A fault of the code: `what` it does wrong, the `invariants` that were heard to speak,
-    `within` how many histories one must, and the faults that each history has for it (`focus`)."""
+    `within` how many histories one must, the faults that each history has for it (`focus`), and
+    the `tier` whose histories are meant."""
 
     name: str
     what: str
     invariants: tuple[str, ...]
     within: int
     focus: tuple[str, ...] = ()
+    tier: Tier = "scripted"
 
 
 DEFECTS = (
