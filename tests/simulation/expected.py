@@ -36,8 +36,12 @@ def _is_clock(plan: Plan, violation: Violation) -> bool:
 
 
 def _is_without_room(plan: Plan, violation: Violation) -> bool:
-    shut = any(act.do == "limit" and act.args["streams"] == 0 for act in plan.acts)
-    return shut and violation.invariant in ("alone", "it_settles", "found_again")
+    shut = any(
+        (act.do == "limit" and act.args["streams"] == 0)
+        or (act.do == "withhold" and act.args["seconds"] is None)
+        for act in plan.acts
+    )
+    return shut and violation.invariant in ("alone", "it_settles", "it_recovers")
 
 
 EXPECTED = (
@@ -55,7 +59,7 @@ EXPECTED = (
     ),
     Expected(
         "a-connection-without-room",
-        "A connection that allows no stream stays, and no other one is made.",
+        "A connection that allows no stream, or opens no window, stays, and no other one is made.",
         "issue 12, point 6",
         _is_without_room,
     ),
