@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from providers.sandbox.http2 import DEFAULT_WINDOW
 from tests.simulation.invariants.findings import Violation
 from tests.simulation.plan import Plan
 
@@ -44,6 +45,12 @@ def _is_without_room(plan: Plan, violation: Violation) -> bool:
     return shut and violation.invariant in ("alone", "it_settles", "it_recovers")
 
 
+def _is_dead_without_window(plan: Plan, violation: Violation) -> bool:
+    is_small = plan.sizes.receive_window <= DEFAULT_WINDOW
+    dead = any(act.do == "swallow" and act.args.get("for_good") for act in plan.acts)
+    return is_small and dead and violation.invariant in ("alone", "it_settles", "it_recovers")
+
+
 EXPECTED = (
     Expected(
         "push-outlives-the-move",
@@ -62,6 +69,12 @@ EXPECTED = (
         "A connection that allows no stream, or opens no window, stays, and no other one is made.",
         "issue 12, point 6",
         _is_without_room,
+    ),
+    Expected(
+        "a-dead-connection-without-window",
+        "A connection that loses bytes, with its window used up, stays until it is pinged.",
+        "issue 12, point 6",
+        _is_dead_without_window,
     ),
 )
 

@@ -26,6 +26,7 @@ WIRE_FAULTS = {
     "tokens": 0.12,
     "crowd": 0.05,
     "encore": 0.12,
+    "asleep": 0.04,
 }
 NATIVE_FAULTS = {
     "kill": 0.15,
@@ -97,8 +98,8 @@ def _crowded(sizes: Sizes) -> Sizes:
 
 
 def wire_faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
-    """One fault of connections, one to three times; or a batch that is in need of them."""
-    if fault in ("crowd", "encore"):
+    """One fault of connections, one to three times; or batches that are in need of them."""
+    if fault in ("crowd", "encore", "asleep"):
         return _batches(lots, sizes, fault)
     acts = []
     place = lots.choice(("production", "production", "sandbox", "fcm", "fcm"))
@@ -144,7 +145,8 @@ def wire_faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
 
 
 def _batches(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
-    """Many at once, while there are faults; or some long after them, when connections are quiet."""
+    """Many at once; or some long after the faults, when connections are quiet or have died in their
+    sleep."""
 
     def batch(event: str, count: int, **when: float) -> Act:
         users = [lots.randrange(sizes.users) for _ in range(count)]
@@ -152,5 +154,10 @@ def _batches(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
 
     if fault == "crowd":
         return [batch("crowd", 40), batch("crowd_after", 40, after_s=lots.choice((18.0, 45.0)))]
-    waits = lots.choice(((18.0, 45.0), (45.0, 75.0), (270.0,)))
+    if fault == "asleep":
+        at = round(sizes.faults_end_s - 0.01, 4)
+        lost = {"place": "fcm", "direction": lots.choice(("in", "both")), "for_good": True}
+        dead = [Act(at, "swallow", lost | {"nth": nth}) for nth in range(sizes.connections)]
+        return [*dead, batch("morning", 12, after_s=270.0)]
+    waits = lots.choice(((18.0, 45.0), (45.0, 75.0)))
     return [batch(f"encore_{wait:.0f}", 12, after_s=wait) for wait in waits]

@@ -1,10 +1,9 @@
 """What the vendors of tier B say: the answers that a verdict can come as.
 
 Owns the way from a verdict to an answer, which `providers.apns.verdicts` and
-`providers.fcm.verdicts` go back. It is written from the vendors' words and not from those tables,
-and has every row of theirs, so that a row that is read wrong is heard by `right_verdict`. Left out
-are the answers of an open fault: a page instead of FCM's 403, 404 or 407, and its lone 400 with
-INVALID_ARGUMENT.
+`providers.fcm.verdicts` go back. It has every row of their tables, so that `right_verdict` hears
+one that is read wrong. Left out are the answers of open faults (issue 12, point 5): a page instead
+of FCM's 403, 404 or 407, and its lone 400 with INVALID_ARGUMENT.
 """
 
 from __future__ import annotations
@@ -29,6 +28,22 @@ from providers.sandbox.fcm_errors import BAD_REQUEST
 
 _NEW = "AReasonOfNextYear"
 """A reason that is on no list."""
+
+_NOT_THIS_MESSAGE = (
+    (400, "BadCollapseId"),
+    (400, "BadExpirationDate"),
+    (400, "BadMessageId"),
+    (400, "BadPriority"),
+    (400, "DuplicateHeaders"),
+    (400, "InvalidPushType"),
+    (400, "MissingDeviceToken"),
+    (400, "PayloadEmpty"),
+    (404, "BadPath"),
+    (405, "MethodNotAllowed"),
+    (413, "PayloadTooLarge"),
+    (400, _NEW),
+)
+"""How Apple refuses a message."""
 
 _CUT = (Answer.reset(ErrorCodes.INTERNAL_ERROR), Answer.drop())
 """The sender does not learn what became of its push."""
@@ -65,15 +80,7 @@ def _apns(verdict: Verdict) -> Sequence[Answer]:
         case Unavailable():
             return _apns_not_now(verdict)
         case Refused(fault="message"):
-            listed = (
-                (413, "PayloadTooLarge"),
-                (400, "BadPriority"),
-                (400, "PayloadEmpty"),
-                (404, "BadPath"),
-                (405, "MethodNotAllowed"),
-                (400, _NEW),
-            )
-            return _statuses(*listed)
+            return _statuses(*_NOT_THIS_MESSAGE)
         case Refused(fault="address"):
             suspect = _statuses((400, "DeviceTokenNotForTopic"), (410, _NEW))
             return (*suspect, Answer.empty(410))
@@ -87,13 +94,17 @@ def _apns(verdict: Verdict) -> Sequence[Answer]:
                 (403, "MissingProviderToken"),
                 (403, "UnrelatedKeyIdInToken"),
                 (400, "BadTopic"),
+                (400, "MissingTopic"),
                 (400, "TopicDisallowed"),
                 # of a token that was minted a moment ago: then a clock is wrong
                 (403, "ExpiredProviderToken"),
             )
         case Misconfigured():
             return _statuses(
-                (403, "BadEnvironmentKeyInToken"), (403, "BadCertificateEnvironment"), (403, _NEW)
+                (403, "BadEnvironmentKeyInToken"),
+                (403, "BadEnvironmentKeyIdInToken"),
+                (403, "BadCertificateEnvironment"),
+                (403, _NEW),
             )
         case _:
             assert_never(verdict)
