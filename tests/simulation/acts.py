@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.desk import Desk
@@ -50,10 +51,19 @@ class Acts(WireActs):
     # --- people ---------------------------------------------------------------------------------
 
     def batch(
-        self, event: str, users: list[int], poison: int | None = None, late_s: float = 0.0
+        self,
+        event: str,
+        users: list[int],
+        poison: int | None = None,
+        late_s: float = 0.0,
+        after_s: float | None = None,
     ) -> None:
-        """LearnInk sends an event."""
-        self._world.spawn(self._learnink.send(event, users, poison=poison, late_s=late_s))
+        """LearnInk sends an event, now or so long after the faults are over."""
+        send = partial(self._learnink.send, event, users, poison=poison, late_s=late_s)
+        if after_s is None:
+            self._world.spawn(send())
+        else:
+            self._world.spawn_later(self._world.plan.sizes.faults_end_s + after_s, send)
 
     def repeat(self, event: str, users: list[int], late_s: float = 0.0) -> None:
         """LearnInk sends an event once more, which was answered or is about to be."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from providers.sandbox.http2 import DEFAULT_WINDOW
 from tests.simulation.invariants.findings import Violation
 from tests.simulation.plan import Plan
 
@@ -36,8 +37,18 @@ def _is_clock(plan: Plan, violation: Violation) -> bool:
 
 
 def _is_without_room(plan: Plan, violation: Violation) -> bool:
-    shut = any(act.do == "limit" and act.args["streams"] == 0 for act in plan.acts)
-    return shut and violation.invariant in ("alone", "it_settles", "found_again")
+    shut = any(
+        (act.do == "limit" and act.args["streams"] == 0)
+        or (act.do == "withhold" and act.args["seconds"] is None)
+        for act in plan.acts
+    )
+    return shut and violation.invariant in ("alone", "it_settles", "it_recovers")
+
+
+def _is_dead_without_window(plan: Plan, violation: Violation) -> bool:
+    is_small = plan.sizes.receive_window <= DEFAULT_WINDOW
+    dead = any(act.do == "swallow" and act.args.get("for_good") for act in plan.acts)
+    return is_small and dead and violation.invariant in ("alone", "it_settles", "it_recovers")
 
 
 EXPECTED = (
@@ -55,9 +66,15 @@ EXPECTED = (
     ),
     Expected(
         "a-connection-without-room",
-        "A connection that allows no stream stays, and no other one is made.",
+        "A connection that allows no stream, or opens no window, stays, and no other one is made.",
         "issue 12, point 6",
         _is_without_room,
+    ),
+    Expected(
+        "a-dead-connection-without-window",
+        "A connection that loses bytes, with its window used up, stays until it is pinged.",
+        "issue 12, point 6",
+        _is_dead_without_window,
     ),
 )
 

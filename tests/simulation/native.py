@@ -33,9 +33,10 @@ from providers.sandbox.settings import Settings
 from providers.transport.trust import client_context
 from tests.simulation.network import Network
 from tests.simulation.pipes import Pipe
+from tests.simulation.sightings import Sightings
 from tests.simulation.stand_ins import Judge, ServerConnection, Service
 from tests.simulation.truth import EPOCH
-from tests.simulation.wire_watch import Recovery, Sightings, WireWatch
+from tests.simulation.wire_watch import DialWatch, Recovery, WireWatch
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -70,12 +71,7 @@ class Wires:
         self._chance = world.chance
         sizes = world.plan.sizes
         self.network = Network(world.loop, world.context, world.chance, sizes, world.trace)
-        self.services = {
-            place: Service(
-                place, "fcm" if place == "fcm" else "apns", Settings(stream_limit=sizes.streams)
-            )
-            for place in _PLACES.values()
-        }
+        self.services = {place: self._service(place) for place in _PLACES.values()}
         self.endpoint: Endpoint = "well"
         self.watches: list[WireWatch] = []
         self.recovery = Recovery(world.findings, world.loop.time)
@@ -100,7 +96,8 @@ class Wires:
             self._world.trace,
             self._sightings,
             self.recovery,
-            lambda push: place_of(provider, VENDORS[provider].part_of(push.address)),
+            place_of=lambda push: place_of(provider, VENDORS[provider].part_of(push.address)),
+            is_sound=partial(self.network.is_sound, who),
         )
         watch.burst = sizes.burst
         self.watches.append(watch)
@@ -113,13 +110,14 @@ class Wires:
         for place, service in self.services.items():
             service.resets = (0, 0.0)
             self.restore(place)
-            bad = 0
+            bad = silent = 0
             for pipe in self.network.to(place):
                 server = server_of(pipe)
                 bad += pipe.stays or (server is not None and server.stays)
+                silent += pipe.stays
                 if server is not None:
                     server.behave()
-            self.recovery.begin(place, bad)
+            self.recovery.begin(place, bad, silent)
 
     def restore(self, place: str) -> None:
         """New connections get the usual number of streams."""
@@ -178,12 +176,31 @@ class Wires:
         return FcmNativeProvider(options, clock, dial=self._dial(who), trust=_trust)
 
     def _dial(self, who: str) -> Dial:
+        watches = {
+            place: DialWatch(
+                self._world.findings,
+                who,
+                place,
+                self._loop.time,
+                partial(self.network.lost_at, who, place),
+            )
+            for place in self.services
+        }
+
         async def dial(origin: Origin, protocol: Callable[[], P], /) -> P:
             place = _PLACES[origin.host]
-            if not self._is_reached(place):
-                await asyncio.sleep(self._world.services.delay(who))
-                raise ConnectionRefusedError
-            return await self.network.dial(who, place, protocol, partial(self._serve, place))
+            watch = watches[place]
+            watch.dials()
+            try:
+                if not self._is_reached(place):
+                    await asyncio.sleep(self._world.services.delay(who))
+                    raise ConnectionRefusedError
+                made = await self.network.dial(who, place, protocol, partial(self._serve, place))
+            except OSError:
+                watch.failed()
+                raise
+            watch.made()
+            return made
 
         return dial
 
@@ -204,6 +221,14 @@ class Wires:
                 return Grant(self._access_tokens.issue(_TOKEN_LIFE_S), _TOKEN_LIFE_S)
 
     # --- the vendors' side ----------------------------------------------------------------------
+
+    def _service(self, place: str) -> Service:
+        sizes = self._world.plan.sizes
+        settings = Settings(stream_limit=sizes.streams, receive_window=sizes.receive_window)
+        provider = "fcm" if place == "fcm" else "apns"
+        return Service(
+            place, provider, settings, self._world.findings.broken, wordy=sizes.answer_bytes
+        )
 
     def _is_reached(self, place: str) -> bool:
         """Whether a mood of the vendor keeps everybody from it."""

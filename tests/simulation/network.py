@@ -43,12 +43,23 @@ class Network:
         self._made = 0
         #: in the order in which they were made
         self.pipes: dict[Pipe, Process | None] = {}
+        #: process and place -> when a connection was last lost
+        self._lost_at: dict[tuple[str, str], float] = {}
+        self._ever: dict[tuple[str, str], list[Pipe]] = {}
         #: place -> what becomes of new connections to it
         self.doors: dict[str, Door] = {}
 
     def to(self, place: str) -> list[Pipe]:
         """The open connections to a place, oldest first."""
         return [pipe for pipe in self.pipes if pipe.place == place and pipe.is_open]
+
+    def is_sound(self, who: str, place: str) -> bool:
+        """Whether no connection of a process to a place ever lost anything."""
+        return all(pipe.is_sound for pipe in self._ever.get((who, place), ()))
+
+    def lost_at(self, who: str, place: str) -> float:
+        """When a process last lost a connection to a place."""
+        return self._lost_at.get((who, place), float("-inf"))
 
     def calm(self) -> None:
         """All ways work again: what waited arrives, and what lost bytes is reset, if it does not do
@@ -138,12 +149,15 @@ class Network:
         self._made += 1
         pipe = Pipe(self._made, who, place, near, far)
         self.pipes[pipe] = process
+        self._ever.setdefault((who, place), []).append(pipe)
         near.on_lost = far.on_lost = lambda: self._closed(pipe)
         self._trace.add(who, "connects", place, pipe)
         return pipe
 
     def _closed(self, pipe: Pipe) -> None:
         """One end is gone; what it said last may still be on its way."""
+        if pipe.near.lost:
+            self._lost_at[pipe.who, pipe.place] = self._loop.time()
         if pipe.near.lost and pipe.far.lost:
             self.pipes.pop(pipe, None)
             self._trace.add(pipe.who, "is cut off", pipe.place, pipe)

@@ -71,6 +71,8 @@ class End(asyncio.Transport):
         self.stalled = False
         self._closing = False
         self.lost = False
+        #: it ended out of order: what it had to say was lost
+        self.failed = False
         self._paused = False
 
     # --- asyncio's interface ------------------------------------------------------------------
@@ -189,7 +191,7 @@ class End(asyncio.Transport):
     def _fail(self, error: Exception | None) -> None:
         if self.lost or not self._acts:
             return
-        self._closing = True
+        self._closing = self.failed = True
         self._buffer.clear()
         self._loop.call_soon(self._gone, error, context=self.context)
 
@@ -198,6 +200,7 @@ class End(asyncio.Transport):
         if self.lost:
             return
         self.lost = True
+        self.failed = self.failed or bool(self._buffer)
         self._buffer.clear()
         if error is None:
             self._fly(_END)
@@ -248,6 +251,11 @@ class Pipe:
         for end in self._ends("both"):
             if end.stalled:
                 end.flow()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it has lost nothing."""
+        return not (self.swallows or self.near.failed or self.far.failed)
 
     @property
     def swallows(self) -> bool:

@@ -62,6 +62,10 @@ class Sizes:
     """Streams that a vendor allows on a connection."""
     socket_bytes: int = 65_536
     """Bytes that may be on their way in one direction of a connection."""
+    receive_window: int = 16 * 1024 * 1024
+    """Bytes that a vendor lets a client have under way on a connection."""
+    answer_bytes: int = 0
+    """How much longer than short the vendors' answers are."""
     faults_end_s: float = 25.0
     """When the last fault is over. Then the vendors take everything that is not dead."""
 

@@ -1,95 +1,44 @@
 """The vendors' servers of a history: the sandbox's own, with verdicts of `vendors.PushServices`.
 
-Owns how a verdict is said in a vendor's words, and what a server's connection does that a good one
-does not. The sandbox's checks of form, sender, topic and address stay in force.
+Owns what a server's connection does that a good one does not, and the invariants that a server
+sees: a client keeps the protocol, and the limits that it knows of. The sandbox's checks of form,
+sender, topic and address stay in force.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import assert_never
+from dataclasses import dataclass, field, replace
 
+from h2._typing import Buffer
 from h2.errors import ErrorCodes
+from h2.events import Event, SettingsAcknowledged
+from h2.exceptions import ProtocolError
 from hyperframe.frame import GoAwayFrame, SettingsFrame
 
-from providers.contract import (
-    Address,
-    Delivered,
-    Misconfigured,
-    Refused,
-    Throttled,
-    TokenGone,
-    Unavailable,
-    Verdict,
-)
+from providers.contract import Address, Unavailable
 from providers.sandbox.answers import Answer
-from providers.sandbox.exchange import Act, Handling, Reply, Vendor
-from providers.sandbox.http2 import DEFAULT_WINDOW, Http2Connection, _Incoming
+from providers.sandbox.exchange import Act, Handling, Vendor
+from providers.sandbox.http2 import (
+    _CONFIGURATION,
+    DEFAULT_WINDOW,
+    Http2Connection,
+    _Frames,
+    _Incoming,
+)
 from providers.sandbox.record import Draft, Record
 from providers.sandbox.responder import Rendered, Responder
 from providers.sandbox.scripts import Scripts
 from providers.sandbox.settings import Settings
 from tests.simulation.chance import Chance
+from tests.simulation.sightings import Sightings
 from tests.simulation.trace import Trace
 from tests.simulation.vendors import PushServices
-from tests.simulation.wire_watch import Sightings
+from tests.simulation.words import as_said, ways
 
 _MOST = 2**31 - 1
-_NO_MESSAGE = {
-    "@type": "type.googleapis.com/google.rpc.BadRequest",
-    "fieldViolations": [{"field": "message.data", "description": "Invalid data"}],
-}
-
-
-def apns_answer(verdict: Verdict) -> Answer:
-    """How APNs says this."""
-    match verdict:
-        case Delivered():
-            return Answer.ok()
-        case TokenGone(since_ms=since):
-            return Answer.unregistered(since)
-        case Throttled(scope=scope, retry_after=told):
-            return Answer.throttled(told, "device" if scope == "device" else "project")
-        case Unavailable(reason=reason, retry_after=told):
-            return Answer.status(503 if reason == "Shutdown" else 500, reason, retry_after=told)
-        case Refused(fault="message"):
-            return Answer.status(413, "PayloadTooLarge")
-        case Refused(fault="address"):
-            return Answer.status(400, "DeviceTokenNotForTopic")
-        case Refused(fault="environment"):
-            return Answer.bad_token()
-        case Misconfigured(about="part"):
-            return Answer.status(403, "InvalidProviderToken")
-        case Misconfigured():
-            return Answer.status(403, "BadEnvironmentKeyInToken")
-        case _:
-            raise AssertionError(verdict)
-
-
-def fcm_answer(verdict: Verdict) -> Answer:
-    """How FCM says this."""
-    match verdict:
-        case Delivered():
-            return Answer.ok()
-        case TokenGone():
-            return Answer.unregistered()
-        case Throttled(scope=scope, retry_after=told):
-            return Answer.throttled(told, "device" if scope == "device" else "project")
-        case Unavailable(reason=reason, retry_after=told):
-            if reason == "Shutdown":
-                return Answer.unavailable(told)
-            return Answer.status(500, "INTERNAL", retry_after=told)
-        case Refused(fault="message"):
-            return Answer.status(400, details=[_NO_MESSAGE])
-        case Refused():
-            return Answer.status(403, "SENDER_ID_MISMATCH")
-        case Misconfigured(about="part"):
-            return Answer.status(403)
-        case Misconfigured():
-            return Answer.status(401, "THIRD_PARTY_AUTH_ERROR")
-        case _:
-            assert_never(verdict)
 
 
 @dataclass(slots=True)
@@ -99,6 +48,10 @@ class Service:
     place: str
     provider: str
     settings: Settings
+    #: told of an invariant that a client breaks, and how
+    broken: Callable[[str, str], None]
+    #: so many bytes longer than short its answers are
+    wordy: int = 0
     #: the code that streams are reset with once they are judged, and the share of them
     resets: tuple[int, float] = (0, 0.0)
     connections: dict[Http2Connection, None] = field(default_factory=dict)
@@ -132,37 +85,76 @@ class Judge(Responder):
         """Judge a push that passed the vendor's own checks."""
         provider, who, services = self._service.provider, self._who, self._services
         address, part = Address(draft.address), self._part_of(draft.address)
+        self._sightings.arrived(who, draft.delivery_id, draft.title, draft.address)
         verdict = services.judge(draft.delivery_id, address, provider, part)
-        delay_s = services.delay(who)
-        self._trace.add(self._service.place, "judges", who, draft.delivery_id, verdict.label)
-        if isinstance(verdict, Unavailable):
-            if not verdict.looked_at:
-                return _unanswered("reset", delay_s, ErrorCodes.REFUSED_STREAM)
-            if not verdict.outcome_known:
-                self._sightings.seen(who, draft.delivery_id)
-                return self._no_answer(verdict, delay_s)
-        self._sightings.seen(who, draft.delivery_id)
+        looked_at = not isinstance(verdict, Unavailable) or verdict.looked_at
+        words = ways(verdict, provider)
+        answer = words[int(self._chance.turn("words") * len(words))]
         code, share = self._service.resets
-        if share and self._chance.turn("reset") < share:
-            return _unanswered("reset", delay_s, code)
-        said = apns_answer(verdict) if provider == "apns" else fcm_answer(verdict)
-        reply, _ = render(said)
-        return Handling(reply, "reply", delay_s, authenticated=True)
-
-    def _no_answer(self, verdict: Unavailable, delay_s: float) -> Handling:
-        """The sender does not learn what became of its push."""
-        if verdict.reason == "Timeout":
-            return _unanswered("hang", delay_s)
-        if self._chance.turn("cut") < 0.5:
-            return _unanswered("reset", delay_s, ErrorCodes.INTERNAL_ERROR)
-        return _unanswered("drop", delay_s)
+        if share and looked_at and self._chance.turn("reset") < share:
+            answer = Answer.reset(code)
+        self._trace.add(
+            self._service.place, "judges", who, draft.delivery_id, verdict.label, _told(answer)
+        )
+        self._sightings.said(who, draft.delivery_id, as_said(verdict, answer))
+        reply, _ = render(answer)
+        if reply.body:
+            reply = replace(reply, body=reply.body + b" " * self._service.wordy)
+        return Handling(
+            reply,
+            _act(answer),
+            services.delay(who),
+            reset_code=answer.code,
+            authenticated=looked_at,
+        )
 
     def _record(self, *_args: object, **_kwargs: object) -> None:
         """The truth is kept elsewhere."""
 
 
-def _unanswered(act: Act, delay_s: float, code: int = 0) -> Handling:
-    return Handling(Reply(0), act, delay_s, reset_code=code, authenticated=True)
+def _act(answer: Answer) -> Act:
+    return answer.kind if answer.kind in ("hang", "reset", "drop") else "reply"
+
+
+def _told(answer: Answer) -> str:
+    return " ".join(filter(None, (answer.kind, str(answer.code or ""), answer.reason)))
+
+
+class _Listening(_Frames):
+    """The sandbox's h2, which tells what breaks the protocol."""
+
+    def __init__(self, broken: Callable[[str, str], None]) -> None:
+        super().__init__(_CONFIGURATION)
+        self._broken = broken
+
+    def receive_data(self, data: Buffer) -> list[Event]:
+        try:
+            return super().receive_data(data)
+        except ProtocolError as error:
+            self._broken("peer_limits", f"a client breaks the protocol: {error!r}")
+            raise
+
+
+class KnownLimits:
+    """What a client knows that its peer allows: what it has acknowledged, in order.
+
+    Bodies are too short for a stream's window to be widened.
+    """
+
+    def __init__(self) -> None:
+        self.streams: float = float("inf")
+        self.window = DEFAULT_WINDOW
+        self._announced: deque[tuple[int | None, int | None]] = deque()
+
+    def announce(self, *, streams: int | None = None, window: int | None = None) -> None:
+        """A SETTINGS frame leaves."""
+        self._announced.append((streams, window))
+
+    def acknowledged(self) -> None:
+        """The oldest one is known to the client from now on."""
+        streams, window = self._announced.popleft()
+        self.streams = self.streams if streams is None else streams
+        self.window = self.window if window is None else window
 
 
 class ServerConnection(Http2Connection):
@@ -173,7 +165,9 @@ class ServerConnection(Http2Connection):
 
     def __init__(self, vendor: Vendor, service: Service) -> None:
         super().__init__(vendor, service.connections)
+        self._h2 = _Listening(service.broken)
         self._service = service
+        self._limits = KnownLimits()
         self._judged = 0
         self._withholds = False
         self._owed = 0
@@ -198,6 +192,7 @@ class ServerConnection(Http2Connection):
             self._flush()
             settings = {SettingsFrame.INITIAL_WINDOW_SIZE: window}
             self._transport.write(SettingsFrame(0, settings=settings).serialize())
+            self._limits.announce(window=window)
 
     def withhold(self) -> None:
         """Give the window of the connection no credit any more."""
@@ -225,13 +220,33 @@ class ServerConnection(Http2Connection):
             for stream_id in above:
                 del self._incoming[stream_id]
 
+    def set_stream_limit(self, streams: int) -> None:
+        super().set_stream_limit(streams)
+        self._limits.announce(streams=streams)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._limits.announce(streams=self._limit)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, SettingsAcknowledged):
+            self._limits.acknowledged()
+        super()._on_event(event)
+
     def _on_request(self, stream_id: int, headers: list[tuple[bytes, bytes]]) -> None:
+        if len(self._open) >= self._limits.streams:
+            text = f"{len(self._open) + 1} streams of {self._limits.streams}"
+            self._service.broken("peer_limits", f"{self._service.place}: {text}")
         if self.refuses:
             self._h2.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
         else:
             super()._on_request(stream_id, headers)
 
     def _on_data(self, stream_id: int, chunk: bytes, credit: int) -> None:
+        incoming = self._incoming.get(stream_id)
+        if chunk and incoming and incoming.size + len(chunk) > self._limits.window:
+            text = f"{incoming.size + len(chunk)} bytes in a window of {self._limits.window}"
+            self._service.broken("peer_limits", f"{self._service.place}: {text}")
         super()._on_data(stream_id, chunk, credit)
         if self._withholds:
             self._owed += self._credit

@@ -24,6 +24,9 @@ WIRE_FAULTS = {
     "refuse_streams": 0.1,
     "reset_streams": 0.1,
     "tokens": 0.12,
+    "crowd": 0.05,
+    "encore": 0.12,
+    "asleep": 0.04,
 }
 NATIVE_FAULTS = {
     "kill": 0.15,
@@ -58,7 +61,7 @@ def native_sizes(lots: Random, sizes: Sizes, on: set[str]) -> Sizes:
     text_bytes = 3_600 if "withhold" in on else lots.choice((0, 0, 400, 2_500))
     # a narrow way takes long for long texts, in good health too
     narrowest = 600 if text_bytes < 1_000 else 65_536
-    return replace(
+    drawn = replace(
         sizes,
         relays=lots.choice((1, 1, 1, 1, 1, 2)),
         vendor_s=(0.005, lots.choice((0.05, 0.2, 0.4))),
@@ -68,12 +71,36 @@ def native_sizes(lots: Random, sizes: Sizes, on: set[str]) -> Sizes:
         streams=lots.choice((2, 8, 1000)),
         socket_bytes=lots.choice((narrowest, 4_096, 65_536)),
         faults_end_s=lots.choice((8.0, 12.0, 20.0)),
+        # pushes that hang outlast a short drain
+        drain_s=1.0 if "drain" in on else sizes.drain_s,
         text_bytes=text_bytes,
+    )
+    return _crowded(drawn) if "crowd" in on else drawn
+
+
+def _crowded(sizes: Sizes) -> Sizes:
+    """Sizes with which one batch fills the windows of a connection, both ways."""
+    return replace(
+        sizes,
+        chunk_items=20,
+        claim_chunks=8,
+        backlog=128,
+        rate_per_s=0.0,
+        timeout_s=8.0,
+        burst=128,
+        connections=1,
+        streams=1000,
+        socket_bytes=65_536,
+        text_bytes=3_600,
+        receive_window=65_535,
+        answer_bytes=8_000,
     )
 
 
 def wire_faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
-    """One fault of connections, one to three times."""
+    """One fault of connections, one to three times; or batches that are in need of them."""
+    if fault in ("crowd", "encore", "asleep"):
+        return _batches(lots, sizes, fault)
     acts = []
     place = lots.choice(("production", "production", "sandbox", "fcm", "fcm"))
     for _ in range(lots.randint(1, 3)):
@@ -115,3 +142,22 @@ def wire_faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
         at = 1.0 + lots.random() * (0.9 * sizes.faults_end_s - 1.0)
         acts.append(Act(round(at, 4), fault, args))
     return acts
+
+
+def _batches(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
+    """Many at once; or some long after the faults, when connections are quiet or have died in their
+    sleep."""
+
+    def batch(event: str, count: int, **when: float) -> Act:
+        users = [lots.randrange(sizes.users) for _ in range(count)]
+        return Act(2.0, "batch", {"event": event, "users": users, **when})
+
+    if fault == "crowd":
+        return [batch("crowd", 40), batch("crowd_after", 40, after_s=lots.choice((18.0, 45.0)))]
+    if fault == "asleep":
+        at = round(sizes.faults_end_s - 0.01, 4)
+        lost = {"place": "fcm", "direction": lots.choice(("in", "both")), "for_good": True}
+        dead = [Act(at, "swallow", lost | {"nth": nth}) for nth in range(sizes.connections)]
+        return [*dead, batch("morning", 12, after_s=270.0)]
+    waits = lots.choice(((18.0, 45.0), (45.0, 75.0)))
+    return [batch(f"encore_{wait:.0f}", 12, after_s=wait) for wait in waits]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway.app.vendors import VENDORS
@@ -55,6 +55,7 @@ class World:
         self.context = contextvars.copy_context()
         self.wires = Wires(self) if plan.tier == "native" else None
         self._busy: dict[asyncio.Task[Any], None] = {}
+        self._begins_until = 0.0
 
     # --- what others ask of it ------------------------------------------------------------------
 
@@ -71,6 +72,16 @@ class World:
         task = self.loop.create_task(doing, context=self.context.copy())
         self._busy[task] = None
         task.add_done_callback(self._done)
+
+    def spawn_later(self, at: float, do: Callable[[], Awaitable[None]]) -> None:
+        """The same, at a time of its own."""
+        self._begins_until = max(self._begins_until, at)
+
+        async def wait() -> None:
+            await asyncio.sleep(max(0.0, at - self.loop.time()))
+            await do()
+
+        self.spawn(wait())
 
     def transport(self, provider: str, who: str) -> PushProvider:
         """The way of one process to a vendor."""
@@ -130,7 +141,8 @@ class World:
                 looked = True
                 self.ends.alone()
             deadlines = [batch.deadline for batch in self.truth.batches.values()]
-            if now > max(deadlines, default=began) + self.plan.sizes.lease_s + 90.0:
+            last = max(deadlines, default=began)
+            if now > max(last, self._begins_until) + self.plan.sizes.lease_s + 90.0:
                 self.findings.broken("it_settles", f"{self.ends.queued} chunks are queued")
         if self.wires is not None:
             await self.wires.rest()

@@ -33,6 +33,8 @@ class Findings:
         self.trace = trace
         self.violation: Violation | None = None
         self.deliveries: dict[Key, DeliveryStory] = {}
+        #: delivery id -> the delivery that bears it
+        self.key_of: dict[str, Key] = {}
         #: the journal's rows, and when each last moved
         self.states: dict[Key, str] = {}
         self.moved_at: dict[Key, float] = {}

@@ -38,7 +38,6 @@ class PushInvariants:
         self._trace = findings.trace
         self._broken = findings.broken
         self._buckets: dict[str, _Bucket] = {}
-        self._ids: dict[str, Key] = {}
 
     # --- a push leaves --------------------------------------------------------------------------
 
@@ -74,7 +73,7 @@ class PushInvariants:
             self._broken("one_holder", f"{who} sends {key}, and its chunk is held by {held_by}")
 
     def _same_id(self, story: DeliveryStory, key: Key, delivery_id: str) -> None:
-        known = self._ids.setdefault(delivery_id, key)
+        known = self._findings.key_of.setdefault(delivery_id, key)
         if known != key or story.delivery_id != delivery_id:
             self._broken("same_id", f"{key} goes under another id than before, or under {known}'s")
 
