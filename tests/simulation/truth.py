@@ -5,8 +5,12 @@ Owns the facts that invariants are held against. Nothing here is asked by the ga
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+_AT_ONCE = 3
+"""How often in a row a push that the vendor never looked at may go again at once."""
 
 
 @dataclass(slots=True)
@@ -94,6 +98,12 @@ class DeliveryStory:
     verdict: str = ""
     #: (who heard it, until when the vendor asked to wait)
     asked: tuple[str, float] = ("", 0.0)
+    #: the reason of the last failed attempt, and until when its vendor asked to wait
+    told: tuple[str, float] = ("", 0.0)
+    #: when a row said that it waits for that, and until when; from then on every process knows
+    recorded: tuple[float, float] = (0.0, 0.0)
+    #: process -> how often in a row the vendor did not look at it
+    unseen: Counter[str] = field(default_factory=Counter)
     #: the latest moment that any vendor's word or back-off lets it wait for
     may_wait_until: float = 0.0
     replayed: bool = False
@@ -101,6 +111,17 @@ class DeliveryStory:
     def wait_until(self, at: float) -> None:
         """It may wait until then, or longer if it already may."""
         self.may_wait_until = max(self.may_wait_until, at)
+
+    def unseen_wait(self, who: str, told: float) -> float:
+        """How long to wait at least after a vendor did not look at it, once more."""
+        self.unseen[who] += 1
+        often = self.unseen[who] - _AT_ONCE
+        return max(told, min(2.0**often, 30.0) / 2 if often > 0 else 0.0)
+
+    def is_recorded(self, reason: str, now: float) -> None:
+        """A row says that it waits, for this reason."""
+        if reason == self.told[0] and now < self.told[1]:
+            self.recorded = (now, self.told[1])
 
 
 Key = tuple[str, int, int]

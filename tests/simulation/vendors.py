@@ -277,26 +277,31 @@ class WatchedTransport(PassingTransport):
         who: str,
         lane: str,
         sending: Callable[[Delivery], None],
+        is_in_use: Callable[[PushProvider], bool],
     ) -> None:
         super().__init__(inner)
         self._pushes = pushes
         self._who = who
         self._lane = lane
         self._sending = sending
+        self._is_in_use = is_in_use
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         for push in pushes:
             assert isinstance(push, Delivery)
             key, address = key_of(push), push.address.value
             begun_at = push.work.since - MONOTONIC_BEGAN
-            self._pushes.started(self._who, self._lane, key, address, push.delivery_id, begun_at)
+            name = (self._who, self._lane, push.part)
+            self._pushes.started(name, key, address, push.delivery_id, begun_at)
             self._sending(push)
         self._inner.send(pushes, partial(self._heard, settle))
 
     def _heard(self, settle: Settle, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
+        transport = self if self._is_in_use(self) else None
         for push, verdict in verdicts:
             assert isinstance(push, Delivery)
-            self._pushes.heard(self._who, self._lane, key_of(push), verdict)
+            name = (self._who, self._lane, push.part)
+            self._pushes.heard(name, key_of(push), verdict, transport)
         settle(verdicts)
 
 

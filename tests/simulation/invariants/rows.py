@@ -60,6 +60,7 @@ class RowInvariants:
             self._trace.count("a dead letter was queued again")
             if story is not None:
                 story.spent, story.asked, story.replayed = 0, ("", 0.0), True
+                story.told = ("", 0.0)
         elif known not in (None, "pending"):
             self._broken("one_end", f"{key} was {known} and becomes {after}")
         findings.states[key] = after
@@ -77,6 +78,8 @@ class RowInvariants:
             case _:
                 pass
         if story is not None:
+            if after == "pending":
+                story.is_recorded(reason, self._truth.now)
             self._count_decision(after, story)
 
     def delivery_gone(self, event_id: str, index: int, device_id: int) -> None:
@@ -131,6 +134,8 @@ class RowInvariants:
         self, before: str | None, after: str | None, device_id: int, address: str
     ) -> None:
         """A row of the registry is new, was written again, or is gone."""
+        if before not in (None, "active", after) and after not in (None, "active"):
+            self._broken("device_steps", f"device {device_id} was {before} and becomes {after}")
         if before != "active" or after in (None, "active"):
             return
         self._trace.add("registry", after, device_id)
@@ -156,10 +161,22 @@ class RowInvariants:
         """No more devices of a lane go within a window than its share. Each relay has its part, and
         one that starts begins to count anew."""
         since = now - self._sizes.brake_window_s
-        removed = [at for at in self._removed.get(lane, []) if at > since]
-        self._removed[lane] = [*removed, now]
+        removed = [at for at in self._removed.get(lane, []) if at > since] + [now]
+        self._removed[lane] = removed
         lives = self._sizes.relays + sum(at > max(since, 1.0) for at in self._findings.begins)
         devices = sum(f"{one.app}/{one.provider}" == lane for one in self._truth.addresses.values())
-        share = max(self._sizes.brake_min_devices, int(self._sizes.brake_share * devices))
-        if len(removed) + 1 > lives * share and now > self._findings.released_until:
-            self._broken("brake", f"{len(removed) + 1} devices of {lane} went within a window")
+        share = self._share_of_a_brake(devices, removed[0])
+        if len(removed) > lives * share and now > self._findings.released_until:
+            self._broken("brake", f"{len(removed)} devices of {lane} went within a window")
+
+    def _share_of_a_brake(self, devices: int, since: float) -> int:
+        """How many devices of a lane one relay may take out. `since`: when the first one went.
+
+        A relay divides what it counts by the relays that it knows of, and adds what it took out.
+        """
+        findings, share = self._findings, self._sizes.brake_share
+        met_at = max(findings.begins[-1], findings.thawed_at) + self._sizes.beat_s + SLACK_S
+        is_known = since > met_at and not findings.draining and not findings.is_shaken(since)
+        relays = self._sizes.relays if is_known else 1
+        most = int(share * devices / (relays - share * (relays - 1)))
+        return max(self._sizes.brake_min_devices, most)
