@@ -230,7 +230,7 @@ class Apps:
             if phone.provider == "apns" and environment:
                 document["environment"] = environment
             story = self._story(phone)
-            story.dead_since = None
+            story.revive()
             change = Change(now, user)
             story.changes.append(change)
             phone.user, phone.away = user, True

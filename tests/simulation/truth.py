@@ -32,12 +32,21 @@ class AddressStory:
     part: str
     changes: list[Change] = field(default_factory=list)
     dead_since: float | None = None
+    #: since when it was dead the last time, if it is alive again
+    was_dead_since: float | None = None
     #: (when the vendor judged, since when it says the address is dead, or None)
     gone_said: list[tuple[float, float | None]] = field(default_factory=list)
     #: when the vendor called it suspect, where it belongs or everywhere
     suspect_said: list[float] = field(default_factory=list)
     #: whether another environment said that it does not know it
     is_strange: bool = False
+    #: whether every environment said so
+    is_lost: bool = False
+
+    def revive(self) -> None:
+        """The app is there, or there again."""
+        if self.dead_since is not None:
+            self.dead_since, self.was_dead_since = None, self.dead_since
 
     def owners(self, since: float, until: float) -> set[int | None]:
         """Whose it may have been at some moment of this time."""
@@ -88,6 +97,8 @@ class DeliveryStory:
     address: str
     user: int
     began_at: float
+    #: when the chunk of its last push was begun: its device was looked up later
+    begun_at: float = 0.0
     delivery_id: str = ""
     #: process -> when its last push of this delivery started, while it has no verdict
     in_flight: dict[str, float] = field(default_factory=dict)
@@ -104,6 +115,8 @@ class DeliveryStory:
     recorded: tuple[float, float] = (0.0, 0.0)
     #: process -> how often in a row the vendor did not look at it
     unseen: Counter[str] = field(default_factory=Counter)
+    #: since when the vendor says that its address is dead; None: it does not say
+    gone_since: float | None = None
     #: the latest moment that any vendor's word or back-off lets it wait for
     may_wait_until: float = 0.0
     replayed: bool = False

@@ -140,6 +140,12 @@ class PushServices:
             case "refused_address":
                 self._suspect(address)
                 return Refused("DeviceTokenNotForTopic", fault="address")
+            case "gone_before":
+                return self._gone_before(address, provider, part)
+            case "gone_or_refused":
+                return self._gone_or_refused(address, draw("doom"))
+            case "unknown_token":
+                return self._unknown_everywhere(address)
             case "misconfigured_part":
                 if story.is_strange:
                     self._suspect(address)
@@ -156,14 +162,42 @@ class PushServices:
         """What a vendor in good health answers."""
         story = self._truth.addresses[address.value]
         if part != story.part:
+            if story.is_lost:
+                self._suspect(address)
             story.is_strange = True
             return Refused("BadDeviceToken", fault="environment")
         if story.dead_since is not None:
-            since = story.dead_since if provider == "apns" else None
-            story.gone_said.append((self._truth.now, since))
-            since_ms = None if since is None else int(self._truth.wall(since) * 1000)
-            return TokenGone("Unregistered", since_ms)
+            return self._gone(address, story.dead_since if provider == "apns" else None)
         return Delivered("taken")
+
+    def _gone_before(self, address: Address, provider: str, part: str) -> Verdict:
+        """What a vendor answers that has not heard yet that the app is there again."""
+        story = self._truth.addresses[address.value]
+        if story.dead_since is None and story.was_dead_since is not None and part == story.part:
+            return self._gone(address, story.was_dead_since)
+        return self._true_verdict(address, provider, part)
+
+    def _gone_or_refused(self, address: Address, share: float) -> Verdict:
+        """What a vendor answers that says now this, now that."""
+        if share < 0.5:
+            return self._gone(address, None)
+        self._suspect(address)
+        return Refused("SENDER_ID_MISMATCH", fault="address")
+
+    def _unknown_everywhere(self, address: Address) -> Verdict:
+        """What both environments answer to an address that neither of them knows."""
+        story = self._truth.addresses[address.value]
+        if story.is_strange:
+            story.is_lost = True
+            self._suspect(address)
+        story.is_strange = True
+        return Refused("BadDeviceToken", fault="environment")
+
+    def _gone(self, address: Address, since: float | None) -> TokenGone:
+        story = self._truth.addresses[address.value]
+        story.gone_said.append((self._truth.now, since))
+        since_ms = None if since is None else int(self._truth.wall(since) * 1000)
+        return TokenGone("Unregistered", since_ms)
 
     def _suspect(self, address: Address) -> None:
         self._truth.addresses[address.value].suspect_said.append(self._truth.now)

@@ -105,7 +105,6 @@ class EndInvariants:
         for (event_id,) in self._connection.execute(undone):
             self._broken("it_settles", f"{event_id} has chunks that are not done")
         self._nobody_is_forgotten()
-        self._gone_is_pruned()
 
     def registered_is_active(self, value: str, since: float) -> None:
         """An address is pushed to once its registration, which was sent then, is answered."""
@@ -117,18 +116,6 @@ class EndInvariants:
         if is_out and not any(at >= since for at in said) and not self._truth.spoilt_devices:
             text = f"phone {story.phone} registered, and is {found[0] if found else 'nowhere'}"
             self._broken("registered_is_active", text)
-
-    def _gone_is_pruned(self) -> None:
-        """What a row says was pruned for a push is out of service, unless it registered since."""
-        rows = self._connection.execute("SELECT id, address FROM devices WHERE state = 'active'")
-        active = dict(rows)
-        for key, state in self._findings.states.items():
-            story = self._findings.deliveries.get(key)
-            if state != "pruned" or story is None or active.get(key[2]) != story.address:
-                continue
-            changes = self._truth.addresses[story.address].changes
-            if all(one.answered_at and one.answered_at < story.began_at for one in changes):
-                self._broken("gone_is_pruned", f"device {key[2]} is pushed to, gone for {key}")
 
     def _nobody_is_forgotten(self) -> None:
         """A phone that was a user's all the time has a row for each notification."""

@@ -87,8 +87,9 @@ class Findings:
         self.paused[lane] = self.truth.now
 
     def resuming(self, lane: str) -> None:
-        """A person is about to let a lane go."""
+        """A person is about to let a lane go: relays may learn of it before the person does."""
         self.paused.pop(lane, None)
+        self.resumed_until[lane] = float("inf")
 
     def resumed(self, lane: str) -> None:
         """A person let a lane go, and with it ended the vendor's silence."""

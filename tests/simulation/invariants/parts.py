@@ -43,9 +43,11 @@ class _Part:
     held_at: float | None = None
     failing_at: float | None = None
     changed_at: float = _NEVER
-    #: since when pushes were tried and none was answered, and how many ended so
+    #: since when pushes were tried and none was answered, how many ended so, and when the
+    #: second did
     silent_since: float | None = None
     silent_tries: int = 0
+    second_at: float = _NEVER
 
     def last(self, *words: Word) -> float:
         """When the vendor last said one of these; without any, when it last said anything."""
@@ -93,6 +95,8 @@ class PartInvariants:
         part.in_flight -= 1
         if isinstance(verdict, Unavailable) and not verdict.is_answer:
             part.silent_tries += 1
+            if part.silent_tries == 2:  # one lost push proves nothing
+                part.second_at = now
         else:
             part.silent_since, part.silent_tries = None, 0
         if transport is None or isinstance(verdict, Unavailable):
@@ -184,7 +188,7 @@ class PartInvariants:
     def _is_open(self, name: Name, part: _Part, state: str) -> None:
         """What is over is not shown any more."""
         taken_at = part.last("taken")
-        if state == "held" and taken_at > (part.held_at or part.changed_at):
+        if state == "held" and (part.held_at is None or taken_at > part.held_at):
             self._broken("part_is_open", f"{_told(name)} is held, taken from at {taken_at:.2f}")
         answered_at = part.last()
         if state == "failing" and answered_at > (part.failing_at or _NEVER):
@@ -195,8 +199,8 @@ class PartInvariants:
         now, since = self._truth.now, part.silent_since
         if since is None or part.silent_tries < 2 or part.failing_at is not None:
             return
-        longest = self._sizes.silent_s + 2 * self._sizes.watch_s + 1.0
-        if now - max(since, self._findings.thawed_at) > longest:
+        proven_at = max(since + self._sizes.silent_s, part.second_at, self._findings.thawed_at)
+        if now > proven_at + 2 * self._sizes.watch_s + 1.0:
             text = f"{_told(name)} has reached nothing since {since:.2f}, and says nothing"
             self._broken("trouble_is_told", text)
 

@@ -16,7 +16,7 @@ from providers.contract import (
 from tests.simulation.invariants.environments import EnvironmentInvariants
 from tests.simulation.invariants.findings import SLACK_S, Findings
 from tests.simulation.invariants.parts import Name, PartInvariants
-from tests.simulation.truth import DeliveryStory, Key
+from tests.simulation.truth import EPOCH, DeliveryStory, Key
 
 MOVED_S = 1.0
 """How long after a change of owner a push may still start (contract: *started*)."""
@@ -61,7 +61,7 @@ class PushInvariants:
             user = self._truth.batches[key[0]].users[key[1]]
             story = self._findings.deliveries[key] = DeliveryStory(*key, address, user, now)
             story.delivery_id = delivery_id
-        story.address = address
+        story.address, story.begun_at = address, begun_at
         self._trace.add(who, "sends", lane, *key)
         self._same_id(story, key, delivery_id)
         self._right_phone(story, begun_at, now)
@@ -185,7 +185,7 @@ class PushInvariants:
         self.parts.heard(name, key, verdict, transport)
         self._environments.heard(key, story.address, part, verdict)
         started = story.in_flight.pop(who, now)
-        story.verdict = verdict.label
+        story.verdict, story.told = verdict.label, ("", 0.0)
         if not isinstance(verdict, Unavailable) or verdict.looked_at:
             story.unseen.clear()
         if who in findings.draining and isinstance(verdict, Unavailable):
@@ -212,9 +212,10 @@ class PushInvariants:
                 wait = max(told or 0.0, 10.0)
                 if story.spent > 1 and not findings.is_shaken(story.began_at):
                     wait = max(wait, verdict.later_floor_s)
+                is_sole = self._sizes.relays == 1 or not findings.is_shaken(now)
+                story.told = (verdict.reason, now + wait) if is_sole else ("", 0.0)
                 if not findings.is_shaken(now):  # else its chunk may be another's by now
                     story.asked = (who, now + wait)
-                    story.told = (verdict.reason, now + wait)
                 floor = max(wait, verdict.later_floor_s) if story.spent > 1 else wait
                 story.wait_until(now + floor + 10.0 * 2.0 ** min(story.spent, 16))
             case Misconfigured():
@@ -223,6 +224,7 @@ class PushInvariants:
             case Refused(fault=fault):
                 story.spent += fault == "environment"
                 story.verdict = "suspect" if fault == "address" else verdict.label
-            case TokenGone():
+            case TokenGone(since_ms=since_ms):
+                story.gone_since = None if since_ms is None else since_ms / 1000 - EPOCH
                 if self._truth.addresses[story.address].confirmed_at > started:
                     self._trace.count("a phone registered around its vendor's answer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlite3 import Connection
 
+from providers.contract import TokenGone
 from tests.simulation.invariants.findings import SLACK_S, Findings
 from tests.simulation.truth import DeliveryStory, Key
 
@@ -73,6 +74,8 @@ class RowInvariants:
                 self._dead_by_rule(key, story, reason)
             case "expired":
                 self._expired_in_time(key, story)
+            case "refused" if story is not None and story.verdict == TokenGone.label:
+                self._gone_is_pruned(key, story, reason)
             case "pending" if story is not None and attempts != story.spent:
                 self._attempts(key, story, attempts)
             case _:
@@ -118,6 +121,20 @@ class RowInvariants:
         if not self._findings.is_shaken(story.began_at) and not story.replayed:
             self._broken("attempts", f"{key} made {story.spent} attempts, its row has {attempts}")
 
+    def _gone_is_pruned(self, key: Key, story: DeliveryStory, reason: str) -> None:
+        """A device whose address is dead goes, unless the app confirmed it or the brake is on."""
+        row = "SELECT 1 FROM devices WHERE id = ? AND address = ? AND state = 'active'"
+        is_there = self._connection.execute(row, (key[2], story.address)).fetchone()
+        if is_there is None or "brake" in reason or self._findings.clock_is_off:
+            return
+        address = self._truth.addresses[story.address]
+        answered = [one.answered_at for one in address.changes]
+        confirmed = max((at or self._truth.now for at in answered), default=0.0)
+        since = story.gone_since
+        # a vendor may tell in whole milliseconds
+        if confirmed < story.begun_at and (since is None or since > confirmed + 0.002):
+            self._broken("gone_is_pruned", f"device {key[2]} stays, and its address is dead")
+
     def _count_decision(self, after: str, story: DeliveryStory) -> None:
         """Which decision of `core.retry` this row stands for, by the verdict before it."""
         decision = _BY_STATE.get(after, "")
@@ -159,14 +176,16 @@ class RowInvariants:
 
     def _brake(self, lane: str, now: float) -> None:
         """No more devices of a lane go within a window than its share. Each relay has its part, and
-        one that starts begins to count anew."""
-        since = now - self._sizes.brake_window_s
+        one that starts begins to count anew, as all do at a person's release."""
+        if now <= self._findings.released_until:
+            return
+        since = max(now - self._sizes.brake_window_s, self._findings.released_until)
         removed = [at for at in self._removed.get(lane, []) if at > since] + [now]
         self._removed[lane] = removed
         lives = self._sizes.relays + sum(at > max(since, 1.0) for at in self._findings.begins)
         devices = sum(f"{one.app}/{one.provider}" == lane for one in self._truth.addresses.values())
         share = self._share_of_a_brake(devices, removed[0])
-        if len(removed) > lives * share and now > self._findings.released_until:
+        if len(removed) > lives * share:
             self._broken("brake", f"{len(removed)} devices of {lane} went within a window")
 
     def _share_of_a_brake(self, devices: int, since: float) -> int:
