@@ -45,6 +45,13 @@ def _is_late_row(plan: Plan, violation: Violation) -> bool:
     return is_late and plan.sizes.relays > 1 and _has(plan, "store", violation.at)
 
 
+def _is_culprit_a_probe(plan: Plan, violation: Violation) -> bool:
+    moods = [act.args for act in plan.acts if act.do == "mood" and act.at <= violation.at]
+    was_part = any(mood["verdict"] == "misconfigured_part" for mood in moods)
+    stays = [mood["verdict"] for mood in moods if mood["seconds"] is None]
+    return violation.invariant == "alone" and was_part and "misconfigured_target" in stays
+
+
 EXPECTED = (
     Expected(
         "push-outlives-the-move",
@@ -64,6 +71,13 @@ EXPECTED = (
         "the store: no chunk holds the delivery.",
         "not planned yet",
         _is_late_row,
+    ),
+    Expected(
+        "the-culprit-is-every-probe",
+        "A held part is probed with the same rejected phone again and again, though others wait: "
+        "a word about the part has accused them all.",
+        "not planned yet",
+        _is_culprit_a_probe,
     ),
     Expected(
         "a-connection-without-room",

@@ -242,7 +242,7 @@ class Apps:
             change.answered_at = self._world.truth.now
             phone.away = False
             self._world.trace.add(f"phone {number}", "is answered", status)
-            if story.changes[-1] is change:
+            if story.is_alone(change):
                 self._world.ends.registered_is_active(phone.address, change.asked_at)
 
     async def log_out(self, number: int) -> None:

@@ -40,7 +40,7 @@ class AddressStory:
     suspect_said: list[float] = field(default_factory=list)
     #: whether another environment said that it does not know it
     is_strange: bool = False
-    #: whether every environment said so
+    #: whether any environment may have said so, its own too
     is_lost: bool = False
 
     def revive(self) -> None:
@@ -64,6 +64,11 @@ class AddressStory:
                 continue
             possible.append(change.owner)
         return set(possible)
+
+    def is_alone(self, change: Change) -> bool:
+        """Whether nothing else was asked for about it while this change was on its way."""
+        others = [other.answered_at for other in self.changes if other is not change]
+        return all(at is not None and at < change.asked_at for at in others)
 
     @property
     def confirmed_at(self) -> float:
@@ -106,6 +111,8 @@ class DeliveryStory:
     heard: dict[str, float] = field(default_factory=dict)
     #: failed attempts of which a living process heard
     spent: int = 0
+    #: those of which a process heard while it drained: it may have closed their transport by then
+    doubtful: int = 0
     verdict: str = ""
     #: (who heard it, until when the vendor asked to wait)
     asked: tuple[str, float] = ("", 0.0)

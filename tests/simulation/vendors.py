@@ -188,9 +188,8 @@ class PushServices:
         """What both environments answer to an address that neither of them knows."""
         story = self._truth.addresses[address.value]
         if story.is_strange:
-            story.is_lost = True
             self._suspect(address)
-        story.is_strange = True
+        story.is_strange = story.is_lost = True
         return Refused("BadDeviceToken", fault="environment")
 
     def _gone(self, address: Address, since: float | None) -> TokenGone:

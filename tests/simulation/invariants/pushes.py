@@ -189,6 +189,7 @@ class PushInvariants:
         if not isinstance(verdict, Unavailable) or verdict.looked_at:
             story.unseen.clear()
         if who in findings.draining and isinstance(verdict, Unavailable):
+            story.doubtful += verdict.looked_at
             return
         match verdict:
             case Delivered():

@@ -76,7 +76,7 @@ class RowInvariants:
                 self._expired_in_time(key, story)
             case "refused" if story is not None and story.verdict == TokenGone.label:
                 self._gone_is_pruned(key, story, reason)
-            case "pending" if story is not None and attempts != story.spent:
+            case "pending" if story is not None:
                 self._attempts(key, story, attempts)
             case _:
                 pass
@@ -102,7 +102,7 @@ class RowInvariants:
                 self._broken("dead_by_rule", f"{key} was buried, and ended nobody")
         elif reason.startswith("unreadable") and self._truth.spoilt_devices:
             self._trace.count("a delivery to an unreadable device")
-        elif story is None or story.spent < self._sizes.max_attempts:
+        elif story is None or story.spent + story.doubtful < self._sizes.max_attempts:
             spent = 0 if story is None else story.spent
             self._broken("dead_by_rule", f"{key} is dead after {spent} attempts")
 
@@ -118,7 +118,9 @@ class RowInvariants:
 
     def _attempts(self, key: Key, story: DeliveryStory, attempts: int) -> None:
         """A row that waits has the attempts that were made, as long as nobody forgot any."""
-        if not self._findings.is_shaken(story.began_at) and not story.replayed:
+        is_true = story.spent <= attempts <= story.spent + story.doubtful
+        is_excused = self._findings.is_shaken(story.began_at) or story.replayed
+        if not is_true and not is_excused:
             self._broken("attempts", f"{key} made {story.spent} attempts, its row has {attempts}")
 
     def _gone_is_pruned(self, key: Key, story: DeliveryStory, reason: str) -> None:
