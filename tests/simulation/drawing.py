@@ -48,7 +48,7 @@ _FAULTS = {
     "standstill": 0.08,
     "people": 0.12,
     "foreign": 0.05,
-    "kill_at_write": 0.06,
+    "kill_at_write": 0.05,
 } | SCENES
 """The share of the histories in which each fault is switched on."""
 

@@ -6,10 +6,10 @@ and when notifications come. A scene may set sizes, so that its edge is near.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.simulation.people import Phone, phones
 from tests.simulation.plan import Act, Sizes
@@ -191,35 +191,41 @@ def _rejections(scene: _Scene) -> None:
     scene.events((2.0, 3.0, 5.0, 7.0), to)
 
 
-_SCENES: dict[str, tuple[float, Callable[[_Scene], None], dict[str, Any]]] = {
-    "wave": (
-        0.03,
-        _wave,
-        {"users": 12, "brake_share": 0.3, "brake_min_devices": 1, "faults_end_s": 20.0},
+class _Kind(NamedTuple):
+    """A kind of scene: the share of the histories that play it, its acts, and its sizes."""
+
+    share: float
+    play: Callable[[_Scene], None]
+    needs: Mapping[str, Any] = {}
+
+
+_KINDS = {
+    "wave": _Kind(
+        0.02, _wave, {"users": 12, "brake_share": 0.3, "brake_min_devices": 1, "faults_end_s": 20.0}
     ),
-    "late_news": (0.04, _late_news, {}),
-    "wrong_key": (0.05, _wrong_key, {"max_age_s": 300.0}),
-    "new_key": (0.03, _new_key, {"vendor_s": (0.4, 2.0)}),
-    "two_accused": (0.04, _two_accused, {"users": 6, "chunk_items": 6}),
-    "outage": (0.05, _outage, {"silent_s": 5.0, "faults_end_s": 20.0}),
-    "quiet_lane": (0.03, _quiet_lane, {"max_age_s": 300.0}),
-    "long_pause": (0.04, _long_pause, {}),
-    "other_environment": (0.05, _other_environment, {}),
-    "unknown_token": (0.03, _unknown_token, {}),
-    "doomed": (0.03, _doomed, {"chunk_items": 2, "claim_chunks": 1}),
-    "ill": (0.04, _ill, {"max_attempts": 2, "max_age_s": 300.0}),
-    "throttled_phone": (0.03, _throttled_phone, {"max_age_s": 300.0}),
-    "rejections": (0.06, _rejections, {}),
+    "late_news": _Kind(0.02, _late_news),
+    "wrong_key": _Kind(0.03, _wrong_key, {"max_age_s": 300.0}),
+    "new_key": _Kind(0.02, _new_key, {"vendor_s": (0.4, 2.0)}),
+    "two_accused": _Kind(0.02, _two_accused, {"users": 6, "chunk_items": 6}),
+    "outage": _Kind(0.02, _outage, {"silent_s": 5.0, "faults_end_s": 20.0}),
+    "quiet_lane": _Kind(0.02, _quiet_lane, {"max_age_s": 300.0}),
+    "long_pause": _Kind(0.02, _long_pause),
+    "other_environment": _Kind(0.03, _other_environment),
+    "unknown_token": _Kind(0.02, _unknown_token),
+    "doomed": _Kind(0.02, _doomed, {"chunk_items": 2, "claim_chunks": 1}),
+    "ill": _Kind(0.02, _ill, {"max_attempts": 2, "max_age_s": 300.0}),
+    "throttled_phone": _Kind(0.02, _throttled_phone, {"max_age_s": 300.0}),
+    "rejections": _Kind(0.03, _rejections),
 }
-SCENES = {name: share for name, (share, _, _) in _SCENES.items()}
+SCENES = {name: kind.share for name, kind in _KINDS.items()}
 """The share of the histories in which each scene is played."""
 
 
 def scene_sizes(sizes: Sizes, on: set[str]) -> Sizes:
     """The sizes of a history in which these faults are on."""
-    for name, (_, _, needs) in _SCENES.items():
+    for name, kind in _KINDS.items():
         if name in on:
-            sizes = replace(sizes, **needs)
+            sizes = replace(sizes, **kind.needs)
     return sizes
 
 
@@ -231,5 +237,5 @@ def rejected_share(lots: Random) -> dict[str, float]:
 def scene(lots: Random, sizes: Sizes, name: str) -> list[Act]:
     """The acts of a scene."""
     played = _Scene(lots, sizes, name)
-    _SCENES[name][1](played)
+    _KINDS[name].play(played)
     return played.acts
