@@ -162,15 +162,15 @@ DEFECTS = (
     Defect(
         "device_throttle_stops_lane",
         "A throttle of one device silences its whole lane.",
-        ("alone", "asked_wait"),
-        20,
+        ("alone", "asked_wait", "it_settles"),
+        30,
         ("throttled_phone",),
     ),
     Defect(
         "drain_without_flush",
         "A drain does not write down the last verdicts.",
-        ("no_repeat",),
-        90,
+        ("attempts", "no_repeat"),
+        120,
         ("drain", "noise"),
     ),
     Defect(
@@ -219,8 +219,8 @@ DEFECTS = (
         "expired_sent",
         "A push starts although its deadline has passed while it waited in memory.",
         ("in_time",),
-        140,
-        (),
+        30,
+        ("late", "throttled_phone", "ill", "quiet_lane"),
     ),
     Defect(
         "expired_too_early",
@@ -254,8 +254,8 @@ DEFECTS = (
         "full_backlog_drops",
         "Deliveries that a full or stopped part has no room for are dropped from memory.",
         ("alone", "it_settles"),
-        30,
-        (),
+        20,
+        ("outage", "ill", "long_pause"),
     ),
     Defect(
         "gate_ignored_by_lanes",
@@ -275,8 +275,8 @@ DEFECTS = (
         "gate_never_opens",
         "A gate that was closed once stays closed after the store is back.",
         ("alone", "it_settles"),
-        70,
-        (),
+        50,
+        ("store", "slow"),
     ),
     Defect(
         "gate_opens_without_a_push",
