@@ -404,7 +404,7 @@ DEFECTS = (
         30,
         ("several", "drain"),
     ),
-    Defect("limiter_ignored", "The rate limit of a lane is ignored.", ("limits",), 20, ()),
+    Defect("limiter_ignored", "The rate limit of a lane is ignored.", ("limits",), 80, ()),
     Defect(
         "limiter_not_shared",
         "Each of several relays takes the whole rate limit.",
@@ -416,7 +416,7 @@ DEFECTS = (
         "limiter_saves_up",
         "An idle lane saves up its rate for ten seconds and more, and sends it all at once.",
         ("limits",),
-        20,
+        80,
         (),
     ),
     Defect(
