@@ -537,8 +537,8 @@ DEFECTS = (
     Defect(
         "proof_without_seen_at",
         "A device is taken out though it has registered again since the push.",
-        ("proof",),
-        40,
+        ("proof", "registered_is_active"),
+        140,
         ("uninstall", "again"),
     ),
     Defect(
@@ -565,8 +565,8 @@ DEFECTS = (
     Defect(
         "registration_keeps_its_time",
         "A registration of a known address does not move the time that a proof of death is held against.",
-        ("proof",),
-        40,
+        ("proof", "registered_is_active"),
+        140,
         ("uninstall", "again"),
     ),
     Defect(
