@@ -643,8 +643,8 @@ DEFECTS = (
         "stale_dropped",
         "Deliveries whose deadline passes in a backlog are dropped from memory.",
         ("alone", "it_settles"),
-        140,
-        (),
+        30,
+        ("late", "throttled_phone", "ill", "quiet_lane"),
     ),
     Defect(
         "stale_signature_accepted",
