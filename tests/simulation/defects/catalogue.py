@@ -721,7 +721,7 @@ DEFECTS = (
         "upsert_guard",
         "A row of the journal is overwritten although its delivery has ended.",
         ("one_end",),
-        40,
+        140,
         ("standstill", "several"),
     ),
 )
