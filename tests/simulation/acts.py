@@ -43,7 +43,7 @@ class Acts(WireActs):
         self.wires_are_calm()
         world = self._world
         world.services.calm()
-        world.disk.trouble = None
+        world.disk.calm()
         for replica in world.replicas:
             self._go_on(replica)
             self._put_right(replica)
@@ -106,6 +106,13 @@ class Acts(WireActs):
         replica = self._replica(relay)
         if replica.life is not None:
             self._world.loop.kill_after(replica.life.process, steps, lambda: replica.kill("step"))
+
+    def kill_at_write(self, writes: int, relay: int = 0) -> None:
+        """`kill -9` as soon as so many groups of writes more are durable: between any two."""
+        replica = self._replica(relay)
+        if replica.life is not None:
+            kill = partial(replica.kill, "write")
+            self._world.disk.after_writes(replica.life.who, writes, kill)
 
     def kill_often(self, every_s: float, times: int, relay: int = 0) -> None:
         """A crash loop: a kill every so many seconds."""

@@ -57,11 +57,13 @@ class Desk:
         await self._store.lanes.hold(
             APP, provider, "", by="operator", reason="maintenance", hint="", now=self._now()
         )
+        self._world.findings.pausing(lane_name(APP, provider))
 
     async def resume(self, provider: str) -> None:
         """`lanes resume`."""
-        await self._store.lanes.resume(APP, provider, "", by="operator", now=self._now())
         lane = lane_name(APP, provider)
+        self._world.findings.resuming(lane)
+        await self._store.lanes.resume(APP, provider, "", by="operator", now=self._now())
         self._world.findings.resumed(lane)
 
     async def release(self, provider: str) -> None:

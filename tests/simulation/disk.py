@@ -103,6 +103,8 @@ class Disk:
         self._trace = trace
         self._wait_s = wait_s
         self._moves: list[Callable[[], None]] = []
+        #: process -> what is done after so many of its groups of writes
+        self._awaited: dict[str, tuple[int, Callable[[], None]]] = {}
 
     def watch(self, mirror: Mirror) -> None:
         """Tell this mirror what moves."""
@@ -115,6 +117,23 @@ class Disk:
             note = partial(self._note, tell)
             self.connection.create_function(name, facts, note)
         self.connection.executescript(_MIRROR)
+
+    def calm(self) -> None:
+        """The faults are over."""
+        self.trouble = None
+        self._awaited.clear()
+
+    def after_writes(self, process: str, writes: int, do: Callable[[], None]) -> None:
+        """Do something once so many groups of writes of a process are durable, and one more."""
+        self._awaited[process] = writes, do
+
+    def written(self, process: str) -> None:
+        """A group of writes of a process is durable."""
+        writes, do = self._awaited.pop(process, (-1, _nothing))
+        if writes > 0:
+            self._awaited[process] = writes - 1, do
+        else:
+            do()
 
     def wait(self, name: str) -> float:
         """How long the next step of the disk takes."""
@@ -182,6 +201,10 @@ class Disk:
             raise
 
 
+def _nothing() -> None:
+    pass
+
+
 def _fail(jobs: Sequence[Job]) -> None:
     for job in jobs:
         job.error = StoreUnavailable("The database did not do it: it is away")
@@ -234,6 +257,7 @@ class DiskEngine:
     def _write(self) -> None:
         jobs = [self._writes.popleft() for _ in range(min(len(self._writes), GROUP))]
         self._disk.write(jobs)
+        self._disk.written(self._name)
         self._loop.call_later(self._disk.wait(f"{self._name}/sync"), self._written, jobs)
 
     def _written(self, jobs: Sequence[Job]) -> None:

@@ -6,11 +6,13 @@ hides what only one fault in peace brings out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 from tests.simulation.plan import Act, Plan, Sizes, Tier
+from tests.simulation.scenes import SCENES, rejected_share, scene, scene_sizes
 from tests.simulation.wire_drawing import (
     NATIVE_FAULTS,
     WIRE_FAULTS,
@@ -46,7 +48,8 @@ _FAULTS = {
     "standstill": 0.08,
     "people": 0.12,
     "foreign": 0.05,
-}
+    "kill_at_write": 0.05,
+} | SCENES
 """The share of the histories in which each fault is switched on."""
 
 _NOISE = (
@@ -81,15 +84,23 @@ def draw(seed: int, focus: frozenset[str] = frozenset(), *, tier: Tier = "script
         sizes = native_sizes(lots, sizes, on)
     if "standstill" in on:
         sizes = _slow_vendors(sizes)
+    sizes = scene_sizes(sizes, on)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
     noise = {}
     if "noise" in on:
         for kind in lots.sample(_NOISE, lots.randint(1, 3)):
             noise[kind] = lots.choice((0.03, 0.1, 0.3))
+    if "rejections" in on:
+        noise |= rejected_share(lots_of["rejections"])
     for fault in sorted(on):
-        of_wires = fault in WIRE_FAULTS
-        acts += (wire_faults if of_wires else _faults)(lots_of[fault], sizes, fault)
+        acts += _drawer_of(fault)(lots_of[fault], sizes, fault)
     return Plan(seed, tier, sizes, noise, tuple(sorted(acts, key=lambda act: act.at)))
+
+
+def _drawer_of(fault: str) -> Callable[[Random, Sizes, str], list[Act]]:
+    if fault in WIRE_FAULTS:
+        return wire_faults
+    return scene if fault in SCENES else _faults
 
 
 def _sizes(lots: Random, *, several: bool) -> Sizes:
@@ -175,6 +186,9 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             for _ in range(lots.randint(1, 3)):
                 args = {} if fault == "kill" else {"steps": lots.randint(0, 400)}
                 add(fault, relay=relay(), **args)
+        case "kill_at_write":
+            for _ in range(lots.randint(1, 4)):
+                add(fault, writes=lots.randint(0, 12), relay=relay())
         case "crash_loop":
             add("kill_often", every_s=0.9, times=lots.randint(5, 25), relay=relay())
         case "stop":

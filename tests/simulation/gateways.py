@@ -24,7 +24,16 @@ from gateway.core.ids import Ids
 from gateway.core.model import Chunk, Claim, lane_name
 from gateway.core.pace import Pace
 from gateway.core.stored import Forms
-from gateway.events import BrakeTripped, Fault, GatewayEvent, StoreFailed
+from gateway.events import (
+    BrakeTripped,
+    Fault,
+    GatewayEvent,
+    LaneHeld,
+    LaneResumed,
+    PartsFailing,
+    PartsReached,
+    StoreFailed,
+)
 from gateway.ports.replicas import REPLICA_ALIVE_S
 from gateway.queue.in_store import InStoreQueue
 from gateway.relay.device_counts import DeviceCounts
@@ -199,10 +208,24 @@ class Life:
         world.pushes.held(
             self.who, key_of(delivery), claim.lease_id, None if row is None else row[0]
         )
+        self._probes(delivery)
         if delivery.item.title == POISON:
             self._house.kill("poison")
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _probes(self, delivery: Delivery) -> None:
+        """Who else has a push in memory that may go, while one of this part leaves."""
+        lane, name = delivery.place
+        now, wall = self._monotonic(), self._wall()
+        others = {
+            other.target.device_id
+            for other in self.relay.lanes[lane].parts[name].backlog
+            if other.work.proven_until > now and other.expires_at > wall
+        }
+        name_of_part = (self.who, lane, name)
+        parts = self._house.world.pushes.parts
+        parts.probes(name_of_part, delivery.target.device_id, others)
 
     def _wall(self) -> Wall:
         return Wall(EPOCH + self._house.world.loop.time() + self._house.clock_off)
@@ -224,6 +247,7 @@ class Life:
 
     def _observe(self, event: GatewayEvent) -> None:
         trace = self._house.world.trace
+        self._observe_parts(event)
         match event:
             case BrakeTripped():
                 trace.count("the brake was on")
@@ -234,6 +258,22 @@ class Life:
             case _:
                 pass
         trace.count(type(event).__name__)
+
+    def _observe_parts(self, event: GatewayEvent) -> None:
+        parts = self._house.world.pushes.parts
+        match event:
+            case LaneHeld(app=app, provider=provider, part=part, held="misconfigured"):
+                parts.held((self.who, lane_name(app, provider), part))
+            case LaneResumed(app=app, provider=provider, part=part):
+                parts.resumed((self.who, lane_name(app, provider), part))
+            case PartsFailing(parts=failing):
+                for app, provider, part in failing:
+                    parts.fails((self.who, lane_name(app, provider), part))
+            case PartsReached(parts=reached):
+                for app, provider, part in reached:
+                    parts.reached((self.who, lane_name(app, provider), part))
+            case _:
+                pass
 
     def _failed(self, error: BaseException) -> None:
         self.failure = error
@@ -311,7 +351,19 @@ class Life:
             trace.count("the gate was closed")
         if self.relay._leases._behind:
             trace.count("a chunk waited for its own earlier pushes")
+        self._look_at_parts()
         asyncio.get_running_loop().call_later(_LOOK_S, self._look)
+
+    def _look_at_parts(self) -> None:
+        world = self._house.world
+        for lane in self.relay.lanes.values():
+            for part in lane.parts.values():
+                # the real transports have ways of their own
+                is_reached = world.wires is not None or world.services.is_reached(
+                    lane.vendor, part.name
+                )
+                name = (self.who, lane.name, part.name)
+                world.pushes.parts.look(name, part.state, is_reached=is_reached)
 
     def _vendors(self) -> Vendors:
         return {
@@ -336,7 +388,13 @@ class Life:
         world = self._house.world
         inner = world.transport(provider, self.who)
         lane = lane_name(APP, provider)
-        watched = WatchedTransport(inner, world.pushes, self.who, lane, self.pushing)
+
+        def is_in_use(transport: object) -> bool:
+            return self.relay.lanes[lane].transport is transport
+
+        watched = WatchedTransport(
+            inner, world.pushes, self.who, lane, self.pushing, is_in_use=is_in_use
+        )
         return cast(PushProvider, watched)
 
 

@@ -230,7 +230,7 @@ class Apps:
             if phone.provider == "apns" and environment:
                 document["environment"] = environment
             story = self._story(phone)
-            story.dead_since = None
+            story.revive()
             change = Change(now, user)
             story.changes.append(change)
             phone.user, phone.away = user, True
@@ -242,6 +242,8 @@ class Apps:
             change.answered_at = self._world.truth.now
             phone.away = False
             self._world.trace.add(f"phone {number}", "is answered", status)
+            if story.is_alone(change):
+                self._world.ends.registered_is_active(phone.address, change.asked_at)
 
     async def log_out(self, number: int) -> None:
         """The user logs out."""

@@ -5,8 +5,12 @@ Owns the facts that invariants are held against. Nothing here is asked by the ga
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+_AT_ONCE = 3
+"""How often in a row a push that the vendor never looked at may go again at once."""
 
 
 @dataclass(slots=True)
@@ -28,12 +32,21 @@ class AddressStory:
     part: str
     changes: list[Change] = field(default_factory=list)
     dead_since: float | None = None
+    #: since when it was dead the last time, if it is alive again
+    was_dead_since: float | None = None
     #: (when the vendor judged, since when it says the address is dead, or None)
     gone_said: list[tuple[float, float | None]] = field(default_factory=list)
     #: when the vendor called it suspect, where it belongs or everywhere
     suspect_said: list[float] = field(default_factory=list)
     #: whether another environment said that it does not know it
     is_strange: bool = False
+    #: whether any environment may have said so, its own too
+    is_lost: bool = False
+
+    def revive(self) -> None:
+        """The app is there, or there again."""
+        if self.dead_since is not None:
+            self.dead_since, self.was_dead_since = None, self.dead_since
 
     def owners(self, since: float, until: float) -> set[int | None]:
         """Whose it may have been at some moment of this time."""
@@ -51,6 +64,11 @@ class AddressStory:
                 continue
             possible.append(change.owner)
         return set(possible)
+
+    def is_alone(self, change: Change) -> bool:
+        """Whether nothing else was asked for about it while this change was on its way."""
+        others = [other.answered_at for other in self.changes if other is not change]
+        return all(at is not None and at < change.asked_at for at in others)
 
     @property
     def confirmed_at(self) -> float:
@@ -84,6 +102,8 @@ class DeliveryStory:
     address: str
     user: int
     began_at: float
+    #: when the chunk of its last push was begun: its device was looked up later
+    begun_at: float = 0.0
     delivery_id: str = ""
     #: process -> when its last push of this delivery started, while it has no verdict
     in_flight: dict[str, float] = field(default_factory=dict)
@@ -91,9 +111,19 @@ class DeliveryStory:
     heard: dict[str, float] = field(default_factory=dict)
     #: failed attempts of which a living process heard
     spent: int = 0
+    #: those of which a process heard while it drained: it may have closed their transport by then
+    doubtful: int = 0
     verdict: str = ""
     #: (who heard it, until when the vendor asked to wait)
     asked: tuple[str, float] = ("", 0.0)
+    #: the reason of the last failed attempt, and until when its vendor asked to wait
+    told: tuple[str, float] = ("", 0.0)
+    #: when a row said that it waits for that, and until when; from then on every process knows
+    recorded: tuple[float, float] = (0.0, 0.0)
+    #: process -> how often in a row the vendor did not look at it
+    unseen: Counter[str] = field(default_factory=Counter)
+    #: since when the vendor says that its address is dead; None: it does not say
+    gone_since: float | None = None
     #: the latest moment that any vendor's word or back-off lets it wait for
     may_wait_until: float = 0.0
     replayed: bool = False
@@ -101,6 +131,17 @@ class DeliveryStory:
     def wait_until(self, at: float) -> None:
         """It may wait until then, or longer if it already may."""
         self.may_wait_until = max(self.may_wait_until, at)
+
+    def unseen_wait(self, who: str, told: float) -> float:
+        """How long to wait at least after a vendor did not look at it, once more."""
+        self.unseen[who] += 1
+        often = self.unseen[who] - _AT_ONCE
+        return max(told, min(2.0**often, 30.0) / 2 if often > 0 else 0.0)
+
+    def is_recorded(self, reason: str, now: float) -> None:
+        """A row says that it waits, for this reason."""
+        if reason == self.told[0] and now < self.told[1]:
+            self.recorded = (now, self.told[1])
 
 
 Key = tuple[str, int, int]

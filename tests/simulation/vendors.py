@@ -140,6 +140,12 @@ class PushServices:
             case "refused_address":
                 self._suspect(address)
                 return Refused("DeviceTokenNotForTopic", fault="address")
+            case "gone_before":
+                return self._gone_before(address, provider, part)
+            case "gone_or_refused":
+                return self._gone_or_refused(address, draw("doom"))
+            case "unknown_token":
+                return self._unknown_everywhere(address)
             case "misconfigured_part":
                 if story.is_strange:
                     self._suspect(address)
@@ -156,14 +162,41 @@ class PushServices:
         """What a vendor in good health answers."""
         story = self._truth.addresses[address.value]
         if part != story.part:
+            if story.is_lost:
+                self._suspect(address)
             story.is_strange = True
             return Refused("BadDeviceToken", fault="environment")
         if story.dead_since is not None:
-            since = story.dead_since if provider == "apns" else None
-            story.gone_said.append((self._truth.now, since))
-            since_ms = None if since is None else int(self._truth.wall(since) * 1000)
-            return TokenGone("Unregistered", since_ms)
+            return self._gone(address, story.dead_since if provider == "apns" else None)
         return Delivered("taken")
+
+    def _gone_before(self, address: Address, provider: str, part: str) -> Verdict:
+        """What a vendor answers that has not heard yet that the app is there again."""
+        story = self._truth.addresses[address.value]
+        if story.dead_since is None and story.was_dead_since is not None and part == story.part:
+            return self._gone(address, story.was_dead_since)
+        return self._true_verdict(address, provider, part)
+
+    def _gone_or_refused(self, address: Address, share: float) -> Verdict:
+        """What a vendor answers that says now this, now that."""
+        if share < 0.5:
+            return self._gone(address, None)
+        self._suspect(address)
+        return Refused("SENDER_ID_MISMATCH", fault="address")
+
+    def _unknown_everywhere(self, address: Address) -> Verdict:
+        """What both environments answer to an address that neither of them knows."""
+        story = self._truth.addresses[address.value]
+        if story.is_strange:
+            self._suspect(address)
+        story.is_strange = story.is_lost = True
+        return Refused("BadDeviceToken", fault="environment")
+
+    def _gone(self, address: Address, since: float | None) -> TokenGone:
+        story = self._truth.addresses[address.value]
+        story.gone_said.append((self._truth.now, since))
+        since_ms = None if since is None else int(self._truth.wall(since) * 1000)
+        return TokenGone("Unregistered", since_ms)
 
     def _suspect(self, address: Address) -> None:
         self._truth.addresses[address.value].suspect_said.append(self._truth.now)
@@ -277,26 +310,31 @@ class WatchedTransport(PassingTransport):
         who: str,
         lane: str,
         sending: Callable[[Delivery], None],
+        is_in_use: Callable[[PushProvider], bool],
     ) -> None:
         super().__init__(inner)
         self._pushes = pushes
         self._who = who
         self._lane = lane
         self._sending = sending
+        self._is_in_use = is_in_use
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         for push in pushes:
             assert isinstance(push, Delivery)
             key, address = key_of(push), push.address.value
             begun_at = push.work.since - MONOTONIC_BEGAN
-            self._pushes.started(self._who, self._lane, key, address, push.delivery_id, begun_at)
+            name = (self._who, self._lane, push.part)
+            self._pushes.started(name, key, address, push.delivery_id, begun_at)
             self._sending(push)
         self._inner.send(pushes, partial(self._heard, settle))
 
     def _heard(self, settle: Settle, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
+        transport = self if self._is_in_use(self) else None
         for push, verdict in verdicts:
             assert isinstance(push, Delivery)
-            self._pushes.heard(self._who, self._lane, key_of(push), verdict)
+            name = (self._who, self._lane, push.part)
+            self._pushes.heard(name, key_of(push), verdict, transport)
         settle(verdicts)
 
 

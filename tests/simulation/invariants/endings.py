@@ -13,6 +13,8 @@ from tests.simulation.truth import EPOCH, AddressStory, Batch
 
 #: how long after its time something may still wait in the quiet phase, in seconds
 _PATIENCE_S = 20.0
+#: for how long a request may lie in a process, in seconds
+_LATE_S = 60.0
 AtFault = Callable[[str, str, int | None], bool]
 
 
@@ -105,6 +107,19 @@ class EndInvariants:
         for (event_id,) in self._connection.execute(undone):
             self._broken("it_settles", f"{event_id} has chunks that are not done")
         self._nobody_is_forgotten()
+
+    def registered_is_active(self, value: str, since: float) -> None:
+        """An address is pushed to once its registration, which was sent then, is answered."""
+        story = self._truth.addresses[value]
+        said = [*(at for at, _ in story.gone_said), *story.suspect_said]
+        row = "SELECT state FROM devices WHERE address = ?"
+        found = self._connection.execute(row, (value,)).fetchone()
+        is_out = found is None or found[0] != "active"
+        # a process that stands still may carry out what was given up long before
+        is_excused = self._findings.is_shaken(since - _LATE_S) or self._truth.spoilt_devices
+        if is_out and not any(at >= since for at in said) and not is_excused:
+            text = f"phone {story.phone} registered, and is {found[0] if found else 'nowhere'}"
+            self._broken("registered_is_active", text)
 
     def _nobody_is_forgotten(self) -> None:
         """A phone that was a user's all the time has a row for each notification."""

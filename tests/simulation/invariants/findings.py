@@ -51,6 +51,8 @@ class Findings:
         self.begins: list[float] = []
         self.released_until = 0.0
         self.resumed_until: dict[str, float] = {}
+        #: lane -> since when a person's pause of it is durable
+        self.paused: dict[str, float] = {}
         self.thawed_at = 0.0
         self.clock_is_off = False
         self.shaken_at = float("-inf")
@@ -81,6 +83,15 @@ class Findings:
     def relay_began(self) -> None:
         """A relay starts: it knows nothing of what others counted."""
         self.begins.append(self.truth.now)
+
+    def pausing(self, lane: str) -> None:
+        """A person's pause of a lane is durable."""
+        self.paused[lane] = self.truth.now
+
+    def resuming(self, lane: str) -> None:
+        """A person is about to let a lane go: relays may learn of it before the person does."""
+        self.paused.pop(lane, None)
+        self.resumed_until[lane] = float("inf")
 
     def resumed(self, lane: str) -> None:
         """A person let a lane go, and with it ended the vendor's silence."""

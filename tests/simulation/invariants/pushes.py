@@ -13,8 +13,10 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
+from tests.simulation.invariants.environments import EnvironmentInvariants
 from tests.simulation.invariants.findings import SLACK_S, Findings
-from tests.simulation.truth import DeliveryStory, Key
+from tests.simulation.invariants.parts import Name, PartInvariants
+from tests.simulation.truth import EPOCH, DeliveryStory, Key
 
 MOVED_S = 1.0
 """How long after a change of owner a push may still start (contract: *started*)."""
@@ -38,14 +40,17 @@ class PushInvariants:
         self._trace = findings.trace
         self._broken = findings.broken
         self._buckets: dict[str, _Bucket] = {}
+        self.parts = PartInvariants(findings)
+        self._environments = EnvironmentInvariants(findings)
 
     # --- a push leaves --------------------------------------------------------------------------
 
     def started(
-        self, who: str, lane: str, key: Key, address: str, delivery_id: str, begun_at: float
+        self, name: Name, key: Key, address: str, delivery_id: str, begun_at: float
     ) -> None:
-        """A push leaves a process for a lane; its chunk was begun then, and its device looked up
+        """A push leaves a process for a part; its chunk was begun then, and its device looked up
         later."""
+        who, lane, part = name
         now = self._truth.now
         story = self._findings.deliveries.get(key)
         if key[0] not in self._truth.batches:
@@ -55,16 +60,19 @@ class PushInvariants:
             user = self._truth.batches[key[0]].users[key[1]]
             story = self._findings.deliveries[key] = DeliveryStory(*key, address, user, now)
             story.delivery_id = delivery_id
-        story.address = address
+        story.address, story.begun_at = address, begun_at
         self._trace.add(who, "sends", lane, *key)
         self._same_id(story, key, delivery_id)
         self._right_phone(story, begun_at, now)
         self._done_is_done(key)
         self._no_repeat(who, story)
         self._in_time(story, now)
+        self._has_attempts_left(story)
         self._limits(lane, now)
-        self._asked_wait(who, lane, story, now)
+        self._asked_wait(who, lane, story, begun_at, now)
         self._gate(who, now)
+        self.parts.started(name, key)
+        self._environments.started(key, address, part, begun_at)
         story.in_flight[who] = now
 
     def held(self, who: str, key: Key, lease_id: str, held_by: str | None) -> None:
@@ -113,6 +121,13 @@ class PushInvariants:
         if late > SLACK_S:
             self._broken("in_time", f"{story.event_id}/{story.index} is sent {late:.2f} s late")
 
+    def _has_attempts_left(self, story: DeliveryStory) -> None:
+        """What failed as often as it may is given up, and not sent."""
+        is_spent = story.spent >= self._sizes.max_attempts and story.verdict == "unavailable"
+        if is_spent and not self._findings.is_shaken(story.began_at):
+            name = f"{story.event_id}/{story.index}"
+            self._broken("dead_by_rule", f"{name} is sent after {story.spent} attempts")
+
     def _limits(self, lane: str, now: float) -> None:
         """While the relays do not all know of each other, each may use what the others have."""
         rate = self._sizes.rate_per_s
@@ -130,9 +145,16 @@ class PushInvariants:
         elif bucket.level > size + 1e-6:
             self._broken("limits", f"{lane} sends faster than {rate} a second: {bucket.level:.2f}")
 
-    def _asked_wait(self, who: str, lane: str, story: DeliveryStory, now: float) -> None:
+    def _asked_wait(
+        self, who: str, lane: str, story: DeliveryStory, begun_at: float, now: float
+    ) -> None:
         if self._findings.clock_is_off:
             return
+        recorded_at, until = story.recorded
+        if begun_at > recorded_at and now < until - SLACK_S:
+            name = f"{story.event_id}/{story.index}"
+            text = f"{who} sends {name}, on record as waiting for {until - now:.2f} s"
+            self._broken("asked_wait", text)
         asker, until = story.asked
         if asker == who and now < until - SLACK_S and not self._findings.is_shaken(now):
             name = f"{story.event_id}/{story.index}"
@@ -152,15 +174,21 @@ class PushInvariants:
 
     # --- a verdict comes ------------------------------------------------------------------------
 
-    def heard(self, who: str, lane: str, key: Key, verdict: Verdict) -> None:
-        """A process hears what became of a push."""
+    def heard(self, name: Name, key: Key, verdict: Verdict, transport: object | None) -> None:
+        """A process hears what became of a push; `transport` is None if it was replaced since."""
+        who, lane, part = name
         findings, now, story = self._findings, self._truth.now, self._findings.deliveries.get(key)
         if story is None:
             return
         self._trace.add(who, "hears", verdict.label, *key)
+        self.parts.heard(name, key, verdict, transport)
+        self._environments.heard(key, story.address, part, verdict)
         started = story.in_flight.pop(who, now)
-        story.verdict = verdict.label
+        story.verdict, story.told = verdict.label, ("", 0.0)
+        if not isinstance(verdict, Unavailable) or verdict.looked_at:
+            story.unseen.clear()
         if who in findings.draining and isinstance(verdict, Unavailable):
+            story.doubtful += verdict.looked_at
             return
         match verdict:
             case Delivered():
@@ -170,19 +198,22 @@ class PushInvariants:
             case Throttled(scope=scope, retry_after=told):
                 wait = told or 60.0
                 story.wait_until(now + 1.1 * wait)
-                name = lane if scope == "lane" else f"device {story.device_id}"
-                if now > findings.resumed_until.get(name, 0.0):
-                    known = findings.quiet.get((who, name), 0.0)
-                    findings.quiet[who, name] = max(known, now + wait)
+                quiet = lane if scope == "lane" else f"device {story.device_id}"
+                if now > findings.resumed_until.get(quiet, 0.0):
+                    known = findings.quiet.get((who, quiet), 0.0)
+                    findings.quiet[who, quiet] = max(known, now + wait)
                 story.verdict = f"throttled {scope}"
             case Unavailable(looked_at=False, retry_after=told):
                 story.verdict = "not looked at"
                 story.wait_until(now + max(1.1 * (told or 0.0), 32.0))
+                story.asked = (who, now + story.unseen_wait(who, told or 0.0))
             case Unavailable(retry_after=told):
                 story.spent += 1
                 wait = max(told or 0.0, 10.0)
                 if story.spent > 1 and not findings.is_shaken(story.began_at):
                     wait = max(wait, verdict.later_floor_s)
+                is_sole = self._sizes.relays == 1 or not findings.is_shaken(now)
+                story.told = (verdict.reason, now + wait) if is_sole else ("", 0.0)
                 if not findings.is_shaken(now):  # else its chunk may be another's by now
                     story.asked = (who, now + wait)
                 floor = max(wait, verdict.later_floor_s) if story.spent > 1 else wait
@@ -193,6 +224,7 @@ class PushInvariants:
             case Refused(fault=fault):
                 story.spent += fault == "environment"
                 story.verdict = "suspect" if fault == "address" else verdict.label
-            case TokenGone():
+            case TokenGone(since_ms=since_ms):
+                story.gone_since = None if since_ms is None else since_ms / 1000 - EPOCH
                 if self._truth.addresses[story.address].confirmed_at > started:
                     self._trace.count("a phone registered around its vendor's answer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlite3 import Connection
 
+from providers.contract import TokenGone
 from tests.simulation.invariants.findings import SLACK_S, Findings
 from tests.simulation.truth import DeliveryStory, Key
 
@@ -60,6 +61,7 @@ class RowInvariants:
             self._trace.count("a dead letter was queued again")
             if story is not None:
                 story.spent, story.asked, story.replayed = 0, ("", 0.0), True
+                story.told = ("", 0.0)
         elif known not in (None, "pending"):
             self._broken("one_end", f"{key} was {known} and becomes {after}")
         findings.states[key] = after
@@ -72,11 +74,15 @@ class RowInvariants:
                 self._dead_by_rule(key, story, reason)
             case "expired":
                 self._expired_in_time(key, story)
-            case "pending" if story is not None and attempts != story.spent:
+            case "refused" if story is not None and story.verdict == TokenGone.label:
+                self._gone_is_pruned(key, story, reason)
+            case "pending" if story is not None:
                 self._attempts(key, story, attempts)
             case _:
                 pass
         if story is not None:
+            if after == "pending":
+                story.is_recorded(reason, self._truth.now)
             self._count_decision(after, story)
 
     def delivery_gone(self, event_id: str, index: int, device_id: int) -> None:
@@ -96,7 +102,7 @@ class RowInvariants:
                 self._broken("dead_by_rule", f"{key} was buried, and ended nobody")
         elif reason.startswith("unreadable") and self._truth.spoilt_devices:
             self._trace.count("a delivery to an unreadable device")
-        elif story is None or story.spent < self._sizes.max_attempts:
+        elif story is None or story.spent + story.doubtful < self._sizes.max_attempts:
             spent = 0 if story is None else story.spent
             self._broken("dead_by_rule", f"{key} is dead after {spent} attempts")
 
@@ -112,8 +118,24 @@ class RowInvariants:
 
     def _attempts(self, key: Key, story: DeliveryStory, attempts: int) -> None:
         """A row that waits has the attempts that were made, as long as nobody forgot any."""
-        if not self._findings.is_shaken(story.began_at) and not story.replayed:
+        is_true = story.spent <= attempts <= story.spent + story.doubtful
+        is_excused = self._findings.is_shaken(story.began_at) or story.replayed
+        if not is_true and not is_excused:
             self._broken("attempts", f"{key} made {story.spent} attempts, its row has {attempts}")
+
+    def _gone_is_pruned(self, key: Key, story: DeliveryStory, reason: str) -> None:
+        """A device whose address is dead goes, unless the app confirmed it or the brake is on."""
+        row = "SELECT 1 FROM devices WHERE id = ? AND address = ? AND state = 'active'"
+        is_there = self._connection.execute(row, (key[2], story.address)).fetchone()
+        if is_there is None or "brake" in reason or self._findings.clock_is_off:
+            return
+        address = self._truth.addresses[story.address]
+        answered = [one.answered_at for one in address.changes]
+        confirmed = max((at or self._truth.now for at in answered), default=0.0)
+        since = story.gone_since
+        # a vendor may tell in whole milliseconds
+        if confirmed < story.begun_at and (since is None or since > confirmed + 0.002):
+            self._broken("gone_is_pruned", f"device {key[2]} stays, and its address is dead")
 
     def _count_decision(self, after: str, story: DeliveryStory) -> None:
         """Which decision of `core.retry` this row stands for, by the verdict before it."""
@@ -131,6 +153,8 @@ class RowInvariants:
         self, before: str | None, after: str | None, device_id: int, address: str
     ) -> None:
         """A row of the registry is new, was written again, or is gone."""
+        if before not in (None, "active", after) and after not in (None, "active"):
+            self._broken("device_steps", f"device {device_id} was {before} and becomes {after}")
         if before != "active" or after in (None, "active"):
             return
         self._trace.add("registry", after, device_id)
@@ -154,12 +178,26 @@ class RowInvariants:
 
     def _brake(self, lane: str, now: float) -> None:
         """No more devices of a lane go within a window than its share. Each relay has its part, and
-        one that starts begins to count anew."""
-        since = now - self._sizes.brake_window_s
-        removed = [at for at in self._removed.get(lane, []) if at > since]
-        self._removed[lane] = [*removed, now]
+        one that starts begins to count anew, as all do at a person's release."""
+        if now <= self._findings.released_until:
+            return
+        since = max(now - self._sizes.brake_window_s, self._findings.released_until)
+        removed = [at for at in self._removed.get(lane, []) if at > since] + [now]
+        self._removed[lane] = removed
         lives = self._sizes.relays + sum(at > max(since, 1.0) for at in self._findings.begins)
         devices = sum(f"{one.app}/{one.provider}" == lane for one in self._truth.addresses.values())
-        share = max(self._sizes.brake_min_devices, int(self._sizes.brake_share * devices))
-        if len(removed) + 1 > lives * share and now > self._findings.released_until:
-            self._broken("brake", f"{len(removed) + 1} devices of {lane} went within a window")
+        share = self._share_of_a_brake(devices, removed[0])
+        if len(removed) > lives * share:
+            self._broken("brake", f"{len(removed)} devices of {lane} went within a window")
+
+    def _share_of_a_brake(self, devices: int, since: float) -> int:
+        """How many devices of a lane one relay may take out. `since`: when the first one went.
+
+        A relay divides what it counts by the relays that it knows of, and adds what it took out.
+        """
+        findings, share = self._findings, self._sizes.brake_share
+        met_at = max(findings.begins[-1], findings.thawed_at) + self._sizes.beat_s + SLACK_S
+        is_known = since > met_at and not findings.draining and not findings.is_shaken(since)
+        relays = self._sizes.relays if is_known else 1
+        most = int(share * devices / (relays - share * (relays - 1)))
+        return max(self._sizes.brake_min_devices, most)
