@@ -55,9 +55,9 @@ class Acts(WireActs):
         """LearnInk sends an event."""
         self._world.spawn(self._learnink.send(event, users, poison=poison, late_s=late_s))
 
-    def repeat(self, event: str, users: list[int], late_s: float = 0.0) -> None:
+    def repeat(self, event: str, late_s: float = 0.0) -> None:
         """LearnInk sends an event once more, which was answered or is about to be."""
-        self._world.spawn(self._learnink.repeat(event, users, late_s))
+        self._world.spawn(self._learnink.repeat(event, late_s))
 
     def forge(self, user: int) -> None:
         """A stranger posts batches."""
@@ -70,7 +70,8 @@ class Acts(WireActs):
     def register(
         self, phone: int, user: int, environment: str | None = None, new: str = ""
     ) -> None:
-        """A user opens the app on a phone: the first time, again, with a new token, or moved."""
+        """A user opens the app on a phone: the first time, again, with a new token, a new
+        installation, or moved."""
         self._world.spawn(self._apps.register(phone, user, environment=environment, new=new))
 
     def log_out(self, phone: int) -> None:

@@ -46,6 +46,9 @@ END;
 CREATE TEMP TRIGGER delivery_gone AFTER DELETE ON main.deliveries BEGIN
     SELECT delivery_gone(OLD.event_id, OLD.item_index, OLD.device_id);
 END;
+CREATE TEMP TRIGGER chunk_gone AFTER DELETE ON main.queue BEGIN
+    SELECT chunk_gone(OLD.id, OLD.lease_id);
+END;
 CREATE TEMP TRIGGER device_new AFTER INSERT ON main.devices BEGIN
     SELECT device_moved(NULL, NEW.state, NEW.id, NEW.address);
 END;
@@ -75,6 +78,8 @@ class Mirror(Protocol):
     ) -> None: ...
 
     def delivery_gone(self, event_id: str, index: int, device_id: int) -> None: ...
+
+    def chunk_gone(self, queue_id: int, lease_id: str | None) -> None: ...
 
     def device_moved(
         self, before: str | None, after: str | None, device_id: int, address: str
@@ -110,6 +115,7 @@ class Disk:
             ("delivery_offered", mirror.delivery_offered, 4),
             ("delivery_moved", mirror.delivery_moved, 7),
             ("delivery_gone", mirror.delivery_gone, 3),
+            ("chunk_gone", mirror.chunk_gone, 2),
             ("device_moved", mirror.device_moved, 4),
         ):
             note = partial(self._note, tell)

@@ -46,6 +46,8 @@ _FAULTS = {
     "standstill": 0.08,
     "people": 0.12,
     "foreign": 0.05,
+    "hesitant": 0.05,
+    "reinstall": 0.05,
 }
 """The share of the histories in which each fault is switched on."""
 
@@ -81,6 +83,8 @@ def draw(seed: int, focus: frozenset[str] = frozenset(), *, tier: Tier = "script
         sizes = native_sizes(lots, sizes, on)
     if "standstill" in on:
         sizes = _slow_vendors(sizes)
+    if "hesitant" in on:
+        sizes = _hesitant_vendors(sizes)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
     noise = {}
     if "noise" in on:
@@ -123,6 +127,11 @@ def _slow_vendors(sizes: Sizes) -> Sizes:
     return replace(sizes, lease_s=6.0, vendor_s=(0.5, 6.0), timeout_s=8.0)
 
 
+def _hesitant_vendors(sizes: Sizes) -> Sizes:
+    """Answers that take most of the time that a push has: much is on its way at any moment."""
+    return replace(sizes, vendor_s=(0.7 * sizes.timeout_s, 0.9 * sizes.timeout_s))
+
+
 def _phones(lots: Random, sizes: Sizes) -> list[Act]:
     acts = []
     for phone in range(lots.randint(sizes.users, 2 * sizes.users)):
@@ -144,7 +153,7 @@ def _batches(lots: Random, sizes: Sizes, on: set[str]) -> list[Act]:
             args["late_s"] = round(lots.random() * sizes.max_age_s, 1)
         acts.append(Act(_time(lots, sizes, 0.7), "batch", args))
         if "repeat" in on:
-            again = {"event": args["event"], "users": users, "late_s": args.get("late_s", 0.0)}
+            again = {"event": args["event"], "late_s": args.get("late_s", 0.0)}
             soon = acts[-1].at + lots.choice((0.0, 0.02, 1.0, 5.0))
             acts.append(Act(round(soon, 4), "repeat", again))
     return acts
@@ -211,6 +220,10 @@ def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
         case "rotate":
             new = lots.choice(("token", "app"))
             add("register", phone=phone, user=phone % sizes.users, new=new)
+        case "reinstall":
+            for _ in range(lots.randint(1, 3)):
+                one = lots.randrange(2 * sizes.users)
+                add("register", phone=one, user=lots.randrange(sizes.users), new="installation")
         case "move":
             add("register", phone=phone, user=lots.randrange(sizes.users))
         case "stranger":

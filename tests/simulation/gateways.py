@@ -36,17 +36,16 @@ from providers.vendor import Plan as VendorPlan
 from providers.vendor import Vendors
 from tests.simulation.disk import DiskEngine
 from tests.simulation.doors import APP, Doors
+from tests.simulation.invariants.leases import LeaseInvariants
 from tests.simulation.loop import Process
 from tests.simulation.plan import Sizes
 from tests.simulation.trace import Trace
-from tests.simulation.truth import EPOCH, MONOTONIC_BEGAN
+from tests.simulation.truth import EPOCH, MONOTONIC_BEGAN, POISON
 from tests.simulation.vendors import WatchedTransport, key_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-POISON = "poison"
-"""The title of a notification that ends the process which sends it."""
 _LOOK_S = 0.5
 
 
@@ -138,6 +137,23 @@ class WatchedQueue(InStoreQueue):
 
     shared = False
     trace: Trace
+    invariants: LeaseInvariants
+
+    async def claim(
+        self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
+    ) -> list[Claim]:
+        claims = await super().claim(limit=limit, lease_s=lease_s, now=now, skip_lanes=skip_lanes)
+        self.invariants.claimed(claims)
+        return claims
+
+    async def claim_suspect(
+        self, *, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
+    ) -> Claim | None:
+        asked_at = asyncio.get_running_loop().time()
+        claim = await super().claim_suspect(lease_s=lease_s, now=now, skip_lanes=skip_lanes)
+        if claim is not None:
+            self.invariants.tried(claim, asked_at)
+        return claim
 
     async def rescue(self) -> int:
         return 0 if self.shared else await super().rescue()
@@ -155,7 +171,10 @@ class WatchedQueue(InStoreQueue):
             self.trace.count("leftovers")
         if postponed:
             self.trace.count("the journal was ahead")
-        return await super().settle(claim, leftovers, postponed)
+        settled = await super().settle(claim, leftovers, postponed)
+        if settled:
+            self.invariants.settled(claim)
+        return settled
 
 
 class Life:
@@ -185,7 +204,8 @@ class Life:
     def finish(self) -> None:
         """SIGTERM: drain, then end."""
         self.ready = False
-        self._house.world.findings.draining[self.who] = None
+        world = self._house.world
+        world.findings.draining[self.who] = world.truth.now
         self.process.context.run(self._stopping.set)
 
     def clocks(self) -> Clocks:
@@ -258,6 +278,9 @@ class Life:
             pace=pace,
         )
         queue.shared, queue.trace = sizes.relays > 1, world.trace
+        queue.invariants = LeaseInvariants(
+            world.findings, world.disk.connection, self._lease_prefix
+        )
         stores = Stores(store, queue, "a disk in memory", "")
         counts = DeviceCounts(
             store.registry, observer=self._observe, monotonic=clocks.monotonic, every_s=10.0

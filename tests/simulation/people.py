@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.doors import Doors, custom_id, user_id
-from tests.simulation.gateways import POISON, Life
+from tests.simulation.gateways import Life
 from tests.simulation.truth import AddressStory, Batch, Change
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class LearnInk:
         batch = world.truth.batches[event_id] = Batch(
             event_id, now, now - late_s + world.plan.sizes.max_age_s, users, poison
         )
-        body = _body(event_id, users, occurred, poison, world.plan.sizes.text_bytes)
+        body = _body(batch, occurred, world.plan.sizes.text_bytes)
         world.trace.add("learnink", "sends", event_id, *users)
         status = await self._callers.until(
             lambda doors: doors.post_webhook(event_id, world.truth.wall(world.truth.now), body),
@@ -143,13 +143,13 @@ class LearnInk:
             batch.accepted_at = world.truth.now
         world.trace.add("learnink", "is answered", event_id, status)
 
-    async def repeat(self, event_id: str, users: list[int], late_s: float) -> None:
+    async def repeat(self, event_id: str, late_s: float) -> None:
         """The same event once more, as when an answer was lost on the way."""
         world = self._world
         batch = world.truth.batches.get(event_id)
         if batch is None:
             return
-        body = _body(event_id, users, world.truth.wall(batch.sent_at - late_s), batch.poison, 0)
+        body = _body(batch, world.truth.wall(batch.sent_at - late_s), 0)
         now = world.truth.wall(world.truth.now)
         await self._callers.until(lambda doors: doors.post_webhook(event_id, now, body), (200,))
 
@@ -165,7 +165,7 @@ class Strangers:
     async def forge(self, event_id: str, user: int) -> None:
         """Post a batch with another key, and one with an old signature."""
         now = self._world.truth.wall(self._world.truth.now)
-        body = _body(event_id, [user], now, None, 0)
+        body = _body(Batch(event_id, 0.0, 0.0, [user]), now, 0)
         other = await self._callers.ask(
             lambda doors: doors.post_webhook(event_id, now, body, b"a key of a stranger's own")
         )
@@ -211,7 +211,8 @@ class Apps:
     async def register(
         self, number: int, user: int, *, environment: str | None = None, new: str = ""
     ) -> None:
-        """A user opens the app. `new` says what is new: "token", "app" (installed again) or ""."""
+        """A user opens the app. `new` says what is new: "token", "installation" (with the token
+        that the phone had), "app" (both, without a word of the former token) or ""."""
         number %= len(self.phones)
         async with self._turns[number]:
             phone = self.phones[number]
@@ -219,27 +220,32 @@ class Apps:
             document |= {"user_id": user_id(user), "custom_id": custom_id(user)}
             now = self._world.truth.now
             before = phone.address
-            if new:
+            if new in ("token", "app"):
                 phone.rotations += 1
                 self._left(before, now)
             if new == "token":
                 document["old_address"] = before
-            if new == "app":
-                phone.installation = f"installation-{number}-{phone.rotations}"
+            if new in ("installation", "app"):
+                phone.installation = f"installation-{number}-{now:.4f}"
             document["address"] = phone.address
             if phone.provider == "apns" and environment:
                 document["environment"] = environment
             story = self._story(phone)
             story.dead_since = None
-            change = Change(now, user)
-            story.changes.append(change)
+            changes = [Change(now, user)]
+            story.changes.append(changes[0])
+            former = self._world.truth.addresses.get(before)
+            if new == "token" and former is not None:
+                changes.append(Change(now, None))
+                former.changes.append(changes[1])
             phone.user, phone.away = user, True
             self._world.trace.add(f"phone {number}", "registers", phone.address[:12], user)
             installation = phone.installation
             status = await self._callers.until(
                 lambda doors: doors.put_device(installation, user, document), (200, 201)
             )
-            change.answered_at = self._world.truth.now
+            for change in changes:
+                change.answered_at = self._world.truth.now
             phone.away = False
             self._world.trace.add(f"phone {number}", "is answered", status)
 
@@ -293,13 +299,11 @@ class Apps:
         )
 
 
-def _body(
-    event_id: str, users: list[int], occurred: float, poison: int | None, text_bytes: int
-) -> bytes:
+def _body(batch: Batch, occurred: float, text_bytes: int) -> bytes:
     entries = []
-    for index, user in enumerate(users):
+    for index, user in enumerate(batch.users):
         entry: dict[str, Any] = {
-            "title": POISON if index == poison else f"{event_id} {index}",
+            "title": batch.title(index),
             "body": "Train!" + "x" * text_bytes,
             "path": "/learning",
         }

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+POISON = "poison"
+"""The title of a notification that ends the process which sends it."""
+
 
 @dataclass(slots=True)
 class Change:
@@ -72,6 +75,10 @@ class Batch:
     #: until when one of its dead letters may live that was queued again
     second_life: float = 0.0
     accepted_at: float | None = None
+
+    def title(self, index: int) -> str:
+        """What the notification of an item says."""
+        return POISON if index == self.poison else f"{self.event_id} {index}"
 
 
 @dataclass(slots=True)

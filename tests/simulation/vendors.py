@@ -288,10 +288,15 @@ class WatchedTransport(PassingTransport):
         for push in pushes:
             assert isinstance(push, Delivery)
             key, address = key_of(push), push.address.value
+            self._pushes.says(key, push.message)
             begun_at = push.work.since - MONOTONIC_BEGAN
             self._pushes.started(self._who, self._lane, key, address, push.delivery_id, begun_at)
             self._sending(push)
         self._inner.send(pushes, partial(self._heard, settle))
+
+    async def aclose(self) -> None:
+        self._pushes.closing(self._who, self._inner.in_flight)
+        await self._inner.aclose()
 
     def _heard(self, settle: Settle, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
         for push, verdict in verdicts:

@@ -79,6 +79,10 @@ class RowInvariants:
         if story is not None:
             self._count_decision(after, story)
 
+    def chunk_gone(self, queue_id: int, lease_id: str | None) -> None:
+        """A chunk left the queue."""
+        self._findings.left_queue[queue_id, lease_id] = None
+
     def delivery_gone(self, event_id: str, index: int, device_id: int) -> None:
         """A row of the journal was deleted: a replay forgets that nobody had a device."""
         self._findings.states.pop((event_id, index, device_id), None)
@@ -131,8 +135,13 @@ class RowInvariants:
         self, before: str | None, after: str | None, device_id: int, address: str
     ) -> None:
         """A row of the registry is new, was written again, or is gone."""
-        if before != "active" or after in (None, "active"):
-            return
+        if after in (None, "active"):
+            self._findings.out_since.pop(device_id, None)
+        elif before == "active":
+            self._out_of_service(after, device_id, address)
+
+    def _out_of_service(self, after: str, device_id: int, address: str) -> None:
+        self._findings.out_since[device_id] = self._truth.now
         self._trace.add("registry", after, device_id)
         self._findings.faltered[device_id] = None
         story = self._truth.addresses.get(address)
