@@ -98,6 +98,15 @@ class Acts(WireActs):
         if replica.life is not None:
             self._world.loop.kill_after(replica.life.process, steps, lambda: replica.kill("step"))
 
+    def kill_at_verdict(self, after: float, relay: int = 0) -> None:
+        """`kill -9` so many seconds after the process hears its next verdicts: while it writes them
+        down."""
+        self._at_verdict(relay, after, lambda: self.kill(relay))
+
+    def stop_at_verdict(self, after: float, seconds: float, relay: int = 0) -> None:
+        """SIGSTOP so many seconds after the process hears its next verdicts."""
+        self._at_verdict(relay, after, lambda: self.stop(seconds, relay))
+
     def kill_often(self, every_s: float, times: int, relay: int = 0) -> None:
         """A crash loop: a kill every so many seconds."""
         for turn in range(times):
@@ -149,7 +158,8 @@ class Acts(WireActs):
         self._command("replay", lambda desk: desk.replay())
 
     def foreign_row(self, table: str, turn: int) -> None:
-        """A later version, or nobody's hand, leaves a row behind that this one cannot read."""
+        """A later version, or nobody's hand, leaves a row behind that this one cannot read: of
+        `queue`, `devices`, `events` (with a chunk) or `deliveries` (one that was taken)."""
         self._world.disk.spoil(table, turn, self._world.truth)
 
     # --- store and vendors ----------------------------------------------------------------------
@@ -184,6 +194,12 @@ class Acts(WireActs):
                 do(*args)
 
         self._world.loop.call_later(seconds, due)
+
+    def _at_verdict(self, relay: int, after: float, do: Callable[[], None]) -> None:
+        def heard() -> None:
+            self._world.in_world(self._later, after, do)
+
+        self._replica(relay).at_verdict.append(heard)
 
     def _replica(self, number: int) -> Replica:
         replicas: list[Replica] = self._world.replicas

@@ -61,6 +61,17 @@ END;
 """
 
 
+_TAKEN = """
+SELECT event_id, item_index, device_id FROM deliveries
+WHERE state = 'delivered' AND event_id IN (SELECT event_id FROM queue) ORDER BY 1, 2, 3
+"""
+"""Deliveries that were taken, of events that are not over."""
+_READ = """
+UPDATE deliveries SET state = 'read' WHERE event_id = ?1 AND item_index = ?2 AND device_id = ?3
+"""
+"""Puts a delivery into a state of a later version."""
+
+
 class Mirror(Protocol):
     """Learns of every row that moves, once it is committed. A state is None where no row is."""
 
@@ -151,24 +162,37 @@ class Disk:
             read_snapshot(self.connection, job)
 
     def spoil(self, table: str, turn: int, truth: Truth) -> None:
-        """Make a row unreadable for this version, if there is one: of the queue or of a device."""
-        if table == "devices":
-            spoilt = "UPDATE devices SET platform = 'watch' WHERE id = ?"
-            rows = self.connection.execute("SELECT id, '' FROM devices ORDER BY id").fetchall()
-        else:
-            spoilt = "UPDATE queue SET items = x'7b' WHERE id = ?"
-            free = "SELECT id, event_id FROM queue WHERE lease_id IS NULL ORDER BY id"
-            rows = self.connection.execute(free).fetchall()
-        if not rows:
+        """Leave a row as a later version might, if there is one: what it says, this one cannot
+        read."""
+        spoilt, ids = self._spoilt(table)
+        if not ids:
             return
-        row_id, event_id = rows[turn % len(rows)]
-        self.connection.execute(spoilt, (row_id,))
+        chosen = ids[turn % len(ids)]
+        for statement in spoilt:
+            self.connection.execute(statement, chosen)
         self._moves.clear()
         self._trace.count(f"fault: unreadable {table}")
-        if event_id:
-            truth.unreadable[event_id] = None
-        else:
-            truth.spoilt_devices = True
+        if table == "devices":
+            truth.spoilt_devices[chosen[0]] = None
+        elif table != "deliveries":
+            truth.unreadable[chosen[1]] = None
+
+    def _spoilt(self, table: str) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+        """The statements that spoil a row, and the keys of the rows that may be chosen."""
+        queued = "UPDATE queue SET items = x'7b' WHERE id = ?1 AND event_id = ?2"
+        ids = "SELECT id, event_id FROM queue WHERE lease_id IS NULL ORDER BY id"
+        match table:
+            case "queue":
+                spoilt = [queued]
+            case "events":
+                spoilt = [queued, "UPDATE events SET rejections = '{' WHERE event_id = ?2"]
+            case "devices":
+                spoilt = ["UPDATE devices SET platform = 'watch' WHERE id = ?1"]
+                ids = "SELECT id FROM devices ORDER BY id"
+            case _:
+                spoilt = [_READ]
+                ids = _TAKEN
+        return spoilt, self.connection.execute(ids).fetchall()
 
     def close(self) -> None:
         self.connection.close()

@@ -46,7 +46,12 @@ _FAULTS = {
     "standstill": 0.08,
     "people": 0.12,
     "foreign": 0.05,
+    "foreign_event": 0.03,
+    "foreign_state": 0.03,
     "hesitant": 0.05,
+    "caught": 0.03,
+    "kill_at_verdict": 0.05,
+    "stop_at_verdict": 0.05,
     "reinstall": 0.05,
 }
 """The share of the histories in which each fault is switched on."""
@@ -182,7 +187,9 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
     match fault:
         case "kill" | "kill_at_step":
             for _ in range(lots.randint(1, 3)):
-                args = {} if fault == "kill" else {"steps": lots.randint(0, 400)}
+                args: dict[str, Any] = {}
+                if fault == "kill_at_step":
+                    args = {"steps": lots.randint(0, 400)}
                 add(fault, relay=relay(), **args)
         case "crash_loop":
             add("kill_often", every_s=0.9, times=lots.randint(5, 25), relay=relay())
@@ -193,6 +200,14 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             for _ in range(3):
                 seconds = sizes.lease_s + lots.choice((-0.1, 0.1, 1.0, 3.0))
                 add("stop", seconds=seconds, relay=relay())
+        case "kill_at_verdict" | "stop_at_verdict":
+            for _ in range(3):
+                args = {"after": round(lots.random() * (sizes.flush_s + 0.05), 4)}
+                if fault == "stop_at_verdict":
+                    args["seconds"] = sizes.lease_s + lots.choice((0.1, 1.0, 3.0))
+                add(fault, relay=relay(), **args)
+        case "caught":
+            _catch(lots, sizes, add)
         case "drain" | "reload":
             add(fault, relay=relay())
         case "clock":
@@ -200,6 +215,19 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             add("clock", by_s=by_s, seconds=lots.choice((4.0, None)), relay=relay())
         case _:
             pass
+
+
+def _catch(lots: Random, sizes: Sizes, add: Any) -> None:
+    """A process stands still with pushes on their way, and who took its chunks gives them back."""
+    for number in range(2):
+        caught, at = lots.randrange(sizes.relays), _time(lots, sizes, 0.5)
+        users = [lots.randrange(sizes.users) for _ in range(6)]
+        add("batch", at, event=f"caught_{number}", users=users)
+        seconds = sizes.lease_s + sizes.drain_s + 2.0 * lots.random()
+        add("stop", round(at + 0.1 + 0.4 * lots.random(), 4), seconds=seconds, relay=caught)
+        for other in range(sizes.relays):
+            if other != caught:
+                add("drain", round(at + sizes.lease_s + lots.random(), 4), relay=other)
 
 
 def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
@@ -251,6 +279,11 @@ def _of_others(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             add("hold", provider=lots.choice(("fcm", "apns")), seconds=some_s)
             add("replay")
             add("release", provider=lots.choice(("fcm", "apns")))
+        case "foreign_event":
+            add("foreign_row", table="events", turn=lots.randrange(1000))
+        case "foreign_state":
+            for _ in range(3):
+                add("foreign_row", table="deliveries", turn=lots.randrange(1000))
         case "foreign":
             add("foreign_row", table=lots.choice(("queue", "devices")), turn=lots.randrange(1000))
         case _:

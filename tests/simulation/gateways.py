@@ -222,6 +222,12 @@ class Life:
         if delivery.item.title == POISON:
             self._house.kill("poison")
 
+    def heard(self) -> None:
+        """Verdicts were decided: what waits for that happens."""
+        waiting, self._house.at_verdict = self._house.at_verdict, []
+        for happen in waiting:
+            happen()
+
     # --- inside ---------------------------------------------------------------------------------
 
     def _wall(self) -> Wall:
@@ -359,7 +365,7 @@ class Life:
         world = self._house.world
         inner = world.transport(provider, self.who)
         lane = lane_name(APP, provider)
-        watched = WatchedTransport(inner, world.pushes, self.who, lane, self.pushing)
+        watched = WatchedTransport(inner, world.pushes, self.who, lane, self.pushing, self.heard)
         return cast(PushProvider, watched)
 
 
@@ -371,6 +377,8 @@ class Replica:
         self.number = number
         self.clock_off = 0.0
         self.life: Life | None = None
+        #: what happens when its process hears the next verdicts
+        self.at_verdict: list[Callable[[], None]] = []
         self._lives = 0
         self._resting = False
 

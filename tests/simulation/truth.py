@@ -128,8 +128,8 @@ class Truth:
         self.addresses: dict[str, AddressStory] = {}
         #: events of which something stored was made unreadable: they may end as dead letters
         self.unreadable: dict[str, None] = {}
-        #: whether a row of a device was made unreadable: its deliveries may end so, too
-        self.spoilt_devices = False
+        #: devices whose row was made unreadable: their deliveries may end so, too
+        self.spoilt_devices: dict[int, None] = {}
 
     @property
     def now(self) -> float:

@@ -277,12 +277,14 @@ class WatchedTransport(PassingTransport):
         who: str,
         lane: str,
         sending: Callable[[Delivery], None],
+        heard: Callable[[], None],
     ) -> None:
         super().__init__(inner)
         self._pushes = pushes
         self._who = who
         self._lane = lane
         self._sending = sending
+        self._hears = heard
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         for push in pushes:
@@ -303,6 +305,7 @@ class WatchedTransport(PassingTransport):
             assert isinstance(push, Delivery)
             self._pushes.heard(self._who, self._lane, key_of(push), verdict)
         settle(verdicts)
+        self._hears()
 
 
 def key_of(delivery: Delivery) -> Key:

@@ -7,8 +7,8 @@ from sqlite3 import Connection
 
 from gateway.app.vendors import VENDORS
 from gateway.core.model import lane_name
-from gateway.core.stored import Unreadable, read_items
 from tests.simulation.invariants.findings import Findings
+from tests.simulation.invariants.queued import held_by_queue
 from tests.simulation.truth import EPOCH, AddressStory, Batch
 
 #: how long after its time something may still wait in the quiet phase, in seconds
@@ -35,7 +35,7 @@ class EndInvariants:
 
     def accepted_is_kept(self) -> None:
         """Each item of an accepted event is queued, or all of it has ended."""
-        held = self._held()
+        held = held_by_queue(self._connection)
         rows: dict[tuple[str, int], list[tuple[int, str]]] = {}
         for (event_id, index, device_id), state in self._findings.states.items():
             rows.setdefault((event_id, index), []).append((device_id, state))
@@ -140,20 +140,6 @@ class EndInvariants:
         return any(
             self._at_fault(address.provider, part, address.phone) for part in (address.part, *parts)
         )
-
-    def _held(self) -> dict[tuple[str, int], set[int | None]]:
-        """What the queue holds: (event, index) -> device ids, or None for all."""
-        held: dict[tuple[str, int], set[int | None]] = {}
-        for event_id, items in self._connection.execute("SELECT event_id, items FROM queue"):
-            try:
-                entries = read_items(items)
-            except Unreadable:
-                self._truth.unreadable[event_id] = None
-                continue
-            for item, left in entries:
-                of_item = held.setdefault((event_id, item.index), set())
-                of_item.update([None] if left is None else [one.device_id for one in left])
-        return held
 
 
 def _is_faithful(address: AddressStory, batch: Batch) -> bool:

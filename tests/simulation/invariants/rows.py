@@ -5,9 +5,11 @@ from __future__ import annotations
 from sqlite3 import Connection
 
 from tests.simulation.invariants.findings import SLACK_S, Findings
+from tests.simulation.invariants.queued import held_by_queue
 from tests.simulation.truth import DeliveryStory, Key
 
 _BURIED = "no process could finish its chunk"
+_UNREADABLE = "unreadable"
 _BY_VERDICT = {
     "unavailable": "RetryAt",
     "not looked at": "RetrySoon",
@@ -52,7 +54,7 @@ class RowInvariants:
         key = (event_id, index, device_id)
         findings = self._findings
         known = findings.states.get(key)
-        if before == after == known and after != "pending":
+        if before == after != "pending":
             return  # erasing writes rows again without moving them
         self._trace.add("journal", after, *key, attempts, reason)
         story = findings.deliveries.get(key)
@@ -92,17 +94,25 @@ class RowInvariants:
         letter = "SELECT 1 FROM dead_letters WHERE event_id = ? AND item_index IN (?, -1)"
         if self._connection.execute(letter, key[:2]).fetchone() is None:
             self._broken("dead_by_rule", f"{key} is dead, and no letter says so")
-        if batch is None or batch.event_id in self._truth.unreadable:
+        if batch is None:
             return
-        if reason == _BURIED:
+        if batch.event_id in self._truth.unreadable:
+            self._ended_with_its_chunk(key, reason)
+        elif reason == _BURIED:
             self._trace.count("a chunk was buried")
             if batch.poison is None:
                 self._broken("dead_by_rule", f"{key} was buried, and ended nobody")
-        elif reason.startswith("unreadable") and self._truth.spoilt_devices:
+        elif reason.startswith(_UNREADABLE) and key[2] in self._truth.spoilt_devices:
             self._trace.count("a delivery to an unreadable device")
         elif story is None or story.spent < self._sizes.max_attempts:
             spent = 0 if story is None else story.spent
             self._broken("dead_by_rule", f"{key} is dead after {spent} attempts")
+
+    def _ended_with_its_chunk(self, key: Key, reason: str) -> None:
+        """What ends with an unreadable chunk is what no other chunk holds."""
+        holds = held_by_queue(self._connection).get(key[:2], set())
+        if reason.startswith(_UNREADABLE) and holds & {None, key[2]}:
+            self._broken("dead_by_rule", f"{key} ended with a chunk, and another one holds it")
 
     def _expired_in_time(self, key: Key, story: DeliveryStory | None) -> None:
         batch = self._truth.batches.get(key[0])
