@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.desk import Desk
-from tests.simulation.gateways import Replica, settings_of
+from tests.simulation.gateways import Moment, Replica, settings_of
 from tests.simulation.people import Apps, LearnInk, Strangers
 from tests.simulation.plan import Act
 from tests.simulation.vendors import Mood
@@ -49,11 +49,9 @@ class Acts(WireActs):
 
     # --- people ---------------------------------------------------------------------------------
 
-    def batch(
-        self, event: str, users: list[int], poison: int | None = None, late_s: float = 0.0
-    ) -> None:
-        """LearnInk sends an event."""
-        self._world.spawn(self._learnink.send(event, users, poison=poison, late_s=late_s))
+    def batch(self, event: str, users: list[int], **more: Any) -> None:
+        """LearnInk sends an event. `more`: see `LearnInk.send`."""
+        self._world.spawn(self._learnink.send(event, users, **more))
 
     def repeat(self, event: str, late_s: float = 0.0) -> None:
         """LearnInk sends an event once more, which was answered or is about to be."""
@@ -98,14 +96,13 @@ class Acts(WireActs):
         if replica.life is not None:
             self._world.loop.kill_after(replica.life.process, steps, lambda: replica.kill("step"))
 
-    def kill_at_verdict(self, after: float, relay: int = 0) -> None:
-        """`kill -9` so many seconds after the process hears its next verdicts: while it writes them
-        down."""
-        self._at_verdict(relay, after, lambda: self.kill(relay))
+    def kill_at(self, moment: Moment, after: float, relay: int = 0) -> None:
+        """`kill -9` so many seconds after the process next comes to such a moment."""
+        self._at(moment, relay, after, lambda: self.kill(relay))
 
-    def stop_at_verdict(self, after: float, seconds: float, relay: int = 0) -> None:
-        """SIGSTOP so many seconds after the process hears its next verdicts."""
-        self._at_verdict(relay, after, lambda: self.stop(seconds, relay))
+    def stop_at(self, moment: Moment, after: float, seconds: float, relay: int = 0) -> None:
+        """SIGSTOP so many seconds after the process next comes to such a moment."""
+        self._at(moment, relay, after, lambda: self.stop(seconds, relay))
 
     def kill_often(self, every_s: float, times: int, relay: int = 0) -> None:
         """A crash loop: a kill every so many seconds."""
@@ -195,11 +192,11 @@ class Acts(WireActs):
 
         self._world.loop.call_later(seconds, due)
 
-    def _at_verdict(self, relay: int, after: float, do: Callable[[], None]) -> None:
-        def heard() -> None:
+    def _at(self, moment: Moment, relay: int, after: float, do: Callable[[], None]) -> None:
+        def happen() -> None:
             self._world.in_world(self._later, after, do)
 
-        self._replica(relay).at_verdict.append(heard)
+        self._replica(relay).waiting.setdefault(moment, []).append(happen)
 
     def _replica(self, number: int) -> Replica:
         replicas: list[Replica] = self._world.replicas

@@ -24,9 +24,12 @@ from tests.simulation.loop import Process
 from tests.simulation.trace import Trace
 from tests.simulation.truth import Truth
 
-Trouble = Literal["away", "writes", "reads", "some", "slow"]
-"""`away`: nothing is done. `writes`, `reads`: only these fail. `some`: single jobs of a group fail.
-`slow`: everything takes long."""
+Trouble = Literal["away", "writes", "reads", "some", "halves", "commits", "slow"]
+"""`away`: nothing is done. `writes`, `reads`: only these fail. `some`: single jobs of a group fail,
+`halves`: after their first statement. `commits`: groups fail at their end. `slow`: everything takes
+long."""
+
+Work = Callable[[sqlite3.Connection], Any]
 
 _SOME = 0.25
 """Share of the jobs that fail under `some`."""
@@ -107,11 +110,34 @@ def _empty() -> bytes:
     return image
 
 
+class FailingConnection(sqlite3.Connection):
+    """A connection that fails when it is told to. `left`: after so many statements more."""
+
+    commits = True
+    left: int | None = None
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        self._count(sql)
+        return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
+        self._count(sql)
+        return super().executemany(sql, parameters)
+
+    def _count(self, sql: str) -> None:
+        if self.left == 0 or (sql == "COMMIT" and not self.commits):
+            raise sqlite3.OperationalError("disk I/O error")
+        if self.left is not None:
+            self.left -= 1
+
+
 class Disk:
     """The database, what is wrong with it now, and how long it takes."""
 
     def __init__(self, chance: Chance, trace: Trace, wait_s: tuple[float, float]) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection = sqlite3.connect(
+            ":memory:", isolation_level=None, factory=FailingConnection
+        )
         self.connection.deserialize(_empty())
         self.trouble: Trouble | None = None
         self.slower = 1.0
@@ -144,13 +170,13 @@ class Disk:
         if self.trouble in ("away", "writes"):
             _fail(jobs)
             return
-        failing = [
-            job for job in jobs if self.trouble == "some" and self._chance.turn("some") < _SOME
-        ]
         for job in jobs:
-            job.work = _broken if job in failing else partial(self._told, job.work)
+            job.work = self._work_of(job)
+        self.connection.commits = self.trouble != "commits" or self._chance.turn("some") > 0.5
         write_group(self.connection, jobs)
         moves, self._moves = self._moves, []
+        if not self.connection.commits:
+            return
         for move in moves:
             move()
 
@@ -201,9 +227,14 @@ class Disk:
         """A trigger speaks: believed once the job it belongs to has succeeded."""
         self._moves.append(partial(tell, *facts))
 
-    def _told(
-        self, work: Callable[[sqlite3.Connection], Any], connection: sqlite3.Connection
-    ) -> Any:
+    def _work_of(self, job: Job) -> Work:
+        """What becomes of a job in this trouble."""
+        fails = self.trouble in ("some", "halves") and self._chance.turn("some") < _SOME
+        if not fails:
+            return partial(self._told, job.work)
+        return _broken if self.trouble == "some" else partial(self._told, partial(_half, job.work))
+
+    def _told(self, work: Work, connection: sqlite3.Connection) -> Any:
         before = len(self._moves)
         try:
             return work(connection)
@@ -215,6 +246,14 @@ class Disk:
 def _fail(jobs: Sequence[Job]) -> None:
     for job in jobs:
         job.error = StoreUnavailable("The database did not do it: it is away")
+
+
+def _half(work: Work, connection: FailingConnection) -> Any:
+    connection.left = 1
+    try:
+        return work(connection)
+    finally:
+        connection.left = None
 
 
 def _broken(_connection: sqlite3.Connection) -> Any:

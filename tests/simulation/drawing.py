@@ -50,8 +50,12 @@ _FAULTS = {
     "foreign_state": 0.03,
     "hesitant": 0.05,
     "caught": 0.03,
+    "bad_item": 0.03,
+    "crowd": 0.04,
+    "broken_commits": 0.04,
+    "half_writes": 0.04,
     "kill_at_verdict": 0.05,
-    "stop_at_verdict": 0.05,
+    "stop_at_renewal": 0.03,
     "reinstall": 0.05,
 }
 """The share of the histories in which each fault is switched on."""
@@ -88,6 +92,8 @@ def draw(seed: int, focus: frozenset[str] = frozenset(), *, tier: Tier = "script
         sizes = native_sizes(lots, sizes, on)
     if "standstill" in on:
         sizes = _slow_vendors(sizes)
+    if "crowd" in on:
+        sizes = replace(sizes, most_devices=2)
     if "hesitant" in on:
         sizes = _hesitant_vendors(sizes)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
@@ -134,7 +140,7 @@ def _slow_vendors(sizes: Sizes) -> Sizes:
 
 def _hesitant_vendors(sizes: Sizes) -> Sizes:
     """Answers that take most of the time that a push has: much is on its way at any moment."""
-    return replace(sizes, vendor_s=(0.7 * sizes.timeout_s, 0.9 * sizes.timeout_s))
+    return replace(sizes, burst=8, vendor_s=(0.7 * sizes.timeout_s, 0.9 * sizes.timeout_s))
 
 
 def _phones(lots: Random, sizes: Sizes) -> list[Act]:
@@ -156,6 +162,8 @@ def _batches(lots: Random, sizes: Sizes, on: set[str]) -> list[Act]:
             args["poison"] = lots.randrange(len(users))
         if "late" in on and lots.random() < 0.5:
             args["late_s"] = round(lots.random() * sizes.max_age_s, 1)
+        if "bad_item" in on:
+            args["has_bad_item"] = True
         acts.append(Act(_time(lots, sizes, 0.7), "batch", args))
         if "repeat" in on:
             again = {"event": args["event"], "late_s": args.get("late_s", 0.0)}
@@ -200,12 +208,15 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             for _ in range(3):
                 seconds = sizes.lease_s + lots.choice((-0.1, 0.1, 1.0, 3.0))
                 add("stop", seconds=seconds, relay=relay())
-        case "kill_at_verdict" | "stop_at_verdict":
+        case "kill_at_verdict":
             for _ in range(3):
-                args = {"after": round(lots.random() * (sizes.flush_s + 0.05), 4)}
-                if fault == "stop_at_verdict":
-                    args["seconds"] = sizes.lease_s + lots.choice((0.1, 1.0, 3.0))
-                add(fault, relay=relay(), **args)
+                after = round(lots.random() * (sizes.flush_s + 0.05), 4)
+                add("kill_at", moment="verdict", after=after, relay=relay())
+        case "stop_at_renewal":
+            for _ in range(3):
+                seconds = sizes.lease_s + sizes.idle_s + lots.random()
+                after = round(lots.random() * 0.02, 4)
+                add("stop_at", moment="renewal", after=after, seconds=seconds, relay=relay())
         case "caught":
             _catch(lots, sizes, add)
         case "drain" | "reload":
@@ -248,10 +259,15 @@ def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
         case "rotate":
             new = lots.choice(("token", "app"))
             add("register", phone=phone, user=phone % sizes.users, new=new)
+        case "crowd":
+            user = lots.randrange(sizes.users)
+            for one in range(2 * sizes.users):
+                add("register", phone=one, user=user)
         case "reinstall":
             for _ in range(lots.randint(1, 3)):
                 one = lots.randrange(2 * sizes.users)
-                add("register", phone=one, user=lots.randrange(sizes.users), new="installation")
+                new = lots.choice(("installation", "both"))
+                add("register", phone=one, user=lots.randrange(sizes.users), new=new)
         case "move":
             add("register", phone=phone, user=lots.randrange(sizes.users))
         case "stranger":
@@ -271,6 +287,10 @@ def _of_others(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
         case "store":
             trouble = lots.choice(("away", "away", "writes", "reads", "some"))
             add("store", trouble=trouble, seconds=some_s)
+        case "broken_commits" | "half_writes":
+            trouble = "commits" if fault == "broken_commits" else "halves"
+            for _ in range(3):
+                add("store", trouble=trouble, seconds=some_s)
         case "slow":
             add("store", trouble="slow", seconds=some_s, slower=lots.choice((20.0, 200.0)))
         case "mood" | "culprit":

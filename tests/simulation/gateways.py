@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from config.settings import Settings
 from gateway.app.ids import RANDOM
@@ -46,6 +46,8 @@ from tests.simulation.vendors import WatchedTransport, key_of
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+Moment = Literal["verdict", "renewal"]
+"""When something may happen to a process: it has decided about verdicts, or asks for its leases."""
 _LOOK_S = 0.5
 
 
@@ -138,6 +140,7 @@ class WatchedQueue(InStoreQueue):
     shared = False
     trace: Trace
     invariants: LeaseInvariants
+    renewing: Callable[[], None]
 
     async def claim(
         self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
@@ -159,6 +162,7 @@ class WatchedQueue(InStoreQueue):
         return 0 if self.shared else await super().rescue()
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
+        self.renewing()
         lost = await super().extend(claims, lease_s=lease_s, now=now)
         if lost:
             self.trace.count("a lease was lost")
@@ -222,10 +226,9 @@ class Life:
         if delivery.item.title == POISON:
             self._house.kill("poison")
 
-    def heard(self) -> None:
-        """Verdicts were decided: what waits for that happens."""
-        waiting, self._house.at_verdict = self._house.at_verdict, []
-        for happen in waiting:
+    def reached(self, moment: Moment) -> None:
+        """The process comes to such a moment: what waits for it happens."""
+        for happen in self._house.waiting.pop(moment, ()):
             happen()
 
     # --- inside ---------------------------------------------------------------------------------
@@ -271,7 +274,8 @@ class Life:
         sizes = world.plan.sizes
         clocks, pace, settings = self.clocks(), pace_of(sizes), settings_of(sizes)
         store = SqliteStore(
-            SqliteDatabase(DiskEngine(world.disk, self.process, self._written)), max_per_user=20
+            SqliteDatabase(DiskEngine(world.disk, self.process, self._written)),
+            max_per_user=sizes.most_devices,
         )
         if sizes.relays > 1:
             store.replicas = SharedReplicas(world.household)  # type: ignore[assignment]
@@ -291,6 +295,7 @@ class Life:
         counts = DeviceCounts(
             store.registry, observer=self._observe, monotonic=clocks.monotonic, every_s=10.0
         )
+        queue.renewing = partial(self.reached, "renewal")
         self.relay = relay = Relay(
             settings,
             self._vendors(),
@@ -365,7 +370,8 @@ class Life:
         world = self._house.world
         inner = world.transport(provider, self.who)
         lane = lane_name(APP, provider)
-        watched = WatchedTransport(inner, world.pushes, self.who, lane, self.pushing, self.heard)
+        heard = partial(self.reached, "verdict")
+        watched = WatchedTransport(inner, world.pushes, self.who, lane, self.pushing, heard)
         return cast(PushProvider, watched)
 
 
@@ -377,8 +383,8 @@ class Replica:
         self.number = number
         self.clock_off = 0.0
         self.life: Life | None = None
-        #: what happens when its process hears the next verdicts
-        self.at_verdict: list[Callable[[], None]] = []
+        #: what happens when its process next comes to a moment
+        self.waiting: dict[Moment, list[Callable[[], None]]] = {}
         self._lives = 0
         self._resting = False
 

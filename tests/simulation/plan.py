@@ -50,6 +50,8 @@ class Sizes:
     """The transport's own limit of time for a push."""
     # the world
     users: int = 5
+    most_devices: int = 20
+    """How many devices a user may have."""
     text_bytes: int = 0
     """How much longer than short the texts of notifications are."""
     disk_s: tuple[float, float] = (0.0005, 0.008)

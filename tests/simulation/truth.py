@@ -37,6 +37,15 @@ class AddressStory:
     suspect_said: list[float] = field(default_factory=list)
     #: whether another environment said that it does not know it
     is_strange: bool = False
+    #: whether the registry has a row with it, and whether it had one before that went
+    is_stored: bool = False
+    was_dropped: bool = False
+    #: its app gave up a request, which a process that stood still may carry out at any time
+    is_disputed: bool = False
+
+    def dispute(self) -> None:
+        """Nobody can say any more whose it is for the gateway."""
+        self.is_disputed = True
 
     def owners(self, since: float, until: float) -> set[int | None]:
         """Whose it may have been at some moment of this time."""
@@ -56,6 +65,11 @@ class AddressStory:
         return set(possible)
 
     @property
+    def is_settled(self) -> bool:
+        """Whether everybody who asked for a change was answered."""
+        return all(change.answered_at is not None for change in self.changes)
+
+    @property
     def confirmed_at(self) -> float:
         """When the app last asked to confirm it, of the requests that were answered."""
         answered = [one for one in self.changes if one.answered_at is not None]
@@ -72,6 +86,7 @@ class Batch:
     deadline: float
     users: Sequence[int]
     poison: int | None = None
+    has_bad_item: bool = False
     #: until when one of its dead letters may live that was queued again
     second_life: float = 0.0
     accepted_at: float | None = None

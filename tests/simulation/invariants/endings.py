@@ -92,6 +92,27 @@ class EndInvariants:
                 what = f"chunk {number} of {event_id} for {lane}/{part}"
                 self._broken("alone", f"{what} is not claimed")
 
+    def newest_chunk(self) -> int:
+        """The id of the chunk that was queued last."""
+        newest: int | None = self._connection.execute("SELECT max(id) FROM queue").fetchone()[0]
+        return newest or 0
+
+    def erased(self, user: int, asked_at: float, mark: int) -> None:
+        """Of a user who was erased nothing is left that was there when it was asked: the chunks
+        up to `mark`. A push on its way then leaves another chunk (see issue 12)."""
+        bodies = dict(self._connection.execute("SELECT event_id, body FROM events"))
+        older = self._connection.execute("SELECT event_id, items FROM queue WHERE id <= ?", (mark,))
+        queued = older.fetchall()
+        for batch in self._truth.batches.values():
+            if batch.accepted_at is None or batch.accepted_at > asked_at:
+                continue
+            kept = [bodies.get(batch.event_id, b"")]
+            kept += [items for event_id, items in queued if event_id == batch.event_id]
+            for index, whose in enumerate(batch.users):
+                said = f'"{batch.title(index)}"'.encode()
+                if whose == user and any(said in one for one in kept):
+                    self._broken("erased_is_gone", f"{said.decode()} is for user {user}, erased")
+
     def settled(self) -> None:
         """The end: nothing waits, every chunk is done, and nobody was forgotten."""
         self.accepted_is_kept()
@@ -147,6 +168,7 @@ def _is_faithful(address: AddressStory, batch: Batch) -> bool:
     first = address.changes[0]
     return (
         address.dead_since is None
+        and not address.was_dropped
         and first.answered_at is not None
         and first.answered_at < batch.sent_at
         and all(change.owner == first.owner for change in address.changes)

@@ -95,7 +95,7 @@ class PushInvariants:
     def _right_phone(self, story: DeliveryStory, begun_at: float, now: float) -> None:
         address = self._truth.addresses[story.address]
         owners = address.owners(now - MOVED_S, now)
-        if story.user in owners:
+        if story.user in owners or address.is_disputed:
             return
         # Was it right when its device was looked up, at least?
         was_right = story.user in address.owners(begun_at - MOVED_S, now)

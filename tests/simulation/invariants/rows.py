@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlite3 import Connection
 
+from tests.simulation.doors import custom_id
 from tests.simulation.invariants.findings import SLACK_S, Findings
 from tests.simulation.invariants.queued import held_by_queue
 from tests.simulation.truth import DeliveryStory, Key
@@ -145,10 +146,45 @@ class RowInvariants:
         self, before: str | None, after: str | None, device_id: int, address: str
     ) -> None:
         """A row of the registry is new, was written again, or is gone."""
+        self._stored(after, address)
+        if before == "active" and after is None:
+            self._registered_stays(device_id, address)
+        elif after == "active":
+            self._capped(device_id)
         if after in (None, "active"):
             self._findings.out_since.pop(device_id, None)
         elif before == "active":
             self._out_of_service(after, device_id, address)
+
+    def _stored(self, after: str | None, address: str) -> None:
+        story = self._truth.addresses.get(address)
+        if story is not None:
+            found = "SELECT 1 FROM devices WHERE address = ?"
+            row = self._connection.execute(found, (address,)).fetchone()
+            story.is_stored = row is not None
+            story.was_dropped = story.was_dropped or after is None
+
+    def _registered_stays(self, device_id: int, address: str) -> None:
+        """A device goes when its owner changes, or when its owner has as many others as allowed."""
+        story = self._truth.addresses.get(address)
+        if story is None or story.is_stored or story.is_disputed or not story.is_settled:
+            return
+        owner = story.changes[-1].owner
+        if owner is not None and self._devices_of(custom_id(owner)) < self._sizes.most_devices:
+            self._broken("registered_stays", f"device {device_id} of user {owner} is gone")
+
+    def _capped(self, device_id: int) -> None:
+        """No user has more devices than allowed."""
+        row = self._connection.execute(
+            "SELECT custom_id FROM devices WHERE id = ?", (device_id,)
+        ).fetchone()
+        if row is not None and self._devices_of(row[0]) > self._sizes.most_devices:
+            self._broken("registered_stays", f"{row[0]} has more devices than allowed")
+
+    def _devices_of(self, user: str) -> int:
+        counted = "SELECT count(*) FROM devices WHERE custom_id = ?"
+        count: int = self._connection.execute(counted, (user,)).fetchone()[0]
+        return count
 
     def _out_of_service(self, after: str, device_id: int, address: str) -> None:
         self._findings.out_since[device_id] = self._truth.now
