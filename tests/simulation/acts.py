@@ -123,6 +123,10 @@ class Acts(WireActs):
         if life is not None:
             life.finish()
 
+    def drain_at(self, moment: Moment, after: float, relay: int = 0) -> None:
+        """SIGTERM so many seconds after the process next comes to such a moment."""
+        self._at(moment, relay, after, lambda: self.drain(relay))
+
     def reload(self, relay: int = 0) -> None:
         """SIGHUP: new transports, while pushes are on their way by the old ones."""
         life = self._replica(relay).running

@@ -53,13 +53,14 @@ CREATE TEMP TRIGGER chunk_gone AFTER DELETE ON main.queue BEGIN
     SELECT chunk_gone(OLD.id, OLD.lease_id);
 END;
 CREATE TEMP TRIGGER device_new AFTER INSERT ON main.devices BEGIN
-    SELECT device_moved(NULL, NEW.state, NEW.id, NEW.address);
+    SELECT device_moved(NULL, NEW.state, NEW.id, NEW.address, 0);
 END;
 CREATE TEMP TRIGGER device_changed AFTER UPDATE ON main.devices BEGIN
-    SELECT device_moved(OLD.state, NEW.state, NEW.id, NEW.address);
+    SELECT device_moved(OLD.state, NEW.state, NEW.id, NEW.address, 0);
 END;
 CREATE TEMP TRIGGER device_gone AFTER DELETE ON main.devices BEGIN
-    SELECT device_moved(OLD.state, NULL, OLD.id, OLD.address);
+    SELECT device_moved(OLD.state, NULL, OLD.id, OLD.address,
+                        (SELECT count(*) FROM main.devices WHERE custom_id = OLD.custom_id));
 END;
 """
 
@@ -96,7 +97,7 @@ class Mirror(Protocol):
     def chunk_gone(self, queue_id: int, lease_id: str | None) -> None: ...
 
     def device_moved(
-        self, before: str | None, after: str | None, device_id: int, address: str
+        self, before: str | None, after: str | None, device_id: int, address: str, others: int
     ) -> None: ...
 
 
@@ -153,7 +154,7 @@ class Disk:
             ("delivery_moved", mirror.delivery_moved, 7),
             ("delivery_gone", mirror.delivery_gone, 3),
             ("chunk_gone", mirror.chunk_gone, 2),
-            ("device_moved", mirror.device_moved, 4),
+            ("device_moved", mirror.device_moved, 5),
         ):
             note = partial(self._note, tell)
             self.connection.create_function(name, facts, note)

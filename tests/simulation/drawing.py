@@ -52,6 +52,9 @@ _FAULTS = {
     "caught": 0.03,
     "bad_item": 0.03,
     "crowd": 0.04,
+    "purge": 0.04,
+    "trickle": 0.04,
+    "drain_at_claim": 0.03,
     "broken_commits": 0.04,
     "half_writes": 0.04,
     "kill_at_verdict": 0.05,
@@ -92,10 +95,7 @@ def draw(seed: int, focus: frozenset[str] = frozenset(), *, tier: Tier = "script
         sizes = native_sizes(lots, sizes, on)
     if "standstill" in on:
         sizes = _slow_vendors(sizes)
-    if "crowd" in on:
-        sizes = replace(sizes, most_devices=2)
-    if "hesitant" in on:
-        sizes = _hesitant_vendors(sizes)
+    sizes = _unusual(sizes, on)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
     noise = {}
     if "noise" in on:
@@ -138,9 +138,20 @@ def _slow_vendors(sizes: Sizes) -> Sizes:
     return replace(sizes, lease_s=6.0, vendor_s=(0.5, 6.0), timeout_s=8.0)
 
 
-def _hesitant_vendors(sizes: Sizes) -> Sizes:
-    """Answers that take most of the time that a push has: much is on its way at any moment."""
-    return replace(sizes, burst=8, vendor_s=(0.7 * sizes.timeout_s, 0.9 * sizes.timeout_s))
+def _unusual(sizes: Sizes, on: set[str]) -> Sizes:
+    """Sizes that a fault needs."""
+    if "crowd" in on:
+        sizes = replace(sizes, most_devices=2)
+    if "purge" in on:
+        sizes = replace(sizes, purge_s=4.0)
+    if "trickle" in on:
+        # Much waits in memory for long.
+        sizes = replace(sizes, rate_per_s=2.0, backlog=32)
+    if "hesitant" in on:
+        # Answers take most of the time that a push has: much is on its way at any moment.
+        slow_s = (0.7 * sizes.timeout_s, 0.9 * sizes.timeout_s)
+        sizes = replace(sizes, burst=8, vendor_s=slow_s)
+    return sizes
 
 
 def _phones(lots: Random, sizes: Sizes) -> list[Act]:
@@ -217,6 +228,12 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
                 seconds = sizes.lease_s + sizes.idle_s + lots.random()
                 after = round(lots.random() * 0.02, 4)
                 add("stop_at", moment="renewal", after=after, seconds=seconds, relay=relay())
+        case "drain_at_claim":
+            for number in range(3):
+                at, users = _time(lots, sizes, 0.8), [lots.randrange(sizes.users) for _ in range(6)]
+                add("batch", at, event=f"drained_{number}", users=users)
+                after = round(lots.random() * 0.02, 4)
+                add("drain_at", at, moment="claim", after=after, relay=relay())
         case "caught":
             _catch(lots, sizes, add)
         case "drain" | "reload":

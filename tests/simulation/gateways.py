@@ -46,8 +46,9 @@ from tests.simulation.vendors import WatchedTransport, key_of
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-Moment = Literal["verdict", "renewal"]
-"""When something may happen to a process: it has decided about verdicts, or asks for its leases."""
+Moment = Literal["claim", "verdict", "renewal"]
+"""When something may happen to a process: it asks for chunks, has decided about verdicts, or asks
+for more time for its chunks."""
 _LOOK_S = 0.5
 
 
@@ -100,6 +101,7 @@ def pace_of(sizes: Sizes) -> Pace:
         follow_s=sizes.follow_s,
         watch_s=sizes.watch_s,
         silent_s=sizes.silent_s,
+        purge_s=sizes.purge_s,
     )
 
 
@@ -140,11 +142,12 @@ class WatchedQueue(InStoreQueue):
     shared = False
     trace: Trace
     invariants: LeaseInvariants
-    renewing: Callable[[], None]
+    reached: Callable[[Moment], None]
 
     async def claim(
         self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
     ) -> list[Claim]:
+        self.reached("claim")
         claims = await super().claim(limit=limit, lease_s=lease_s, now=now, skip_lanes=skip_lanes)
         self.invariants.claimed(claims)
         return claims
@@ -162,7 +165,7 @@ class WatchedQueue(InStoreQueue):
         return 0 if self.shared else await super().rescue()
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
-        self.renewing()
+        self.reached("renewal")
         lost = await super().extend(claims, lease_s=lease_s, now=now)
         if lost:
             self.trace.count("a lease was lost")
@@ -295,7 +298,7 @@ class Life:
         counts = DeviceCounts(
             store.registry, observer=self._observe, monotonic=clocks.monotonic, every_s=10.0
         )
-        queue.renewing = partial(self.reached, "renewal")
+        queue.reached = self.reached
         self.relay = relay = Relay(
             settings,
             self._vendors(),

@@ -312,7 +312,9 @@ class Apps:
             for story in stories:
                 story.dispute()
 
+        self._world.truth.erasing[user] = None
         await self._callers.until(lambda doors: doors.erase_user(user), (204,), given_up)
+        self._world.truth.erasing.pop(user, None)
         for change in changes:
             change.answered_at = self._world.truth.now
         self._world.ends.erased(user, now, mark)

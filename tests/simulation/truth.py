@@ -141,6 +141,8 @@ class Truth:
         self._now = now
         self.batches: dict[str, Batch] = {}
         self.addresses: dict[str, AddressStory] = {}
+        #: users whose erase was asked for and is not answered
+        self.erasing: dict[int, None] = {}
         #: events of which something stored was made unreadable: they may end as dead letters
         self.unreadable: dict[str, None] = {}
         #: devices whose row was made unreadable: their deliveries may end so, too

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from sqlite3 import Connection
 
-from tests.simulation.doors import custom_id
 from tests.simulation.invariants.findings import SLACK_S, Findings
 from tests.simulation.invariants.queued import held_by_queue
 from tests.simulation.truth import DeliveryStory, Key
 
 _BURIED = "no process could finish its chunk"
 _UNREADABLE = "unreadable"
+_MOST_LEFT, _SPIN_S = 12, 5.0
+"""How often in so many seconds a delivery may be left for later."""
 _BY_VERDICT = {
     "unavailable": "RetryAt",
     "not looked at": "RetrySoon",
@@ -32,6 +34,7 @@ class RowInvariants:
         self._trace = findings.trace
         self._broken = findings.broken
         self._removed: dict[str, list[float]] = {}
+        self._left_at: dict[Key, deque[float]] = {}
 
     # --- the journal ----------------------------------------------------------------------------
 
@@ -59,6 +62,8 @@ class RowInvariants:
             return  # erasing writes rows again without moving them
         self._trace.add("journal", after, *key, attempts, reason)
         story = findings.deliveries.get(key)
+        if after == "pending":
+            self._no_spin(key)
         if known == "dead" and after == "pending":
             self._trace.count("a dead letter was queued again")
             if story is not None:
@@ -109,6 +114,13 @@ class RowInvariants:
             spent = 0 if story is None else story.spent
             self._broken("dead_by_rule", f"{key} is dead after {spent} attempts")
 
+    def _no_spin(self, key: Key) -> None:
+        """Nothing is claimed and put back without end."""
+        now, left_at = self._truth.now, self._left_at.setdefault(key, deque(maxlen=_MOST_LEFT))
+        left_at.append(now)
+        if len(left_at) == _MOST_LEFT and now - left_at[0] < _SPIN_S:
+            self._broken("no_spin", f"{key} was left for later {_MOST_LEFT} times in {_SPIN_S} s")
+
     def _ended_with_its_chunk(self, key: Key, reason: str) -> None:
         """What ends with an unreadable chunk is what no other chunk holds."""
         holds = held_by_queue(self._connection).get(key[:2], set())
@@ -143,12 +155,13 @@ class RowInvariants:
     # --- the registry ---------------------------------------------------------------------------
 
     def device_moved(
-        self, before: str | None, after: str | None, device_id: int, address: str
+        self, before: str | None, after: str | None, device_id: int, address: str, others: int
     ) -> None:
-        """A row of the registry is new, was written again, or is gone."""
+        """A row of the registry is new, was written again, or is gone: `others` are then left of
+        its user."""
         self._stored(after, address)
         if before == "active" and after is None:
-            self._registered_stays(device_id, address)
+            self._registered_stays(device_id, address, others)
         elif after == "active":
             self._capped(device_id)
         if after in (None, "active"):
@@ -164,13 +177,15 @@ class RowInvariants:
             story.is_stored = row is not None
             story.was_dropped = story.was_dropped or after is None
 
-    def _registered_stays(self, device_id: int, address: str) -> None:
+    def _registered_stays(self, device_id: int, address: str, others: int) -> None:
         """A device goes when its owner changes, or when its owner has as many others as allowed."""
         story = self._truth.addresses.get(address)
         if story is None or story.is_stored or story.is_disputed or not story.is_settled:
             return
         owner = story.changes[-1].owner
-        if owner is not None and self._devices_of(custom_id(owner)) < self._sizes.most_devices:
+        if owner is None or owner in self._truth.erasing:
+            return
+        if others < self._sizes.most_devices:
             self._broken("registered_stays", f"device {device_id} of user {owner} is gone")
 
     def _capped(self, device_id: int) -> None:
@@ -178,13 +193,11 @@ class RowInvariants:
         row = self._connection.execute(
             "SELECT custom_id FROM devices WHERE id = ?", (device_id,)
         ).fetchone()
-        if row is not None and self._devices_of(row[0]) > self._sizes.most_devices:
-            self._broken("registered_stays", f"{row[0]} has more devices than allowed")
-
-    def _devices_of(self, user: str) -> int:
+        if row is None:
+            return
         counted = "SELECT count(*) FROM devices WHERE custom_id = ?"
-        count: int = self._connection.execute(counted, (user,)).fetchone()[0]
-        return count
+        if self._connection.execute(counted, row).fetchone()[0] > self._sizes.most_devices:
+            self._broken("registered_stays", f"{row[0]} has more devices than allowed")
 
     def _out_of_service(self, after: str, device_id: int, address: str) -> None:
         self._findings.out_since[device_id] = self._truth.now
