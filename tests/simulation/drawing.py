@@ -54,6 +54,8 @@ _FAULTS = {
     "crowd": 0.04,
     "purge": 0.04,
     "trickle": 0.04,
+    "busy": 0.04,
+    "die_out": 0.03,
     "drain_at_claim": 0.03,
     "broken_commits": 0.04,
     "half_writes": 0.04,
@@ -101,6 +103,8 @@ def draw(seed: int, focus: frozenset[str] = frozenset(), *, tier: Tier = "script
     if "noise" in on:
         for kind in lots.sample(_NOISE, lots.randint(1, 3)):
             noise[kind] = lots.choice((0.03, 0.1, 0.3))
+    if "busy" in on:
+        noise |= {"unavailable": 0.15, "throttled_device": 0.1, "throttled_lane": 0.05}
     for fault in sorted(on):
         of_wires = fault in WIRE_FAULTS
         acts += (wire_faults if of_wires else _faults)(lots_of[fault], sizes, fault)
@@ -142,6 +146,8 @@ def _unusual(sizes: Sizes, on: set[str]) -> Sizes:
     """Sizes that a fault needs."""
     if "crowd" in on:
         sizes = replace(sizes, most_devices=2)
+    if "die_out" in on:
+        sizes = replace(sizes, brake_min_devices=1)
     if "purge" in on:
         sizes = replace(sizes, purge_s=4.0)
     if "trickle" in on:
@@ -232,7 +238,8 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             for number in range(3):
                 at, users = _time(lots, sizes, 0.8), [lots.randrange(sizes.users) for _ in range(6)]
                 add("batch", at, event=f"drained_{number}", users=users)
-                after = round(lots.random() * 0.02, 4)
+                # before the claim is answered, or with its pushes on their way
+                after = round(lots.random() * lots.choice((0.02, 0.2)), 4)
                 add("drain_at", at, moment="claim", after=after, relay=relay())
         case "caught":
             _catch(lots, sizes, add)
@@ -276,6 +283,10 @@ def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
         case "rotate":
             new = lots.choice(("token", "app"))
             add("register", phone=phone, user=phone % sizes.users, new=new)
+        case "die_out":
+            began = _time(lots, sizes, 0.5)
+            for one in range(2 * sizes.users):
+                add("uninstall", round(began + 2.0 * lots.random(), 4), phone=one)
         case "crowd":
             user = lots.randrange(sizes.users)
             for one in range(2 * sizes.users):

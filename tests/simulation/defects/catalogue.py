@@ -62,11 +62,25 @@ DEFECTS = (
         ("culprit", "mood"),
     ),
     Defect(
+        "address_not_taken",
+        "A registration does not take its address from whoever has it, so that it can never be stored.",
+        ("it_settles",),
+        20,
+        ("reinstall",),
+    ),
+    Defect(
         "answer_before_durable",
         "The queue says that an event is accepted as soon as its write is asked for.",
         ("it_lives",),
         50,
         (),
+    ),
+    Defect(
+        "aside_ends_neighbours",
+        "A chunk that cannot be read also ends deliveries that another chunk of its event holds.",
+        ("dead_by_rule",),
+        40,
+        ("foreign", "noise"),
     ),
     Defect(
         "aside_ends_nothing",
@@ -83,6 +97,13 @@ DEFECTS = (
         ("foreign",),
     ),
     Defect(
+        "at_work_guard",
+        "A chunk that this process holds already is begun a second time when its lease ran out.",
+        ("no_repeat",),
+        120,
+        ("stop_at_renewal", "hesitant"),
+    ),
+    Defect(
         "attempts_counted_twice", "Each attempt counts twice.", ("attempts", "dead_by_rule"), 20, ()
     ),
     Defect(
@@ -91,6 +112,13 @@ DEFECTS = (
         ("alone",),
         30,
         ("kill", "noise", "kill_at_step"),
+    ),
+    Defect(
+        "bad_item_sinks_batch",
+        "One bad item in a good batch raises, so that the batch is never accepted.",
+        ("it_lives",),
+        20,
+        ("bad_item",),
     ),
     Defect(
         "brake_forgets_window",
@@ -108,9 +136,37 @@ DEFECTS = (
         ("uninstall", "kill"),
     ),
     Defect(
+        "cap_drops_all",
+        "A user with too many devices loses all but the one that registered last.",
+        ("registered_stays",),
+        20,
+        ("crowd",),
+    ),
+    Defect(
+        "cap_ignored",
+        "A user may have any number of devices.",
+        ("registered_stays",),
+        20,
+        ("crowd",),
+    ),
+    Defect(
         "chunks_never_done",
         "The journal is never told that a chunk is finished, so no event is ever settled for people.",
         ("it_settles",),
+        20,
+        (),
+    ),
+    Defect(
+        "closed_lanes_claimed",
+        "Chunks that wait for a held, full or quiet part are claimed and given back without end.",
+        ("no_spin",),
+        60,
+        ("culprit", "mood"),
+    ),
+    Defect(
+        "custom_id_is_user_id",
+        "A user is found by a user_id that is somebody else's custom_id.",
+        ("right_phone_at_lookup",),
         20,
         (),
     ),
@@ -139,6 +195,13 @@ DEFECTS = (
         (),
     ),
     Defect(
+        "drain_does_not_wait",
+        "A drain closes the transports at once, without waiting for what is in flight.",
+        ("patience",),
+        20,
+        ("drain", "hesitant"),
+    ),
+    Defect(
         "drain_without_flush",
         "A drain does not write down the last verdicts.",
         ("no_repeat",),
@@ -160,6 +223,20 @@ DEFECTS = (
         ("move", "log_out", "rotate", "erase", "stranger"),
     ),
     Defect(
+        "erase_leaves_queued",
+        "Notifications that are queued when their user is erased go out if the person registers again.",
+        ("erased_is_gone",),
+        20,
+        ("erase", "noise"),
+    ),
+    Defect(
+        "erase_leaves_texts",
+        "Erasing a user leaves names and texts in bodies, queue, dead letters and journal.",
+        ("erased_is_gone",),
+        20,
+        ("erase",),
+    ),
+    Defect(
         "every_failure_is_unseen",
         "An unknown outcome, or a vendor's 5xx, counts as a push that the vendor never looked at: it goes again at once.",
         ("asked_wait",),
@@ -179,6 +256,20 @@ DEFECTS = (
         ("one_holder",),
         20,
         ("standstill", "several"),
+    ),
+    Defect(
+        "failed_commit_is_success",
+        "Writes of a group whose commit failed are reported as done.",
+        ("one_holder",),
+        20,
+        ("broken_commits",),
+    ),
+    Defect(
+        "failed_job_takes_others",
+        "A write that fails in a group is not undone alone: what it wrote before stays.",
+        ("accepted_is_kept", "nobody_is_forgotten"),
+        100,
+        ("half_writes",),
     ),
     Defect(
         "full_backlog_drops",
@@ -251,11 +342,39 @@ DEFECTS = (
         ("crash_loop", "poison"),
     ),
     Defect(
+        "journal_blind",
+        "A claimed chunk is planned without asking the journal, so what has ended is sent again.",
+        ("done_is_done",),
+        20,
+        ("kill", "kill_at_step", "standstill", "several"),
+    ),
+    Defect(
+        "journal_blind_to_last",
+        "The journal's look-up leaves out the last item of each chunk.",
+        ("done_is_done",),
+        20,
+        ("kill", "kill_at_step", "standstill", "several"),
+    ),
+    Defect(
         "lane_throttle_ignored",
         "A throttle of the lane holds for the delivery that met it alone.",
         ("asked_wait",),
         20,
         (),
+    ),
+    Defect(
+        "late_verdict_counts",
+        "What a relay decides about a chunk that it lost is carried out, not only its successes.",
+        ("it_settles", "alone"),
+        90,
+        ("standstill", "several", "noise", "hesitant"),
+    ),
+    Defect(
+        "late_waits_count",
+        "A delivery that waits is written as pending though its chunk's lease is no longer proven.",
+        ("accepted_is_kept", "asked_wait"),
+        200,
+        ("caught", "standstill", "several", "hesitant", "noise"),
     ),
     Defect(
         "lease_expiry_ignored",
@@ -279,6 +398,13 @@ DEFECTS = (
         ("standstill", "several"),
     ),
     Defect(
+        "lease_never_renewed",
+        "A process never renews the leases of the chunks that it works on.",
+        ("no_repeat",),
+        20,
+        ("several", "hesitant"),
+    ),
+    Defect(
         "leftover_loses_devices",
         "A leftover is written without the devices that it is for, so it is read as a chunk that was never fanned out.",
         ("alone",),
@@ -291,6 +417,13 @@ DEFECTS = (
         ("accepted_is_kept",),
         20,
         (),
+    ),
+    Defect(
+        "let_go_missing",
+        "A process that ends in order keeps the leases of what it did not finish.",
+        ("no_orphan",),
+        20,
+        ("drain_at_claim",),
     ),
     Defect(
         "let_go_of_others",
@@ -325,6 +458,20 @@ DEFECTS = (
         "logout_of_strangers", "A user token logs out anybody's installation.", ("doors",), 120, ()
     ),
     Defect(
+        "moved_device_keeps_user",
+        "A device that moves to another user keeps the id of the former one that the new one does not state.",
+        ("right_phone_at_lookup", "registered_stays"),
+        45,
+        ("move", "reinstall"),
+    ),
+    Defect(
+        "old_address_stays",
+        "A registration with an old address does not take the device of that address along.",
+        ("right_phone_at_lookup",),
+        20,
+        ("reinstall",),
+    ),
+    Defect(
         "old_event_sent_fresh",
         "The age of a notification counts from its receipt, though its event is days old.",
         ("in_time",),
@@ -332,11 +479,25 @@ DEFECTS = (
         (),
     ),
     Defect(
+        "only_delivered_is_settled",
+        "Of the terminal states only `delivered` counts as settled when a chunk comes again.",
+        ("done_is_done",),
+        80,
+        ("kill_at_verdict", "noise"),
+    ),
+    Defect(
         "outage_ends_the_relay",
         "A step that the store does not take is not tried again: the outage ends the relay.",
         ("it_lives",),
         20,
         (),
+    ),
+    Defect(
+        "own_claim_forgotten",
+        "A chunk that this process lost and claims anew begins while its own earlier pushes are not on record.",
+        ("no_repeat", "asked_wait"),
+        200,
+        ("standstill", "hesitant", "several", "caught"),
     ),
     Defect(
         "owner_not_checked",
@@ -381,11 +542,32 @@ DEFECTS = (
         ("uninstall", "again"),
     ),
     Defect(
+        "purge_forgets_at_once",
+        "Each purge deletes every event that has ended, whatever its age.",
+        ("accepted_is_kept",),
+        20,
+        ("purge",),
+    ),
+    Defect(
         "registration_keeps_its_time",
         "A registration of a known address does not move the time that a proof of death is held against.",
         ("proof",),
         40,
         ("uninstall", "again"),
+    ),
+    Defect(
+        "reload_loses_in_flight",
+        "A reload closes the old transports at once, without waiting for what is in flight.",
+        ("patience",),
+        20,
+        ("reload", "hesitant"),
+    ),
+    Defect(
+        "removed_devices_looked_up",
+        "Pruned and quarantined devices still get pushes.",
+        ("out_of_service",),
+        20,
+        ("uninstall",),
     ),
     Defect(
         "rescue_missing",
@@ -430,6 +612,13 @@ DEFECTS = (
         (),
     ),
     Defect(
+        "settle_without_lease",
+        "A process that lost its lease can still take the chunk out of the queue and add leftovers.",
+        ("one_holder",),
+        200,
+        ("stop_at_renewal", "several", "hesitant", "standstill"),
+    ),
+    Defect(
         "settled_before_recorded",
         "A flush takes chunks out of the queue before it writes their deliveries into the journal.",
         ("accepted_is_kept", "nobody_is_forgotten"),
@@ -448,6 +637,13 @@ DEFECTS = (
         "A webhook that was signed long ago is accepted.",
         ("doors",),
         40,
+        (),
+    ),
+    Defect(
+        "text_of_another",
+        "The notifications of one chunk all carry the first one's text.",
+        ("right_text",),
+        20,
         (),
     ),
     Defect(
@@ -473,6 +669,27 @@ DEFECTS = (
         (),
     ),
     Defect(
+        "token_for_all",
+        "A user token registers a device for whatever user its body names.",
+        ("doors",),
+        20,
+        ("stranger",),
+    ),
+    Defect(
+        "tried_in_company",
+        "A suspect is tried while other chunks are in hand.",
+        ("tried_alone",),
+        100,
+        ("crash_loop", "poison", "hesitant"),
+    ),
+    Defect(
+        "unknown_state_is_pending",
+        "A delivery in a state that a later version wrote counts as not ended.",
+        ("done_is_done",),
+        80,
+        ("foreign_state", "kill"),
+    ),
+    Defect(
         "unproven_dropped",
         "Deliveries whose lease cannot be proven for a moment are dropped from memory.",
         ("alone", "it_settles"),
@@ -492,6 +709,20 @@ DEFECTS = (
         ("it_lives",),
         20,
         ("foreign",),
+    ),
+    Defect(
+        "unreadable_device_stops_chunk",
+        "A device that this version cannot send to makes dead letters of its whole chunk.",
+        ("dead_by_rule",),
+        30,
+        ("foreign",),
+    ),
+    Defect(
+        "unreadable_event_stops_aside",
+        "Rejections of an event that cannot be read raise, so its broken chunk cannot be put aside.",
+        ("it_lives",),
+        20,
+        ("foreign_event",),
     ),
     Defect(
         "unseen_spends_attempt",

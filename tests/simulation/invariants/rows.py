@@ -11,7 +11,7 @@ from tests.simulation.truth import DeliveryStory, Key
 
 _BURIED = "no process could finish its chunk"
 _UNREADABLE = "unreadable"
-_MOST_LEFT, _SPIN_S = 12, 5.0
+_MOST_LEFT, _SPIN_S = 18, 20.0
 """How often in so many seconds a delivery may be left for later."""
 _BY_VERDICT = {
     "unavailable": "RetryAt",
