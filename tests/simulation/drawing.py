@@ -95,7 +95,7 @@ def draw(seed: int, focus: frozenset[str] = frozenset(), *, tier: Tier = "script
     sizes = _sizes(lots, several="several" in on)
     if native:
         sizes = native_sizes(lots, sizes, on)
-    if "standstill" in on:
+    if on & {"standstill", "caught"}:
         sizes = _slow_vendors(sizes)
     sizes = _unusual(sizes, on)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
@@ -254,7 +254,7 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
 
 def _catch(lots: Random, sizes: Sizes, add: Any) -> None:
     """A process stands still with pushes on their way, and who took its chunks gives them back."""
-    for number in range(2):
+    for number in range(3):
         caught, at = lots.randrange(sizes.relays), _time(lots, sizes, 0.5)
         users = [lots.randrange(sizes.users) for _ in range(6)]
         add("batch", at, event=f"caught_{number}", users=users)
@@ -323,6 +323,8 @@ def _of_others(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             add("store", trouble="slow", seconds=some_s, slower=lots.choice((20.0, 200.0)))
         case "mood" | "culprit":
             _add_mood(lots, sizes, add, for_good=fault == "culprit")
+        case "busy":
+            add("mood", verdict="unavailable", seconds=3.0, retry_after=3600.0)
         case "people":
             add("hold", provider=lots.choice(("fcm", "apns")), seconds=some_s)
             add("replay")
