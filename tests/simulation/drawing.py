@@ -146,6 +146,8 @@ def _unusual(sizes: Sizes, on: set[str]) -> Sizes:
     """Sizes that a fault needs."""
     if "crowd" in on:
         sizes = replace(sizes, most_devices=2)
+    if "caught" in on:
+        sizes = replace(sizes, idle_s=1.0, faults_end_s=20.0)
     if "die_out" in on:
         sizes = replace(sizes, brake_min_devices=1)
     if "purge" in on:
@@ -253,16 +255,16 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
 
 
 def _catch(lots: Random, sizes: Sizes, add: Any) -> None:
-    """A process stands still with pushes on their way, and who took its chunks gives them back."""
-    for number in range(3):
-        caught, at = lots.randrange(sizes.relays), _time(lots, sizes, 0.5)
-        users = [lots.randrange(sizes.users) for _ in range(6)]
-        add("batch", at, event=f"caught_{number}", users=users)
-        seconds = sizes.lease_s + sizes.drain_s + 2.0 * lots.random()
-        add("stop", round(at + 0.1 + 0.4 * lots.random(), 4), seconds=seconds, relay=caught)
-        for other in range(sizes.relays):
-            if other != caught:
-                add("drain", round(at + sizes.lease_s + lots.random(), 4), relay=other)
+    """A process stands still with pushes on their way. Who takes its chunks gives them back, and it
+    goes on when they are due again."""
+    caught, at = lots.randrange(sizes.relays), round(_START_S + 2.0 * lots.random(), 4)
+    add("batch", at, event="caught", users=[lots.randrange(sizes.users) for _ in range(6)])
+    taken_s = sizes.lease_s + sizes.idle_s + 0.5
+    seconds = taken_s + sizes.drain_s + 1.5 + lots.random()
+    add("stop", round(at + 0.1 + 0.4 * lots.random(), 4), seconds=seconds, relay=caught)
+    for other in range(sizes.relays):
+        if other != caught:
+            add("drain", round(at + taken_s + 0.5 * lots.random(), 4), relay=other)
 
 
 def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:

@@ -191,6 +191,8 @@ class PushInvariants:
         started = story.in_flight.pop(who, now)
         story.verdict = verdict.label
         if who in findings.draining and isinstance(verdict, Unavailable):
+            # it may have decided before its lanes stopped, or gives the delivery back
+            story.wait_until(now + (verdict.retry_after or 0.0))
             return
         match verdict:
             case Delivered():
