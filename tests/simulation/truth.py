@@ -113,6 +113,8 @@ class DeliveryStory:
     heard: dict[str, float] = field(default_factory=dict)
     #: failed attempts of which a living process heard
     spent: int = 0
+    #: those of which a process heard that drained: it counts them until its lanes have stopped
+    perhaps_spent: int = 0
     verdict: str = ""
     #: (who heard it, until when the vendor asked to wait)
     asked: tuple[str, float] = ("", 0.0)

@@ -274,7 +274,7 @@ DEFECTS = (
         "failed_job_takes_others",
         "A write that fails in a group is not undone alone: what it wrote before stays.",
         ("accepted_is_kept", "nobody_is_forgotten"),
-        100,
+        120,
         ("half_writes",),
     ),
     Defect(
@@ -372,8 +372,8 @@ DEFECTS = (
         "late_verdict_counts",
         "What a relay decides about a chunk that it lost is carried out, not only its successes.",
         ("it_settles", "alone"),
-        90,
-        ("standstill", "several", "noise", "hesitant"),
+        150,
+        ("stop_at_renewal", "standstill", "several", "hesitant", "noise"),
     ),
     Defect(
         "late_waits_count",

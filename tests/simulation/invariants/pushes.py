@@ -193,6 +193,7 @@ class PushInvariants:
         if who in findings.draining and isinstance(verdict, Unavailable):
             # it may have decided before its lanes stopped, or gives the delivery back
             story.wait_until(now + (verdict.retry_after or 0.0))
+            story.perhaps_spent += verdict.looked_at
             return
         match verdict:
             case Delivered():
