@@ -64,7 +64,7 @@ DEFECTS = (
     Defect(
         "address_not_taken",
         "A registration does not take its address from whoever has it, so that it can never be stored.",
-        ("it_settles",),
+        ("it_settles", "right_phone_at_lookup"),
         20,
         ("reinstall",),
     ),
@@ -79,7 +79,7 @@ DEFECTS = (
         "aside_ends_neighbours",
         "A chunk that cannot be read also ends deliveries that another chunk of its event holds.",
         ("dead_by_rule",),
-        40,
+        60,
         ("foreign", "noise"),
     ),
     Defect(
@@ -266,7 +266,7 @@ DEFECTS = (
     Defect(
         "failed_commit_is_success",
         "Writes of a group whose commit failed are reported as done.",
-        ("one_holder",),
+        ("accepted_is_kept", "one_holder"),
         20,
         ("broken_commits",),
     ),
