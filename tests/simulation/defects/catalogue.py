@@ -406,9 +406,9 @@ DEFECTS = (
     Defect(
         "lease_never_renewed",
         "A process never renews the leases of the chunks that it works on.",
-        ("no_repeat",),
+        ("no_repeat", "done_is_done"),
         20,
-        ("several", "hesitant"),
+        ("several", "trickle", "hesitant"),
     ),
     Defect(
         "leftover_loses_devices",
