@@ -446,6 +446,13 @@ DEFECTS = (
         ("trickle",),
     ),
     Defect(
+        "limiter_not_shared",
+        "Each of several relays takes the whole rate limit.",
+        ("limits",),
+        120,
+        ("several",),
+    ),
+    Defect(
         "limiter_saves_up",
         "An idle lane saves up its rate for ten seconds and more, and sends it all at once.",
         ("limits",),
