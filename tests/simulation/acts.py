@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.desk import Desk
-from tests.simulation.gateways import Replica, settings_of
+from tests.simulation.gateways import Moment, Replica, settings_of
 from tests.simulation.people import Apps, LearnInk, Strangers
 from tests.simulation.plan import Act
 from tests.simulation.vendors import Mood
@@ -51,23 +51,19 @@ class Acts(WireActs):
     # --- people ---------------------------------------------------------------------------------
 
     def batch(
-        self,
-        event: str,
-        users: list[int],
-        poison: int | None = None,
-        late_s: float = 0.0,
-        after_s: float | None = None,
+        self, event: str, users: list[int], after_s: float | None = None, **more: Any
     ) -> None:
-        """LearnInk sends an event, now or so long after the faults are over."""
-        send = partial(self._learnink.send, event, users, poison=poison, late_s=late_s)
+        """LearnInk sends an event, now or so long after the faults are over. `more`: see
+        `LearnInk.send`."""
+        send = partial(self._learnink.send, event, users, **more)
         if after_s is None:
             self._world.spawn(send())
         else:
             self._world.spawn_later(self._world.plan.sizes.faults_end_s + after_s, send)
 
-    def repeat(self, event: str, users: list[int], late_s: float = 0.0) -> None:
+    def repeat(self, event: str, late_s: float = 0.0) -> None:
         """LearnInk sends an event once more, which was answered or is about to be."""
-        self._world.spawn(self._learnink.repeat(event, users, late_s))
+        self._world.spawn(self._learnink.repeat(event, late_s))
 
     def forge(self, user: int) -> None:
         """A stranger posts batches."""
@@ -80,7 +76,8 @@ class Acts(WireActs):
     def register(
         self, phone: int, user: int, environment: str | None = None, new: str = ""
     ) -> None:
-        """A user opens the app on a phone: the first time, again, with a new token, or moved."""
+        """A user opens the app on a phone: the first time, again, with a new token, a new
+        installation, or moved."""
         self._world.spawn(self._apps.register(phone, user, environment=environment, new=new))
 
     def log_out(self, phone: int) -> None:
@@ -114,6 +111,14 @@ class Acts(WireActs):
             kill = partial(replica.kill, "write")
             self._world.disk.after_writes(replica.life.who, writes, kill)
 
+    def kill_at(self, moment: Moment, after: float, relay: int = 0) -> None:
+        """`kill -9` so many seconds after the process next comes to such a moment."""
+        self._at(moment, relay, after, lambda: self.kill(relay))
+
+    def stop_at(self, moment: Moment, after: float, seconds: float, relay: int = 0) -> None:
+        """SIGSTOP so many seconds after the process next comes to such a moment."""
+        self._at(moment, relay, after, lambda: self.stop(seconds, relay))
+
     def kill_often(self, every_s: float, times: int, relay: int = 0) -> None:
         """A crash loop: a kill every so many seconds."""
         for turn in range(times):
@@ -132,6 +137,10 @@ class Acts(WireActs):
         life = self._replica(relay).running
         if life is not None:
             life.finish()
+
+    def drain_at(self, moment: Moment, after: float, relay: int = 0) -> None:
+        """SIGTERM so many seconds after the process next comes to such a moment."""
+        self._at(moment, relay, after, lambda: self.drain(relay))
 
     def reload(self, relay: int = 0) -> None:
         """SIGHUP: new transports, while pushes are on their way by the old ones."""
@@ -165,7 +174,8 @@ class Acts(WireActs):
         self._command("replay", lambda desk: desk.replay())
 
     def foreign_row(self, table: str, turn: int) -> None:
-        """A later version, or nobody's hand, leaves a row behind that this one cannot read."""
+        """A later version, or nobody's hand, leaves a row behind that this one cannot read: of
+        `queue`, `devices`, `events` (with a chunk) or `deliveries` (one that was taken)."""
         self._world.disk.spoil(table, turn, self._world.truth)
 
     # --- store and vendors ----------------------------------------------------------------------
@@ -200,6 +210,12 @@ class Acts(WireActs):
                 do(*args)
 
         self._world.loop.call_later(seconds, due)
+
+    def _at(self, moment: Moment, relay: int, after: float, do: Callable[[], None]) -> None:
+        def happen() -> None:
+            self._world.in_world(self._later, after, do)
+
+        self._replica(relay).waiting.setdefault(moment, []).append(happen)
 
     def _replica(self, number: int) -> Replica:
         replicas: list[Replica] = self._world.replicas

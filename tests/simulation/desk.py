@@ -31,7 +31,9 @@ class Desk:
         self._world = world
         self._name = name
         engine = DiskEngine(world.disk, Process(f"command {name}"))
-        self._store = SqliteStore(SqliteDatabase(engine), max_per_user=20)
+        self._store = SqliteStore(
+            SqliteDatabase(engine), max_per_user=world.plan.sizes.most_devices
+        )
         self._queue = InStoreQueue(
             self._store.database,
             journal=self._store.journal,

@@ -24,9 +24,12 @@ from tests.simulation.loop import Process
 from tests.simulation.trace import Trace
 from tests.simulation.truth import Truth
 
-Trouble = Literal["away", "writes", "reads", "some", "slow"]
-"""`away`: nothing is done. `writes`, `reads`: only these fail. `some`: single jobs of a group fail.
-`slow`: everything takes long."""
+Trouble = Literal["away", "writes", "reads", "some", "halves", "commits", "slow"]
+"""`away`: nothing is done. `writes`, `reads`: only these fail. `some`: single jobs of a group fail,
+`halves`: after their first statement. `commits`: groups fail at their end. `slow`: everything takes
+long."""
+
+Work = Callable[[sqlite3.Connection], Any]
 
 _SOME = 0.25
 """Share of the jobs that fail under `some`."""
@@ -46,16 +49,31 @@ END;
 CREATE TEMP TRIGGER delivery_gone AFTER DELETE ON main.deliveries BEGIN
     SELECT delivery_gone(OLD.event_id, OLD.item_index, OLD.device_id);
 END;
+CREATE TEMP TRIGGER chunk_gone AFTER DELETE ON main.queue BEGIN
+    SELECT chunk_gone(OLD.id, OLD.lease_id);
+END;
 CREATE TEMP TRIGGER device_new AFTER INSERT ON main.devices BEGIN
-    SELECT device_moved(NULL, NEW.state, NEW.id, NEW.address);
+    SELECT device_moved(NULL, NEW.state, NEW.id, NEW.address, 0);
 END;
 CREATE TEMP TRIGGER device_changed AFTER UPDATE ON main.devices BEGIN
-    SELECT device_moved(OLD.state, NEW.state, NEW.id, NEW.address);
+    SELECT device_moved(OLD.state, NEW.state, NEW.id, NEW.address, 0);
 END;
 CREATE TEMP TRIGGER device_gone AFTER DELETE ON main.devices BEGIN
-    SELECT device_moved(OLD.state, NULL, OLD.id, OLD.address);
+    SELECT device_moved(OLD.state, NULL, OLD.id, OLD.address,
+                        (SELECT count(*) FROM main.devices WHERE custom_id = OLD.custom_id));
 END;
 """
+
+
+_TAKEN = """
+SELECT event_id, item_index, device_id FROM deliveries
+WHERE state = 'delivered' AND event_id IN (SELECT event_id FROM queue) ORDER BY 1, 2, 3
+"""
+"""Deliveries that were taken, of events that are not over."""
+_READ = """
+UPDATE deliveries SET state = 'read' WHERE event_id = ?1 AND item_index = ?2 AND device_id = ?3
+"""
+"""Puts a delivery into a state of a later version."""
 
 
 class Mirror(Protocol):
@@ -76,8 +94,10 @@ class Mirror(Protocol):
 
     def delivery_gone(self, event_id: str, index: int, device_id: int) -> None: ...
 
+    def chunk_gone(self, queue_id: int, lease_id: str | None) -> None: ...
+
     def device_moved(
-        self, before: str | None, after: str | None, device_id: int, address: str
+        self, before: str | None, after: str | None, device_id: int, address: str, others: int
     ) -> None: ...
 
 
@@ -91,11 +111,34 @@ def _empty() -> bytes:
     return image
 
 
+class FailingConnection(sqlite3.Connection):
+    """A connection that fails when it is told to. `left`: after so many statements more."""
+
+    commits = True
+    left: int | None = None
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        self._count(sql)
+        return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
+        self._count(sql)
+        return super().executemany(sql, parameters)
+
+    def _count(self, sql: str) -> None:
+        if self.left == 0 or (sql == "COMMIT" and not self.commits):
+            raise sqlite3.OperationalError("disk I/O error")
+        if self.left is not None:
+            self.left -= 1
+
+
 class Disk:
     """The database, what is wrong with it now, and how long it takes."""
 
     def __init__(self, chance: Chance, trace: Trace, wait_s: tuple[float, float]) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection = sqlite3.connect(
+            ":memory:", isolation_level=None, factory=FailingConnection
+        )
         self.connection.deserialize(_empty())
         self.trouble: Trouble | None = None
         self.slower = 1.0
@@ -112,7 +155,8 @@ class Disk:
             ("delivery_offered", mirror.delivery_offered, 4),
             ("delivery_moved", mirror.delivery_moved, 7),
             ("delivery_gone", mirror.delivery_gone, 3),
-            ("device_moved", mirror.device_moved, 4),
+            ("chunk_gone", mirror.chunk_gone, 2),
+            ("device_moved", mirror.device_moved, 5),
         ):
             note = partial(self._note, tell)
             self.connection.create_function(name, facts, note)
@@ -146,13 +190,13 @@ class Disk:
         if self.trouble in ("away", "writes"):
             _fail(jobs)
             return
-        failing = [
-            job for job in jobs if self.trouble == "some" and self._chance.turn("some") < _SOME
-        ]
         for job in jobs:
-            job.work = _broken if job in failing else partial(self._told, job.work)
+            job.work = self._work_of(job)
+        self.connection.commits = self.trouble != "commits" or self._chance.turn("some") > 0.5
         write_group(self.connection, jobs)
         moves, self._moves = self._moves, []
+        if not self.connection.commits:
+            return
         for move in moves:
             move()
 
@@ -164,24 +208,37 @@ class Disk:
             read_snapshot(self.connection, job)
 
     def spoil(self, table: str, turn: int, truth: Truth) -> None:
-        """Make a row unreadable for this version, if there is one: of the queue or of a device."""
-        if table == "devices":
-            spoilt = "UPDATE devices SET platform = 'watch' WHERE id = ?"
-            rows = self.connection.execute("SELECT id, '' FROM devices ORDER BY id").fetchall()
-        else:
-            spoilt = "UPDATE queue SET items = x'7b' WHERE id = ?"
-            free = "SELECT id, event_id FROM queue WHERE lease_id IS NULL ORDER BY id"
-            rows = self.connection.execute(free).fetchall()
-        if not rows:
+        """Leave a row as a later version might, if there is one: what it says, this one cannot
+        read."""
+        spoilt, ids = self._spoilt(table)
+        if not ids:
             return
-        row_id, event_id = rows[turn % len(rows)]
-        self.connection.execute(spoilt, (row_id,))
+        chosen = ids[turn % len(ids)]
+        for statement in spoilt:
+            self.connection.execute(statement, chosen)
         self._moves.clear()
         self._trace.count(f"fault: unreadable {table}")
-        if event_id:
-            truth.unreadable[event_id] = None
-        else:
-            truth.spoilt_devices = True
+        if table == "devices":
+            truth.spoilt_devices[chosen[0]] = None
+        elif table != "deliveries":
+            truth.unreadable[chosen[1]] = None
+
+    def _spoilt(self, table: str) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+        """The statements that spoil a row, and the keys of the rows that may be chosen."""
+        queued = "UPDATE queue SET items = x'7b' WHERE id = ?1 AND event_id = ?2"
+        ids = "SELECT id, event_id FROM queue WHERE lease_id IS NULL ORDER BY id"
+        match table:
+            case "queue":
+                spoilt = [queued]
+            case "events":
+                spoilt = [queued, "UPDATE events SET rejections = '{' WHERE event_id = ?2"]
+            case "devices":
+                spoilt = ["UPDATE devices SET platform = 'watch' WHERE id = ?1"]
+                ids = "SELECT id FROM devices ORDER BY id"
+            case _:
+                spoilt = [_READ]
+                ids = _TAKEN
+        return spoilt, self.connection.execute(ids).fetchall()
 
     def close(self) -> None:
         self.connection.close()
@@ -190,9 +247,14 @@ class Disk:
         """A trigger speaks: believed once the job it belongs to has succeeded."""
         self._moves.append(partial(tell, *facts))
 
-    def _told(
-        self, work: Callable[[sqlite3.Connection], Any], connection: sqlite3.Connection
-    ) -> Any:
+    def _work_of(self, job: Job) -> Work:
+        """What becomes of a job in this trouble."""
+        fails = self.trouble in ("some", "halves") and self._chance.turn("some") < _SOME
+        if not fails:
+            return partial(self._told, job.work)
+        return _broken if self.trouble == "some" else partial(self._told, partial(_half, job.work))
+
+    def _told(self, work: Work, connection: sqlite3.Connection) -> Any:
         before = len(self._moves)
         try:
             return work(connection)
@@ -208,6 +270,14 @@ def _nothing() -> None:
 def _fail(jobs: Sequence[Job]) -> None:
     for job in jobs:
         job.error = StoreUnavailable("The database did not do it: it is away")
+
+
+def _half(work: Work, connection: FailingConnection) -> Any:
+    connection.left = 1
+    try:
+        return work(connection)
+    finally:
+        connection.left = None
 
 
 def _broken(_connection: sqlite3.Connection) -> Any:

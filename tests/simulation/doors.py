@@ -90,19 +90,22 @@ class Doors:
         return await _status(self._devices.erase_user, token, {"id": custom_id(user)})
 
 
-def user_id(user: int) -> str:
-    """LearnInk's id of a user."""
-    return f"u{user}"
-
-
 def custom_id(user: int) -> str:
     """The customer's id of a user."""
-    return f"c{user}"
+    return f"u{user + 1}"
+
+
+def ids_of(user: int) -> dict[str, str]:
+    """All ids of a user. LearnInk has none of every other one, and the others' are like the
+    customer's ids of somebody else."""
+    ids = {"custom_id": custom_id(user)}
+    return ids if user % 2 else ids | {"user_id": f"u{user}"}
 
 
 @cache
 def _bearer(user: int) -> dict[str, str]:
-    claims = {"sub": custom_id(user), "user_id": user_id(user)}
+    ids = ids_of(user)
+    claims = {"sub": ids.pop("custom_id")} | ids
     return {"authorization": f"Bearer {jwt.encode(claims, _JWT_SECRET, 'HS256')}"}
 
 

@@ -49,6 +49,22 @@ _FAULTS = {
     "people": 0.12,
     "foreign": 0.05,
     "kill_at_write": 0.05,
+    "foreign_event": 0.03,
+    "foreign_state": 0.03,
+    "hesitant": 0.05,
+    "caught": 0.03,
+    "bad_item": 0.03,
+    "many_devices": 0.04,
+    "purge": 0.04,
+    "trickle": 0.04,
+    "busy": 0.04,
+    "die_out": 0.03,
+    "drain_at_claim": 0.03,
+    "broken_commits": 0.04,
+    "half_writes": 0.04,
+    "kill_at_verdict": 0.05,
+    "stop_at_renewal": 0.03,
+    "reinstall": 0.05,
 } | SCENES
 """The share of the histories in which each fault is switched on."""
 
@@ -82,9 +98,9 @@ def draw(seed: int, focus: frozenset[str] = frozenset(), *, tier: Tier = "script
     sizes = _sizes(lots, several="several" in on)
     if native:
         sizes = native_sizes(lots, sizes, on)
-    if "standstill" in on:
+    if on & {"standstill", "caught"}:
         sizes = _slow_vendors(sizes)
-    sizes = scene_sizes(sizes, on)
+    sizes = _unusual(scene_sizes(sizes, on), on)
     acts = [*_phones(lots, sizes), *_batches(lots, sizes, on)]
     noise = {}
     if "noise" in on:
@@ -92,6 +108,8 @@ def draw(seed: int, focus: frozenset[str] = frozenset(), *, tier: Tier = "script
             noise[kind] = lots.choice((0.03, 0.1, 0.3))
     if "rejections" in on:
         noise |= rejected_share(lots_of["rejections"])
+    if "busy" in on:
+        noise |= {"unavailable": 0.15, "throttled_device": 0.1, "throttled_lane": 0.05}
     for fault in sorted(on):
         acts += _drawer_of(fault)(lots_of[fault], sizes, fault)
     return Plan(seed, tier, sizes, noise, tuple(sorted(acts, key=lambda act: act.at)))
@@ -134,6 +152,26 @@ def _slow_vendors(sizes: Sizes) -> Sizes:
     return replace(sizes, lease_s=6.0, vendor_s=(0.5, 6.0), timeout_s=8.0)
 
 
+def _unusual(sizes: Sizes, on: set[str]) -> Sizes:
+    """Sizes that a fault needs."""
+    if "many_devices" in on:
+        sizes = replace(sizes, most_devices=2)
+    if "caught" in on:
+        sizes = replace(sizes, idle_s=1.0, faults_end_s=20.0)
+    if "die_out" in on:
+        sizes = replace(sizes, brake_min_devices=1)
+    if "purge" in on:
+        sizes = replace(sizes, purge_s=4.0)
+    if "trickle" in on:
+        # Much waits in memory for long.
+        sizes = replace(sizes, rate_per_s=2.0, backlog=32)
+    if "hesitant" in on:
+        # Answers take most of the time that a push has: much is on its way at any moment.
+        slow_s = (0.7 * sizes.timeout_s, 0.9 * sizes.timeout_s)
+        sizes = replace(sizes, burst=8, vendor_s=slow_s)
+    return sizes
+
+
 def _phones(lots: Random, sizes: Sizes) -> list[Act]:
     acts = []
     for phone in range(lots.randint(sizes.users, 2 * sizes.users)):
@@ -153,9 +191,11 @@ def _batches(lots: Random, sizes: Sizes, on: set[str]) -> list[Act]:
             args["poison"] = lots.randrange(len(users))
         if "late" in on and lots.random() < 0.5:
             args["late_s"] = round(lots.random() * sizes.max_age_s, 1)
+        if "bad_item" in on:
+            args["has_bad_item"] = True
         acts.append(Act(_time(lots, sizes, 0.7), "batch", args))
         if "repeat" in on:
-            again = {"event": args["event"], "users": users, "late_s": args.get("late_s", 0.0)}
+            again = {"event": args["event"], "late_s": args.get("late_s", 0.0)}
             soon = acts[-1].at + lots.choice((0.0, 0.02, 1.0, 5.0))
             acts.append(Act(round(soon, 4), "repeat", again))
     return acts
@@ -184,7 +224,9 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
     match fault:
         case "kill" | "kill_at_step":
             for _ in range(lots.randint(1, 3)):
-                args = {} if fault == "kill" else {"steps": lots.randint(0, 400)}
+                args: dict[str, Any] = {}
+                if fault == "kill_at_step":
+                    args = {"steps": lots.randint(0, 400)}
                 add(fault, relay=relay(), **args)
         case "kill_at_write":
             for _ in range(lots.randint(1, 4)):
@@ -198,6 +240,24 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             for _ in range(3):
                 seconds = sizes.lease_s + lots.choice((-0.1, 0.1, 1.0, 3.0))
                 add("stop", seconds=seconds, relay=relay())
+        case "kill_at_verdict":
+            for _ in range(3):
+                after = round(lots.random() * (sizes.flush_s + 0.05), 4)
+                add("kill_at", moment="verdict", after=after, relay=relay())
+        case "stop_at_renewal":
+            for _ in range(3):
+                seconds = sizes.lease_s + sizes.idle_s + lots.random()
+                after = round(lots.random() * 0.02, 4)
+                add("stop_at", moment="renewal", after=after, seconds=seconds, relay=relay())
+        case "drain_at_claim":
+            for number in range(3):
+                at, users = _time(lots, sizes, 0.8), [lots.randrange(sizes.users) for _ in range(6)]
+                add("batch", at, event=f"drained_{number}", users=users)
+                # before the claim is answered, or with its pushes on their way
+                after = round(lots.random() * lots.choice((0.02, 0.2)), 4)
+                add("drain_at", at, moment="claim", after=after, relay=relay())
+        case "caught":
+            _catch(lots, sizes, add)
         case "drain" | "reload":
             add(fault, relay=relay())
         case "clock":
@@ -205,6 +265,19 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             add("clock", by_s=by_s, seconds=lots.choice((4.0, None)), relay=relay())
         case _:
             pass
+
+
+def _catch(lots: Random, sizes: Sizes, add: Any) -> None:
+    """A process stands still with pushes on their way. Who takes its chunks gives them back, and it
+    goes on when they are due again."""
+    caught, at = lots.randrange(sizes.relays), round(_START_S + 2.0 * lots.random(), 4)
+    add("batch", at, event="caught", users=[lots.randrange(sizes.users) for _ in range(6)])
+    taken_s = sizes.lease_s + sizes.idle_s + 0.5
+    seconds = taken_s + sizes.drain_s + 1.5 + lots.random()
+    add("stop", round(at + 0.1 + 0.4 * lots.random(), 4), seconds=seconds, relay=caught)
+    for other in range(sizes.relays):
+        if other != caught:
+            add("drain", round(at + taken_s + 0.5 * lots.random(), 4), relay=other)
 
 
 def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
@@ -225,6 +298,19 @@ def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
         case "rotate":
             new = lots.choice(("token", "app"))
             add("register", phone=phone, user=phone % sizes.users, new=new)
+        case "die_out":
+            began = _time(lots, sizes, 0.5)
+            for one in range(2 * sizes.users):
+                add("uninstall", round(began + 2.0 * lots.random(), 4), phone=one)
+        case "many_devices":
+            user = lots.randrange(sizes.users)
+            for one in range(2 * sizes.users):
+                add("register", phone=one, user=user)
+        case "reinstall":
+            for _ in range(lots.randint(1, 3)):
+                one = lots.randrange(2 * sizes.users)
+                new = lots.choice(("installation", "both"))
+                add("register", phone=one, user=lots.randrange(sizes.users), new=new)
         case "move":
             add("register", phone=phone, user=lots.randrange(sizes.users))
         case "stranger":
@@ -244,14 +330,25 @@ def _of_others(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
         case "store":
             trouble = lots.choice(("away", "away", "writes", "reads", "some"))
             add("store", trouble=trouble, seconds=some_s)
+        case "broken_commits" | "half_writes":
+            trouble = "commits" if fault == "broken_commits" else "halves"
+            for _ in range(3):
+                add("store", trouble=trouble, seconds=some_s)
         case "slow":
             add("store", trouble="slow", seconds=some_s, slower=lots.choice((20.0, 200.0)))
         case "mood" | "culprit":
             _add_mood(lots, sizes, add, for_good=fault == "culprit")
+        case "busy":
+            add("mood", verdict="unavailable", seconds=3.0, retry_after=3600.0)
         case "people":
             add("hold", provider=lots.choice(("fcm", "apns")), seconds=some_s)
             add("replay")
             add("release", provider=lots.choice(("fcm", "apns")))
+        case "foreign_event":
+            add("foreign_row", table="events", turn=lots.randrange(1000))
+        case "foreign_state":
+            for _ in range(3):
+                add("foreign_row", table="deliveries", turn=lots.randrange(1000))
         case "foreign":
             add("foreign_row", table=lots.choice(("queue", "devices")), turn=lots.randrange(1000))
         case _:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from config.settings import Settings
 from gateway.app.ids import RANDOM
@@ -45,17 +45,19 @@ from providers.vendor import Plan as VendorPlan
 from providers.vendor import Vendors
 from tests.simulation.disk import DiskEngine
 from tests.simulation.doors import APP, Doors
+from tests.simulation.invariants.leases import LeaseInvariants
 from tests.simulation.loop import Process
 from tests.simulation.plan import Sizes
 from tests.simulation.trace import Trace
-from tests.simulation.truth import EPOCH, MONOTONIC_BEGAN
+from tests.simulation.truth import EPOCH, MONOTONIC_BEGAN, POISON
 from tests.simulation.vendors import WatchedTransport, key_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-POISON = "poison"
-"""The title of a notification that ends the process which sends it."""
+Moment = Literal["claim", "verdict", "renewal"]
+"""When something may happen to a process: it asks for chunks, has decided about verdicts, or asks
+for more time for its chunks."""
 _LOOK_S = 0.5
 
 
@@ -108,6 +110,7 @@ def pace_of(sizes: Sizes) -> Pace:
         follow_s=sizes.follow_s,
         watch_s=sizes.watch_s,
         silent_s=sizes.silent_s,
+        purge_s=sizes.purge_s,
     )
 
 
@@ -147,11 +150,31 @@ class WatchedQueue(InStoreQueue):
 
     shared = False
     trace: Trace
+    invariants: LeaseInvariants
+    reached: Callable[[Moment], None]
+
+    async def claim(
+        self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
+    ) -> list[Claim]:
+        self.reached("claim")
+        claims = await super().claim(limit=limit, lease_s=lease_s, now=now, skip_lanes=skip_lanes)
+        self.invariants.claimed(claims)
+        return claims
+
+    async def claim_suspect(
+        self, *, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
+    ) -> Claim | None:
+        asked_at = asyncio.get_running_loop().time()
+        claim = await super().claim_suspect(lease_s=lease_s, now=now, skip_lanes=skip_lanes)
+        if claim is not None:
+            self.invariants.tried(claim, asked_at)
+        return claim
 
     async def rescue(self) -> int:
         return 0 if self.shared else await super().rescue()
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
+        self.reached("renewal")
         lost = await super().extend(claims, lease_s=lease_s, now=now)
         if lost:
             self.trace.count("a lease was lost")
@@ -164,7 +187,10 @@ class WatchedQueue(InStoreQueue):
             self.trace.count("leftovers")
         if postponed:
             self.trace.count("the journal was ahead")
-        return await super().settle(claim, leftovers, postponed)
+        settled = await super().settle(claim, leftovers, postponed)
+        if settled:
+            self.invariants.settled(claim)
+        return settled
 
 
 class Life:
@@ -194,7 +220,8 @@ class Life:
     def finish(self) -> None:
         """SIGTERM: drain, then end."""
         self.ready = False
-        self._house.world.findings.draining[self.who] = None
+        world = self._house.world
+        world.findings.draining[self.who] = world.truth.now
         self.process.context.run(self._stopping.set)
 
     def clocks(self) -> Clocks:
@@ -211,6 +238,11 @@ class Life:
         self._probes(delivery)
         if delivery.item.title == POISON:
             self._house.kill("poison")
+
+    def reached(self, moment: Moment) -> None:
+        """The process comes to such a moment: what waits for it happens."""
+        for happen in self._house.waiting.pop(moment, ()):
+            happen()
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -285,7 +317,8 @@ class Life:
         sizes = world.plan.sizes
         clocks, pace, settings = self.clocks(), pace_of(sizes), settings_of(sizes)
         store = SqliteStore(
-            SqliteDatabase(DiskEngine(world.disk, self.process, self._written)), max_per_user=20
+            SqliteDatabase(DiskEngine(world.disk, self.process, self._written)),
+            max_per_user=sizes.most_devices,
         )
         if sizes.relays > 1:
             store.replicas = SharedReplicas(world.household)  # type: ignore[assignment]
@@ -298,10 +331,14 @@ class Life:
             pace=pace,
         )
         queue.shared, queue.trace = sizes.relays > 1, world.trace
+        queue.invariants = LeaseInvariants(
+            world.findings, world.disk.connection, self._lease_prefix
+        )
         stores = Stores(store, queue, "a disk in memory", "")
         counts = DeviceCounts(
             store.registry, observer=self._observe, monotonic=clocks.monotonic, every_s=10.0
         )
+        queue.reached = self.reached
         self.relay = relay = Relay(
             settings,
             self._vendors(),
@@ -392,8 +429,9 @@ class Life:
         def is_in_use(transport: object) -> bool:
             return self.relay.lanes[lane].transport is transport
 
+        heard = partial(self.reached, "verdict")
         watched = WatchedTransport(
-            inner, world.pushes, self.who, lane, self.pushing, is_in_use=is_in_use
+            inner, world.pushes, self.who, lane, self.pushing, heard, is_in_use=is_in_use
         )
         return cast(PushProvider, watched)
 
@@ -406,6 +444,8 @@ class Replica:
         self.number = number
         self.clock_off = 0.0
         self.life: Life | None = None
+        #: what happens when its process next comes to a moment
+        self.waiting: dict[Moment, list[Callable[[], None]]] = {}
         self._lives = 0
         self._resting = False
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.doors import Doors, custom_id, user_id
-from tests.simulation.gateways import POISON, Life
+from tests.simulation.doors import Doors, custom_id, ids_of
+from tests.simulation.gateways import Life
 from tests.simulation.truth import AddressStory, Batch, Change
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ class Callers:
         self._world = world
         self._asked = 0
 
-    async def ask(self, request: Request) -> int:
-        """One request: its status, or 0 when no answer came."""
+    async def ask(self, request: Request, given_up: Callable[[], None] = lambda: None) -> int:
+        """One request: its status, or 0 when no answer came. `given_up` is called when the client
+        hangs up, and the gateway may still carry the request out."""
         world = self._world
         await self._travel()
         self._asked += 1
@@ -95,14 +96,20 @@ class Callers:
                 await asyncio.wait([answer, life.ended], return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             world.trace.count("a request timed out")
+            given_up()
         status = answer.result() if answer.done() else 0
         await self._travel()
         return status
 
-    async def until(self, request: Request, good: tuple[int, ...]) -> int:
+    async def until(
+        self,
+        request: Request,
+        good: tuple[int, ...],
+        given_up: Callable[[], None] = lambda: None,
+    ) -> int:
         """Repeat a request until it is answered for good."""
         wait = 0.2
-        while (status := await self.ask(request)) not in good:
+        while (status := await self.ask(request, given_up)) not in good:
             await asyncio.sleep(wait * (0.5 + self._world.chance.turn("again")))
             wait = min(wait * 2, 5.0)
         return status
@@ -124,16 +131,22 @@ class LearnInk:
         self._callers = callers
 
     async def send(
-        self, event_id: str, users: list[int], *, poison: int | None = None, late_s: float = 0.0
+        self,
+        event_id: str,
+        users: list[int],
+        *,
+        poison: int | None = None,
+        late_s: float = 0.0,
+        has_bad_item: bool = False,
     ) -> None:
         """One event: a notification for each of these users. `late_s`: how old it is."""
         world = self._world
         now = world.truth.now
         occurred = world.truth.wall(now - late_s)
         batch = world.truth.batches[event_id] = Batch(
-            event_id, now, now - late_s + world.plan.sizes.max_age_s, users, poison
+            event_id, now, now - late_s + world.plan.sizes.max_age_s, users, poison, has_bad_item
         )
-        body = _body(event_id, users, occurred, poison, world.plan.sizes.text_bytes)
+        body = _body(batch, occurred, world.plan.sizes.text_bytes)
         world.trace.add("learnink", "sends", event_id, *users)
         status = await self._callers.until(
             lambda doors: doors.post_webhook(event_id, world.truth.wall(world.truth.now), body),
@@ -143,13 +156,13 @@ class LearnInk:
             batch.accepted_at = world.truth.now
         world.trace.add("learnink", "is answered", event_id, status)
 
-    async def repeat(self, event_id: str, users: list[int], late_s: float) -> None:
+    async def repeat(self, event_id: str, late_s: float) -> None:
         """The same event once more, as when an answer was lost on the way."""
         world = self._world
         batch = world.truth.batches.get(event_id)
         if batch is None:
             return
-        body = _body(event_id, users, world.truth.wall(batch.sent_at - late_s), batch.poison, 0)
+        body = _body(batch, world.truth.wall(batch.sent_at - late_s), 0)
         now = world.truth.wall(world.truth.now)
         await self._callers.until(lambda doors: doors.post_webhook(event_id, now, body), (200,))
 
@@ -165,7 +178,7 @@ class Strangers:
     async def forge(self, event_id: str, user: int) -> None:
         """Post a batch with another key, and one with an old signature."""
         now = self._world.truth.wall(self._world.truth.now)
-        body = _body(event_id, [user], now, None, 0)
+        body = _body(Batch(event_id, 0.0, 0.0, [user]), now, 0)
         other = await self._callers.ask(
             lambda doors: doors.post_webhook(event_id, now, body, b"a key of a stranger's own")
         )
@@ -182,17 +195,27 @@ class Strangers:
         if owner is None or owner == thief:
             return
         taken = {"platform": "android", "provider": "fcm", "address": f"stolen-{number}"}
-        taken |= {"user_id": user_id(thief), "custom_id": custom_id(thief)}
         other = await self._callers.ask(lambda doors: doors.delete_device(installation, thief))
         self._refused("a logout", other, (204, 503))
-        erased = await self._callers.ask(lambda doors: doors.erase_user(owner, by=thief))
-        self._refused("an erase", erased, (403, 503))
-        if phone.user == owner and phone.installation == installation and not phone.away:
+        if custom_id(owner) not in ids_of(thief).values():
+            erased = await self._callers.ask(lambda doors: doors.erase_user(owner, by=thief))
+            self._refused("an erase", erased, (403, 503))
+        new = f"stolen-{number}"
+        named = await self._callers.ask(
+            lambda doors: doors.put_device(new, thief, taken | ids_of(owner))
+        )
+        self._refused("a registration for another user", named, (403, 503))
+        if self._is_owned(phone, owner, installation):
             put = await self._callers.ask(
-                lambda doors: doors.put_device(installation, thief, taken)
+                lambda doors: doors.put_device(installation, thief, taken | ids_of(thief))
             )
-            if phone.user == owner and phone.installation == installation and not phone.away:
+            if self._is_owned(phone, owner, installation):
                 self._refused("a registration", put, (409, 503))
+
+    def _is_owned(self, phone: Phone, owner: int, installation: str) -> bool:
+        """Whether a phone is registered, as far as anybody was told."""
+        is_same = phone.user == owner and phone.installation == installation
+        return is_same and not phone.away and self._world.truth.addresses[phone.address].is_stored
 
     def _refused(self, what: str, status: int, right: tuple[int, ...]) -> None:
         if status not in (0, *right) and not self._world.findings.clock_is_off:
@@ -211,35 +234,44 @@ class Apps:
     async def register(
         self, number: int, user: int, *, environment: str | None = None, new: str = ""
     ) -> None:
-        """A user opens the app. `new` says what is new: "token", "app" (installed again) or ""."""
+        """A user opens the app. `new` says what is new: "token", "installation" (with the token
+        that the phone had), "both", "app" (both, without a word of the former token) or ""."""
         number %= len(self.phones)
         async with self._turns[number]:
             phone = self.phones[number]
             document: dict[str, Any] = {"platform": phone.platform, "provider": phone.provider}
-            document |= {"user_id": user_id(user), "custom_id": custom_id(user)}
+            document |= ids_of(user)
             now = self._world.truth.now
             before = phone.address
-            if new:
+            names_former = new in ("token", "both")
+            if names_former or new == "app":
                 phone.rotations += 1
                 self._left(before, now)
-            if new == "token":
+            if names_former:
                 document["old_address"] = before
-            if new == "app":
-                phone.installation = f"installation-{number}-{phone.rotations}"
+            if new in ("installation", "both", "app"):
+                phone.installation = f"installation-{number}-{now:.4f}"
             document["address"] = phone.address
             if phone.provider == "apns" and environment:
                 document["environment"] = environment
             story = self._story(phone)
             story.revive()
-            change = Change(now, user)
-            story.changes.append(change)
+            changes = [Change(now, user)]
+            story.changes.append(changes[0])
+            former = self._world.truth.addresses.get(before)
+            if names_former and former is not None:
+                changes.append(Change(now, None))
+                former.changes.append(changes[1])
             phone.user, phone.away = user, True
             self._world.trace.add(f"phone {number}", "registers", phone.address[:12], user)
             installation = phone.installation
             status = await self._callers.until(
-                lambda doors: doors.put_device(installation, user, document), (200, 201)
+                lambda doors: doors.put_device(installation, user, document),
+                (200, 201),
+                story.dispute,
             )
-            change.answered_at = self._world.truth.now
+            for change in changes:
+                change.answered_at = self._world.truth.now
             phone.away = False
             self._world.trace.add(f"phone {number}", "is answered", status)
             if story.is_alone(change):
@@ -253,28 +285,41 @@ class Apps:
             user = phone.user
             if user is None:
                 return
+            story = self._story(phone)
             change = Change(self._world.truth.now, None)
-            self._story(phone).changes.append(change)
+            story.changes.append(change)
             phone.user, phone.away = None, True
             self._world.trace.add(f"phone {number}", "logs out", user)
             installation = phone.installation
-            await self._callers.until(lambda doors: doors.delete_device(installation, user), (204,))
+            await self._callers.until(
+                lambda doors: doors.delete_device(installation, user), (204,), story.dispute
+            )
             change.answered_at = self._world.truth.now
 
     async def erase(self, user: int) -> None:
         """The customer's backend erases a user."""
         now = self._world.truth.now
-        changes = []
+        changes, stories = [], []
         for story in self._world.truth.addresses.values():
             if user in story.owners(now, now):
                 changes.append(Change(now, None))
                 story.changes.append(changes[-1])
+                stories.append(story)
         for phone in self.phones:
             phone.away = phone.away or phone.user == user
         self._world.trace.add("backend", "erases", user)
-        await self._callers.until(lambda doors: doors.erase_user(user), (204,))
+        mark = self._world.ends.newest_chunk()
+
+        def given_up() -> None:
+            for story in stories:
+                story.dispute()
+
+        self._world.truth.erasing[user] = None
+        await self._callers.until(lambda doors: doors.erase_user(user), (204,), given_up)
+        self._world.truth.erasing.pop(user, None)
         for change in changes:
             change.answered_at = self._world.truth.now
+        self._world.ends.erased(user, now, mark)
 
     def uninstall(self, number: int) -> None:
         """The app goes: its address is dead from now on."""
@@ -295,22 +340,20 @@ class Apps:
         )
 
 
-def _body(
-    event_id: str, users: list[int], occurred: float, poison: int | None, text_bytes: int
-) -> bytes:
+def _body(batch: Batch, occurred: float, text_bytes: int) -> bytes:
     entries = []
-    for index, user in enumerate(users):
+    for index, user in enumerate(batch.users):
         entry: dict[str, Any] = {
-            "title": POISON if index == poison else f"{event_id} {index}",
+            "title": batch.title(index),
             "body": "Train!" + "x" * text_bytes,
             "path": "/learning",
         }
-        # by both ids, or by one of them
-        if index % 3 != 1:
-            entry["user_id"] = user_id(user)
-        if index % 3 != 2:
-            entry["custom_id"] = custom_id(user)
-        entries.append(entry)
+        ids = ids_of(user)
+        if len(ids) > 1 and index % 3:  # by both ids, or by one of them
+            del ids["user_id" if index % 3 == 1 else "custom_id"]
+        entries.append(entry | ids)
+    if batch.has_bad_item:
+        entries.append({"title": 5, **ids_of(0)})
     envelope = {
         "api_version": "2022-11-15",
         "object": "event",

@@ -46,10 +46,13 @@ class Sizes:
     rate_per_s: float = 0.0
     ramp_s: float = 0.0
     drain_s: float = 5.0
+    purge_s: float = 3600.0
     timeout_s: float = 5.0
     """The transport's own limit of time for a push."""
     # the world
     users: int = 5
+    most_devices: int = 20
+    """How many devices a user may have."""
     text_bytes: int = 0
     """How much longer than short the texts of notifications are."""
     disk_s: tuple[float, float] = (0.0005, 0.008)

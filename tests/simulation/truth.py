@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 _AT_ONCE = 3
 """How often in a row a push that the vendor never looked at may go again at once."""
+POISON = "poison"
+"""The title of a notification that ends the process which sends it."""
 
 
 @dataclass(slots=True)
@@ -48,6 +50,16 @@ class AddressStory:
         if self.dead_since is not None:
             self.dead_since, self.was_dead_since = None, self.dead_since
 
+    #: whether the registry has a row with it, and whether it had one before that went
+    is_stored: bool = False
+    was_dropped: bool = False
+    #: its app gave up a request, which a process that stood still may carry out at any time
+    is_disputed: bool = False
+
+    def dispute(self) -> None:
+        """Nobody can say any more whose it is for the gateway."""
+        self.is_disputed = True
+
     def owners(self, since: float, until: float) -> set[int | None]:
         """Whose it may have been at some moment of this time."""
         possible = []
@@ -71,6 +83,11 @@ class AddressStory:
         return all(at is not None and at < change.asked_at for at in others)
 
     @property
+    def is_settled(self) -> bool:
+        """Whether everybody who asked for a change was answered."""
+        return all(change.answered_at is not None for change in self.changes)
+
+    @property
     def confirmed_at(self) -> float:
         """When the app last asked to confirm it, of the requests that were answered."""
         answered = [one for one in self.changes if one.answered_at is not None]
@@ -87,9 +104,14 @@ class Batch:
     deadline: float
     users: Sequence[int]
     poison: int | None = None
+    has_bad_item: bool = False
     #: until when one of its dead letters may live that was queued again
     second_life: float = 0.0
     accepted_at: float | None = None
+
+    def title(self, index: int) -> str:
+        """What the notification of an item says."""
+        return POISON if index == self.poison else f"{self.event_id} {index}"
 
 
 @dataclass(slots=True)
@@ -111,8 +133,8 @@ class DeliveryStory:
     heard: dict[str, float] = field(default_factory=dict)
     #: failed attempts of which a living process heard
     spent: int = 0
-    #: those of which a process heard while it drained: it may have closed their transport by then
-    doubtful: int = 0
+    #: those of which a process heard that drained: it counts them until its lanes have stopped
+    perhaps_spent: int = 0
     verdict: str = ""
     #: (who heard it, until when the vendor asked to wait)
     asked: tuple[str, float] = ("", 0.0)
@@ -160,10 +182,12 @@ class Truth:
         self._now = now
         self.batches: dict[str, Batch] = {}
         self.addresses: dict[str, AddressStory] = {}
+        #: users whose erase was asked for and is not answered
+        self.erasing: dict[int, None] = {}
         #: events of which something stored was made unreadable: they may end as dead letters
         self.unreadable: dict[str, None] = {}
-        #: whether a row of a device was made unreadable: its deliveries may end so, too
-        self.spoilt_devices = False
+        #: devices whose row was made unreadable: their deliveries may end so, too
+        self.spoilt_devices: dict[int, None] = {}
 
     @property
     def now(self) -> float:

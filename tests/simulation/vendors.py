@@ -310,6 +310,8 @@ class WatchedTransport(PassingTransport):
         who: str,
         lane: str,
         sending: Callable[[Delivery], None],
+        heard: Callable[[], None],
+        *,
         is_in_use: Callable[[PushProvider], bool],
     ) -> None:
         super().__init__(inner)
@@ -318,16 +320,22 @@ class WatchedTransport(PassingTransport):
         self._lane = lane
         self._sending = sending
         self._is_in_use = is_in_use
+        self._hears = heard
 
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         for push in pushes:
             assert isinstance(push, Delivery)
             key, address = key_of(push), push.address.value
+            self._pushes.says(key, push.message)
             begun_at = push.work.since - MONOTONIC_BEGAN
             name = (self._who, self._lane, push.part)
             self._pushes.started(name, key, address, push.delivery_id, begun_at)
             self._sending(push)
         self._inner.send(pushes, partial(self._heard, settle))
+
+    async def aclose(self) -> None:
+        self._pushes.closing(self._who, self._inner.in_flight)
+        await self._inner.aclose()
 
     def _heard(self, settle: Settle, verdicts: Sequence[tuple[Push, Verdict]]) -> None:
         transport = self if self._is_in_use(self) else None
@@ -336,6 +344,7 @@ class WatchedTransport(PassingTransport):
             name = (self._who, self._lane, push.part)
             self._pushes.heard(name, key_of(push), verdict, transport)
         settle(verdicts)
+        self._hears()
 
 
 def key_of(delivery: Delivery) -> Key:

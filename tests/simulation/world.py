@@ -108,6 +108,7 @@ class World:
             if self.wires is not None and self.violation is not None:
                 self.wires.tell()
         finally:
+            self.findings.is_over = True
             self.loop.end()
             self.disk.close()
 

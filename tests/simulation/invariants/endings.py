@@ -7,8 +7,8 @@ from sqlite3 import Connection
 
 from gateway.app.vendors import VENDORS
 from gateway.core.model import lane_name
-from gateway.core.stored import Unreadable, read_items
 from tests.simulation.invariants.findings import Findings
+from tests.simulation.invariants.queued import held_by_queue
 from tests.simulation.truth import EPOCH, AddressStory, Batch
 
 #: how long after its time something may still wait in the quiet phase, in seconds
@@ -37,7 +37,7 @@ class EndInvariants:
 
     def accepted_is_kept(self) -> None:
         """Each item of an accepted event is queued, or all of it has ended."""
-        held = self._held()
+        held = held_by_queue(self._connection)
         rows: dict[tuple[str, int], list[tuple[int, str]]] = {}
         for (event_id, index, device_id), state in self._findings.states.items():
             rows.setdefault((event_id, index), []).append((device_id, state))
@@ -93,6 +93,27 @@ class EndInvariants:
             if is_free and due_at < EPOCH + now - _PATIENCE_S:
                 what = f"chunk {number} of {event_id} for {lane}/{part}"
                 self._broken("alone", f"{what} is not claimed")
+
+    def newest_chunk(self) -> int:
+        """The id of the chunk that was queued last."""
+        newest: int | None = self._connection.execute("SELECT max(id) FROM queue").fetchone()[0]
+        return newest or 0
+
+    def erased(self, user: int, asked_at: float, mark: int) -> None:
+        """Of a user who was erased nothing is left that was there when it was asked: the chunks
+        up to `mark`. A push on its way then leaves another chunk (see issue 12)."""
+        bodies = dict(self._connection.execute("SELECT event_id, body FROM events"))
+        older = self._connection.execute("SELECT event_id, items FROM queue WHERE id <= ?", (mark,))
+        queued = older.fetchall()
+        for batch in self._truth.batches.values():
+            if batch.accepted_at is None or batch.accepted_at > asked_at:
+                continue
+            kept = [bodies.get(batch.event_id, b"")]
+            kept += [items for event_id, items in queued if event_id == batch.event_id]
+            for index, whose in enumerate(batch.users):
+                said = f'"{batch.title(index)}"'.encode()
+                if whose == user and any(said in one for one in kept):
+                    self._broken("erased_is_gone", f"{said.decode()} is for user {user}, erased")
 
     def settled(self) -> None:
         """The end: nothing waits, every chunk is done, and nobody was forgotten."""
@@ -156,26 +177,13 @@ class EndInvariants:
             self._at_fault(address.provider, part, address.phone) for part in (address.part, *parts)
         )
 
-    def _held(self) -> dict[tuple[str, int], set[int | None]]:
-        """What the queue holds: (event, index) -> device ids, or None for all."""
-        held: dict[tuple[str, int], set[int | None]] = {}
-        for event_id, items in self._connection.execute("SELECT event_id, items FROM queue"):
-            try:
-                entries = read_items(items)
-            except Unreadable:
-                self._truth.unreadable[event_id] = None
-                continue
-            for item, left in entries:
-                of_item = held.setdefault((event_id, item.index), set())
-                of_item.update([None] if left is None else [one.device_id for one in left])
-        return held
-
 
 def _is_faithful(address: AddressStory, batch: Batch) -> bool:
     """Whether an address was the same user's all the time, surely since before the event."""
     first = address.changes[0]
     return (
         address.dead_since is None
+        and not address.was_dropped
         and first.answered_at is not None
         and first.answered_at < batch.sent_at
         and all(change.owner == first.owner for change in address.changes)

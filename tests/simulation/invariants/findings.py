@@ -32,6 +32,8 @@ class Findings:
         self.truth = truth
         self.trace = trace
         self.violation: Violation | None = None
+        #: the history is over: what its loop closes then says nothing
+        self.is_over = False
         self.deliveries: dict[Key, DeliveryStory] = {}
         #: delivery id -> the delivery that bears it
         self.key_of: dict[str, Key] = {}
@@ -46,8 +48,13 @@ class Findings:
         self.wrote_at: dict[str, float] = {}
         #: devices that were out of service at some time
         self.faltered: dict[int, None] = {}
-        #: processes that drain: they close their transports under what is in flight
-        self.draining: dict[str, None] = {}
+        #: processes that drain, and since when: at last they close their transports under what is
+        #: in flight
+        self.draining: dict[str, float] = {}
+        #: chunks that left the queue, each with the lease under which it did
+        self.left_queue: dict[tuple[int, str | None], None] = {}
+        #: devices that are out of service, and since when
+        self.out_since: dict[int, float] = {}
         self.begins: list[float] = []
         self.released_until = 0.0
         self.resumed_until: dict[str, float] = {}
@@ -59,7 +66,7 @@ class Findings:
 
     def broken(self, invariant: str, text: str) -> None:
         """An invariant does not hold."""
-        if self.violation is None:
+        if self.violation is None and not self.is_over:
             self.violation = Violation(invariant, self.truth.now, text)
             self.trace.add("invariant", invariant, text)
 

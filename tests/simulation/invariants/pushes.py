@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from providers.contract import (
     Delivered,
+    Message,
     Misconfigured,
     Refused,
     Throttled,
@@ -64,7 +65,8 @@ class PushInvariants:
         self._trace.add(who, "sends", lane, *key)
         self._same_id(story, key, delivery_id)
         self._right_phone(story, begun_at, now)
-        self._done_is_done(key)
+        self._done_is_done(key, begun_at)
+        self._is_in_service(story, begun_at)
         self._no_repeat(who, story)
         self._in_time(story, now)
         self._has_attempts_left(story)
@@ -74,6 +76,18 @@ class PushInvariants:
         self.parts.started(name, key)
         self._environments.started(key, address, part, begun_at)
         story.in_flight[who] = now
+
+    def says(self, key: Key, message: Message) -> None:
+        """A push says what LearnInk wrote for its item."""
+        batch = self._truth.batches.get(key[0])
+        if batch is not None and message.title != batch.title(key[1]):
+            self._broken("right_text", f"{key} says {message.title!r}")
+
+    def closing(self, who: str, in_flight: int) -> None:
+        """A transport is closed when all was answered, or when the time of a drain is over."""
+        drains_since = self._findings.draining.get(who, float("inf"))
+        if in_flight and self._truth.now < drains_since + self._sizes.drain_s - SLACK_S:
+            self._broken("patience", f"{who} closes a transport with {in_flight} pushes in flight")
 
     def held(self, who: str, key: Key, lease_id: str, held_by: str | None) -> None:
         """The row of the queue that holds the delivery: is it still leased to the sender?"""
@@ -88,7 +102,7 @@ class PushInvariants:
     def _right_phone(self, story: DeliveryStory, begun_at: float, now: float) -> None:
         address = self._truth.addresses[story.address]
         owners = address.owners(now - MOVED_S, now)
-        if story.user in owners:
+        if story.user in owners or address.is_disputed:
             return
         # Was it right when its device was looked up, at least?
         was_right = story.user in address.owners(begun_at - MOVED_S, now)
@@ -98,10 +112,22 @@ class PushInvariants:
         text = f"{name} is for user {story.user}, and phone {address.phone} is of {whose}"
         self._broken(invariant, text)
 
-    def _done_is_done(self, key: Key) -> None:
+    def _done_is_done(self, key: Key, begun_at: float) -> None:
+        """A chunk that was begun after the end was on record has no excuse: it had to look."""
         state = self._findings.states.get(key, "pending")
-        if state != "pending" and not self._findings.is_shaken(self._findings.moved_at[key]):
-            self._broken("done_is_done", f"{key} was {state} and is sent")
+        if state == "pending":
+            return
+        ended_at = self._findings.moved_at[key]
+        if ended_at < begun_at or not self._findings.is_shaken(ended_at):
+            self._broken("done_is_done", f"{key} was {state} at {ended_at:.3f} and is sent")
+
+    def _is_in_service(self, story: DeliveryStory, begun_at: float) -> None:
+        """Nobody looks up a device that was taken out of service."""
+        out_since = self._findings.out_since.get(story.device_id)
+        if out_since is not None and out_since < begun_at:
+            name = f"{story.event_id}/{story.index}"
+            text = f"{name} is sent to device {story.device_id}, out of service at {out_since:.3f}"
+            self._broken("out_of_service", text)
 
     def _no_repeat(self, who: str, story: DeliveryStory) -> None:
         name = f"{story.event_id}/{story.index} to device {story.device_id}"
@@ -114,6 +140,9 @@ class PushInvariants:
             heard_at = min(story.heard.values())
             if not self._findings.is_shaken(heard_at):
                 self._broken("no_repeat", f"{who} sends {name} again, taken at {heard_at:.3f}")
+        for other, began_at in story.in_flight.items():
+            if not self._findings.is_shaken(began_at):
+                self._broken("no_repeat", f"{who} sends {name}, which {other} has in flight")
 
     def _in_time(self, story: DeliveryStory, now: float) -> None:
         batch = self._truth.batches[story.event_id]
@@ -188,8 +217,18 @@ class PushInvariants:
         if not isinstance(verdict, Unavailable) or verdict.looked_at:
             story.unseen.clear()
         if who in findings.draining and isinstance(verdict, Unavailable):
-            story.doubtful += verdict.looked_at
+            # it may have decided before its lanes stopped, or gives the delivery back
+            story.wait_until(now + (verdict.retry_after or 0.0))
+            story.perhaps_spent += verdict.looked_at
             return
+        is_around = self._truth.addresses[story.address].confirmed_at > started
+        if is_around and isinstance(verdict, TokenGone):
+            self._trace.count("a phone registered around its vendor's answer")
+        self._means(who, lane, key, story, verdict)
+
+    def _means(self, who: str, lane: str, key: Key, story: DeliveryStory, verdict: Verdict) -> None:
+        """What a verdict asks for, and what it costs."""
+        findings, now = self._findings, self._truth.now
         match verdict:
             case Delivered():
                 story.heard.setdefault(who, now)
@@ -226,5 +265,3 @@ class PushInvariants:
                 story.verdict = "suspect" if fault == "address" else verdict.label
             case TokenGone(since_ms=since_ms):
                 story.gone_since = None if since_ms is None else since_ms / 1000 - EPOCH
-                if self._truth.addresses[story.address].confirmed_at > started:
-                    self._trace.count("a phone registered around its vendor's answer")

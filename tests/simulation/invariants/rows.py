@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from sqlite3 import Connection
 
 from providers.contract import TokenGone
 from tests.simulation.invariants.findings import SLACK_S, Findings
+from tests.simulation.invariants.queued import held_by_queue
 from tests.simulation.truth import DeliveryStory, Key
 
 _BURIED = "no process could finish its chunk"
+_UNREADABLE = "unreadable"
+_MOST_LEFT, _SPIN_S = 18, 20.0
+"""How often in so many seconds a delivery may be left for later."""
 _BY_VERDICT = {
     "unavailable": "RetryAt",
     "not looked at": "RetrySoon",
@@ -30,6 +35,7 @@ class RowInvariants:
         self._trace = findings.trace
         self._broken = findings.broken
         self._removed: dict[str, list[float]] = {}
+        self._left_at: dict[Key, deque[float]] = {}
 
     # --- the journal ----------------------------------------------------------------------------
 
@@ -53,10 +59,12 @@ class RowInvariants:
         key = (event_id, index, device_id)
         findings = self._findings
         known = findings.states.get(key)
-        if before == after == known and after != "pending":
+        if before == after != "pending":
             return  # erasing writes rows again without moving them
         self._trace.add("journal", after, *key, attempts, reason)
         story = findings.deliveries.get(key)
+        if after == "pending":
+            self._no_spin(key)
         if known == "dead" and after == "pending":
             self._trace.count("a dead letter was queued again")
             if story is not None:
@@ -85,6 +93,10 @@ class RowInvariants:
                 story.is_recorded(reason, self._truth.now)
             self._count_decision(after, story)
 
+    def chunk_gone(self, queue_id: int, lease_id: str | None) -> None:
+        """A chunk left the queue."""
+        self._findings.left_queue[queue_id, lease_id] = None
+
     def delivery_gone(self, event_id: str, index: int, device_id: int) -> None:
         """A row of the journal was deleted: a replay forgets that nobody had a device."""
         self._findings.states.pop((event_id, index, device_id), None)
@@ -94,17 +106,32 @@ class RowInvariants:
         letter = "SELECT 1 FROM dead_letters WHERE event_id = ? AND item_index IN (?, -1)"
         if self._connection.execute(letter, key[:2]).fetchone() is None:
             self._broken("dead_by_rule", f"{key} is dead, and no letter says so")
-        if batch is None or batch.event_id in self._truth.unreadable:
+        if batch is None:
             return
-        if reason == _BURIED:
+        if batch.event_id in self._truth.unreadable:
+            self._ended_with_its_chunk(key, reason)
+        elif reason == _BURIED:
             self._trace.count("a chunk was buried")
             if batch.poison is None:
                 self._broken("dead_by_rule", f"{key} was buried, and ended nobody")
-        elif reason.startswith("unreadable") and self._truth.spoilt_devices:
+        elif reason.startswith(_UNREADABLE) and key[2] in self._truth.spoilt_devices:
             self._trace.count("a delivery to an unreadable device")
-        elif story is None or story.spent + story.doubtful < self._sizes.max_attempts:
+        elif story is None or story.spent + story.perhaps_spent < self._sizes.max_attempts:
             spent = 0 if story is None else story.spent
             self._broken("dead_by_rule", f"{key} is dead after {spent} attempts")
+
+    def _no_spin(self, key: Key) -> None:
+        """Nothing is claimed and put back without end."""
+        now, left_at = self._truth.now, self._left_at.setdefault(key, deque(maxlen=_MOST_LEFT))
+        left_at.append(now)
+        if len(left_at) == _MOST_LEFT and now - left_at[0] < _SPIN_S:
+            self._broken("no_spin", f"{key} was left for later {_MOST_LEFT} times in {_SPIN_S} s")
+
+    def _ended_with_its_chunk(self, key: Key, reason: str) -> None:
+        """What ends with an unreadable chunk is what no other chunk holds."""
+        holds = held_by_queue(self._connection).get(key[:2], set())
+        if reason.startswith(_UNREADABLE) and holds & {None, key[2]}:
+            self._broken("dead_by_rule", f"{key} ended with a chunk, and another one holds it")
 
     def _expired_in_time(self, key: Key, story: DeliveryStory | None) -> None:
         batch = self._truth.batches.get(key[0])
@@ -118,9 +145,8 @@ class RowInvariants:
 
     def _attempts(self, key: Key, story: DeliveryStory, attempts: int) -> None:
         """A row that waits has the attempts that were made, as long as nobody forgot any."""
-        is_true = story.spent <= attempts <= story.spent + story.doubtful
-        is_excused = self._findings.is_shaken(story.began_at) or story.replayed
-        if not is_true and not is_excused:
+        is_possible = story.spent <= attempts <= story.spent + story.perhaps_spent
+        if not self._findings.is_shaken(story.began_at) and not story.replayed and not is_possible:
             self._broken("attempts", f"{key} made {story.spent} attempts, its row has {attempts}")
 
     def _gone_is_pruned(self, key: Key, story: DeliveryStory, reason: str) -> None:
@@ -150,13 +176,54 @@ class RowInvariants:
     # --- the registry ---------------------------------------------------------------------------
 
     def device_moved(
-        self, before: str | None, after: str | None, device_id: int, address: str
+        self, before: str | None, after: str | None, device_id: int, address: str, others: int
     ) -> None:
-        """A row of the registry is new, was written again, or is gone."""
+        """A row of the registry is new, was written again, or is gone: `others` are then left of
+        its user."""
         if before not in (None, "active", after) and after not in (None, "active"):
             self._broken("device_steps", f"device {device_id} was {before} and becomes {after}")
-        if before != "active" or after in (None, "active"):
+        self._stored(after, address)
+        if before == "active" and after is None:
+            self._registered_stays(device_id, address, others)
+        elif after == "active":
+            self._capped(device_id)
+        if after in (None, "active"):
+            self._findings.out_since.pop(device_id, None)
+        elif before == "active":
+            self._out_of_service(after, device_id, address)
+
+    def _stored(self, after: str | None, address: str) -> None:
+        story = self._truth.addresses.get(address)
+        if story is not None:
+            found = "SELECT 1 FROM devices WHERE address = ?"
+            row = self._connection.execute(found, (address,)).fetchone()
+            story.is_stored = row is not None
+            story.was_dropped = story.was_dropped or after is None
+
+    def _registered_stays(self, device_id: int, address: str, others: int) -> None:
+        """A device goes when its owner changes, or when its owner has as many others as allowed."""
+        story = self._truth.addresses.get(address)
+        if story is None or story.is_stored or story.is_disputed or not story.is_settled:
             return
+        owner = story.changes[-1].owner
+        if owner is None or owner in self._truth.erasing:
+            return
+        if others < self._sizes.most_devices:
+            self._broken("registered_stays", f"device {device_id} of user {owner} is gone")
+
+    def _capped(self, device_id: int) -> None:
+        """No user has more devices than allowed."""
+        row = self._connection.execute(
+            "SELECT custom_id FROM devices WHERE id = ?", (device_id,)
+        ).fetchone()
+        if row is None:
+            return
+        counted = "SELECT count(*) FROM devices WHERE custom_id = ?"
+        if self._connection.execute(counted, row).fetchone()[0] > self._sizes.most_devices:
+            self._broken("registered_stays", f"{row[0]} has more devices than allowed")
+
+    def _out_of_service(self, after: str, device_id: int, address: str) -> None:
+        self._findings.out_since[device_id] = self._truth.now
         self._trace.add("registry", after, device_id)
         self._findings.faltered[device_id] = None
         story = self._truth.addresses.get(address)
