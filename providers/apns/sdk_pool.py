@@ -109,14 +109,13 @@ class SdkConnection(Wire, APNsTLSClientProtocol):
         )
         coded = b"".join(literal(*pair, secret=pair[0] in _SECRET) for pair in fields)
         end: asyncio.Future[End] = self._loop.create_future()
-        sent_at = self._loop.time()
         self.open([Request(coded, apns_request.body, end)], request.deadline)
         request.goes_by(self, authorization)
         try:
             return SdkResult(request, await end)
         except asyncio.CancelledError:
             # it is over its deadline, or all is given up
-            for given_up, how in self.expire(max(self._loop.time(), request.deadline), sent_at):
+            for given_up, how in self.expire(max(self._loop.time(), request.deadline)):
                 _resolve(given_up, how)
             raise
 

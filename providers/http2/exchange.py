@@ -97,7 +97,7 @@ class Channel(Protocol):
         """Take bytes from the peer; after a violation every open request has ended."""
 
     def expire(self, now: float) -> Ends:
-        """Give up requests past their deadline."""
+        """Give up requests past their deadline; drain if nothing gets through any more."""
 
     def lose(self, reason: str) -> Ends:
         """The connection is gone: end every open request."""

@@ -35,11 +35,6 @@ def _is_clock(plan: Plan, violation: Violation) -> bool:
     return _has(plan, "clock", violation.at)
 
 
-def _is_without_room(plan: Plan, violation: Violation) -> bool:
-    shut = any(act.do == "limit" and act.args["streams"] == 0 for act in plan.acts)
-    return shut and violation.invariant in ("alone", "it_settles", "found_again")
-
-
 EXPECTED = (
     Expected(
         "push-outlives-the-move",
@@ -52,12 +47,6 @@ EXPECTED = (
         "A wall clock that is put wrong ends, repeats or delays what waits.",
         "issue 14, point 1",
         _is_clock,
-    ),
-    Expected(
-        "a-connection-without-room",
-        "A connection that allows no stream stays, and no other one is made.",
-        "issue 12, point 6",
-        _is_without_room,
     ),
 )
 

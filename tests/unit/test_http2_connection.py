@@ -507,7 +507,8 @@ def test_what_did_not_leave_before_its_deadline_is_surely_not_processed() -> Non
 
 
 def test_an_answer_to_a_stream_that_was_given_up_is_ignored() -> None:
-    connection = opened(2)
+    connection = opened(3)
+    connection.receive(headers(5))
     connection.expire(100.0)
     sent(connection)
 
@@ -523,6 +524,20 @@ def test_an_answer_to_a_stream_that_was_given_up_is_ignored() -> None:
     assert ends == []
     assert not connection.draining
     assert sent(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("answered", "drains"), [([], True), ([1], True), ([5], False), ([1, 5], False)]
+)
+def test_a_connection_drains_when_nothing_after_what_expired_got_through_either(
+    answered: list[int], drains: bool
+) -> None:
+    connection = opened(3)
+    for stream in answered:
+        connection.receive(headers(stream))
+
+    assert len(connection.expire(100.0)) == 3 - len(answered)
+    assert connection.draining is drains
 
 
 def test_a_header_block_that_outlives_its_stream_is_read_to_its_end() -> None:
