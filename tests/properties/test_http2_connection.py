@@ -174,7 +174,9 @@ class Conversation(RuleBasedStateMachine):
     def let_time_pass(self, seconds: float) -> None:
         self.now += seconds
         oldest = min(self.open, default=0)
-        got_through = any(oldest < stream_id for stream_id in self.sent if stream_id not in self.open)
+        got_through = any(
+            oldest < stream_id for stream_id in self.sent if stream_id not in self.open
+        )
         ends = self.client.expire(self.now)
         expected = []
         for stream_id, sent in list(self.open.items()):
