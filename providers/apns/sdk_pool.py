@@ -136,7 +136,8 @@ class Unreachable(Exception):
 class SdkPool(APNsBaseConnectionPool):
     """The connections to one environment. Opened one at a time, and only when all others are full.
 
-    `live` are those that take requests; one that is ending leaves it at once.
+    `live` are those that take requests; one that is ending leaves it at once. A stalled one, which
+    has no room although nothing is in flight, ends as soon as another is open.
     """
 
     def __init__(self, origin: Origin, options: ApnsOptions, environment: Environment) -> None:
@@ -186,11 +187,15 @@ class SdkPool(APNsBaseConnectionPool):
         return (
             not self._closed
             and self._opening is None
-            and len(self.live) < self.max_connections
+            and len(self.live) - len(self._stalled) < self.max_connections
             and not self._backoff.wait(self.loop.time())
             # a new connection allows one stream, and a thousand as soon as it knows its sender
-            and all(connection.channel.answered for connection in self.live)
+            and all(one.channel.answered or one in self._stalled for one in self.live)
         )
+
+    @property
+    def _stalled(self) -> list[SdkConnection]:
+        return [one for one in self.live if not one.room and not one.channel.in_flight]
 
     async def send_notification(self, request: NotificationRequest) -> SdkResult:
         """Send a request once, on the first connection that takes it."""
@@ -271,6 +276,8 @@ class SdkPool(APNsBaseConnectionPool):
             self._backoff.failed(self.loop.time())
         else:
             self._trouble = None
+            for stalled in self._stalled:
+                stalled.drain()
             self.live.append(connection)
         finally:
             self._opening = None
