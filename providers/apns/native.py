@@ -223,7 +223,7 @@ class ApnsNativeProvider:
         took = False
         for request, end in ends:
             push, batch = request.context
-            if type(end) is Response and end.status == 200:
+            if type(end) is Response and end.status == 200 and not end.body:
                 took = True
                 verdict: Verdict = Delivered(push.delivery_id)
             else:
