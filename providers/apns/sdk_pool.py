@@ -24,7 +24,7 @@ from providers.contract import Environment, Trouble
 from providers.http2.backoff import Backoff
 from providers.http2.connection import Connection
 from providers.http2.dial import Origin, dial
-from providers.http2.exchange import End, Ends, NotProcessed, Request, Response
+from providers.http2.exchange import NOT_STARTED, End, Ends, NotProcessed, Request, Response
 from providers.http2.headers import ConstantFields, literal
 from providers.http2.trouble import trouble_of
 from providers.http2.wire import QUIET_S, Wire
@@ -38,15 +38,16 @@ class SdkRequest(NotificationRequest):
     """A push as it goes out: headers and body are ready made, for aioapns would compute its own.
 
     `sent`: it has left for a connection. `authorization`: the header it was sent with. `deadline`
-    is the loop's time.
+    and `start_by` are the loop's time.
     """
 
-    __slots__ = ("_connection", "apns_request", "authorization", "deadline", "sent")
+    __slots__ = ("_connection", "apns_request", "authorization", "deadline", "sent", "start_by")
 
-    def __init__(self, apns_request: ApnsRequest, deadline: float) -> None:
+    def __init__(self, apns_request: ApnsRequest, deadline: float, start_by: float) -> None:
         super().__init__(device_token="", message={}, notification_id=apns_request.delivery_id)
         self.apns_request = apns_request
         self.deadline = deadline
+        self.start_by = start_by
         self.sent = False
         self.authorization = ""
         self._connection: SdkConnection | None = None
@@ -204,6 +205,9 @@ class SdkPool(APNsBaseConnectionPool):
             connection = await self.acquire()
         except Unreachable as error:
             return SdkResult(request, NotProcessed("Unreachable", error.wait))
+        if self.loop.time() > request.start_by:
+            self.wake()  # somebody else has the turn
+            return SdkResult(request, NOT_STARTED)
         return await connection.send_notification(request)
 
     async def acquire(self) -> SdkConnection:

@@ -119,11 +119,12 @@ class GoogleFetch:
 
     def _refresh(self) -> Grant:
         """Fetch a token; runs in a thread, which goes on when nobody waits for it any more."""
-        answer: Any = None
+        status, body = 0, b""  # not the answer itself: an error would keep its connection open
 
         def ask(*args: Any, **kwargs: Any) -> Any:
-            nonlocal answer
+            nonlocal status, body
             answer = self._request(*args, **kwargs)
+            status, body = answer.status, answer.data
             return answer
 
         try:
@@ -132,11 +133,11 @@ class GoogleFetch:
             raise
         except Exception:  # noqa: BLE001 - it lets KeyError and others out on odd answers
             # the error may quote the answer
-            raise NotGranted(_refusal(answer.status, parse_body(answer.data))) from None
+            raise NotGranted(_refusal(status, parse_body(body))) from None
         finally:
             if self._closed:
                 self._session.close()
-        return Grant(str(self._account.token), _life_s(parse_body(answer.data)))
+        return Grant(str(self._account.token), _life_s(parse_body(body)))
 
 
 def _life_s(answer: Mapping[str, Any]) -> float:

@@ -53,6 +53,10 @@ class NotProcessed:
     retry_after: float = 0.0
 
 
+NOT_STARTED = NotProcessed("NotStarted")
+"""The request waited for longer than it may before it starts; see `Push.start_by`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """There will be no answer, and the peer may have acted on the request."""

@@ -10,15 +10,24 @@ gone: others take its place at once, and it closes if that lasts.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from providers.contract import Trouble
 from providers.http2.backoff import Backoff
 from providers.http2.dial import Dial, Origin, dial
-from providers.http2.exchange import NEVER_SENT_S, Channel, Ends, NotProcessed, Request
+from providers.http2.exchange import (
+    NEVER_SENT_S,
+    NOT_STARTED,
+    Channel,
+    Ends,
+    NotProcessed,
+    Request,
+)
 from providers.http2.trouble import OTHER_PROTOCOL, STALLED, trouble_of
 from providers.http2.wire import QUIET_S, Wire
 
@@ -30,6 +39,17 @@ SLOW_S = 2.0
 
 _SHARE = 64
 """Requests that a wire gets before another one with more room gets the next."""
+
+
+_NEVER_SENT = NotProcessed("Timeout", NEVER_SENT_S)
+
+
+class _Waiting(NamedTuple):
+    """Requests that wait for a connection, and until when they may end and start."""
+
+    deadline: float
+    start_by: float
+    requests: Sequence[Request]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +96,14 @@ class Pool:
         self._slow: set[Wire] = set()
         #: live ones without room, although nothing is in flight; each closes when its timer ends
         self._stalled: dict[Wire, asyncio.TimerHandle] = {}
-        self._waiting: deque[tuple[float, Sequence[Request]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._backoff = Backoff(LONGEST_BACKOFF_S)
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._ages: dict[Wire, asyncio.TimerHandle] = {}
         self._early: Ends = []
         self._trouble: Trouble | None = None
         self._idle = asyncio.Event()
-        self._ages: dict[Wire, asyncio.TimerHandle] = {}
         self._closed = False
 
     @property
@@ -122,10 +142,16 @@ class Pool:
             await asyncio.wait([self._opening])
         return self.trouble
 
-    def submit(self, requests: Sequence[Request], deadline: float | None = None) -> None:
+    def submit(
+        self,
+        requests: Sequence[Request],
+        deadline: float | None = None,
+        start_by: float = math.inf,
+    ) -> None:
         """Send requests, now or as soon as there is a stream for them.
 
         `deadline` (the loop's time) is for requests that waited elsewhere; default `timeout_s`.
+        What is not being sent at `start_by` ends as `NOT_STARTED`.
         """
         if deadline is None:
             deadline = self._loop.time() + self._limits.timeout_s
@@ -134,7 +160,7 @@ class Pool:
             return
         rest = requests if self._waiting else self._place(requests, deadline)
         if rest:
-            self._waiting.append((deadline, rest))
+            self._waiting.append(_Waiting(deadline, start_by, rest))
         if rest or not self._room:
             self._open_more()
             self._give_up_if_hopeless()
@@ -192,8 +218,7 @@ class Pool:
             self._backoff.succeeded()
         elif not self._closed:
             self._backoff.failed(self._loop.time())
-        if self._waiting:
-            self._place_waiting()
+        self._place_waiting()
 
     # --- inside: requests -----------------------------------------------------------------------
 
@@ -203,7 +228,7 @@ class Pool:
 
     @property
     def _queued(self) -> int:
-        return sum(len(requests) for _, requests in self._waiting)
+        return sum(len(waiting.requests) for waiting in self._waiting)
 
     def _place(self, requests: Sequence[Request], deadline: float) -> Sequence[Request]:
         """Give requests to the wires, each time to the one with the most room; returns the rest.
@@ -222,18 +247,33 @@ class Pool:
         return requests[start:]
 
     def _place_waiting(self) -> None:
+        self._end_late(self._loop.time())
         while self._waiting:
-            deadline, requests = self._waiting.popleft()
-            if rest := self._place(requests, deadline):
-                self._waiting.appendleft((deadline, rest))
+            waiting = self._waiting.popleft()
+            if rest := self._place(waiting.requests, waiting.deadline):
+                self._waiting.appendleft(waiting._replace(requests=rest))
                 self._open_more()
                 self._give_up_if_hopeless()
                 return
 
     def _end_waiting(self, end: NotProcessed) -> None:
         while self._waiting:
-            _, requests = self._waiting.popleft()
+            requests = self._waiting.popleft().requests
             self._end_early([(request, end) for request in requests])
+
+    def _end_late(self, now: float) -> None:
+        """End what waited for too long to be started."""
+        if not any(min(waiting.deadline, waiting.start_by) <= now for waiting in self._waiting):
+            return
+        still: deque[_Waiting] = deque()
+        for waiting in self._waiting:
+            if waiting.deadline <= now:
+                self._end_early([(one, _NEVER_SENT) for one in waiting.requests])
+            elif waiting.start_by <= now:
+                self._end_early([(one, NOT_STARTED) for one in waiting.requests])
+            else:
+                still.append(waiting)
+        self._waiting = still
 
     def _end_early(self, ends: Ends) -> None:
         """End requests that were never sent, at the next turn of the loop."""
@@ -249,22 +289,25 @@ class Pool:
     # --- inside: time ---------------------------------------------------------------------------
 
     def _arm(self) -> None:
-        """Look again when the oldest request is due."""
-        if self._timer is None and (due := self._next_deadline()) is not None:
-            self._timer = self._loop.call_at(due, self._expire)
+        """Look again when the next request is due: the oldest, or one that waits to start."""
+        if self._timer is not None and not self._waiting:
+            return
+        due = self._next_deadline()
+        if due is None or (self._timer is not None and self._timer.when() <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._expire)
 
     def _next_deadline(self) -> float | None:
         dues = [wire.channel.next_deadline for wire in (*self._live, *self._ending)]
-        dues += [deadline for deadline, _ in list(self._waiting)[:1]]
+        dues += [min(waiting.deadline, waiting.start_by) for waiting in self._waiting]
         return min((due for due in dues if due is not None), default=None)
 
     def _expire(self) -> None:
         self._timer = None
         now = self._loop.time()
-        never_sent = NotProcessed("Timeout", NEVER_SENT_S)
-        while self._waiting and self._waiting[0][0] <= now:
-            _, requests = self._waiting.popleft()
-            self.ended([(request, never_sent) for request in requests], None)
+        self._end_late(now)
         for wire in [*self._live, *self._ending]:
             if ends := wire.expire(now):
                 self.ended(ends, wire)
