@@ -27,21 +27,11 @@ def _has(plan: Plan, do: str, before: float) -> bool:
     return any(act.do == do and act.at <= before for act in plan.acts)
 
 
-def _is_moved(plan: Plan, violation: Violation) -> bool:
-    return violation.invariant == "right_phone"
-
-
 def _is_clock(plan: Plan, violation: Violation) -> bool:
     return _has(plan, "clock", violation.at)
 
 
 EXPECTED = (
-    Expected(
-        "push-outlives-the-move",
-        "A push that waits in memory goes to the phone after its user has left it.",
-        "issue 12, point 1",
-        _is_moved,
-    ),
     Expected(
         "wrong-clock-is-believed",
         "A wall clock that is put wrong ends, repeats or delays what waits.",
