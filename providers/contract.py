@@ -9,6 +9,7 @@ beside each vendor, and `gateway.core` decides what to do about a verdict.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -100,6 +101,8 @@ class Push:
     `delivery_id`, a UUID in canonical lower case, is the same at every repeat: `apns-id`, collapse
     key and tag derive from it.
     `expires_at` is in epoch seconds: the vendor gets the remaining life as TTL or expiration.
+    `start_by`, in the event loop's time, is when the first byte of its request must be written at
+    the latest: later the address may be somebody else's, and the verdict is `NOT_STARTED`.
     `context` belongs to the caller; a transport hands it back untouched.
     """
 
@@ -108,6 +111,7 @@ class Push:
     message: Message
     expires_at: float
     context: Any = None
+    start_by: float = math.inf
 
 
 # --- verdicts: the closed set of answers ------------------------------------------------------
@@ -169,6 +173,10 @@ class Unavailable:
         nothing about the push itself, so it may go again in `retry_after` seconds; 0 means at once.
         """
         return cls(reason, outcome_known=True, retry_after=retry_after, looked_at=False)
+
+
+NOT_STARTED = Unavailable.not_looked_at("NotStarted")
+"""The push was not started by its `start_by`. Nothing is wrong with it, or with the vendor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +242,9 @@ class PushProvider(Protocol):
     """A transport to one vendor for one app. The vendor's parts are named as its rules say.
 
     Promise: every push handed to `send` gets exactly one verdict through `settle`, within the
-    transport's own deadline, whatever the vendor or the network does. A transport never retries
-    what may have been taken, and never lets an exception out of `send`.
+    transport's own deadline, whatever the vendor or the network does. A transport never starts a
+    push after its `start_by`, never retries what may have been taken, and never lets an exception
+    out of `send`.
     """
 
     burst: int

@@ -23,6 +23,7 @@ from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
 from gateway.relay.listeners import Listeners
+from gateway.relay.lookups import Lookups
 from gateway.relay.ports import RelayPorts
 from gateway.relay.settle import Settler
 from gateway.relay.watch import Watch
@@ -94,9 +95,18 @@ class Relay:
             max_attempts=settings.relay.max_attempts,
         )
         self._holds = Holds(stores.lanes, observer=observer, wall=clocks.wall)
+        self._lookups = Lookups(
+            stores.registry,
+            self.lanes,
+            gone=self._settler.gone,
+            returned=self._settler.returned,
+            observer=observer,
+            monotonic=clocks.monotonic,
+        )
         self._listeners = Listeners(
             verdicts=self._settler.verdicts,
             returned=self._settler.returned,
+            old=self._lookups.ask,
             held=self._holds.changed,
             observer=observer,
         )
@@ -152,6 +162,7 @@ class Relay:
             self._run(self._housekeeping.run()),
             self._run(self._heartbeat.run()),
             self._run(self._watch.run()),
+            self._run(self._lookups.run()),
         ]
 
     def wake(self) -> None:

@@ -174,6 +174,7 @@ class Dispatcher:
             items = []  # no lookup, which may be what ends processes
         elif is_late:
             items = begun(chunk, known)
+        looked_up = self._monotonic()
         targets = await self._ports.registry.targets(items) if items else []
         if work.lost or work.proven_until <= self._monotonic():
             # The lookups took so long that another process may have the chunk and end it.
@@ -186,7 +187,7 @@ class Dispatcher:
         else:
             todo = plan(chunk, targets, known, now=now)
             self._keep(work, todo.waits)
-            self._offer(work, todo.sends, todo.ended)
+            self._offer(work, todo.sends, todo.ended, looked_up)
 
     async def _known(self, work: Work) -> Known:
         chunk = work.chunk
@@ -202,7 +203,9 @@ class Dispatcher:
             place = (name, part)
             work.keep(item, Remainder(target.device_id, attempts), place=place, due_at=due_at)
 
-    def _offer(self, work: Work, sends: Sequence[Send], ended: list[Record]) -> None:
+    def _offer(
+        self, work: Work, sends: Sequence[Send], ended: list[Record], looked_up: float
+    ) -> None:
         by_part: dict[tuple[str, str], list[Delivery]] = {}
         faults: list[Send] = []
         event_id, deadline = work.chunk.event_id, work.chunk.deadline
@@ -231,6 +234,7 @@ class Dispatcher:
                 item=item,
                 target=target,
                 part=part,
+                looked_up=looked_up,
                 attempts=send.attempts,
             )
             by_part.setdefault((name, part), []).append(delivery)

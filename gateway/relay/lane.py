@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from gateway.core.clocks import Clocks, Monotonic
+from gateway.core.clocks import Clocks, Monotonic, Wall
 from gateway.core.limiter import Limiter
 from gateway.core.pace import Pace
 from gateway.core.prune import Brake, BrakeRule
@@ -172,11 +172,14 @@ class Lane:
 
     def resend(self, delivery: Delivery) -> None:
         """Send a delivery once more at once, ahead of the others."""
-        part = self._parts[delivery.part]
+        self.resume(self._parts[delivery.part], [delivery])
+
+    def resume(self, part: Part, deliveries: Sequence[Delivery]) -> None:
+        """Go on with deliveries of a part that were its turn before, ahead of the others."""
         if self._stopped or part.stopped:
-            part.give_back_these([delivery])
+            part.give_back_these(deliveries)
             return
-        part.backlog.appendleft(delivery)
+        part.backlog.extendleft(reversed(deliveries))
         self._wake_in(0.0)
 
     def pump(self) -> None:
@@ -224,35 +227,6 @@ class Lane:
             self._gate_open = open_
             if open_:
                 self.pump()
-
-    # --- whether its vendor is reached ----------------------------------------------------------
-
-    def began_to_fail(self) -> list[Part]:
-        """The parts that began to fail since the last look: those that noticed it themselves, and
-        those that the transport reports trouble for."""
-        began = [part for part in self._order if part.look(self._transport)]
-        if began:
-            for part in self._order:
-                trouble = self._transport.trouble(part.name)
-                if trouble is not None and not part.failing:
-                    part.fail_too(trouble)
-                    began.append(part)
-        return began
-
-    def reached_again(self) -> list[Part]:
-        """The parts that are reached again since the last look: those that noticed it themselves,
-        and idle ones that the transport reports no trouble for."""
-        ended = [part for part in self._order if part.look_again()]
-        if ended:
-            for part in self._order:
-                if part.failing and part.is_idle() and self._transport.trouble(part.name) is None:
-                    part.reached_too()
-                    ended.append(part)
-        return ended
-
-    async def reach(self, part: Part) -> bool:
-        """Connect for a part, and send nothing. True: there is a connection and a credential."""
-        return await part.reach(self._transport)
 
     # --- what people and others decide ----------------------------------------------------------
 
@@ -325,7 +299,7 @@ class Lane:
             errors=errors.share,
             waiting=sum(len(part.backlog) for part in self._order),
             seen_at=now,
-            parts=tuple(part.row(now) for part in self._parts.values()),
+            parts=tuple(_row(part, now) for part in self._parts.values()),
         )
 
     def last_row(self) -> LaneRow:
@@ -394,3 +368,18 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self.pump)
+
+
+def _row(part: Part, now: Wall) -> PartRow:
+    """A part's report to the store."""
+    cause = None if part.stopped else part.cause
+    return PartRow(
+        part.name,
+        trouble="" if cause is None else ("failing" if part.failing else "accused"),
+        trouble_reason="" if cause is None else cause.reason,
+        trouble_hint="" if cause is None else cause.hint,
+        trouble_at=None if cause is None else cause.since,
+        errors=part.errors.share,
+        waiting=len(part.backlog),
+        seen_at=now,
+    )

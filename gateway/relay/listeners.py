@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 class Listeners:
     """`verdicts` gets every verdict of a part. `returned` gets deliveries that go back to the queue
     unsent, with the reason and the time they are due (None: as soon as their part is free).
+    `old` gets deliveries of a part whose devices have to be looked up again before they may start.
     `held` gets a part whose hold has changed and has to be stored."""
 
     verdicts: Callable[[Lane, Part, Sequence[tuple[Push, Verdict]]], None]
     returned: Callable[[Sequence[Delivery], str, float | None], None]
+    old: Callable[[Part, Sequence[Delivery]], None]
     held: Callable[[Part], None]
     observer: Observer

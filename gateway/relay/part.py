@@ -7,22 +7,24 @@ part is a method here, which reports it to the observer itself.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Literal, assert_never
 
 from gateway.core.breaker import Breaker
-from gateway.core.clocks import Clocks, Monotonic, Wall
+from gateway.core.clocks import Clocks, Monotonic
 from gateway.core.model import lane_name
 from gateway.core.pace import Pace
 from gateway.core.reachability import Reachability
 from gateway.core.retry import Accuse
 from gateway.events import LaneHeld, LaneResumed
-from gateway.ports import LaneRow, PartRow
+from gateway.ports import LaneRow
 from gateway.relay.listeners import Listeners
+from gateway.relay.lookahead import Lookahead
 from gateway.relay.silence import Silence
-from gateway.relay.standing import Cause, Errors
+from gateway.relay.standing import Cause, Errors, trouble_of
 from gateway.relay.undecided import MOMENT_S, Accusation, Undecided
 from gateway.relay.work import Delivery, take
 from providers.contract import Misconfigured, Push, PushProvider, Trouble, Unavailable, Verdict
@@ -33,11 +35,6 @@ the vendor, or it cannot serve."""
 
 #: how many deliveries of the backlog are searched for a probe of another target than the last
 _PROBES = 512
-_UNREACHED = (
-    "The vendor does not answer. Check this machine's way there: DNS, firewall, and whether a "
-    "proxy has to be set."
-)
-_BROKEN = "The vendor answers that it cannot serve: look at its status page, and wait."
 
 
 class Part:
@@ -59,6 +56,7 @@ class Part:
         self.name = name
         self.backlog: deque[Delivery] = deque()
         self.in_flight = 0
+        self._lookups = Lookahead()
         self.errors = Errors()
         self._breaker = Breaker(probe_s)
         self._reachability = Reachability(pace.silent_s, pace.broken_s)
@@ -84,8 +82,9 @@ class Part:
 
     @property
     def load(self) -> int:
-        """Deliveries in memory: waiting or in flight."""
-        return len(self.backlog) + self.in_flight + len(self._undecided)
+        """Deliveries in memory, waiting or in flight."""
+        looked_up = self._lookups.waiting
+        return len(self.backlog) + looked_up + self.in_flight + len(self._undecided)
 
     @property
     def state(self) -> State:
@@ -155,9 +154,21 @@ class Part:
     def take(
         self, wanted: int, now: Monotonic, silence: Silence, transport: PushProvider
     ) -> list[Push]:
-        """Take pushes from the backlog for a transport; stale and throttled ones go back."""
-        wall, devices = self._clocks.wall(), silence.devices
-        taken = take(self.backlog, wanted, now=now, wall=wall, quiet=devices, transport=transport)
+        """Take pushes from the backlog for a transport; stale and throttled ones go back, old ones
+        are looked up again."""
+        taken = take(
+            self.backlog,
+            wanted,
+            most_old=self._lookups.size(wanted),
+            now=now,
+            wall=self._clocks.wall(),
+            loop_time=asyncio.get_running_loop().time(),
+            quiet=silence.devices,
+            transport=transport,
+        )
+        self._lookups.took(len(taken.pushes), len(taken.old))
+        if taken.old:
+            self._listeners.old(self, taken.old)
         if taken.stale:
             self._listeners.returned(taken.stale, "", None)
         for until, waiting in taken.throttled.items():
@@ -170,8 +181,13 @@ class Part:
         self.in_flight += pushes
 
     def came_to_nothing(self, now: Monotonic) -> None:
-        """The pushes that were allowed to go were all stale or lost."""
-        self._breaker.unclear(now)
+        """The pushes that were allowed to go were all stale or lost, or are looked up again."""
+        if not self._lookups.waiting:
+            self._breaker.unclear(now)
+
+    def looked_up(self, deliveries: int) -> None:
+        """This many were looked up again."""
+        self._lookups.waiting -= deliveries
 
     def settled(self, verdicts: int) -> None:
         """This many pushes have their verdicts."""
@@ -215,9 +231,8 @@ class Part:
         is held now or in a moment, else alone."""
         now, device_id = self._clocks.monotonic(), delivery.target.device_id
         self._answered(now)
-        found = self._breaker.accuse(
-            device_id, now, about=word.about, others_in_flight=self.in_flight > 0
-        )
+        others = self.in_flight > 0
+        found = self._breaker.accuse(device_id, now, about=word.about, others_in_flight=others)
         self._accusation = cause = Cause(word.reason, word.hint, self._clocks.wall())
         self._undecided.add(Accusation(delivery, now, found.wait_s, word.reason))
         if self._ended:
@@ -339,20 +354,6 @@ class Part:
         """Why the relay holds it, paused or not; None when it does not."""
         return self._hold if self._breaker.held else None
 
-    def row(self, now: Wall) -> PartRow:
-        """The part's report to the store."""
-        cause = None if self.stopped else self.cause
-        return PartRow(
-            self.name,
-            trouble="" if cause is None else ("failing" if self.failing else "accused"),
-            trouble_reason="" if cause is None else cause.reason,
-            trouble_hint="" if cause is None else cause.hint,
-            trouble_at=None if cause is None else cause.since,
-            errors=self.errors.share,
-            waiting=len(self.backlog),
-            seen_at=now,
-        )
-
     # --- inside ---------------------------------------------------------------------------------
 
     def _leave_alone(self, accused: Sequence[Accusation]) -> None:
@@ -371,11 +372,10 @@ class Part:
 
     def _fail(self, trouble: Trouble | None) -> None:
         """Record why it fails: the transport's reason, else the last failure seen."""
-        seen = self._reachability
         if trouble is None:
+            seen = self._reachability
             nothing = "no connection yet" if self._connecting else "the transport takes nothing"
-            reason = seen.reason or nothing
-            trouble = Trouble(reason, _BROKEN if seen.is_broken else _UNREACHED)
+            trouble = trouble_of(seen.reason or nothing, is_broken=seen.is_broken)
         self._failure = Cause(trouble.reason, trouble.hint, self._clocks.wall())
         self.give_back(trouble.reason)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from gateway.core.clocks import Clocks
+from gateway.core.fanout import GONE
 from gateway.core.model import Record, Remainder, Removal
 from gateway.core.retry import (
     Accuse,
@@ -35,6 +36,7 @@ from gateway.relay.unseen_counts import UnseenCounts
 from gateway.relay.work import Delivery, Work
 from gateway.relay.write import Batch, Writer
 from providers.contract import (
+    NOT_STARTED,
     Delivered,
     Push,
     Unavailable,
@@ -66,7 +68,7 @@ class Settler:
         now, monotonic = self._clocks.wall(), self._clocks.monotonic()
         counts: Counter[str] = Counter()
         seconds: list[float] = []
-        delivered = said = 0
+        delivered = said = not_started = 0
         ages, accused = self._batch.ages_of(lane), part.accused
         last: Delivery | None = None
         for push, verdict in verdicts:
@@ -81,6 +83,11 @@ class Settler:
                 if accused and delivery.target.device_id in accused:
                     part.took_from(delivery.target.device_id)
                 continue
+            if verdict == NOT_STARTED and not lane.stopped:
+                not_started += 1
+                seconds.pop()
+                lane.resend(delivery)
+                continue
             if delivered > said:
                 said = self._say_taken(lane, part, last, delivered)
             counts[verdict.label] += 1
@@ -88,7 +95,8 @@ class Settler:
         if delivered > said:
             self._say_taken(lane, part, last, delivered)
         counts[Delivered.label] += delivered
-        part.errors.count(len(verdicts), len(verdicts) - counts[Delivered.label])
+        attempts = len(verdicts) - not_started
+        part.errors.count(attempts, attempts - counts[Delivered.label])
         self._observer(AttemptsFinished(lane.app, lane.vendor, counts, seconds))
 
     def _say_taken(self, lane: Lane, part: Part, last: Delivery | None, delivered: int) -> int:
@@ -96,6 +104,15 @@ class Settler:
         if last is not None and last.transport is lane.transport:
             part.took()
         return delivered
+
+    def gone(self, deliveries: Sequence[Delivery]) -> None:
+        """End deliveries whose device is not their user's any more."""
+        now = self._clocks.wall()
+        for delivery in deliveries:
+            if delivery.work.lost:
+                self._close(delivery)
+            else:
+                self._end(delivery, DeliveryState.NO_DEVICE, GONE, now)
 
     def returned(self, deliveries: Sequence[Delivery], reason: str, due_at: float | None) -> None:
         """Take back deliveries that were not sent; no attempt is spent."""

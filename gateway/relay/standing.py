@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from providers.contract import Trouble
+
+_UNREACHED = (
+    "The vendor does not answer. Check this machine's way there: DNS, firewall, and whether a "
+    "proxy has to be set."
+)
+_BROKEN = "The vendor answers that it cannot serve: look at its status page, and wait."
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -32,3 +40,8 @@ class Errors:
     def share(self) -> float:
         """The share of attempts that failed."""
         return self.failures / self.attempts if self.attempts else 0.0
+
+
+def trouble_of(reason: str, *, is_broken: bool) -> Trouble:
+    """What to do where nothing reaches the vendor, or where it answers that it is broken."""
+    return Trouble(reason, _BROKEN if is_broken else _UNREACHED)

@@ -49,10 +49,10 @@ class Watch:
     def look(self) -> None:
         """Report what has changed, and connect the parts whose turn it is."""
         lanes = list(self._lanes.values())
-        began = [part for lane in lanes for part in lane.began_to_fail()]
+        began = [part for lane in lanes for part in _began_to_fail(lane)]
         for (reason, hint), parts in _by_cause(began).items():
             self._observer(PartsFailing(_names(parts), reason, hint))
-        ended = [part for lane in lanes for part in lane.reached_again()]
+        ended = [part for lane in lanes for part in _reached_again(lane)]
         if ended:
             self._observer(PartsReached(_names(ended)))
         now = self._monotonic()
@@ -70,7 +70,7 @@ class Watch:
 
     def _try(self, lane: Lane, part: Part) -> None:
         """Connect in the background. Another try follows if this fails, or the part does."""
-        task = asyncio.get_running_loop().create_task(lane.reach(part))
+        task = asyncio.get_running_loop().create_task(part.reach(lane.transport))
         self._tries[part] = task
         self._next_try[part] = _NEVER
 
@@ -80,6 +80,33 @@ class Watch:
                 self._next_try[part] = self._monotonic() + self._pace.reach_soon_s
 
         task.add_done_callback(tried)
+
+
+def _began_to_fail(lane: Lane) -> list[Part]:
+    """The parts that began to fail since the last look: those that noticed it themselves, and
+    those that the transport reports trouble for."""
+    parts, transport = lane.parts.values(), lane.transport
+    began = [part for part in parts if part.look(transport)]
+    if began:
+        for part in parts:
+            trouble = transport.trouble(part.name)
+            if trouble is not None and not part.failing:
+                part.fail_too(trouble)
+                began.append(part)
+    return began
+
+
+def _reached_again(lane: Lane) -> list[Part]:
+    """The parts that are reached again since the last look: those that noticed it themselves, and
+    idle ones that the transport reports no trouble for."""
+    parts, transport = lane.parts.values(), lane.transport
+    ended = [part for part in parts if part.look_again()]
+    if ended:
+        for part in parts:
+            if part.failing and part.is_idle() and transport.trouble(part.name) is None:
+                part.reached_too()
+                ended.append(part)
+    return ended
 
 
 def _by_cause(parts: Sequence[Part]) -> dict[tuple[str, str], list[Part]]:

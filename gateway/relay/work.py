@@ -15,6 +15,10 @@ from typing import NamedTuple
 from gateway.core.model import Chunk, ChunkItem, Claim, Item, Remainder, Target, lane_name
 from providers.contract import Push, PushProvider
 
+#: no push starts when the look-up of its device is older than this, in seconds (the contract's)
+FRESH_S = 1.0
+#: so old a look-up may be when a push leaves for the transport, where it may wait again
+USABLE_S = 0.8
 #: retry times are rounded up to 1/16 of the wait, so that one outage produces few leftover chunks
 _STEPS = 16
 
@@ -97,15 +101,17 @@ def _add(groups: Groups, item: Item, remainder: Remainder, key: tuple[Place, flo
 class Delivery(Push):
     """One item on its way to one device: a push that knows its place in a chunk.
 
-    `part` is the lane's that its address belongs to. `attempts` counts those made. Of the last
-    one, `started` is when (monotonic) and `transport` by which: a reload replaces a lane's
-    transport while pushes are on their way by the old one.
+    `part` is the lane's that its address belongs to. `looked_up` is when the registry was last
+    asked for its device (monotonic). `attempts` counts those made. Of the last one, `started` is
+    when (monotonic) and `transport` by which: a reload replaces a lane's transport while pushes are
+    on their way by the old one.
     """
 
     work: Work
     item: Item
     target: Target
     part: str
+    looked_up: float
     attempts: int
     flipped: bool = False
     started: float = 0.0
@@ -127,31 +133,36 @@ class Delivery(Push):
 
 
 class Taken(NamedTuple):
-    """What came of a backlog: `pushes` to send, `stale` ones, and those of devices that are to be
-    left alone, by the time (wall) until then."""
+    """What came of a backlog: `pushes` to send, `stale` ones, those of devices that are to be left
+    alone, by the time (wall) until then, and those whose look-up is too `old`."""
 
     pushes: list[Push]
     stale: list[Delivery]
     throttled: dict[float, list[Delivery]]
+    old: list[Delivery]
 
 
 def take(
     backlog: deque[Delivery],
     wanted: int,
     *,
+    most_old: int,
     now: float,
     wall: float,
+    loop_time: float,
     quiet: Mapping[int, float],
     transport: PushProvider,
 ) -> Taken:
     """Take up to so many pushes from a backlog for a transport; `now` is monotonic.
 
     What cannot be proven to be this process' now is kept behind the others. `quiet` says until
-    when which devices get nothing (wall).
+    when which devices get nothing (wall). What comes behind `most_old` old ones waits. `loop_time`
+    is now by the event loop.
     """
-    taken = Taken([], [], {})
-    pushes = taken.pushes
+    taken = Taken([], [], {}, [])
+    pushes, old = taken.pushes, taken.old
     unproven: list[Delivery] = []
+    fresh_since, ahead = now - USABLE_S, loop_time - now + FRESH_S
     while backlog and len(pushes) < wanted:
         delivery = backlog.popleft()
         if delivery.work.proven_until <= now:
@@ -160,8 +171,14 @@ def take(
             taken.throttled.setdefault(until, []).append(delivery)
         elif delivery.expires_at <= wall:
             taken.stale.append(delivery)
+        elif delivery.looked_up < fresh_since:
+            if len(old) >= most_old:
+                backlog.appendleft(delivery)
+                break
+            old.append(delivery)
         else:
             delivery.started, delivery.transport = now, transport
+            delivery.start_by = delivery.looked_up + ahead
             pushes.append(delivery)
     backlog.extend(unproven)
     return taken

@@ -47,6 +47,7 @@ from providers.transport.verdict_batcher import (
     Batch,
     VerdictBatcher,
     hand_over_all,
+    start_of,
     unanswered,
 )
 
@@ -141,6 +142,7 @@ class ApnsNativeProvider:
             for push in pushes:
                 self._batcher.add(settle, push, CLOSED)
             return
+        start_by = start_of(pushes)
         requests: dict[Environment, list[Request]] = {}
         batches: dict[Environment, Batch[str]] = {}
         for push in pushes:
@@ -159,7 +161,7 @@ class ApnsNativeProvider:
             room = max(0, MAX_IN_FLIGHT - pool.in_flight)
             for request in group[room:]:
                 self._batcher.add(settle, request.context[0], FULL)
-            pool.submit(group[:room])
+            pool.submit(group[:room], start_by=start_by)
 
     def trouble(self, part: str) -> Trouble | None:
         pool = self._pool_of(part)
@@ -223,7 +225,7 @@ class ApnsNativeProvider:
         took = False
         for request, end in ends:
             push, batch = request.context
-            if type(end) is Response and end.status == 200:
+            if type(end) is Response and end.status == 200 and not end.body:
                 took = True
                 verdict: Verdict = Delivered(push.delivery_id)
             else:

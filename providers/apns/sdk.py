@@ -128,7 +128,7 @@ class ApnsSdkProvider:
         if isinstance(apns_request, Refused):
             return apns_request
         deadline = asyncio.get_running_loop().time() + self._options.timeout_s
-        request = SdkRequest(apns_request, deadline)
+        request = SdkRequest(apns_request, deadline, push.start_by)
         try:
             async with asyncio.timeout_at(deadline):
                 end = (await self._pools[apns_request.environment].send_notification(request)).end

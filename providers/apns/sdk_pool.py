@@ -24,7 +24,7 @@ from providers.contract import Environment, Trouble
 from providers.http2.backoff import Backoff
 from providers.http2.connection import Connection
 from providers.http2.dial import Origin, dial
-from providers.http2.exchange import End, Ends, NotProcessed, Request, Response
+from providers.http2.exchange import NOT_STARTED, End, Ends, NotProcessed, Request, Response
 from providers.http2.headers import ConstantFields, literal
 from providers.http2.trouble import trouble_of
 from providers.http2.wire import QUIET_S, Wire
@@ -38,15 +38,16 @@ class SdkRequest(NotificationRequest):
     """A push as it goes out: headers and body are ready made, for aioapns would compute its own.
 
     `sent`: it has left for a connection. `authorization`: the header it was sent with. `deadline`
-    is the loop's time.
+    and `start_by` are the loop's time.
     """
 
-    __slots__ = ("_connection", "apns_request", "authorization", "deadline", "sent")
+    __slots__ = ("_connection", "apns_request", "authorization", "deadline", "sent", "start_by")
 
-    def __init__(self, apns_request: ApnsRequest, deadline: float) -> None:
+    def __init__(self, apns_request: ApnsRequest, deadline: float, start_by: float) -> None:
         super().__init__(device_token="", message={}, notification_id=apns_request.delivery_id)
         self.apns_request = apns_request
         self.deadline = deadline
+        self.start_by = start_by
         self.sent = False
         self.authorization = ""
         self._connection: SdkConnection | None = None
@@ -109,14 +110,13 @@ class SdkConnection(Wire, APNsTLSClientProtocol):
         )
         coded = b"".join(literal(*pair, secret=pair[0] in _SECRET) for pair in fields)
         end: asyncio.Future[End] = self._loop.create_future()
-        sent_at = self._loop.time()
         self.open([Request(coded, apns_request.body, end)], request.deadline)
         request.goes_by(self, authorization)
         try:
             return SdkResult(request, await end)
         except asyncio.CancelledError:
             # it is over its deadline, or all is given up
-            for given_up, how in self.expire(max(self._loop.time(), request.deadline), sent_at):
+            for given_up, how in self.expire(max(self._loop.time(), request.deadline)):
                 _resolve(given_up, how)
             raise
 
@@ -137,7 +137,8 @@ class Unreachable(Exception):
 class SdkPool(APNsBaseConnectionPool):
     """The connections to one environment. Opened one at a time, and only when all others are full.
 
-    `live` are those that take requests; one that is ending leaves it at once.
+    `live` are those that take requests; one that is ending leaves it at once. A stalled one, which
+    has no room although nothing is in flight, ends as soon as another is open.
     """
 
     def __init__(self, origin: Origin, options: ApnsOptions, environment: Environment) -> None:
@@ -187,11 +188,15 @@ class SdkPool(APNsBaseConnectionPool):
         return (
             not self._closed
             and self._opening is None
-            and len(self.live) < self.max_connections
+            and len(self.live) - len(self._stalled) < self.max_connections
             and not self._backoff.wait(self.loop.time())
             # a new connection allows one stream, and a thousand as soon as it knows its sender
-            and all(connection.channel.answered for connection in self.live)
+            and all(one.channel.answered or one in self._stalled for one in self.live)
         )
+
+    @property
+    def _stalled(self) -> list[SdkConnection]:
+        return [one for one in self.live if not one.room and not one.channel.in_flight]
 
     async def send_notification(self, request: NotificationRequest) -> SdkResult:
         """Send a request once, on the first connection that takes it."""
@@ -200,6 +205,9 @@ class SdkPool(APNsBaseConnectionPool):
             connection = await self.acquire()
         except Unreachable as error:
             return SdkResult(request, NotProcessed("Unreachable", error.wait))
+        if self.loop.time() > request.start_by:
+            self.wake()  # somebody else has the turn
+            return SdkResult(request, NOT_STARTED)
         return await connection.send_notification(request)
 
     async def acquire(self) -> SdkConnection:
@@ -272,6 +280,8 @@ class SdkPool(APNsBaseConnectionPool):
             self._backoff.failed(self.loop.time())
         else:
             self._trouble = None
+            for stalled in self._stalled:
+                stalled.drain()
             self.live.append(connection)
         finally:
             self._opening = None

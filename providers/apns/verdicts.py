@@ -4,8 +4,9 @@ Owns every status and reason of Apple's list. Refuses to know transports and to 
 vendor wrote: reasons come from the closed list below or are "HTTP <status>".
 
 Sources: Apple, "Handling notification responses from APNs" and "Establishing a token-based
-connection to APNs", as kept in the project's protocol notes. Only a 410 with its reason proves
-that a token is dead; a status without a reason of Apple's may come from anything in between.
+connection to APNs", as kept in the project's protocol notes. Anything may answer in APNs' place, so
+only a body with a `reason` of Apple's form accuses or proves anything: one word of letters, with a
+capital in front.
 """
 
 from __future__ import annotations
@@ -22,18 +23,13 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
+from providers.wording.between import LANE_WAIT_S, of_somebody_between
 from providers.wording.body import Body, parse_body
 from providers.wording.retry_after import parse_retry_after
 
 SECOND_RETRY_S = 900.0
 """Apple asks to wait 15 minutes after a 5xx. The first one is mostly a connection that shuts down,
 so the wait holds from the second attempt on."""
-
-LANE_WAIT_S = 60.0
-"""After a 429 that is not about one device and names no time."""
-
-BETWEEN_WAIT_S = 10.0
-"""After a refusal of somebody in between that names no time."""
 
 CLOCK_WRONG = Misconfigured(
     "ExpiredProviderToken",
@@ -143,15 +139,20 @@ def classify(
     ExpiredProviderToken comes back as Unavailable: only the transport knows how old its token is,
     see `CLOCK_WRONG`.
     """
-    if status == 200:
-        return Delivered(vendor_id)
-    answer = parse_body(body)
-    reason = answer.get("reason")
-    listed = _TABLE.get((status, reason)) if isinstance(reason, str) else None
     wait = parse_retry_after(retry_after, now)
-    match listed:
-        case None if status == 403 and isinstance(reason, str):
-            return Misconfigured(_unlisted(reason), _UNLISTED_HINT, about="target")
+    answer = parse_body(body)
+    if status == 200:
+        # APNs says nothing beside a 200; a page of somebody in between is no receipt
+        is_receipt = not body or (isinstance(body, bytes) and body.strip() == b"{}")
+        return Delivered(vendor_id) if is_receipt else of_somebody_between(status, wait)
+    reason = answer.get("reason")
+    if not isinstance(reason, str) or not _is_apples(reason):
+        if status in (500, 503):
+            return _not_now(f"HTTP {status}", wait)
+        return of_somebody_between(status, wait)
+    match listed := _TABLE.get((status, reason)):
+        case None if status == 403:
+            return Misconfigured(f"HTTP 403 {reason}", _UNLISTED_HINT, about="target")
         case None:
             return _by_class(status, wait)
         case TokenGone():
@@ -174,28 +175,22 @@ def ends_connection(verdict: Verdict) -> bool:
 
 
 def _by_class(status: int, wait: float | None) -> Verdict:
-    """A status or reason that is not on Apple's list: nothing is pruned, nothing is lost."""
+    """A reason that is not on Apple's list for this status: nothing is pruned, nothing is lost."""
     reason = f"HTTP {status}"
-    if status in (401, 403, 407):
-        # APNs always says why: this is somebody in between, a proxy or a portal
-        return Unavailable.not_looked_at(reason, BETWEEN_WAIT_S if wait is None else wait)
     if status == 410:
         return Refused(reason, "address")
-    if status == 429:
-        return Throttled(reason, "lane", LANE_WAIT_S if wait is None else wait)
-    if status in (408, 421, 425, 500, 503) or 100 <= status < 200 or 300 <= status < 400:
+    if status in (408, 421, 425, 500, 503):
         return _not_now(reason, wait)
-    if 400 <= status < 500:
+    if 400 <= status < 500 and status not in (401, 407, 429):
         return Refused(reason, "message")
-    # 502 and 504 speak for somebody in between; a 2xx that is not APNs' is no receipt
-    return Unavailable(reason, outcome_known=False, retry_after=wait)
+    return of_somebody_between(status, wait)
 
 
-def _unlisted(reason: str) -> str:
-    """A reason that is not on Apple's list, told if it is one word of letters: it is the vendor's,
-    and might else hold anything."""
-    word = len(reason) <= _LONGEST_WORD and reason.isascii() and reason.isalpha()
-    return f"HTTP 403 {reason}" if word else "HTTP 403"
+def _is_apples(reason: str) -> bool:
+    """Whether a reason has the form of Apple's. Others are not the vendor's, and may hold
+    anything."""
+    is_word = len(reason) <= _LONGEST_WORD and reason.isascii() and reason.isalpha()
+    return is_word and reason[0].isupper()
 
 
 def _not_now(reason: str, wait: float | None) -> Unavailable:

@@ -20,8 +20,10 @@ import tenacity
 
 from providers.contract import CredentialStatus, Misconfigured, Trouble, Unavailable
 from providers.errors import CredentialError
+from providers.fcm import fetching
 from providers.fcm.fetching import EndpointAway, Fetch, GoogleFetch, Grant, NotGranted, NoToken
 from providers.http2.exchange import NEVER_SENT_S
+from providers.wording import between
 
 __all__ = ["AccessToken", "CredentialError", "FcmCredentials"]
 
@@ -43,6 +45,11 @@ _UNREACHABLE_HINT = (
     "Check this machine's way to the host of token_uri in credentials_file: DNS, firewall, and "
     "whether a proxy has to be set."
 )
+_FOREIGN_HINT = (
+    "A proxy, a portal or a firewall answers in its place: let the host of token_uri in "
+    "credentials_file through untouched, and check token_uri."
+)
+_LOGIN = "Check proxy in the configuration, its login, and that it lets the host of token_uri pass."
 NO_TOKEN_IN_TIME = Trouble("the token endpoint gives no answer in time", _UNREACHABLE_HINT)
 
 
@@ -174,8 +181,12 @@ class FcmCredentials:
         match self._failure[1]:
             case Misconfigured(reason=reason, hint=hint):
                 return Trouble(f"the token endpoint refuses the service account: {reason}", hint)
-            case Unavailable(reason="OAuthUnavailable"):
+            case Unavailable(reason=fetching.UNAVAILABLE):
                 return Trouble("the token endpoint cannot serve now", "Wait: Google mends that.")
+            case Unavailable(reason=fetching.FOREIGN):
+                return Trouble("what answers at the token endpoint is not Google's", _FOREIGN_HINT)
+            case Unavailable(reason=between.PROXY_LOGIN):
+                return Trouble(f"on the way to the token endpoint {between.PROXY_LOGIN}", _LOGIN)
             case Unavailable():
                 return Trouble("the token endpoint cannot be reached", _UNREACHABLE_HINT)
 
@@ -225,7 +236,7 @@ class FcmCredentials:
         except NotGranted as refused:
             return refused.verdict
         except Exception:  # noqa: BLE001 - google-auth lets KeyError and others out on odd answers
-            return Unavailable.not_looked_at("OAuthUnreachable", NEVER_SENT_S)
+            return Unavailable.not_looked_at(fetching.UNREACHABLE, NEVER_SENT_S)
         return AccessToken(granted.token, asked_at, asked_at + granted.life_s, after_refusal)
 
 

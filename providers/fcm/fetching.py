@@ -9,7 +9,7 @@ Source: google-auth is blocking (its own transport waits up to 120 s), so it run
 from __future__ import annotations
 
 import asyncio
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -22,9 +22,16 @@ import requests
 from providers.contract import Misconfigured, Unavailable
 from providers.http2.exchange import NEVER_SENT_S
 from providers.transport.trust import client_context
+from providers.wording.between import PROXY_LOGIN
+from providers.wording.body import parse_body
 
 USUAL_LIFE_S = 3600.0
 OAUTH_TIMEOUT_S = 10.0
+
+UNREACHABLE = "OAuthUnreachable"
+UNAVAILABLE = "OAuthUnavailable"
+FOREIGN = "OAuthForeign"
+"""What answers at the token endpoint is not Google's."""
 
 _OAUTH_ERRORS = frozenset(
     {
@@ -88,6 +95,7 @@ class GoogleFetch:
     ) -> None:
         self._account = account
         self._session = requests.Session()
+        self._session.max_redirects = 0  # the signed assertion is for token_uri alone
         self._session.mount("https://", _Adapter(ca_file))
         if proxy:
             self._session.proxies = {"http": proxy, "https": proxy}
@@ -102,8 +110,6 @@ class GoogleFetch:
         self._closed = False
         try:
             return await asyncio.to_thread(self._refresh)
-        except google.auth.exceptions.RefreshError as error:
-            raise NotGranted(_refusal(error)) from None  # it may quote the endpoint's answer
         except google.auth.exceptions.TransportError as error:
             raise EndpointAway from error
 
@@ -113,25 +119,31 @@ class GoogleFetch:
 
     def _refresh(self) -> Grant:
         """Fetch a token; runs in a thread, which goes on when nobody waits for it any more."""
-        answers: list[Any] = []
+        status, body = 0, b""  # not the answer itself: an error would keep its connection open
 
         def ask(*args: Any, **kwargs: Any) -> Any:
+            nonlocal status, body
             answer = self._request(*args, **kwargs)
-            answers.append(answer.data)
+            status, body = answer.status, answer.data
             return answer
 
         try:
             self._account.refresh(ask)
+        except google.auth.exceptions.TransportError:
+            raise
+        except Exception:  # noqa: BLE001 - it lets KeyError and others out on odd answers
+            # the error may quote the answer
+            raise NotGranted(_refusal(status, parse_body(body))) from None
         finally:
             if self._closed:
                 self._session.close()
-        return Grant(str(self._account.token), _life_s(answers))
+        return Grant(str(self._account.token), _life_s(parse_body(body)))
 
 
-def _life_s(answers: list[Any]) -> float:
-    """What the last answer said in `expires_in`. google-auth keeps a time of day of its own clock
+def _life_s(answer: Mapping[str, Any]) -> float:
+    """What the answer said in `expires_in`. google-auth keeps a time of day of its own clock
     instead, which may be another one than the gateway's."""
-    said = json.loads(answers[-1]).get("expires_in") if answers else None
+    said = answer.get("expires_in")
     return USUAL_LIFE_S if said is None else float(said)
 
 
@@ -149,9 +161,13 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
 
 
-def _refusal(error: google.auth.exceptions.RefreshError) -> NoToken:
-    if error.retryable:
-        return Unavailable.not_looked_at("OAuthUnavailable", NEVER_SENT_S)
-    said = error.args[1] if len(error.args) > 1 else None
-    code = said.get("error") if isinstance(said, dict) else None
-    return Misconfigured(code if code in _OAUTH_ERRORS else "OAuthRefused", _HINT)
+def _refusal(status: int, answer: Mapping[str, Any]) -> NoToken:
+    """What an answer without a token means. Only an error of OAuth's (RFC 6749, 5.2) is about the
+    account; anything else may be said by a proxy or a portal."""
+    code = answer.get("error")
+    if isinstance(code, str) and code in _OAUTH_ERRORS:
+        return Misconfigured(code, _HINT)
+    if status == 407:
+        return Unavailable.not_looked_at(PROXY_LOGIN, NEVER_SENT_S)
+    reason = UNAVAILABLE if "error" in answer else FOREIGN
+    return Unavailable.not_looked_at(reason, NEVER_SENT_S)

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
 
-from providers.contract import Delivered, Unavailable, Verdict
+from providers.contract import NOT_STARTED, Delivered, Unavailable, Verdict
 from providers.fcm.codec import Codec
 from providers.fcm.credentials import FcmCredentials
 from providers.fcm.options import FcmOptions
@@ -32,6 +34,9 @@ STREAMS = 100
 CONNECT_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 240.0
 _REFUSED_STREAM = 7
+
+START_BY: ContextVar[float] = ContextVar("start_by", default=math.inf)
+"""`Push.start_by` of the push that a task sends."""
 
 # At DEBUG hpack logs header blocks, and those hold access tokens.
 logging.getLogger("hpack").setLevel(logging.INFO)
@@ -110,7 +115,9 @@ class HttpClient:
         line = self._pick()
         line.load += 1
         try:
-            return await line.client.post(url, content=body, headers=headers)
+            return await line.client.post(
+                url, content=body, headers=headers, extensions={"trace": _check_start}
+            )
         except httpx.HTTPError as error:
             if isinstance(error, httpx.LocalProtocolError):
                 self._retire(line)
@@ -144,6 +151,13 @@ class HttpClient:
 
 
 _JSON = {"content-type": "application/json"}
+
+
+async def _check_start(event: str, _: Mapping[str, Any]) -> None:
+    """Called by httpcore at each step of a request."""
+    late = asyncio.get_running_loop().time() > START_BY.get()
+    if late and event.endswith(".send_request_headers.started"):
+        raise Judged(NOT_STARTED)
 
 
 class _Line:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from providers.contract import (
+    NOT_STARTED,
     CredentialStatus,
     Misconfigured,
     Platform,
@@ -43,6 +44,7 @@ from providers.transport.verdict_batcher import (
     Batch,
     VerdictBatcher,
     hand_over_all,
+    start_of,
     unanswered,
 )
 
@@ -213,13 +215,14 @@ class FcmNativeProvider:
 
     def _wait_for_token(self, pushes: Sequence[Push], settle: Settle, deadline: float) -> None:
         """Send when there is a token; one fetch serves all who wait."""
+        start_by = start_of(pushes)
 
         async def fetch() -> AccessToken | Verdict:
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(min(deadline, start_by)):
                     return await self._options.credentials.token()
             except TimeoutError:
-                return _NO_TOKEN_IN_TIME
+                return NOT_STARTED if start_by < deadline else _NO_TOKEN_IN_TIME
 
         # not after an `await` inside the task: one that is cancelled before its first step never
         # runs, and the pushes would have no verdict
@@ -227,10 +230,10 @@ class FcmNativeProvider:
             self._waiting.pop(task, None)
             self._tokenless -= len(pushes)
             fetched = CLOSED if task.cancelled() or self._closed else task.result()
-            if isinstance(fetched, AccessToken) and self._pool is not None:
-                self._submit(self._pool, pushes, settle, fetched, deadline)
-            elif not isinstance(fetched, AccessToken):
+            if not isinstance(fetched, AccessToken):
                 self._settle_all(pushes, settle, fetched)
+            elif self._pool is not None:
+                self._submit(self._pool, pushes, settle, fetched, deadline)
 
         self._tokenless += len(pushes)
         task = asyncio.get_running_loop().create_task(fetch())
@@ -254,7 +257,7 @@ class FcmNativeProvider:
                 self._batcher.add(settle, push, body)
             else:
                 requests.append(Request(fields, body, (push, batch)))
-        pool.submit(requests, deadline)
+        pool.submit(requests, deadline, start_of(pushes))
 
     def _body(self, push: Push, now: float) -> bytes | Refused:
         message = self._codec.fit(push.message)

@@ -30,7 +30,7 @@ from providers.contract import (
 )
 from providers.fcm.codec import UNSENDABLE, Codec, check_push
 from providers.fcm.credentials import AccessToken
-from providers.fcm.http import HttpClient, Judged
+from providers.fcm.http import START_BY, HttpClient, Judged
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import render
 from providers.http2.exchange import NEVER_SENT_S
@@ -151,6 +151,7 @@ class FcmSdkProvider:
                 token = await self._options.credentials.token()
                 if not isinstance(token, AccessToken):
                     return token
+                START_BY.set(push.start_by)
                 is_sent = True
                 return await self._call(rendered, validate_only=validate_only)
         except TimeoutError:

@@ -4,8 +4,9 @@ Owns every status and error code of FCM v1. Refuses to know transports and to re
 wrote: reasons come from the closed lists below or are "HTTP <status>".
 
 Sources: firebase.google.com "ErrorCode", "FCM error codes", "Scale FCM", as kept in the project's
-protocol notes. An address counts as dead only on proof: anything may answer 404 or 400, so
-FCM's own error detail must be there.
+protocol notes. Anything may answer in FCM's place, so only a body of Google's form accuses the
+configuration or proves an address dead: an `error` with a status of google.rpc.Code or a detail of
+FCM's, and with the same code as the answer.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
+from providers.wording.between import of_somebody_between
 from providers.wording.body import Body, parse_body
 from providers.wording.retry_after import parse_retry_after
 
@@ -98,10 +100,9 @@ _NO_PROJECT = Misconfigured(
     "FCM knows no such project: compare project_id (or that of credentials_file) with the Firebase "
     "console, and endpoint with https://fcm.googleapis.com.",
 )
-_PROXY_LOGIN = Misconfigured(
-    "HTTP 407",
-    "A proxy between this machine and FCM wants a login: let the endpoint through without one.",
-)
+_DEAD = "the registration token is not a valid fcm registration token"
+"""FCM's only sentence beside INVALID_ARGUMENT that is about the address. Others of the same form
+are about the message, such as "Message is too large. The maximum is 4K (4096 bytes)."."""
 
 # one member, "name", whose text is plain ASCII and holds no escape: nearly every 200
 _RECEIPT = re.compile(
@@ -133,10 +134,11 @@ def classify(status: int, body: Body, retry_after: str | None, now: float) -> Ve
 def _refused(
     status: int, answer: Mapping[str, Any], retry_after: str | None, now: float
 ) -> Verdict:
-    error = answer.get("error")
-    error = error if isinstance(error, Mapping) else {}
-    code = _fcm_code(error)
     wait = parse_retry_after(retry_after, now)
+    error = answer.get("error")
+    if not isinstance(error, Mapping) or not _is_googles(status, error):
+        return of_somebody_between(status, wait)
+    code = _fcm_code(error)
     reason = _reason(status, code, error)
     if code in ("THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR"):
         return _APNS_KEY
@@ -153,7 +155,7 @@ def _refused(
         case 429:
             return Throttled(reason, _scope(error), QUOTA_WAIT_S if wait is None else wait)
         case _:
-            return _by_class(status, reason, wait, is_fcm=bool(error))
+            return _by_class(status, reason, wait)
 
 
 def _forbidden(code: str, error: Mapping[str, Any]) -> Verdict:
@@ -163,18 +165,13 @@ def _forbidden(code: str, error: Mapping[str, Any]) -> Verdict:
     return _UNLISTED if said and not code else _NO_PERMISSION
 
 
-def _by_class(status: int, reason: str, wait: float | None, *, is_fcm: bool) -> Verdict:
+def _by_class(status: int, reason: str, wait: float | None) -> Verdict:
     """A status that FCM does not document: nothing is pruned, nothing is lost."""
-    if status == 407:
-        return _PROXY_LOGIN
-    if status in (408, 421, 425) or 100 <= status < 200 or 300 <= status < 400:
+    if status in (408, 421, 425, 499, 500, 503):
         return Unavailable(reason, outcome_known=True, retry_after=wait)
-    if status == 503 or (status == 500 and is_fcm):
-        return Unavailable(reason, outcome_known=True, retry_after=wait)
-    if 400 <= status < 500:
+    if 400 <= status < 500 and status != 407:
         return Refused(reason, "address" if reason == "UNREGISTERED" else "message")
-    # 502, 504 and a proxy's 500 speak for somebody in between; another 2xx is no receipt
-    return Unavailable(reason, outcome_known=False, retry_after=wait)
+    return of_somebody_between(status, wait)
 
 
 def _accepted(answer: Mapping[str, Any]) -> Verdict:
@@ -196,7 +193,9 @@ def _bad_request(code: str, error: Mapping[str, Any], reason: str) -> Verdict:
         # It names the address: suspect, yet it is not the plain statement that the address is dead.
         address = all(field in ("message.token", "message.fid") for field in fields)
         return Refused(reason, "address" if address else "message")
-    if code == "INVALID_ARGUMENT" and not _details_named(error, "BadRequest"):
+    message = error.get("message")
+    says_dead = isinstance(message, str) and _DEAD in message.lower()
+    if says_dead and code == "INVALID_ARGUMENT" and not _details_named(error, "BadRequest"):
         return TokenGone(code)
     return Refused(reason, "address" if code == "UNREGISTERED" else "message")
 
@@ -220,6 +219,13 @@ def _scope(error: Mapping[str, Any]) -> Literal["device", "lane"]:
     ]
     is_device = said and all("device" in words and "project" not in words for words in said)
     return "device" if is_device else "lane"
+
+
+def _is_googles(status: int, error: Mapping[str, Any]) -> bool:
+    """Whether an error has Google's form. A proxy's JSON has another, or the code of another."""
+    name = error.get("status")
+    is_named = isinstance(name, str) and name in RPC_STATUSES
+    return (is_named or _details_named(error, "FcmError")) and error.get("code", status) == status
 
 
 def _reason(status: int, code: str, error: Mapping[str, Any]) -> str:

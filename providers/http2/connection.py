@@ -126,8 +126,18 @@ class Connection:
         return ends
 
     def expire(self, now: float) -> Ends:
-        """Give up requests past their deadline: reset their streams, and ignore late answers."""
-        return self._streams.expire(now)
+        """Give up requests past their deadline: reset their streams, and ignore late answers.
+
+        If the peer ended nothing that was sent after them either, it drains: it may not read, or
+        credit no window, or be gone.
+        """
+        waiting = self._streams.open
+        oldest = next(iter(waiting), self._next_id)
+        nothing_ended = len(waiting) == (self._next_id - oldest) // 2
+        ends = self._streams.expire(now)
+        if ends and nothing_ended:
+            self.draining = True
+        return ends
 
     def lose(self, reason: str) -> Ends:
         """The connection is gone: end every open request."""

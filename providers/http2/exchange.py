@@ -53,6 +53,10 @@ class NotProcessed:
     retry_after: float = 0.0
 
 
+NOT_STARTED = NotProcessed("NotStarted")
+"""The request waited for longer than it may before it starts; see `Push.start_by`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """There will be no answer, and the peer may have acted on the request."""
@@ -97,7 +101,7 @@ class Channel(Protocol):
         """Take bytes from the peer; after a violation every open request has ended."""
 
     def expire(self, now: float) -> Ends:
-        """Give up requests past their deadline."""
+        """Give up requests past their deadline; drain if nothing gets through any more."""
 
     def lose(self, reason: str) -> Ends:
         """The connection is gone: end every open request."""

@@ -11,6 +11,7 @@ that begins with 0x88 is status 200, and most responses are only that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from hpack import Decoder, HPACKDecodingError
@@ -39,8 +40,20 @@ def read_literals(coded: bytes) -> list[tuple[str, str]]:
     return [(name.decode(), value.decode()) for name, value in _decode(Decoder(), coded)]
 
 
+# RFC 9113, 8.2.1 and 8.2.2; a name with a colon is a pseudo-field in the wrong place, or unknown
+_NAME = re.compile(rb"[!-9;-@\[-~]+")
+_VALUE = re.compile(rb"(?![ \t])[^\0\r\n]*(?<![ \t])")
+_OF_HTTP1 = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+)
+
+
 class BadHeaders(Exception):
     """A header block that cannot be read."""
+
+
+class Malformed(Exception):
+    """A header block that can be read, and that no response may have."""
 
 
 def literal(name: str, value: str, *, secret: bool = False) -> bytes:
@@ -155,15 +168,29 @@ class HeaderReader:
         self._decoder.max_allowed_table_size = 0
 
     def read(self, block: bytes) -> tuple[int, dict[bytes, bytes]]:
-        """The status and the other fields, the last of each name. Raises BadHeaders."""
+        """The status and the other fields, the last of each name.
+
+        Raises BadHeaders for what is no block, and Malformed for one that no response may have
+        (RFC 9113, 8.1.1): nobody's words prove anything then.
+        """
         try:
-            fields = dict(_decode(self._decoder, block))
+            pairs = _decode(self._decoder, block)
         except HPACKDecodingError as error:
             raise BadHeaders(type(error).__name__) from None
         except (IndexError, ValueError) as error:  # the library raises these on malformed bytes
             raise BadHeaders(type(error).__name__) from None
-        status = fields.pop(b":status", b"")
-        return (int(status) if len(status) == 3 and status.isdigit() else 0), fields
+        if not pairs or pairs[0][0] != b":status" or not _is_status(pairs[0][1]):
+            raise Malformed
+        fields = dict(pairs[1:])
+        if not all(_NAME.fullmatch(name) and name not in _OF_HTTP1 for name in fields):
+            raise Malformed
+        if not all(_VALUE.fullmatch(value) for value in fields.values()):
+            raise Malformed
+        return int(pairs[0][1]), fields
+
+
+def _is_status(value: bytes) -> bool:
+    return len(value) == 3 and value.isdigit()
 
 
 def _decode(decoder: Decoder, block: bytes) -> list[tuple[bytes, bytes]]:

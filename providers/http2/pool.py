@@ -2,30 +2,54 @@
 
 Owns the promise that every request given to `submit` has exactly one end, in time. Refuses to know
 what is asked. Connections are opened one at a time, when all others have no free stream; they are
-kept for hours, and close when they refuse streams, fall silent or grow old.
+kept for hours, and close when they refuse streams, fall silent or grow old. A connection that is
+stalled, because its peer gives no stream or window although nothing is in flight, is as good as
+gone: others take its place at once, and it closes if that lasts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from providers.contract import Trouble
 from providers.http2.backoff import Backoff
 from providers.http2.dial import Dial, Origin, dial
-from providers.http2.exchange import NEVER_SENT_S, Channel, Ends, NotProcessed, Request
-from providers.http2.trouble import OTHER_PROTOCOL, trouble_of
+from providers.http2.exchange import (
+    NEVER_SENT_S,
+    NOT_STARTED,
+    Channel,
+    Ends,
+    NotProcessed,
+    Request,
+)
+from providers.http2.trouble import OTHER_PROTOCOL, STALLED, trouble_of
 from providers.http2.wire import QUIET_S, Wire
 
 LONGEST_BACKOFF_S = 30.0
+STALLED_S = 1.0
+"""When requests may be tried again after all connections were found stalled, in seconds."""
 SLOW_S = 2.0
 """Open another connection if a new one has not answered within this time, in seconds."""
 
 _SHARE = 64
 """Requests that a wire gets before another one with more room gets the next."""
+
+
+_NEVER_SENT = NotProcessed("Timeout", NEVER_SENT_S)
+
+
+class _Waiting(NamedTuple):
+    """Requests that wait for a connection, and until when they may end and start."""
+
+    deadline: float
+    start_by: float
+    requests: Sequence[Request]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +94,16 @@ class Pool:
         #: in the order in which they began to end; a set would have no stable order
         self._ending: dict[Wire, None] = {}
         self._slow: set[Wire] = set()
-        self._waiting: deque[tuple[float, Sequence[Request]]] = deque()
+        #: live ones without room, although nothing is in flight; each closes when its timer ends
+        self._stalled: dict[Wire, asyncio.TimerHandle] = {}
+        self._waiting: deque[_Waiting] = deque()
         self._backoff = Backoff(LONGEST_BACKOFF_S)
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._ages: dict[Wire, asyncio.TimerHandle] = {}
         self._early: Ends = []
         self._trouble: Trouble | None = None
         self._idle = asyncio.Event()
-        self._ages: dict[Wire, asyncio.TimerHandle] = {}
         self._closed = False
 
     @property
@@ -96,28 +122,36 @@ class Pool:
         """How many requests would leave at once; one if a connection has to be made first."""
         if self._closed:
             return 0
-        if not self._live:
+        if not self._serving:
             return 1 if not self._queued and (self._opening or self._may_open) else 0
         room = min(self._room, self._limits.most_in_flight - self.in_flight)
         return max(0, room - self._queued)
 
     @property
     def trouble(self) -> Trouble | None:
-        """Why there is no connection; None while there is one, or none was tried."""
-        return None if self._live else self._trouble
+        """Why there is no connection that serves; None while there is one, or none was tried."""
+        if self._serving:
+            return None
+        return STALLED.at(self._origin.host) if self._stalled else self._trouble
 
     async def reach(self) -> Trouble | None:
-        """Connect if there is no connection. Returns what went wrong, or None."""
-        if not self._live and not self._closed:
+        """Connect if no connection serves. Returns what went wrong, or None."""
+        if not self._serving and not self._closed:
             if self._opening is None:
                 self._opening = self._loop.create_task(self._open())
             await asyncio.wait([self._opening])
         return self.trouble
 
-    def submit(self, requests: Sequence[Request], deadline: float | None = None) -> None:
+    def submit(
+        self,
+        requests: Sequence[Request],
+        deadline: float | None = None,
+        start_by: float = math.inf,
+    ) -> None:
         """Send requests, now or as soon as there is a stream for them.
 
         `deadline` (the loop's time) is for requests that waited elsewhere; default `timeout_s`.
+        What is not being sent at `start_by` ends as `NOT_STARTED`.
         """
         if deadline is None:
             deadline = self._loop.time() + self._limits.timeout_s
@@ -126,7 +160,7 @@ class Pool:
             return
         rest = requests if self._waiting else self._place(requests, deadline)
         if rest:
-            self._waiting.append((deadline, rest))
+            self._waiting.append(_Waiting(deadline, start_by, rest))
         if rest or not self._room:
             self._open_more()
             self._give_up_if_hopeless()
@@ -167,6 +201,7 @@ class Pool:
         if wire.channel.draining and wire in self._live:
             self._live.remove(wire)
             self._ending[wire] = None
+        self._notice(wire)
         if self._waiting:
             self._place_waiting()
 
@@ -176,14 +211,14 @@ class Pool:
             self._live.remove(wire)
         self._ending.pop(wire, None)
         self._slow.discard(wire)
-        if (age := self._ages.pop(wire, None)) is not None:
-            age.cancel()
+        for timers in (self._ages, self._stalled):
+            if (timer := timers.pop(wire, None)) is not None:
+                timer.cancel()
         if wire.channel.answered:
             self._backoff.succeeded()
         elif not self._closed:
             self._backoff.failed(self._loop.time())
-        if self._waiting:
-            self._place_waiting()
+        self._place_waiting()
 
     # --- inside: requests -----------------------------------------------------------------------
 
@@ -193,7 +228,7 @@ class Pool:
 
     @property
     def _queued(self) -> int:
-        return sum(len(requests) for _, requests in self._waiting)
+        return sum(len(waiting.requests) for waiting in self._waiting)
 
     def _place(self, requests: Sequence[Request], deadline: float) -> Sequence[Request]:
         """Give requests to the wires, each time to the one with the most room; returns the rest.
@@ -212,18 +247,33 @@ class Pool:
         return requests[start:]
 
     def _place_waiting(self) -> None:
+        self._end_late(self._loop.time())
         while self._waiting:
-            deadline, requests = self._waiting.popleft()
-            if rest := self._place(requests, deadline):
-                self._waiting.appendleft((deadline, rest))
+            waiting = self._waiting.popleft()
+            if rest := self._place(waiting.requests, waiting.deadline):
+                self._waiting.appendleft(waiting._replace(requests=rest))
                 self._open_more()
                 self._give_up_if_hopeless()
                 return
 
     def _end_waiting(self, end: NotProcessed) -> None:
         while self._waiting:
-            _, requests = self._waiting.popleft()
+            requests = self._waiting.popleft().requests
             self._end_early([(request, end) for request in requests])
+
+    def _end_late(self, now: float) -> None:
+        """End what waited for too long to be started."""
+        if not any(min(waiting.deadline, waiting.start_by) <= now for waiting in self._waiting):
+            return
+        still: deque[_Waiting] = deque()
+        for waiting in self._waiting:
+            if waiting.deadline <= now:
+                self._end_early([(one, _NEVER_SENT) for one in waiting.requests])
+            elif waiting.start_by <= now:
+                self._end_early([(one, NOT_STARTED) for one in waiting.requests])
+            else:
+                still.append(waiting)
+        self._waiting = still
 
     def _end_early(self, ends: Ends) -> None:
         """End requests that were never sent, at the next turn of the loop."""
@@ -239,25 +289,29 @@ class Pool:
     # --- inside: time ---------------------------------------------------------------------------
 
     def _arm(self) -> None:
-        """Look again when the oldest request is due."""
-        if self._timer is None and (due := self._next_deadline()) is not None:
-            self._timer = self._loop.call_at(due, self._expire)
+        """Look again when the next request is due: the oldest, or one that waits to start."""
+        if self._timer is not None and not self._waiting:
+            return
+        due = self._next_deadline()
+        if due is None or (self._timer is not None and self._timer.when() <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._expire)
 
     def _next_deadline(self) -> float | None:
         dues = [wire.channel.next_deadline for wire in (*self._live, *self._ending)]
-        dues += [deadline for deadline, _ in list(self._waiting)[:1]]
+        dues += [min(waiting.deadline, waiting.start_by) for waiting in self._waiting]
         return min((due for due in dues if due is not None), default=None)
 
     def _expire(self) -> None:
         self._timer = None
         now = self._loop.time()
-        never_sent = NotProcessed("Timeout", NEVER_SENT_S)
-        while self._waiting and self._waiting[0][0] <= now:
-            _, requests = self._waiting.popleft()
-            self.ended([(request, never_sent) for request in requests], None)
+        self._end_late(now)
         for wire in [*self._live, *self._ending]:
-            if ends := wire.expire(now, now - self._limits.timeout_s):
+            if ends := wire.expire(now):
                 self.ended(ends, wire)
+                self._notice(wire)
         self._place_waiting()
         self._arm()
 
@@ -268,11 +322,31 @@ class Pool:
         return (
             not self._closed
             and self._opening is None
-            and len(self._live) < self._limits.max_connections
+            and self._serving < self._limits.max_connections
+            # the peer may give room to none: then those that wait for it are not replaced at once
+            and len(self._live) < 2 * self._limits.max_connections
             and not self._backoff.wait(self._loop.time())
             # a new connection may allow one stream, and a thousand as soon as it knows its sender
-            and all(wire.channel.answered or wire in self._slow for wire in self._live)
+            and all(
+                wire.channel.answered or wire in self._slow or wire in self._stalled
+                for wire in self._live
+            )
         )
+
+    @property
+    def _serving(self) -> int:
+        """How many connections take requests, now or when others have ended."""
+        return len(self._live) - len(self._stalled)
+
+    def _notice(self, wire: Wire) -> None:
+        """Take note of whether a wire is stalled."""
+        timer = self._stalled.get(wire)
+        if timer is not None and (wire.room or wire not in self._live):
+            timer.cancel()
+            del self._stalled[wire]
+        elif timer is None and not wire.channel.in_flight and not wire.room and wire in self._live:
+            wait_s = self._limits.timeout_s
+            self._stalled[wire] = self._loop.call_later(wait_s, self._replace, wire)
 
     def _look_at(self, wire: Wire) -> None:
         """Check whether a new connection has answered; if not, it must not delay the rest."""
@@ -311,14 +385,14 @@ class Pool:
             self._give_up_if_hopeless()
 
     def _replace(self, old: Wire) -> None:
-        """A connection has grown old: drain it, and open its replacement."""
+        """A connection has grown old, or was stalled for too long: drain it, and open another."""
         old.drain()
         self._open_more()
 
     def _give_up_if_hopeless(self) -> None:
-        """End waiting requests while there is no connection and none may be tried."""
-        if self._waiting and not self._live and self._opening is None and not self._may_open:
-            wait = self._backoff.wait(self._loop.time())
+        """End waiting requests while no connection serves and none may be tried."""
+        if self._waiting and not self._serving and self._opening is None and not self._may_open:
+            wait = self._backoff.wait(self._loop.time()) or STALLED_S
             self._end_waiting(NotProcessed("Unreachable", wait))
 
 

@@ -19,7 +19,13 @@ from providers.http2.exchange import (
     Request,
     Response,
 )
-from providers.http2.headers import STATUS_200, TABLE_IS_EMPTY, BadHeaders, HeaderReader
+from providers.http2.headers import (
+    STATUS_200,
+    TABLE_IS_EMPTY,
+    BadHeaders,
+    HeaderReader,
+    Malformed,
+)
 from providers.http2.sending import Sender
 
 LARGEST_ANSWER = 32_768
@@ -80,6 +86,9 @@ class Streams:
                 status, headers = self._reader.read(block)
             except BadHeaders:
                 raise frames.Violation(frames.COMPRESSION_ERROR) from None
+            except Malformed:
+                self._break(stream_id, ends)
+                return
             if status < 200:
                 if status < 100 or ends_stream:
                     self._break(stream_id, ends)
@@ -125,7 +134,14 @@ class Streams:
             ends.append((request, Lost("StreamReset")))
 
     def finish(self, stream_id: int, answer: Response, ends: Ends) -> None:
-        """A complete answer. One that came before its whole request ends the request too."""
+        """A complete answer. One that came before its whole request ends the request too.
+
+        One whose body is not as long as it says is malformed (RFC 9113, 8.1.1).
+        """
+        length = answer.headers.get(b"content-length") if answer.headers else None
+        if length is not None and not (length.isdigit() and int(length) == len(answer.body)):
+            self._break(stream_id, ends)
+            return
         ends.append((self.open[stream_id], answer))
         self.answered = True
         self.refusals = 0

@@ -33,6 +33,12 @@ OTHER_PROTOCOL = _Kind(
 )
 """The peer was reached, but does not speak the vendor's protocol."""
 
+STALLED = _Kind(
+    "the connections that are there get no stream and no window",
+    "The vendor, or something in between, holds connections open and takes nothing by them.",
+)
+"""The peer holds connections open and takes nothing by them."""
+
 _NAME = _Kind("its name is not found", "Check DNS on this machine, and the host in endpoint.")
 _CERTIFICATE = _Kind(
     "its certificate is not trusted",

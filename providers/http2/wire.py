@@ -76,17 +76,12 @@ class Wire(asyncio.Protocol):
         self.channel.open(requests, deadline)
         self._flush()
 
-    def expire(self, now: float, silent_since: float) -> Ends:
-        """Give up requests past their deadline.
-
-        A wire that has received no byte since, or no answer ever, is drained; a draining one closes
-        with its last request.
-        """
+    def expire(self, now: float) -> Ends:
+        """Give up requests past their deadline. A draining wire closes with its last request."""
         ends = self.channel.expire(now)
         if ends:
             self._flush()
-            silent = self.heard_at <= silent_since or not self.channel.answered
-            if silent or self.channel.draining:
+            if self.channel.draining:
                 self.drain()
         return ends
 
@@ -104,15 +99,9 @@ class Wire(asyncio.Protocol):
         return ends
 
     async def wait_closed(self) -> None:
-        """Return when the transport is gone; a peer that does not close TLS is not waited for."""
+        """Close, and return when the transport is gone."""
         self._close()
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                await self._gone.wait()
-        except TimeoutError:
-            if self._transport is not None:
-                self._transport.abort()
-            await self._gone.wait()
+        await self._gone.wait()
 
     # --- called by the event loop ---------------------------------------------------------------
 
@@ -169,9 +158,17 @@ class Wire(asyncio.Protocol):
             self.channel.close()
             self._flush()
             self._transport.close()
+            # a peer that does not read, or does not close TLS, is not waited for
+            self._again(CLOSE_S, self._transport.abort)
 
     def _watch(self, seconds: float) -> None:
-        self._timer = self._loop.call_later(seconds, self._look)
+        self._again(seconds, self._look)
+
+    def _again(self, seconds: float, step: Callable[[], None]) -> None:
+        """Take the next step then, and no other before it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, step)
 
     def _look(self) -> None:
         """If the connection was quiet for long, check whether the peer is alive."""

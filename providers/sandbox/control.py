@@ -66,7 +66,10 @@ class _Control:
 
     async def token(self, request: web.Request) -> web.Response:
         status, answer = await self._sandbox.grants.exchange(await request.post())
-        return web.json_response(answer, status=status)
+        headers = {"location": request.path} if 300 <= status < 400 else {}
+        if page := self._sandbox.settings.oauth_page:
+            return web.Response(text=page, status=status, content_type="text/html", headers=headers)
+        return web.json_response(answer, status=status, headers=headers)
 
     async def put_scripts(self, request: web.Request) -> web.Response:
         body = await _object(request)

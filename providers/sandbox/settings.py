@@ -26,6 +26,8 @@ class Settings:
     """Added to every answer of both vendors."""
     oauth_status: int = 200
     """Anything but 200 makes the token endpoint fail with this status."""
+    oauth_page: str = ""
+    """Not empty: what the token endpoint says in place of JSON, as somebody in between would."""
     oauth_delay_s: float = 0.0
     """How long the token endpoint thinks."""
     oauth_expires_in: int = 3600
@@ -68,6 +70,10 @@ def _checked(name: str, value: object) -> object:
     if name in ("trust_apns_key", "limit_token_updates"):
         if not isinstance(value, bool):
             raise BadSetting(f"{name} must be true or false")
+        return value
+    if name == "oauth_page":
+        if not isinstance(value, str):
+            raise BadSetting(f"{name} must be a text")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise BadSetting(f"{name} must be a number, 0 or more")

@@ -7,6 +7,7 @@ its verdicts, and the verdict on a request without an answer. Refuses to know ve
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -37,6 +38,11 @@ def unanswered(end: NotProcessed | Lost) -> Unavailable:
     if isinstance(end, NotProcessed):
         return Unavailable.not_looked_at(end.reason, end.retry_after)
     return Unavailable(end.reason, outcome_known=False)
+
+
+def start_of(pushes: Sequence[Push]) -> float:
+    """When pushes that wait for a connection together have to start at the latest."""
+    return min([push.start_by for push in pushes], default=math.inf)
 
 
 class VerdictBatcher:

@@ -26,6 +26,7 @@ from providers.contract import (
     Verdict,
 )
 from providers.sandbox import Answer, Sandbox
+from providers.wording.between import PROXY_LOGIN
 from tests.kit.provider_rig import FACTORIES, MESSAGE, Rig, rig, until
 
 ALL = sorted(FACTORIES)
@@ -123,7 +124,26 @@ ANSWERS: dict[str, tuple[list[str], Answer, Verdict]] = {
         Unavailable("HTTP 502", outcome_known=False),
     ),
     "FCM's empty 500": (FCM, Answer.empty(500), Unavailable("HTTP 500", outcome_known=False)),
-    "a teapot of FCM": (FCM, Answer.status(418, html=True), Refused("HTTP 418", "message")),
+    "a teapot in FCM's place": (
+        FCM,
+        Answer.status(418, html=True),
+        Unavailable.not_looked_at("HTTP 418", 10.0),
+    ),
+    "a portal's 404": (
+        ALL,
+        Answer.status(404, html=True),
+        Unavailable.not_looked_at("HTTP 404", 10.0),
+    ),
+    "a proxy that wants a login": (
+        ALL,
+        Answer.status(407, html=True),
+        Unavailable.not_looked_at(PROXY_LOGIN, 10.0),
+    ),
+    "a portal's 200": (
+        ALL,
+        Answer.status(200, html=True),
+        Unavailable("HTTP 200", outcome_known=False),
+    ),
     # --- APNs
     "gone since": (
         APNS,
@@ -158,7 +178,7 @@ ANSWERS: dict[str, tuple[list[str], Answer, Verdict]] = {
         Answer.status(400, "IdleTimeout"),
         Unavailable.not_looked_at("IdleTimeout"),
     ),
-    "APNs' empty 410": (APNS, Answer.empty(410), Refused("HTTP 410", "address")),
+    "an empty 410": (APNS, Answer.empty(410), Unavailable.not_looked_at("HTTP 410", 10.0)),
     "a proxy's 502": (
         APNS,
         Answer.status(502, html=True),

@@ -142,6 +142,19 @@ async def test_a_polite_end_of_the_connection_costs_no_push(ready: Rig) -> None:
     assert {type(verdict) for verdict in verdicts} == {Delivered}
 
 
+async def test_a_connection_that_gives_no_stream_is_as_good_as_gone(
+    name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    async with rig(name, sandbox, tmp_path, max_connections=1) as ready:
+        sandbox.script(ready.address(1).value, Answer.set_stream_limit(0))
+        assert isinstance(await ready.one(ready.push(ready.address(1))), Delivered)
+
+        verdicts = await ready.deliver(*(ready.push(ready.address(n)) for n in range(2, 40)))
+
+        assert {type(verdict) for verdict in verdicts} == {Delivered}
+        assert sandbox.stats()["connections_opened"]["apns"] == 2
+
+
 async def test_all_connections_share_one_provider_token(
     name: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from providers.contract import (
 from providers.fcm.payload import FcmStyle
 from providers.fcm.verdicts import ACCESS_TOKEN_REFUSED, NEW_TOKEN_WAIT_S
 from providers.sandbox import Answer, Sandbox
+from providers.wording.between import PROXY_LOGIN
 from tests.kit.provider_rig import FACTORIES, Rig, rig, until
 
 FCM = sorted(name for name, (kind, _) in FACTORIES.items() if kind == "fcm")
@@ -127,6 +128,45 @@ async def test_a_token_endpoint_that_is_away_makes_pushes_wait(
         sandbox.settings.oauth_status = 200
         assert await ready.check() is None
         assert isinstance(await ready.one(), Delivered)
+
+
+PAGE = "<html><title>Log in to the network</title></html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "page", "reason"),
+    [
+        (200, PAGE, "OAuthForeign"),
+        (302, PAGE, "OAuthUnreachable"),
+        (307, PAGE, "OAuthUnreachable"),
+        (403, PAGE, "OAuthForeign"),
+        (404, PAGE, "OAuthForeign"),
+        (404, " ", "OAuthForeign"),
+        (404, '{"message": "no such route"}', "OAuthForeign"),
+        (407, PAGE, PROXY_LOGIN),
+        (502, PAGE, "OAuthForeign"),
+        (502, "", "OAuthUnavailable"),
+        (504, PAGE, "OAuthForeign"),
+        (200, '{"expires_in": 3600}', "OAuthForeign"),
+        (200, "[]", "OAuthForeign"),
+        (400, '{"error": ["invalid_grant"]}', "OAuthUnavailable"),
+    ],
+)
+async def test_what_is_not_googles_at_the_token_endpoint_holds_nothing(
+    name: str, sandbox: Sandbox, tmp_path: Path, status: int, page: str, reason: str
+) -> None:
+    sandbox.settings.oauth_status, sandbox.settings.oauth_page = status, page
+    async with rig(name, sandbox, tmp_path) as ready:
+        assert await ready.one() == Unavailable.not_looked_at(reason, 10.0)
+        trouble = ready.provider.trouble("android")
+        assert trouble is not None
+        assert "token endpoint" in trouble.reason
+
+        sandbox.settings.oauth_status, sandbox.settings.oauth_page = 200, ""
+        assert await ready.check() is None
+        assert isinstance(await ready.one(), Delivered)
+        # no redirect was followed
+        assert sandbox.stats()["oauth_calls"] <= 4
 
 
 async def test_a_token_endpoint_slower_than_the_deadline_costs_the_push_nothing(

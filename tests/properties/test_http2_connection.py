@@ -173,6 +173,10 @@ class Conversation(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.0, 0.5, 2.0, LIFE_S - 0.5, LIFE_S]))
     def let_time_pass(self, seconds: float) -> None:
         self.now += seconds
+        oldest = min(self.open, default=0)
+        got_through = any(
+            oldest < stream_id for stream_id in self.sent if stream_id not in self.open
+        )
         ends = self.client.expire(self.now)
         expected = []
         for stream_id, sent in list(self.open.items()):
@@ -182,6 +186,7 @@ class Conversation(RuleBasedStateMachine):
                 expected.append(
                     (stream_id, NotProcessed("Timeout", 10.0) if unsent else Lost("Timeout"))
                 )
+        self.draining |= bool(expected) and not got_through
         self.settle(ends, expected)
         self.collect()
 

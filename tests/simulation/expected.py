@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from providers.sandbox.http2 import DEFAULT_WINDOW
 from tests.simulation.invariants.findings import Violation
 from tests.simulation.plan import Plan
 
@@ -28,27 +27,8 @@ def _has(plan: Plan, do: str, before: float) -> bool:
     return any(act.do == do and act.at <= before for act in plan.acts)
 
 
-def _is_moved(plan: Plan, violation: Violation) -> bool:
-    return violation.invariant == "right_phone"
-
-
 def _is_clock(plan: Plan, violation: Violation) -> bool:
     return _has(plan, "clock", violation.at)
-
-
-def _is_without_room(plan: Plan, violation: Violation) -> bool:
-    shut = any(
-        (act.do == "limit" and act.args["streams"] == 0)
-        or (act.do == "withhold" and act.args["seconds"] is None)
-        for act in plan.acts
-    )
-    return shut and violation.invariant in ("alone", "it_settles", "it_recovers")
-
-
-def _is_dead_without_window(plan: Plan, violation: Violation) -> bool:
-    is_small = plan.sizes.receive_window <= DEFAULT_WINDOW
-    dead = any(act.do == "swallow" and act.args.get("for_good") for act in plan.acts)
-    return is_small and dead and violation.invariant in ("alone", "it_settles", "it_recovers")
 
 
 def _is_late_row(plan: Plan, violation: Violation) -> bool:
@@ -70,12 +50,6 @@ def _is_of_no_known_chunk(plan: Plan, violation: Violation) -> bool:
 
 EXPECTED = (
     Expected(
-        "push-outlives-the-move",
-        "A push that waits in memory goes to the phone after its user has left it.",
-        "issue 12, point 1",
-        _is_moved,
-    ),
-    Expected(
         "wrong-clock-is-believed",
         "A wall clock that is put wrong ends, repeats or delays what waits.",
         "issue 14, point 1",
@@ -94,18 +68,6 @@ EXPECTED = (
         "a word about the part has accused them all.",
         "not planned yet",
         _is_culprit_a_probe,
-    ),
-    Expected(
-        "a-connection-without-room",
-        "A connection that allows no stream, or opens no window, stays, and no other one is made.",
-        "issue 12, point 6",
-        _is_without_room,
-    ),
-    Expected(
-        "a-dead-connection-without-window",
-        "A connection that loses bytes, with its window used up, stays until it is pinged.",
-        "issue 12, point 6",
-        _is_dead_without_window,
     ),
     Expected(
         "an-event-that-cannot-be-read",

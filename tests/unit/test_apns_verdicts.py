@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.apns.verdicts import LANE_WAIT_S, REASONS, classify
+from providers.apns.verdicts import REASONS, classify
 from providers.contract import (
     Delivered,
     Misconfigured,
@@ -19,6 +19,7 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
+from providers.wording.between import LANE_WAIT_S, PROXY_LOGIN
 
 NOW = 1_762_423_138.0
 SECRET = "00fc13adff785122b4ad28809a3420982341241421348097878e577c991de8f0"
@@ -90,7 +91,7 @@ def kind(said: Verdict) -> str:
             return "gone"
         case Throttled():
             return f"throttle {said.scope}"
-        case Unavailable(looked_at=False) if said.reason.startswith("HTTP"):
+        case Unavailable(looked_at=False) if "HTTP" in said.reason:
             return "nobody looked"
         case Unavailable(outcome_known=True):
             return "again"
@@ -151,9 +152,22 @@ def test_a_410_with_an_odd_timestamp_is_a_410_without_one(timestamp: object) -> 
     assert classify(410, body, None, NOW) == TokenGone("Unregistered", None)
 
 
-@pytest.mark.parametrize("body", [None, b"", HTML, b'{"reason":"Other"}'])
-def test_a_410_without_apples_reason_is_suspicion_not_proof(body: bytes | None) -> None:
-    assert classify(410, body, None, NOW) == Refused("HTTP 410", "address")
+@pytest.mark.parametrize("body", [None, b"", HTML, b"{}"])
+def test_a_410_without_apples_reason_is_nobodys_death(body: bytes | None) -> None:
+    assert kind(classify(410, body, None, NOW)) == "nobody looked"
+
+
+def test_a_410_with_a_reason_that_no_table_lists_is_suspicion_not_proof() -> None:
+    assert verdict(410, "SomethingNew") == Refused("HTTP 410", "address")
+
+
+@pytest.mark.parametrize("body", [HTML, b"[]", b'{"error":"log in"}', {"error": "log in"}])
+def test_a_page_with_a_200_is_no_receipt(body: bytes | dict[str, Any]) -> None:
+    assert classify(200, body, None, NOW) == Unavailable("HTTP 200", outcome_known=False)
+
+
+def test_an_empty_object_with_a_200_is_one() -> None:
+    assert classify(200, b"{}\n", None, NOW, vendor_id="id") == Delivered("id")
 
 
 def test_a_bad_device_token_is_suspect_where_there_is_no_other_environment() -> None:
@@ -173,14 +187,15 @@ def test_a_key_of_the_wrong_environment_speaks_of_the_phone_that_was_asked_for(
 
 
 def test_a_403_whose_reason_no_table_lists_is_about_the_target_and_names_a_plain_word() -> None:
-    told = [verdict(403, reason) for reason in ("SomethingNew", "with spaces", "x" * 60, "k3y")]
-    assert [kind(one) for one in told] == ["target"] * 4
-    assert [one.reason for one in told if not isinstance(one, Delivered)] == [
-        "HTTP 403 SomethingNew",
-        "HTTP 403",
-        "HTTP 403",
-        "HTTP 403",
-    ]
+    said = verdict(403, "SomethingNew")
+    assert isinstance(said, Misconfigured)
+    assert (said.reason, said.about) == ("HTTP 403 SomethingNew", "target")
+
+
+@pytest.mark.parametrize("reason", ["with spaces", "x" * 60, "k3y", "", "<b>", "blocked"])
+def test_a_reason_that_is_not_one_word_is_not_apples(reason: str) -> None:
+    assert kind(verdict(403, reason)) == "nobody looked"
+    assert kind(verdict(410, reason)) == "nobody looked"
 
 
 @pytest.mark.parametrize(
@@ -220,8 +235,9 @@ def test_no_status_prunes_without_apples_reason(status: int) -> None:
         said = classify(status, body, None, NOW)
 
         assert not isinstance(said, TokenGone)
-        assert isinstance(said, Delivered) == (status == 200)
-        assert isinstance(said, Delivered) or said.reason in (f"HTTP {status}", "HTTP 403 x")
+        assert isinstance(said, Delivered) == (status == 200 and body in (None, b"", {}))
+        assert isinstance(said, Delivered) or said.reason in (f"HTTP {status}", PROXY_LOGIN)
+        assert not isinstance(said, Refused | Misconfigured)
 
 
 @pytest.mark.parametrize("status", ALL_STATUSES)
@@ -232,19 +248,23 @@ def test_a_reason_counts_only_with_its_own_status(status: int) -> None:
         assert SECRET not in repr(said)
         if (status, reason) not in APPLES and status != 200:
             assert not isinstance(said, TokenGone | Delivered)
-            assert said.reason in (f"HTTP {status}", f"HTTP 403 {reason}")
+            assert said.reason in (f"HTTP {status}", f"HTTP 403 {reason}", PROXY_LOGIN)
 
 
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (302, "again"),
+        (302, "nobody looked"),
+        (400, "nobody looked"),
+        (404, "nobody looked"),
+        (410, "nobody looked"),
+        (413, "nobody looked"),
         (401, "nobody looked"),
         (403, "nobody looked"),
         (407, "nobody looked"),
-        (408, "again"),
-        (418, "message"),
-        (421, "again"),
+        (408, "nobody looked"),
+        (418, "nobody looked"),
+        (421, "nobody looked"),
         (429, "throttle lane"),
         (500, "again"),
         (502, "unknown"),

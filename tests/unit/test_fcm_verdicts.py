@@ -25,6 +25,7 @@ from providers.fcm.verdicts import (
     RPC_STATUSES,
     classify,
 )
+from providers.wording.between import PROXY_LOGIN
 
 NOW = 1_762_423_138.0
 SECRET = "e7h0Zs:APA91b-the-address"
@@ -73,15 +74,19 @@ def quota(subject: str, description: str = "") -> dict[str, Any]:
     }
 
 
-def error(status: int, name: str, *details: dict[str, Any]) -> bytes:
-    content = {"code": status, "message": SECRET, "status": name, "details": list(details)}
+def error(status: int, name: str, *details: dict[str, Any], message: str = SECRET) -> bytes:
+    content = {"code": status, "message": message, "status": name, "details": list(details)}
     return json.dumps({"error": content}).encode()
 
 
 def verdict(
-    status: int, name: str, *details: dict[str, Any], retry_after: str | None = None
+    status: int,
+    name: str,
+    *details: dict[str, Any],
+    retry_after: str | None = None,
+    message: str = SECRET,
 ) -> Verdict:
-    return classify(status, error(status, name, *details), retry_after, NOW)
+    return classify(status, error(status, name, *details, message=message), retry_after, NOW)
 
 
 def test_a_receipt_is_a_delivery() -> None:
@@ -100,10 +105,39 @@ def test_unregistered_with_404_is_a_dead_address() -> None:
     assert verdict(404, "NOT_FOUND", fcm_error("UNREGISTERED")) == TokenGone("UNREGISTERED")
 
 
-def test_an_invalid_address_is_dead_when_no_field_is_blamed() -> None:
-    gone = verdict(400, "INVALID_ARGUMENT", fcm_error("INVALID_ARGUMENT"))
+DEAD = "The registration token is not a valid FCM registration token"
+
+
+@pytest.mark.parametrize("message", [DEAD, f"{DEAD}.", f"{DEAD}: check it", DEAD.lower()])
+def test_the_sentence_about_the_registration_token_proves_an_address_dead(message: str) -> None:
+    gone = verdict(400, "INVALID_ARGUMENT", fcm_error("INVALID_ARGUMENT"), message=message)
 
     assert gone == TokenGone("INVALID_ARGUMENT")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Message is too large. The maximum is 4K (4096 bytes).",
+        "Android message is too big",
+        "Request contains an invalid argument.",
+        "The registration token is fine",
+        "",
+    ],
+)
+def test_every_other_sentence_beside_a_lone_detail_is_about_the_message(message: str) -> None:
+    refused = verdict(400, "INVALID_ARGUMENT", fcm_error("INVALID_ARGUMENT"), message=message)
+
+    assert refused == Refused("INVALID_ARGUMENT", "message")
+
+
+def test_the_sentence_alone_or_beside_a_blamed_field_proves_nothing() -> None:
+    alone = verdict(400, "INVALID_ARGUMENT", message=DEAD)
+    blamed = verdict(
+        400, "INVALID_ARGUMENT", fcm_error("INVALID_ARGUMENT"), violation(), message=DEAD
+    )
+
+    assert (alone, blamed) == (Refused("INVALID_ARGUMENT", "message"),) * 2
 
 
 def test_a_blamed_payload_field_is_our_fault_and_prunes_nobody() -> None:
@@ -232,14 +266,45 @@ def test_no_status_prunes_without_fcms_own_words(status: int) -> None:
     for body in BODIES:
         said = classify(status, body, None, NOW)
 
-        assert not isinstance(said, TokenGone | Delivered)
-        if not isinstance(said, Misconfigured):
-            assert said.reason == f"HTTP {status}"
+        assert isinstance(said, Unavailable | Throttled)
+        assert said.reason in (f"HTTP {status}", PROXY_LOGIN)
+
+
+FOREIGN: list[object] = [
+    "forbidden",
+    {},
+    {"code": 403},
+    {"code": 403, "message": "Forbidden"},
+    {"code": 404, "status": "NOT_FOUND"},
+    {"code": 403, "status": "Forbidden"},
+    {"code": "403", "status": "PERMISSION_DENIED"},
+    {"status": ["NOT_FOUND"]},
+    {"details": [{"errorCode": "UNREGISTERED"}]},
+]
+"""What stands under "error" in bodies that are not Google's."""
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("content", FOREIGN, ids=str)
+def test_json_that_is_not_googles_accuses_and_proves_nothing(status: int, content: object) -> None:
+    said = classify(status, json.dumps({"error": content}).encode(), None, NOW)
+
+    assert isinstance(said, Unavailable)
+    assert not said.looked_at
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_an_error_in_googles_form_without_a_code_counts(status: int) -> None:
+    name = {400: "INVALID_ARGUMENT", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}[status]
+    said = classify(status, {"error": {"status": name}}, None, NOW)
+
+    assert isinstance(said, Refused | Misconfigured)
 
 
 @pytest.mark.parametrize("status", ALL_STATUSES)
 def test_every_status_with_every_code_has_a_verdict_without_foreign_text(status: int) -> None:
-    known = FCM_ERROR_CODES | RPC_STATUSES | {f"HTTP {status}", "ApnsError", "Unregistered"}
+    own = {f"HTTP {status}", PROXY_LOGIN, "ApnsError", "Unregistered"}
+    known = FCM_ERROR_CODES | RPC_STATUSES | own
     for code in (*sorted(FCM_ERROR_CODES), SECRET):
         for extra in ([], [violation("message.token")], [apns_error(410, "Unregistered")]):
             said = verdict(status, SECRET, fcm_error(code), *extra)
@@ -249,7 +314,6 @@ def test_every_status_with_every_code_has_a_verdict_without_foreign_text(status:
             if isinstance(said, TokenGone):
                 assert (status, said.reason) in {
                     (404, "UNREGISTERED"),
-                    (400, "INVALID_ARGUMENT"),
                     (400, "Unregistered"),
                 }
 
@@ -258,10 +322,10 @@ def test_every_status_with_every_code_has_a_verdict_without_foreign_text(status:
     ("status", "kind"),
     [
         (302, Unavailable),
-        (407, Misconfigured),
+        (407, Unavailable),
         (408, Unavailable),
-        (413, Refused),
-        (418, Refused),
+        (413, Unavailable),
+        (418, Unavailable),
         (421, Unavailable),
         (599, Unavailable),
     ],

@@ -21,7 +21,7 @@ from providers.http2 import connection as limits
 from providers.http2 import exchange, frames
 from providers.http2.connection import Connection
 from providers.http2.exchange import Lost, NotProcessed, Response
-from providers.http2.headers import ConstantFields
+from providers.http2.headers import ConstantFields, literal
 from providers.http2.streams import LARGEST_ANSWER
 from tests.kit.http2_peer import (
     CONSTANT,
@@ -249,6 +249,40 @@ def test_what_is_said_before_the_answer_is_not_the_answer() -> None:
     assert connection.receive(stream) == []
 
     assert named(connection.receive(headers(1))) == {1: Response(200)}
+
+
+@pytest.mark.parametrize("length", ["3", "5", "-4", "four", "", "4, 4"])
+def test_an_answer_whose_length_is_a_lie_is_no_answer(length: str) -> None:
+    connection = opened(2)
+    lie = block((":status", "410"), ("content-length", length))
+    ends = connection.receive(headers(1, lie, NO_END) + data(1, b"body") + headers(3))
+
+    assert named(ends) == {1: Lost("ProtocolError"), 3: Response(200)}
+    (reset,) = sent(connection)
+    assert isinstance(reset, RstStreamFrame)
+    assert (reset.stream_id, reset.error_code) == (1, frames.PROTOCOL_ERROR)
+    assert not connection.draining
+
+
+def test_a_length_without_a_body_is_a_lie_too() -> None:
+    connection = opened()
+    lie = block((":status", "410"), ("content-length", "4"))
+    assert named(connection.receive(headers(1, lie))) == {1: Lost("ProtocolError")}
+
+
+def test_a_malformed_answer_costs_its_own_request_alone() -> None:
+    connection = opened(2)
+    ends = connection.receive(headers(1, literal("a", "b")) + headers(3, GONE))
+
+    assert named(ends)[1] == Lost("ProtocolError")
+    assert named(ends)[3] == Response(410, b"", {b"apns-id": b"AB-1"})
+
+
+def test_an_answer_as_long_as_it_says_is_one() -> None:
+    connection = opened()
+    told = block((":status", "410"), ("content-length", "4"))
+    ends = connection.receive(headers(1, told, NO_END) + data(1, b"bo", 0) + data(1, b"dy"))
+    assert named(ends) == {1: Response(410, b"body", {b"content-length": b"4"})}
 
 
 def test_trailers_end_an_answer_and_are_not_part_of_it() -> None:
@@ -507,7 +541,8 @@ def test_what_did_not_leave_before_its_deadline_is_surely_not_processed() -> Non
 
 
 def test_an_answer_to_a_stream_that_was_given_up_is_ignored() -> None:
-    connection = opened(2)
+    connection = opened(3)
+    connection.receive(headers(5))
     connection.expire(100.0)
     sent(connection)
 
@@ -523,6 +558,20 @@ def test_an_answer_to_a_stream_that_was_given_up_is_ignored() -> None:
     assert ends == []
     assert not connection.draining
     assert sent(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("answered", "drains"), [([], True), ([1], True), ([5], False), ([1, 5], False)]
+)
+def test_a_connection_drains_when_nothing_after_what_expired_got_through_either(
+    answered: list[int], drains: bool
+) -> None:
+    connection = opened(3)
+    for stream in answered:
+        connection.receive(headers(stream))
+
+    assert len(connection.expire(100.0)) == 3 - len(answered)
+    assert connection.draining is drains
 
 
 def test_a_header_block_that_outlives_its_stream_is_read_to_its_end() -> None:

@@ -11,6 +11,7 @@ from providers.http2.headers import (
     BadHeaders,
     ConstantFields,
     HeaderReader,
+    Malformed,
     Surroundings,
     literal,
     literal_after,
@@ -235,9 +236,45 @@ def test_of_a_field_that_comes_twice_the_last_counts() -> None:
 
 @pytest.mark.parametrize("status", ["", "2", "20", "2000", "abc", "-10", "+20", " 20", "٢٠٠"])
 def test_a_status_that_is_no_number_of_three_digits_is_none(status: str) -> None:
-    assert HeaderReader().read(answer((":status", status)))[0] == 0
-    assert HeaderReader().read(answer(("a", "b")))[0] == 0
-    assert HeaderReader().read(b"")[0] == 0
+    with pytest.raises(Malformed):
+        HeaderReader().read(answer((":status", status)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ([], "no status"),
+        ([("a", "b")], "no status"),
+        ([("a", "b"), (":status", "410")], "a status behind a field"),
+        ([(":status", "410"), (":status", "503")], "two statuses"),
+        ([(":status", "410"), (":path", "/")], "a pseudo-field of requests"),
+        ([(":status", "410"), (":new", "x")], "an unknown pseudo-field"),
+        ([(":status", "410"), ("a", "b"), (":status", "410")], "a pseudo-field behind a field"),
+        ([(":status", "410"), ("Apns-Id", "1")], "a capital in a name"),
+        ([(":status", "410"), ("a b", "1")], "a space in a name"),
+        ([(":status", "410"), ("", "1")], "no name"),
+        ([(":status", "410"), ("\x7f", "1")], "a control in a name"),
+        ([(":status", "410"), ("a", "1\r\nb: 2")], "a line break in a value"),
+        ([(":status", "410"), ("a", "1\0")], "a NUL in a value"),
+        ([(":status", "410"), ("a", " 1")], "a space in front of a value"),
+        ([(":status", "410"), ("a", "1\t")], "a tab behind a value"),
+        ([(":status", "410"), ("connection", "close")], "a field of HTTP/1.1"),
+        ([(":status", "410"), ("keep-alive", "5")], "a field of HTTP/1.1"),
+        ([(":status", "410"), ("proxy-connection", "x")], "a field of HTTP/1.1"),
+        ([(":status", "410"), ("transfer-encoding", "chunked")], "a field of HTTP/1.1"),
+        ([(":status", "410"), ("upgrade", "h2c")], "a field of HTTP/1.1"),
+    ],
+)
+def test_what_no_response_may_have_is_malformed(fields: list[tuple[str, str]], why: str) -> None:
+    with pytest.raises(Malformed):
+        HeaderReader().read(b"".join(literal(*field) for field in fields))
+    assert why
+
+
+@pytest.mark.parametrize("value", ["", "1", "a b", "\u00e9", '"quoted", (yes)'])
+def test_any_other_value_is_read(value: str) -> None:
+    block = literal(":status", "410") + literal("x-!#$%&'*+-.^_`|~9", value)
+    assert HeaderReader().read(block) == (410, {b"x-!#$%&'*+-.^_`|~9": value.encode()})
 
 
 @pytest.mark.parametrize(
@@ -283,7 +320,7 @@ def test_garbage_is_read_or_refused_and_nothing_else() -> None:
         try:
             status, _ = reader.read(bytes(block))
             assert 0 <= status <= 999
-        except BadHeaders:
+        except (BadHeaders, Malformed):
             refused += 1
     assert 500 < refused < 4_500
     assert HeaderReader().read(whole)[0] == reader.read(whole)[0] == 400

@@ -1091,6 +1091,14 @@ DEFECTS = (
         ("trickle", "late"),
     ),
     Defect(
+        "stalled_keeps_its_place",
+        "A connection that has no room although nothing is in flight counts, and stays for good.",
+        ("it_settles", "alone"),
+        80,
+        ("limit",),
+        "native",
+    ),
+    Defect(
         "stale_signature_accepted",
         "A webhook that was signed long ago is accepted.",
         ("doors",),

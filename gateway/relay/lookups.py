@@ -1,0 +1,109 @@
+"""Second look-ups: no push starts on a look-up that is older than a second.
+
+Owns which deliveries wait for a second look-up, and what it means for them: the phone may have
+moved to another user, been logged out, got another address. The registry is asked once at a time,
+for all that wait; while it is away, nothing old starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from gateway.core.clocks import MonotonicClock
+from gateway.core.model import Item, Target, lane_name
+from gateway.events import Observer, StoreFailed
+from gateway.ports import Registry
+from gateway.relay.lane import Lane
+from gateway.relay.part import Part
+from gateway.relay.retrying import until_stored
+from gateway.relay.work import Delivery
+
+Asked = tuple[Part, Sequence[Delivery]]
+
+
+class Lookups:
+    """Looks up again what has waited. `lanes` is shared with app; `gone` gets deliveries whose
+    device is not their user's any more, `returned` those whose device changed and that begin again
+    from the queue."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        lanes: Mapping[str, Lane],
+        *,
+        gone: Callable[[Sequence[Delivery]], None],
+        returned: Callable[[Sequence[Delivery], str, float | None], None],
+        observer: Observer,
+        monotonic: MonotonicClock,
+    ) -> None:
+        self._registry = registry
+        self._lanes = lanes
+        self._gone = gone
+        self._returned = returned
+        self._observer = observer
+        self._monotonic = monotonic
+        self._asked: list[Asked] = []
+        self._wake = asyncio.Event()
+
+    def ask(self, part: Part, deliveries: Sequence[Delivery]) -> None:
+        """Look these up again; they come back to their lane, end, or return to the queue."""
+        self._asked.append((part, deliveries))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Look up what was asked for until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            asked, self._asked = self._asked, []
+            items = {id(one.item): one.item for _, deliveries in asked for one in deliveries}
+            asked_at, found = await until_stored(
+                partial(self._look_up, list(items.values())), refused=self._refused
+            )
+            targets = {
+                item: {target.device_id: target for target in devices}
+                for item, devices in zip(items, found, strict=True)
+            }
+            for part, deliveries in asked:
+                self._judge(part, deliveries, targets, asked_at)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    async def _look_up(self, items: Sequence[Item]) -> tuple[float, list[list[Target]]]:
+        """Ask once; the age of the answer counts from now."""
+        asked_at = self._monotonic()
+        return asked_at, await self._registry.targets(items)
+
+    def _judge(
+        self,
+        part: Part,
+        deliveries: Sequence[Delivery],
+        targets: Mapping[int, Mapping[int, Target]],
+        asked_at: float,
+    ) -> None:
+        fresh: list[Delivery] = []
+        gone: list[Delivery] = []
+        changed: list[Delivery] = []
+        for delivery in deliveries:
+            before = delivery.target
+            target = targets[id(delivery.item)].get(before.device_id)
+            if target is None:
+                gone.append(delivery)
+            elif target.fault or target[1:4] != before[1:4]:  # its app, provider and address
+                changed.append(delivery)
+            else:
+                delivery.target, delivery.looked_up = target, asked_at
+                fresh.append(delivery)
+        part.looked_up(len(deliveries))
+        self._gone(gone)
+        self._returned(changed, "its address has changed", None)
+        lane = self._lanes.get(lane_name(part.app, part.vendor))
+        if lane is not None and lane.parts.get(part.name) is part:
+            lane.resume(part, fresh)
+        else:
+            part.give_back_these(fresh)
+
+    def _refused(self, error: BaseException | None) -> None:
+        self._observer(StoreFailed("look up devices again", str(error)))
