@@ -67,7 +67,8 @@ class Breaker:
 
     @property
     def targets(self) -> Mapping[int, int]:
-        """The accused targets, and how often each was accused in a row; read-only."""
+        """The accused targets, and how often each was accused in a row, the latest last;
+        read-only."""
         return self._accused
 
     @property

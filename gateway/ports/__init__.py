@@ -17,6 +17,7 @@ from gateway.ports.journal import (
     DeadLetter,
     EventSummary,
     Held,
+    HeldOf,
     Journal,
     Progress,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Depth",
     "EventSummary",
     "Held",
+    "HeldOf",
     "Holder",
     "Journal",
     "Keys",

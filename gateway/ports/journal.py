@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -111,6 +111,9 @@ class Aside:
 Held = Collection[tuple[int, int | None]]
 """Deliveries, by (index, device id), that other chunks of the queue hold; None: the whole item."""
 
+HeldOf = Callable[[bool], Awaitable[Held]]
+"""Finds what the other chunks of the same number hold; or, if True, all others of the event."""
+
 
 class Journal(Protocol):
     """What happened: events, one row per delivery, dead letters."""
@@ -148,7 +151,7 @@ class Journal(Protocol):
         terminal row is never overwritten.
         """
 
-    async def put_aside(self, aside: Aside, held: Held, *, now: float, chunk_items: int) -> None:
+    async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:
         """End a chunk that cannot be read: keep its bytes as a dead letter, end its deliveries that
         are neither settled nor `held` elsewhere, and note that it is finished. `chunk_items` is how
         many items a chunk of its event has at most. Safe to repeat. The bytes are not kept if a

@@ -13,7 +13,7 @@ from gateway.core.model import ChunkItem
 from gateway.core.stored import Unreadable, read_items
 from gateway.errors import GatewayError
 from gateway.events import Fault, Observer, PutAside, StoreFailed
-from gateway.ports import Aside, Held, Journal
+from gateway.ports import Aside, Held, HeldOf, Journal
 
 AGAIN_S = 5.0
 """Seconds for which a chunk is left alone that another replica can read, or that could not be put
@@ -35,7 +35,7 @@ class Asides:
         self,
         aside: Aside,
         *,
-        held: Callable[[], Awaitable[Held]],
+        held: HeldOf,
         end: Callable[[], Awaitable[object]],
         leave: Callable[[float], Awaitable[object]],
     ) -> None:
@@ -49,7 +49,7 @@ class Asides:
                 await leave(AGAIN_S)
                 return
             await self._journal.put_aside(
-                aside, await held(), now=self._clock(), chunk_items=self._chunk_items
+                aside, held, now=self._clock(), chunk_items=self._chunk_items
             )
             await end()
         except GatewayError as error:

@@ -148,8 +148,8 @@ class PostgresQueue:
     async def _put_aside(self, aside: Aside, lease_id: str, now: float) -> None:
         row = (aside.queue_id, lease_id)
 
-        async def held() -> Held:
-            key = (aside.event_id, aside.queue_id, aside.number)
+        async def held(whole: bool) -> Held:
+            key = (aside.event_id, aside.queue_id, -1 if whole else aside.number)
             return held_in(items for (items,) in await self._database.rows("queue_beside", *key))
 
         await self._asides.take(

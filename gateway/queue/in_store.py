@@ -218,8 +218,8 @@ class InStoreQueue:
     async def _put_aside(self, aside: Aside, lease_id: str, now: float) -> None:
         row = {"id": aside.queue_id, "lease_id": lease_id}
 
-        async def held() -> Held:
-            key = {"event_id": aside.event_id, "number": aside.number} | row
+        async def held(whole: bool) -> Held:
+            key = {"event_id": aside.event_id, "number": -1 if whole else aside.number} | row
             beside = await self._run("queue_beside", key)
             return held_in(items for (items,) in beside)
 

@@ -28,6 +28,9 @@ from providers.contract import Address, Push, PushProvider, Verdict
 
 #: deliveries that a failing part keeps in memory: enough to notice that its vendor is back
 _TRIALS = 128
+#: how long a held part that may probe gathers deliveries to choose from, in seconds: those of one
+#: target may come first, again and again
+_GATHER_S = 0.25
 
 
 class Lane:
@@ -73,6 +76,8 @@ class Lane:
         self._settles = {name: partial(self._settle, part) for name, part in self._parts.items()}
         #: the store has stored that the brake is on: only then can its absence mean a release
         self._brake_known = False
+        #: until when (monotonic) held parts gather deliveries before they probe
+        self._gathering: dict[Part, float] = {}
         self._silence = Silence(route.app, route.vendor, listeners.observer)
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -167,6 +172,8 @@ class Lane:
             part.give_back_these(deliveries)
             return
         part.backlog.extend(deliveries)
+        if part.stopped:
+            self._gathering.setdefault(part, self._clocks.monotonic() + _GATHER_S)
         self._rest()
         self.pump()
 
@@ -192,7 +199,7 @@ class Lane:
         now = self._clocks.monotonic()
         more = self._send(now)
         for part in self._order:
-            if part.stopped:
+            if part.stopped and not self._gathers(part, now):
                 part.give_back()
         if not self.waits:
             return
@@ -336,9 +343,16 @@ class Lane:
         # parts take turns at being first: a burst or limit may have room for one only
         self._order.append(self._order.pop(0))
         for part in self._order:
-            if part.backlog and not part.is_paused and left > 0:
+            if part.backlog and not part.is_paused and left > 0 and not self._gathers(part, now):
                 left -= self._send_part(part, left, now)
         return left < burst
+
+    def _gathers(self, part: Part, now: float) -> bool:
+        """Whether a part still gathers deliveries, one of which will be its probe."""
+        if now < self._gathering.get(part, now) and part.stopped:
+            return True
+        self._gathering.pop(part, None)
+        return False
 
     def _send_part(self, part: Part, most: int, now: Monotonic) -> int:
         """Hand over pushes of one part; returns how many."""

@@ -142,13 +142,12 @@ class Part:
 
     def allowance(self, granted: int, now: Monotonic) -> int:
         """How many of the granted pushes may go now. A probe takes the most telling delivery: one
-        whose target is not accused yet, else another one than the last."""
+        whose target is not accused yet, else the one that was accused the longest ago."""
         allowed = self._breaker.allowance(granted, now)
         if allowed and self._breaker.held:
-            for place, delivery in enumerate(islice(self.backlog, _PROBES)):
-                if delivery.target.device_id not in self.accused:
-                    self.backlog.rotate(-place)
-                    break
+            order = {target: turn for turn, target in enumerate(self.accused)}
+            some = [one.target.device_id for one in islice(self.backlog, _PROBES)]
+            self.backlog.rotate(-min(range(len(some)), key=lambda n: order.get(some[n], -1)))
         return allowed
 
     def take(

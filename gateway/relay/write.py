@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -195,16 +195,7 @@ class Writer:
             await self._until_stored(partial(self._trip, lane))
         if held_back:
             await self._until_stored(lambda: self._lane_store.hold_back(held_back))
-        waiting = await self._waiting(batch)
-        done = [
-            (work.chunk.event_id, work.chunk.number)
-            for work in batch.finished
-            if work.chunk.number >= 0 and not work.lost
-        ]
-        records = batch.records + waiting
-        gone = await self._until_stored(
-            lambda: self._journal.record(records, [*gone_before, *removals], batch.dead, done)
-        )
+        gone = await self._until_stored(partial(self._record, batch, [*gone_before, *removals]))
         removed = {removal.device_id: removal for index, removal in removals if index in gone}
         self._device_counts.took_out(removed.values())
         self._remember(removed.values())
@@ -214,12 +205,18 @@ class Writer:
         self._report(batch, {index for index, _ in [*gone_before, *removals]} - gone)
         self._report_removed(removed.values())
 
-    async def _waiting(self, batch: Batch) -> list[Record]:
-        """The records of deliveries that wait. Of a chunk that another process may have there are
-        none: it may have ended by then, and nobody would end a delivery that waits."""
-        works = dict.fromkeys(work for _, work in batch.waiting)
-        await self._until_stored(lambda: self._leases.prove(works))
-        return [record for record, work in batch.waiting if not work.lost]
+    async def _record(self, batch: Batch, removals: Sequence[tuple[int, Removal]]) -> set[int]:
+        """Journal the batch, once. Of a chunk that another process may have no delivery is
+        journaled that waits: the chunk may have ended by then, and nobody would end the delivery.
+        So the leases are proven anew each time: an outage may outlast them."""
+        await self._leases.prove(dict.fromkeys(work for _, work in batch.waiting))
+        waiting = [record for record, work in batch.waiting if not work.lost]
+        done = [
+            (work.chunk.event_id, work.chunk.number)
+            for work in batch.finished
+            if work.chunk.number >= 0 and not work.lost
+        ]
+        return await self._journal.record(batch.records + waiting, removals, batch.dead, done)
 
     def _part_known(self, batch: Batch) -> list[tuple[int, Removal]]:
         """Take devices out of the batch that were removed already: a brake counts a device once,

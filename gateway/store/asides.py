@@ -16,15 +16,29 @@ from gateway.ports import Aside, Held
 from gateway.store.erasing import ERASED, names_of
 from gateway.store.rows import UNREADABLE, raw_values
 
+_LAST = 2**31 - 1
 NOT_AN_ITEM = -1
 """The index of a dead letter that stands for a chunk."""
+
+
+def is_told(event: Event) -> bool:
+    """Whether the event tells which items are a chunk's. It does not when what was rejected cannot
+    be read: then each delivery that waits and that no other chunk of the event holds is the
+    unreadable chunk's."""
+    return UNREADABLE not in event.reason
+
+
+def span_of(event: Event, number: int, chunk_items: int) -> tuple[int, int]:
+    """The first and the last item whose rows may be a chunk's."""
+    items = indexes_of(event, number, chunk_items)
+    return (items[0], items[-1]) if items else (0, -1 if is_told(event) else _LAST)
 
 
 def indexes_of(event: Event, number: int, chunk_items: int) -> Sequence[int]:
     """The items of a chunk, by its number: as `core.chunks.cut` cuts what was not rejected into
     chunks of so many. Of a replay, which has no number, all of its event may be. Nobody knows where
     what was rejected cannot be read: none then, for another chunk's must not end."""
-    if UNREADABLE in event.reason:
+    if not is_told(event):
         return ()
     rejected = {one.index for one in event.rejections}
     total = event.notifications + len(rejected)

@@ -109,11 +109,12 @@ class Stream:
         """Those earlier leftovers of a chunk that no other message holds. `own` is its subject."""
         return not_held(chunk, postponed, await self._others(own, chunk_subject(chunk)))
 
-    async def beside(self, own: str) -> list[Chunk]:
+    async def beside(self, own: str, *, whole: bool) -> list[Chunk]:
         """The other messages that may hold deliveries of the unreadable one with this subject:
-        those of the same chunk number, and replays, which have no number."""
+        those of the same chunk number, and replays, which have no number. `whole`: all of its
+        event."""
         event, number = [*own.removeprefix(f"{self._spec.name}.").split("."), ""][:2]
-        if number == "replay" or not number:
+        if whole or number == "replay" or not number:
             return await self._others(own, event)
         found = await self._others(own, f"{event}.{number}")
         return found + await self._others(own, f"{event}.replay")

@@ -41,8 +41,8 @@ class Unread:
     async def take(self, message: Msg, error: Unreadable) -> None:
         """Put a message aside, or leave it to a replica that reads it. Never raises."""
 
-        async def held() -> Held:
-            others = await self._stream.beside(message.subject)
+        async def held(whole: bool) -> Held:
+            others = await self._stream.beside(message.subject, whole=whole)
             return held_by(chunk.items for chunk in others)
 
         async def leave(seconds: float) -> None:

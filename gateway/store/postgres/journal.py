@@ -15,8 +15,8 @@ from gateway.core.rows import event_row, replayed_row
 from gateway.core.states import DeliveryState
 from gateway.core.stored import Forms
 from gateway.errors import StoreUnavailable
-from gateway.ports import Aside, DeadLetter, EventSummary, Held, Progress
-from gateway.store.asides import endings, indexes_of, letter_of
+from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress
+from gateway.store.asides import endings, is_told, letter_of, span_of
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
@@ -134,20 +134,20 @@ class PostgresJournal:
                 raise
         return await self._record(records, removals, dead, done)
 
-    async def put_aside(self, aside: Aside, held: Held, *, now: float, chunk_items: int) -> None:
+    async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:
         aside = replace(aside, event_id=storable(aside.event_id))
         event = await self._database.read(lambda session: _kept(session, aside.event_id))
         day = 0 if event is None else day_of(event.received_at)
         if event is not None:
             await self._partitions.ensure({day})
+        elsewhere = await held(event is not None and not is_told(event))
 
         async def work(session: Session) -> None:
             rows: list[Record] = []
             if event is not None:
-                items = indexes_of(event, aside.number, chunk_items) or (0,)
-                bounds = (day, aside.event_id, items[0], items[-1])
+                bounds = (day, aside.event_id, *span_of(event, aside.number, chunk_items))
                 rows = [_record(row) for row in await session.rows("deliveries_between", *bounds)]
-                ended = endings(event, rows, aside, held, now=now, chunk_items=chunk_items)
+                ended = endings(event, rows, aside, elsewhere, now=now, chunk_items=chunk_items)
                 if ended:
                     await session.run("deliveries_upsert", [storable_row(one) for one in ended])
                 if aside.number >= 0:

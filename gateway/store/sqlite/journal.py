@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.stored import Forms
-from gateway.ports import Aside, DeadLetter, EventSummary, Held, Progress
-from gateway.store.asides import endings, indexes_of, letter_of
+from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress
+from gateway.store.asides import endings, is_told, letter_of, span_of
 from gateway.store.rows import (
     dead_values,
     delivery_state,
@@ -100,18 +101,18 @@ class SqliteJournal:
 
         return await self._database.write(work)
 
-    async def put_aside(self, aside: Aside, held: Held, *, now: float, chunk_items: int) -> None:
-        key = {"event_id": aside.event_id}
+    async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:
+        event = await self._database.read(partial(self._kept, event_id=aside.event_id))
+        elsewhere = await held(event is not None and not is_told(event))
 
         def work(connection: sqlite3.Connection) -> None:
-            event = self._kept(connection, aside.event_id)
             rows: list[Record] = []
             if event is not None:
-                items = indexes_of(event, aside.number, chunk_items) or (0,)
-                bounds = key | {"low": items[0], "high": items[-1]}
+                low, high = span_of(event, aside.number, chunk_items)
+                bounds = {"event_id": aside.event_id, "low": low, "high": high}
                 found = connection.execute(self._sql["deliveries_between"], bounds).fetchall()
                 rows = [_record(row) for row in found]
-                ended = endings(event, rows, aside, held, now=now, chunk_items=chunk_items)
+                ended = endings(event, rows, aside, elsewhere, now=now, chunk_items=chunk_items)
                 run = self._run_for(connection, len(ended))
                 upserts = [_values(one, run) for one in ended]
                 self._database.write_rows(connection, "delivery_upsert", upserts)
