@@ -19,6 +19,7 @@ _UNSPOKEN = frozenset(
         "ConnectionLost",
         "Full",
         "GoAway",
+        "NotStarted",
         "ProtocolError",
         "StreamRefused",
         "StreamReset",

@@ -1,9 +1,8 @@
 """What the vendors of tier B say: the answers that a verdict can come as.
 
 Owns the way from a verdict to an answer, which `providers.apns.verdicts` and
-`providers.fcm.verdicts` go back. It has every row of their tables, so that `right_verdict` hears
-one that is read wrong. Left out are the answers of open faults (issue 12, point 5): a page instead
-of FCM's 403, 404 or 407, and its lone 400 with INVALID_ARGUMENT.
+`providers.fcm.verdicts` go back. It has every row of their tables, and what a proxy or a portal
+says in the vendor's place, so that `right_verdict` hears one that is read wrong.
 """
 
 from __future__ import annotations
@@ -45,6 +44,12 @@ _NOT_THIS_MESSAGE = (
 )
 """How Apple refuses a message."""
 
+_BETWEEN = (
+    *(Answer.status(code, html=True) for code in (302, 400, 403, 404, 407, 410)),
+    *(Answer.empty(code) for code in (401, 404, 407, 410)),
+)
+"""What somebody between this machine and the vendor says."""
+
 _CUT = (Answer.reset(ErrorCodes.INTERNAL_ERROR), Answer.drop())
 """The sender does not learn what became of its push."""
 
@@ -82,8 +87,7 @@ def _apns(verdict: Verdict) -> Sequence[Answer]:
         case Refused(fault="message"):
             return _statuses(*_NOT_THIS_MESSAGE)
         case Refused(fault="address"):
-            suspect = _statuses((400, "DeviceTokenNotForTopic"), (410, _NEW))
-            return (*suspect, Answer.empty(410))
+            return _statuses((400, "DeviceTokenNotForTopic"), (410, _NEW))
         case Refused():
             return (Answer.bad_token(),)
         case Misconfigured(about="part"):
@@ -114,8 +118,7 @@ def _apns_not_now(verdict: Unavailable) -> Sequence[Answer]:
     told = verdict.retry_after
     if not verdict.looked_at:
         # Apple always gives a reason: without one it is somebody in between
-        between = (Answer.status(403, html=True), Answer.empty(407), Answer.empty(401))
-        return (_refused(), Answer.status(400, "IdleTimeout"), *between)
+        return (_refused(), Answer.status(400, "IdleTimeout"), *_BETWEEN)
     if not verdict.outcome_known:
         return (*_CUT, Answer.status(502, html=True), Answer.empty(504))
     if verdict.reason == "Shutdown":
@@ -131,7 +134,8 @@ def _fcm(verdict: Verdict) -> Sequence[Answer]:
             return (Answer.ok(),)
         case TokenGone():
             words = "Unregistered", "ExpiredToken"
-            return Answer.unregistered(), *(Answer.apns_error(410, word) for word in words)
+            by_apple = [Answer.apns_error(410, word) for word in words]
+            return Answer.unregistered(), Answer.bad_token(), *by_apple
         case Throttled(scope="device", retry_after=told):
             return (Answer.throttled(told, "device"),)
         case Throttled(retry_after=told):
@@ -141,7 +145,8 @@ def _fcm(verdict: Verdict) -> Sequence[Answer]:
             return _fcm_not_now(verdict)
         case Refused(fault="message"):
             other = Answer.apns_error(400, "PayloadTooLarge")
-            return _violation("message.data"), other, Answer.status(400), Answer.status(413)
+            lone = _statuses((400, "INVALID_ARGUMENT"), (400, ""), (413, ""))
+            return _violation("message.data"), other, *lone
         case Refused():
             other = Answer.apns_error(400, "BadDeviceToken")
             suspect = _statuses((403, "SENDER_ID_MISMATCH"), (400, "UNREGISTERED"))
@@ -157,7 +162,7 @@ def _fcm(verdict: Verdict) -> Sequence[Answer]:
 def _fcm_not_now(verdict: Unavailable) -> Sequence[Answer]:
     told = verdict.retry_after
     if not verdict.looked_at:
-        return (_refused(),)
+        return (_refused(), *_BETWEEN)
     if not verdict.outcome_known:
         pages = (Answer.status(code, html=True) for code in (500, 502, 504))
         return (*_CUT, *pages)

@@ -14,10 +14,11 @@ _NOTED_S = 2.0
 
 @dataclass(slots=True)
 class _Taken:
-    """Where a push to an address was taken, and since when it goes there."""
+    """Where a push to an address was taken, since when it goes there, and when it was begun."""
 
     part: str
     at: float
+    began_at: float
 
 
 @dataclass(slots=True)
@@ -58,7 +59,7 @@ class EnvironmentInvariants:
         if isinstance(verdict, Delivered):
             known = self._taken.get(address)
             if known is None or known.part != part:
-                self._taken[address] = _Taken(part, self._truth.now)
+                self._taken[address] = _Taken(part, self._truth.now, self._began(key))
 
     def _is_kept(self, key: Key, address: str, part: str, begun_at: float) -> None:
         """Where a push was taken the next one goes first, unless the app said otherwise since."""
@@ -66,7 +67,7 @@ class EnvironmentInvariants:
         if taken is None or taken.part == part or begun_at < taken.at + _NOTED_S:
             return
         last = self._truth.addresses[address].changes[-1]
-        is_said_before = last.answered_at is not None and last.answered_at < taken.at
+        is_said_before = last.answered_at is not None and last.answered_at < taken.began_at
         if is_said_before and not self._findings.is_shaken(taken.at):
             text = f"{key} goes to {part} first, and {taken.part} takes its address"
             self._findings.broken("environment_is_kept", text)

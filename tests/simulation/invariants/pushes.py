@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from providers.contract import (
+    NOT_STARTED,
     Delivered,
     Message,
     Misconfigured,
@@ -213,6 +214,8 @@ class PushInvariants:
         self.parts.heard(name, key, verdict, transport)
         self._environments.heard(key, story.address, part, verdict)
         started = story.in_flight.pop(who, now)
+        if verdict == NOT_STARTED:
+            return  # it never left
         story.verdict, story.told = verdict.label, ("", 0.0)
         if not isinstance(verdict, Unavailable) or verdict.looked_at:
             story.unseen.clear()
@@ -224,10 +227,13 @@ class PushInvariants:
         is_around = self._truth.addresses[story.address].confirmed_at > started
         if is_around and isinstance(verdict, TokenGone):
             self._trace.count("a phone registered around its vendor's answer")
-        self._means(who, lane, key, story, verdict)
+        self._means(who, lane, story, verdict, started)
 
-    def _means(self, who: str, lane: str, key: Key, story: DeliveryStory, verdict: Verdict) -> None:
+    def _means(
+        self, who: str, lane: str, story: DeliveryStory, verdict: Verdict, started: float
+    ) -> None:
         """What a verdict asks for, and what it costs."""
+        key = (story.event_id, story.index, story.device_id)
         findings, now = self._findings, self._truth.now
         match verdict:
             case Delivered():
@@ -251,9 +257,11 @@ class PushInvariants:
                 wait = max(told or 0.0, 10.0)
                 if story.spent > 1 and not findings.is_shaken(story.began_at):
                     wait = max(wait, verdict.later_floor_s)
-                is_sole = self._sizes.relays == 1 or not findings.is_shaken(now)
-                story.told = (verdict.reason, now + wait) if is_sole else ("", 0.0)
-                if not findings.is_shaken(now):  # else its chunk may be another's by now
+                # if its chunk was lost meanwhile, only a success is put on record
+                is_lost = findings.is_shaken(started)
+                is_told = self._sizes.relays == 1 or not is_lost
+                story.told = (verdict.reason, now + wait) if is_told else ("", 0.0)
+                if not is_lost:
                     story.asked = (who, now + wait)
                 floor = max(wait, verdict.later_floor_s) if story.spent > 1 else wait
                 story.wait_until(now + floor + 10.0 * 2.0 ** min(story.spent, 16))
