@@ -75,7 +75,9 @@ class Wires:
         self.endpoint: Endpoint = "well"
         self.watches: list[WireWatch] = []
         self.recovery = Recovery(world.findings, world.loop.time)
-        self._sightings = Sightings(world.findings)
+        slow = {"stall", "swallow", "narrow", "withhold", "limit"}
+        is_prompt = not any(act.do in slow for act in world.plan.acts)
+        self._sightings = Sightings(world.findings, is_prompt=is_prompt)
         self._apns_tokens = ProviderTokens(
             _key().public_key(), _KEY_ID, _KEY_ID, self.services["production"].settings, self._clock
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from providers.contract import Unavailable, Verdict
 from tests.simulation.invariants.findings import Findings
+from tests.simulation.invariants.pushes import MOVED_S
 
 _UNSPOKEN = frozenset(
     {
@@ -35,16 +36,20 @@ _UNSPOKEN = frozenset(
 """Reasons of verdicts that are no vendor's word about a push."""
 _NOT_TOLD = frozenset({"ConnectionLost", "StreamRefused", "GoAway"})
 """Ends by which a client learns, on a way that loses nothing, whether it was looked at."""
+_ON_ITS_WAY_S = 0.5
+"""How long a push may take from its socket to its vendor, where nothing is in the way."""
 _SAME = "scope", "fault", "about", "outcome_known", "looked_at"
 _SAME_IF_SAID = "retry_after", "since_ms"
 
 
 class Sightings:
     """How often a process sent a delivery so that a vendor may have looked at it, and how often one
-    did. Two sends of one delivery look alike to a vendor, so they are counted and not matched."""
+    did. Two sends of one delivery look alike to a vendor, so they are counted and not matched.
+    `is_prompt`: what a client writes arrives at once."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, *, is_prompt: bool) -> None:
         self._findings = findings
+        self._is_prompt = is_prompt
         self._sent: Counter[tuple[str, str]] = Counter()
         self._seen: Counter[tuple[str, str]] = Counter()
         self._said: dict[tuple[str, str], list[Verdict]] = {}
@@ -86,6 +91,11 @@ class Sightings:
         if key is None:
             return
         story = self._findings.deliveries[key]
+        now, phone = self._findings.truth.now, self._findings.truth.addresses[story.address]
+        owners = phone.owners(now - MOVED_S - _ON_ITS_WAY_S, now)
+        if self._is_prompt and story.user not in owners and not phone.is_disputed:
+            text = f"of {key} reaches phone {phone.phone}, which left user {story.user}"
+            self._broken("right_phone", who, delivery_id, text)
         if (title, address) != (f"{key[0]} {key[1]}", story.address):
             text = f"of {key} arrives as {title!r} at {address}"
             self._broken("as_sent", who, delivery_id, text)

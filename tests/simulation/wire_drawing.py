@@ -27,6 +27,7 @@ WIRE_FAULTS = {
     "crowd": 0.05,
     "encore": 0.12,
     "asleep": 0.04,
+    "moved": 0.06,
 }
 NATIVE_FAULTS = {
     "kill": 0.15,
@@ -101,6 +102,8 @@ def wire_faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
     """One fault of connections, one to three times; or batches that are in need of them."""
     if fault in ("crowd", "encore", "asleep"):
         return _batches(lots, sizes, fault)
+    if fault == "moved":
+        return _moved(lots, sizes)
     acts = []
     place = lots.choice(("production", "production", "sandbox", "fcm", "fcm"))
     for _ in range(lots.randint(1, 3)):
@@ -141,6 +144,21 @@ def wire_faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
                 raise AssertionError(fault)
         at = 1.0 + lots.random() * (0.9 * sizes.faults_end_s - 1.0)
         acts.append(Act(round(at, 4), fault, args))
+    return acts
+
+
+def _moved(lots: Random, sizes: Sizes) -> list[Act]:
+    """All phones change hands while pushes for their former users wait for a connection."""
+    at = round(2.0 + lots.random() * (0.6 * sizes.faults_end_s - 2.0), 4)
+    users = list(range(sizes.users))
+    acts = []
+    for place in ("production", "sandbox", "fcm"):
+        acts.append(Act(at, "door", {"place": place, "how": "slow", "seconds": 6.0}))
+        acts += [Act(at, "reset", {"place": place, "nth": nth}) for nth in range(sizes.connections)]
+    acts.append(Act(round(at + 0.1, 4), "batch", {"event": "moved", "users": users}))
+    for phone in range(2 * sizes.users):
+        user = (phone + 1) % sizes.users
+        acts.append(Act(round(at + 0.5, 4), "register", {"phone": phone, "user": user}))
     return acts
 
 
