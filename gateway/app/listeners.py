@@ -50,6 +50,7 @@ def public_application(gateway: Gateway) -> web.Application:
         gateway.vendors,
         lambda: apps_of(gateway.settings),
         clocks.wall,
+        changed=gateway.changed,
     )
     notifications = NotificationRoutes(
         stores.queue,

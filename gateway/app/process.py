@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -98,6 +98,11 @@ class Gateway:
         """Something was queued: wake the relay of this process, if there is one."""
         if self.relay is not None:
             self.relay.wake()
+
+    def changed(self, device_ids: Sequence[int]) -> None:
+        """Devices have another user or address, or are gone: tell the relay of this process."""
+        if self.relay is not None:
+            self.relay.changed(device_ids)
 
     def probes(self) -> dict[str, Probe]:
         """The probes of /readyz; while the gateway starts, one that reports the start."""

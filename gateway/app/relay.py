@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
@@ -97,6 +97,7 @@ class Relay:
         self._holds = Holds(stores.lanes, observer=observer, wall=clocks.wall)
         self._lookups = Lookups(
             stores.registry,
+            stores.journal,
             self.lanes,
             gone=self._settler.gone,
             returned=self._settler.returned,
@@ -108,6 +109,7 @@ class Relay:
             returned=self._settler.returned,
             old=self._lookups.ask,
             held=self._holds.changed,
+            changed=self._lookups.changed,
             observer=observer,
         )
         self._watch = Watch(self.lanes, observer=observer, monotonic=clocks.monotonic, pace=pace)
@@ -168,6 +170,10 @@ class Relay:
     def wake(self) -> None:
         """Something was queued by this process."""
         self._dispatcher.wake()
+
+    def changed(self, device_ids: Sequence[int]) -> None:
+        """This process changed these devices: they have another user or address, or are gone."""
+        self._lookups.change(device_ids)
 
     async def reload(self, settings: Settings) -> None:
         """Apply new credentials, limits and apps; pushes in flight end on the old transports.

@@ -149,10 +149,10 @@ async def forget(
         if user is not None:
             whose = UserRef.either(user)
             gone = len(await stores.registry.devices_of(whose))
-            unread = await stores.registry.erase(whose, now=time.time())
+            unread = (await stores.registry.erase(whose, now=time.time())).unread
         else:
             assert installation_id is not None
-            gone = await stores.registry.forget(installation_id, proven=None, app=app)
+            gone = len(await stores.registry.forget(installation_id, proven=None, app=app))
     if as_json:
         show.as_line({"forgotten": gone})
     else:

@@ -6,6 +6,8 @@ registry, which gets told what the caller proves.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from gateway.core.clocks import WallClock
 from gateway.devices.auth import Authenticator
 from gateway.devices.schema import Apps, device_view, read_registration
@@ -18,7 +20,8 @@ MAX_BODY = 16 * 1024
 
 
 class DeviceRoutes:
-    """`/v1/devices/...` and `/v1/users/{id}...` of the public listener."""
+    """`/v1/devices/...` and `/v1/users/{id}...` of the public listener. `changed` is told at once
+    which devices have another user or address, or are gone."""
 
     def __init__(
         self,
@@ -27,12 +30,15 @@ class DeviceRoutes:
         vendors: Vendors,
         apps: Apps,
         clock: WallClock,
+        *,
+        changed: Callable[[Sequence[int]], None],
     ) -> None:
         self._registry = registry
         self._authenticator = authenticator
         self._vendors = vendors
         self._apps = apps
         self._clock = clock
+        self._changed = changed
 
     def routes(self) -> list[Route]:
         """What to add to the public listener."""
@@ -55,6 +61,7 @@ class DeviceRoutes:
             proven=caller.proven,
         )
         done = await self._registry.register(registration, proven=caller.proven, now=self._clock())
+        self._changed(done.changed)
         view = device_view(done.device, self._vendors)
         return Answer(201 if done.created else 200, view)
 
@@ -64,11 +71,12 @@ class DeviceRoutes:
         `?app=` narrows it down where one installation id is used in several apps.
         """
         caller = await self._authenticator.authorize(request, "devices:write")
-        await self._registry.forget(
+        gone = await self._registry.forget(
             request.path["installation_id"],
             proven=caller.proven,
             app=request.query.get("app") or None,
         )
+        self._changed(gone)
         return Answer(204)
 
     async def list_devices(self, request: Request) -> Answer:
@@ -83,5 +91,6 @@ class DeviceRoutes:
         """Remove a user: devices, addresses, and the names and texts in the log."""
         caller = await self._authenticator.authorize(request, "devices:write")
         user = caller.acts_for(request.path["id"])
-        await self._registry.erase(user, now=self._clock())
+        erased = await self._registry.erase(user, now=self._clock())
+        self._changed(erased.devices)
         return Answer(204)

@@ -13,10 +13,20 @@ from providers.contract import Environment
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The result of a registration: whether the installation is new, and its row now."""
+    """The result of a registration: whether the installation is new, its row now, and which devices
+    have another user or address since, or are gone."""
 
     created: bool
     device: Device
+    changed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The result of an erase: the devices that went, and how many chunks cannot be read."""
+
+    devices: Sequence[int]
+    unread: int
 
 
 class Registry(Protocol):
@@ -44,8 +54,8 @@ class Registry(Protocol):
 
     async def forget(
         self, installation_id: str, *, proven: UserRef | None, app: str | None = None
-    ) -> int:
-        """Delete an installation; somebody else's stays. Returns how many rows went."""
+    ) -> Sequence[int]:
+        """Delete an installation; somebody else's stays. Returns the devices that went."""
 
     async def devices_of(self, user: UserRef) -> list[Device]:
         """All devices of a user in any state, most recently seen first."""
@@ -53,12 +63,12 @@ class Registry(Protocol):
     async def installations(self, installation_id: str) -> list[Device]:
         """The devices of an installation in any state: one per app that registered it."""
 
-    async def erase(self, user: UserRef, *, now: float) -> int:
+    async def erase(self, user: UserRef, *, now: float) -> Erased:
         """Remove a user's devices, and the user's names and texts from the journal.
 
-        Items that wait for the user end at `now`. Returns how many queued chunks of the user's
-        events cannot be read and do not show the name. They stay for a version that reads them,
-        which finds the user's items ended.
+        Items that wait for the user end at `now`. Queued chunks of the user's events that cannot be
+        read and do not show the name stay for a version that reads them, which finds the user's
+        items ended.
         """
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:

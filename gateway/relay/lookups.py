@@ -14,43 +14,58 @@ from functools import partial
 from gateway.core.clocks import MonotonicClock
 from gateway.core.model import Item, Target, lane_name
 from gateway.events import Observer, StoreFailed
-from gateway.ports import Registry
+from gateway.ports import Journal, Registry
 from gateway.relay.lane import Lane
 from gateway.relay.part import Part
 from gateway.relay.retrying import until_stored
-from gateway.relay.work import Delivery
+from gateway.relay.work import FRESH_S, Delivery
 
 Asked = tuple[Part, Sequence[Delivery]]
 
 
 class Lookups:
     """Looks up again what has waited. `lanes` is shared with app; `gone` gets deliveries whose
-    device is not their user's any more, `returned` those whose device changed and that begin again
-    from the queue."""
+    device is not their user's any more, and whether the journal has ended their items already, as
+    an erase does; `returned` gets those whose device changed and that begin again from the queue.
+    """
 
     def __init__(
         self,
         registry: Registry,
+        journal: Journal,
         lanes: Mapping[str, Lane],
         *,
-        gone: Callable[[Sequence[Delivery]], None],
+        gone: Callable[[Sequence[Delivery], bool], None],
         returned: Callable[[Sequence[Delivery], str, float | None], None],
         observer: Observer,
         monotonic: MonotonicClock,
     ) -> None:
         self._registry = registry
+        self._journal = journal
         self._lanes = lanes
         self._gone = gone
         self._returned = returned
         self._observer = observer
         self._monotonic = monotonic
         self._asked: list[Asked] = []
+        #: when devices changed (monotonic), the latest last; older ones are of no use
+        self.changed: dict[int, float] = {}
         self._wake = asyncio.Event()
 
     def ask(self, part: Part, deliveries: Sequence[Delivery]) -> None:
         """Look these up again; they come back to their lane, end, or return to the queue."""
         self._asked.append((part, deliveries))
         self._wake.set()
+
+    def change(self, device_ids: Sequence[int]) -> None:
+        """These devices have another user or address, or are gone: what was looked up before is
+        looked up again."""
+        now = self._monotonic()
+        for device_id in device_ids:
+            self.changed.pop(device_id, None)
+            self.changed[device_id] = now
+        while self.changed and next(iter(self.changed.values())) < now - FRESH_S:
+            del self.changed[next(iter(self.changed))]
 
     async def run(self) -> None:
         """Look up what was asked for until cancelled."""
@@ -66,8 +81,11 @@ class Lookups:
                 item: {target.device_id: target for target in devices}
                 for item, devices in zip(items, found, strict=True)
             }
+            gone: list[Delivery] = []
             for part, deliveries in asked:
-                self._judge(part, deliveries, targets, asked_at)
+                gone += self._judge(part, deliveries, targets, asked_at)
+            for (event_id, day), lost in _by_event(gone).items():
+                await self._end(event_id, day, lost)
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -82,7 +100,8 @@ class Lookups:
         deliveries: Sequence[Delivery],
         targets: Mapping[int, Mapping[int, Target]],
         asked_at: float,
-    ) -> None:
+    ) -> list[Delivery]:
+        """Let go on what may; returns what has no device any more."""
         fresh: list[Delivery] = []
         gone: list[Delivery] = []
         changed: list[Delivery] = []
@@ -97,13 +116,34 @@ class Lookups:
                 delivery.target, delivery.looked_up = target, asked_at
                 fresh.append(delivery)
         part.looked_up(len(deliveries))
-        self._gone(gone)
         self._returned(changed, "its address has changed", None)
         lane = self._lanes.get(lane_name(part.app, part.vendor))
         if lane is not None and lane.parts.get(part.name) is part:
             lane.resume(part, fresh)
         else:
             part.give_back_these(fresh)
+        return gone
+
+    async def _end(self, event_id: str, day: int, deliveries: Sequence[Delivery]) -> None:
+        """End deliveries without a device: those of an erased user without a word of theirs."""
+        indexes = [delivery.item.index for delivery in deliveries]
+        known = await until_stored(
+            partial(self._journal.progress, event_id, indexes, day=day), refused=self._refused
+        )
+        groups: dict[bool, list[Delivery]] = {True: [], False: []}
+        for delivery in deliveries:
+            whole = known.get((delivery.item.index, 0))
+            groups[whole is not None and whole[0].is_terminal].append(delivery)
+        for is_ended, some in groups.items():
+            self._gone(some, is_ended)
 
     def _refused(self, error: BaseException | None) -> None:
         self._observer(StoreFailed("look up devices again", str(error)))
+
+
+def _by_event(deliveries: Sequence[Delivery]) -> dict[tuple[str, int], list[Delivery]]:
+    groups: dict[tuple[str, int], list[Delivery]] = {}
+    for delivery in deliveries:
+        chunk = delivery.work.chunk
+        groups.setdefault((chunk.event_id, chunk.day), []).append(delivery)
+    return groups

@@ -163,6 +163,7 @@ class Part:
             wall=self._clocks.wall(),
             loop_time=asyncio.get_running_loop().time(),
             quiet=silence.devices,
+            changed=self._listeners.changed,
             transport=transport,
         )
         self._lookups.took(len(taken.pushes), len(taken.old))

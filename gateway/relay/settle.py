@@ -105,11 +105,12 @@ class Settler:
             part.took()
         return delivered
 
-    def gone(self, deliveries: Sequence[Delivery]) -> None:
-        """End deliveries whose device is not their user's any more."""
+    def gone(self, deliveries: Sequence[Delivery], is_ended: bool) -> None:
+        """End deliveries whose device is not their user's any more. `is_ended`: the journal has
+        ended their items already, and nothing more is written."""
         now = self._clocks.wall()
         for delivery in deliveries:
-            if delivery.work.lost:
+            if delivery.work.lost or is_ended:
                 self._close(delivery)
             else:
                 self._end(delivery, DeliveryState.NO_DEVICE, GONE, now)

@@ -151,13 +151,14 @@ def take(
     wall: float,
     loop_time: float,
     quiet: Mapping[int, float],
+    changed: Mapping[int, float],
     transport: PushProvider,
 ) -> Taken:
     """Take up to so many pushes from a backlog for a transport; `now` is monotonic.
 
     What cannot be proven to be this process' now is kept behind the others. `quiet` says until
-    when which devices get nothing (wall). What comes behind `most_old` old ones waits. `loop_time`
-    is now by the event loop.
+    when which devices get nothing (wall), `changed` when devices changed: an older look-up is old.
+    What comes behind `most_old` old ones waits. `loop_time` is now by the event loop.
     """
     taken = Taken([], [], {}, [])
     pushes, old = taken.pushes, taken.old
@@ -171,7 +172,9 @@ def take(
             taken.throttled.setdefault(until, []).append(delivery)
         elif delivery.expires_at <= wall:
             taken.stale.append(delivery)
-        elif delivery.looked_up < fresh_since:
+        elif delivery.looked_up < fresh_since or (
+            changed and delivery.looked_up <= changed.get(delivery.target.device_id, -math.inf)
+        ):
             if len(old) >= most_old:
                 backlog.appendleft(delivery)
                 break

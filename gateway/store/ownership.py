@@ -17,18 +17,21 @@ from providers.contract import AddressKind, Environment, Platform
 Row = Mapping[str, Any]
 """A row of `devices`."""
 
+_WHOSE = ("user_id", "custom_id", "address", "environment")
 _PROFILE = ("locale", "timezone", "app_version", "os_version", "device_model")
 
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
     """What a registration does to the rows it found: `values` go into row `keep`, or into a new
-    one, and the rows `drop` make room first. `unchanged`: it says nothing new, all stays."""
+    one, and the rows `drop` make room first. `unchanged`: it says nothing new, all stays. `changed`
+    are the devices that have another user or address then, or are gone."""
 
     keep: int | None
     drop: tuple[int, ...]
     values: dict[str, Any]
     unchanged: bool = False
+    changed: tuple[int, ...] = ()
 
 
 def take_over(
@@ -52,7 +55,9 @@ def take_over(
         else:
             drop.append(other["id"])
     values = _values(row, asked, _environment(holders, asked), now)
-    return Takeover(None if row is None else row["id"], tuple(drop), values)
+    is_as_it_was = row is None or all(row[name] == values[name] for name in _WHOSE)
+    changed = drop if row is None or is_as_it_was else [*drop, row["id"]]
+    return Takeover(None if row is None else row["id"], tuple(drop), values, changed=tuple(changed))
 
 
 def check_owner(known: Row | None, asked: Registration, proven: UserRef | None) -> None:

@@ -185,6 +185,27 @@ async def test_no_other_chunks_items_end_where_it_is_not_known_what_was_rejected
     assert await handle.journal.items_of("msg_1") == []
 
 
+async def test_where_it_is_not_known_what_was_rejected_a_chunk_ends_what_nobody_else_holds(
+    handle: Handle,
+) -> None:
+    event, chunks = batch(items=2 * CHUNK_SIZE)
+    assert await handle.queue.accept(event, chunks[1:])
+    await change(handle, "UPDATE events SET rejections = 'no json'")
+    waits = [
+        record(index=index, device_id=1, state=DeliveryState.PENDING, next_at=NOW, day=day_of(NOW))
+        for index in (0, 1, CHUNK_SIZE)
+    ]
+    await handle.journal.record(waits, [])
+    await plant(handle, chunks[0], GARBAGE)
+    await claim_all(handle)
+    states = {line.index: line.state for line in await handle.journal.items_of("msg_1")}
+    assert states == {
+        0: DeliveryState.DEAD,
+        1: DeliveryState.DEAD,
+        CHUNK_SIZE: DeliveryState.PENDING,
+    }
+
+
 # --- erasure -------------------------------------------------------------------------------------
 
 
@@ -206,7 +227,7 @@ async def test_bytes_that_are_put_aside_after_an_erasure_of_theirs_are_not_kept(
     handle: Handle,
 ) -> None:
     await accept_all_but(handle, 1, b"3 squeezed, so that nobody finds u300 in it")
-    left = await handle.registry.erase(UserRef(user_id="u300"), now=NOW)
+    left = (await handle.registry.erase(UserRef(user_id="u300"), now=NOW)).unread
     assert left == (0 if isinstance(handle.queue, JetStreamQueue) else 1)
     await claim_all(handle)
     (letter,) = await handle.journal.dead(limit=10)

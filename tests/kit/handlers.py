@@ -165,7 +165,12 @@ def _routes(public: PublicHandlers) -> list[Route]:
     authenticator = public.authenticator
     return [
         *DeviceRoutes(
-            store.registry, authenticator, VENDORS, lambda: public.apps, wall(clock)
+            store.registry,
+            authenticator,
+            VENDORS,
+            lambda: public.apps,
+            wall(clock),
+            changed=lambda _: None,
         ).routes(),
         *NotificationRoutes(
             queue,

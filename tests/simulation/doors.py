@@ -7,7 +7,7 @@ is in the answer is the product's. A door answers as long as its process lives.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -31,7 +31,8 @@ _JWT_SECRET = "a secret of a history, long enough for HS256"
 
 
 class Doors:
-    """The webhook and the devices' doors of one process. `wake` tells its relay of work.
+    """The webhook and the devices' doors of one process. `wake` tells its relay of work, `changed`
+    of devices.
 
     All return an HTTP status.
     """
@@ -44,6 +45,7 @@ class Doors:
         sizes: Sizes,
         *,
         wake: Callable[[], None],
+        changed: Callable[[Sequence[int]], None],
         observer: Observer,
         clocks: Clocks,
     ) -> None:
@@ -59,7 +61,9 @@ class Doors:
         )
         authenticator = Authenticator(AuthRules(jwt_secret=_JWT_SECRET), keys, clocks=clocks)
         apps = {APP: frozenset(VENDORS)}
-        self._devices = DeviceRoutes(registry, authenticator, VENDORS, lambda: apps, clocks.wall)
+        self._devices = DeviceRoutes(
+            registry, authenticator, VENDORS, lambda: apps, clocks.wall, changed=changed
+        )
 
     async def post_webhook(
         self, message_id: str, sent_at: float, body: bytes, key: bytes = _KEY

@@ -356,6 +356,7 @@ class Life:
             store.keys,
             sizes,
             wake=relay.wake,
+            changed=relay.changed,
             observer=self._observe,
             clocks=clocks,
         )

@@ -9,7 +9,7 @@ import pytest
 from gateway.core.stored import Forms, Reading
 from gateway.errors import StoreUnavailable
 from gateway.events import Fault, GatewayEvent, PutAside, StoreFailed
-from gateway.ports import Aside, Held, Journal
+from gateway.ports import Aside, Held, HeldOf, Journal
 from gateway.queue.asides import AGAIN_S, Asides
 from tests.kit.build import NOW
 from tests.kit.clocks import wall
@@ -27,7 +27,7 @@ class Scene:
     async def put_aside(
         self,
         aside: Aside,
-        held: Held,  # noqa: ARG002
+        held: HeldOf,  # noqa: ARG002
         *,
         now: float,
         chunk_items: int,
@@ -37,7 +37,7 @@ class Scene:
         self.done.append(("kept", aside.raw, now, chunk_items))
 
     async def take(self, form: int | None) -> None:
-        async def held() -> Held:
+        async def held(whole: bool) -> Held:  # noqa: ARG001
             return set()
 
         async def end() -> None:

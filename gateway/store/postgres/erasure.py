@@ -13,10 +13,11 @@ from gateway.store.postgres.partitions import make_partition
 from gateway.store.postgres.texts import findable
 
 
-async def erase_devices(session: Session, user: UserRef) -> None:
-    """Remove the user's devices: from then on nothing is sent to them."""
-    await session.run("erase_devices", *_ids(user))
+async def erase_devices(session: Session, user: UserRef) -> list[int]:
+    """Remove the user's devices: from then on nothing is sent to them. Returns which they were."""
+    gone = [row[0] for row in await session.rows("erase_devices", *_ids(user))]
     await session.run("erase_held")
+    return gone
 
 
 async def find_events(session: Session, user: UserRef) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.core.model import Device, Item, Registration, Target, UserRef
 from gateway.core.states import DeviceState
-from gateway.ports import Registered
+from gateway.ports import Erased, Registered
 from gateway.store.ownership import check_owner, device_of, over_the_cap, take_over, to_forget
 from gateway.store.postgres import erasure, lookup
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session, buckets
@@ -65,11 +65,13 @@ class PostgresRegistry:
 
     async def forget(
         self, installation_id: str, *, proven: UserRef | None, app: str | None = None
-    ) -> int:
-        async def work(session: Session) -> int:
+    ) -> Sequence[int]:
+        async def work(session: Session) -> Sequence[int]:
             rows = await session.rows("devices_of_installation_locked", installation_id)
             mine = to_forget(rows, proven=proven, app=app)
-            return await session.run("devices_delete", mine) if mine else 0
+            if mine:
+                await session.run("devices_delete", mine)
+            return mine
 
         return await self._database.write(work)
 
@@ -83,8 +85,8 @@ class PostgresRegistry:
         rows = await self._database.rows("devices_of_installation", findable(installation_id))
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> int:
-        await self._database.write(partial(erasure.erase_devices, user=user))
+    async def erase(self, user: UserRef, *, now: float) -> Erased:
+        devices = await self._database.write(partial(erasure.erase_devices, user=user))
         # More than once, for the relays go on writing down what was in flight.
         unread: dict[str, int] = {}
         for _ in range(_ERASE_ROUNDS):
@@ -95,7 +97,7 @@ class PostgresRegistry:
                 )
             if not found:
                 break
-        return sum(unread.values())
+        return Erased(devices, sum(unread.values()))
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
         return await lookup.targets(self._database, items)
@@ -154,7 +156,7 @@ class PostgresRegistry:
         owned = await session.rows("devices_of_user", saved["user_id"], saved["custom_id"])
         if excess := over_the_cap(owned, saved["id"], most=self._max_per_user):
             await session.run("devices_delete", sorted(excess))
-        return Registered(known is None, device_of(saved))
+        return Registered(known is None, device_of(saved), (*todo.changed, *excess))
 
 
 def _inserted(values: Mapping[str, Any]) -> list[Any]:

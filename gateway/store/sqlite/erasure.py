@@ -15,10 +15,13 @@ from gateway.core.model import UserRef, day_of
 from gateway.store.erasing import ERASED, body_without, ended, items_without, spellings, whose
 
 
-def erase_devices(connection: sqlite3.Connection, sql: Mapping[str, str], user: UserRef) -> None:
-    """Remove the user's devices: from then on nothing is sent to them."""
-    connection.execute(sql["erase_devices"], _ids(user))
+def erase_devices(
+    connection: sqlite3.Connection, sql: Mapping[str, str], user: UserRef
+) -> list[int]:
+    """Remove the user's devices: from then on nothing is sent to them. Returns which they were."""
+    gone = [row[0] for row in connection.execute(sql["erase_devices"], _ids(user)).fetchall()]
     connection.execute(sql["erase_held"])
+    return gone
 
 
 def find_events(connection: sqlite3.Connection, sql: Mapping[str, str], user: UserRef) -> list[str]:

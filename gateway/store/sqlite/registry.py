@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.core.model import Device, Item, Registration, Target, UserRef
 from gateway.core.states import DeviceState
-from gateway.ports import Registered
+from gateway.ports import Erased, Registered
 from gateway.store.ownership import check_owner, device_of, over_the_cap, take_over, to_forget
 from gateway.store.sqlite import erasure, lookup
 from gateway.store.sqlite.database import SqliteDatabase
@@ -51,14 +51,14 @@ class SqliteRegistry:
 
     async def forget(
         self, installation_id: str, *, proven: UserRef | None, app: str | None = None
-    ) -> int:
-        def work(connection: sqlite3.Connection) -> int:
+    ) -> Sequence[int]:
+        def work(connection: sqlite3.Connection) -> Sequence[int]:
             rows = self._rows(
                 connection, "devices_of_installation", {"installation_id": installation_id}
             )
             mine = to_forget(rows, proven=proven, app=app)
             self._delete(connection, mine)
-            return len(mine)
+            return mine
 
         return await self._database.write(work)
 
@@ -80,9 +80,9 @@ class SqliteRegistry:
         )
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> int:
+    async def erase(self, user: UserRef, *, now: float) -> Erased:
         sql = self._database.sql
-        await self._database.write(partial(erasure.erase_devices, sql=sql, user=user))
+        devices = await self._database.write(partial(erasure.erase_devices, sql=sql, user=user))
         # More than once, for the relay goes on writing down what was in flight.
         unread: dict[str, int] = {}
         for _ in range(_ERASE_ROUNDS):
@@ -93,7 +93,7 @@ class SqliteRegistry:
                 )
             if not found:
                 break
-        return sum(unread.values())
+        return Erased(devices, sum(unread.values()))
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
         return await lookup.targets(self._database, items)
@@ -179,8 +179,8 @@ class SqliteRegistry:
         query = "device_insert" if todo.keep is None else "device_update"
         saved = self._row(connection, query, {**todo.values, "id": todo.keep})
         assert saved is not None
-        self._evict(connection, saved)
-        return Registered(known is None, device_of(saved))
+        evicted = self._evict(connection, saved)
+        return Registered(known is None, device_of(saved), (*todo.changed, *evicted))
 
     def _holders(self, connection: sqlite3.Connection, asked: Registration) -> list[Row]:
         """Rows that hold the address or the one it replaces."""
@@ -197,14 +197,17 @@ class SqliteRegistry:
                 holders.append(row)
         return holders
 
-    def _evict(self, connection: sqlite3.Connection, saved: Row) -> None:
-        """Keep the most recently seen devices of the user; the one just saved stays."""
+    def _evict(self, connection: sqlite3.Connection, saved: Row) -> Sequence[int]:
+        """Keep the most recently seen devices of the user; the one just saved stays. Returns those
+        that went."""
         owned = self._rows(
             connection,
             "devices_of_user",
             {"user_id": saved["user_id"], "custom_id": saved["custom_id"]},
         )
-        self._delete(connection, over_the_cap(owned, saved["id"], most=self._max_per_user))
+        too_many = over_the_cap(owned, saved["id"], most=self._max_per_user)
+        self._delete(connection, too_many)
+        return too_many
 
     def _delete(self, connection: sqlite3.Connection, ids: Sequence[int]) -> None:
         for one in ids:
