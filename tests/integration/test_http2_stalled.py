@@ -170,3 +170,30 @@ async def test_a_window_that_comes_late_is_used(trust: Trust) -> None:
         await until(lambda: len(rig.ends) == 70)
         assert statuses(list(rig.ends.values())) == {200: 70}
         assert server.peers == [peer]
+
+
+async def test_a_connection_whose_peer_reads_again_is_used_again(trust: Trust) -> None:
+    large = b"x" * 16_000
+
+    def answer(peer: Peer, stream: int, _body: bytes) -> None:
+        if len(peer.requests) == 2:
+            peer.stop_reading()
+        peer.reply(stream)
+
+    server = Http2Server(answer=answer, streams=1000)
+    async with (
+        server.running(trust.certificate, receive_buffer=65_536),
+        pool_rig(server.port, trust.ca_file, max_connections=1, timeout_s=30.0) as rig,
+    ):
+        await rig.send(b"first")
+        sent = 0
+        while rig.pool.free > 500:  # then its transport is full
+            rig.submit(*(b"%d-%b" % (sent + number, large) for number in range(50)))
+            sent += 50
+            await asyncio.sleep(0)
+        (peer,) = server.peers
+        peer.transport.resume_reading()
+        await until(lambda: len(rig.ends) == sent + 1)
+
+        assert statuses(await rig.send(*numbered("later", 50))) == {200: 50}
+        assert server.peers == [peer]

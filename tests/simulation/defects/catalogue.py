@@ -390,7 +390,7 @@ DEFECTS = (
     Defect(
         "failed_commit_is_success",
         "Writes of a group whose commit failed are reported as done.",
-        ("accepted_is_kept", "one_holder"),
+        ("accepted_is_kept", "one_holder", "gate"),
         20,
         ("broken_commits",),
     ),
@@ -466,14 +466,14 @@ DEFECTS = (
         "gate_ignored_by_lanes",
         "A closed gate stops claims, but the lanes send what they have in memory.",
         ("gate",),
-        25,
+        200,
         ("trickle", "store", "slow"),
     ),
     Defect(
         "gate_never_closes",
         "Pushes go on while their results cannot be written.",
         ("gate",),
-        25,
+        200,
         ("trickle", "store", "slow"),
     ),
     Defect(
@@ -494,7 +494,7 @@ DEFECTS = (
         "goaway_id_ignored",
         "Requests above the last stream id of a GOAWAY are waited for until their deadline.",
         ("not_looked_at_is_told",),
-        90,
+        300,
         ("go_away",),
         "native",
     ),
@@ -502,7 +502,7 @@ DEFECTS = (
         "goaway_is_seen",
         "Requests above the last stream id of a GOAWAY count as pushes whose outcome is unknown.",
         ("not_looked_at_is_told",),
-        90,
+        300,
         ("go_away",),
         "native",
     ),
@@ -549,7 +549,7 @@ DEFECTS = (
         "hold_lane_for_a_part",
         "While one part is held, the other parts of its lane send nothing.",
         ("alone", "it_settles"),
-        20,
+        75,
         ("culprit", "mood"),
     ),
     Defect(
@@ -603,14 +603,14 @@ DEFECTS = (
     Defect(
         "journal_blind",
         "A claimed chunk is planned without asking the journal, so what has ended is sent again.",
-        ("done_is_done",),
+        ("done_is_done", "asked_wait"),
         20,
         ("kill", "kill_at_step", "standstill", "several"),
     ),
     Defect(
         "journal_blind_to_last",
         "The journal's look-up leaves out the last item of each chunk.",
-        ("done_is_done",),
+        ("done_is_done", "asked_wait"),
         20,
         ("kill", "kill_at_step", "standstill", "several"),
     ),
@@ -664,8 +664,8 @@ DEFECTS = (
     Defect(
         "lease_lost_ignored",
         "A renewal that was refused counts as a renewal, so a chunk that another relay has goes on.",
-        ("one_holder",),
-        20,
+        ("one_holder", "accepted_is_kept"),
+        60,
         ("standstill", "several"),
     ),
     Defect(
@@ -732,8 +732,8 @@ DEFECTS = (
     Defect(
         "logout_of_strangers",
         "A user token logs out anybody's installation.",
-        ("doors",),
-        120,
+        ("doors", "registered_stays"),
+        160,
     ),
     Defect(
         "lost_answer_retried_at_once",
@@ -893,8 +893,8 @@ DEFECTS = (
     Defect(
         "proof_without_either",
         "A device is taken out by its id alone, whatever it registered since the push.",
-        ("proof",),
-        55,
+        ("proof", "registered_is_active"),
+        80,
         ("uninstall", "again"),
     ),
     Defect(
@@ -1020,14 +1020,6 @@ DEFECTS = (
         ("quiet_lane",),
     ),
     Defect(
-        "resume_writing_forgotten",
-        "A connection that had to wait for its peer to read takes no requests ever after.",
-        ("alone", "it_settles"),
-        20,
-        (),
-        "native",
-    ),
-    Defect(
         "retried_at_once",
         "A failed push is tried again without the ten seconds that vendors ask for.",
         ("asked_wait",),
@@ -1071,8 +1063,8 @@ DEFECTS = (
     Defect(
         "settled_before_recorded",
         "A flush takes chunks out of the queue before it writes their deliveries into the journal.",
-        ("accepted_is_kept", "nobody_is_forgotten"),
-        80,
+        ("accepted_is_kept", "nobody_is_forgotten", "it_settles"),
+        90,
         ("kill_at_verdict",),
     ),
     Defect(
