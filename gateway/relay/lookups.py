@@ -108,7 +108,9 @@ class Lookups:
         for delivery in deliveries:
             before = delivery.target
             target = targets[id(delivery.item)].get(before.device_id)
-            if target is None:
+            if delivery.work.lost:
+                changed.append(delivery)  # its chunk is another's by now, and what goes back ends
+            elif target is None:
                 gone.append(delivery)
             elif target.fault or target[1:4] != before[1:4]:  # its app, provider and address
                 changed.append(delivery)

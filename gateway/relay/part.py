@@ -182,8 +182,7 @@ class Part:
 
     def came_to_nothing(self, now: Monotonic) -> None:
         """The pushes that were allowed to go were all stale or lost, or are looked up again."""
-        if not self._lookups.waiting:
-            self._breaker.unclear(now)
+        self._breaker.unclear(now)
 
     def looked_up(self, deliveries: int) -> None:
         """This many were looked up again."""

@@ -110,7 +110,7 @@ class Settler:
         ended their items already, and nothing more is written."""
         now = self._clocks.wall()
         for delivery in deliveries:
-            if delivery.work.lost or is_ended:
+            if is_ended or delivery.work.lost:
                 self._close(delivery)
             else:
                 self._end(delivery, DeliveryState.NO_DEVICE, GONE, now)
