@@ -37,7 +37,7 @@ class Scene:
         self.done.append(("kept", aside.raw, now, chunk_items))
 
     async def take(self, form: int | None) -> None:
-        async def held(whole: bool) -> Held:  # noqa: ARG001
+        async def held(_whole: bool) -> Held:
             return set()
 
         async def end() -> None:

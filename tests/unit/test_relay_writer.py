@@ -43,6 +43,7 @@ class Store:
         self.settled: list[int] = []
         self.lost: set[int] = set()
         self.proves = True
+        self.fails: Callable[[], None] | None = None
 
     async def record(
         self,
@@ -53,6 +54,10 @@ class Store:
     ) -> set[int]:
         self.asked += 1
         await self.answers.wait()
+        if self.fails is not None:
+            fails, self.fails = self.fails, None
+            fails()
+            raise StoreUnavailable("the test cut the cable")
         self.records += records
         self.done += done
         return set()
@@ -252,6 +257,21 @@ async def test_what_waits_is_not_written_while_nobody_can_say_whose_it_is() -> N
         assert rig.store.records == []
         rig.store.proves = True
         await eventually("it is written", lambda: rig.store.records == [pending(1)])
+
+
+async def test_what_waits_is_not_written_after_an_outage_that_outlasted_its_lease() -> None:
+    async with running(AT_ONCE) as rig:
+        stolen = rig.take(1, proven_until=FOR_EVER)
+
+        def others_take_it() -> None:
+            stolen.proven_until, rig.store.lost = LONG_AGO, {1}
+
+        rig.store.fails = others_take_it
+        rig.writer.batch.wait(pending(1), stolen)
+        rig.writer.batch.add(record(2))
+        await eventually("it is written", lambda: rig.store.asked == 2)
+        assert rig.store.records == [record(2)]
+        assert stolen.lost
 
 
 async def test_what_waits_alone_wakes_the_writer_and_counts_as_large() -> None:
