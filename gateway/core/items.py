@@ -19,6 +19,9 @@ MAX_PATH = 1_024
 MAX_ID = 256
 """Characters a user id may have."""
 
+FIELDS = frozenset({"title", "body", "path", "user_id", "custom_id", "phone_number"})
+"""The fields of an item, as LearnInk documents them."""
+
 EMPTIED = {"erased": True}
 """What is kept of an entry whose user was erased."""
 

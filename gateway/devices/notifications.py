@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.clocks import WallClock
-from gateway.core.items import parse_items
+from gateway.core.items import FIELDS, parse_items
 from gateway.core.model import CHUNK_SIZE, Chunk, Event, Item, Rejection
 from gateway.devices.auth import Authenticator, Caller
 from gateway.events import NotificationsPosted, Observer
@@ -23,7 +23,12 @@ from gateway.ports import Queue
 from gateway.problems import RETRY_AFTER_S, Problem
 
 _TYPE = "notifications.sent"
+_KEY = "idempotency_key"
+_OF_A_BATCH = frozenset({_KEY, "notifications"})
+_OF_ONE = FIELDS | {_KEY}
+_MOST_ERRORS = 100
 _MAX_IDEMPOTENCY_KEY = 128
+_LONGEST_NAME = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +74,15 @@ class NotificationRoutes:
         return [Route("POST", "/v1/notifications", self.post_notifications)]
 
     async def post_notifications(self, request: Request) -> Answer:
-        """Take one notification, or a list of them; 422 when none of them can go out."""
+        """Take one notification, or a list of them; 422 when none of them can go out, or when a
+        field is not known: it may be an instruction, which nobody would follow."""
         caller = await self._authenticator.authorize(request, "notifications:write")
         limits = self._limits()
         document = await read_object(request, limit=limits.max_body_bytes)
         raw = _notifications(document)
+        if unknown := _unknown(document, raw):
+            raise Problem("invalid", "a field is not known, and nothing was sent", errors=unknown)
+        raw = [_without_phone_number(entry) for entry in raw]
         event_id = _event_id(caller, _idempotency_key(document))
         items, rejections = parse_items(raw)
         if not items:
@@ -119,7 +128,7 @@ def _idempotency_key(document: dict[str, Any]) -> str:
 
 def _notifications(document: dict[str, Any]) -> list[Any]:
     if "notifications" not in document:
-        return [{name: value for name, value in document.items() if name != "idempotency_key"}]
+        return [{name: value for name, value in document.items() if name != _KEY}]
     raw = document["notifications"]
     if not isinstance(raw, list) or not raw:
         message = "must be a list of at least one notification"
@@ -127,11 +136,34 @@ def _notifications(document: dict[str, Any]) -> list[Any]:
     return raw
 
 
+def _unknown(document: dict[str, Any], raw: list[Any]) -> list[dict[str, str]]:
+    """The fields that are not known, anywhere; the first hundred."""
+    is_batch = "notifications" in document
+    unknown = [name for name in document if name not in (_OF_A_BATCH if is_batch else _OF_ONE)]
+    if is_batch:
+        for index, entry in enumerate(raw):
+            if isinstance(entry, dict) and not entry.keys() <= FIELDS:
+                unknown += [
+                    f"notifications[{index}].{name}" for name in entry if name not in FIELDS
+                ]
+    return [
+        {"field": name[:_LONGEST_NAME], "message": "is not known"}
+        for name in unknown[:_MOST_ERRORS]
+    ]
+
+
+def _without_phone_number(entry: Any) -> Any:
+    """Nobody reads it, so nobody keeps it."""
+    if not isinstance(entry, dict) or "phone_number" not in entry:
+        return entry
+    return {name: value for name, value in entry.items() if name != "phone_number"}
+
+
 def _errors(rejections: list[Rejection]) -> list[dict[str, str]]:
     """The first hundred: a caller who sends thousands of bad items needs no more to see why."""
     return [
         {"field": f"notifications[{rejection.index}]", "message": rejection.reason}
-        for rejection in rejections[:100]
+        for rejection in rejections[:_MOST_ERRORS]
     ]
 
 

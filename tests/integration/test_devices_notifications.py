@@ -108,6 +108,60 @@ async def test_a_batch_of_nothing_but_bad_items_is_a_422_and_leaves_no_trace(
     assert mended.json["status"] == "accepted"
 
 
+INSTRUCTIONS = {
+    "send_at": 2030,
+    "silent": True,
+    "ttl_s": 60,
+    "priority": "low",
+    "image": "https://example.com/a.png",
+    "badge": 3,
+    "data": {"a": "b"},
+    "collapse_key": "k",
+    "Title": "x",
+    "": "x",
+    "x" * 500: "x",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), INSTRUCTIONS.items())
+async def test_what_is_not_known_is_named_and_nothing_is_sent(
+    public: PublicListener, name: str, value: object
+) -> None:
+    """It may be an instruction, and the push would go out now and loud."""
+    key = await public.key("notifications:write")
+    more = {name: value, "idempotency_key": "k1"}
+    in_an_item = {"notifications": [ITEM, ITEM | {name: value}], "idempotency_key": "k2"}
+    around = {"notifications": [ITEM], name: value, "idempotency_key": "k3"}
+    for body, place in ((ITEM | more, ""), (in_an_item, "notifications[1]."), (around, "")):
+        answer = await post(public, key, body)
+        assert (answer.status, answer.json["code"]) == (422, "invalid")
+        assert answer.json["errors"] == [
+            {"field": f"{place}{name}"[:96], "message": "is not known"}
+        ]
+    assert (await public.queue.depth()).notifications == 0
+    assert await public.store.journal.events(limit=10) == []
+
+
+async def test_the_fields_of_an_item_are_not_known_around_a_list(public: PublicListener) -> None:
+    key = await public.key("notifications:write")
+    answer = await post(
+        public, key, {"notifications": [ITEM], "title": "x"} | {"idempotency_key": "k"}
+    )
+    assert [error["field"] for error in answer.json["errors"]] == ["title"]
+
+
+async def test_no_phone_number_is_kept(public: PublicListener) -> None:
+    key = await public.key("notifications:write")
+    item = ITEM | {"phone_number": "+254705408079"}
+    one = await post(public, key, item | {"idempotency_key": "k1"})
+    many = await post(public, key, {"notifications": [item], "idempotency_key": "k2"})
+    for answer in (one, many):
+        kept = await public.store.journal.event(answer.json["event_id"])
+        assert kept is not None
+        assert b"phone" not in kept.event.body
+        assert b"254705408079" not in kept.event.body
+
+
 async def test_a_full_backlog_is_a_503_and_keeps_nothing(public: PublicListener) -> None:
     key = await public.key("notifications:write")
     public.backlog = 1_000
