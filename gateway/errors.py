@@ -7,6 +7,7 @@
     |   +-- SchemaMismatch     the database belongs to another version of Inkpush
     +-- NotReplayable          a dead letter that this version cannot read
     +-- InstallationOwned      the installation belongs to another user
+    +-- AmbiguousId            an id that means two people
 
 Foreign exceptions are translated at the border where they arise and kept as `__cause__`.
 A class docstring is its default message. No message holds an address, a key or a text.
@@ -54,3 +55,7 @@ class NotReplayable(GatewayError):
 
 class InstallationOwned(GatewayError):
     """The installation belongs to another user; present its current address to take it over."""
+
+
+class AmbiguousId(GatewayError):
+    """The id is one person's user_id and another's custom_id: say which is meant."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.errors import InstallationOwned, StoreUnavailable
+from gateway.errors import AmbiguousId, InstallationOwned, StoreUnavailable
 
 #: code -> (HTTP status, title); the titles are the documentation of the codes
 PROBLEMS: dict[str, tuple[int, str]] = {
@@ -21,6 +21,10 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "installation_owned": (
         409,
         "The installation belongs to another user: present its current address to take it over.",
+    ),
+    "ambiguous_id": (
+        409,
+        "The id is one person's user_id and another's custom_id: say which by ?by=.",
     ),
     "body_too_large": (413, "The body is over the limit."),
     "invalid": (422, "Some fields are missing or wrong."),
@@ -76,6 +80,8 @@ def answer_to(error: Exception) -> Problem | None:
             return error
         case InstallationOwned():
             return Problem("installation_owned")
+        case AmbiguousId():
+            return Problem("ambiguous_id")
         case StoreUnavailable():
             return Problem("unavailable", retry_after=RETRY_AFTER_S)
         case _:

@@ -99,6 +99,11 @@ def asynchronous(
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, on one line.")
+by_option = click.option(
+    "--by",
+    type=click.Choice(["user_id", "custom_id"]),
+    help="Which id --user is, where it is one person's user_id and another's custom_id.",
+)
 yes_option = click.confirmation_option("--yes", "-y", prompt="Are you sure?")
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, Moment, State, asynchronous, json_option
+from gateway.cli.base import Group, Moment, State, asynchronous, by_option, json_option
+
+if TYPE_CHECKING:
+    from gateway.whose import By
 
 COLUMNS = (
     "at",
@@ -32,20 +37,26 @@ def deliveries() -> None:
     example="inkpush deliveries show --user 3c2143e4 --since 2d",
 )
 @click.option("--user", required=True, help="The user's custom_id or user_id.")
+@by_option
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.option("--since", type=Moment(), help="Only from then on: 2026-11-23T10:00:00Z, 90m, 7d.")
 @json_option
 @click.pass_obj
 @asynchronous
 async def show_deliveries(
-    state: State, user: str, limit: int, since: float | None, as_json: bool
+    state: State,
+    user: str,
+    by: By | None,
+    limit: int,
+    since: float | None,
+    as_json: bool,
 ) -> None:
     """Show a user's deliveries, newest first: when, to which device, and the vendor's answer."""
-    from gateway.core.model import UserRef
     from gateway.ops.lookup import delivery_view
+    from gateway.whose import find_user
 
-    whose = UserRef.either(user)
     async with state.store() as stores:
+        whose = await find_user(stores.registry, user, by)
         records = await stores.journal.deliveries_of(whose, limit=limit, since=since)
         known = await stores.registry.devices_of(whose)
     installations = {device.id: device.installation_id for device in known}

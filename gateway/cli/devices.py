@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, State, asynchronous, json_option
+from gateway.cli.base import Group, State, asynchronous, by_option, json_option
 from gateway.cli.transfer import export_devices, import_devices
 
 if TYPE_CHECKING:
     from gateway.app.storage import Stores
     from gateway.core.model import Device
+    from gateway.whose import By
 
 COLUMNS = (
     "installation_id",
@@ -40,6 +41,7 @@ devices.add_command(export_devices)
 
 @devices.command("list", short_help="List devices", example="inkpush devices list --user 3c2143e4")
 @click.option("--user", help="Only those of this user, by custom_id or user_id.")
+@by_option
 @click.option("--app", help="Only those of this app.")
 @click.option("--state", "wanted", type=click.Choice(STATES), help="Only those in this state.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
@@ -49,6 +51,7 @@ devices.add_command(export_devices)
 async def list_devices(
     state: State,
     user: str | None,
+    by: By | None,
     app: str | None,
     wanted: str | None,
     limit: int,
@@ -59,7 +62,7 @@ async def list_devices(
     from gateway.devices.schema import device_view
 
     async with state.store() as stores:
-        found = await _find(stores, user, app, wanted, limit)
+        found = await _find(stores, user, by, app, wanted, limit)
     views = [device_view(device, VENDORS) for device in found]
     if as_json:
         show.as_line({"devices": views})
@@ -68,13 +71,18 @@ async def list_devices(
 
 
 async def _find(
-    stores: Stores, user: str | None, app: str | None, wanted: str | None, limit: int
+    stores: Stores,
+    user: str | None,
+    by: By | None,
+    app: str | None,
+    wanted: str | None,
+    limit: int,
 ) -> list[Device]:
-    from gateway.core.model import UserRef
     from gateway.core.states import DeviceState
+    from gateway.whose import find_user
 
     if user is not None:
-        mine = await stores.registry.devices_of(UserRef.either(user))
+        mine = await stores.registry.devices_of(await find_user(stores.registry, user, by))
         fitting = [one for one in mine if app in (None, one.app) and wanted in (None, one.state)]
         return fitting[:limit]
     found: list[Device] = []
@@ -121,6 +129,7 @@ async def show_device(state: State, installation_id: str, as_json: bool) -> None
 )
 @click.argument("installation_id", required=False)
 @click.option("--user", help="Erase this user: devices, addresses, and names in the log.")
+@by_option
 @click.option("--app", help="Only the installation's row of this app.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before a user is erased.")
 @json_option
@@ -130,12 +139,13 @@ async def forget(
     state: State,
     installation_id: str | None,
     user: str | None,
+    by: By | None,
     app: str | None,
     yes: bool,
     as_json: bool,
 ) -> int:
     """Forget one installation, or erase a user for good."""
-    from gateway.core.model import UserRef
+    from gateway.whose import find_user
 
     if (installation_id is None) == (user is None):
         raise click.UsageError("name an installation, or a user by --user")
@@ -147,7 +157,7 @@ async def forget(
     unread = 0
     async with state.store() as stores:
         if user is not None:
-            whose = UserRef.either(user)
+            whose = await find_user(stores.registry, user, by)
             gone = len(await stores.registry.devices_of(whose))
             unread = (await stores.registry.erase(whose, now=time.time())).unread
         else:

@@ -59,10 +59,11 @@ class Caller:
         if scope not in self.scopes and "admin" not in self.scopes:
             raise Problem("forbidden", f"this needs an API key of scope {scope}")
 
-    def acts_for(self, identifier: str) -> UserRef:
-        """The user that a path names, or a 403 for a token that does not prove this id."""
+    def acts_for(self, identifier: str) -> UserRef | None:
+        """The user that a path names, or a 403 for a token that does not prove this id. None: the
+        caller acts for all, and the id may be of either kind."""
         if self.proven is None:
-            return UserRef.either(identifier)
+            return None
         if identifier in (self.proven.user_id, self.proven.custom_id):
             return self.proven
         raise Problem("forbidden", "a user token acts for its own user alone")

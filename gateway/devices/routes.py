@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gateway.core.clocks import WallClock
-from gateway.devices.auth import Authenticator
+from gateway.core.model import UserRef
+from gateway.devices.auth import Authenticator, Caller
 from gateway.devices.schema import Apps, device_view, read_registration
 from gateway.exchange import Answer, Request, Route, read_object
 from gateway.ports import Registry
+from gateway.whose import by_of, find_user
 from providers.vendor import Vendors
 
 MAX_BODY = 16 * 1024
@@ -82,15 +84,21 @@ class DeviceRoutes:
     async def list_devices(self, request: Request) -> Answer:
         """A user's devices in any state, most recently seen first."""
         caller = await self._authenticator.authorize(request, "devices:read")
-        user = caller.acts_for(request.path["id"])
-        devices = await self._registry.devices_of(user)
+        devices = await self._registry.devices_of(await self._user(caller, request))
         views = [device_view(device, self._vendors) for device in devices]
         return Answer(200, {"devices": views})
 
     async def erase_user(self, request: Request) -> Answer:
         """Remove a user: devices, addresses, and the names and texts in the log."""
         caller = await self._authenticator.authorize(request, "devices:write")
-        user = caller.acts_for(request.path["id"])
+        user = await self._user(caller, request)
         erased = await self._registry.erase(user, now=self._clock())
         self._changed(erased.devices)
         return Answer(204)
+
+    async def _user(self, caller: Caller, request: Request) -> UserRef:
+        """The user that a path names; `?by=` says which id it is."""
+        by = by_of(request.query)
+        return caller.acts_for(request.path["id"]) or await find_user(
+            self._registry, request.path["id"], by
+        )

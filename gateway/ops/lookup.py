@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.instants import to_iso
-from gateway.core.model import Record, UserRef
+from gateway.core.model import Record
 from gateway.core.states import DeliveryState
 from gateway.exchange import Answer, Request, Route
 from gateway.ports import EventSummary, Journal, Registry
 from gateway.problems import Problem
+from gateway.whose import by_of, find_user
 
 Authorize = Callable[[Request, str], Awaitable[object]]
 """Raises a `Problem` unless the caller of the request has the scope."""
@@ -45,7 +46,7 @@ class LookupRoutes:
         """Why did Mary not get it: her deliveries, newest first."""
         await self._authorize(request, SCOPE)
         limit, since = _page(request.query)
-        user = UserRef.either(request.path["id"])
+        user = await find_user(self._registry, request.path["id"], by_of(request.query))
         records = await self._journal.deliveries_of(user, limit=limit, since=since)
         devices = await self._registry.devices_of(user)
         installations = {device.id: device.installation_id for device in devices}

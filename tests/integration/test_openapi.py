@@ -220,6 +220,13 @@ async def answers_to_bad_requests(walk: Walk) -> None:
         answer = await walk.go(method, path, token=key, json={})
         assert answer.json["errors"]
     await walk.go("get", "/v1/users/{id}/deliveries", query="?limit=0", token=key)
+    for phone, ids in (("one", {"user_id": "mary"}), ("two", {"custom_id": "mary"})):
+        device = {"platform": "android", "provider": "fcm", "address": f"fcm-address-{phone}"}
+        await walk.public.call("PUT", f"/v1/devices/{phone}", token=key, json=device | ids)
+    for method, path in OPERATIONS:
+        if path.startswith("/v1/users/"):
+            assert (await walk.go(method, path, token=key)).code == "ambiguous_id"
+            assert (await walk.go(method, path, query="?by=name", token=key)).code == "invalid"
     await walk.go("get", "/v1/events/{event_id}", query="?items=all", token=key)
     await walk.go("get", "/v1/events/{event_id}", event_id="unknown", token=key)
 

@@ -123,6 +123,21 @@ async def _too_many_failures(public: PublicHandlers) -> Sent:
     return sent
 
 
+def _of_two(scope: str, method: str, path: str) -> Callable[[PublicHandlers], Awaitable[Sent]]:
+    """About an id that is one person's user_id and another's custom_id."""
+
+    async def prepare(public: PublicHandlers) -> Sent:
+        key = await public.key("devices:write")
+        for number, ids in enumerate(({"user_id": "mary"}, {"custom_id": "mary"})):
+            device = {name: value for name, value in DEVICE.items() if name != "custom_id"} | ids
+            address = {"address": f"fcm-address-{number}"}
+            done = await ask(public, asked("PUT", f"{PHONE}-{number}", key, device | address))
+            assert done.status == 201
+        return asked(method, path, await public.key(scope))
+
+    return prepare
+
+
 async def _an_event(public: PublicHandlers) -> Sent:
     await ask(public, posted())
     return asked("GET", "/v1/events/msg_1?items=1", await public.key("deliveries:read"))
@@ -179,6 +194,21 @@ QUESTIONS = {
     ),
     "devices of somebody else": Question(
         403, "forbidden", _plain(asked("GET", "/v1/users/mary/devices", EVE))
+    ),
+    "devices of two people": Question(
+        409, "ambiguous_id", _of_two("devices:read", "GET", "/v1/users/mary/devices")
+    ),
+    "devices by a word": Question(
+        422, "invalid", _with_key("devices:read", "GET", "/v1/users/mary/devices?by=name")
+    ),
+    "two people erased": Question(
+        409, "ambiguous_id", _of_two("devices:write", "DELETE", "/v1/users/mary")
+    ),
+    "user erased by a word": Question(
+        422, "invalid", _with_key("devices:write", "DELETE", "/v1/users/mary?by=name")
+    ),
+    "deliveries of two people": Question(
+        409, "ambiguous_id", _of_two("deliveries:read", "GET", "/v1/users/mary/deliveries")
     ),
     "user erased": Question(
         204, None, _after(_REGISTERED, asked("DELETE", "/v1/users/mary", MARY))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.errors import InstallationOwned, SchemaMismatch, StoreUnavailable
+from gateway.errors import AmbiguousId, InstallationOwned, SchemaMismatch, StoreUnavailable
 from gateway.exchange import Answer, Request, UnreadableBody, answered
 from gateway.problems import PROBLEMS, Problem, answer_to
 from tests.kit.handlers import PublicHandlers, public_handlers, request_of
@@ -88,6 +88,7 @@ async def test_an_error_that_nobody_foresaw_is_raised() -> None:
     [
         (Problem("forbidden"), "forbidden", {}),
         (InstallationOwned(), "installation_owned", {}),
+        (AmbiguousId(), "ambiguous_id", {}),
         (StoreUnavailable("The disk is full."), "unavailable", {"Retry-After": "5"}),
         (SchemaMismatch(), None, {}),
         (UnreadableBody(), None, {}),

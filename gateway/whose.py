@@ -1,0 +1,50 @@
+"""Whose id an id is: LearnInk's `user_id`, the customer's `custom_id`, or of two people.
+
+Owns the choice where a person or a backend names a user by one word. A user's own token needs none:
+its id has a kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, cast, get_args
+
+from gateway.core.model import UserRef
+from gateway.errors import AmbiguousId
+from gateway.ports import Registry
+from gateway.problems import Problem
+
+By = Literal["user_id", "custom_id"]
+KINDS: tuple[str, ...] = get_args(By)
+
+
+def by_of(query: Mapping[str, str]) -> By | None:
+    """Which kind of id a request says that it names. Raises a Problem for any other word."""
+    said = query.get("by")
+    if said not in (None, *KINDS):
+        errors = [{"field": "by", "message": "must be user_id or custom_id"}]
+        raise Problem("invalid", errors=errors)
+    return cast("By | None", said)
+
+
+async def find_user(registry: Registry, identifier: str, by: By | None = None) -> UserRef:
+    """The user of an id, of this kind, or of either.
+
+    Raises AmbiguousId where it is one device's `user_id` and another's `custom_id`, and no device
+    has both: it means two people then.
+    """
+    match by:
+        case "user_id":
+            return UserRef(user_id=identifier)
+        case "custom_id":
+            return UserRef(custom_id=identifier)
+        case None:
+            pass
+    either = UserRef.either(identifier)
+    kinds = {
+        (device.user_id == identifier, device.custom_id == identifier)
+        for device in await registry.devices_of(either)
+    }
+    if {(True, False), (False, True)} <= kinds and (True, True) not in kinds:
+        raise AmbiguousId
+    return either
