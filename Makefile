@@ -14,7 +14,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 BESIDE := tests/unit tests/properties tests/conformance tests/integration
 JOBS ?= 3
 # histories that `make test` goes through: about two minutes on two cores
-HISTORIES ?= 3000
+HISTORIES ?= 2000
 NATIVE_HISTORIES ?= 400
 
 .DEFAULT_GOAL := help

@@ -589,7 +589,7 @@ DEFECTS = (
     Defect(
         "innocents_buried",
         "Every claim counts as guilt: a chunk that was claimed 20 times is buried, whatever was beside it.",
-        ("dead_by_rule",),
+        ("alone", "dead_by_rule"),
         30,
         ("crash_loop", "poison"),
     ),
@@ -1286,13 +1286,6 @@ DEFECTS = (
         ("alone", "right_phone"),
         60,
         ("move", "trickle", "log_out"),
-    ),
-    Defect(
-        "first_come_is_the_probe",
-        "A held part is probed with what comes first, which may be the culprit each time.",
-        ("alone",),
-        200,
-        ("wrong_key", "culprit"),
     ),
     Defect(
         "aside_ends_item_0",
