@@ -202,8 +202,7 @@ class Pool:
             self._live.remove(wire)
             self._ending[wire] = None
         self._notice(wire)
-        if self._waiting:
-            self._place_waiting()
+        self._place_waiting()
 
     def lost(self, wire: Wire) -> None:
         """The wire is gone. One that never answered counts as a failure to connect."""
@@ -247,6 +246,8 @@ class Pool:
         return requests[start:]
 
     def _place_waiting(self) -> None:
+        if not self._waiting:
+            return
         self._end_late(self._loop.time())
         while self._waiting:
             waiting = self._waiting.popleft()
@@ -263,8 +264,6 @@ class Pool:
 
     def _end_late(self, now: float) -> None:
         """End what waited for too long to be started."""
-        if not any(min(waiting.deadline, waiting.start_by) <= now for waiting in self._waiting):
-            return
         still: deque[_Waiting] = deque()
         for waiting in self._waiting:
             if waiting.deadline <= now:
@@ -307,7 +306,6 @@ class Pool:
     def _expire(self) -> None:
         self._timer = None
         now = self._loop.time()
-        self._end_late(now)
         for wire in [*self._live, *self._ending]:
             if ends := wire.expire(now):
                 self.ended(ends, wire)

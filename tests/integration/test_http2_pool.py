@@ -246,11 +246,7 @@ async def test_a_peer_that_stops_reading_gets_no_more_while_others_go_on(trust: 
         pool_rig(server.port, trust.ca_file, max_connections=2, timeout_s=3.0) as rig,
     ):
         await rig.send(b"first")
-        sent = 0
-        while rig.pool.free > 500:
-            rig.submit(*(b"%d-%b" % (sent + number, large) for number in range(50)))
-            sent += 50
-            await asyncio.sleep(0)
+        sent = await rig.fill(large)
         assert sent < 1000, "its transport was never full"
         # it has streams left, and the next requests go elsewhere
         assert statuses(await rig.send(*numbered("elsewhere", 100))) == {200: 100}

@@ -186,11 +186,7 @@ async def test_a_connection_whose_peer_reads_again_is_used_again(trust: Trust) -
         pool_rig(server.port, trust.ca_file, max_connections=1, timeout_s=30.0) as rig,
     ):
         await rig.send(b"first")
-        sent = 0
-        while rig.pool.free > 500:  # then its transport is full
-            rig.submit(*(b"%d-%b" % (sent + number, large) for number in range(50)))
-            sent += 50
-            await asyncio.sleep(0)
+        sent = await rig.fill(large)
         (peer,) = server.peers
         peer.transport.resume_reading()
         await until(lambda: len(rig.ends) == sent + 1)

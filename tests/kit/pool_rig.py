@@ -48,6 +48,16 @@ class PoolRig:
         self.submit(*bodies)
         return await self.ended(*bodies)
 
+    async def fill(self, body: bytes) -> int:
+        """Hand over large requests until the transport of a peer that does not read is full, and
+        its room is gone; returns how many."""
+        sent = 0
+        while self.pool.free > 500:
+            self.submit(*(b"%d-%b" % (sent + number, body) for number in range(50)))
+            sent += 50
+            await asyncio.sleep(0)
+        return sent
+
     async def send_until(self, condition: Any, prefix: bytes = b"flow") -> list[bytes]:
         """Keep a few requests under way until a condition holds; returns their bodies."""
         sent: list[bytes] = []

@@ -1,7 +1,7 @@
 """Known faults that a later step mends: what the simulation finds, and nobody is told of.
 
 Owns the list. An entry goes when its fault is mended: its kept history moves to `histories/found`,
-and a patch that puts the fault back goes to `defects`. `test_expected.py` fails once one is gone.
+and a patch that puts the fault back goes to `defects`. `test_histories.py` fails once one is gone.
 """
 
 from __future__ import annotations
