@@ -34,6 +34,10 @@ class Store(Protocol):
     def replicas(self) -> Replicas:
         """Who else runs."""
 
+    async def secret(self, fresh: bytes) -> bytes:
+        """The key of keyed hashes, the same for every replica and for ever: `fresh`, 32 random
+        bytes, where there is none yet."""
+
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless the store can read and write now."""
 

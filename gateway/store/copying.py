@@ -38,6 +38,7 @@ class Table:
 TABLES = (
     Table("devices", (0,), identity=True),
     Table("api_keys", ("",)),
+    Table("secrets", ("",)),
     Table("lanes", ("", "")),
     Table("lane_parts", ("", "", "")),
     Table("held_removals", (0,)),

@@ -83,6 +83,7 @@ async def fill(source: Handle) -> None:
     # the largest id is gone, and must not come back
     await source.registry.forget(f"phone-{DEVICES - 1}", proven=None)
     await source.keys.add(ApiKey("k1", "backend", frozenset({"admin"}), NOW), b"d" * 32)
+    await source.store.secret(b"s" * 32)
     await source.lanes.hold("agent", "fcm", "", by="operator", reason="quota", now=NOW)
     await source.lanes.hold("agent", "fcm", "ios", by="misconfigured", reason="no key", now=NOW)
     await source.lanes.trip_brake("agent", "apns", now=NOW)
@@ -154,6 +155,7 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
     assert counts == {
         "devices": DEVICES - 1,
         "api_keys": 1,
+        "secrets": 1,
         "lanes": 2,
         "lane_parts": 1,
         "held_removals": 1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.errors import StoreError
-from gateway.store.postgres.database import PostgresDatabase
+from gateway.store.postgres.database import PostgresDatabase, Session
 from gateway.store.postgres.journal import PostgresJournal
 from gateway.store.postgres.keys import PostgresKeys
 from gateway.store.postgres.lanes import PostgresLanes
@@ -11,6 +11,8 @@ from gateway.store.postgres.migrating import migrate
 from gateway.store.postgres.registry import PostgresRegistry
 from gateway.store.postgres.replicas import PostgresReplicas
 from gateway.store.postgres.wakeups import Wakeups
+
+_HASHES = "hashes"
 
 
 class PostgresStore:
@@ -25,6 +27,14 @@ class PostgresStore:
         self.journal = PostgresJournal(database, self.replicas.forms)
         self.lanes = PostgresLanes(database)
         self.keys = PostgresKeys(database)
+
+    async def secret(self, fresh: bytes) -> bytes:
+        async def work(session: Session) -> bytes:
+            await session.run("secret_keep", _HASHES, fresh)
+            value: bytes = (await session.row("secret_find", _HASHES))[0]
+            return value
+
+        return await self.database.write(work)
 
     async def ping(self) -> None:
         """Really writes, for a full disk and a standby show in nothing less."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from gateway.core.stored import Forms
@@ -11,6 +13,8 @@ from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
 from gateway.store.sqlite.registry import SqliteRegistry
+
+_HASHES = "hashes"
 
 
 class SqliteStore:
@@ -23,6 +27,10 @@ class SqliteStore:
         self.journal = SqliteJournal(database, self.replicas.forms)
         self.lanes = SqliteLanes(database)
         self.keys = SqliteKeys(database)
+
+    async def secret(self, fresh: bytes) -> bytes:
+        value: bytes = await self.database.write(partial(_secret, self.database.sql, fresh))
+        return value
 
     async def ping(self) -> None:
         """Really writes, for a full disk shows in nothing less."""
@@ -48,6 +56,12 @@ class SoleReplica:
 
     async def leave(self, replica: str) -> None:
         """Nobody is told."""
+
+
+def _secret(sql: Mapping[str, str], fresh: bytes, connection: sqlite3.Connection) -> bytes:
+    connection.execute(sql["secret_keep"], {"name": _HASHES, "value": fresh})
+    value: bytes = connection.execute(sql["secret_find"], {"name": _HASHES}).fetchone()[0]
+    return value
 
 
 def _touch(connection: sqlite3.Connection) -> None:

@@ -8,6 +8,9 @@ FROM devices WHERE id > ? ORDER BY id;
 -- name: copy_api_keys
 SELECT id, digest, name, scopes, created_at, revoked_at FROM api_keys WHERE id > ? ORDER BY id;
 
+-- name: copy_secrets
+SELECT name, value FROM secrets WHERE name > ? ORDER BY name;
+
 -- name: copy_lanes
 SELECT app, provider, held, reason, hint, held_at, brake_at, rate, errors, waiting, seen_at,
        resumed_at, quiet_until
@@ -57,6 +60,7 @@ FROM queue WHERE id > ? ORDER BY id;
 -- name: copy_counts
 SELECT 'devices', count(*) FROM devices UNION ALL
 SELECT 'api_keys', count(*) FROM api_keys UNION ALL
+SELECT 'secrets', count(*) FROM secrets UNION ALL
 SELECT 'lanes', count(*) FROM lanes UNION ALL
 SELECT 'lane_parts', count(*) FROM lane_parts UNION ALL
 SELECT 'held_removals', count(*) FROM held_removals UNION ALL
