@@ -8,7 +8,7 @@ from gateway.core.model import Device, Record, Rejection, UserRef, day_of
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.ports import DeadLetter, Progress
 from tests.kit.build import NOW, item
-from tests.kit.stores import Handle, accept, leftover, record, register, removal
+from tests.kit.stores import Handle, accept, leftover, record, register, registration, removal
 
 MARY = UserRef(user_id="mary")
 #: of a day that is over: a journal may be kept by days
@@ -173,6 +173,21 @@ async def test_a_registration_in_between_spares_the_device(handle: Handle, addre
     (written,) = await handle.journal.items_of("msg_1")
     assert written.state is DeliveryState.REFUSED
     assert written.reason
+
+
+async def test_an_import_in_between_spares_the_device_though_it_says_no_time(
+    handle: Handle,
+) -> None:
+    """Two imports without a time: nothing but the address tells the proof that it is of another."""
+    await handle.registry.register_many([registration(seen_at=0.0)], now=NOW)
+    before = await device_now(handle)
+    other = registration("phone", "address-2", seen_at=0.0)
+    await handle.registry.register_many([other], now=NOW)
+    after = await device_now(handle)
+    assert (after.address, after.last_seen_at) == ("address-2", before.last_seen_at)
+    line = record(device_id=before.id, state=DeliveryState.PRUNED)
+    assert await handle.journal.record([line], [(0, removal(before))]) == set()
+    assert await device_now(handle) == after
 
 
 async def test_a_device_that_went_in_between_is_not_called_pruned(handle: Handle) -> None:

@@ -54,6 +54,29 @@ async def test_the_headers_are_those_of_an_alert_that_ends_when_the_push_does(re
     }
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "opened"),
+    [
+        (503, "Shutdown", 2),
+        (400, "IdleTimeout", 2),
+        (403, "UnrelatedKeyIdInToken", 2),
+        (503, "ServiceUnavailable", 1),
+        (403, "InvalidProviderToken", 1),
+    ],
+)
+async def test_a_reason_of_the_connections_own_ends_it_and_no_other_does(
+    name: str, sandbox: Sandbox, tmp_path: Path, status: int, reason: str, opened: int
+) -> None:
+    async with rig(name, sandbox, tmp_path, max_connections=1) as ready:
+        sandbox.script(ready.address(1).value, Answer.status(status, reason))
+
+        verdict = await ready.one(ready.push(ready.address(1)))
+
+        assert verdict.reason == reason
+        assert isinstance(await ready.one(ready.push(ready.address(2))), Delivered)
+        assert sandbox.stats()["connections_opened"]["apns"] == opened
+
+
 async def test_thousands_of_rejections_on_one_connection_do_not_stall_it(
     name: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -42,7 +42,7 @@ CREATE TEMP TRIGGER delivery_new AFTER INSERT ON main.deliveries BEGIN
     SELECT delivery_moved(NULL, NEW.state, NEW.event_id, NEW.item_index, NEW.device_id,
                           NEW.attempts, NEW.reason);
 END;
-CREATE TEMP TRIGGER delivery_changed AFTER UPDATE ON main.deliveries BEGIN
+CREATE TEMP TRIGGER delivery_changed AFTER UPDATE OF state ON main.deliveries BEGIN
     SELECT delivery_moved(OLD.state, NEW.state, NEW.event_id, NEW.item_index, NEW.device_id,
                           NEW.attempts, NEW.reason);
 END;

@@ -149,6 +149,9 @@ class DeliveryStory:
     #: the latest moment that any vendor's word or back-off lets it wait for
     may_wait_until: float = 0.0
     replayed: bool = False
+    #: its device had another address, or another environment, when it was looked up again: the next
+    #: push is the first to that one
+    began_anew: bool = False
 
     def wait_until(self, at: float) -> None:
         """It may wait until then, or longer if it already may."""

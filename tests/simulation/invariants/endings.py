@@ -75,9 +75,9 @@ class EndInvariants:
             if state != "pending" or story is None or self._is_beside(index, poison):
                 continue
             address = self._truth.addresses[story.address]
-            if self._is_culprit(address):
-                continue
             lane = lane_name(address.app, address.provider)
+            if self._is_culprit(address) or self._takes_turns(lane, address.part):
+                continue
             asked = self._findings.quiet_until(lane, device_id)
             if now > max(story.may_wait_until, asked) + _PATIENCE_S:
                 key = (event_id, index, device_id)
@@ -169,6 +169,17 @@ class EndInvariants:
         """Whether an item is in the chunk of one that ends processes, which is tried seldom."""
         size = self._findings.sizes.chunk_items
         return poison is not None and index // size == poison // size
+
+    def _takes_turns(self, lane: str, part: str) -> bool:
+        """Whether a part is held, and a probe cannot choose among all that waits for it."""
+        held = (
+            "SELECT 1 FROM lane_parts WHERE app || '/' || provider = ? AND part = ? AND held <> ''"
+        )
+        waiting = "SELECT count(*) FROM queue WHERE lane = ? AND part = ?"
+        names = (lane, part)
+        chunks: int = self._connection.execute(waiting, names).fetchone()[0]
+        is_held = self._connection.execute(held, names).fetchone() is not None
+        return is_held and chunks > self._findings.sizes.claim_chunks
 
     def _is_culprit(self, address: AddressStory) -> bool:
         # of APNs it may wait for the environment that it was registered for, by mistake

@@ -41,7 +41,9 @@ class EnvironmentInvariants:
 
     def started(self, key: Key, address: str, part: str, begun_at: float) -> None:
         """A push leaves; its chunk was begun then."""
-        trial = self._trials.get(key)
+        story = self._findings.deliveries[key]
+        trial = None if story.began_anew else self._trials.get(key)
+        story.began_anew = False
         if trial is None:
             self._trials[key] = _Trial(part)
             self._is_kept(key, address, part, begun_at)

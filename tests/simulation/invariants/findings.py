@@ -108,6 +108,13 @@ class Findings:
         # relays learn of it at their next look, and end what was asked until then
         self.resumed_until[lane] = self.truth.now + self.sizes.follow_s + 3.0
 
+    def followed_at(self, lane: str) -> float:
+        """When every relay had learnt that a person let a lane go: one that stands still, or cannot
+        read the store, learns of it later."""
+        if lane not in self.resumed_until:
+            return float("-inf")
+        return max(self.resumed_until[lane], self.shaken_at + self.sizes.follow_s + 3.0)
+
     def released(self) -> None:
         """A person released a brake: what it held back goes now, or when its relay follows."""
         self.released_until = self.truth.now + self.sizes.follow_s + 10.0

@@ -94,7 +94,7 @@ class PartInvariants:
         part, now = self._of(name), self._truth.now
         part.in_flight -= 1
         if isinstance(verdict, Unavailable) and not verdict.is_answer:
-            part.silent_tries += 1
+            part.silent_tries += transport is not None
             if part.silent_tries == 2:  # one lost push proves nothing
                 part.second_at = now
         else:
@@ -169,7 +169,7 @@ class PartInvariants:
         if part.in_flight:
             return f"and {part.in_flight} pushes of it have no answer yet"
         # a person's word makes it forget what was taken until then
-        is_known = taken_at > self._findings.resumed_until.get(name[1], _NEVER)
+        is_known = taken_at > self._findings.followed_at(name[1])
         if is_known and now - taken_at < _TRUSTED_S - SLACK_S:
             return f"and a push was taken {now - taken_at:.2f} s ago"
         return ""

@@ -244,7 +244,7 @@ class PushInvariants:
                 wait = told or 60.0
                 story.wait_until(now + 1.1 * wait)
                 quiet = lane if scope == "lane" else f"device {story.device_id}"
-                if now > findings.resumed_until.get(quiet, 0.0):
+                if now > findings.followed_at(quiet):
                     known = findings.quiet.get((who, quiet), 0.0)
                     findings.quiet[who, quiet] = max(known, now + wait)
                 story.verdict = f"throttled {scope}"

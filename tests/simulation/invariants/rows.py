@@ -12,6 +12,7 @@ from tests.simulation.truth import DeliveryStory, Key
 
 _BURIED = "no process could finish its chunk"
 _UNREADABLE = "unreadable"
+_ANOTHER_ADDRESS = "its address has changed"
 _MOST_LEFT, _SPIN_S = 18, 20.0
 """How often in so many seconds a delivery may be left for later."""
 _BY_VERDICT = {
@@ -35,6 +36,8 @@ class RowInvariants:
         self._trace = findings.trace
         self._broken = findings.broken
         self._removed: dict[str, list[float]] = {}
+        #: lane -> when devices of it came back into service
+        self._revived: dict[str, list[float]] = {}
         self._left_at: dict[Key, deque[float]] = {}
 
     # --- the journal ----------------------------------------------------------------------------
@@ -59,8 +62,6 @@ class RowInvariants:
         key = (event_id, index, device_id)
         findings = self._findings
         known = findings.states.get(key)
-        if before == after != "pending":
-            return  # erasing writes rows again without moving them
         self._trace.add("journal", after, *key, attempts, reason)
         story = findings.deliveries.get(key)
         if after == "pending":
@@ -91,6 +92,7 @@ class RowInvariants:
         if story is not None:
             if after == "pending":
                 story.is_recorded(reason, self._truth.now)
+                story.began_anew = story.began_anew or reason == _ANOTHER_ADDRESS
             self._count_decision(after, story)
 
     def chunk_gone(self, queue_id: int, lease_id: str | None) -> None:
@@ -187,6 +189,8 @@ class RowInvariants:
             self._registered_stays(device_id, address, others)
         elif after == "active":
             self._capped(device_id)
+            if before in ("pruned", "quarantined"):
+                self._came_back(address)
         if after in (None, "active"):
             self._findings.out_since.pop(device_id, None)
         elif before == "active":
@@ -210,6 +214,12 @@ class RowInvariants:
             return
         if others < self._sizes.most_devices:
             self._broken("registered_stays", f"device {device_id} of user {owner} is gone")
+
+    def _came_back(self, address: str) -> None:
+        story = self._truth.addresses.get(address)
+        if story is not None:
+            lane = f"{story.app}/{story.provider}"
+            self._revived.setdefault(lane, []).append(self._truth.now)
 
     def _capped(self, device_id: int) -> None:
         """No user has more devices than allowed."""
@@ -253,6 +263,8 @@ class RowInvariants:
         self._removed[lane] = removed
         lives = self._sizes.relays + sum(at > max(since, 1.0) for at in self._findings.begins)
         devices = sum(f"{one.app}/{one.provider}" == lane for one in self._truth.addresses.values())
+        # one that went and came back within the window counts as gone and as there
+        devices += sum(at > since for at in self._revived.get(lane, []))
         share = self._share_of_a_brake(devices, removed[0])
         if len(removed) > lives * share:
             self._broken("brake", f"{len(removed)} devices of {lane} went within a window")
