@@ -72,6 +72,7 @@ async def test_a_reason_of_the_connections_own_ends_it_and_no_other_does(
 
         verdict = await ready.one(ready.push(ready.address(1)))
 
+        assert not isinstance(verdict, Delivered)
         assert verdict.reason == reason
         assert isinstance(await ready.one(ready.push(ready.address(2))), Delivered)
         assert sandbox.stats()["connections_opened"]["apns"] == opened

@@ -39,11 +39,11 @@ CREATE TEMP TRIGGER delivery_offered BEFORE INSERT ON main.deliveries BEGIN
     SELECT delivery_offered(NEW.event_id, NEW.item_index, NEW.device_id, NEW.state);
 END;
 CREATE TEMP TRIGGER delivery_new AFTER INSERT ON main.deliveries BEGIN
-    SELECT delivery_moved(NULL, NEW.state, NEW.event_id, NEW.item_index, NEW.device_id,
+    SELECT delivery_moved(NEW.state, NEW.event_id, NEW.item_index, NEW.device_id,
                           NEW.attempts, NEW.reason);
 END;
 CREATE TEMP TRIGGER delivery_changed AFTER UPDATE OF state ON main.deliveries BEGIN
-    SELECT delivery_moved(OLD.state, NEW.state, NEW.event_id, NEW.item_index, NEW.device_id,
+    SELECT delivery_moved(NEW.state, NEW.event_id, NEW.item_index, NEW.device_id,
                           NEW.attempts, NEW.reason);
 END;
 CREATE TEMP TRIGGER delivery_gone AFTER DELETE ON main.deliveries BEGIN
@@ -83,7 +83,6 @@ class Mirror(Protocol):
 
     def delivery_moved(
         self,
-        before: str | None,
         after: str,
         event_id: str,
         index: int,
@@ -153,7 +152,7 @@ class Disk:
         """Tell this mirror what moves."""
         for name, tell, facts in (
             ("delivery_offered", mirror.delivery_offered, 4),
-            ("delivery_moved", mirror.delivery_moved, 7),
+            ("delivery_moved", mirror.delivery_moved, 6),
             ("delivery_gone", mirror.delivery_gone, 3),
             ("chunk_gone", mirror.chunk_gone, 2),
             ("device_moved", mirror.device_moved, 5),

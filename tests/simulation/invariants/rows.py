@@ -50,7 +50,6 @@ class RowInvariants:
 
     def delivery_moved(
         self,
-        before: str | None,
         after: str,
         event_id: str,
         index: int,
