@@ -81,7 +81,7 @@ async def fill(source: Handle) -> None:
     for number in range(DEVICES):
         await register(source, f"phone-{number}", f"address-{number}", user_id=f"user-{number}")
     # the largest id is gone, and must not come back
-    await source.registry.forget(f"phone-{DEVICES - 1}", proven=None)
+    await source.registry.forget(f"phone-{DEVICES - 1}", proven=None, now=NOW)
     await source.keys.add(ApiKey("k1", "backend", frozenset({"admin"}), NOW), b"d" * 32)
     await source.store.secret(b"s" * 32)
     await source.lanes.hold("agent", "fcm", "", by="operator", reason="quota", now=NOW)
