@@ -191,6 +191,10 @@ class DevicesSettings(Section):
     """Devices a user may have; over it the least recently seen goes."""
     keep_pruned_days: Count = 30
     """Days a pruned device is kept, to come back to life when the app registers it again."""
+    keep_forgotten_days: Count = 400
+    """Days that installations and addresses which were forgotten, erased or replaced are
+    remembered, as keyed hashes, so that an old file does not bring them back. Over a year, as old
+    as an export may be."""
 
 
 class LogSettings(Section):

@@ -19,7 +19,7 @@ from gateway.relay.dispatcher import Dispatcher
 from gateway.relay.gate import Gate
 from gateway.relay.heartbeat import Heartbeat
 from gateway.relay.holds import Holds
-from gateway.relay.housekeeping import Housekeeping
+from gateway.relay.housekeeping import Housekeeping, Keep
 from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
 from gateway.relay.listeners import Listeners
@@ -132,8 +132,11 @@ class Relay:
             observer=observer,
             wall=clocks.wall,
             pace=pace,
-            retention_s=settings.relay.retention_days * _DAY_S,
-            keep_pruned_s=settings.devices.keep_pruned_days * _DAY_S,
+            keep=Keep(
+                journal_s=settings.relay.retention_days * _DAY_S,
+                pruned_s=settings.devices.keep_pruned_days * _DAY_S,
+                forgotten_s=settings.devices.keep_forgotten_days * _DAY_S,
+            ),
         )
         self._heartbeat = Heartbeat(
             stores.store.replicas,

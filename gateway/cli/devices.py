@@ -162,7 +162,8 @@ async def forget(
             unread = (await stores.registry.erase(whose, now=time.time())).unread
         else:
             assert installation_id is not None
-            gone = len(await stores.registry.forget(installation_id, proven=None, app=app))
+            now = time.time()
+            gone = len(await stores.registry.forget(installation_id, proven=None, app=app, now=now))
     if as_json:
         show.as_line({"forgotten": gone})
     else:

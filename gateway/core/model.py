@@ -167,7 +167,7 @@ class Registration:
 
     `environment` None: the app does not say; a known address keeps its environment, a new one gets
     production. `seen_at` is for imports: when the app itself last confirmed the address, 0 if
-    nobody knows. None: it does so now.
+    nobody knows. None: it does so now. `user_changed_at` is for imports, too: see `Device`.
     """
 
     installation_id: str
@@ -181,6 +181,7 @@ class Registration:
     environment: Environment | None = None
     old_address: str | None = field(default=None, repr=False)
     seen_at: float | None = None
+    user_changed_at: float | None = None
     profile: Profile = Profile()
 
 
@@ -190,6 +191,7 @@ class Device:
 
     `registered_at` is when this address became this user's. `last_seen_at` is when the app last
     confirmed it, 0 if it never did (an import); proof of death must be newer than that.
+    `user_changed_at` is when the phone last came from another user, None if no other is known.
     """
 
     id: int
@@ -207,6 +209,7 @@ class Device:
     registered_at: float
     last_seen_at: float
     profile: Profile
+    user_changed_at: float | None = None
 
     @property
     def address_hash(self) -> str:

@@ -33,7 +33,9 @@ FIELDS = (
     "os_version",
     "device_model",
     "last_seen_at",
+    "user_changed_at",
 )
+_TIMES = ("last_seen_at", "user_changed_at")
 
 
 class BadRecord(Exception):
@@ -46,14 +48,12 @@ def registration_of(
     """Read a record by the rules of the devices API. Raises `BadRecord`.
 
     `last_seen_at` is when the app itself last confirmed the address. Without it nobody knows, and
-    any proof that the address is dead will count.
+    any proof that the address is dead will count. `user_changed_at` is when the phone last came
+    from another user.
     """
     document = dict(record)
     installation_id = document.pop("installation_id", None)
-    try:
-        seen_at = _seen_at(document.pop("last_seen_at", None))
-    except ValueError:
-        raise BadRecord("last_seen_at must be a time such as 2026-11-23T10:00:00Z") from None
+    seen_at, user_changed_at = (_time(name, document.pop(name, None)) for name in _TIMES)
     try:
         asked = read_registration(
             str(installation_id or ""), document, vendors=vendors, apps=apps, proven=None
@@ -62,13 +62,16 @@ def registration_of(
         errors = problem.errors or [{"field": problem.code, "message": problem.detail}]
         reasons = [f"{error['field']} {error['message']}" for error in errors]
         raise BadRecord("; ".join(reasons)) from None
-    return replace(asked, seen_at=seen_at)
+    return replace(asked, seen_at=seen_at or 0.0, user_changed_at=user_changed_at)
 
 
-def _seen_at(text: Any) -> float:
+def _time(name: str, text: Any) -> float | None:
     if text in (None, ""):
-        return 0.0
-    moment = datetime.fromisoformat(str(text))
+        return None
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise BadRecord(f"{name} must be a time such as 2026-11-23T10:00:00Z") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -79,5 +82,7 @@ def record_of(device: Device, vendors: Vendors) -> dict[str, str | None]:
         for name in FIELDS
     }
     values["environment"] = environment_of(device, vendors)
-    values["last_seen_at"] = to_iso(device.last_seen_at) if device.last_seen_at else None
+    for name in _TIMES:
+        moment = getattr(device, name)
+        values[name] = to_iso(moment) if moment else None
     return values

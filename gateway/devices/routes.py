@@ -77,6 +77,7 @@ class DeviceRoutes:
             request.path["installation_id"],
             proven=caller.proven,
             app=request.query.get("app") or None,
+            now=self._clock(),
         )
         self._changed(gone)
         return Answer(204)

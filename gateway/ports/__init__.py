@@ -24,7 +24,7 @@ from gateway.ports.journal import (
 from gateway.ports.keys import SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing
 from gateway.ports.queue import Depth, Queue
-from gateway.ports.registry import Erased, Registered, Registry
+from gateway.ports.registry import Erased, Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
 from gateway.ports.store import Store
 
@@ -46,6 +46,7 @@ __all__ = [
     "Held",
     "HeldOf",
     "Holder",
+    "Imported",
     "Journal",
     "Keys",
     "LaneRow",

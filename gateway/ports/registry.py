@@ -22,6 +22,16 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
+class Imported:
+    """The result of a batch: how many installations are new, how many are known, and which lines,
+    by their place in the batch, changed nothing: what is known here is newer."""
+
+    new: int
+    known: int
+    newer: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Erased:
     """The result of an erase: the devices that went, and how many chunks cannot be read."""
 
@@ -44,16 +54,19 @@ class Registry(Protocol):
         """
 
     async def register_many(
-        self, registrations: Sequence[Registration], *, now: float
-    ) -> tuple[int, int]:
-        """Upsert all in one transaction, as an API key would. Returns (new, known).
+        self, registrations: Sequence[Registration], *, now: float, force: bool = False
+    ) -> Imported:
+        """Upsert all in one transaction, as an API key would.
 
         A registration with `seen_at` (an import) does not count as contact from the app: a device
-        already stored with this address is left unchanged, even if pruned.
+        already stored with this address is left unchanged, even if pruned. It takes no installation
+        and no address from a device that the app confirmed at that time or later, and brings none
+        back that went then or later; without a time, from no device, and none that ever went.
+        `force` lifts that, but for what an erase took.
         """
 
     async def forget(
-        self, installation_id: str, *, proven: UserRef | None, app: str | None = None
+        self, installation_id: str, *, proven: UserRef | None, app: str | None = None, now: float
     ) -> Sequence[int]:
         """Delete an installation; somebody else's stays. Returns the devices that went."""
 
@@ -89,3 +102,6 @@ class Registry(Protocol):
 
     async def purge(self, *, pruned_before: float) -> int:
         """Delete rows that were pruned before this time. Returns how many."""
+
+    async def purge_forgotten(self, *, before: float) -> int:
+        """Delete what is remembered of what went before this time. Returns how many names."""

@@ -39,6 +39,7 @@ TABLES = (
     Table("devices", (0,), identity=True),
     Table("api_keys", ("",)),
     Table("secrets", ("",)),
+    Table("forgotten", (-1,)),
     Table("lanes", ("", "")),
     Table("lane_parts", ("", "", "")),
     Table("held_removals", (0,)),

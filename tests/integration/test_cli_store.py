@@ -109,8 +109,9 @@ def test_an_import_tells_each_bad_line_and_takes_the_good_ones(place: Workplace)
     ]
     done = place.run("devices", "import", "-", "--json", given=b"\n".join(lines))
     assert done.status == 1
-    errors = done.json.pop("errors")
-    assert done.json | {"errors": errors} == {"new": 2, "known": 0, "bad": 5, "errors": errors}
+    errors = done.json["errors"]
+    counts = {"new": 2, "known": 0, "newer_here": 0, "bad": 5}
+    assert done.json == counts | {"newer": [], "errors": errors}
     assert [error["line"] for error in errors] == [2, 4, 5, 6, 7]
     assert done.err.splitlines()[0] == "line 2: is not JSON"
     assert "address" in errors[3]["reason"]
@@ -145,8 +146,8 @@ def test_a_csv_line_with_a_cell_too_many_is_told(peopled: Workplace) -> None:
     broken = "\n".join([rows[0], rows[1] + ",x", rows[2]])
     done = peopled.run("devices", "import", "-", "--format", "csv", given=broken)
     assert done.status == 1
-    assert done.err == "line 2: has 16 fields, the header 15\n"
-    assert done.out == "0 new, 1 known, 1 bad\n"
+    assert done.err == "line 2: has 17 fields, the header 16\n"
+    assert done.out == "0 new, 1 known, 0 newer here, 1 bad\n"
 
 
 def test_a_csv_without_the_needed_columns_is_told_once(place: Workplace) -> None:

@@ -34,6 +34,9 @@ SELECT 'agent', CASE WHEN i % 3 > 0 THEN 'fcm' ELSE 'apns' END, 'phone-' || i,
        'production', CASE WHEN i % 50 > 0 THEN 'active' ELSE 'pruned' END, i, i, i
 FROM generate_series(0, 19999) i;
 
+INSERT INTO forgotten (hash, at, erased_at)
+SELECT i * 7919::bigint, i, 0 FROM generate_series(0, 19999) i;
+
 INSERT INTO events (
     event_id, type, status, received_at, notifications, rejected, rejections, chunks, reason, body
 )
@@ -89,6 +92,13 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "devices_proven": (("devices_pkey",), ([7, 8],)),
     "devices_purge": (("devices_pruned",), (30.0, 10)),
     "devices_remove": (("devices_pkey",), ([7], ["pruned"], ["r"], [1.0])),
+    "devices_in_the_way": (
+        ("devices_installation", "devices_address"),
+        (["phone-7", "phone-8"], ["address-7", "address-9"]),
+    ),
+    "devices_of_users": (("devices_user", "devices_custom"), (["user-7"], ["custom-8"])),
+    "forgotten_find": (("forgotten_pkey",), ([7, 8],)),
+    "forgotten_purge": (("forgotten_at", "forgotten_pkey"), (30.0, 10)),
     "erase_deliveries": (("deliveries_d100_pkey",), ("msg_7", [1])),
     "erase_devices": (("devices_user", "devices_custom"), ("user-7", "custom-7")),
     "erase_end": (("deliveries_d100_pkey",), ("msg_7", [1], 1.0, "erased", 100)),
@@ -125,7 +135,9 @@ SCANS = {
     "events_requeue": "once, when a stream was lost: what is pending, of all days",
 }
 
-LARGE = re.compile(r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done)\b")
+LARGE = re.compile(
+    r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done|forgotten)\b"
+)
 
 
 @pytest.fixture

@@ -81,7 +81,8 @@ async def fill(source: Handle) -> None:
     for number in range(DEVICES):
         await register(source, f"phone-{number}", f"address-{number}", user_id=f"user-{number}")
     # the largest id is gone, and must not come back
-    await source.registry.forget(f"phone-{DEVICES - 1}", proven=None)
+    await source.registry.forget(f"phone-{DEVICES - 1}", proven=None, now=NOW)
+    await register(source, "phone-0", "address-new", user_id="another", now=NOW + 1)
     await source.keys.add(ApiKey("k1", "backend", frozenset({"admin"}), NOW), b"d" * 32)
     await source.store.secret(b"s" * 32)
     await source.lanes.hold("agent", "fcm", "", by="operator", reason="quota", now=NOW)
@@ -156,6 +157,7 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "devices": DEVICES - 1,
         "api_keys": 1,
         "secrets": 1,
+        "forgotten": 3,
         "lanes": 2,
         "lane_parts": 1,
         "held_removals": 1,

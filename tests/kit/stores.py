@@ -17,6 +17,7 @@ from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
 from gateway.core.chunks import cut
 from gateway.core.clocks import Clocks
+from gateway.core.hashes import SECRET_BYTES
 from gateway.core.ids import NewId
 from gateway.core.model import (
     Chunk,
@@ -103,9 +104,14 @@ class Backend:
         return self.quick is not None
 
 
+def fresh_secret() -> bytes:
+    """What a store makes its hashes with: the same in every run."""
+    return b"k" * SECRET_BYTES
+
+
 @asynccontextmanager
 async def _sqlite(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
-    store = await open_sqlite(folder / "inkpush.db")
+    store = await open_sqlite(folder / "inkpush.db", fresh=fresh_secret)
     try:
         yield Handle(store, sqlite_queue(store, clock=clock))
     finally:
@@ -116,7 +122,7 @@ async def _sqlite(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
 async def _postgres_store(folder: Path) -> AsyncIterator[PostgresStore]:
     """The store of the folder's database."""
     async with databases().using(folder) as url:
-        store = await open_postgres(url)
+        store = await open_postgres(url, fresh=fresh_secret)
         try:
             yield store
         finally:

@@ -30,7 +30,7 @@ from gateway.store.sqlite.engine import ThreadEngine
 from gateway.store.sqlite.opening import open_connections
 from tests.kit.engines import CountingEngine
 from tests.kit.signers import headers_of, secret_of, sign_as_svix
-from tests.kit.stores import sqlite_queue
+from tests.kit.stores import fresh_secret, sqlite_queue
 
 HOST = "127.0.0.1"
 PATH = "/webhooks/learnink"
@@ -125,7 +125,7 @@ async def running_webhook(
     async with AsyncExitStack() as stack:
         connections = await asyncio.to_thread(open_connections, path)
         engine = CountingEngine(ThreadEngine(connections))
-        store = SqliteStore(SqliteDatabase(engine), max_per_user=20)
+        store = SqliteStore(SqliteDatabase(engine), max_per_user=20, fresh=fresh_secret)
         stack.push_async_callback(store.aclose)
         session = await stack.enter_async_context(ClientSession())
         webhook = Webhook(session, 0, store, engine, path, errors=errors)

@@ -15,6 +15,7 @@ from gateway.errors import StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
+from tests.kit.stores import fresh_secret
 from tests.simulation.disk import DiskEngine
 from tests.simulation.doors import APP
 from tests.simulation.gateways import pace_of
@@ -32,7 +33,9 @@ class Desk:
         self._name = name
         engine = DiskEngine(world.disk, Process(f"command {name}"))
         self._store = SqliteStore(
-            SqliteDatabase(engine), max_per_user=world.plan.sizes.most_devices
+            SqliteDatabase(engine),
+            max_per_user=world.plan.sizes.most_devices,
+            fresh=fresh_secret,
         )
         self._queue = InStoreQueue(
             self._store.database,

@@ -43,6 +43,7 @@ from gateway.store.sqlite.store import SqliteStore
 from providers.contract import PushProvider
 from providers.vendor import Plan as VendorPlan
 from providers.vendor import Vendors
+from tests.kit.stores import fresh_secret
 from tests.simulation.disk import DiskEngine
 from tests.simulation.doors import APP, Doors
 from tests.simulation.invariants.leases import LeaseInvariants
@@ -319,6 +320,7 @@ class Life:
         store = SqliteStore(
             SqliteDatabase(DiskEngine(world.disk, self.process, self._written)),
             max_per_user=sizes.most_devices,
+            fresh=fresh_secret,
         )
         if sizes.relays > 1:
             store.replicas = SharedReplicas(world.household)  # type: ignore[assignment]

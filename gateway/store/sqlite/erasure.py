@@ -13,15 +13,25 @@ from typing import Any
 
 from gateway.core.model import UserRef, day_of
 from gateway.store.erasing import ERASED, body_without, ended, items_without, spellings, whose
+from gateway.store.forgetting import Fresh, erased
+from gateway.store.sqlite import memory
+from gateway.store.sqlite.bulk import rows_of
 
 
 def erase_devices(
-    connection: sqlite3.Connection, sql: Mapping[str, str], user: UserRef
+    connection: sqlite3.Connection,
+    sql: Mapping[str, str],
+    user: UserRef,
+    *,
+    now: float,
+    fresh: Fresh,
 ) -> list[int]:
-    """Remove the user's devices: from then on nothing is sent to them. Returns which they were."""
-    gone = [row[0] for row in connection.execute(sql["erase_devices"], _ids(user)).fetchall()]
+    """Remove the user's devices: from then on nothing is sent to them, and no import brings them
+    back. Returns which they were."""
+    gone = rows_of(connection.execute(sql["erase_devices"], _ids(user)))
+    memory.remember(connection, sql, fresh, erased(gone, user, now))
     connection.execute(sql["erase_held"])
-    return gone
+    return [row["id"] for row in gone]
 
 
 def find_events(connection: sqlite3.Connection, sql: Mapping[str, str], user: UserRef) -> list[str]:

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from gateway.core.stored import Forms
+from gateway.store.forgetting import Fresh, nobody_gives
+from gateway.store.sqlite import memory
 from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
 from gateway.store.sqlite.registry import SqliteRegistry
 
-_HASHES = "hashes"
-
 
 class SqliteStore:
-    """The port `gateway.ports.Store`; `database` is for the queue that lives in the same file."""
+    """The port `gateway.ports.Store`; `database` is for the queue that lives in the same file.
+    `fresh` makes the store's secret, at the first thing that it forgets."""
 
-    def __init__(self, database: SqliteDatabase, *, max_per_user: int) -> None:
+    def __init__(
+        self, database: SqliteDatabase, *, max_per_user: int, fresh: Fresh = nobody_gives
+    ) -> None:
         self.database = database
-        self.registry = SqliteRegistry(database, max_per_user=max_per_user)
+        self.registry = SqliteRegistry(database, max_per_user=max_per_user, fresh=fresh)
         self.replicas = SoleReplica()
         self.journal = SqliteJournal(database, self.replicas.forms)
         self.lanes = SqliteLanes(database)
         self.keys = SqliteKeys(database)
 
     async def secret(self, fresh: bytes) -> bytes:
-        value: bytes = await self.database.write(partial(_secret, self.database.sql, fresh))
-        return value
+        work = partial(memory.secret, sql=self.database.sql, fresh=lambda: fresh)
+        return await self.database.write(work)
 
     async def ping(self) -> None:
         """Really writes, for a full disk shows in nothing less."""
@@ -58,18 +60,14 @@ class SoleReplica:
         """Nobody is told."""
 
 
-def _secret(sql: Mapping[str, str], fresh: bytes, connection: sqlite3.Connection) -> bytes:
-    connection.execute(sql["secret_keep"], {"name": _HASHES, "value": fresh})
-    value: bytes = connection.execute(sql["secret_find"], {"name": _HASHES}).fetchone()[0]
-    return value
-
-
 def _touch(connection: sqlite3.Connection) -> None:
     """Write the first page of the file as it is."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     connection.execute(f"PRAGMA user_version = {version}")
 
 
-async def open_sqlite(path: Path, *, max_per_user: int = 20) -> SqliteStore:
+async def open_sqlite(
+    path: Path, *, max_per_user: int = 20, fresh: Fresh = nobody_gives
+) -> SqliteStore:
     """Open the database file, creating or migrating it."""
-    return SqliteStore(await open_database(path), max_per_user=max_per_user)
+    return SqliteStore(await open_database(path), max_per_user=max_per_user, fresh=fresh)

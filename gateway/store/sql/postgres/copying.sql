@@ -33,6 +33,7 @@ SELECT name FROM (VALUES
     ('devices', EXISTS (SELECT 1 FROM devices)),
     ('api_keys', EXISTS (SELECT 1 FROM api_keys)),
     ('secrets', EXISTS (SELECT 1 FROM secrets)),
+    ('forgotten', EXISTS (SELECT 1 FROM forgotten)),
     ('lanes', EXISTS (SELECT 1 FROM lanes)),
     ('held_removals', EXISTS (SELECT 1 FROM held_removals)),
     ('events', EXISTS (SELECT 1 FROM events)),

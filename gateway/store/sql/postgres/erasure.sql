@@ -1,5 +1,5 @@
 -- name: erase_devices
-DELETE FROM devices WHERE user_id = $1 OR custom_id = $2 RETURNING id;
+DELETE FROM devices WHERE user_id = $1 OR custom_id = $2 RETURNING *;
 
 -- name: erase_held
 DELETE FROM held_removals h WHERE NOT EXISTS (SELECT 1 FROM devices d WHERE d.id = h.device_id);

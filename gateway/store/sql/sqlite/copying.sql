@@ -2,7 +2,7 @@
 -- name: copy_devices
 SELECT id, app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
        environment, state, state_reason, state_at, registered_at, last_seen_at, locale, timezone,
-       app_version, os_version, device_model
+       app_version, os_version, device_model, user_changed_at
 FROM devices WHERE id > ? ORDER BY id;
 
 -- name: copy_api_keys
@@ -10,6 +10,10 @@ SELECT id, digest, name, scopes, created_at, revoked_at FROM api_keys WHERE id >
 
 -- name: copy_secrets
 SELECT name, value FROM secrets WHERE name > ? ORDER BY name;
+
+-- name: copy_forgotten
+SELECT hash, at, erased_at, user_hash, custom_hash, user_changed_at
+FROM forgotten WHERE hash > ? ORDER BY hash;
 
 -- name: copy_lanes
 SELECT app, provider, held, reason, hint, held_at, brake_at, rate, errors, waiting, seen_at,
@@ -61,6 +65,7 @@ FROM queue WHERE id > ? ORDER BY id;
 SELECT 'devices', count(*) FROM devices UNION ALL
 SELECT 'api_keys', count(*) FROM api_keys UNION ALL
 SELECT 'secrets', count(*) FROM secrets UNION ALL
+SELECT 'forgotten', count(*) FROM forgotten UNION ALL
 SELECT 'lanes', count(*) FROM lanes UNION ALL
 SELECT 'lane_parts', count(*) FROM lane_parts UNION ALL
 SELECT 'held_removals', count(*) FROM held_removals UNION ALL

@@ -1,5 +1,5 @@
 -- name: erase_devices
-DELETE FROM devices WHERE user_id = :user_id OR custom_id = :custom_id RETURNING id;
+DELETE FROM devices WHERE user_id = :user_id OR custom_id = :custom_id RETURNING *;
 
 -- name: erase_held
 DELETE FROM held_removals WHERE device_id NOT IN (SELECT id FROM devices);

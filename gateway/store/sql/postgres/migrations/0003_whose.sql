@@ -1,5 +1,21 @@
 -- What keyed hashes are made with: see gateway/core/hashes.py.
 CREATE TABLE secrets (
-    name  text PRIMARY KEY,
+    name  text COLLATE "C" PRIMARY KEY,
     value bytea NOT NULL
 );
+
+-- When the device last came from another user; NULL where no other is known.
+ALTER TABLE devices ADD COLUMN user_changed_at double precision;
+
+-- What went, and when: installations, addresses, and people who were erased, each as a number that
+-- stands for it (gateway/store/forgetting.py). With it whose it was, by the same numbers.
+CREATE TABLE forgotten (
+    hash            bigint PRIMARY KEY,
+    at              double precision NOT NULL,
+    -- 0: never by an erase
+    erased_at       double precision NOT NULL,
+    user_hash       bigint,
+    custom_hash     bigint,
+    user_changed_at double precision
+);
+CREATE INDEX forgotten_at ON forgotten (at);

@@ -1,0 +1,64 @@
+"""The table `forgotten` on PostgreSQL, and the secret that its numbers are made with.
+
+Owns its rows; what they say is `gateway.store.forgetting`'s. Every function works in the caller's
+transaction. Who finds rows of `devices` first and asks here afterwards misses nothing: what goes
+meanwhile was either still a row, or is written here already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gateway.core.model import Registration
+from gateway.store.forgetting import Fresh, Gone, Mark, Memory, Name, marks_of, number, wanted
+from gateway.store.postgres.database import Session
+
+_HASHES = "hashes"
+
+
+async def secret(session: Session, fresh: Fresh) -> bytes:
+    """The key of keyed hashes; `fresh` makes it where there is none yet."""
+    kept = await _kept(session)
+    if kept is None:
+        # another replica may be first
+        await session.run("secret_keep", _HASHES, fresh())
+        kept = await _kept(session)
+    assert kept is not None
+    return kept
+
+
+async def of_names(session: Session, names: Iterable[Name]) -> Memory | None:
+    """What is remembered of these names; None in a store that never forgot anything."""
+    key = await _kept(session)
+    if key is None:
+        return None
+    return Memory(key, await _find(session, [number(key, name) for name in names]))
+
+
+async def of_registrations(
+    session: Session, fresh: Fresh, registrations: Sequence[Registration], *, force: bool
+) -> Memory:
+    """What is remembered of all that a batch asks for, in one query."""
+    key = await secret(session, fresh)
+    return Memory(key, await _find(session, wanted(key, registrations, force=force)))
+
+
+async def remember(session: Session, fresh: Fresh, gone: Sequence[Gone]) -> None:
+    """Write down what went."""
+    if gone:
+        await keep(session, marks_of(await secret(session, fresh), gone))
+
+
+async def keep(session: Session, marks: Sequence[Mark]) -> None:
+    """Write rows, or bring those up to date that are there."""
+    if marks:
+        await session.run("forgotten_keep", *zip(*marks, strict=True))
+
+
+async def _kept(session: Session) -> bytes | None:
+    row = await session.row("secret_find", _HASHES)
+    return None if row is None else row[0]
+
+
+async def _find(session: Session, numbers: list[int]) -> list[Mark]:
+    return [Mark(*row) for row in await session.rows("forgotten_find", numbers)]

@@ -1,0 +1,69 @@
+"""The table `forgotten` on SQLite, and the secret that its numbers are made with.
+
+Owns its rows; what they say is `gateway.store.forgetting`'s. Every function works in the caller's
+transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+
+from gateway.core.model import Registration
+from gateway.store.forgetting import Fresh, Gone, Mark, Memory, Name, marks_of, number, wanted
+from gateway.store.sqlite.bulk import write_rows
+
+Sql = Mapping[str, str]
+_HASHES = "hashes"
+
+
+def secret(connection: sqlite3.Connection, sql: Sql, fresh: Fresh) -> bytes:
+    """The key of keyed hashes; `fresh` makes it where there is none yet."""
+    kept = _kept(connection, sql)
+    if kept is None:
+        kept = fresh()
+        connection.execute(sql["secret_keep"], {"name": _HASHES, "value": kept})
+    return kept
+
+
+def of_names(connection: sqlite3.Connection, sql: Sql, names: Iterable[Name]) -> Memory | None:
+    """What is remembered of these names; None in a store that never forgot anything."""
+    key = _kept(connection, sql)
+    if key is None:
+        return None
+    return Memory(key, _find(connection, sql, [number(key, name) for name in names]))
+
+
+def of_registrations(
+    connection: sqlite3.Connection,
+    sql: Sql,
+    fresh: Fresh,
+    registrations: Sequence[Registration],
+    *,
+    force: bool,
+) -> Memory:
+    """What is remembered of all that a batch asks for, in one query."""
+    key = secret(connection, sql, fresh)
+    return Memory(key, _find(connection, sql, wanted(key, registrations, force=force)))
+
+
+def remember(connection: sqlite3.Connection, sql: Sql, fresh: Fresh, gone: Sequence[Gone]) -> None:
+    """Write down what went."""
+    if gone:
+        keep(connection, sql, marks_of(secret(connection, sql, fresh), gone))
+
+
+def keep(connection: sqlite3.Connection, sql: Sql, marks: Sequence[Mark]) -> None:
+    """Write rows, or bring those up to date that are there."""
+    write_rows(connection, sql["forgotten_keep"], marks)
+
+
+def _kept(connection: sqlite3.Connection, sql: Sql) -> bytes | None:
+    row = connection.execute(sql["secret_find"], {"name": _HASHES}).fetchone()
+    return None if row is None else row[0]
+
+
+def _find(connection: sqlite3.Connection, sql: Sql, numbers: list[int]) -> list[Mark]:
+    rows = connection.execute(sql["forgotten_find"], {"hashes": json.dumps(numbers)})
+    return [Mark(*row) for row in rows]
