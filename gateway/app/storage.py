@@ -22,6 +22,7 @@ from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
 from gateway.app.replaying import cut_again
 from gateway.core.clocks import Clocks
+from gateway.core.hashes import SECRET_BYTES
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
@@ -125,7 +126,7 @@ async def _sqlite(
     url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace, observer: Observer
 ) -> Stores:
     path = sqlite_path(url)
-    store = await open_sqlite(path, max_per_user=max_per_user)
+    store = await open_sqlite(path, max_per_user=max_per_user, fresh=ids.secret(SECRET_BYTES))
     queue = InStoreQueue(
         store.database,
         journal=store.journal,
@@ -146,7 +147,8 @@ async def _postgres(
 
     place = without_password(url)
     try:
-        store = await open_postgres(url, max_per_user=max_per_user)
+        fresh = ids.secret(SECRET_BYTES)
+        store = await open_postgres(url, max_per_user=max_per_user, fresh=fresh)
     except StoreUnavailable as error:
         raise StoreUnavailable(f"{place}: {error}") from error
     try:

@@ -9,8 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.model import Device, Profile, Registration, UserRef
+from gateway.core.model import (
+    STATED_CUSTOM_ID,
+    STATED_USER_ID,
+    Device,
+    Profile,
+    Registration,
+    UserRef,
+)
 from gateway.core.states import DeviceState, as_it_is
+from gateway.core.words import Words
 from gateway.errors import InstallationOwned
 from providers.contract import AddressKind, Environment, Platform
 
@@ -40,9 +48,11 @@ def take_over(
     asked: Registration,
     *,
     now: float,
+    words: Words | None = None,
 ) -> Takeover:
     """Decide a registration. `known` is the installation's row, `holders` are those that have the
-    address or the one it replaces, in this order."""
+    address or the one it replaces, in this order. `words` makes those that the row keeps; None in a
+    store that has no secret."""
     if known is not None and asked.seen_at is not None and _says_nothing_new(known, asked):
         return Takeover(known["id"], (), {}, unchanged=True)
     row, drop = known, []
@@ -55,6 +65,7 @@ def take_over(
         else:
             drop.append(other["id"])
     values = _values(row, asked, _environment(holders, asked), now)
+    values |= _words(values, words)
     is_as_it_was = row is None or all(row[name] == values[name] for name in _WHOSE)
     changed = drop if row is None or is_as_it_was else [*drop, row["id"]]
     return Takeover(None if row is None else row["id"], tuple(drop), values, changed=tuple(changed))
@@ -113,6 +124,7 @@ def device_of(row: Row) -> Device:
         registered_at=row["registered_at"],
         last_seen_at=row["last_seen_at"],
         profile=Profile(**{name: row[name] for name in _PROFILE}),
+        words=tuple(row[name] for name in ("user_word", "custom_word") if row[name]),
     )
 
 
@@ -125,6 +137,7 @@ def _values(
         "installation_id": asked.installation_id,
         "user_id": asked.user_id,
         "custom_id": asked.custom_id,
+        "stated": _stated(asked),
         "address": asked.address,
         "address_kind": asked.address_kind.value,
         "platform": asked.platform.value,
@@ -146,6 +159,22 @@ def _values(
             # Proof of death is held against this time, so every registration moves it.
             values["seen_at"] = max(now, row["last_seen_at"] + 0.001)
     return values | profile
+
+
+def _stated(asked: Registration) -> int:
+    """The bits of the ids that this registration itself states or proves."""
+    return (STATED_USER_ID if asked.user_id is not None else 0) | (
+        STATED_CUSTOM_ID if asked.custom_id is not None else 0
+    )
+
+
+def _words(values: Mapping[str, Any], words: Words | None) -> dict[str, str | None]:
+    """The words of a row's ids, of those too that it carries over."""
+    user_id, custom_id = values["user_id"], values["custom_id"]
+    return {
+        "user_word": None if words is None or user_id is None else words.of_user(user_id),
+        "custom_word": None if words is None or custom_id is None else words.of_custom(custom_id),
+    }
 
 
 def _says_nothing_new(known: Row, asked: Registration) -> bool:

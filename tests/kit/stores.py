@@ -30,6 +30,7 @@ from gateway.core.model import (
     Removal,
 )
 from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.words import Words
 from gateway.events import GatewayEvent, Observer
 from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
@@ -45,6 +46,9 @@ from tests.kit.nats_cluster import running_cluster
 from tests.kit.postgres import databases
 from tests.kit.streams import STREAMS
 
+SECRET = b"s" * 32
+WORDS = Words(SECRET)
+"""The words of ids, in every store of the tests that has a secret."""
 LIFE_S = 86_400.0
 #: leases that a test can wait for, and that a busy machine does not outlast
 QUICK_LEASE_S = 3.0
@@ -105,7 +109,7 @@ class Backend:
 
 @asynccontextmanager
 async def _sqlite(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
-    store = await open_sqlite(folder / "inkpush.db")
+    store = await open_sqlite(folder / "inkpush.db", fresh=SECRET)
     try:
         yield Handle(store, sqlite_queue(store, clock=clock))
     finally:
@@ -116,7 +120,7 @@ async def _sqlite(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
 async def _postgres_store(folder: Path) -> AsyncIterator[PostgresStore]:
     """The store of the folder's database."""
     async with databases().using(folder) as url:
-        store = await open_postgres(url)
+        store = await open_postgres(url, fresh=SECRET)
         try:
             yield store
         finally:

@@ -8,12 +8,13 @@ each other; rows are locked in the order of their ids.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from gateway.core.model import Device, Item, Registration, Target, UserRef
+from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
+from gateway.core.words import Words
 from gateway.ports import Erased, Registered
 from gateway.store.ownership import check_owner, device_of, over_the_cap, take_over, to_forget
 from gateway.store.postgres import erasure, lookup
@@ -29,36 +30,48 @@ _ERASE_ROUNDS = 3
 _INSERTED = (
     "app", "provider", "installation_id", "user_id", "custom_id", "address", "address_kind",
     "platform", "environment", "now", "registered_at", "seen_at", "locale", "timezone",
-    "app_version", "os_version", "device_model",
+    "app_version", "os_version", "device_model", "stated", "user_word", "custom_word",
 )  # fmt: skip
 
 
 class PostgresRegistry:
-    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices."""
+    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices. `words` tells
+    what makes the words of ids, where the store has a secret."""
 
-    def __init__(self, database: PostgresDatabase, *, max_per_user: int) -> None:
+    def __init__(
+        self,
+        database: PostgresDatabase,
+        *,
+        max_per_user: int,
+        words: Callable[[], Awaitable[Words | None]],
+    ) -> None:
         self._database = database
         self._max_per_user = max_per_user
+        self._words = words
 
     async def register(
         self, registration: Registration, *, proven: UserRef | None, now: float
     ) -> Registered:
+        words = await self._words()
         return await self._database.write(
-            lambda session: self._register(session, registration, proven, now),
+            lambda session: self._register(session, registration, proven, now, words),
             locks=_locks([registration]),
         )
 
     async def register_many(
         self, registrations: Sequence[Registration], *, now: float
     ) -> tuple[int, int]:
+        words = await self._words()
+
         async def work(session: Session) -> tuple[int, int]:
             fresh, others = await part_new(session, registrations, max_per_user=self._max_per_user)
             if fresh:
-                rows = [_inserted(take_over(None, (), one, now=now).values) for one in fresh]
+                todo = [take_over(None, (), one, now=now, words=words) for one in fresh]
+                rows = [_inserted(one.values) for one in todo]
                 await session.run("devices_insert", *zip(*rows, strict=True))
             new = len(fresh)
             for one in others:
-                new += (await self._register(session, one, None, now)).created
+                new += (await self._register(session, one, None, now, words)).created
             return new, len(registrations) - new
 
         return await self._database.write(work, locks=_locks(registrations), pace=SLOW)
@@ -99,8 +112,8 @@ class PostgresRegistry:
                 break
         return Erased(devices, sum(unread.values()))
 
-    async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
-        return await lookup.targets(self._database, items)
+    async def targets(self, items: Sequence[Item]) -> Found:
+        return await lookup.targets(self._database, items, await self._words())
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment
@@ -131,7 +144,12 @@ class PostgresRegistry:
         return purged
 
     async def _register(
-        self, session: Session, asked: Registration, proven: UserRef | None, now: float
+        self,
+        session: Session,
+        asked: Registration,
+        proven: UserRef | None,
+        now: float,
+        words: Words | None,
     ) -> Registered:
         addresses = [one for one in (asked.address, asked.old_address) if one is not None]
         touched = await session.rows(
@@ -143,7 +161,7 @@ class PostgresRegistry:
         )
         holders = [by_address[one] for one in dict.fromkeys(addresses) if one in by_address]
         check_owner(known, asked, proven)
-        todo = take_over(known, holders, asked, now=now)
+        todo = take_over(known, holders, asked, now=now, words=words)
         if known is not None and todo.unchanged:
             return Registered(created=False, device=device_of(known))
         if todo.drop:

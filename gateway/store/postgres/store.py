@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.core.words import Words
 from gateway.errors import StoreError
 from gateway.store.postgres.database import PostgresDatabase, Session
 from gateway.store.postgres.journal import PostgresJournal
@@ -17,24 +18,41 @@ _HASHES = "hashes"
 
 class PostgresStore:
     """The port `gateway.ports.Store`; `database` and `wakeups` are for the queue in the same
-    database."""
+    database.
 
-    def __init__(self, database: PostgresDatabase, *, max_per_user: int) -> None:
+    `fresh`, 32 random bytes, becomes the secret where there is none yet, once one is needed;
+    without it the registry makes no words.
+    """
+
+    def __init__(
+        self, database: PostgresDatabase, *, max_per_user: int, fresh: bytes | None = None
+    ) -> None:
         self.database = database
+        self._fresh = fresh
+        self._made: Words | None = None
         self.wakeups = Wakeups(database)
-        self.registry = PostgresRegistry(database, max_per_user=max_per_user)
+        self.registry = PostgresRegistry(database, max_per_user=max_per_user, words=self._words)
         self.replicas = PostgresReplicas(database)
         self.journal = PostgresJournal(database, self.replicas.forms)
         self.lanes = PostgresLanes(database)
         self.keys = PostgresKeys(database)
 
     async def secret(self, fresh: bytes) -> bytes:
+        if known := await self.database.rows("secret_find", _HASHES):
+            stored: bytes = known[0][0]
+            return stored
+
         async def work(session: Session) -> bytes:
             await session.run("secret_keep", _HASHES, fresh)
             value: bytes = (await session.row("secret_find", _HASHES))[0]
             return value
 
         return await self.database.write(work)
+
+    async def _words(self) -> Words | None:
+        if self._made is None and self._fresh is not None:
+            self._made = Words(await self.secret(self._fresh))
+        return self._made
 
     async def ping(self) -> None:
         """Really writes, for a full disk and a standby show in nothing less."""
@@ -45,13 +63,15 @@ class PostgresStore:
         await self.database.aclose()
 
 
-async def open_postgres(url: str, *, max_per_user: int = 20) -> PostgresStore:
+async def open_postgres(
+    url: str, *, max_per_user: int = 20, fresh: bytes | None = None
+) -> PostgresStore:
     """Open the database that a URL names, migrating it."""
     database = PostgresDatabase(url)
     await database.open()
     try:
         await migrate(database)
-        store = PostgresStore(database, max_per_user=max_per_user)
+        store = PostgresStore(database, max_per_user=max_per_user, fresh=fresh)
         await store.replicas.look()
     except StoreError:
         await database.aclose()

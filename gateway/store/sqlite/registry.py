@@ -7,12 +7,13 @@ change hands in one transaction; by which rules is `gateway.store.ownership`'s.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from gateway.core.model import Device, Item, Registration, Target, UserRef
+from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
+from gateway.core.words import Words
 from gateway.ports import Erased, Registered
 from gateway.store.ownership import check_owner, device_of, over_the_cap, take_over, to_forget
 from gateway.store.sqlite import erasure, lookup
@@ -26,24 +27,35 @@ Row = dict[str, Any]
 
 
 class SqliteRegistry:
-    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices."""
+    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices. `words` tells
+    what makes the words of ids, where the store has a secret."""
 
-    def __init__(self, database: SqliteDatabase, *, max_per_user: int) -> None:
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        *,
+        max_per_user: int,
+        words: Callable[[], Awaitable[Words | None]],
+    ) -> None:
         self._database = database
         self._max_per_user = max_per_user
+        self._words = words
 
     async def register(
         self, registration: Registration, *, proven: UserRef | None, now: float
     ) -> Registered:
+        words = await self._words()
         return await self._database.write(
-            lambda connection: self._register(connection, registration, proven, now)
+            lambda connection: self._register(connection, registration, proven, now, words)
         )
 
     async def register_many(
         self, registrations: Sequence[Registration], *, now: float
     ) -> tuple[int, int]:
+        words = await self._words()
+
         def work(connection: sqlite3.Connection) -> tuple[int, int]:
-            done = [self._register(connection, one, None, now) for one in registrations]
+            done = [self._register(connection, one, None, now, words) for one in registrations]
             new = sum(one.created for one in done)
             return new, len(done) - new
 
@@ -95,8 +107,8 @@ class SqliteRegistry:
                 break
         return Erased(devices, sum(unread.values()))
 
-    async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
-        return await lookup.targets(self._database, items)
+    async def targets(self, items: Sequence[Item]) -> Found:
+        return await lookup.targets(self._database, items, await self._words())
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment
@@ -165,6 +177,7 @@ class SqliteRegistry:
         asked: Registration,
         proven: UserRef | None,
         now: float,
+        words: Words | None,
     ) -> Registered:
         known = self._row(
             connection,
@@ -172,7 +185,8 @@ class SqliteRegistry:
             {"installation_id": asked.installation_id, "app": asked.app},
         )
         check_owner(known, asked, proven)
-        todo = take_over(known, self._holders(connection, asked), asked, now=now)
+        holders = self._holders(connection, asked)
+        todo = take_over(known, holders, asked, now=now, words=words)
         if known is not None and todo.unchanged:
             return Registered(created=False, device=device_of(known))
         self._delete(connection, todo.drop)

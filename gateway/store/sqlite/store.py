@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.core.stored import Forms
+from gateway.core.words import Words
 from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
@@ -18,19 +19,34 @@ _HASHES = "hashes"
 
 
 class SqliteStore:
-    """The port `gateway.ports.Store`; `database` is for the queue that lives in the same file."""
+    """The port `gateway.ports.Store`; `database` is for the queue that lives in the same file.
 
-    def __init__(self, database: SqliteDatabase, *, max_per_user: int) -> None:
+    `fresh`, 32 random bytes, becomes the secret where there is none yet, once one is needed;
+    without it the registry makes no words.
+    """
+
+    def __init__(
+        self, database: SqliteDatabase, *, max_per_user: int, fresh: bytes | None = None
+    ) -> None:
         self.database = database
-        self.registry = SqliteRegistry(database, max_per_user=max_per_user)
+        self._fresh = fresh
+        self._made: Words | None = None
+        self.registry = SqliteRegistry(database, max_per_user=max_per_user, words=self._words)
         self.replicas = SoleReplica()
         self.journal = SqliteJournal(database, self.replicas.forms)
         self.lanes = SqliteLanes(database)
         self.keys = SqliteKeys(database)
 
     async def secret(self, fresh: bytes) -> bytes:
-        value: bytes = await self.database.write(partial(_secret, self.database.sql, fresh))
-        return value
+        known = await self.database.read(partial(_secret, self.database.sql))
+        if known is None:
+            known = await self.database.write(partial(_keep, self.database.sql, fresh))
+        return known
+
+    async def _words(self) -> Words | None:
+        if self._made is None and self._fresh is not None:
+            self._made = Words(await self.secret(self._fresh))
+        return self._made
 
     async def ping(self) -> None:
         """Really writes, for a full disk shows in nothing less."""
@@ -58,10 +74,15 @@ class SoleReplica:
         """Nobody is told."""
 
 
-def _secret(sql: Mapping[str, str], fresh: bytes, connection: sqlite3.Connection) -> bytes:
+def _secret(sql: Mapping[str, str], connection: sqlite3.Connection) -> bytes | None:
+    row = connection.execute(sql["secret_find"], {"name": _HASHES}).fetchone()
+    return None if row is None else row[0]
+
+
+def _keep(sql: Mapping[str, str], fresh: bytes, connection: sqlite3.Connection) -> bytes:
+    """Another process may have been quicker: then its secret holds."""
     connection.execute(sql["secret_keep"], {"name": _HASHES, "value": fresh})
-    value: bytes = connection.execute(sql["secret_find"], {"name": _HASHES}).fetchone()[0]
-    return value
+    return _secret(sql, connection) or fresh
 
 
 def _touch(connection: sqlite3.Connection) -> None:
@@ -70,6 +91,8 @@ def _touch(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {version}")
 
 
-async def open_sqlite(path: Path, *, max_per_user: int = 20) -> SqliteStore:
+async def open_sqlite(
+    path: Path, *, max_per_user: int = 20, fresh: bytes | None = None
+) -> SqliteStore:
     """Open the database file, creating or migrating it."""
-    return SqliteStore(await open_database(path), max_per_user=max_per_user)
+    return SqliteStore(await open_database(path), max_per_user=max_per_user, fresh=fresh)
