@@ -44,7 +44,7 @@ from providers.contract import PushProvider
 from providers.vendor import Plan as VendorPlan
 from providers.vendor import Vendors
 from tests.simulation.disk import DiskEngine
-from tests.simulation.doors import APP, Doors
+from tests.simulation.doors import APP, SECRET, Doors
 from tests.simulation.invariants.leases import LeaseInvariants
 from tests.simulation.loop import Process
 from tests.simulation.plan import Sizes
@@ -319,6 +319,7 @@ class Life:
         store = SqliteStore(
             SqliteDatabase(DiskEngine(world.disk, self.process, self._written)),
             max_per_user=sizes.most_devices,
+            fresh=SECRET,
         )
         if sizes.relays > 1:
             store.replicas = SharedReplicas(world.household)  # type: ignore[assignment]
