@@ -167,7 +167,8 @@ class Registration:
 
     `environment` None: the app does not say; a known address keeps its environment, a new one gets
     production. `seen_at` is for imports: when the app itself last confirmed the address, 0 if
-    nobody knows. None: it does so now.
+    nobody knows. None: it does so now. So are `words`: those that answered the app then, one for
+    each id, the `user_id`'s first; none if nobody knows.
     """
 
     installation_id: str
@@ -182,6 +183,7 @@ class Registration:
     old_address: str | None = field(default=None, repr=False)
     seen_at: float | None = None
     profile: Profile = Profile()
+    words: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

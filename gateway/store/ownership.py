@@ -65,7 +65,7 @@ def take_over(
         else:
             drop.append(other["id"])
     values = _values(row, asked, _environment(holders, asked), now)
-    values |= _words(values, words)
+    values |= _words(row, values, asked, words)
     is_as_it_was = row is None or all(row[name] == values[name] for name in _WHOSE)
     changed = drop if row is None or is_as_it_was else [*drop, row["id"]]
     return Takeover(None if row is None else row["id"], tuple(drop), values, changed=tuple(changed))
@@ -168,13 +168,27 @@ def _stated(asked: Registration) -> int:
     )
 
 
-def _words(values: Mapping[str, Any], words: Words | None) -> dict[str, str | None]:
-    """The words of a row's ids, of those too that it carries over."""
+def _words(
+    row: Row | None, values: Mapping[str, Any], asked: Registration, words: Words | None
+) -> dict[str, str | None]:
+    """The words of a row's ids, of those too that it carries over.
+
+    An import is no answer to the phone, which still has the words of its last registration: they
+    come with the line, or stand in the row.
+    """
     user_id, custom_id = values["user_id"], values["custom_id"]
-    return {
+    found = {
         "user_word": None if words is None or user_id is None else words.of_user(user_id),
         "custom_word": None if words is None or custom_id is None else words.of_custom(custom_id),
     }
+    if asked.seen_at is not None:
+        brought = iter(asked.words)
+        for name, column in (("user_id", "user_word"), ("custom_id", "custom_word")):
+            if row is not None and row[name] == values[name]:
+                found[column] = row[column] or found[column]
+            if getattr(asked, name) is not None:
+                found[column] = next(brought, None) or found[column]
+    return found
 
 
 def _says_nothing_new(known: Row, asked: Registration) -> bool:

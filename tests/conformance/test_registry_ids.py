@@ -170,6 +170,32 @@ async def test_an_import_makes_the_words_of_its_lines(handle: Handle) -> None:
         assert await words_of(handle, (f"u-{n}", None)) == [WORDS.of_user(f"u-{n}")]
 
 
+async def test_an_imported_phone_keeps_the_words_that_it_was_answered_until_it_registers(
+    handle: Handle,
+) -> None:
+    """They are another gateway's: this one has another secret."""
+    line = registration(user_id=U, custom_id=C, seen_at=NOW, words=("others-for-u", "others-for-c"))
+    await handle.registry.register_many([line], now=NOW)
+    assert await words_of(handle, (U, C)) == ["others-for-u"]
+    assert await words_of(handle, (None, C)) == ["others-for-c"]
+
+    without = registration("phone", "renewed", user_id=U, seen_at=NOW + 1)
+    await handle.registry.register_many([without], now=NOW)
+    assert await words_of(handle, (U, C)) == ["others-for-u"]
+    assert await words_of(handle, (None, C)) == ["others-for-c"]
+
+    moved = registration("phone", "again", user_id=OTHER_U, seen_at=NOW + 2)
+    await handle.registry.register_many([moved], now=NOW)
+    assert await words_of(handle, (OTHER_U, None)) == [WORDS.of_user(OTHER_U)]
+
+    await handle.registry.register_many(
+        [registration("phone", "back", user_id=U, seen_at=NOW + 3, words=("others-for-u",))],
+        now=NOW,
+    )
+    assert (await register(handle, "phone", "back", user_id=U)).words == (WORDS.of_user(U),)
+    assert await words_of(handle, (U, None)) == [WORDS.of_user(U)]
+
+
 async def test_a_row_of_before_has_its_words_all_the_same_and_contradicts_nobody(
     handle: Handle,
 ) -> None:
