@@ -62,6 +62,15 @@ class ItemsEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class IdsContradict:
+    """So many items of an event have a device that was left out: it was found by one id, and its
+    app has said another value of the other one."""
+
+    event_id: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class DevicesRemoved:
     """Devices were pruned or quarantined. `by_reason` counts them by the vendor's reason."""
 
@@ -199,6 +208,7 @@ GatewayEvent = (
     | AttemptsFinished
     | DeliveriesSettled
     | ItemsEnded
+    | IdsContradict
     | DevicesRemoved
     | LaneHeld
     | LaneResumed

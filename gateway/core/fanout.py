@@ -9,7 +9,7 @@ time. The queue adds a leftover again only if no other message still holds that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -21,6 +21,8 @@ from gateway.core.states import DeliveryState
 Known = Mapping[tuple[int, int], tuple[DeliveryState, int, float | None]]
 
 GONE = "the device was deleted, pruned or moved to another user"
+CONTRADICTION = "ids contradict"
+"""An id of the device, stated by its latest registration, is another than the item's."""
 
 
 class Send(NamedTuple):
@@ -42,19 +44,38 @@ class Wait(NamedTuple):
 
 @dataclass(slots=True)
 class Plan:
-    """The outcome for a chunk: deliveries to make, deliveries that wait, items that end at once."""
+    """The outcome for a chunk: deliveries to make, deliveries that wait, items that end at once.
+    `contradicting` counts the items of which a device was left out for its other id."""
 
     sends: list[Send] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     ended: list[Record] = field(default_factory=list)
+    contradicting: int = 0
 
 
-def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now: float) -> Plan:
-    """Work out the deliveries of a chunk; `targets` are the active devices of each item's user."""
+def plan(
+    chunk: Chunk,
+    targets: Sequence[Sequence[Target]],
+    known: Known,
+    *,
+    now: float,
+    contradicting: Mapping[int, Sequence[Target]] = MappingProxyType({}),
+) -> Plan:
+    """Work out the deliveries of a chunk; `targets` are the active devices of each item's user, and
+    `contradicting` those that were left out, by the item's place in the chunk."""
     result = Plan()
     rows_of: dict[int, list[int]] = {}
     for index, device_id in known:
         rows_of.setdefault(index, []).append(device_id)
+    others = {
+        chunk.items[place].item.index: {target.device_id for target in left_out}
+        for place, left_out in contradicting.items()
+    }
+    counted = {
+        entry.item.index
+        for entry in map(chunk.items.__getitem__, contradicting)
+        if entry.remainders is None and entry.item.index not in rows_of
+    }
     for entry, devices in zip(chunk.items, targets, strict=True):
         item, remainders = entry
         if devices and remainders is None and item.index not in rows_of:
@@ -70,11 +91,22 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
             if target is not None and ahead is not None:
                 result.waits.append(Wait(item, target, *ahead))
             elif target is None:
-                state, reason = DeliveryState.NO_DEVICE, GONE if device_id else ""
+                state = DeliveryState.NO_DEVICE
+                reason = _why_none(device_id, others.get(item.index))
+                if reason == CONTRADICTION:
+                    counted.add(item.index)
                 result.ended.append(_ended(chunk, item, device_id, state, now, reason, attempts))
             else:
                 result.sends.append(Send(item, target, attempts))
+    result.contradicting = len(counted)
     return result
+
+
+def _why_none(device_id: int, others: Collection[int] | None) -> str:
+    """Why a delivery has no device; `others` are those that were left out for their other id."""
+    if device_id:
+        return CONTRADICTION if others and device_id in others else GONE
+    return CONTRADICTION if others else ""
 
 
 def begun(chunk: Chunk, known: Known) -> list[Item]:

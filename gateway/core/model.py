@@ -167,7 +167,9 @@ class Registration:
 
     `environment` None: the app does not say; a known address keeps its environment, a new one gets
     production. `seen_at` is for imports: when the app itself last confirmed the address, 0 if
-    nobody knows. None: it does so now. `user_changed_at` is for imports, too: see `Device`.
+    nobody knows. None: it does so now. `user_changed_at` and `words` are for imports, too: see
+    `Device`, and the words that answered the app then, one for each id, the `user_id`'s first; none
+    if nobody knows.
     """
 
     installation_id: str
@@ -183,6 +185,7 @@ class Registration:
     seen_at: float | None = None
     user_changed_at: float | None = None
     profile: Profile = Profile()
+    words: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,7 @@ class Device:
     `registered_at` is when this address became this user's. `last_seen_at` is when the app last
     confirmed it, 0 if it never did (an import); proof of death must be newer than that.
     `user_changed_at` is when the phone last came from another user, None if no other is known.
+    `words` are those of its ids, the `user_id`'s first: see `gateway.core.words`.
     """
 
     id: int
@@ -210,17 +214,25 @@ class Device:
     last_seen_at: float
     profile: Profile
     user_changed_at: float | None = None
+    words: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def address_hash(self) -> str:
         return address_hash(self.address)
 
 
+STATED_USER_ID, STATED_CUSTOM_ID = 1, 2
+"""Bits: which ids the latest registration of a device stated or proved. One that it carried over
+from an earlier registration has none."""
+
+
 class Target(NamedTuple):
     """An active device as the relay needs it: where to send, and what its row looked like.
 
     `seen_at` is the time of the registration; a late answer is compared with it before anything is
-    pruned. `fault` says why this version cannot send to the device, "" nearly always.
+    pruned. `stated` has the bits of the ids that contradict an item with another value; `user_word`
+    and `custom_word` are the words of its ids. `fault` says why this version cannot send to the
+    device, "" nearly always.
     """
 
     device_id: int
@@ -230,7 +242,27 @@ class Target(NamedTuple):
     user_id: str | None
     custom_id: str | None
     seen_at: float
+    stated: int = 0
+    user_word: str | None = None
+    custom_word: str | None = None
     fault: str = ""
+
+    def word_for(self, item: Item) -> str:
+        """The word of the id by which an item finds the device, `user_id` first."""
+        is_user = item.user_id is not None and item.user_id == self.user_id
+        return (self.user_word if is_user else self.custom_word) or ""
+
+
+class Found(list[list[Target]]):
+    """The answer to a look-up: the devices of each item's user, one list per item.
+
+    `contradicting`: the devices that have one id of the item and, stated, another value of its
+    other id, by the item's place. They are left out of the lists.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contradicting: dict[int, list[Target]] = {}
 
 
 class Record(NamedTuple):

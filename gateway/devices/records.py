@@ -6,6 +6,7 @@ and their formats.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,10 +33,12 @@ FIELDS = (
     "app_version",
     "os_version",
     "device_model",
+    "for",
     "last_seen_at",
     "user_changed_at",
 )
 _TIMES = ("last_seen_at", "user_changed_at")
+_WORDS = re.compile(r"[A-Za-z0-9_-]{1,16}(?: [A-Za-z0-9_-]{1,16})?")
 
 
 class BadRecord(Exception):
@@ -49,9 +52,11 @@ def registration_of(
 
     `last_seen_at` is when the app itself last confirmed the address. Without it nobody knows, and
     any proof that the address is dead will count. `user_changed_at` is when the phone last came
-    from another user.
+    from another user. `for` has the words that answered the app then, one for each id: another
+    gateway's, perhaps, and the phone knows no others yet.
     """
     document = dict(record)
+    words = _words(document.pop("for", None))
     installation_id = document.pop("installation_id", None)
     seen_at, user_changed_at = (_time(name, document.pop(name, None)) for name in _TIMES)
     try:
@@ -62,7 +67,19 @@ def registration_of(
         errors = problem.errors or [{"field": problem.code, "message": problem.detail}]
         reasons = [f"{error['field']} {error['message']}" for error in errors]
         raise BadRecord("; ".join(reasons)) from None
-    return replace(asked, seen_at=seen_at or 0.0, user_changed_at=user_changed_at)
+    ids = [one for one in (asked.user_id, asked.custom_id) if one is not None]
+    return replace(
+        asked,
+        seen_at=seen_at or 0.0,
+        user_changed_at=user_changed_at,
+        words=words if len(words) == len(ids) else (),
+    )
+
+
+def _words(text: Any) -> tuple[str, ...]:
+    """What cannot be words is left out, for new ones can be made."""
+    is_good = isinstance(text, str) and _WORDS.fullmatch(text)
+    return tuple(text.split()) if is_good else ()
 
 
 def _time(name: str, text: Any) -> float | None:
@@ -78,10 +95,11 @@ def _time(name: str, text: Any) -> float | None:
 def record_of(device: Device, vendors: Vendors) -> dict[str, str | None]:
     """A device with its address, as `registration_of` reads it."""
     values = {
-        name: getattr(device.profile if hasattr(device.profile, name) else device, name)
+        name: getattr(device.profile if hasattr(device.profile, name) else device, name, None)
         for name in FIELDS
     }
     values["environment"] = environment_of(device, vendors)
+    values["for"] = " ".join(device.words) or None
     for name in _TIMES:
         moment = getattr(device, name)
         values[name] = to_iso(moment) if moment else None

@@ -25,6 +25,7 @@ from gateway.events import (
     DevicesRemoved,
     Fault,
     GatewayEvent,
+    IdsContradict,
     ItemsEnded,
     LaneHeld,
     LaneResumed,
@@ -141,6 +142,8 @@ def say(event: GatewayEvent) -> Said:
             return "debug", "deliveries settled"
         case ItemsEnded(result):
             return "debug", f"notifications ended: {result}"
+        case IdsContradict():
+            return "warning", "ids contradict: devices left out"
         case DevicesRemoved(state=state):
             return "info", f"devices {state}"
         case (

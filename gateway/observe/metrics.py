@@ -24,6 +24,7 @@ from gateway.events import (
     DevicesRemoved,
     Fault,
     GatewayEvent,
+    IdsContradict,
     ItemsEnded,
     LaneHeld,
     LaneResumed,
@@ -59,6 +60,7 @@ OUTCOMES = (
     *(state for state in DeliveryState if state not in {"pending", "no_device"}),
     OTHER,
 )
+ODDITIES = ("ids",)
 VERDICTS = (*VERDICT_LABELS, OTHER)
 PAUSE_REASONS = ("misconfigured", "operator")
 
@@ -91,6 +93,12 @@ class Metrics:
             "inkpush_webhook_events",
             "Webhook requests answered, by result.",
             ["result"],
+            registry=registry,
+        )
+        self._oddities = Counter(
+            "inkpush_webhook_oddities",
+            "Notifications that are taken and not as they should be, by kind.",
+            ["kind"],
             registry=registry,
         )
         self._webhook_ack = Histogram(
@@ -196,6 +204,8 @@ class Metrics:
     def _make_children(self, lanes: Iterable[tuple[str, str]]) -> None:
         for result in WEBHOOK_RESULTS:
             self._webhook_events.labels(result)
+        for kind in ODDITIES:
+            self._oddities.labels(kind)
         for result in NOTIFICATION_RESULTS:
             self._notifications.labels(result)
         for what in get_args(Unread):
@@ -252,6 +262,8 @@ class Metrics:
                 self._event_to_provider.observe(provider, ages)
             case ItemsEnded(result, count):
                 self._notifications.labels(_closed(result, NOTIFICATION_RESULTS)).inc(count)
+            case IdsContradict(count=count):
+                self._oddities.labels("ids").inc(count)
             case DevicesRemoved(app, provider, DeviceState.PRUNED, by_reason):
                 reasons = self._prune_reasons(provider)
                 self._count(self._pruned, provider, app, by_reason, reasons)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.model import Device, Item, Registration, Target, UserRef
+from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
 from providers.contract import Environment
 
@@ -84,8 +84,12 @@ class Registry(Protocol):
         items ended.
         """
 
-    async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
-        """Look up the active devices of each item's user; one list per item, in order."""
+    async def targets(self, items: Sequence[Item]) -> Found:
+        """Look up the active devices of each item's user; one list per item, in order.
+
+        A device is found by either id. It is left out where its latest registration stated or
+        proved the item's other id with another value.
+        """
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment

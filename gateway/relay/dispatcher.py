@@ -16,6 +16,7 @@ from gateway.core.clocks import Clocks
 from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan
 from gateway.core.model import (
     Claim,
+    Found,
     Item,
     Record,
     Remainder,
@@ -25,7 +26,7 @@ from gateway.core.model import (
 )
 from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
-from gateway.events import ChunkBuried, Observer, PutAside, StoreFailed
+from gateway.events import ChunkBuried, IdsContradict, Observer, PutAside, StoreFailed
 from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
 from gateway.relay.ports import RelayPorts
@@ -175,7 +176,7 @@ class Dispatcher:
         elif is_late:
             items = begun(chunk, known)
         looked_up = self._monotonic()
-        targets = await self._ports.registry.targets(items) if items else []
+        targets = await self._ports.registry.targets(items) if items else Found()
         if work.lost or work.proven_until <= self._monotonic():
             # The lookups took so long that another process may have the chunk and end it.
             self._leases.drop(work)
@@ -185,7 +186,9 @@ class Dispatcher:
             devices = {item.index: found for item, found in zip(items, targets, strict=True)}
             self._settler.begin(work, expire(chunk, known, now=now, devices=devices))
         else:
-            todo = plan(chunk, targets, known, now=now)
+            todo = plan(chunk, targets, known, now=now, contradicting=targets.contradicting)
+            if todo.contradicting:
+                self._observer(IdsContradict(chunk.event_id, todo.contradicting))
             self._keep(work, todo.waits)
             self._offer(work, todo.sends, todo.ended, looked_up)
 
@@ -236,6 +239,7 @@ class Dispatcher:
                 part=part,
                 looked_up=looked_up,
                 attempts=send.attempts,
+                word=target.word_for(item),
             )
             by_part.setdefault((name, part), []).append(delivery)
         if faults:

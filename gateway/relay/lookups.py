@@ -8,12 +8,13 @@ for all that wait; while it is away, nothing old starts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from gateway.core.clocks import MonotonicClock
-from gateway.core.model import Item, Target, lane_name
-from gateway.events import Observer, StoreFailed
+from gateway.core.fanout import CONTRADICTION, GONE
+from gateway.core.model import Found, Item, Target, lane_name
+from gateway.events import IdsContradict, Observer, StoreFailed
 from gateway.ports import Journal, Registry
 from gateway.relay.lane import Lane
 from gateway.relay.part import Part
@@ -25,8 +26,9 @@ Asked = tuple[Part, Sequence[Delivery]]
 
 class Lookups:
     """Looks up again what has waited. `lanes` is shared with app; `gone` gets deliveries whose
-    device is not their user's any more, and whether the journal has ended their items already, as
-    an erase does; `returned` gets those whose device changed and that begin again from the queue.
+    device is not their user's any more, the reason, and whether the journal has ended their items
+    already, as an erase does; `returned` gets those whose device changed and that begin again from
+    the queue.
     """
 
     def __init__(
@@ -35,7 +37,7 @@ class Lookups:
         journal: Journal,
         lanes: Mapping[str, Lane],
         *,
-        gone: Callable[[Sequence[Delivery], bool], None],
+        gone: Callable[[Sequence[Delivery], str, bool], None],
         returned: Callable[[Sequence[Delivery], str, float | None], None],
         observer: Observer,
         monotonic: MonotonicClock,
@@ -81,15 +83,21 @@ class Lookups:
                 item: {target.device_id: target for target in devices}
                 for item, devices in zip(items, found, strict=True)
             }
+            places = list(items)
+            others = {
+                (places[place], target.device_id)
+                for place, left_out in found.contradicting.items()
+                for target in left_out
+            }
             gone: list[Delivery] = []
             for part, deliveries in asked:
                 gone += self._judge(part, deliveries, targets, asked_at)
             for (event_id, day), lost in _by_event(gone).items():
-                await self._end(event_id, day, lost)
+                await self._end(event_id, day, lost, others)
 
     # --- inside ---------------------------------------------------------------------------------
 
-    async def _look_up(self, items: Sequence[Item]) -> tuple[float, list[list[Target]]]:
+    async def _look_up(self, items: Sequence[Item]) -> tuple[float, Found]:
         """Ask once; the age of the answer counts from now."""
         asked_at = self._monotonic()
         return asked_at, await self._registry.targets(items)
@@ -116,6 +124,7 @@ class Lookups:
                 changed.append(delivery)
             else:
                 delivery.target, delivery.looked_up = target, asked_at
+                delivery.word = target.word_for(delivery.item)
                 fresh.append(delivery)
         part.looked_up(len(deliveries))
         self._returned(changed, "its address has changed", None)
@@ -126,18 +135,31 @@ class Lookups:
             part.give_back_these(fresh)
         return gone
 
-    async def _end(self, event_id: str, day: int, deliveries: Sequence[Delivery]) -> None:
-        """End deliveries without a device: those of an erased user without a word of theirs."""
+    async def _end(
+        self,
+        event_id: str,
+        day: int,
+        deliveries: Sequence[Delivery],
+        others: Collection[tuple[int, int]],
+    ) -> None:
+        """End deliveries without a device: those of an erased user without a word of theirs.
+        `others` has the items (by `id`) and devices whose ids contradict each other."""
         indexes = [delivery.item.index for delivery in deliveries]
         known = await until_stored(
             partial(self._journal.progress, event_id, indexes, day=day), refused=self._refused
         )
-        groups: dict[bool, list[Delivery]] = {True: [], False: []}
+        groups: dict[tuple[str, bool], list[Delivery]] = {}
         for delivery in deliveries:
+            is_other = (id(delivery.item), delivery.target.device_id) in others
             whole = known.get((delivery.item.index, 0))
-            groups[whole is not None and whole[0].is_terminal].append(delivery)
-        for is_ended, some in groups.items():
-            self._gone(some, is_ended)
+            is_ended = whole is not None and whole[0].is_terminal
+            reason = CONTRADICTION if is_other else GONE
+            groups.setdefault((reason, is_ended), []).append(delivery)
+        for (reason, is_ended), some in groups.items():
+            self._gone(some, reason, is_ended)
+        if contradicting := groups.get((CONTRADICTION, False)):
+            count = len({delivery.item.index for delivery in contradicting})
+            self._observer(IdsContradict(event_id, count))
 
     def _refused(self, error: BaseException | None) -> None:
         self._observer(StoreFailed("look up devices again", str(error)))

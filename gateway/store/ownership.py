@@ -5,12 +5,20 @@ Owns the rules, which are the same on every engine; finding, locking and writing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.model import Device, Profile, Registration, UserRef
+from gateway.core.model import (
+    STATED_CUSTOM_ID,
+    STATED_USER_ID,
+    Device,
+    Profile,
+    Registration,
+    UserRef,
+)
 from gateway.core.states import DeviceState, as_it_is
+from gateway.core.words import Words
 from gateway.errors import InstallationOwned
 from gateway.store import forgetting
 from gateway.store.forgetting import Gone, Memory, Name, Row, gone_with, latest
@@ -41,9 +49,11 @@ def take_over(
     asked: Registration,
     *,
     now: float,
+    words: Words | None = None,
 ) -> Takeover:
     """Decide a registration. `known` is the installation's row, `holders` are those that have the
-    address or the one it replaces, in this order."""
+    address or the one it replaces, in this order. `words` makes those that the row keeps; None in a
+    store that has no secret."""
     row, dropped = known, []
     for other in holders:
         if known is not None and other["id"] == known["id"]:
@@ -54,6 +64,7 @@ def take_over(
         else:
             dropped.append(other)
     values = _values(row, asked, _environment(holders, asked), now)
+    values |= _words(row, values, asked, words)
     before = dropped if row is None else [row, *dropped]
     values["user_changed_at"] = _user_changed_at(before, asked, now)
     drop = tuple(other["id"] for other in dropped)
@@ -133,6 +144,7 @@ def device_of(row: Row) -> Device:
         last_seen_at=row["last_seen_at"],
         profile=Profile(**{name: row[name] for name in _PROFILE}),
         user_changed_at=row["user_changed_at"],
+        words=tuple(row[name] for name in ("user_word", "custom_word") if row[name]),
     )
 
 
@@ -145,6 +157,7 @@ def _values(
         "installation_id": asked.installation_id,
         "user_id": asked.user_id,
         "custom_id": asked.custom_id,
+        "stated": _stated(asked),
         "address": asked.address,
         "address_kind": asked.address_kind.value,
         "platform": asked.platform.value,
@@ -166,6 +179,36 @@ def _values(
             # Proof of death is held against this time, so every registration moves it.
             values["seen_at"] = max(now, row["last_seen_at"] + 0.001)
     return values | profile
+
+
+def _stated(asked: Registration) -> int:
+    """The bits of the ids that this registration itself states or proves."""
+    return (STATED_USER_ID if asked.user_id is not None else 0) | (
+        STATED_CUSTOM_ID if asked.custom_id is not None else 0
+    )
+
+
+def _words(
+    row: Row | None, values: Mapping[str, Any], asked: Registration, words: Words | None
+) -> dict[str, str | None]:
+    """The words of a row's ids, of those too that it carries over.
+
+    An import is no answer to the phone, which still has the words of its last registration: they
+    come with the line, or stand in the row.
+    """
+    user_id, custom_id = values["user_id"], values["custom_id"]
+    found = {
+        "user_word": None if words is None or user_id is None else words.of_user(user_id),
+        "custom_word": None if words is None or custom_id is None else words.of_custom(custom_id),
+    }
+    if asked.seen_at is not None:
+        brought = iter(asked.words)
+        for name, column in (("user_id", "user_word"), ("custom_id", "custom_word")):
+            if row is not None and row[name] == values[name]:
+                found[column] = row[column] or found[column]
+            if getattr(asked, name) is not None:
+                found[column] = next(brought, None) or found[column]
+    return found
 
 
 def says_nothing_new(known: Row | None, asked: Registration) -> bool:

@@ -13,7 +13,7 @@ from gateway.core.states import DeviceState
 from gateway.errors import InstallationOwned
 from providers.contract import AddressKind, Environment, Platform
 from tests.kit.build import NOW, item
-from tests.kit.stores import Handle, register, registration, take_out
+from tests.kit.stores import WORDS, Handle, register, registration, take_out
 
 MARY = UserRef(user_id="mary")
 BOB = UserRef(user_id="bob")
@@ -60,6 +60,7 @@ async def test_a_registration_reads_back_as_it_was_written(handle: Handle) -> No
         registered_at=NOW,
         last_seen_at=NOW,
         profile=asked.profile,
+        words=(WORDS.of_user("mary"), WORDS.of_custom("3c2143e4")),
     )
     assert await handle.registry.devices_of(MARY) == [done.device]
     assert await handle.registry.installations("phone") == [done.device]

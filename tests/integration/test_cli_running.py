@@ -90,6 +90,40 @@ def test_with_an_api_key_a_push_goes_through_the_gateway_and_a_repeat_sends_noth
     assert settled(place, first.json["event_id"]) == {"delivered": 1}
 
 
+BOTH = {"user_id": "le2bB6", "custom_id": "3c2143e4"}
+
+
+@pytest.mark.parametrize("id_of", BOTH)
+@pytest.mark.parametrize("way", ["found", "said"])
+def test_a_push_through_the_gateway_reaches_a_phone_by_either_of_its_ids(
+    place: Workplace, url: str, id_of: str, way: str
+) -> None:
+    """The key may look up which id it is, or the command says so."""
+    line = DEVICES[0] | BOTH | {"installation_id": "both", "address": "both:APA91b" + "x" * 120}
+    assert place.run("devices", "import", "-", given=json.dumps(line)).status == 0
+    scopes = ["notifications:write", *(["devices:read"] if way == "found" else [])]
+    options = [word for scope in scopes for word in ("--scope", scope)]
+    key = place.run("keys", "create", *options, "--json").json["key"]
+    call = ("send", "--user", BOTH[id_of], "--title", "Hi", "--url", url, "--key", key, "--json")
+    sent = place.run(*call, *(["--by", id_of] if way == "said" else []))
+    assert settled(place, sent.json["event_id"]) == {"delivered": 1}
+
+
+def test_a_push_through_the_gateway_to_an_id_of_two_people_is_refused(
+    place: Workplace, url: str
+) -> None:
+    lines = [
+        DEVICES[0] | {"installation_id": "bobs", "user_id": "bob", "address": "bob:APA91bxxxxxx"},
+        DEVICES[1] | {"installation_id": "eves", "custom_id": "bob", "address": "cd" * 32},
+    ]
+    given = "\n".join(map(json.dumps, lines))
+    assert place.run("devices", "import", "-", given=given).status == 0
+    key = place.run("keys", "create", "--scope", "admin", "--json").json["key"]
+    done = place.run("send", "--user", "bob", "--title", "Hi", "--url", url, "--key", key)
+    assert done.status == 1
+    assert "say which is meant" in done.err
+
+
 def test_a_wrong_key_is_told(place: Workplace, url: str) -> None:
     done = place.run("send", "--user", "mary", "--title", "Hi", "--url", url, "--key", "ik_wrong")
     assert done.status == 1

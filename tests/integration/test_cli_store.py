@@ -254,6 +254,46 @@ def test_a_dry_run_shows_who_would_get_it_and_sends_nothing(peopled: Workplace) 
     assert "Nothing was sent." in for_people.err
 
 
+TWO_PEOPLE = [
+    MARY | {"installation_id": "bobs", "user_id": "bob", "address": "fcm-token-of-bob"},
+    JOHN | {"installation_id": "eves", "user_id": "eve", "custom_id": "bob"},
+]
+
+
+@pytest.fixture
+def ambiguous(place: Workplace) -> Workplace:
+    """A store where bob is one person's user_id and another's custom_id."""
+    lines = "\n".join(json.dumps(record) for record in TWO_PEOPLE)
+    assert place.run("devices", "import", "-", given=lines).status == 0
+    return place
+
+
+@pytest.mark.parametrize(
+    ("by", "provider"), [("user_id", "fcm"), ("custom_id", "apns")], ids=["user_id", "custom_id"]
+)
+def test_a_push_to_an_id_of_two_people_has_to_say_which(
+    ambiguous: Workplace, by: str, provider: str
+) -> None:
+    call = ("send", "--user", "bob", "--title", "Hi", "--dry-run", "--json")
+    done = ambiguous.run(*call)
+    assert (done.status, done.out) == (1, "")
+    assert "say which is meant" in done.err
+    shown = ambiguous.run(*call, "--by", by).json["destinations"]
+    assert [one["provider"] for one in shown] == [provider]
+
+
+@pytest.mark.parametrize("id_of", ["user_id", "custom_id"])
+def test_a_push_reaches_a_phone_by_one_id_whatever_the_other_is(
+    place: Workplace, id_of: str
+) -> None:
+    """One id said as both kinds would contradict what the phone's app has stated."""
+    ids = {"user_id": "le2bB6", "custom_id": "3c2143e4"}
+    assert place.run("devices", "import", "-", given=json.dumps(MARY | ids)).status == 0
+    call = ("send", "--user", ids[id_of], "--title", "Hi", "--json")
+    assert len(place.run(*call, "--dry-run").json["destinations"]) == 1
+    assert len(place.run(*call).json["destinations"]) == 1
+
+
 async def test_a_push_waits_in_the_store_for_a_running_gateway(peopled: Workplace) -> None:
     sent = peopled.run("send", "--user", "john", "--title", "Hi", "--path", "/learning", "--json")
     assert sent.status == 0

@@ -17,6 +17,7 @@ from gateway.core.states import DeliveryState, DeviceState
 from gateway.ports import SCOPES
 from tests.kit.handlers import user_token
 from tests.kit.public import PublicListener, public_listener
+from tests.kit.stores import WORDS
 
 FCM = {"platform": "android", "provider": "fcm", "address": "fcm-address-1"}
 APNS = {"platform": "ios", "provider": "apns", "address": "AB" * 32}
@@ -60,6 +61,7 @@ async def test_a_registration_answers_201_and_then_200_with_the_device(
         "state_reason": "",
         "registered_at": "2027-01-15T08:00:00.123Z",
         "last_seen_at": "2027-01-15T08:00:00.123Z",
+        "for": [WORDS.of_user("u1"), WORDS.of_custom("mary")],
     }
     public.clock.now += 60
     again = await put(public, key, user_id="u1", custom_id="mary", **profile)

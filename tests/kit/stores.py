@@ -31,6 +31,7 @@ from gateway.core.model import (
     Removal,
 )
 from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.words import Words
 from gateway.events import GatewayEvent, Observer
 from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
@@ -46,6 +47,9 @@ from tests.kit.nats_cluster import running_cluster
 from tests.kit.postgres import databases
 from tests.kit.streams import STREAMS
 
+SECRET = b"s" * SECRET_BYTES
+WORDS = Words(SECRET)
+"""The words of ids, in every store of the tests that has a secret."""
 LIFE_S = 86_400.0
 #: leases that a test can wait for, and that a busy machine does not outlast
 QUICK_LEASE_S = 3.0
@@ -106,7 +110,7 @@ class Backend:
 
 def fresh_secret() -> bytes:
     """What a store makes its hashes with: the same in every run."""
-    return b"k" * SECRET_BYTES
+    return SECRET
 
 
 @asynccontextmanager

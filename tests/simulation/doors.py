@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks
+from gateway.core.words import Words
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import Observer
@@ -23,9 +24,11 @@ from gateway.exchange import Handler, Request, answered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.ingest.signature import sign
 from gateway.ports import Keys, Queue, Registry
+from tests.kit.stores import fresh_secret
 from tests.simulation.plan import Sizes
 
 APP = "demo"
+_WORDS = Words(fresh_secret())
 _KEY = b"a signing key of a history"
 _JWT_SECRET = "a secret of a history, long enough for HS256"
 
@@ -104,6 +107,16 @@ def ids_of(user: int) -> dict[str, str]:
     customer's ids of somebody else."""
     ids = {"custom_id": custom_id(user)}
     return ids if user % 2 else ids | {"user_id": f"u{user}"}
+
+
+@cache
+def words_of(user: int) -> frozenset[str]:
+    """The words of a user's ids: nobody else has them, whatever the ids look like."""
+    ids = ids_of(user)
+    words = {_WORDS.of_custom(ids["custom_id"])}
+    if "user_id" in ids:
+        words.add(_WORDS.of_user(ids["user_id"]))
+    return frozenset(words)
 
 
 @cache

@@ -27,6 +27,7 @@ from gateway.events import (
     DevicesRemoved,
     Fault,
     GatewayEvent,
+    IdsContradict,
     ItemsEnded,
     LaneHeld,
     LaneResumed,
@@ -53,6 +54,7 @@ EXAMPLES: list[GatewayEvent] = [
     AttemptsFinished("agent", "fcm", {"delivered": 2, "throttled": 1}, [0.1, 0.2, 0.3]),
     DeliveriesSettled("agent", "fcm", {"delivered": 2, "pruned": 1}, [0.5, 1.5]),
     ItemsEnded("no_device", 4),
+    IdsContradict("msg_1", 3),
     DevicesRemoved("agent", "fcm", "pruned", {"UNREGISTERED": 2, "something new": 1}),
     LaneHeld("agent", "fcm", "android", "misconfigured", "PERMISSION_DENIED", "grant the role"),
     LaneResumed("agent", "fcm", "android"),
@@ -71,6 +73,7 @@ EXAMPLES: list[GatewayEvent] = [
 #: contract.md section 6; the type is Prometheus'
 CONTRACT = {
     "webhook_events_total": {"result"},
+    "webhook_oddities_total": {"kind"},
     "webhook_ack_seconds": set(),
     "notifications_total": {"result"},
     "deliveries_total": {"provider", "app", "outcome"},

@@ -18,18 +18,24 @@ _HASHES = "hashes"
 
 async def secret(session: Session, fresh: Fresh) -> bytes:
     """The key of keyed hashes; `fresh` makes it where there is none yet."""
-    kept = await _kept(session)
-    if kept is None:
+    key = await kept(session)
+    if key is None:
         # another replica may be first
         await session.run("secret_keep", _HASHES, fresh())
-        kept = await _kept(session)
-    assert kept is not None
-    return kept
+        key = await kept(session)
+    assert key is not None
+    return key
+
+
+async def kept(session: Session) -> bytes | None:
+    """The key of keyed hashes, if there is one yet."""
+    row = await session.row("secret_find", _HASHES)
+    return None if row is None else row[0]
 
 
 async def of_names(session: Session, names: Iterable[Name]) -> Memory | None:
     """What is remembered of these names; None in a store that never forgot anything."""
-    key = await _kept(session)
+    key = await kept(session)
     if key is None:
         return None
     return Memory(key, await _find(session, [number(key, name) for name in names]))
@@ -53,11 +59,6 @@ async def keep(session: Session, marks: Sequence[Mark]) -> None:
     """Write rows, or bring those up to date that are there."""
     if marks:
         await session.run("forgotten_keep", *zip(*marks, strict=True))
-
-
-async def _kept(session: Session) -> bytes | None:
-    row = await session.row("secret_find", _HASHES)
-    return None if row is None else row[0]
 
 
 async def _find(session: Session, numbers: list[int]) -> list[Mark]:

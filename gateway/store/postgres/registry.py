@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from functools import partial
 from typing import Any
 
-from gateway.core.model import Device, Item, Registration, Target, UserRef
+from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
+from gateway.core.words import Words
 from gateway.ports import Erased, Imported, Registered
 from gateway.store.forgetting import Fresh, Memory, Row, gone_with, purged
 from gateway.store.ownership import (
@@ -40,32 +41,44 @@ _ERASE_ROUNDS = 3
 _INSERTED = (
     "app", "provider", "installation_id", "user_id", "custom_id", "address", "address_kind",
     "platform", "environment", "now", "registered_at", "seen_at", "locale", "timezone",
-    "app_version", "os_version", "device_model", "user_changed_at",
+    "app_version", "os_version", "device_model", "user_changed_at", "stated", "user_word",
+    "custom_word",
 )  # fmt: skip
 
 
 class PostgresRegistry:
-    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices; `fresh` makes
-    the secret of what is remembered."""
+    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices. `fresh` makes
+    the secret of what is remembered; `words` tells what makes the words of ids, where there is a
+    secret."""
 
-    def __init__(self, database: PostgresDatabase, *, max_per_user: int, fresh: Fresh) -> None:
+    def __init__(
+        self,
+        database: PostgresDatabase,
+        *,
+        max_per_user: int,
+        fresh: Fresh,
+        words: Callable[[], Awaitable[Words | None]],
+    ) -> None:
         self._database = database
         self._max_per_user = max_per_user
         self._fresh = fresh
+        self._words = words
 
     async def register(
         self, registration: Registration, *, proven: UserRef | None, now: float
     ) -> Registered:
+        words = await self._words()
         return await self._database.write(
-            lambda session: self._register(session, registration, proven, now),
+            lambda session: self._register(session, registration, proven, now, words),
             locks=_locks([registration]),
         )
 
     async def register_many(
         self, registrations: Sequence[Registration], *, now: float, force: bool = False
     ) -> Imported:
+        words = await self._words()
         return await self._database.write(
-            lambda session: self._import(session, registrations, now, force=force),
+            lambda session: self._import(session, registrations, now, words, force=force),
             locks=_locks(registrations),
             pace=SLOW,
         )
@@ -108,8 +121,8 @@ class PostgresRegistry:
                 break
         return Erased(devices, sum(unread.values()))
 
-    async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
-        return await lookup.targets(self._database, items)
+    async def targets(self, items: Sequence[Item]) -> Found:
+        return await lookup.targets(self._database, items, await self._words())
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment
@@ -154,11 +167,16 @@ class PostgresRegistry:
         return done
 
     async def _register(
-        self, session: Session, asked: Registration, proven: UserRef | None, now: float
+        self,
+        session: Session,
+        asked: Registration,
+        proven: UserRef | None,
+        now: float,
+        words: Words | None,
     ) -> Registered:
         known, holders = await _met(session, asked)
         check_owner(known, asked, proven)
-        todo = take_over(known, holders, asked, now=now)
+        todo = take_over(known, holders, asked, now=now, words=words)
         if todo.came:
             past = await memory.of_names(session, todo.came)
             note_last_change(todo, past, asked, now)
@@ -168,7 +186,13 @@ class PostgresRegistry:
         return Registered(known is None, device_of(saved), changed)
 
     async def _import(
-        self, session: Session, registrations: Sequence[Registration], now: float, *, force: bool
+        self,
+        session: Session,
+        registrations: Sequence[Registration],
+        now: float,
+        words: Words | None,
+        *,
+        force: bool,
     ) -> Imported:
         batch = await part(
             session,
@@ -180,7 +204,7 @@ class PostgresRegistry:
         past = batch.past
         rows = []
         for one in batch.fresh:
-            todo = take_over(None, (), one, now=now)
+            todo = take_over(None, (), one, now=now, words=words)
             note_last_change(todo, past, one, now)
             past.add(todo.gone)
             rows.append(_inserted(todo.values))
@@ -188,7 +212,7 @@ class PostgresRegistry:
             await session.run("devices_insert", *zip(*rows, strict=True))
         new, newer = len(rows), batch.newer
         for place, one in batch.others:
-            created = await self._import_one(session, one, past, now, force=force)
+            created = await self._import_one(session, one, past, now, words, force=force)
             if created is None:
                 newer.append(place)
             else:
@@ -198,7 +222,14 @@ class PostgresRegistry:
         return Imported(new, known, tuple(sorted(newer)))
 
     async def _import_one(
-        self, session: Session, asked: Registration, past: Memory, now: float, *, force: bool
+        self,
+        session: Session,
+        asked: Registration,
+        past: Memory,
+        now: float,
+        words: Words | None,
+        *,
+        force: bool,
     ) -> bool | None:
         """Whether the installation is new; None where what is known is newer."""
         known, holders = await _met(session, asked)
@@ -207,7 +238,7 @@ class PostgresRegistry:
                 return False
             if past.forbids(asked, known, holders, force=force):
                 return None
-        todo = take_over(known, holders, asked, now=now)
+        todo = take_over(known, holders, asked, now=now, words=words)
         note_last_change(todo, past, asked, now)
         _, evicted = await self._carry_out(session, todo)
         past.add(all_gone(todo, evicted, now))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from gateway.core.words import Words
 from gateway.errors import StoreError
 from gateway.store.forgetting import Fresh, nobody_gives
 from gateway.store.postgres import memory
@@ -19,21 +20,37 @@ from gateway.store.postgres.wakeups import Wakeups
 
 class PostgresStore:
     """The port `gateway.ports.Store`; `database` and `wakeups` are for the queue in the same
-    database. `fresh` makes the store's secret, at the first thing that it forgets."""
+    database.
+
+    `fresh` makes 32 random bytes, which become the secret where there is none yet, once one is
+    needed; without it nothing can be forgotten, and no words are made.
+    """
 
     def __init__(
         self, database: PostgresDatabase, *, max_per_user: int, fresh: Fresh = nobody_gives
     ) -> None:
         self.database = database
+        self._fresh = fresh
+        self._made: Words | None = None
         self.wakeups = Wakeups(database)
-        self.registry = PostgresRegistry(database, max_per_user=max_per_user, fresh=fresh)
+        self.registry = PostgresRegistry(
+            database, max_per_user=max_per_user, fresh=fresh, words=self._words
+        )
         self.replicas = PostgresReplicas(database)
         self.journal = PostgresJournal(database, self.replicas.forms)
         self.lanes = PostgresLanes(database)
         self.keys = PostgresKeys(database)
 
     async def secret(self, fresh: bytes) -> bytes:
-        return await self.database.write(partial(memory.secret, fresh=lambda: fresh))
+        known = await self.database.read(memory.kept)
+        if known is None:
+            known = await self.database.write(partial(memory.secret, fresh=lambda: fresh))
+        return known
+
+    async def _words(self) -> Words | None:
+        if self._made is None and self._fresh is not nobody_gives:
+            self._made = Words(await self.secret(self._fresh()))
+        return self._made
 
     async def ping(self) -> None:
         """Really writes, for a full disk and a standby show in nothing less."""

@@ -20,16 +20,22 @@ _HASHES = "hashes"
 
 def secret(connection: sqlite3.Connection, sql: Sql, fresh: Fresh) -> bytes:
     """The key of keyed hashes; `fresh` makes it where there is none yet."""
-    kept = _kept(connection, sql)
-    if kept is None:
-        kept = fresh()
-        connection.execute(sql["secret_keep"], {"name": _HASHES, "value": kept})
-    return kept
+    key = kept(connection, sql)
+    if key is None:
+        key = fresh()
+        connection.execute(sql["secret_keep"], {"name": _HASHES, "value": key})
+    return key
+
+
+def kept(connection: sqlite3.Connection, sql: Sql) -> bytes | None:
+    """The key of keyed hashes, if there is one yet."""
+    row = connection.execute(sql["secret_find"], {"name": _HASHES}).fetchone()
+    return None if row is None else row[0]
 
 
 def of_names(connection: sqlite3.Connection, sql: Sql, names: Iterable[Name]) -> Memory | None:
     """What is remembered of these names; None in a store that never forgot anything."""
-    key = _kept(connection, sql)
+    key = kept(connection, sql)
     if key is None:
         return None
     return Memory(key, _find(connection, sql, [number(key, name) for name in names]))
@@ -57,11 +63,6 @@ def remember(connection: sqlite3.Connection, sql: Sql, fresh: Fresh, gone: Seque
 def keep(connection: sqlite3.Connection, sql: Sql, marks: Sequence[Mark]) -> None:
     """Write rows, or bring those up to date that are there."""
     write_rows(connection, sql["forgotten_keep"], marks)
-
-
-def _kept(connection: sqlite3.Connection, sql: Sql) -> bytes | None:
-    row = connection.execute(sql["secret_find"], {"name": _HASHES}).fetchone()
-    return None if row is None else row[0]
 
 
 def _find(connection: sqlite3.Connection, sql: Sql, numbers: list[int]) -> list[Mark]:

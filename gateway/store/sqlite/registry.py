@@ -7,12 +7,13 @@ change hands in one transaction; by which rules is `gateway.store.ownership`'s.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from gateway.core.model import Device, Item, Registration, Target, UserRef
+from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
+from gateway.core.words import Words
 from gateway.ports import Erased, Imported, Registered
 from gateway.store.forgetting import Fresh, Gone, Row, gone_with, purged
 from gateway.store.ownership import (
@@ -37,26 +38,37 @@ _ERASE_ROUNDS = 3
 
 
 class SqliteRegistry:
-    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices; `fresh` makes
-    the secret of what is remembered."""
+    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices. `fresh` makes
+    the secret of what is remembered; `words` tells what makes the words of ids, where there is a
+    secret."""
 
-    def __init__(self, database: SqliteDatabase, *, max_per_user: int, fresh: Fresh) -> None:
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        *,
+        max_per_user: int,
+        fresh: Fresh,
+        words: Callable[[], Awaitable[Words | None]],
+    ) -> None:
         self._database = database
         self._max_per_user = max_per_user
         self._fresh = fresh
+        self._words = words
 
     async def register(
         self, registration: Registration, *, proven: UserRef | None, now: float
     ) -> Registered:
+        words = await self._words()
         return await self._database.write(
-            lambda connection: self._register(connection, registration, proven, now)
+            lambda connection: self._register(connection, registration, proven, now, words)
         )
 
     async def register_many(
         self, registrations: Sequence[Registration], *, now: float, force: bool = False
     ) -> Imported:
+        words = await self._words()
         return await self._database.write(
-            lambda connection: self._import(connection, registrations, now, force=force)
+            lambda connection: self._import(connection, registrations, now, words, force=force)
         )
 
     async def forget(
@@ -107,8 +119,8 @@ class SqliteRegistry:
                 break
         return Erased(devices, sum(unread.values()))
 
-    async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
-        return await lookup.targets(self._database, items)
+    async def targets(self, items: Sequence[Item]) -> Found:
+        return await lookup.targets(self._database, items, await self._words())
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment
@@ -189,10 +201,11 @@ class SqliteRegistry:
         asked: Registration,
         proven: UserRef | None,
         now: float,
+        words: Words | None,
     ) -> Registered:
         known, holders = self._met(connection, asked)
         check_owner(known, asked, proven)
-        todo = take_over(known, holders, asked, now=now)
+        todo = take_over(known, holders, asked, now=now, words=words)
         if todo.came:
             past = memory.of_names(connection, self._database.sql, todo.came)
             note_last_change(todo, past, asked, now)
@@ -206,6 +219,7 @@ class SqliteRegistry:
         connection: sqlite3.Connection,
         registrations: Sequence[Registration],
         now: float,
+        words: Words | None,
         *,
         force: bool,
     ) -> Imported:
@@ -220,7 +234,7 @@ class SqliteRegistry:
                 if past.forbids(asked, known, holders, force=force):
                     newer.append(place)
                     continue
-            todo = take_over(known, holders, asked, now=now)
+            todo = take_over(known, holders, asked, now=now, words=words)
             note_last_change(todo, past, asked, now)
             _, evicted = self._carry_out(connection, todo)
             past.add(all_gone(todo, evicted, now))

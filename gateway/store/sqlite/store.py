@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.core.stored import Forms
+from gateway.core.words import Words
 from gateway.store.forgetting import Fresh, nobody_gives
 from gateway.store.sqlite import memory
 from gateway.store.sqlite.database import SqliteDatabase, open_database
@@ -18,21 +19,36 @@ from gateway.store.sqlite.registry import SqliteRegistry
 
 class SqliteStore:
     """The port `gateway.ports.Store`; `database` is for the queue that lives in the same file.
-    `fresh` makes the store's secret, at the first thing that it forgets."""
+
+    `fresh` makes 32 random bytes, which become the secret where there is none yet, once one is
+    needed; without it nothing can be forgotten, and no words are made.
+    """
 
     def __init__(
         self, database: SqliteDatabase, *, max_per_user: int, fresh: Fresh = nobody_gives
     ) -> None:
         self.database = database
-        self.registry = SqliteRegistry(database, max_per_user=max_per_user, fresh=fresh)
+        self._fresh = fresh
+        self._made: Words | None = None
+        self.registry = SqliteRegistry(
+            database, max_per_user=max_per_user, fresh=fresh, words=self._words
+        )
         self.replicas = SoleReplica()
         self.journal = SqliteJournal(database, self.replicas.forms)
         self.lanes = SqliteLanes(database)
         self.keys = SqliteKeys(database)
 
     async def secret(self, fresh: bytes) -> bytes:
-        work = partial(memory.secret, sql=self.database.sql, fresh=lambda: fresh)
-        return await self.database.write(work)
+        known = await self.database.read(partial(memory.kept, sql=self.database.sql))
+        if known is None:
+            work = partial(memory.secret, sql=self.database.sql, fresh=lambda: fresh)
+            known = await self.database.write(work)
+        return known
+
+    async def _words(self) -> Words | None:
+        if self._made is None and self._fresh is not nobody_gives:
+            self._made = Words(await self.secret(self._fresh()))
+        return self._made
 
     async def ping(self) -> None:
         """Really writes, for a full disk shows in nothing less."""

@@ -247,7 +247,7 @@ DEFECTS = (
     Defect(
         "custom_id_is_user_id",
         "A user is found by a user_id that is somebody else's custom_id.",
-        ("right_phone_at_lookup",),
+        ("right_phone_at_lookup", "right_word"),
         20,
     ),
     Defect(
@@ -454,6 +454,13 @@ DEFECTS = (
         20,
         (),
         "native",
+    ),
+    Defect(
+        "former_users_word",
+        "A phone that moves to another user keeps the word of the former one.",
+        ("right_word",),
+        45,
+        ("move", "reinstall"),
     ),
     Defect(
         "full_backlog_drops",

@@ -15,6 +15,7 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
+from tests.simulation.doors import words_of
 from tests.simulation.invariants.environments import EnvironmentInvariants
 from tests.simulation.invariants.findings import SLACK_S, Findings
 from tests.simulation.invariants.parts import Name, PartInvariants
@@ -78,11 +79,15 @@ class PushInvariants:
         self._environments.started(key, address, part, begun_at)
         story.in_flight[who] = now
 
-    def says(self, key: Key, message: Message) -> None:
-        """A push says what LearnInk wrote for its item."""
+    def says(self, key: Key, message: Message, word: str) -> None:
+        """A push says what LearnInk wrote for its item, and has a word of that item's user."""
         batch = self._truth.batches.get(key[0])
-        if batch is not None and message.title != batch.title(key[1]):
+        if batch is None:
+            return
+        if message.title != batch.title(key[1]):
             self._broken("right_text", f"{key} says {message.title!r}")
+        if word not in words_of(batch.users[key[1]]):
+            self._broken("right_word", f"{key} has a word that is not its user's")
 
     def closing(self, who: str, in_flight: int) -> None:
         """A transport is closed when all was answered, or when the time of a drain is over."""

@@ -8,11 +8,13 @@ SELECT * FROM devices WHERE address = :address AND provider = :provider AND app 
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
-    locale, timezone, app_version, os_version, device_model, user_changed_at
+    locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
+    custom_word
 ) VALUES (
     :app, :provider, :installation_id, :user_id, :custom_id, :address, :address_kind, :platform,
     :environment, 'active', :now, :now, :seen_at,
-    :locale, :timezone, :app_version, :os_version, :device_model, :user_changed_at
+    :locale, :timezone, :app_version, :os_version, :device_model, :user_changed_at, :stated,
+    :user_word, :custom_word
 ) RETURNING *;
 
 -- name: device_update
@@ -24,7 +26,8 @@ UPDATE devices SET
     registered_at = :registered_at, last_seen_at = :seen_at,
     locale = :locale, timezone = :timezone, app_version = :app_version,
     os_version = :os_version, device_model = :device_model,
-    user_changed_at = :user_changed_at
+    user_changed_at = :user_changed_at, stated = :stated, user_word = :user_word,
+    custom_word = :custom_word
 WHERE id = :id
 RETURNING *;
 
@@ -48,6 +51,7 @@ ORDER BY last_seen_at DESC, id DESC;
 -- name: targets
 SELECT json_group_array(json_array(
     id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
+    stated, user_word, custom_word,
     CAST(last_seen_at AS INTEGER),
     CAST((last_seen_at - CAST(last_seen_at AS INTEGER)) * 4503599627370496.0 AS INTEGER)
 ))
