@@ -15,6 +15,7 @@ from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
 from gateway.core.items import parse_items
 from gateway.core.model import Event
+from gateway.core.sources import CLI, Terms, event_id_of
 from providers.contract import address_hash
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ async def submit_items(
     ids: Ids = RANDOM,
 ) -> Submitted:
     """Queue notifications in the store; a running gateway takes them from there at once."""
-    items, rejections = parse_items(list(raw))
+    items, rejections = parse_items(list(raw), terms=Terms(CLI))
     reasons = tuple(f"item {rejection.index}: {rejection.reason}" for rejection in rejections)
     async with open_store(settings, clocks=clocks, ids=ids) as stores:
         targets = await stores.registry.targets(items)
@@ -69,7 +70,7 @@ async def submit_items(
         if dry_run or not items:
             return Submitted("", len(items), reasons, destinations)
         now = clocks.wall()
-        event_id = f"cli_{ids.new()}"
+        event_id = event_id_of(CLI, ids.new())
         deadline = deadline_of(None, now, settings.relay.max_age_s)
         chunks = cut(event_id, items, received_at=now, deadline=deadline)
         body = {"type": "notifications.sent", "data": {"notifications": list(raw)}}
@@ -82,6 +83,7 @@ async def submit_items(
             rejections=tuple(rejections),
             chunks=len(chunks),
             body=json.dumps(body, ensure_ascii=False).encode(),
+            source=CLI,
         )
         await stores.queue.accept(event, chunks)
     return Submitted(event_id, len(items), reasons, destinations)

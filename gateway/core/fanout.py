@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gateway.core.instants import to_iso
 from gateway.core.model import Chunk, ChunkItem, Item, Record, Target
+from gateway.core.reach import Barred
 from gateway.core.states import DeliveryState
 
 #: what the journal knows: (index, device id) -> (state, attempts, when the next try is due)
 Known = Mapping[tuple[int, int], tuple[DeliveryState, int, float | None]]
 
+TOO_OLD = "too old"
 GONE = "the device was deleted, pruned or moved to another user"
 
 
@@ -49,8 +52,16 @@ class Plan:
     ended: list[Record] = field(default_factory=list)
 
 
-def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now: float) -> Plan:
-    """Work out the deliveries of a chunk; `targets` are the active devices of each item's user."""
+def plan(
+    chunk: Chunk,
+    targets: Sequence[Sequence[Target]],
+    known: Known,
+    *,
+    now: float,
+    barred: Barred = MappingProxyType({}),
+) -> Plan:
+    """Work out the deliveries of a chunk; `targets` are the active devices of each item's user.
+    `barred` says which others the chunk's source may not reach, and why."""
     result = Plan()
     rows_of: dict[int, list[int]] = {}
     for index, device_id in known:
@@ -70,7 +81,8 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
             if target is not None and ahead is not None:
                 result.waits.append(Wait(item, target, *ahead))
             elif target is None:
-                state, reason = DeliveryState.NO_DEVICE, GONE if device_id else ""
+                state = DeliveryState.NO_DEVICE
+                reason = barred.get((item.index, device_id), GONE if device_id else "")
                 result.ended.append(_ended(chunk, item, device_id, state, now, reason, attempts))
             else:
                 result.sends.append(Send(item, target, attempts))
@@ -95,8 +107,9 @@ def expire(
     rows_of: dict[int, list[int]] = {}
     for index, device_id in known:
         rows_of.setdefault(index, []).append(device_id)
+    reason = too_old(chunk)
     return [
-        _ended(chunk, entry.item, device_id, DeliveryState.EXPIRED, now, "too old", attempts)
+        _ended(chunk, entry.item, device_id, DeliveryState.EXPIRED, now, reason, attempts)
         for entry in chunk.items
         for device_id, attempts in _wanted(
             entry,
@@ -105,6 +118,23 @@ def expire(
             known,
         )
     ]
+
+
+def too_old(chunk: Chunk) -> str:
+    """Why a chunk comes too late. One that was too old already when it came names its own date: the
+    sender's test examples have a fixed one."""
+    occurred_at = chunk.items[0].item.occurred_at if chunk.items else None
+    if occurred_at is None or chunk.deadline > chunk.first_seen:
+        return TOO_OLD
+    return dated(occurred_at)
+
+
+def dated(occurred_at: float) -> str:
+    """The reason of what was too old already when it came."""
+    try:
+        return f"{TOO_OLD}: the event is dated {to_iso(occurred_at)[:10]}"
+    except (ValueError, OverflowError, OSError):
+        return TOO_OLD  # no calendar has such a date: what was stored is damaged
 
 
 def bury(chunk: Chunk, known: Known, *, now: float) -> list[Record]:

@@ -12,21 +12,26 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from gateway.core.clocks import MonotonicClock
+from gateway.core.fanout import GONE
 from gateway.core.model import Item, Target, lane_name
 from gateway.events import Observer, StoreFailed
 from gateway.ports import Journal, Registry
 from gateway.relay.lane import Lane
 from gateway.relay.part import Part
+from gateway.relay.reaching import Reaching
 from gateway.relay.retrying import until_stored
 from gateway.relay.work import FRESH_S, Delivery
 
 Asked = tuple[Part, Sequence[Delivery]]
+Gone = tuple[Delivery, str]
+"""A delivery that ends without a device, and why."""
 
 
 class Lookups:
     """Looks up again what has waited. `lanes` is shared with app; `gone` gets deliveries whose
-    device is not their user's any more, and whether the journal has ended their items already, as
-    an erase does; `returned` gets those whose device changed and that begin again from the queue.
+    device is not their user's any more, or not their source's to reach, with the reason, and
+    whether the journal has ended their items already, as an erase does; `returned` gets those whose
+    device changed and that begin again from the queue.
     """
 
     def __init__(
@@ -35,7 +40,8 @@ class Lookups:
         journal: Journal,
         lanes: Mapping[str, Lane],
         *,
-        gone: Callable[[Sequence[Delivery], bool], None],
+        reaching: Reaching,
+        gone: Callable[[Sequence[Delivery], str, bool], None],
         returned: Callable[[Sequence[Delivery], str, float | None], None],
         observer: Observer,
         monotonic: MonotonicClock,
@@ -43,6 +49,7 @@ class Lookups:
         self._registry = registry
         self._journal = journal
         self._lanes = lanes
+        self._reaching = reaching
         self._gone = gone
         self._returned = returned
         self._observer = observer
@@ -81,11 +88,11 @@ class Lookups:
                 item: {target.device_id: target for target in devices}
                 for item, devices in zip(items, found, strict=True)
             }
-            gone: list[Delivery] = []
+            gone: list[Gone] = []
             for part, deliveries in asked:
                 gone += self._judge(part, deliveries, targets, asked_at)
-            for (event_id, day), lost in _by_event(gone).items():
-                await self._end(event_id, day, lost)
+            for (event_id, day, reason), lost in _by_event(gone).items():
+                await self._end(event_id, day, reason, lost)
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -100,18 +107,23 @@ class Lookups:
         deliveries: Sequence[Delivery],
         targets: Mapping[int, Mapping[int, Target]],
         asked_at: float,
-    ) -> list[Delivery]:
-        """Let go on what may; returns what has no device any more."""
+    ) -> list[Gone]:
+        """Let go on what may; returns what has no device any more, and why."""
         fresh: list[Delivery] = []
-        gone: list[Delivery] = []
+        gone: list[Gone] = []
         changed: list[Delivery] = []
+        unknown: list[Delivery] = []
         for delivery in deliveries:
             before = delivery.target
             target = targets[id(delivery.item)].get(before.device_id)
             if delivery.work.lost:
                 changed.append(delivery)  # its chunk is another's by now, and what goes back ends
             elif target is None:
-                gone.append(delivery)
+                gone.append((delivery, GONE))
+            elif not self._reaching.knows(delivery.item.source):
+                unknown.append(delivery)
+            elif why := self._reaching.bar(delivery.item, target):
+                gone.append((delivery, why))
             elif target.fault or target[1:4] != before[1:4]:  # its app, provider and address
                 changed.append(delivery)
             else:
@@ -119,6 +131,7 @@ class Lookups:
                 fresh.append(delivery)
         part.looked_up(len(deliveries))
         self._returned(changed, "its address has changed", None)
+        self._returned(unknown, "the configuration does not name its source", None)
         lane = self._lanes.get(lane_name(part.app, part.vendor))
         if lane is not None and lane.parts.get(part.name) is part:
             lane.resume(part, fresh)
@@ -126,7 +139,9 @@ class Lookups:
             part.give_back_these(fresh)
         return gone
 
-    async def _end(self, event_id: str, day: int, deliveries: Sequence[Delivery]) -> None:
+    async def _end(
+        self, event_id: str, day: int, reason: str, deliveries: Sequence[Delivery]
+    ) -> None:
         """End deliveries without a device: those of an erased user without a word of theirs."""
         indexes = [delivery.item.index for delivery in deliveries]
         known = await until_stored(
@@ -137,15 +152,15 @@ class Lookups:
             whole = known.get((delivery.item.index, 0))
             groups[whole is not None and whole[0].is_terminal].append(delivery)
         for is_ended, some in groups.items():
-            self._gone(some, is_ended)
+            self._gone(some, reason, is_ended)
 
     def _refused(self, error: BaseException | None) -> None:
         self._observer(StoreFailed("look up devices again", str(error)))
 
 
-def _by_event(deliveries: Sequence[Delivery]) -> dict[tuple[str, int], list[Delivery]]:
-    groups: dict[tuple[str, int], list[Delivery]] = {}
-    for delivery in deliveries:
+def _by_event(gone: Sequence[Gone]) -> dict[tuple[str, int, str], list[Delivery]]:
+    groups: dict[tuple[str, int, str], list[Delivery]] = {}
+    for delivery, reason in gone:
         chunk = delivery.work.chunk
-        groups.setdefault((chunk.event_id, chunk.day), []).append(delivery)
+        groups.setdefault((chunk.event_id, chunk.day, reason), []).append(delivery)
     return groups
