@@ -93,8 +93,8 @@ class SourceSettings(Section):
     apps: tuple[str, ...] = ()
     """The apps that its pushes may reach. Empty: all."""
     only_users: tuple[UserId, ...] = ()
-    """The users that its pushes may reach, by ids of either kind; a phone is reached only if it is
-    registered under one of these ids. Empty: all."""
+    """The users that its pushes may reach, by ids of either kind: an item must name one of them.
+    Empty: all."""
     max_age_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Seconds after which a notification is stale, from the event's own timestamp. 0: its age
     counts from receipt, and `relay.max_age_s` holds, for test examples with a fixed date. Not

@@ -1,8 +1,7 @@
 """Which devices a source's pushes may reach. Pure.
 
-Owns the rule, and the reasons that are told. A device is reached only through an app that the
-source may reach, and, where the source names users, only under an id that it names: a test user's
-other id may be somebody else's in production.
+Owns the rule, and the reasons that are told. Where the source names users, an item must name one of
+them, by either of its ids; where it names apps, a device must be in one of them.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.core.model import Item, Target
-from gateway.core.sources import NO_APP, NO_TEST_DEVICE, NO_TESTER, Limits, Word
+from gateway.core.sources import NO_APP, NO_TESTER, Limits, Word
 
 Barred = Mapping[tuple[int, int], str]
 """Why an item may not reach a device, by (index, device id); device 0: it may reach none."""
@@ -34,29 +33,22 @@ def reach(
         reasons = {target.device_id: bar(item, target, limits, word) for target in devices}
         targets.append([target for target in devices if not reasons[target.device_id]])
         barred |= {(item.index, device_id): why for device_id, why in reasons.items() if why}
-        if not _names_tester(item, limits, word):
+        if not _is_for_tester(item, limits, word):
             barred[item.index, 0] = NO_TESTER
         elif devices and not targets[-1]:
-            barred[item.index, 0] = reasons[devices[0].device_id]
+            barred[item.index, 0] = NO_APP
     return Reached(targets, barred)
 
 
 def bar(item: Item, target: Target, limits: Limits, word: Word) -> str:
     """Why an item may not reach a device; "": it may."""
-    if not _names_tester(item, limits, word):
+    if not _is_for_tester(item, limits, word):
         return NO_TESTER
-    if limits.apps is not None and target.app not in limits.apps:
-        return NO_APP
-    if not _is_named((target.user_id, target.custom_id), limits, word):
-        return NO_TEST_DEVICE
-    return ""
+    return "" if limits.apps is None or target.app in limits.apps else NO_APP
 
 
-def _names_tester(item: Item, limits: Limits, word: Word) -> bool:
-    return _is_named((item.user_id, item.custom_id), limits, word)
-
-
-def _is_named(ids: tuple[str | None, str | None], limits: Limits, word: Word) -> bool:
+def _is_for_tester(item: Item, limits: Limits, word: Word) -> bool:
     if limits.users is None:
         return True
+    ids = (item.user_id, item.custom_id)
     return any(one is not None and word(one) in limits.users for one in ids)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.model import Event
-from gateway.core.stored import write_limits, write_rejections
+from gateway.core.stored import write_rejections
+from gateway.core.stored_limits import write_limits
 
 
 def event_row(event: Event, form: int) -> Mapping[str, Any]:

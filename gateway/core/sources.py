@@ -20,8 +20,7 @@ BUILT_IN = frozenset({LEARNINK, API, CLI})
 """Sources that every process knows; they have no limits."""
 
 NO_TESTER = "not a test user of this source"
-NO_TEST_DEVICE = "the device is not registered under an id of the source's only_users"
-NO_APP = "its source may not reach the device's app"
+NO_APP = "its source may not reach the app of the user's devices"
 
 Word = Callable[[str], str]
 """Makes the word that stands for a user's id in limits: a keyed hash."""

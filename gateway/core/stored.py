@@ -1,8 +1,8 @@
 """Stored forms: how data that outlives a process is written as bytes and read again. Pure.
 
-Owns the forms of a chunk's items with their remainders, of an event's rejections and limits and of
-a dead letter's content. Nothing else knows a field's place. `Forms` decides which form a process
-writes; each store and queue decides where the bytes are kept.
+Owns the forms of a chunk's items with their remainders, of an event's rejections and of a dead
+letter's content. Nothing else knows a field's place. `Forms` decides which form a process writes;
+each store and queue decides where the bytes are kept.
 
 Rules of this file:
 1. A form begins with its version and a space, which is read without parsing the rest. Version 0 is
@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.core.model import ChunkItem, Item, Rejection, Remainder
-from gateway.core.sources import BUILT_IN, NOTHING, UNLIMITED, Limits
+from gateway.core.sources import BUILT_IN, Limits
+from gateway.core.stored_limits import limits_document, limits_in
 
 OLDEST = 0
 """The version that every release reads."""
@@ -125,7 +126,7 @@ def write_items(entries: Sequence[ChunkItem], form: int = NEWEST) -> bytes:
     if form == OLDEST and not is_bound:
         return orjson.dumps([_row_0(item, remainders) for item, remainders in entries])
     if is_bound:
-        columns["limits"] = [_limits_document(entry.item.limits) for entry in entries]
+        columns["limits"] = [limits_document(entry.item.limits) for entry in entries]
     lasting = [entry.remainders for entry in entries]
     if any(remainders is not None for remainders in lasting):
         columns["remainders"] = [
@@ -233,7 +234,7 @@ def _entries(columns: Iterable[Iterable[Any]], lasting: Iterable[Any]) -> tuple[
 
 
 def _column(name: str, column: Sequence[Any]) -> Sequence[Any]:
-    return [_limits(said) for said in column] if name == "limits" else column
+    return [limits_in(said) for said in column] if name == "limits" else column
 
 
 def _typed(name: str, column: Sequence[Any]) -> Sequence[Any]:
@@ -276,59 +277,6 @@ def _document(columns: Mapping[str, Sequence[Any]], remainders: Sequence[str], f
 def _emptied(entry: Mapping[str, Any]) -> dict[str, Any]:
     empty = {"title": "", "body": ""}
     return {name: value if name in _NAMELESS else empty.get(name) for name, value in entry.items()}
-
-
-# --- what a source may reach ----------------------------------------------------------------------
-
-
-def write_limits(limits: Limits) -> str:
-    """Write what the source of an event may reach; "": anything."""
-    if limits == UNLIMITED:
-        return ""
-    return f"{NEWEST} {orjson.dumps(_limits_document(limits)).decode()}"
-
-
-def read_limits(text: str) -> Limits:
-    """Read what `write_limits` wrote. Who cannot read it must reach nothing, so it never raises."""
-    if not text:
-        return UNLIMITED
-    version, _, document = text.partition(" ")
-    try:
-        limits = _limits(orjson.loads(document)) if int(version) == NEWEST else None
-    except _BROKEN:
-        limits = None
-    return NOTHING if limits is None else limits
-
-
-def _limits_document(limits: Limits | None) -> dict[str, Any] | None:
-    if limits is None:
-        return None
-    said = {
-        "apps": None if limits.apps is None else sorted(limits.apps),
-        "users": None if limits.users is None else sorted(limits.users),
-        "max_age_s": limits.max_age_s,
-    }
-    return {name: value for name, value in said.items() if value is not None}
-
-
-def _limits(said: Any) -> Limits | None:
-    """Limits as they were written. Raises one of _BROKEN for what they cannot be."""
-    if said is None:
-        return None
-    if not said.keys() <= set(Limits._fields):
-        raise ValueError
-    max_age_s = said.get("max_age_s")
-    if not isinstance(max_age_s, float | int | None):
-        raise TypeError
-    return Limits(_set(said.get("apps")), _set(said.get("users")), max_age_s)
-
-
-def _set(said: Any) -> frozenset[str] | None:
-    if said is None:
-        return None
-    if type(said) is not list or not set(map(type, said)) <= _STR:
-        raise TypeError
-    return frozenset(said)
 
 
 # --- the rejections of an event -------------------------------------------------------------------
@@ -375,7 +323,7 @@ def write_later(item: Item) -> str | None:
         name: value for name, value in zip(_LATER, item[6:], strict=True) if value is not None
     }
     if item.limits is not None:
-        said["limits"] = _limits_document(item.limits)
+        said["limits"] = limits_document(item.limits)
     form = NEWEST if _must_be_read([item.source], [item.limits]) else PLAIN
     return f"{form} {orjson.dumps(said).decode()}"
 

@@ -12,7 +12,8 @@ from typing import Any, Literal, cast
 
 from gateway.core.model import Event, EventStatus, Item, Record, Removal, lane_name
 from gateway.core.states import DeliveryState, DeviceState, as_it_is
-from gateway.core.stored import Unreadable, read_limits, read_rejections, write_later
+from gateway.core.stored import Unreadable, read_rejections, write_later
+from gateway.core.stored_limits import read_limits
 from gateway.errors import NotReplayable
 from gateway.ports import ApiKey, DeadLetter, EventSummary, LaneRow, PartRow, Progress
 

@@ -32,7 +32,7 @@ async def test_one_notification_is_durable_and_waits_for_the_relay(public: Publi
     answer = await post(public, key, ITEM | {"idempotency_key": "k1", "phone_number": "+254"})
     assert answer.status == 200
     event_id = answer.json["event_id"]
-    assert re.fullmatch(r"ntf_[0-9a-f]{32}", event_id)
+    assert re.fullmatch(r"api:ntf_[0-9a-f]{32}", event_id)
     assert answer.json == {
         "status": "accepted",
         "event_id": event_id,
