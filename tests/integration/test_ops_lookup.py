@@ -90,6 +90,7 @@ async def test_a_delivery_tells_what_the_vendor_said_and_when_it_goes_on(
         "deliveries": [
             {
                 "event_id": "msg_1",
+                "source": "learnink",
                 "index": 3,
                 "device_id": device.id,
                 "installation_id": "phone",

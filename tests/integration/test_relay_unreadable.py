@@ -92,7 +92,7 @@ async def test_a_newer_row_garbage_and_an_unknown_device_leave_1000_delivered_an
         assert await running.settled("msg_good") == {"delivered": 1000, "dead": 1}
         letters = {letter.event_id: letter for letter in await dead(running, 3)}
         assert {name: letter.form for name, letter in letters.items()} == {
-            "msg_newer": 2,
+            "msg_newer": 3,
             "msg_garbage": None,
             "msg_good": None,
         }
