@@ -162,6 +162,17 @@ def test_no_event_makes_a_series_that_was_not_there(meter: Meter) -> None:
     assert set(meter.samples()) == before
 
 
+def test_a_source_is_there_at_zero_and_a_reload_brings_more(meter: Meter) -> None:
+    names = {"result": "unauthorized", "source": "staging"}
+    assert meter.value("webhook_events_total", **names) is None
+    meter.metrics.add_source("staging")
+    assert meter.value("webhook_events_total", **names) == 0
+    meter.metrics(WebhookAnswered("unauthorized", 0.1, source="staging"))
+    meter.metrics.add_source("staging")
+    assert meter.value("webhook_events_total", **names) == 1
+    assert meter.value("webhook_events_total", result="unauthorized", source="learnink") == 0
+
+
 def test_a_webhook_counts_itself_its_items_and_its_time(meter: Meter) -> None:
     meter.metrics(WebhookAnswered("accepted", 0.02, "msg_1", notifications=3, rejected=1))
     meter.metrics(WebhookAnswered("duplicate", 0.01, "msg_1", notifications=3, rejected=1))
