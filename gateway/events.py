@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.core.sources import LEARNINK
+
 
 @dataclass(frozen=True, slots=True)
 class WebhookAnswered:
-    """A webhook request was answered. `result`: accepted, duplicate, ignored, quarantined,
-    unauthorized, too_large or unavailable."""
+    """A webhook request to a source was answered. `result`: accepted, duplicate, ignored,
+    quarantined, unauthorized, too_large or unavailable."""
 
     result: str
     seconds: float
@@ -21,6 +23,7 @@ class WebhookAnswered:
     notifications: int = 0
     rejected: int = 0
     reason: str = ""
+    source: str = LEARNINK
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,21 @@ class PutAside:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceUnknown:
+    """Chunks of a source wait that the configuration of this process does not name; told once."""
+
+    source: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKnown:
+    """A source whose chunks waited is named by the configuration now."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailed:
     """The store or queue did not answer; `what` was being done."""
 
@@ -220,6 +238,8 @@ GatewayEvent = (
     | RelaysCounted
     | ChunkBuried
     | PutAside
+    | SourceUnknown
+    | SourceKnown
     | StoreFailed
     | Fault
     | Lifecycle

@@ -13,8 +13,7 @@ from gateway.app.skin import add_routes, problem_middleware
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import Fault
-from gateway.ingest.routes import WebhookLimits, WebhookRoute
-from gateway.ingest.signature import decode_secret
+from gateway.ingest.routes import WebhookRoute
 from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
 from gateway.ops.health import HealthRoutes
 from gateway.ops.lookup import LookupRoutes
@@ -37,7 +36,7 @@ def public_application(gateway: Gateway) -> web.Application:
     stores, clocks = gateway.stores, gateway.clocks
     webhook = WebhookRoute(
         stores.queue,
-        limits=lambda: webhook_limits(gateway.settings),
+        limits=gateway.webhook_limits,
         backlog=lambda: gateway.gauges.backlog,
         wake=gateway.wake,
         observer=gateway.observe,
@@ -54,6 +53,7 @@ def public_application(gateway: Gateway) -> web.Application:
     )
     notifications = NotificationRoutes(
         stores.queue,
+        stores.journal,
         gateway.authenticator,
         limits=lambda: notification_limits(gateway.settings),
         backlog=lambda: gateway.gauges.backlog,
@@ -119,17 +119,6 @@ async def listen(stack: AsyncExitStack, application: web.Application, host: str,
 def apps_of(settings: Settings) -> dict[str, frozenset[str]]:
     """The providers of each app."""
     return {app.id: frozenset(app.vendors) for app in settings.apps}
-
-
-def webhook_limits(settings: Settings) -> WebhookLimits:
-    """The settings of the webhook."""
-    return WebhookLimits(
-        keys=[decode_secret(secret.get_secret_value()) for secret in settings.webhook.secrets],
-        tolerance_s=settings.webhook.tolerance_s,
-        max_body_bytes=settings.webhook.max_body_bytes,
-        max_age_s=settings.relay.max_age_s,
-        max_backlog=settings.relay.max_backlog,
-    )
 
 
 def notification_limits(settings: Settings) -> NotificationLimits:

@@ -54,7 +54,7 @@ class Stores:
     A relay enters `alone` while it runs: where leases are ended at start, it must be the only one.
     `waking`, while entered, calls back when another process may have queued something. `broker` is
     the queue if it is outside the database, and `brokered` the journal of a database that can be
-    beside a broker.
+    beside a broker. `secret` is what a gateway makes keyed hashes with; a command has none.
     """
 
     store: Store
@@ -65,6 +65,7 @@ class Stores:
     waking: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] = _nobody_else
     broker: JetStreamQueue | None = None
     brokered: BrokeredJournal | None = None
+    secret: bytes = b""
 
     @property
     def registry(self) -> Registry:

@@ -14,6 +14,7 @@ from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
 from gateway.core.items import parse_items
 from gateway.core.model import Event
+from gateway.core.sources import CLI, Terms, event_id_of
 from gateway.whose import By, find_addressee
 from providers.contract import address_hash
 
@@ -58,7 +59,7 @@ async def submit_item(
     """
     async with open_store(settings, clocks=clocks, ids=ids) as stores:
         raw = [content | asdict(await find_addressee(stores.registry, user, by))]
-        items, rejections = parse_items(raw)
+        items, rejections = parse_items(raw, terms=Terms(CLI))
         reasons = tuple(f"item {rejection.index}: {rejection.reason}" for rejection in rejections)
         targets = await stores.registry.targets(items)
         destinations = tuple(
@@ -75,7 +76,7 @@ async def submit_item(
         if dry_run or not items:
             return Submitted("", len(items), reasons, destinations)
         now = clocks.wall()
-        event_id = f"cli_{ids.new()}"
+        event_id = event_id_of(CLI, ids.new())
         deadline = deadline_of(None, now, settings.relay.max_age_s)
         chunks = cut(event_id, items, received_at=now, deadline=deadline)
         body = {"type": "notifications.sent", "data": {"notifications": raw}}
@@ -88,6 +89,7 @@ async def submit_item(
             rejections=tuple(rejections),
             chunks=len(chunks),
             body=json.dumps(body, ensure_ascii=False).encode(),
+            source=CLI,
         )
         await stores.queue.accept(event, chunks)
     return Submitted(event_id, len(items), reasons, destinations)

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gateway.core.instants import to_iso
 from gateway.core.model import Chunk, ChunkItem, Item, Record, Target
+from gateway.core.reach import Barred
 from gateway.core.states import DeliveryState
 
 #: what the journal knows: (index, device id) -> (state, attempts, when the next try is due)
 Known = Mapping[tuple[int, int], tuple[DeliveryState, int, float | None]]
 
+TOO_OLD = "too old"
 GONE = "the device was deleted, pruned or moved to another user"
 CONTRADICTION = "ids contradict"
 """An id of the device, stated by its latest registration, is another than the item's."""
@@ -59,10 +62,12 @@ def plan(
     known: Known,
     *,
     now: float,
+    barred: Barred = MappingProxyType({}),
     contradicting: Mapping[int, Sequence[Target]] = MappingProxyType({}),
 ) -> Plan:
-    """Work out the deliveries of a chunk; `targets` are the active devices of each item's user, and
-    `contradicting` those that were left out, by the item's place in the chunk."""
+    """Work out the deliveries of a chunk; `targets` are the active devices of each item's user.
+    `barred` says which others the chunk's source may not reach, and why; `contradicting` has those
+    that were left out for their other id, by the item's place in the chunk."""
     result = Plan()
     rows_of: dict[int, list[int]] = {}
     for index, device_id in known:
@@ -92,7 +97,9 @@ def plan(
                 result.waits.append(Wait(item, target, *ahead))
             elif target is None:
                 state = DeliveryState.NO_DEVICE
-                reason = _why_none(device_id, others.get(item.index))
+                reason = barred.get((item.index, device_id)) or _why_none(
+                    device_id, others.get(item.index)
+                )
                 if reason == CONTRADICTION:
                     counted.add(item.index)
                 result.ended.append(_ended(chunk, item, device_id, state, now, reason, attempts))
@@ -127,8 +134,9 @@ def expire(
     rows_of: dict[int, list[int]] = {}
     for index, device_id in known:
         rows_of.setdefault(index, []).append(device_id)
+    reason = too_old(chunk)
     return [
-        _ended(chunk, entry.item, device_id, DeliveryState.EXPIRED, now, "too old", attempts)
+        _ended(chunk, entry.item, device_id, DeliveryState.EXPIRED, now, reason, attempts)
         for entry in chunk.items
         for device_id, attempts in _wanted(
             entry,
@@ -137,6 +145,23 @@ def expire(
             known,
         )
     ]
+
+
+def too_old(chunk: Chunk) -> str:
+    """Why a chunk comes too late. One that was too old already when it came names its own date: the
+    sender's test examples have a fixed one."""
+    occurred_at = chunk.items[0].item.occurred_at if chunk.items else None
+    if occurred_at is None or chunk.deadline > chunk.first_seen:
+        return TOO_OLD
+    return dated(occurred_at)
+
+
+def dated(occurred_at: float) -> str:
+    """The reason of what was too old already when it came."""
+    try:
+        return f"{TOO_OLD}: the event is dated {to_iso(occurred_at)[:10]}"
+    except (ValueError, OverflowError, OSError):
+        return TOO_OLD  # no calendar has such a date: what was stored is damaged
 
 
 def bury(chunk: Chunk, known: Known, *, now: float) -> list[Record]:

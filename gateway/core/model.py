@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from gateway.core.sources import LEARNINK, UNLIMITED, Limits
 from gateway.core.states import DeliveryState, DeviceState
 from providers.contract import Address, AddressKind, Environment, Platform, address_hash
 
@@ -25,8 +26,9 @@ class Item(NamedTuple):
     """One notification of an event; its identity is (event id, index).
 
     The fields with a default are carried along unchanged, by leftovers and dead letters too: the
-    source of its event, the part of a lane that it waits for, the event's own time, and the id
-    under which it replaces others on a phone (None: the delivery's).
+    source of its event (None: LearnInk), the part of a lane that it waits for, the event's own
+    time, the id under which it replaces others on a phone (None: the delivery's), and what its
+    source might reach when the event came (None: anything).
     """
 
     index: int  # type: ignore[assignment]  # not the method of a tuple, which nobody needs
@@ -39,6 +41,7 @@ class Item(NamedTuple):
     part: str | None = None
     occurred_at: float | None = None
     collapse_id: str | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Event:
     """A webhook delivery, or a call to POST /v1/notifications, that was made durable.
 
     `occurred_at` is the event's own `timestamp` when it has a usable one. `body` is what was
-    received, kept for the retention period so that it can be replayed.
+    received, kept for the retention period so that it can be replayed. `source` is who sent it, and
+    `limits` what that source's pushes might reach when it came.
     """
 
     event_id: str
@@ -67,6 +71,8 @@ class Event:
     chunks: int = 0
     reason: str = ""
     body: bytes = b""
+    source: str = LEARNINK
+    limits: Limits = UNLIMITED
 
 
 class Remainder(NamedTuple):

@@ -36,6 +36,8 @@ from gateway.events import (
     PartsReached,
     PutAside,
     RelaysCounted,
+    SourceKnown,
+    SourceUnknown,
     StoreFailed,
     WebhookAnswered,
 )
@@ -162,6 +164,10 @@ def say(event: GatewayEvent) -> Said:
             return "error", "chunk given up: no process could finish it"
         case PutAside(what):
             return "error", f"unreadable {what} put aside: see `inkpush dead list`"
+        case SourceUnknown():
+            return "error", "events wait: the configuration does not name their source"
+        case SourceKnown():
+            return "info", "events go on: the configuration names their source"
         case Fault(what=what):
             return "error", f"unforeseen failure: {what}"
         case StoreFailed():

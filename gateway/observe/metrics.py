@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
 from gateway import __version__
+from gateway.core.sources import LEARNINK
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.events import (
     AttemptsFinished,
@@ -35,6 +36,8 @@ from gateway.events import (
     PartsReached,
     PutAside,
     RelaysCounted,
+    SourceKnown,
+    SourceUnknown,
     StoreFailed,
     Unread,
     WebhookAnswered,
@@ -74,7 +77,8 @@ class Metrics:
     """Listens to what happens, takes what the process measures, and renders both.
 
     An Observer: call it with an event. Lanes are (app, provider), each provider one of `vendors`;
-    `add_lane` makes the children of one that a reload brought.
+    `sources` are those with an address. `add_lane` and `add_source` make the children of one that a
+    reload brought.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Metrics:
         vendors: Vendors,
         lanes: Iterable[tuple[str, str]],
         *,
+        sources: Iterable[str] = (LEARNINK,),
         now: float,
     ) -> None:
         self._registry = registry
@@ -91,8 +96,8 @@ class Metrics:
         self._children: dict[tuple[Counter, str, str, str], Counter] = {}
         self._webhook_events = Counter(
             "inkpush_webhook_events",
-            "Webhook requests answered, by result.",
-            ["result"],
+            "Webhook requests answered, by result and source.",
+            ["result", "source"],
             registry=registry,
         )
         self._oddities = Counter(
@@ -192,6 +197,9 @@ class Metrics:
         )
         build.labels(__version__).set(1)
         self._make_children(lanes)
+        self._sources: list[str] = []
+        for source in sources:
+            self.add_source(source)
 
     def _lane_counter(self, name: str, text: str, *label: str) -> Counter:
         labels = ["provider", "app", *label]
@@ -202,8 +210,6 @@ class Metrics:
         return Gauge(f"inkpush_{name}", text, labels, registry=self._registry)
 
     def _make_children(self, lanes: Iterable[tuple[str, str]]) -> None:
-        for result in WEBHOOK_RESULTS:
-            self._webhook_events.labels(result)
         for kind in ODDITIES:
             self._oddities.labels(kind)
         for result in NOTIFICATION_RESULTS:
@@ -245,6 +251,13 @@ class Metrics:
             for reason in PAUSE_REASONS:
                 self._paused.labels(provider, app, part, reason)
 
+    def add_source(self, source: str) -> None:
+        """Make the children of a source, at zero; one that has them keeps what it counted."""
+        if source not in self._sources:
+            self._sources.append(source)
+        for result in WEBHOOK_RESULTS:
+            self._webhook_events.labels(result, source)
+
     # --- what happens --------------------------------------------------------------------------
 
     def __call__(self, event: GatewayEvent) -> None:
@@ -285,6 +298,8 @@ class Metrics:
                 pass  # the gauges of devices and of rate limits show what came of it
             case PutAside(what, count=count):
                 self._unreadable.labels(what).inc(count)
+            case SourceUnknown() | SourceKnown():
+                pass  # /readyz and the log tell of them
             case ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
                 pass  # these are for the log
             case _:
@@ -312,7 +327,8 @@ class Metrics:
             child.inc(count)
 
     def _webhook(self, event: WebhookAnswered) -> None:
-        self._webhook_events.labels(_closed(event.result, WEBHOOK_RESULTS)).inc()
+        result = _closed(event.result, WEBHOOK_RESULTS)
+        self._webhook_events.labels(result, _closed(event.source, self._sources)).inc()
         self._webhook_ack.observe(event.seconds)
         if event.result == "accepted":
             self._accepted(event.notifications, event.rejected)

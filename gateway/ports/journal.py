@@ -166,7 +166,12 @@ class Journal(Protocol):
         """One event with the state of its deliveries."""
 
     async def events(
-        self, *, limit: int, status: str | None = None, before: float | None = None
+        self,
+        *,
+        limit: int,
+        status: str | None = None,
+        source: str | None = None,
+        before: float | None = None,
     ) -> list[Event]:
         """Events, newest first, without their bodies."""
 

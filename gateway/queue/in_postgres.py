@@ -192,6 +192,9 @@ class PostgresQueue:
             self._tell_of(added)
         return settled
 
+    async def snooze(self, claim: Claim, *, until: float) -> None:
+        await self._run("queue_leave", claim.queue_id, claim.lease_id, until)
+
     async def rescue(self) -> int:
         """Ends no lease, because any may belong to a live replica; those of dead ones run out."""
         return 0
@@ -204,10 +207,12 @@ class PostgresQueue:
         replayed = 0
         for start in range(0, len(chosen), _LETTERS):
             some = chosen[start : start + _LETTERS]
-            replayed += await self._replay(some, named, now=now, deadline=now + max_age_s)
+            replayed += await self._replay(some, named, now=now, max_age_s=max_age_s)
         return replayed
 
-    async def _replay(self, ids: Sequence[int], named: bool, *, now: float, deadline: float) -> int:
+    async def _replay(
+        self, ids: Sequence[int], named: bool, *, now: float, max_age_s: float
+    ) -> int:
         async def work(session: Session) -> int:
             dead = await session.rows("dead_by_ids", ids)
             replay = replay_of(list(map(letter_of, dead)), named=named)
@@ -218,7 +223,7 @@ class PostgresQueue:
             await session.run("deliveries_revive", *deliveries, now)
             await session.run("deliveries_forget", *deliveries)
             chunks = revived_chunks(
-                replay.letters, now=now, deadline=deadline, chunk_items=self._chunk_items
+                replay.letters, now=now, max_age_s=max_age_s, chunk_items=self._chunk_items
             )
             await self._insert(session, chunks)
             await session.run("dead_delete", replay.ids)

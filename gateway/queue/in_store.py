@@ -157,6 +157,11 @@ class InStoreQueue:
         settled: bool = await self._database.write(work)
         return settled
 
+    async def snooze(self, claim: Claim, *, until: float) -> None:
+        await self._run(
+            "queue_leave", {"id": claim.queue_id, "lease_id": claim.lease_id, "due_at": until}
+        )
+
     async def let_go(self) -> None:
         # includes chunks of a cancelled claim, which no caller knows of
         if self._claims:
@@ -186,7 +191,7 @@ class InStoreQueue:
             chunks = revived_chunks(
                 replay.letters,
                 now=now,
-                deadline=now + max_age_s,
+                max_age_s=max_age_s,
                 chunk_items=self._chunk_items,
             )
             self._database.write_rows(connection, "queue_insert", self._rows(chunks))

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.model import CHUNK_SIZE, Claim, Remainder, UserRef, day_of
+from gateway.core.model import CHUNK_SIZE, Claim, Item, Remainder, UserRef, day_of
+from gateway.core.sources import Limits
 from gateway.core.states import DeliveryState, DeviceState
-from gateway.core.stored import NEWEST, OLDEST, Reading, write_items
+from gateway.core.stored import NEWEST, OLDEST, PLAIN, Reading, write_items
 from gateway.errors import NotReplayable
 from gateway.queue.nats import JetStreamQueue
 from tests.kit.build import NOW, item
@@ -39,7 +40,7 @@ async def accept_all_but(handle: Handle, number: int, items: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "form"), [(GARBAGE, None), (TOO_NEW, 2), (b"1 {}", 1), (b"[[0]]", 0), (b"", None)]
+    ("items", "form"), [(GARBAGE, None), (TOO_NEW, 3), (b"1 {}", 1), (b"[[0]]", 0), (b"", None)]
 )
 async def test_a_row_that_no_process_can_read_is_put_aside_and_the_next_one_goes_out(
     handle: Handle, items: bytes, form: int | None
@@ -115,7 +116,7 @@ async def test_what_another_chunk_holds_does_not_end_with_one_that_cannot_be_rea
 
 async def test_a_chunk_that_a_living_replica_reads_is_left_to_it(handle: Handle) -> None:
     await accept_all_but(handle, 1, TOO_NEW)
-    handle.journal.forms.learn(Reading(OLDEST, 2))
+    handle.journal.forms.learn(Reading(OLDEST, 3))
     claims = await claim_all(handle)
     assert sorted(claim.chunk.number for claim in claims) == [0, 2]
     assert await handle.journal.dead(limit=10) == []
@@ -124,7 +125,7 @@ async def test_a_chunk_that_a_living_replica_reads_is_left_to_it(handle: Handle)
     handle.journal.forms.learn(Reading(NEWEST, NEWEST))
     while not await handle.journal.dead(limit=10):
         await handle.queue.claim(limit=8, lease_s=60.0, now=NOW + 10)
-    assert [letter.form for letter in await handle.journal.dead(limit=10)] == [2]
+    assert [letter.form for letter in await handle.journal.dead(limit=10)] == [3]
 
 
 async def test_a_letter_that_cannot_be_read_yet_is_refused_a_replay_and_can_be_dropped(
@@ -133,7 +134,7 @@ async def test_a_letter_that_cannot_be_read_yet_is_refused_a_replay_and_can_be_d
     await accept_all_but(handle, 1, TOO_NEW)
     await claim_all(handle)
     (letter,) = await handle.journal.dead(limit=10)
-    with pytest.raises(NotReplayable, match="version 2"):
+    with pytest.raises(NotReplayable, match="version 3"):
         await handle.queue.replay_dead([letter.id], now=NOW, max_age_s=60.0)
     assert await handle.queue.replay_dead(None, now=NOW, max_age_s=60.0) == 0
     assert [one.id for one in await handle.journal.dead(limit=10)] == [letter.id]
@@ -378,8 +379,23 @@ async def test_a_dead_letter_of_a_later_version_is_listed_and_is_refused_a_repla
 @pytest.mark.parametrize("form", [OLDEST, NEWEST])
 async def test_a_leftover_and_a_replay_keep_what_an_item_says(handle: Handle, form: int) -> None:
     handle.journal.forms.learn(Reading(form, NEWEST))
-    full = item()._replace(source="s", part="ios", occurred_at=NOW, collapse_id="c")
+    full = item()._replace(source="api", part="ios", occurred_at=NOW, collapse_id="c")
     kept = full if form == NEWEST else item()
+    await goes_round(handle, full, kept)
+
+
+@pytest.mark.parametrize("form", [OLDEST, PLAIN, NEWEST])
+async def test_the_limits_of_a_source_are_kept_whatever_other_replicas_read(
+    handle: Handle, form: int
+) -> None:
+    handle.journal.forms.learn(Reading(form, NEWEST))
+    limits = Limits(frozenset({"agent"}), frozenset({"a word"}), 0)
+    bound = item()._replace(source="staging", limits=limits)
+    await goes_round(handle, bound, bound)
+
+
+async def goes_round(handle: Handle, full: Item, kept: Item) -> None:
+    """An item, of which this much is kept, by way of a leftover and of a dead letter."""
     event, chunks = batch(items=[full])
     assert await handle.queue.accept(event, chunks)
     (claim,) = await claim_all(handle)

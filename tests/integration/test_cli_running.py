@@ -36,6 +36,13 @@ EVENT = {
 }
 
 
+STAGING = """
+[[sources]]
+id = "staging"
+secrets = ["whsec_c3RhZ2luZydzIHNlY3JldCwgMjQgYnk="]
+"""
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """A workplace whose vendors are the sandbox, started by its own command."""
@@ -49,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
             if line.startswith("transport") and "[apps.apns]\n" in lines:
                 break
         configuration = "".join(lines[lines.index("[[apps]]\n") :])
-        yield Workplace.make(folder, configuration)
+        yield Workplace.make(folder, STAGING + configuration)
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +145,38 @@ def test_a_signed_event_is_posted_and_arrives(place: Workplace, url: str) -> Non
     assert done.out.startswith("200 ")
     assert settled(place, "msg_now") == {"delivered": 1}
     assert "duplicate" in place.run(*call).out
+
+
+def test_each_source_is_posted_to_with_its_own_secret_and_listed_by_it(
+    place: Workplace, url: str
+) -> None:
+    (place.folder / "event.json").write_text(json.dumps(EVENT))
+    for source in ("staging", "learnink"):
+        target = ("--to", f"{url}/webhooks/{source}", "--id", "msg_twice")
+        done = place.run("webhook", "sign", "event.json", "--now", *target)
+        assert done.status == 0, done.err
+    wrong = ("--to", f"{url}/webhooks/staging", "--source", "learnink")
+    assert place.run("webhook", "sign", "event.json", *wrong).out.startswith("401 ")
+    assert settled(place, "staging:msg_twice") == {"delivered": 1}
+    assert settled(place, "msg_twice") == {"delivered": 1}
+    listed = place.run("events", "list", "--source", "staging", "--json").json["events"]
+    assert [(one["event_id"], one["source"]) for one in listed] == [
+        ("staging:msg_twice", "staging")
+    ]
+    shown = place.run("events", "show", "staging:msg_twice", "--items", "--json").json
+    assert (shown["source"], shown["items"][0]["source"]) == ("staging", "staging")
+    told = place.run("deliveries", "show", "--user", "mary", "--json").json["deliveries"]
+    sources = {one["event_id"]: one["source"] for one in told}
+    assert sources["staging:msg_twice"] == "staging"
+    assert sources["msg_twice"] == "learnink"
+
+
+def test_what_is_sent_from_here_is_of_the_source_cli(place: Workplace, url: str) -> None:
+    sent = place.run("send", "--user", "mary", "--title", "Hi", "--json")
+    event_id = sent.json["event_id"]
+    assert event_id.startswith("cli:")
+    assert settled(place, event_id) == {"delivered": 1}
+    assert place.run("events", "show", event_id, "--json").json["source"] == "cli"
 
 
 def test_an_old_event_is_taken_and_expires(place: Workplace, url: str) -> None:

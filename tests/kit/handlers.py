@@ -17,6 +17,7 @@ import jwt
 from multidict import CIMultiDict
 
 from gateway.app.vendors import VENDORS
+from gateway.core.sources import LEARNINK
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
@@ -175,6 +176,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
         ).routes(),
         *NotificationRoutes(
             queue,
+            store.journal,
             authenticator,
             limits=lambda: NotificationLimits(3_600, 1_000, max_body_bytes=MAX_BODY),
             backlog=lambda: public.backlog,
@@ -185,7 +187,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
         *LookupRoutes(store.journal, store.registry, authenticator.authorize).routes(),
         *WebhookRoute(
             queue,
-            limits=lambda: WebhookLimits([WEBHOOK_KEY], 300, MAX_BODY, 3_600, 1_000),
+            limits={LEARNINK: WebhookLimits([WEBHOOK_KEY], 300, MAX_BODY, 3_600, 1_000)}.get,
             backlog=lambda: public.backlog,
             wake=woke,
             observer=public.events.append,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.devices.auth import FAILURES_PER_MINUTE
@@ -152,6 +152,9 @@ QUESTIONS = {
     "webhook again": Question(200, "duplicate", _after(posted(), posted())),
     "webhook of another type": Question(200, "ignored", _plain(posted(b'{"type":"x"}'))),
     "webhook that is no JSON": Question(200, "quarantined", _plain(posted(b"{"))),
+    "webhook of no source": Question(
+        404, "not_found", _plain(replace(posted(), path="/webhooks/nobody"))
+    ),
     "webhook unsigned": Question(401, "unauthorized", _plain(Sent("POST", WEBHOOK, {}, EXAMPLE))),
     "webhook by a stranger": Question(401, "unauthorized", _plain(posted(key=b"another's"))),
     "webhook that is stale": Question(401, "unauthorized", _plain(posted(at=T0 - 301))),

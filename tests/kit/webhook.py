@@ -22,6 +22,7 @@ from gateway.app.clocks import SYSTEM
 from gateway.app.listeners import listen
 from gateway.app.skin import BODY_S, add_routes, problem_middleware
 from gateway.core.model import Item
+from gateway.core.sources import LEARNINK
 from gateway.core.stored import read_items
 from gateway.events import GatewayEvent, WebhookAnswered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
@@ -33,7 +34,7 @@ from tests.kit.signers import headers_of, secret_of, sign_as_svix
 from tests.kit.stores import fresh_secret, sqlite_queue
 
 HOST = "127.0.0.1"
-PATH = "/webhooks/learnink"
+PATH = f"/webhooks/{LEARNINK}"
 KEY = b"a signing key of 24 byte"
 SECRET = secret_of(KEY)
 LIMITS = WebhookLimits(
@@ -58,7 +59,8 @@ class Answer:
 
 @dataclass
 class Webhook:
-    """A running webhook, and what is behind it. `limits` and `backlog` are read at each request."""
+    """A running webhook, and what is behind it. `limits`, of LearnInk and the `others`, and
+    `backlog` are read at each request."""
 
     session: ClientSession
     port: int
@@ -66,6 +68,7 @@ class Webhook:
     engine: CountingEngine
     path: Path
     limits: WebhookLimits = LIMITS
+    others: dict[str, WebhookLimits] = field(default_factory=dict)
     backlog: int = 0
     woken: int = 0
     heard: list[GatewayEvent] = field(default_factory=list)
@@ -139,9 +142,12 @@ def _route(webhook: Webhook) -> WebhookRoute:
     def woke() -> None:
         webhook.woken += 1
 
+    def limits(source: str) -> WebhookLimits | None:
+        return webhook.limits if source == LEARNINK else webhook.others.get(source)
+
     return WebhookRoute(
         sqlite_queue(webhook.store, clock=SYSTEM.wall),
-        limits=lambda: webhook.limits,
+        limits=limits,
         backlog=lambda: webhook.backlog,
         wake=woke,
         observer=webhook.heard.append,

@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks
+from gateway.core.sources import LEARNINK
 from gateway.core.words import Words
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.routes import DeviceRoutes
@@ -55,7 +56,7 @@ class Doors:
         limits = WebhookLimits([_KEY], 300.0, 1_000_000, sizes.max_age_s, 1_000_000)
         self._webhook = WebhookRoute(
             queue,
-            limits=lambda: limits,
+            limits={LEARNINK: limits}.get,
             backlog=lambda: 0,
             wake=wake,
             observer=observer,
@@ -77,7 +78,7 @@ class Doors:
             "svix-timestamp": str(int(sent_at)),
             "svix-signature": sign(key, message_id, int(sent_at), body),
         }
-        return await _status(self._webhook.receive, headers, {}, body)
+        return await _status(self._webhook.receive, headers, {"source": LEARNINK}, body)
 
     async def put_device(self, installation: str, user: int, document: dict[str, Any]) -> int:
         """The app of a user registers its phone."""

@@ -43,6 +43,8 @@ from gateway.events import (
     PartsReached,
     PutAside,
     RelaysCounted,
+    SourceKnown,
+    SourceUnknown,
     StoreFailed,
     WebhookAnswered,
 )
@@ -70,6 +72,8 @@ SAID: list[GatewayEvent] = [
     ChunkBuried("msg_1", 0, 20),
     PutAside("chunk", "msg_1", "it says no version"),
     PutAside("device", "msg_1", "unknown"),
+    SourceUnknown("staging", "name it"),
+    SourceKnown("staging"),
     StoreFailed("claim", "locked"),
     *(
         Lifecycle(phase)

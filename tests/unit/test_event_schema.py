@@ -55,6 +55,7 @@ def test_the_example_of_learninks_documentation_is_understood() -> None:
             path="/learning",
             user_id="le2bB6Fi4CMgrIOIqMCJryZb9PR2",
             custom_id="3c2143e4-3e8e-478a-bf0b-9dc6e284fa33",
+            occurred_at=event.occurred_at,
         )
     ]
 

@@ -177,13 +177,16 @@ class JetStreamQueue:
     async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
         await self._started()
         dead = await self._journal.revive(ids, now=now)
-        deadline = now + max_age_s
         replayed = 0
         for taken_at, several in groupby(sorted(dead, key=_taken_at), key=_taken_at):
             taken = replay_of(list(several), named=ids is not None)
             # the name has the time of the first taking, so a repeated replay adds nothing
             chunks = revived_chunks(
-                taken.letters, now=taken_at, deadline=deadline, chunk_items=self._spec.chunk_items
+                taken.letters,
+                now=taken_at,
+                born_at=now,
+                max_age_s=max_age_s,
+                chunk_items=self._spec.chunk_items,
             )
             await self._stream.publish(chunks)
             if taken.ids:
@@ -279,6 +282,14 @@ class JetStreamQueue:
             self._leases.end(claim)
             self._tries.postponed.forget(claim.queue_id)
             return True
+
+    async def snooze(self, claim: Claim, *, until: float) -> None:
+        lease = self._leases.find(claim)
+        if lease is not None:
+            await self._handing.given_back([lease])
+            self._leases.end(claim)
+            nap = max(0.0, until - self._clock())
+            self._nak(lease.reply, lease.queue_id, min(nap, self._nap_s or nap))
 
     async def let_go(self) -> None:
         leases = self._leases.take_all()

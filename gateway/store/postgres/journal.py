@@ -188,9 +188,14 @@ class PostgresJournal:
         return await self._database.read(work)
 
     async def events(
-        self, *, limit: int, status: str | None = None, before: float | None = None
+        self,
+        *,
+        limit: int,
+        status: str | None = None,
+        source: str | None = None,
+        before: float | None = None,
     ) -> list[Event]:
-        rows = await self._database.rows("events_page", status, before, limit)
+        rows = await self._database.rows("events_page", status, before, source, limit)
         return [event_of(row) for row in rows]
 
     async def dead(self, *, limit: int, event_id: str | None = None) -> list[DeadLetter]:

@@ -158,9 +158,14 @@ class SqliteJournal:
         return None if row is None else event_of(row)
 
     async def events(
-        self, *, limit: int, status: str | None = None, before: float | None = None
+        self,
+        *,
+        limit: int,
+        status: str | None = None,
+        source: str | None = None,
+        before: float | None = None,
     ) -> list[Event]:
-        page = {"limit": limit, "status": status, "before": before}
+        page = {"limit": limit, "status": status, "source": source, "before": before}
         rows = await self._database.read(
             lambda connection: connection.execute(self._sql["events_page"], page).fetchall()
         )

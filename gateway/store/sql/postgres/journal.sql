@@ -1,8 +1,8 @@
 -- name: event_insert
 INSERT INTO events (
     event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-    chunks, reason, body
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    chunks, reason, body, source, limits
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (event_id) DO NOTHING;
 
 -- name: event_replace
@@ -27,15 +27,16 @@ WHERE status = 'accepted' AND received_at >= $1
 
 -- name: event_get
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-       chunks, reason, body
+       chunks, reason, body, source, limits
 FROM events WHERE event_id = $1;
 
 -- name: events_page
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-       chunks, reason, ''::bytea AS body
+       chunks, reason, ''::bytea AS body, source, limits
 FROM events
 WHERE ($1::text IS NULL OR status = $1) AND ($2::float8 IS NULL OR received_at < $2)
-ORDER BY received_at DESC LIMIT $3;
+  AND ($3::text IS NULL OR source = $3)
+ORDER BY received_at DESC LIMIT $4;
 
 -- name: event_states
 SELECT state, count(*) FROM deliveries WHERE event_id = $1 GROUP BY state;

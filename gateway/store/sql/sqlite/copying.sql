@@ -31,7 +31,7 @@ FROM held_removals WHERE device_id > ? ORDER BY device_id;
 
 -- name: copy_events
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-       chunks, reason, body
+       chunks, reason, body, source, limits
 FROM events WHERE event_id > ? ORDER BY event_id;
 
 -- name: copy_chunks_done

@@ -1,10 +1,10 @@
 -- name: event_insert
 INSERT INTO events (
     event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-    chunks, reason, body
+    chunks, reason, body, source, limits
 ) VALUES (
     :event_id, :type, :status, :received_at, :occurred_at, :notifications, :rejected, :rejections,
-    :chunks, :reason, :body
+    :chunks, :reason, :body, :source, :limits
 ) ON CONFLICT (event_id) DO NOTHING;
 
 -- name: event_replace
@@ -14,13 +14,16 @@ UPDATE events SET
 WHERE event_id = :event_id AND status NOT IN ('accepting', 'accepted');
 
 -- name: event_get
-SELECT * FROM events WHERE event_id = :event_id;
+SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
+       chunks, reason, body, source, limits
+FROM events WHERE event_id = :event_id;
 
 -- name: events_page
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-       chunks, reason, x'' AS body
+       chunks, reason, x'' AS body, source, limits
 FROM events
 WHERE (:status IS NULL OR status = :status) AND (:before IS NULL OR received_at < :before)
+  AND (:source IS NULL OR source = :source)
 ORDER BY received_at DESC LIMIT :limit;
 
 -- name: event_states

@@ -26,3 +26,8 @@ CREATE INDEX forgotten_at ON forgotten (at);
 ALTER TABLE devices ADD COLUMN stated INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE devices ADD COLUMN user_word TEXT;
 ALTER TABLE devices ADD COLUMN custom_word TEXT;
+
+-- Who sent an event, and what that source's pushes might reach when it came (gateway/core/stored.py);
+-- what came before there were sources is LearnInk's, without limits.
+ALTER TABLE events ADD COLUMN source TEXT NOT NULL DEFAULT 'learnink';
+ALTER TABLE events ADD COLUMN limits TEXT NOT NULL DEFAULT '';
