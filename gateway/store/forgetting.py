@@ -8,6 +8,7 @@ finding the rows of the table `forgotten` is each engine's matter.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from gateway.core.hashes import keyed
@@ -18,6 +19,9 @@ Row = Mapping[str, Any]
 
 Name = tuple[str, ...]
 """What is remembered: its kind, and what tells it from others of the kind."""
+
+Number = Callable[[Name], int]
+"""Tells the number that stands for a name in a store."""
 
 Fresh = Callable[[], bytes]
 """Makes the 32 random bytes that a store keeps for its hashes, if it has none yet."""
@@ -51,8 +55,12 @@ class Mark(NamedTuple):
     user_changed_at: float | None = None
 
 
-def number(secret: bytes, name: Name) -> int:
-    """The number that stands for a name: 63 bits of its keyed hash, which both engines index."""
+def numbers(secret: bytes) -> Number:
+    """The numbers of a store: 63 bits of the name's keyed hash, which both engines index."""
+    return partial(_number, secret)
+
+
+def _number(secret: bytes, name: Name) -> int:
     return int.from_bytes(keyed(secret, "forgotten", *name)[:8]) >> 1
 
 
@@ -99,16 +107,16 @@ def erased(rows: Iterable[Row], user: UserRef, now: float) -> list[Gone]:
     return [Gone(name, now, erased=True) for name in names]
 
 
-def marks_of(secret: bytes, gone: Iterable[Gone]) -> list[Mark]:
+def marks_of(number: Number, gone: Iterable[Gone]) -> list[Mark]:
     """The rows to write, each number once, in the order in which all write them."""
     marks: dict[int, Mark] = {}
     for one in gone:
         mark = Mark(
-            number(secret, one.name),
+            number(one.name),
             one.at,
             one.at if one.erased else 0.0,
-            _person(secret, "user_id", one.user_id),
-            _person(secret, "custom_id", one.custom_id),
+            _person(number, "user_id", one.user_id),
+            _person(number, "custom_id", one.custom_id),
             one.changed_at,
         )
         marks[mark.hash] = together(marks.get(mark.hash), mark)
@@ -125,16 +133,24 @@ def together(before: Mark | None, mark: Mark) -> Mark:
 
 
 class Memory:
-    """What is remembered of the names in some registrations, and what they add to it."""
+    """What is remembered of some names, and what is added to it."""
 
-    def __init__(self, secret: bytes, marks: Iterable[Mark]) -> None:
-        self._secret = secret
-        self._marks = {mark.hash: mark for mark in marks}
+    def __init__(self, secret: bytes) -> None:
+        self._number = cache(numbers(secret))
+        self._marks: dict[int, Mark] = {}
         self._added: set[int] = set()
+
+    def asked(self, names: Iterable[Name]) -> list[int]:
+        """The numbers to look for."""
+        return [self._number(name) for name in names]
+
+    def load(self, marks: Iterable[Mark]) -> None:
+        """Take in what was found of them."""
+        self._marks.update((mark.hash, mark) for mark in marks)
 
     def add(self, gone: Sequence[Gone]) -> None:
         """Remember what went."""
-        for mark in marks_of(self._secret, gone):
+        for mark in marks_of(self._number, gone):
             self._marks[mark.hash] = together(self._marks.get(mark.hash), mark)
             self._added.add(mark.hash)
 
@@ -146,15 +162,14 @@ class Memory:
     def changed_at(self, came: Iterable[Name], asked: Registration, now: float) -> float | None:
         """When the device that now has these names changed hands, if it did: another user had one
         of them before, or nobody may know who."""
-        mine = {
-            _person(self._secret, "user_id", asked.user_id),
-            _person(self._secret, "custom_id", asked.custom_id),
-        } - {None}
-        times = [
+        marks = self._of(came)
+        if not marks:
+            return None
+        mine = {self._number(name) for name in _people(asked)}
+        return latest(
             mark.user_changed_at if mine & {mark.user_hash, mark.custom_hash} else now
-            for mark in self._of(came)
-        ]
-        return latest(times)
+            for mark in marks
+        )
 
     def forbids(
         self, asked: Registration, known: Row | None, holders: Iterable[Row], *, force: bool
@@ -175,14 +190,16 @@ class Memory:
         return any(_is_older(asked.seen_at, one.erased_at) for one in marks if one.erased_at)
 
     def _of(self, names: Iterable[Name]) -> list[Mark]:
-        numbers = [number(self._secret, name) for name in names]
-        return [self._marks[one] for one in numbers if one in self._marks]
+        if not self._marks:
+            return []
+        found = [self._number(name) for name in names]
+        return [self._marks[one] for one in found if one in self._marks]
 
 
-def wanted(secret: bytes, registrations: Iterable[Registration], *, force: bool) -> list[int]:
-    """The numbers of all that `Memory` is asked about these registrations."""
+def names_in(registrations: Iterable[Registration], *, force: bool) -> list[Name]:
+    """All names that `Memory` is asked about for these registrations."""
     return [
-        number(secret, name)
+        name
         for one in registrations
         for name in (*asked_for(one), *(_people(one) if force else ()))
     ]
@@ -213,5 +230,5 @@ def _people(asked: Registration) -> list[Name]:
     return [(kind, who) for kind, who in ids if who is not None]
 
 
-def _person(secret: bytes, kind: str, who: str | None) -> int | None:
-    return None if who is None else number(secret, (kind, who))
+def _person(number: Number, kind: str, who: str | None) -> int | None:
+    return None if who is None else number((kind, who))

@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gateway.core.model import Registration
-from gateway.store.forgetting import Fresh, Gone, Mark, Memory, Name, marks_of, number, wanted
+from gateway.store.forgetting import (
+    Fresh,
+    Gone,
+    Mark,
+    Memory,
+    Name,
+    marks_of,
+    names_in,
+    numbers,
+)
 from gateway.store.postgres.database import Session
 
 _HASHES = "hashes"
@@ -38,7 +47,7 @@ async def of_names(session: Session, names: Iterable[Name]) -> Memory | None:
     key = await kept(session)
     if key is None:
         return None
-    return Memory(key, await _find(session, [number(key, name) for name in names]))
+    return await _find(session, key, names)
 
 
 async def of_registrations(
@@ -46,13 +55,13 @@ async def of_registrations(
 ) -> Memory:
     """What is remembered of all that a batch asks for, in one query."""
     key = await secret(session, fresh)
-    return Memory(key, await _find(session, wanted(key, registrations, force=force)))
+    return await _find(session, key, names_in(registrations, force=force))
 
 
 async def remember(session: Session, fresh: Fresh, gone: Sequence[Gone]) -> None:
     """Write down what went."""
     if gone:
-        await keep(session, marks_of(await secret(session, fresh), gone))
+        await keep(session, marks_of(numbers(await secret(session, fresh)), gone))
 
 
 async def keep(session: Session, marks: Sequence[Mark]) -> None:
@@ -61,5 +70,8 @@ async def keep(session: Session, marks: Sequence[Mark]) -> None:
         await session.run("forgotten_keep", *zip(*marks, strict=True))
 
 
-async def _find(session: Session, numbers: list[int]) -> list[Mark]:
-    return [Mark(*row) for row in await session.rows("forgotten_find", numbers)]
+async def _find(session: Session, key: bytes, names: Iterable[Name]) -> Memory:
+    found = Memory(key)
+    rows = await session.rows("forgotten_find", found.asked(names))
+    found.load(Mark(*row) for row in rows)
+    return found

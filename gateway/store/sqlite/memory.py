@@ -11,7 +11,16 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.core.model import Registration
-from gateway.store.forgetting import Fresh, Gone, Mark, Memory, Name, marks_of, number, wanted
+from gateway.store.forgetting import (
+    Fresh,
+    Gone,
+    Mark,
+    Memory,
+    Name,
+    marks_of,
+    names_in,
+    numbers,
+)
 from gateway.store.sqlite.bulk import write_rows
 
 Sql = Mapping[str, str]
@@ -38,7 +47,7 @@ def of_names(connection: sqlite3.Connection, sql: Sql, names: Iterable[Name]) ->
     key = kept(connection, sql)
     if key is None:
         return None
-    return Memory(key, _find(connection, sql, [number(key, name) for name in names]))
+    return _find(connection, sql, key, names)
 
 
 def of_registrations(
@@ -51,13 +60,13 @@ def of_registrations(
 ) -> Memory:
     """What is remembered of all that a batch asks for, in one query."""
     key = secret(connection, sql, fresh)
-    return Memory(key, _find(connection, sql, wanted(key, registrations, force=force)))
+    return _find(connection, sql, key, names_in(registrations, force=force))
 
 
 def remember(connection: sqlite3.Connection, sql: Sql, fresh: Fresh, gone: Sequence[Gone]) -> None:
     """Write down what went."""
     if gone:
-        keep(connection, sql, marks_of(secret(connection, sql, fresh), gone))
+        keep(connection, sql, marks_of(numbers(secret(connection, sql, fresh)), gone))
 
 
 def keep(connection: sqlite3.Connection, sql: Sql, marks: Sequence[Mark]) -> None:
@@ -65,6 +74,8 @@ def keep(connection: sqlite3.Connection, sql: Sql, marks: Sequence[Mark]) -> Non
     write_rows(connection, sql["forgotten_keep"], marks)
 
 
-def _find(connection: sqlite3.Connection, sql: Sql, numbers: list[int]) -> list[Mark]:
-    rows = connection.execute(sql["forgotten_find"], {"hashes": json.dumps(numbers)})
-    return [Mark(*row) for row in rows]
+def _find(connection: sqlite3.Connection, sql: Sql, key: bytes, names: Iterable[Name]) -> Memory:
+    found = Memory(key)
+    asked = {"hashes": json.dumps(found.asked(names))}
+    found.load(Mark(*row) for row in connection.execute(sql["forgotten_find"], asked))
+    return found
