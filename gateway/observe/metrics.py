@@ -1,4 +1,4 @@
-"""The metrics: every name, label set and bucket of Inkpush, and nothing else knows them.
+"""The metrics: every name and bucket of Inkpush, and nothing else knows them.
 
 Label values come from closed sets, so the number of series is known from the settings: an unknown
 value counts as "other". Every child exists at zero from the start, so that `rate()` and alerts
@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 
 from gateway import __version__
 from gateway.core.sources import LEARNINK
-from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.states import DeviceState
 from gateway.events import (
     AttemptsFinished,
     BrakeReleased,
@@ -43,29 +43,19 @@ from gateway.events import (
     WebhookAnswered,
 )
 from gateway.observe.histogram import BatchHistogram
+from gateway.observe.labels import (
+    NOTIFICATION_RESULTS,
+    ODDITIES,
+    OTHER,
+    OUTCOMES,
+    PAUSE_REASONS,
+    VERDICTS,
+    WEBHOOK_RESULTS,
+    closed,
+)
 from gateway.ports import Depth, LaneRow
-from providers.contract import VERDICT_LABELS, CredentialStatus
+from providers.contract import CredentialStatus
 from providers.vendor import Vendors
-
-OTHER = "other"
-WEBHOOK_RESULTS = (
-    "accepted",
-    "duplicate",
-    "ignored",
-    "quarantined",
-    "unauthorized",
-    "too_large",
-    "unavailable",
-    OTHER,
-)
-NOTIFICATION_RESULTS = ("accepted", "rejected", "no_device", "expired", OTHER)
-OUTCOMES = (
-    *(state for state in DeliveryState if state not in {"pending", "no_device"}),
-    OTHER,
-)
-ODDITIES = ("ids",)
-VERDICTS = (*VERDICT_LABELS, OTHER)
-PAUSE_REASONS = ("misconfigured", "operator")
 
 _OPENMETRICS = "application/openmetrics-text"
 _ACK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -274,7 +264,7 @@ class Metrics:
                 self._count(self._deliveries, provider, app, outcomes, OUTCOMES)
                 self._event_to_provider.observe(provider, ages)
             case ItemsEnded(result, count):
-                self._notifications.labels(_closed(result, NOTIFICATION_RESULTS)).inc(count)
+                self._notifications.labels(closed(result, NOTIFICATION_RESULTS)).inc(count)
             case IdsContradict(count=count):
                 self._oddities.labels("ids").inc(count)
             case DevicesRemoved(app, provider, DeviceState.PRUNED, by_reason):
@@ -321,14 +311,14 @@ class Metrics:
             child = self._children.get(key)
             if child is None:
                 # `labels` takes longer to find a child than `inc` to count
-                child = counter.labels(provider, app, _closed(value, known))
+                child = counter.labels(provider, app, closed(value, known))
                 if value in known:
                     self._children[key] = child
             child.inc(count)
 
     def _webhook(self, event: WebhookAnswered) -> None:
-        result = _closed(event.result, WEBHOOK_RESULTS)
-        self._webhook_events.labels(result, _closed(event.source, self._sources)).inc()
+        result = closed(event.result, WEBHOOK_RESULTS)
+        self._webhook_events.labels(result, closed(event.source, self._sources)).inc()
         self._webhook_ack.observe(event.seconds)
         if event.result == "accepted":
             self._accepted(event.notifications, event.rejected)
@@ -404,7 +394,3 @@ class Metrics:
         # the header itself is not passed on: what callers write there makes the library raise
         encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
         return encode(self._registry), content_type
-
-
-def _closed(value: str, known: Sequence[str]) -> str:
-    return value if value in known else OTHER

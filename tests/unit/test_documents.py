@@ -48,8 +48,9 @@ from gateway.events import (
     StoreFailed,
     WebhookAnswered,
 )
+from gateway.observe.labels import OTHER, WEBHOOK_RESULTS
 from gateway.observe.logs import say
-from gateway.observe.metrics import OTHER, WEBHOOK_RESULTS, Metrics
+from gateway.observe.metrics import Metrics
 from gateway.problems import PROBLEMS
 
 S = TypeVar("S", bound=StrEnum)
