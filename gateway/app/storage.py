@@ -126,7 +126,8 @@ async def _sqlite(
     url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace, observer: Observer
 ) -> Stores:
     path = sqlite_path(url)
-    store = await open_sqlite(path, max_per_user=max_per_user, fresh=ids.secret(SECRET_BYTES))
+    fresh = partial(ids.secret, SECRET_BYTES)
+    store = await open_sqlite(path, max_per_user=max_per_user, fresh=fresh)
     queue = InStoreQueue(
         store.database,
         journal=store.journal,
@@ -147,7 +148,7 @@ async def _postgres(
 
     place = without_password(url)
     try:
-        fresh = ids.secret(SECRET_BYTES)
+        fresh = partial(ids.secret, SECRET_BYTES)
         store = await open_postgres(url, max_per_user=max_per_user, fresh=fresh)
     except StoreUnavailable as error:
         raise StoreUnavailable(f"{place}: {error}") from error

@@ -30,7 +30,7 @@ from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.clocks import both, wall
 from tests.kit.engines import LoopEngine, in_memory
-from tests.kit.stores import SECRET, sqlite_queue
+from tests.kit.stores import fresh_secret, sqlite_queue
 
 JWT_SECRET = "a secret of at least thirty-two bytes"
 WEBHOOK_KEY = b"a webhook secret of some length"
@@ -110,7 +110,9 @@ class PublicHandlers:
 async def public_handlers() -> AsyncIterator[PublicHandlers]:
     """The handlers on a new store."""
     clock = TestClock()
-    store = SqliteStore(SqliteDatabase(LoopEngine(in_memory())), max_per_user=20, fresh=SECRET)
+    store = SqliteStore(
+        SqliteDatabase(LoopEngine(in_memory())), max_per_user=20, fresh=fresh_secret
+    )
     rules = AuthRules(jwt_secret=JWT_SECRET)
     authenticator = Authenticator(rules, store.keys, clocks=both(clock))
     queue = sqlite_queue(store, clock=clock)

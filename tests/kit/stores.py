@@ -49,6 +49,13 @@ from tests.kit.streams import STREAMS
 SECRET = b"s" * 32
 WORDS = Words(SECRET)
 """The words of ids, in every store of the tests that has a secret."""
+
+
+def fresh_secret() -> bytes:
+    """The secret of every store of the tests that needs one."""
+    return SECRET
+
+
 LIFE_S = 86_400.0
 #: leases that a test can wait for, and that a busy machine does not outlast
 QUICK_LEASE_S = 3.0
@@ -109,7 +116,7 @@ class Backend:
 
 @asynccontextmanager
 async def _sqlite(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
-    store = await open_sqlite(folder / "inkpush.db", fresh=SECRET)
+    store = await open_sqlite(folder / "inkpush.db", fresh=fresh_secret)
     try:
         yield Handle(store, sqlite_queue(store, clock=clock))
     finally:
@@ -120,7 +127,7 @@ async def _sqlite(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
 async def _postgres_store(folder: Path) -> AsyncIterator[PostgresStore]:
     """The store of the folder's database."""
     async with databases().using(folder) as url:
-        store = await open_postgres(url, fresh=SECRET)
+        store = await open_postgres(url, fresh=fresh_secret)
         try:
             yield store
         finally:

@@ -319,7 +319,7 @@ class Life:
         store = SqliteStore(
             SqliteDatabase(DiskEngine(world.disk, self.process, self._written)),
             max_per_user=sizes.most_devices,
-            fresh=SECRET,
+            fresh=lambda: SECRET,
         )
         if sizes.relays > 1:
             store.replicas = SharedReplicas(world.household)  # type: ignore[assignment]

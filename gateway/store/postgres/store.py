@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.core.hashes import Fresh
 from gateway.core.words import Words
 from gateway.errors import StoreError
 from gateway.store.postgres.database import PostgresDatabase, Session
@@ -20,12 +21,12 @@ class PostgresStore:
     """The port `gateway.ports.Store`; `database` and `wakeups` are for the queue in the same
     database.
 
-    `fresh`, 32 random bytes, becomes the secret where there is none yet, once one is needed;
-    without it the registry makes no words.
+    `fresh` makes the secret where there is none yet, once one is needed; without it the registry
+    makes no words.
     """
 
     def __init__(
-        self, database: PostgresDatabase, *, max_per_user: int, fresh: bytes | None = None
+        self, database: PostgresDatabase, *, max_per_user: int, fresh: Fresh | None = None
     ) -> None:
         self.database = database
         self._fresh = fresh
@@ -51,7 +52,7 @@ class PostgresStore:
 
     async def _words(self) -> Words | None:
         if self._made is None and self._fresh is not None:
-            self._made = Words(await self.secret(self._fresh))
+            self._made = Words(await self.secret(self._fresh()))
         return self._made
 
     async def ping(self) -> None:
@@ -64,7 +65,7 @@ class PostgresStore:
 
 
 async def open_postgres(
-    url: str, *, max_per_user: int = 20, fresh: bytes | None = None
+    url: str, *, max_per_user: int = 20, fresh: Fresh | None = None
 ) -> PostgresStore:
     """Open the database that a URL names, migrating it."""
     database = PostgresDatabase(url)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from gateway.core.hashes import Fresh
 from gateway.core.stored import Forms
 from gateway.core.words import Words
 from gateway.store.sqlite.database import SqliteDatabase, open_database
@@ -21,12 +22,12 @@ _HASHES = "hashes"
 class SqliteStore:
     """The port `gateway.ports.Store`; `database` is for the queue that lives in the same file.
 
-    `fresh`, 32 random bytes, becomes the secret where there is none yet, once one is needed;
-    without it the registry makes no words.
+    `fresh` makes the secret where there is none yet, once one is needed; without it the registry
+    makes no words.
     """
 
     def __init__(
-        self, database: SqliteDatabase, *, max_per_user: int, fresh: bytes | None = None
+        self, database: SqliteDatabase, *, max_per_user: int, fresh: Fresh | None = None
     ) -> None:
         self.database = database
         self._fresh = fresh
@@ -45,7 +46,7 @@ class SqliteStore:
 
     async def _words(self) -> Words | None:
         if self._made is None and self._fresh is not None:
-            self._made = Words(await self.secret(self._fresh))
+            self._made = Words(await self.secret(self._fresh()))
         return self._made
 
     async def ping(self) -> None:
@@ -92,7 +93,7 @@ def _touch(connection: sqlite3.Connection) -> None:
 
 
 async def open_sqlite(
-    path: Path, *, max_per_user: int = 20, fresh: bytes | None = None
+    path: Path, *, max_per_user: int = 20, fresh: Fresh | None = None
 ) -> SqliteStore:
     """Open the database file, creating or migrating it."""
     return SqliteStore(await open_database(path), max_per_user=max_per_user, fresh=fresh)
