@@ -23,9 +23,6 @@ Name = tuple[str, ...]
 Number = Callable[[Name], int]
 """Tells the number that stands for a name in a store."""
 
-Fresh = Callable[[], bytes]
-"""Makes the 32 random bytes that a store keeps for its hashes, if it has none yet."""
-
 
 def nobody_gives() -> bytes:
     """The `Fresh` of a store that was opened without one: it can forget nothing."""

@@ -50,6 +50,13 @@ from tests.kit.streams import STREAMS
 SECRET = b"s" * SECRET_BYTES
 WORDS = Words(SECRET)
 """The words of ids, in every store of the tests that has a secret."""
+
+
+def fresh_secret() -> bytes:
+    """The secret of every store of the tests that needs one."""
+    return SECRET
+
+
 LIFE_S = 86_400.0
 #: leases that a test can wait for, and that a busy machine does not outlast
 QUICK_LEASE_S = 3.0
@@ -106,11 +113,6 @@ class Backend:
     @property
     def own_clock(self) -> bool:
         return self.quick is not None
-
-
-def fresh_secret() -> bytes:
-    """What a store makes its hashes with: the same in every run."""
-    return SECRET
 
 
 @asynccontextmanager

@@ -6,9 +6,10 @@ turn in between.
 
 from __future__ import annotations
 
+from gateway.core.hashes import Fresh
 from gateway.core.model import UserRef, day_of
 from gateway.store.erasing import ERASED, body_without, ended, items_without, spellings, whose
-from gateway.store.forgetting import Fresh, erased
+from gateway.store.forgetting import erased
 from gateway.store.postgres import memory
 from gateway.store.postgres.database import Session
 from gateway.store.postgres.partitions import make_partition

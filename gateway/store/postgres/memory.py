@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gateway.core.hashes import Fresh
 from gateway.core.model import Registration
 from gateway.store.forgetting import (
-    Fresh,
     Gone,
     Mark,
     Memory,

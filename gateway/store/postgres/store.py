@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from gateway.core.hashes import Fresh
 from gateway.core.words import Words
 from gateway.errors import StoreError
-from gateway.store.forgetting import Fresh, nobody_gives
+from gateway.store.forgetting import nobody_gives
 from gateway.store.postgres import memory
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.journal import PostgresJournal

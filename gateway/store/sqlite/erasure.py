@@ -11,9 +11,10 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.core.hashes import Fresh
 from gateway.core.model import UserRef, day_of
 from gateway.store.erasing import ERASED, body_without, ended, items_without, spellings, whose
-from gateway.store.forgetting import Fresh, erased
+from gateway.store.forgetting import erased
 from gateway.store.sqlite import memory
 from gateway.store.sqlite.bulk import rows_of
 

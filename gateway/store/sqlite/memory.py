@@ -10,9 +10,9 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
+from gateway.core.hashes import Fresh
 from gateway.core.model import Registration
 from gateway.store.forgetting import (
-    Fresh,
     Gone,
     Mark,
     Memory,

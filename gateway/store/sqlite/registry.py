@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from functools import partial
 from typing import Any
 
+from gateway.core.hashes import Fresh
 from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
 from gateway.core.words import Words
 from gateway.ports import Erased, Imported, Registered
-from gateway.store.forgetting import Fresh, Gone, Row, gone_with, purged
+from gateway.store.forgetting import Gone, Row, gone_with, purged
 from gateway.store.ownership import (
     Takeover,
     all_gone,

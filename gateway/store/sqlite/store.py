@@ -6,9 +6,10 @@ import sqlite3
 from functools import partial
 from pathlib import Path
 
+from gateway.core.hashes import Fresh
 from gateway.core.stored import Forms
 from gateway.core.words import Words
-from gateway.store.forgetting import Fresh, nobody_gives
+from gateway.store.forgetting import nobody_gives
 from gateway.store.sqlite import memory
 from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.journal import SqliteJournal

@@ -314,7 +314,7 @@ DEFECTS = (
     Defect(
         "duplicate_accepted",
         "The same event id is accepted a second time and its chunks are queued again.",
-        ("done_is_done", "no_repeat"),
+        ("done_is_done", "no_repeat", "asked_wait"),
         20,
     ),
     Defect(
