@@ -61,8 +61,8 @@ class Registry(Protocol):
         A registration with `seen_at` (an import) does not count as contact from the app: a device
         already stored with this address is left unchanged, even if pruned. It takes no installation
         and no address from a device that the app confirmed at that time or later, and brings none
-        back that went then or later; without a time, from no device, and none that ever went.
-        `force` lifts that, but for what an erase took.
+        back that went then or later, nor a user who was erased; without a time, it takes from no
+        device, and brings back none that ever went. `force` lifts that, but for what an erase took.
         """
 
     async def forget(

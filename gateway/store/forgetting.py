@@ -173,18 +173,16 @@ class Memory:
     ) -> bool:
         """Whether an import line is older than what is known of what it asks for.
 
-        A line without a time is older than anything. `force` leaves only what an erase forbids: of
-        an erased installation, an erased address, or an erased person.
+        A line without a time is older than anything. `force` leaves only what an erase forbids: an
+        installation, an address or a person that was erased.
         """
         assert asked.seen_at is not None
         marks = self._of(asked_for(asked))
-        times = [*_confirmed(asked, known, holders), *(mark.at for mark in marks)]
-        if not any(_is_older(asked.seen_at, at) for at in times):
-            return False
-        if not force:
+        erased_at = [one.erased_at for one in (*marks, *self._of(_people(asked))) if one.erased_at]
+        if any(_is_older(asked.seen_at, at) for at in erased_at):
             return True
-        marks += self._of(_people(asked))
-        return any(_is_older(asked.seen_at, one.erased_at) for one in marks if one.erased_at)
+        times = [*_confirmed(asked, known, holders), *(mark.at for mark in marks)]
+        return not force and any(_is_older(asked.seen_at, at) for at in times)
 
     def _of(self, names: Iterable[Name]) -> list[Mark]:
         if not self._marks:
@@ -193,13 +191,9 @@ class Memory:
         return [self._marks[one] for one in found if one in self._marks]
 
 
-def names_in(registrations: Iterable[Registration], *, force: bool) -> list[Name]:
+def names_in(registrations: Iterable[Registration]) -> list[Name]:
     """All names that `Memory` is asked about for these registrations."""
-    return [
-        name
-        for one in registrations
-        for name in (*asked_for(one), *(_people(one) if force else ()))
-    ]
+    return [name for one in registrations for name in (*asked_for(one), *_people(one))]
 
 
 def latest(times: Iterable[float | None]) -> float | None:

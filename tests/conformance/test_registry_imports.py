@@ -282,6 +282,26 @@ async def test_where_nothing_is_known_a_line_registers_with_a_time_or_without(
     assert await imported(handle, lines) == Imported(5, 0)
 
 
+@pytest.mark.parametrize("force", [False, True])
+async def test_an_erased_person_comes_back_by_no_old_line_of_an_unknown_phone(
+    handle: Handle, force: bool
+) -> None:
+    await register(handle, user_id="mary", custom_id="c-mary", now=BEGAN)
+    await handle.registry.erase(MARY, now=DONE)
+    lines = [
+        registration(f"p-{n}", f"a-{n}", user_id=user, custom_id=custom, seen_at=seen_at)
+        for n, (user, custom, seen_at) in enumerate(
+            [("mary", None, 0.0), ("mary", None, BEGAN), (None, "c-mary", DONE)]
+        )
+    ]
+    assert await imported(handle, lines, force=force) == Imported(0, 0, newer=(0, 1, 2))
+    others = [
+        registration("p-3", "a-3", user_id="c-mary", seen_at=0.0),
+        registration("p-4", "a-4", user_id="mary", seen_at=DONE + 1),
+    ]
+    assert await imported(handle, others, force=force) == Imported(2, 0)
+
+
 async def test_what_equals_the_stored_row_is_known_whatever_its_time(handle: Handle) -> None:
     await register(handle, now=BEGAN)
     await handle.registry.erase(MARY, now=DONE)

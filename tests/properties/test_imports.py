@@ -63,14 +63,10 @@ class Model:
         seen_at = asked.seen_at or 0.0
         names = [asked.installation_id, asked.address]
         names += [row.address for row in rows if row.address == asked.old_address]
-        said = [self.said[name] for name in names if name in self.said]
-        if not any(seen_at == 0 or seen_at <= at for at in said):
-            return False
-        if not force:
-            return True
+        times = [] if force else [self.said[name] for name in names if name in self.said]
         names = [asked.installation_id, asked.address, str(asked.user_id)]
-        erased = [self.erased[name] for name in names if name in self.erased]
-        return any(seen_at == 0 or seen_at <= at for at in erased)
+        times += [self.erased[name] for name in names if name in self.erased]
+        return any(seen_at == 0 or seen_at <= at for at in times)
 
 
 def names_of(rows: list[Device], asked: Registration) -> Iterator[str]:

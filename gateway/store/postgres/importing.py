@@ -55,7 +55,7 @@ async def part(
         met[installation(row)] = met[address(row)] = row
     for kind, of, count in await session.rows("devices_of_users", *_by_kind(owners)):
         owners[kind, of] += count
-    past = await memory.of_registrations(session, fresh, registrations, force=force)
+    past = await memory.of_registrations(session, fresh, registrations)
     batch = Batch(past)
     for place, one in enumerate(registrations):
         names = list(_names(one))

@@ -51,11 +51,11 @@ async def of_names(session: Session, names: Iterable[Name]) -> Memory | None:
 
 
 async def of_registrations(
-    session: Session, fresh: Fresh, registrations: Sequence[Registration], *, force: bool
+    session: Session, fresh: Fresh, registrations: Sequence[Registration]
 ) -> Memory:
     """What is remembered of all that a batch asks for, in one query."""
     key = await secret(session, fresh)
-    return await _find(session, key, names_in(registrations, force=force))
+    return await _find(session, key, names_in(registrations))
 
 
 async def remember(session: Session, fresh: Fresh, gone: Sequence[Gone]) -> None:

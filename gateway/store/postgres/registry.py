@@ -108,7 +108,9 @@ class PostgresRegistry:
 
     async def erase(self, user: UserRef, *, now: float) -> Erased:
         devices = await self._database.write(
-            partial(erasure.erase_devices, user=user, now=now, fresh=self._fresh)
+            partial(erasure.erase_devices, user=user, now=now, fresh=self._fresh),
+            # before or after what registers the user, and never beside it
+            locks=buckets([user.user_id, user.custom_id]),
         )
         # More than once, for the relays go on writing down what was in flight.
         unread: dict[str, int] = {}

@@ -55,12 +55,10 @@ def of_registrations(
     sql: Sql,
     fresh: Fresh,
     registrations: Sequence[Registration],
-    *,
-    force: bool,
 ) -> Memory:
     """What is remembered of all that a batch asks for, in one query."""
     key = secret(connection, sql, fresh)
-    return _find(connection, sql, key, names_in(registrations, force=force))
+    return _find(connection, sql, key, names_in(registrations))
 
 
 def remember(connection: sqlite3.Connection, sql: Sql, fresh: Fresh, gone: Sequence[Gone]) -> None:

@@ -225,7 +225,7 @@ class SqliteRegistry:
         force: bool,
     ) -> Imported:
         sql = self._database.sql
-        past = memory.of_registrations(connection, sql, self._fresh, registrations, force=force)
+        past = memory.of_registrations(connection, sql, self._fresh, registrations)
         new, newer = 0, []
         for place, asked in enumerate(registrations):
             known, holders = self._met(connection, asked)
