@@ -22,6 +22,7 @@ from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
 from gateway.app.replaying import cut_again
 from gateway.core.clocks import Clocks
+from gateway.core.hashes import SECRET_BYTES
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
@@ -105,6 +106,7 @@ async def open_store(
         settings.store.url, settings.devices.max_per_user, clocks, ids, pace, observer
     )
     try:
+        await stores.store.secret(ids.secret(SECRET_BYTES))
         if settings.queue.url == "store":
             yield stores
             return

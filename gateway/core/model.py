@@ -54,7 +54,9 @@ class Event:
     """A webhook delivery, or a call to POST /v1/notifications, that was made durable.
 
     `occurred_at` is the event's own `timestamp` when it has a usable one. `body` is what was
-    received, kept for the retention period so that it can be replayed.
+    received, kept for the retention period so that it can be replayed; a batch is kept without
+    phone numbers. `people` are ids that it names and the journal will not, so that an erase finds
+    it; they are written with the event, and not read back.
     """
 
     event_id: str
@@ -67,6 +69,7 @@ class Event:
     chunks: int = 0
     reason: str = ""
     body: bytes = b""
+    people: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Remainder(NamedTuple):
@@ -217,7 +220,8 @@ class Target(NamedTuple):
     """An active device as the relay needs it: where to send, and what its row looked like.
 
     `seen_at` is the time of the registration; a late answer is compared with it before anything is
-    pruned. `fault` says why this version cannot send to the device, "" nearly always.
+    pruned. `fault` says why this version cannot send to the device, "" nearly always. `erased_at`
+    is when its user was erased before they registered again, 0 nearly always.
     """
 
     device_id: int
@@ -228,6 +232,7 @@ class Target(NamedTuple):
     custom_id: str | None
     seen_at: float
     fault: str = ""
+    erased_at: float = 0.0
 
 
 class Record(NamedTuple):

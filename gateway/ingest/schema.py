@@ -17,6 +17,7 @@ import orjson
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.items import parse_items
 from gateway.core.model import CHUNK_SIZE, Chunk, Event
+from gateway.core.private import people_in, without_phones
 
 NOTIFICATIONS_SENT = "notifications.sent"
 _MOST_NOTIFICATIONS = 100_000
@@ -50,6 +51,7 @@ def understand(
     it comes to the same chunks.
     """
     event_type = ""
+    document: object = None
     try:
         document = _document(body)
         event_type = _type_of(document)
@@ -62,6 +64,7 @@ def understand(
                     received_at,
                     occurred_at=_occurred_at(document),
                     body=body,
+                    people=people_in(document),
                 )
             )
         return _notifications(
@@ -69,7 +72,15 @@ def understand(
         )
     except _NotUnderstood as reason:
         return Understood(
-            Event(event_id, event_type, "quarantined", received_at, reason=str(reason), body=body)
+            Event(
+                event_id,
+                event_type,
+                "quarantined",
+                received_at,
+                reason=str(reason),
+                body=body,
+                people=people_in(document),
+            )
         )
 
 
@@ -103,7 +114,8 @@ def _notifications(
         notifications=len(items),
         rejections=tuple(rejections),
         chunks=len(chunks),
-        body=body,
+        body=without_phones(body, document, entries),
+        people=people_in([entries[one.index] for one in rejections]),
     )
     return Understood(event, chunks)
 

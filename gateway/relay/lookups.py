@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from gateway.core.clocks import MonotonicClock
+from gateway.core.erased import is_in_time
 from gateway.core.model import Item, Target, lane_name
 from gateway.events import Observer, StoreFailed
 from gateway.ports import Journal, Registry
@@ -110,7 +111,7 @@ class Lookups:
             target = targets[id(delivery.item)].get(before.device_id)
             if delivery.work.lost:
                 changed.append(delivery)  # its chunk is another's by now, and what goes back ends
-            elif target is None:
+            elif target is None or not is_in_time(target, delivery.work.chunk.first_seen):
                 gone.append(delivery)
             elif target.fault or target[1:4] != before[1:4]:  # its app, provider and address
                 changed.append(delivery)

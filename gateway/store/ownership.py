@@ -40,9 +40,10 @@ def take_over(
     asked: Registration,
     *,
     now: float,
+    erased_at: float = 0.0,
 ) -> Takeover:
     """Decide a registration. `known` is the installation's row, `holders` are those that have the
-    address or the one it replaces, in this order."""
+    address or the one it replaces, in this order. `erased_at` is when the user was erased last."""
     if known is not None and asked.seen_at is not None and _says_nothing_new(known, asked):
         return Takeover(known["id"], (), {}, unchanged=True)
     row, drop = known, []
@@ -55,6 +56,7 @@ def take_over(
         else:
             drop.append(other["id"])
     values = _values(row, asked, _environment(holders, asked), now)
+    values["erased_at"] = erased_at
     is_as_it_was = row is None or all(row[name] == values[name] for name in _WHOSE)
     changed = drop if row is None or is_as_it_was else [*drop, row["id"]]
     return Takeover(None if row is None else row["id"], tuple(drop), values, changed=tuple(changed))

@@ -19,9 +19,9 @@ _ENVIRONMENTS = {one.value: one for one in Environment}
 _NOBODY: list[Target] = []
 
 
-def target_of(row: Sequence[Any], seen_at: float) -> Target:
+def target_of(row: Sequence[Any], seen_at: float, erased_at: float) -> Target:
     """A row of the lookup; what comes after its nine columns is the engine's way to say
-    `seen_at`."""
+    `seen_at` and `erased_at`."""
     device_id, app, provider, address, kind, platform, environment, user_id, custom_id = row
     try:
         return Target(
@@ -32,9 +32,11 @@ def target_of(row: Sequence[Any], seen_at: float) -> Target:
             user_id,
             custom_id,
             seen_at,
+            "",
+            erased_at,
         )
     except (KeyError, TypeError):
-        return _unknown(row, seen_at)
+        return _unknown(row, seen_at)._replace(erased_at=erased_at)
 
 
 def _unknown(row: Sequence[Any], seen_at: float) -> Target:

@@ -32,7 +32,7 @@ class LoopEngine:
         self.groups: list[int] = []
 
     def submit(self, job: Job, kind: Kind) -> None:
-        if kind == "read":
+        if kind != "write":
             job.loop.call_soon(self._read, job)
         else:
             self._writes.append(job)

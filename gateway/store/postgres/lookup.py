@@ -23,4 +23,4 @@ def _named(ids: Iterable[str | None]) -> list[str]:
 
 
 def _target(row: Any) -> Target:
-    return target_of(row[:9], row[9])
+    return target_of(row[:9], row[9], row[10])

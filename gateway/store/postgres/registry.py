@@ -14,9 +14,9 @@ from typing import Any
 
 from gateway.core.model import Device, Item, Registration, Target, UserRef
 from gateway.core.states import DeviceState
-from gateway.ports import Erased, Registered
+from gateway.ports import Registered
 from gateway.store.ownership import check_owner, device_of, over_the_cap, take_over, to_forget
-from gateway.store.postgres import erasure, lookup
+from gateway.store.postgres import erased, lookup
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session, buckets
 from gateway.store.postgres.importing import part_new
 from gateway.store.postgres.texts import findable
@@ -24,11 +24,10 @@ from providers.contract import Environment
 
 _PAGE = 500
 _PURGE_BATCH = 1_000
-_ERASE_ROUNDS = 3
 #: what `device_insert` and `device_update` are given, in their order
 _INSERTED = (
     "app", "provider", "installation_id", "user_id", "custom_id", "address", "address_kind",
-    "platform", "environment", "now", "registered_at", "seen_at", "locale", "timezone",
+    "platform", "environment", "now", "registered_at", "seen_at", "erased_at", "locale", "timezone",
     "app_version", "os_version", "device_model",
 )  # fmt: skip
 
@@ -54,7 +53,15 @@ class PostgresRegistry:
         async def work(session: Session) -> tuple[int, int]:
             fresh, others = await part_new(session, registrations, max_per_user=self._max_per_user)
             if fresh:
-                rows = [_inserted(take_over(None, (), one, now=now).values) for one in fresh]
+                times = await erased.erased_at(session, map(_ids, fresh))
+                rows = [
+                    _inserted(
+                        take_over(
+                            None, (), one, now=now, erased_at=times.get(_ids(one), 0.0)
+                        ).values
+                    )
+                    for one in fresh
+                ]
                 await session.run("devices_insert", *zip(*rows, strict=True))
             new = len(fresh)
             for one in others:
@@ -85,19 +92,10 @@ class PostgresRegistry:
         rows = await self._database.rows("devices_of_installation", findable(installation_id))
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> Erased:
-        devices = await self._database.write(partial(erasure.erase_devices, user=user))
-        # More than once, for the relays go on writing down what was in flight.
-        unread: dict[str, int] = {}
-        for _ in range(_ERASE_ROUNDS):
-            found = await self._database.read(partial(erasure.find_events, user=user), pace=SLOW)
-            for event_id in found:
-                unread[event_id] = await self._database.write(
-                    partial(erasure.erase_event, event_id=event_id, user=user, now=now), pace=SLOW
-                )
-            if not found:
-                break
-        return Erased(devices, sum(unread.values()))
+    async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
+        # behind registrations of the user that are under way
+        locks = buckets([user.user_id, user.custom_id])
+        return await self._database.write(partial(erased.ask, user=user, now=now), locks=locks)
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
         return await lookup.targets(self._database, items)
@@ -143,7 +141,9 @@ class PostgresRegistry:
         )
         holders = [by_address[one] for one in dict.fromkeys(addresses) if one in by_address]
         check_owner(known, asked, proven)
-        todo = take_over(known, holders, asked, now=now)
+        times = await erased.erased_at(session, [_ids(asked)])
+        erased_at = times.get(_ids(asked), 0.0)
+        todo = take_over(known, holders, asked, now=now, erased_at=erased_at)
         if known is not None and todo.unchanged:
             return Registered(created=False, device=device_of(known))
         if todo.drop:
@@ -161,6 +161,10 @@ class PostgresRegistry:
 
 def _inserted(values: Mapping[str, Any]) -> list[Any]:
     return [values[name] for name in _INSERTED]
+
+
+def _ids(asked: Registration) -> tuple[str | None, str | None]:
+    return asked.user_id, asked.custom_id
 
 
 def _locks(registrations: Sequence[Registration]) -> list[int]:

@@ -33,5 +33,5 @@ def _named(ids: Iterable[str | None]) -> str:
 
 
 def _target(row: Sequence[Any]) -> Target:
-    seconds, fraction = row[9:]
-    return target_of(row[:9], seconds + fraction * _FRACTION)
+    seconds, fraction, erased_at = row[9:]
+    return target_of(row[:9], seconds + fraction * _FRACTION, float(erased_at))

@@ -13,15 +13,14 @@ from typing import Any
 
 from gateway.core.model import Device, Item, Registration, Target, UserRef
 from gateway.core.states import DeviceState
-from gateway.ports import Erased, Registered
+from gateway.ports import Registered
 from gateway.store.ownership import check_owner, device_of, over_the_cap, take_over, to_forget
-from gateway.store.sqlite import erasure, lookup
+from gateway.store.sqlite import erased, lookup
 from gateway.store.sqlite.database import SqliteDatabase
 from providers.contract import Environment
 
 _PAGE = 500
 _PURGE_BATCH = 1_000
-_ERASE_ROUNDS = 3
 Row = dict[str, Any]
 
 
@@ -80,20 +79,12 @@ class SqliteRegistry:
         )
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> Erased:
-        sql = self._database.sql
-        devices = await self._database.write(partial(erasure.erase_devices, sql=sql, user=user))
-        # More than once, for the relay goes on writing down what was in flight.
-        unread: dict[str, int] = {}
-        for _ in range(_ERASE_ROUNDS):
-            found = await self._database.read(partial(erasure.find_events, sql=sql, user=user))
-            for event_id in found:
-                unread[event_id] = await self._database.write(
-                    partial(erasure.erase_event, sql=sql, event_id=event_id, user=user, now=now)
-                )
-            if not found:
-                break
-        return Erased(devices, sum(unread.values()))
+    async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
+        if user == UserRef():
+            return []
+        return await self._database.write(
+            partial(erased.ask, sql=self._database.sql, user=user, now=now)
+        )
 
     async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
         return await lookup.targets(self._database, items)
@@ -172,7 +163,9 @@ class SqliteRegistry:
             {"installation_id": asked.installation_id, "app": asked.app},
         )
         check_owner(known, asked, proven)
-        todo = take_over(known, self._holders(connection, asked), asked, now=now)
+        erased_at = erased.erased_at(connection, self._database.sql, asked.user_id, asked.custom_id)
+        holders = self._holders(connection, asked)
+        todo = take_over(known, holders, asked, now=now, erased_at=erased_at)
         if known is not None and todo.unchanged:
             return Registered(created=False, device=device_of(known))
         self._delete(connection, todo.drop)

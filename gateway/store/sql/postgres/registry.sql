@@ -8,29 +8,31 @@ ORDER BY id FOR UPDATE;
 -- name: device_insert
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
-    environment, state, state_at, registered_at, last_seen_at,
+    environment, state, state_at, registered_at, last_seen_at, erased_at,
     locale, timezone, app_version, os_version, device_model
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17)
+) VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17, $18
+)
 RETURNING *;
 
 -- New devices whose installations and addresses nobody has, which `devices_in_the_way` tells.
 -- name: devices_insert
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
-    environment, state, state_at, registered_at, last_seen_at,
+    environment, state, state_at, registered_at, last_seen_at, erased_at,
     locale, timezone, app_version, os_version, device_model
 )
 SELECT app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
-       environment, 'active', state_at, registered_at, last_seen_at,
+       environment, 'active', state_at, registered_at, last_seen_at, erased_at,
        locale, timezone, app_version, os_version, device_model
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-    $8::text[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::text[],
-    $14::text[], $15::text[], $16::text[], $17::text[]
+    $8::text[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::float8[],
+    $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]
 ) AS asked (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
-    environment, state_at, registered_at, last_seen_at, locale, timezone, app_version,
-    os_version, device_model
+    environment, state_at, registered_at, last_seen_at, erased_at, locale, timezone,
+    app_version, os_version, device_model
 );
 
 -- How many rows there are of each installation, address and user of a batch.
@@ -52,9 +54,9 @@ UPDATE devices SET
     app = $1, provider = $2, installation_id = $3, user_id = $4, custom_id = $5, address = $6,
     address_kind = $7, platform = $8, environment = $9, state = 'active', state_reason = '',
     state_at = CASE state WHEN 'active' THEN state_at ELSE $10 END,
-    registered_at = $11, last_seen_at = $12, locale = $13, timezone = $14, app_version = $15,
-    os_version = $16, device_model = $17
-WHERE id = $18
+    registered_at = $11, last_seen_at = $12, erased_at = $13, locale = $14, timezone = $15,
+    app_version = $16, os_version = $17, device_model = $18
+WHERE id = $19
 RETURNING *;
 
 -- name: devices_delete
@@ -75,11 +77,11 @@ ORDER BY last_seen_at DESC, id DESC;
 -- Two searches by index and each device once: one condition with OR costs twice at a million rows.
 -- name: targets
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
-       last_seen_at
+       last_seen_at, erased_at
 FROM devices WHERE user_id = ANY($1::text[]) AND state = 'active'
 UNION
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
-       last_seen_at
+       last_seen_at, erased_at
 FROM devices WHERE custom_id = ANY($2::text[]) AND state = 'active';
 
 -- name: device_remember_environment
