@@ -171,6 +171,10 @@ class Journal(Protocol):
     ) -> list[Event]:
         """Events, newest first, without their bodies."""
 
+    async def replace_body(self, event_id: str, body: bytes, by: bytes) -> None:
+        """Keep another body of an event, if it still has this one: somebody may have been erased
+        from it."""
+
     async def items_of(self, event_id: str) -> list[Record]:
         """All journal rows of an event, by index."""
 

@@ -46,6 +46,7 @@ def needles(people: Iterable[UserRef]) -> list[str]:
     same in JSON within a string, and what else a spelling may be written with. A cheap sieve."""
     names = {name for user in people for name in spellings(user)}
     nested = {json.dumps(name, ensure_ascii=False)[1:-1] for name in names}
+    nested |= {f"{name[:-1]}\\" for name in names}
     odd = {r"\u"} | ({r"\/"} if any("/" in name for name in names) else set())
     return sorted(names | nested | odd)
 
@@ -228,7 +229,9 @@ def _plain(text: str) -> str:
 
 
 def _spelt(text: str, user: UserRef) -> bool:
-    return any(_plain(name) in text for name in spellings(user))
+    """Whether a plain text has one of the spellings; in JSON within JSON, quotes are escaped."""
+    texts = (text, text.replace("\\", ""))
+    return any(_plain(name) in one for name in spellings(user) for one in texts)
 
 
 def _item_is_theirs(index: int, item: object, theirs: Theirs) -> bool:

@@ -181,6 +181,9 @@ class PostgresJournal:
         )
         return [_record(row) for row in rows]
 
+    async def replace_body(self, event_id: str, body: bytes, by: bytes) -> None:
+        await self._database.rows("event_set_body", event_id, body, by)
+
     async def items_of(self, event_id: str) -> list[Record]:
         rows = await self._database.rows("deliveries_of_event", findable(event_id))
         return [_record(row) for row in rows]

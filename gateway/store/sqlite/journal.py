@@ -142,6 +142,12 @@ class SqliteJournal:
         )
         return [_record(row) for row in rows]
 
+    async def replace_body(self, event_id: str, body: bytes, by: bytes) -> None:
+        values = {"event_id": event_id, "body": body, "by": by}
+        await self._database.write(
+            lambda connection: connection.execute(self._sql["event_set_body"], values).rowcount
+        )
+
     async def items_of(self, event_id: str) -> list[Record]:
         rows = await self._database.rows("deliveries_of_event", {"event_id": event_id})
         return [_record(row) for row in rows]

@@ -15,6 +15,9 @@ UPDATE events SET
     chunks = $8, reason = $9
 WHERE event_id = $1 AND status NOT IN ('accepting', 'accepted');
 
+-- name: event_set_body
+UPDATE events SET body = $3 WHERE event_id = $1 AND body = $2;
+
 -- name: event_accepted
 UPDATE events SET status = 'accepted' WHERE event_id = $1 AND status = 'accepting';
 

@@ -16,6 +16,9 @@ UPDATE events SET
     rejected = :rejected, rejections = :rejections, chunks = :chunks, reason = :reason
 WHERE event_id = :event_id AND status NOT IN ('accepting', 'accepted');
 
+-- name: event_set_body
+UPDATE events SET body = :by WHERE event_id = :event_id AND body = :body;
+
 -- name: event_get
 SELECT * FROM events WHERE event_id = :event_id;
 
