@@ -36,7 +36,7 @@ _WATCH_S = 0.5
 #: seconds until the last step is tried again, which fails while somebody reads
 _AGAIN_S = 0.05
 
-Key = tuple[tuple[bytes, bytes], float]
+Key = tuple[tuple[str, str], float]
 """An erase, and when it was asked."""
 Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 """Shows the progress of a step, while it is entered."""

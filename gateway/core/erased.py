@@ -14,17 +14,17 @@ from operator import attrgetter
 from gateway.core.hashes import keyed
 from gateway.core.model import Chunk, Item, Record, Target
 
-NOBODY = b""
+NOBODY = ""
 """The word for an id that an erase did not name."""
 
 _erased_at = attrgetter("erased_at")
 
 
-def words_of(user_id: str | None, custom_id: str | None, secret: bytes) -> tuple[bytes, bytes]:
+def words_of(user_id: str | None, custom_id: str | None, secret: bytes) -> tuple[str, str]:
     """The words for a user's two ids. The same id as the other kind has another word."""
     return (
-        NOBODY if user_id is None else keyed(secret, "erased user_id", user_id),
-        NOBODY if custom_id is None else keyed(secret, "erased custom_id", custom_id),
+        NOBODY if user_id is None else keyed(secret, "erased user_id", user_id).hex(),
+        NOBODY if custom_id is None else keyed(secret, "erased custom_id", custom_id).hex(),
     )
 
 
@@ -38,14 +38,14 @@ class Erased:
     def __init__(
         self,
         secret: bytes,
-        rows: Iterable[tuple[bytes, bytes, float]],
+        rows: Iterable[tuple[str, str, float]],
         received: Mapping[str, float],
         items: Collection[tuple[str, int]],
     ) -> None:
         self._secret = secret
         self._received = received
         self._items = items
-        self._asked: dict[bytes, float] = {}
+        self._asked: dict[str, float] = {}
         for who_user, who_custom, asked_at in rows:
             for word in (who_user, who_custom):
                 self._asked[word] = max(asked_at, self._asked.get(word, asked_at))

@@ -22,7 +22,7 @@ class Asked:
     """An erase that waits. `user` has no id any more when only the last step is left. `words` stand
     for the ids."""
 
-    words: tuple[bytes, bytes]
+    words: tuple[str, str]
     asked_at: float
     user: UserRef = field(repr=False)
 

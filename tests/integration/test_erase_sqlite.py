@@ -23,12 +23,6 @@ HERS = (
     "Hi Mary!",
     "+254705408079",
 )
-    "le2bB6Fi4CMgrIOIqMCJ",
-    "3c2143e4-3e8e-478a",
-    "address-of-hers",
-    "Hi Mary!",
-    "+254705408079",
-)
 
 
 def batch(number: int) -> bytes:

@@ -306,11 +306,8 @@ class JetStreamQueue:
 
     async def _publish(self, chunks: Sequence[Chunk]) -> None:
         """Add chunks of known events, which may name somebody who was erased meanwhile."""
-        if chunks:
-            erased = await self._journal.erased_from({chunk.event_id for chunk in chunks})
-            if erased is not None:
-                chunks = [erased.without_names(chunk) for chunk in chunks]
-        await self._stream.publish(chunks)
+        erased = await self._journal.erased_from({chunk.event_id for chunk in chunks})
+        await self._stream.publish(map(erased.without_names, chunks) if erased else chunks)
 
     async def _started(self) -> None:
         if not self._ready:

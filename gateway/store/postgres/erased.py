@@ -41,8 +41,8 @@ async def erased_at(session: Session, people: Iterable[Ids]) -> dict[Ids, float]
         return {}
     secret = await secret_of(session)
     said = {ids: words_of(*ids, secret) for ids in people}
-    asked = {word for pair in said.values() for word in pair} - {NOBODY}
-    found = dict(map(tuple, await session.rows("erasures_of", list(asked))))
+    asked = sorted({word for pair in said.values() for word in pair} - {NOBODY})
+    found = dict(map(tuple, await session.rows("erasures_of", asked)))
     times = {ids: max(found.get(word, 0.0) for word in pair) for ids, pair in said.items()}
     return {ids: at for ids, at in times.items() if at}
 
@@ -69,7 +69,7 @@ async def secret_of(session: Session) -> bytes:
     return secret
 
 
-async def words(session: Session, user: UserRef) -> tuple[bytes, bytes]:
+async def words(session: Session, user: UserRef) -> tuple[str, str]:
     """The words for a user's ids."""
     return words_of(*ids_of(user), await secret_of(session))
 

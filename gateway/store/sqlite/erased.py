@@ -58,7 +58,7 @@ def secret_of(connection: sqlite3.Connection, sql: Sql) -> bytes:
     return secret
 
 
-def words(connection: sqlite3.Connection, sql: Sql, user: UserRef) -> dict[str, bytes]:
+def words(connection: sqlite3.Connection, sql: Sql, user: UserRef) -> dict[str, str]:
     """The words for a user's ids, as the queries name them."""
     said = words_of(user.user_id, user.custom_id, secret_of(connection, sql))
     return dict(zip(("who_user", "who_custom"), said, strict=True))

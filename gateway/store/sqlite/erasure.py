@@ -162,5 +162,5 @@ class SqliteErasures:
         return rows
 
 
-def _named(asked: Asked) -> dict[str, bytes]:
+def _named(asked: Asked) -> dict[str, str]:
     return dict(zip(("who_user", "who_custom"), asked.words, strict=True))

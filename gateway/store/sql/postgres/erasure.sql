@@ -21,14 +21,14 @@ SELECT EXISTS (SELECT 1 FROM erasures);
 
 -- name: erasure_state
 SELECT max(asked_at), max(done_at), count(*) - count(done_at) FROM erasures
-WHERE (who_user = $1 AND who_user <> ''::bytea) OR (who_custom = $2 AND who_custom <> ''::bytea);
+WHERE (who_user = $1 AND who_user <> '') OR (who_custom = $2 AND who_custom <> '');
 
 -- Of many people: (their word, when they were erased last).
 -- name: erasures_of
 SELECT word, max(asked_at) FROM (
-    SELECT who_user AS word, asked_at FROM erasures WHERE who_user = ANY($1::bytea[])
+    SELECT who_user AS word, asked_at FROM erasures WHERE who_user = ANY($1::text[])
     UNION ALL
-    SELECT who_custom, asked_at FROM erasures WHERE who_custom = ANY($1::bytea[])
+    SELECT who_custom, asked_at FROM erasures WHERE who_custom = ANY($1::text[])
 ) found GROUP BY word;
 
 -- name: erasures_waiting

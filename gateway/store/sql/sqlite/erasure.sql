@@ -21,7 +21,7 @@ SELECT EXISTS (SELECT 1 FROM erasures);
 
 -- name: erasure_state
 SELECT max(asked_at), max(done_at), count(*) - count(done_at) FROM erasures
-WHERE (who_user = :who_user AND who_user <> x'') OR (who_custom = :who_custom AND who_custom <> x'');
+WHERE (who_user = :who_user AND who_user <> '') OR (who_custom = :who_custom AND who_custom <> '');
 
 -- name: erasures_waiting
 SELECT EXISTS (SELECT 1 FROM erasures WHERE done_at IS NULL);

@@ -9,8 +9,8 @@ CREATE TABLE secrets (
 -- themselves stand here until nothing else names them; `done_at` is set once nothing does.
 -- `holder` works on it until `held_until`.
 CREATE TABLE erasures (
-    who_user   bytea NOT NULL,
-    who_custom bytea NOT NULL,
+    who_user   text COLLATE "C" NOT NULL,
+    who_custom text COLLATE "C" NOT NULL,
     asked_at   double precision NOT NULL,
     done_at    double precision,
     user_id    text COLLATE "C",
@@ -23,8 +23,8 @@ CREATE INDEX erasures_custom ON erasures (who_custom);
 CREATE INDEX erasures_asked ON erasures (asked_at);
 -- Events whose messages at a broker may still name somebody who is being erased.
 CREATE TABLE erased_events (
-    who_user   bytea NOT NULL,
-    who_custom bytea NOT NULL,
+    who_user   text COLLATE "C" NOT NULL,
+    who_custom text COLLATE "C" NOT NULL,
     event_id   text COLLATE "C" NOT NULL,
     PRIMARY KEY (who_user, who_custom, event_id)
 );

@@ -9,8 +9,8 @@ CREATE TABLE secrets (
 -- themselves stand here until nothing else names them; `done_at` is set once no byte of the file
 -- does. `holder` works on it until `held_until`.
 CREATE TABLE erasures (
-    who_user   BLOB NOT NULL,
-    who_custom BLOB NOT NULL,
+    who_user   TEXT NOT NULL,
+    who_custom TEXT NOT NULL,
     asked_at   REAL NOT NULL,
     done_at    REAL,
     user_id    TEXT,
@@ -23,8 +23,8 @@ CREATE INDEX erasures_custom ON erasures (who_custom);
 CREATE INDEX erasures_asked ON erasures (asked_at);
 -- Events whose messages at a broker may still name somebody who is being erased.
 CREATE TABLE erased_events (
-    who_user   BLOB NOT NULL,
-    who_custom BLOB NOT NULL,
+    who_user   TEXT NOT NULL,
+    who_custom TEXT NOT NULL,
     event_id   TEXT NOT NULL,
     PRIMARY KEY (who_user, who_custom, event_id)
 ) WITHOUT ROWID;
