@@ -31,8 +31,8 @@ _SPACE = b" \t\r\n"
 def without_phones(body: bytes, document: Any, entries: Sequence[Any]) -> bytes:
     """A batch without its phone numbers, and else byte for byte as it is. `document` is what it
     says, `entries` are its notifications."""
-    named = sum([1 for one in entries if type(one) is dict and PHONE in one])
-    if not named and PHONE.encode() not in body:
+    numbers = [one[PHONE] for one in entries if type(one) is dict and PHONE in one]
+    if not numbers and PHONE.encode() not in body:
         return body
     kept = bytearray()
     end = found = 0
@@ -46,7 +46,8 @@ def without_phones(body: bytes, document: Any, entries: Sequence[Any]) -> bytes:
                 del kept[place - 1 :]
         end = member.end()
     kept += body[end:]
-    if found < named or (b"\\u" in body and not _is_clean(bytes(kept))):
+    is_odd = found < len(numbers) or any(type(one) in (dict, list) for one in numbers)
+    if is_odd or (b"\\u" in body and not _is_clean(bytes(kept))):
         # written in a way of its own: the name with an escape, or a list for a number
         return json.dumps(_cleaned(document)).encode()
     return bytes(kept)

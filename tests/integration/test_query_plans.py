@@ -188,6 +188,8 @@ def steps(connection: sqlite3.Connection, name: str, values: Any) -> int:
         count += 1
         return 0
 
+    # reading the schema is not the query's
+    connection.execute(f"EXPLAIN {QUERIES[name]}", values).fetchall()
     connection.set_progress_handler(tick, 100)
     connection.execute(QUERIES[name], values).fetchall()
     connection.set_progress_handler(None, 0)

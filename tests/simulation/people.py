@@ -318,6 +318,7 @@ class Apps:
         self._world.truth.erasing[user] = None
         await self._callers.until(lambda doors: doors.erase_user(user), (204,), given_up)
         self._world.truth.erasing.pop(user, None)
+        self._world.truth.erased[user] = (now, self._world.truth.now)
         for change in changes:
             change.answered_at = self._world.truth.now
         while not self._world.ends.erasure_is_done():  # noqa: ASYNC110  # nobody tells

@@ -69,10 +69,10 @@ SELECT pg_snapshot_xmax(pg_current_snapshot())::text;
 -- name: erase_writers_ended
 SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8;
 
--- Events of before the newest erase. Usually none.
+-- Events of before the newest erase. Usually none. (+ 0: by their ids, not by their times.)
 -- name: erased_since
 SELECT event_id, received_at FROM events
-WHERE event_id = ANY($1::text[]) AND received_at <= (SELECT max(asked_at) FROM erasures);
+WHERE event_id = ANY($1::text[]) AND received_at + 0 <= (SELECT max(asked_at) FROM erasures);
 
 -- name: erasures_since
 SELECT who_user, who_custom, asked_at FROM erasures WHERE asked_at >= $1;

@@ -54,11 +54,11 @@ WHERE who_user = :who_user AND who_custom = :who_custom AND asked_at = :asked_at
 -- name: erasures_purge
 DELETE FROM erasures WHERE asked_at < :before AND done_at IS NOT NULL;
 
--- Events of before the newest erase. Usually none.
+-- Events of before the newest erase. Usually none. (+: by their ids, not by their times.)
 -- name: erased_since
 SELECT event_id, received_at FROM events
 WHERE event_id IN (SELECT value FROM json_each(:events))
-  AND received_at <= (SELECT max(asked_at) FROM erasures);
+  AND +received_at <= (SELECT max(asked_at) FROM erasures);
 
 -- name: erasures_since
 SELECT who_user, who_custom, asked_at FROM erasures WHERE asked_at >= :since;

@@ -1,6 +1,6 @@
 -- What keyed hashes are made with: see gateway/core/hashes.py.
 CREATE TABLE secrets (
-    name  text PRIMARY KEY,
+    name  text COLLATE "C" PRIMARY KEY,
     value bytea NOT NULL
 );
 
