@@ -45,11 +45,13 @@ def public_application(gateway: Gateway) -> web.Application:
     )
     devices = DeviceRoutes(
         stores.registry,
+        stores.store.erasures,
         gateway.authenticator,
         gateway.vendors,
         lambda: apps_of(gateway.settings),
-        clocks.wall,
+        clocks,
         changed=gateway.changed,
+        erasing=gateway.eraser.wake,
     )
     notifications = NotificationRoutes(
         stores.queue,

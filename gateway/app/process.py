@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
 from gateway.app.relay import Relay
 from gateway.app.sources import limits_of, names_of, webhook_limits, word_with
@@ -74,6 +75,9 @@ class Gateway:
             observer=self.observe,
             monotonic=clocks.monotonic,
             every_s=pace.device_counts_s,
+        )
+        self.eraser = eraser_of(
+            stores, name=ids.process(), observer=self.observe, clocks=clocks, pace=pace
         )
         self.relay: Relay | None = None
         if settings.server.role != "ingest":

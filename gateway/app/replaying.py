@@ -52,6 +52,9 @@ async def replay(
         return Replayed(event_id, "not quarantined")
     event, chunks = _read_again(summary.event, max_age_s, now=clocks.wall(), fresh=fresh)
     if event.status != "quarantined":
+        if event.body != summary.event.body:
+            # it came before it was understood, with phone numbers
+            await journal.replace_body(event_id, summary.event.body, event.body)
         await queue.replay_event(event, chunks)
     return Replayed(event_id, event.status, event)
 

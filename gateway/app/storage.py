@@ -107,6 +107,7 @@ async def open_store(
         settings.store.url, settings.devices.max_per_user, clocks, ids, pace, observer
     )
     try:
+        await stores.store.secret(ids.secret(SECRET_BYTES))
         if settings.queue.url == "store":
             yield stores
             return

@@ -57,8 +57,10 @@ class Event:
     """A webhook delivery, or a call to POST /v1/notifications, that was made durable.
 
     `occurred_at` is the event's own `timestamp` when it has a usable one. `body` is what was
-    received, kept for the retention period so that it can be replayed. `source` is who sent it, and
-    `limits` what that source's pushes might reach when it came.
+    received, kept for the retention period so that it can be replayed; a batch is kept without
+    phone numbers. `people` are ids that it names and the journal will not, so that an erase finds
+    it; they are written with the event, and not read back. `source` is who sent it, and `limits`
+    what that source's pushes might reach when it came.
     """
 
     event_id: str
@@ -71,6 +73,7 @@ class Event:
     chunks: int = 0
     reason: str = ""
     body: bytes = b""
+    people: tuple[str, ...] = field(default=(), repr=False)
     source: str = LEARNINK
     limits: Limits = UNLIMITED
 
@@ -238,7 +241,8 @@ class Target(NamedTuple):
     `seen_at` is the time of the registration; a late answer is compared with it before anything is
     pruned. `stated` has the bits of the ids that contradict an item with another value; `user_word`
     and `custom_word` are the words of its ids. `fault` says why this version cannot send to the
-    device, "" nearly always.
+    device, "" nearly always. `erased_at` is when its user was erased before they registered again,
+    0 nearly always.
     """
 
     device_id: int
@@ -252,6 +256,7 @@ class Target(NamedTuple):
     user_word: str | None = None
     custom_word: str | None = None
     fault: str = ""
+    erased_at: float = 0.0
 
     def word_for(self, item: Item) -> str:
         """The word of the id by which an item finds the device, `user_id` first."""

@@ -86,5 +86,7 @@ class Pace:
     """Minimum seconds between two counts of the devices; longer after a slow count."""
     depth_s: float = 1.0
     """Seconds for which a measurement of the queue's depth is reused."""
+    erase_s: float = 5.0
+    """Seconds between two looks for erases that another process left half way."""
     complete_s: float = 20.0
     """Seconds between two looks for events that an ingest left half way."""

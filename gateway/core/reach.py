@@ -19,7 +19,7 @@ Barred = Mapping[tuple[int, int], str]
 class Reached(NamedTuple):
     """The devices that each item may reach, and why it may not reach the others."""
 
-    targets: list[list[Target]]
+    targets: Sequence[Sequence[Target]]
     barred: Barred
 
 

@@ -1,6 +1,6 @@
 """How many requests one caller may make: a token bucket each, in bounded memory.
 
-A bucket holds a minute's worth, so that a caller who was quiet may come in a burst. The limit is
+A bucket holds a window's worth, so that a caller who was quiet may come in a burst. The limit is
 per process. Knows nothing of HTTP.
 """
 
@@ -15,28 +15,40 @@ MAX_CALLERS = 10_000
 
 
 class CallerLimits:
-    """Buckets of `per_minute` requests (0: no limit)."""
+    """Buckets of so many requests in each `window_s` seconds (0: no limit)."""
 
     def __init__(
-        self, per_minute: int, *, monotonic: MonotonicClock, max_callers: int = MAX_CALLERS
+        self,
+        most: int,
+        *,
+        monotonic: MonotonicClock,
+        window_s: float = 60.0,
+        max_callers: int = MAX_CALLERS,
     ) -> None:
-        self._per_minute = per_minute
+        self._most = most
+        self._window_s = window_s
         self._monotonic = monotonic
         self._max_callers = max_callers
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: str) -> float:
         """Spend one request. Returns 0, or the seconds to wait when there was none left."""
-        if self._per_minute <= 0:
+        if self._most <= 0:
             return 0.0
-        rate, now = self._per_minute / 60.0, self._monotonic()
-        left, at = self._buckets.pop(caller, (float(self._per_minute), now))
-        left = min(float(self._per_minute), left + max(0.0, now - at) * rate)
+        rate, now = self._most / self._window_s, self._monotonic()
+        left, at = self._buckets.pop(caller, (float(self._most), now))
+        left = min(float(self._most), left + max(0.0, now - at) * rate)
         wait = 0.0 if left >= 1 else (1 - left) / rate
         self._buckets[caller] = (left if wait else left - 1, now)
         if len(self._buckets) > self._max_callers:
             self._buckets.popitem(last=False)
         return wait
+
+    def give_back(self, caller: str) -> None:
+        """A request that was counted came to nothing."""
+        if caller in self._buckets:
+            left, at = self._buckets[caller]
+            self._buckets[caller] = (min(float(self._most), left + 1), at)
 
     def __len__(self) -> int:
         return len(self._buckets)

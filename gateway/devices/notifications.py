@@ -16,6 +16,7 @@ from gateway.core.chunks import cut, deadline_of
 from gateway.core.clocks import WallClock
 from gateway.core.items import FIELDS, parse_items
 from gateway.core.model import CHUNK_SIZE, Chunk, Event, Item, Rejection
+from gateway.core.private import people_in
 from gateway.core.sources import API, Terms, event_id_of
 from gateway.devices.auth import Authenticator, Caller
 from gateway.events import NotificationsPosted, Observer
@@ -198,5 +199,6 @@ def _event(
         rejections=tuple(rejections),
         chunks=len(chunks),
         body=json.dumps(batch).encode(),
+        people=people_in([raw[one.index] for one in rejections]),
         source=API,
     )

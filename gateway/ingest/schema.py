@@ -18,6 +18,7 @@ from gateway.core.chunks import cut, deadline_of
 from gateway.core.fanout import dated
 from gateway.core.items import parse_items
 from gateway.core.model import CHUNK_SIZE, Chunk, Event
+from gateway.core.private import people_in, without_phones
 from gateway.core.sources import LEARNINKS, Terms
 
 NOTIFICATIONS_SENT = "notifications.sent"
@@ -53,6 +54,7 @@ def understand(
     it comes to the same chunks.
     """
     event_type = ""
+    document: object = None
     try:
         document = _document(body)
         event_type = _type_of(document)
@@ -64,6 +66,7 @@ def understand(
                 received_at,
                 occurred_at=_occurred_at(document),
                 body=body,
+                people=people_in(document),
                 source=terms.source,
                 limits=terms.limits,
             )
@@ -79,6 +82,7 @@ def understand(
             received_at,
             reason=str(reason),
             body=body,
+            people=people_in(document),
             source=terms.source,
             limits=terms.limits,
         )
@@ -119,7 +123,8 @@ def _notifications(
         rejections=tuple(rejections),
         chunks=len(chunks),
         reason=dated(occurred_at) if occurred_at is not None and deadline <= received_at else "",
-        body=body,
+        body=without_phones(body, document, entries),
+        people=people_in([entries[one.index] for one in rejections]),
         source=terms.source,
         limits=terms.limits,
     )

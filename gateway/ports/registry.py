@@ -31,14 +31,6 @@ class Imported:
     newer: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Erased:
-    """The result of an erase: the devices that went, and how many chunks cannot be read."""
-
-    devices: Sequence[int]
-    unread: int
-
-
 class Registry(Protocol):
     """Who has which device. One owner per address, always."""
 
@@ -76,12 +68,13 @@ class Registry(Protocol):
     async def installations(self, installation_id: str) -> list[Device]:
         """The devices of an installation in any state: one per app that registered it."""
 
-    async def erase(self, user: UserRef, *, now: float) -> Erased:
-        """Remove a user's devices, and the user's names and texts from the journal.
+    async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
+        """Remove a user's devices, and note that names and texts are to go: `Erasures` has the
+        steps. Returns which devices went.
 
-        Items that wait for the user end at `now`. Queued chunks of the user's events that cannot be
-        read and do not show the name stay for a version that reads them, which finds the user's
-        items ended.
+        What was received until `now` is never for a device that the user registers later, and
+        nothing of it names the user when it is journaled or queued later. Asked again, it begins
+        anew.
         """
 
     async def targets(self, items: Sequence[Item]) -> Found:

@@ -78,7 +78,9 @@ class PostgresQueue:
         async def work(session: Session) -> bool:
             if not await session.run("event_insert", *values):
                 return False
-            await self._insert(session, chunks)
+            if event.people:
+                await session.run("people_insert", event.event_id, list(event.people))
+            await self._write(session, chunks)
             return True
 
         accepted = await self._database.write(work)
@@ -251,6 +253,14 @@ class PostgresQueue:
         return Depth(notifications, oldest_at)
 
     async def _insert(self, session: Session, chunks: Sequence[Chunk]) -> None:
+        """Add chunks of known events, which may name somebody who was erased meanwhile."""
+        if chunks:
+            erased = await session.erased_from({chunk.event_id for chunk in chunks})
+            if erased is not None:
+                chunks = [erased.without_names(chunk) for chunk in chunks]
+            await self._write(session, chunks)
+
+    async def _write(self, session: Session, chunks: Sequence[Chunk]) -> None:
         if chunks:
             rows = [chunk_values(chunk, self._forms.writes) for chunk in chunks]
             await session.run("queue_insert", *_columns(rows))

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from gateway.core.clocks import Clocks
+from gateway.core.erased import for_their_time
 from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan
 from gateway.core.model import (
     Claim,
@@ -181,14 +182,14 @@ class Dispatcher:
             items = begun(chunk, known)
         looked_up = self._monotonic()
         found = await self._ports.registry.targets(items) if items else Found()
-        targets, barred = self._ports.reaching.of(items, found)
+        targets, barred = self._ports.reaching.of(items, for_their_time(found, chunk.first_seen))
         if work.lost or work.proven_until <= self._monotonic():
             # The lookups took so long that another process may have the chunk and end it.
             self._leases.drop(work)
         elif is_hopeless:
             self._bury(work, known, now)
         elif is_late:
-            devices = {item.index: found for item, found in zip(items, targets, strict=True)}
+            devices = {item.index: theirs for item, theirs in zip(items, targets, strict=True)}
             self._settler.begin(work, expire(chunk, known, now=now, devices=devices))
         else:
             todo = plan(

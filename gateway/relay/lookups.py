@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from gateway.core.clocks import MonotonicClock
+from gateway.core.erased import is_in_time
 from gateway.core.fanout import CONTRADICTION, GONE
 from gateway.core.model import Found, Item, Target, lane_name
 from gateway.events import IdsContradict, Observer, StoreFailed
@@ -126,7 +127,7 @@ class Lookups:
             target = targets[id(delivery.item)].get(before.device_id)
             if delivery.work.lost:
                 changed.append(delivery)  # its chunk is another's by now, and what goes back ends
-            elif target is None:
+            elif target is None or not is_in_time(target, delivery.work.chunk.first_seen):
                 is_other = (id(delivery.item), before.device_id) in others
                 gone.append((delivery, CONTRADICTION if is_other else GONE))
             elif not self._reaching.knows(delivery.item.source):

@@ -52,7 +52,7 @@ class Reaching:
         """Whether this process knows a source; None is LearnInk's."""
         return source is None or source in BUILT_IN or source in self._configured
 
-    def of(self, items: Sequence[Item], found: list[list[Target]]) -> Reached:
+    def of(self, items: Sequence[Item], found: Sequence[Sequence[Target]]) -> Reached:
         """Which of the devices that were found the items of a chunk, which have one source, may
         reach."""
         limits = self._limits(items[0]) if items else UNLIMITED

@@ -50,10 +50,11 @@ def take_over(
     *,
     now: float,
     words: Words | None = None,
+    erased_at: float = 0.0,
 ) -> Takeover:
     """Decide a registration. `known` is the installation's row, `holders` are those that have the
     address or the one it replaces, in this order. `words` makes those that the row keeps; None in a
-    store that has no secret."""
+    store that has no secret. `erased_at` is when the user was erased last."""
     row, dropped = known, []
     for other in holders:
         if known is not None and other["id"] == known["id"]:
@@ -65,6 +66,7 @@ def take_over(
             dropped.append(other)
     values = _values(row, asked, _environment(holders, asked), now)
     values |= _words(row, values, asked, words)
+    values["erased_at"] = erased_at
     before = dropped if row is None else [row, *dropped]
     values["user_changed_at"] = _user_changed_at(before, asked, now)
     drop = tuple(other["id"] for other in dropped)

@@ -21,9 +21,9 @@ _NOBODY: list[Target] = []
 _STATED = STATED_USER_ID | STATED_CUSTOM_ID
 
 
-def target_of(row: Sequence[Any], seen_at: float, words: Words | None) -> Target:
+def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at: float) -> Target:
     """A row of the lookup; what comes after its twelve columns is the engine's way to say
-    `seen_at`."""
+    `seen_at` and `erased_at`."""
     (
         device_id,
         app,
@@ -56,9 +56,11 @@ def target_of(row: Sequence[Any], seen_at: float, words: Words | None) -> Target
             stated & _STATED,
             user_word,
             custom_word,
+            "",
+            erased_at,
         )
     except (KeyError, TypeError):
-        return _unknown(row, seen_at)
+        return _unknown(row, seen_at)._replace(erased_at=erased_at)
 
 
 def _unknown(row: Sequence[Any], seen_at: float) -> Target:

@@ -14,7 +14,7 @@ from gateway.errors import NotReplayable
 from gateway.queue.nats import JetStreamQueue
 from tests.kit.build import NOW, item
 from tests.kit.planting import GARBAGE, TOO_NEW, change, plant
-from tests.kit.stores import Handle, batch, leftover, record, register, removal
+from tests.kit.stores import Handle, batch, erase, leftover, record, register, removal
 
 BODY = (
     b'{"data":{"notifications":['
@@ -213,7 +213,7 @@ async def test_where_it_is_not_known_what_was_rejected_a_chunk_ends_what_nobody_
 async def test_nobody_who_was_erased_is_named_by_what_was_put_aside(handle: Handle) -> None:
     await accept_all_but(handle, 1, b'2 {"rows":[["u300"],["u301"]]}')
     await claim_all(handle)
-    await handle.registry.erase(UserRef(user_id="u300"), now=NOW)
+    await erase(handle, UserRef(user_id="u300"), now=NOW)
     (letter,) = await handle.journal.dead(limit=10)
     assert (letter.raw, letter.form) == (b"", 2)
     summary = await handle.journal.event("msg_1")
@@ -228,7 +228,7 @@ async def test_bytes_that_are_put_aside_after_an_erasure_of_theirs_are_not_kept(
     handle: Handle,
 ) -> None:
     await accept_all_but(handle, 1, b"3 squeezed, so that nobody finds u300 in it")
-    left = (await handle.registry.erase(UserRef(user_id="u300"), now=NOW)).unread
+    left = sum((await erase(handle, UserRef(user_id="u300"))).unread.values())
     assert left == (0 if isinstance(handle.queue, JetStreamQueue) else 1)
     await claim_all(handle)
     (letter,) = await handle.journal.dead(limit=10)
@@ -240,7 +240,7 @@ async def test_a_chunk_that_cannot_be_read_and_names_an_erased_user_goes_whole(
 ) -> None:
     await accept_all_but(handle, 1, b'3 ["u300"]')
     await accept_other(handle, b'3 ["u301"]')
-    await handle.registry.erase(UserRef(user_id="u300"), now=NOW)
+    await erase(handle, UserRef(user_id="u300"), now=NOW)
     await claim_all(handle)
     letters = {one.event_id: one.raw for one in await handle.journal.dead(limit=10)}
     assert letters == {"msg_1": b"", "msg_2": b'3 ["u301"]'}
@@ -260,7 +260,7 @@ async def test_an_erasure_keeps_the_form_of_what_it_rewrites(handle: Handle, for
     event, chunks = batch(items=items)
     assert await handle.queue.accept(event, chunks)
     handle.journal.forms.learn(Reading(NEWEST, NEWEST))
-    await handle.registry.erase(UserRef(user_id="mary"), now=NOW)
+    await erase(handle, UserRef(user_id="mary"), now=NOW)
     (claim,) = await claim_all(handle)
     assert [entry.item.user_id for entry in claim.chunk.items] == [None, "zoe"]
     assert [entry.item.title for entry in claim.chunk.items] == ["", item(1).title]

@@ -193,7 +193,9 @@ async def good_answers(walk: Walk) -> None:
     taken = await walk.go("put", device, token=john, json=DEVICE | {"address": "another-one"})
     assert taken.code == "installation_owned"
     await walk.go("delete", device, token=key)
+    assert (await walk.go("get", "/v1/users/{id}/erasure", token=key)).code == "not_found"
     await walk.go("delete", "/v1/users/{id}", token=key)
+    assert (await walk.go("get", "/v1/users/{id}/erasure", token=key)).json["state"] == "running"
 
 
 async def answers_to_strangers(walk: Walk) -> None:

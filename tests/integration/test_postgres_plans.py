@@ -104,8 +104,13 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "erase_end": (("deliveries_d100_pkey",), ("msg_7", [1], 1.0, "erased", 100)),
     "erase_find_events": (
         ("deliveries_d100_user_id_at_idx", "deliveries_d100_custom_id_at_idx"),
-        ("user-6", "custom-6", [b"x"]),
+        ("user-6", "custom-6"),
     ),
+    "erased_items": (("deliveries_d100_pkey",), (["msg_7"],)),
+    "erased_since": (("events_pkey",), (["msg_7"],)),
+    "erase_names": (("deliveries_d100_pkey",), (["msg_7"], [1], [1], [100])),
+    "search_bodies": (("events_pkey",), ("msg_7", 10, [b"x"])),
+    "search_queue": (("queue_pkey",), (7, 10, [b"x"])),
     "erase_indexes": (("deliveries_d101_pkey",), ("msg_7", "user-6", "custom-6")),
     "erase_queued": (("queue_event",), ("msg_7",)),
     "event_standing": (("queue_event", "chunks_done_pkey", "deliveries_d100_pkey"), ("msg_7",)),
@@ -131,7 +136,6 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
 
 #: what goes through a whole table, and why it may
 SCANS = {
-    "erase_find_events": "bodies and queued texts can only be found by reading them",
     "events_requeue": "once, when a stream was lost: what is pending, of all days",
 }
 

@@ -86,7 +86,18 @@ INDEXES = {
     "erase_find_events": (
         "deliveries_user (run=? AND user_id=?)",
         "deliveries_custom (run=? AND custom_id=?)",
+        "dead_letters_user (user_id=?)",
+        "dead_letters_custom (custom_id=?)",
+        "event_people USING PRIMARY KEY (person=?)",
     ),
+    "erase_letters": ("dead_letters_user (user_id=?)", "dead_letters_custom (custom_id=?)"),
+    "erased_items": ("deliveries USING PRIMARY KEY (event_id=?)",),
+    "erased_since": ("(event_id=?)", "COVERING INDEX erasures_asked"),
+    "erasure_state": ("PRIMARY KEY (who_user=?)", "erasures_custom (who_custom=?)"),
+    "erasures_since": ("erasures_asked (asked_at>?)",),
+    "event_people_delete": ("event_people_event (event_id=?)",),
+    "search_bodies": ("events USING INTEGER PRIMARY KEY (rowid>?)",),
+    "search_queue": ("queue USING INTEGER PRIMARY KEY (rowid>?)",),
     "erase_indexes": ("SEARCH deliveries",),
     "erase_queued": ("queue_event (event_id=?)",),
     "event_deliveries_delete": ("PRIMARY KEY (event_id=? AND item_index=?",),
@@ -117,7 +128,6 @@ INDEXES = {
 #: what goes through a whole table, and why it may; a covering index is not the table
 SCANS = {
     "copy_counts": "for the progress of a copy, which reads every row after it",
-    "erase_find_events": "bodies and queued texts can only be found by reading them",
     "events_page": "along the index, newest first, until the limit",
     "queue_let_go": "once, at the end of a process",
     "queue_rescue": "once, at the start of a process",
@@ -185,6 +195,8 @@ def steps(connection: sqlite3.Connection, name: str, values: Any) -> int:
         count += 1
         return 0
 
+    # reading the schema is not the query's
+    connection.execute(f"EXPLAIN {QUERIES[name]}", values).fetchall()
     connection.set_progress_handler(tick, 100)
     connection.execute(QUERIES[name], values).fetchall()
     connection.set_progress_handler(None, 0)

@@ -26,6 +26,7 @@ from gateway.store.copying import TABLES, Checksum, Table
 from gateway.store.postgres import open_postgres
 from gateway.store.postgres.arrivals import PostgresArrivals
 from gateway.store.queries import load_queries
+from gateway.store.sqlite import open_sqlite
 from tests.kit.build import NOW, item
 from tests.kit.commands import INKPUSH, Workplace
 from tests.kit.planting import TOO_NEW, plant
@@ -104,7 +105,13 @@ async def fill(source: Handle) -> None:
         await source.journal.record(records, [], dead, [(event_id, 0)])
         (claim,) = await source.queue.claim(limit=1, lease_s=60, now=NOW)
         await source.queue.settle(claim, [])
-    quarantined = Event("msg_bad", "", "quarantined", NOW, reason="?", body=b"\xff{")
+    erased = UserRef(user_id="somebody")
+    await source.registry.erase(erased, now=NOW)
+    for asked in await source.store.erasures.take("job", now=NOW, until=NOW + 60):
+        await source.store.erasures.erase("msg_gone", asked, now=NOW, follow=True)
+    quarantined = Event(
+        "msg_bad", "", "quarantined", NOW, reason="?", body=b"\xff{", people=("user-1",)
+    )
     await source.queue.accept(quarantined, [])
 
 
@@ -261,8 +268,7 @@ async def test_a_registration_afterwards_gets_an_id_that_was_never_given(
 
 async def test_an_empty_store_is_copied_too(file: Path) -> None:
     target = await databases().create(empty=True)
-    async with sqlite(file.parent):
-        pass
+    await (await open_sqlite(file)).aclose()
     assert (await copy(file, target)).rows == 0
     store = await open_postgres(target)
     try:

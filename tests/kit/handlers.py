@@ -168,11 +168,13 @@ def _routes(public: PublicHandlers) -> list[Route]:
     return [
         *DeviceRoutes(
             store.registry,
+            store.erasures,
             authenticator,
             VENDORS,
             lambda: public.apps,
-            wall(clock),
+            both(clock),
             changed=lambda _: None,
+            erasing=lambda: None,
         ).routes(),
         *NotificationRoutes(
             queue,

@@ -105,6 +105,7 @@ def _empty() -> bytes:
     """A database with this version's schema and no row."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrate(connection, "a history")
+    connection.execute("INSERT INTO secrets VALUES ('hashes', zeroblob(32))")
     image = connection.serialize()
     connection.close()
     return image
@@ -305,7 +306,7 @@ class DiskEngine:
 
     def submit(self, job: Job, kind: Kind) -> None:
         self._idle.clear()
-        if kind == "read":
+        if kind != "write":
             self._reading += 1
             self._loop.call_later(self._disk.wait(f"{self._name}/read"), self._read, job)
             return

@@ -24,7 +24,7 @@ from gateway.events import Observer
 from gateway.exchange import Handler, Request, answered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.ingest.signature import sign
-from gateway.ports import Keys, Queue, Registry
+from gateway.ports import Erasures, Keys, Queue, Registry
 from tests.kit.stores import fresh_secret
 from tests.simulation.plan import Sizes
 
@@ -45,11 +45,13 @@ class Doors:
         self,
         queue: Queue,
         registry: Registry,
+        erasures: Erasures,
         keys: Keys,
         sizes: Sizes,
         *,
         wake: Callable[[], None],
         changed: Callable[[Sequence[int]], None],
+        erasing: Callable[[], None],
         observer: Observer,
         clocks: Clocks,
     ) -> None:
@@ -66,7 +68,14 @@ class Doors:
         authenticator = Authenticator(AuthRules(jwt_secret=_JWT_SECRET), keys, clocks=clocks)
         apps = {APP: frozenset(VENDORS)}
         self._devices = DeviceRoutes(
-            registry, authenticator, VENDORS, lambda: apps, clocks.wall, changed=changed
+            registry,
+            erasures,
+            authenticator,
+            VENDORS,
+            lambda: apps,
+            clocks,
+            changed=changed,
+            erasing=erasing,
         )
 
     async def post_webhook(

@@ -170,7 +170,7 @@ class JetStreamQueue:
             # by others, with the age that it has.
             await self._started()
             day = day_of(kept.event.received_at)
-            await self._stream.publish([replace(chunk, day=day) for chunk in chunks])
+            await self._publish([replace(chunk, day=day) for chunk in chunks])
         await self._journal.reopen(event)
         await self._journal.accepted(event.event_id)
 
@@ -188,7 +188,7 @@ class JetStreamQueue:
                 max_age_s=max_age_s,
                 chunk_items=self._spec.chunk_items,
             )
-            await self._stream.publish(chunks)
+            await self._publish(chunks)
             if taken.ids:
                 replayed += await self._journal.drop_dead(taken.ids)
         return replayed
@@ -198,7 +198,12 @@ class JetStreamQueue:
     async def publish(self, chunks: Sequence[Chunk]) -> None:
         if chunks:
             await self._started()
-            await self._stream.publish(chunks)
+            await self._publish(chunks)
+
+    async def texts_of(self, event_id: str) -> list[bytes]:
+        """The items of all messages of an event, as they are stored."""
+        await self._started()
+        return await self._stream.texts_of(event_id)
 
     async def claim(
         self,
@@ -274,7 +279,7 @@ class JetStreamQueue:
                 return False
             if postponed:
                 postponed = await self._stream.not_held(lease.subject, claim.chunk, postponed)
-            await self._stream.publish([*leftovers, *postponed])
+            await self._publish([*leftovers, *postponed])
             if self._leases.find(claim) is None:
                 return False  # leftovers are added once, whichever process finishes the chunk
             await self._link.ask(lease.reply, b"+ACK")
@@ -309,6 +314,11 @@ class JetStreamQueue:
         return await self._stream.depth()
 
     # --- inside -----------------------------------------------------------------------------------
+
+    async def _publish(self, chunks: Sequence[Chunk]) -> None:
+        """Add chunks of known events, which may name somebody who was erased meanwhile."""
+        erased = await self._journal.erased_from({chunk.event_id for chunk in chunks})
+        await self._stream.publish(map(erased.without_names, chunks) if erased else chunks)
 
     async def _started(self) -> None:
         if not self._ready:

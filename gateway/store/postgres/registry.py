@@ -16,7 +16,7 @@ from gateway.core.hashes import Fresh
 from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
 from gateway.core.words import Words
-from gateway.ports import Erased, Imported, Registered
+from gateway.ports import Imported, Registered
 from gateway.store.forgetting import Memory, Row, gone_with, purged
 from gateway.store.ownership import (
     Takeover,
@@ -29,7 +29,7 @@ from gateway.store.ownership import (
     take_over,
     to_forget,
 )
-from gateway.store.postgres import erasure, lookup, memory
+from gateway.store.postgres import erased, lookup, memory
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session, buckets
 from gateway.store.postgres.importing import part
 from gateway.store.postgres.texts import findable
@@ -37,13 +37,12 @@ from providers.contract import Environment
 
 _PAGE = 500
 _PURGE_BATCH = 1_000
-_ERASE_ROUNDS = 3
 #: what `device_insert` and `device_update` are given, in their order
 _INSERTED = (
     "app", "provider", "installation_id", "user_id", "custom_id", "address", "address_kind",
     "platform", "environment", "now", "registered_at", "seen_at", "locale", "timezone",
     "app_version", "os_version", "device_model", "user_changed_at", "stated", "user_word",
-    "custom_word",
+    "custom_word", "erased_at",
 )  # fmt: skip
 
 
@@ -106,23 +105,12 @@ class PostgresRegistry:
         rows = await self._database.rows("devices_of_installation", findable(installation_id))
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> Erased:
-        devices = await self._database.write(
-            partial(erasure.erase_devices, user=user, now=now, fresh=self._fresh),
+    async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
+        return await self._database.write(
+            partial(erased.ask, user=user, now=now, fresh=self._fresh),
             # before or after what registers the user, and never beside it
             locks=buckets([user.user_id, user.custom_id]),
         )
-        # More than once, for the relays go on writing down what was in flight.
-        unread: dict[str, int] = {}
-        for _ in range(_ERASE_ROUNDS):
-            found = await self._database.read(partial(erasure.find_events, user=user), pace=SLOW)
-            for event_id in found:
-                unread[event_id] = await self._database.write(
-                    partial(erasure.erase_event, event_id=event_id, user=user, now=now), pace=SLOW
-                )
-            if not found:
-                break
-        return Erased(devices, sum(unread.values()))
 
     async def targets(self, items: Sequence[Item]) -> Found:
         return await lookup.targets(self._database, items, await self._words())
@@ -179,7 +167,9 @@ class PostgresRegistry:
     ) -> Registered:
         known, holders = await _met(session, asked)
         check_owner(known, asked, proven)
-        todo = take_over(known, holders, asked, now=now, words=words)
+        times = await erased.erased_at(session, [_ids(asked)])
+        erased_at = times.get(_ids(asked), 0.0)
+        todo = take_over(known, holders, asked, now=now, words=words, erased_at=erased_at)
         if todo.came:
             past = await memory.of_names(session, todo.came)
             note_last_change(todo, past, asked, now)
@@ -205,9 +195,11 @@ class PostgresRegistry:
             force=force,
         )
         past = batch.past
+        times = await erased.erased_at(session, map(_ids, registrations))
         rows = []
         for one in batch.fresh:
-            todo = take_over(None, (), one, now=now, words=words)
+            at = times.get(_ids(one), 0.0)
+            todo = take_over(None, (), one, now=now, words=words, erased_at=at)
             note_last_change(todo, past, one, now)
             past.add(todo.gone)
             rows.append(_inserted(todo.values))
@@ -215,7 +207,9 @@ class PostgresRegistry:
             await session.run("devices_insert", *zip(*rows, strict=True))
         new, newer = len(rows), batch.newer
         for place, one in batch.others:
-            created = await self._import_one(session, one, past, now, words, force=force)
+            created = await self._import_one(
+                session, one, past, now, words, times.get(_ids(one), 0.0), force=force
+            )
             if created is None:
                 newer.append(place)
             else:
@@ -231,6 +225,7 @@ class PostgresRegistry:
         past: Memory,
         now: float,
         words: Words | None,
+        erased_at: float,
         *,
         force: bool,
     ) -> bool | None:
@@ -241,7 +236,7 @@ class PostgresRegistry:
                 return False
             if past.forbids(asked, known, holders, force=force):
                 return None
-        todo = take_over(known, holders, asked, now=now, words=words)
+        todo = take_over(known, holders, asked, now=now, words=words, erased_at=erased_at)
         note_last_change(todo, past, asked, now)
         _, evicted = await self._carry_out(session, todo)
         past.add(all_gone(todo, evicted, now))
@@ -283,6 +278,10 @@ async def _delete(session: Session, rows: Sequence[Row]) -> list[int]:
 
 def _inserted(values: Mapping[str, Any]) -> list[Any]:
     return [values[name] for name in _INSERTED]
+
+
+def _ids(asked: Registration) -> tuple[str | None, str | None]:
+    return asked.user_id, asked.custom_id
 
 
 def _locks(registrations: Sequence[Registration]) -> list[int]:

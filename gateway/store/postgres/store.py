@@ -10,6 +10,7 @@ from gateway.errors import StoreError
 from gateway.store.forgetting import nobody_gives
 from gateway.store.postgres import memory
 from gateway.store.postgres.database import PostgresDatabase
+from gateway.store.postgres.erasure import PostgresErasures
 from gateway.store.postgres.journal import PostgresJournal
 from gateway.store.postgres.keys import PostgresKeys
 from gateway.store.postgres.lanes import PostgresLanes
@@ -39,6 +40,7 @@ class PostgresStore:
         )
         self.replicas = PostgresReplicas(database)
         self.journal = PostgresJournal(database, self.replicas.forms)
+        self.erasures = PostgresErasures(database)
         self.lanes = PostgresLanes(database)
         self.keys = PostgresKeys(database)
 

@@ -15,7 +15,7 @@ from gateway.core.hashes import Fresh
 from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
 from gateway.core.words import Words
-from gateway.ports import Erased, Imported, Registered
+from gateway.ports import Imported, Registered
 from gateway.store.forgetting import Gone, Row, gone_with, purged
 from gateway.store.ownership import (
     Takeover,
@@ -28,14 +28,13 @@ from gateway.store.ownership import (
     take_over,
     to_forget,
 )
-from gateway.store.sqlite import erasure, lookup, memory
+from gateway.store.sqlite import erased, lookup, memory
 from gateway.store.sqlite.bulk import rows_of
 from gateway.store.sqlite.database import SqliteDatabase
 from providers.contract import Environment
 
 _PAGE = 500
 _PURGE_BATCH = 1_000
-_ERASE_ROUNDS = 3
 
 
 class SqliteRegistry:
@@ -103,22 +102,12 @@ class SqliteRegistry:
         )
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> Erased:
-        sql = self._database.sql
-        devices = await self._database.write(
-            partial(erasure.erase_devices, sql=sql, user=user, now=now, fresh=self._fresh)
+    async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
+        if user == UserRef():
+            return []
+        return await self._database.write(
+            partial(erased.ask, sql=self._database.sql, user=user, now=now, fresh=self._fresh)
         )
-        # More than once, for the relay goes on writing down what was in flight.
-        unread: dict[str, int] = {}
-        for _ in range(_ERASE_ROUNDS):
-            found = await self._database.read(partial(erasure.find_events, sql=sql, user=user))
-            for event_id in found:
-                unread[event_id] = await self._database.write(
-                    partial(erasure.erase_event, sql=sql, event_id=event_id, user=user, now=now)
-                )
-            if not found:
-                break
-        return Erased(devices, sum(unread.values()))
 
     async def targets(self, items: Sequence[Item]) -> Found:
         return await lookup.targets(self._database, items, await self._words())
@@ -206,7 +195,8 @@ class SqliteRegistry:
     ) -> Registered:
         known, holders = self._met(connection, asked)
         check_owner(known, asked, proven)
-        todo = take_over(known, holders, asked, now=now, words=words)
+        at = erased.erased_at(connection, self._database.sql, asked.user_id, asked.custom_id)
+        todo = take_over(known, holders, asked, now=now, words=words, erased_at=at)
         if todo.came:
             past = memory.of_names(connection, self._database.sql, todo.came)
             note_last_change(todo, past, asked, now)
@@ -235,7 +225,8 @@ class SqliteRegistry:
                 if past.forbids(asked, known, holders, force=force):
                     newer.append(place)
                     continue
-            todo = take_over(known, holders, asked, now=now, words=words)
+            at = erased.erased_at(connection, sql, asked.user_id, asked.custom_id)
+            todo = take_over(known, holders, asked, now=now, words=words, erased_at=at)
             note_last_change(todo, past, asked, now)
             _, evicted = self._carry_out(connection, todo)
             past.add(all_gone(todo, evicted, now))

@@ -12,6 +12,7 @@ from gateway.core.words import Words
 from gateway.store.forgetting import nobody_gives
 from gateway.store.sqlite import memory
 from gateway.store.sqlite.database import SqliteDatabase, open_database
+from gateway.store.sqlite.erasure import SqliteErasures
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
@@ -36,6 +37,7 @@ class SqliteStore:
         )
         self.replicas = SoleReplica()
         self.journal = SqliteJournal(database, self.replicas.forms)
+        self.erasures = SqliteErasures(database)
         self.lanes = SqliteLanes(database)
         self.keys = SqliteKeys(database)
 

@@ -361,6 +361,20 @@ DEFECTS = (
         ("erase",),
     ),
     Defect(
+        "erased_leftover_comes_back",
+        "What goes back to the queue after an erase keeps the names and texts of the erased.",
+        ("erased_is_gone",),
+        20,
+        ("erase", "mood", "slow"),
+    ),
+    Defect(
+        "erased_name_comes_back",
+        "A push that was in flight when its user was erased is journaled with the name.",
+        ("erased_is_gone",),
+        20,
+        ("erase", "slow"),
+    ),
+    Defect(
         "every_failure_is_unseen",
         "An unknown outcome, or a vendor's 5xx, counts as a push that the vendor never looked at: it goes again at once.",
         ("attempts", "asked_wait"),
@@ -954,6 +968,13 @@ DEFECTS = (
         50,
         ("tokens",),
         "native",
+    ),
+    Defect(
+        "registered_again_gets_old",
+        "A phone that an erased user registers again gets what was accepted before the erase.",
+        ("erased_is_gone",),
+        20,
+        ("erase", "mood", "again", "slow"),
     ),
     Defect(
         "registration_keeps_its_time",

@@ -5,11 +5,18 @@ INSERT INTO events (
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (event_id) DO NOTHING;
 
+-- name: people_insert
+INSERT INTO event_people (person, event_id)
+SELECT person, $1 FROM unnest($2::text[]) person ORDER BY person ON CONFLICT DO NOTHING;
+
 -- name: event_replace
 UPDATE events SET
     type = $2, status = $3, occurred_at = $4, notifications = $5, rejected = $6, rejections = $7,
     chunks = $8, reason = $9
 WHERE event_id = $1 AND status NOT IN ('accepting', 'accepted');
+
+-- name: event_set_body
+UPDATE events SET body = $3 WHERE event_id = $1 AND body = $2;
 
 -- name: event_accepted
 UPDATE events SET status = 'accepted' WHERE event_id = $1 AND status = 'accepting';
@@ -180,6 +187,8 @@ WITH old AS (
     ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), chunks AS (
     DELETE FROM chunks_done WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
+), people AS (
+    DELETE FROM event_people WHERE event_id = ANY(ARRAY(SELECT event_id FROM old))
 ), letters AS (
     DELETE FROM dead_letters WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
 ), gone AS (

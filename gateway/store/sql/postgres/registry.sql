@@ -10,9 +10,9 @@ INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
     locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
-    custom_word
+    custom_word, erased_at
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17, $18,
-          $19, $20, $21)
+          $19, $20, $21, $22)
 RETURNING *;
 
 -- New devices whose installations and addresses nobody has, which `devices_in_the_way` tells.
@@ -21,21 +21,21 @@ INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
     locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
-    custom_word
+    custom_word, erased_at
 )
 SELECT app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
        environment, 'active', state_at, registered_at, last_seen_at,
        locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
-       custom_word
+       custom_word, erased_at
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::text[],
     $14::text[], $15::text[], $16::text[], $17::text[], $18::float8[], $19::int[], $20::text[],
-    $21::text[]
+    $21::text[], $22::float8[]
 ) AS asked (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state_at, registered_at, last_seen_at, locale, timezone, app_version,
-    os_version, device_model, user_changed_at, stated, user_word, custom_word
+    os_version, device_model, user_changed_at, stated, user_word, custom_word, erased_at
 );
 
 -- The rows that a batch meets by an installation or an address, locked in the order of their ids.
@@ -58,8 +58,8 @@ UPDATE devices SET
     state_at = CASE state WHEN 'active' THEN state_at ELSE $10 END,
     registered_at = $11, last_seen_at = $12, locale = $13, timezone = $14, app_version = $15,
     os_version = $16, device_model = $17, user_changed_at = $18, stated = $19, user_word = $20,
-    custom_word = $21
-WHERE id = $22
+    custom_word = $21, erased_at = $22
+WHERE id = $23
 RETURNING *;
 
 -- name: devices_delete
@@ -80,11 +80,11 @@ ORDER BY last_seen_at DESC, id DESC;
 -- Two searches by index and each device once: one condition with OR costs twice at a million rows.
 -- name: targets
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
-       stated, user_word, custom_word, last_seen_at
+       stated, user_word, custom_word, last_seen_at, erased_at
 FROM devices WHERE user_id = ANY($1::text[]) AND state = 'active'
 UNION
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
-       stated, user_word, custom_word, last_seen_at
+       stated, user_word, custom_word, last_seen_at, erased_at
 FROM devices WHERE custom_id = ANY($2::text[]) AND state = 'active';
 
 -- name: device_remember_environment

@@ -7,11 +7,17 @@ INSERT INTO events (
     :chunks, :reason, :body, :source, :limits
 ) ON CONFLICT (event_id) DO NOTHING;
 
+-- name: people_insert
+INSERT INTO event_people (person, event_id) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
 -- name: event_replace
 UPDATE events SET
     type = :type, status = :status, occurred_at = :occurred_at, notifications = :notifications,
     rejected = :rejected, rejections = :rejections, chunks = :chunks, reason = :reason
 WHERE event_id = :event_id AND status NOT IN ('accepting', 'accepted');
+
+-- name: event_set_body
+UPDATE events SET body = :by WHERE event_id = :event_id AND body = :body;
 
 -- name: event_get
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
@@ -138,6 +144,9 @@ WHERE event_id = :event_id AND (item_index, device_id) IN (
 
 -- name: event_chunks_delete
 DELETE FROM chunks_done WHERE event_id = :event_id;
+
+-- name: event_people_delete
+DELETE FROM event_people WHERE event_id = :event_id;
 
 -- name: event_dead_delete
 DELETE FROM dead_letters WHERE event_id = :event_id;

@@ -7,12 +7,12 @@ SELECT * FROM devices WHERE address = :address AND provider = :provider AND app 
 -- name: device_insert
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
-    environment, state, state_at, registered_at, last_seen_at,
+    environment, state, state_at, registered_at, last_seen_at, erased_at,
     locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
     custom_word
 ) VALUES (
     :app, :provider, :installation_id, :user_id, :custom_id, :address, :address_kind, :platform,
-    :environment, 'active', :now, :now, :seen_at,
+    :environment, 'active', :now, :now, :seen_at, :erased_at,
     :locale, :timezone, :app_version, :os_version, :device_model, :user_changed_at, :stated,
     :user_word, :custom_word
 ) RETURNING *;
@@ -23,7 +23,7 @@ UPDATE devices SET
     custom_id = :custom_id, address = :address, address_kind = :address_kind,
     platform = :platform, environment = :environment, state = 'active', state_reason = '',
     state_at = CASE state WHEN 'active' THEN state_at ELSE :now END,
-    registered_at = :registered_at, last_seen_at = :seen_at,
+    registered_at = :registered_at, last_seen_at = :seen_at, erased_at = :erased_at,
     locale = :locale, timezone = :timezone, app_version = :app_version,
     os_version = :os_version, device_model = :device_model,
     user_changed_at = :user_changed_at, stated = :stated, user_word = :user_word,
@@ -53,7 +53,8 @@ SELECT json_group_array(json_array(
     id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
     stated, user_word, custom_word,
     CAST(last_seen_at AS INTEGER),
-    CAST((last_seen_at - CAST(last_seen_at AS INTEGER)) * 4503599627370496.0 AS INTEGER)
+    CAST((last_seen_at - CAST(last_seen_at AS INTEGER)) * 4503599627370496.0 AS INTEGER),
+    CASE erased_at WHEN 0 THEN 0 ELSE printf('%!.17g', erased_at) END
 ))
 FROM devices
 WHERE id IN (
