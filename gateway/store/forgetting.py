@@ -94,7 +94,7 @@ def purged(row: Row) -> tuple[Gone, Gone]:
     return gone_with(row, row["last_seen_at"], address_at=row["state_at"])
 
 
-def erased(rows: Iterable[Row], user: UserRef, now: float) -> list[Gone]:
+def gone_by_erase(rows: Iterable[Row], user: UserRef, now: float) -> list[Gone]:
     """What an erase leaves: the devices that went, and who shall not come back from a file."""
     found = [one for row in rows for one in gone_with(row, now)]
     people = {("user_id", user.user_id), ("custom_id", user.custom_id)}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 from gateway.core.erased import NOBODY, Erased, words_of
-from gateway.core.hashes import Fresh
 from gateway.core.model import UserRef
 from gateway.errors import StoreError
-from gateway.store.forgetting import erased
-from gateway.store.postgres import database, memory
 from gateway.store.postgres.texts import findable
 
 
@@ -27,19 +24,13 @@ class Session(Protocol):
 Ids = tuple[str | None, str | None]
 
 
-async def ask(
-    session: database.Session, user: UserRef, *, now: float, fresh: Fresh
-) -> Sequence[int]:
-    """Remove the user's devices, and note that the rest is to go. No import brings them back.
-    Returns which devices went."""
+async def ask(session: Session, user: UserRef, *, now: float) -> None:
+    """Note that all that names the user is to go, when the devices went in this transaction."""
     ids = ids_of(user)
-    gone = await session.rows("erase_devices", *ids)
-    await memory.remember(session, fresh, erased(gone, user, now))
     await session.run("erase_held")
     await session.run("erase_letters", *ids)
     if ids != (None, None):
         await session.run("erasure_ask", *await words(session, user), now, *ids)
-    return [row["id"] for row in gone]
 
 
 async def erased_at(session: Session, people: Iterable[Ids]) -> dict[Ids, float]:

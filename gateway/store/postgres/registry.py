@@ -9,7 +9,6 @@ each other; rows are locked in the order of their ids.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from gateway.core.hashes import Fresh
@@ -17,7 +16,7 @@ from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
 from gateway.core.words import Words
 from gateway.ports import Imported, Registered
-from gateway.store.forgetting import Memory, Row, gone_with, purged
+from gateway.store.forgetting import Memory, Row, gone_by_erase, gone_with, purged
 from gateway.store.ownership import (
     Takeover,
     all_gone,
@@ -107,7 +106,7 @@ class PostgresRegistry:
 
     async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
         return await self._database.write(
-            partial(erased.ask, user=user, now=now, fresh=self._fresh),
+            lambda session: self._erase(session, user, now),
             # before or after what registers the user, and never beside it
             locks=buckets([user.user_id, user.custom_id]),
         )
@@ -149,6 +148,13 @@ class PostgresRegistry:
         return await self._all_of(
             lambda session: session.run("forgotten_purge", before, _PURGE_BATCH)
         )
+
+    async def _erase(self, session: Session, user: UserRef, now: float) -> Sequence[int]:
+        """Remove the user's devices, so that no import brings them back; returns which went."""
+        gone = await session.rows("erase_devices", *erased.ids_of(user))
+        await memory.remember(session, self._fresh, gone_by_erase(gone, user, now))
+        await erased.ask(session, user, now=now)
+        return [row["id"] for row in gone]
 
     async def _all_of(self, work: Callable[[Session], Awaitable[int]]) -> int:
         """Do it until it finds nothing more to do; returns how much it was."""

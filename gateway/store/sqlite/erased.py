@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from gateway.core.erased import Erased, words_of
-from gateway.core.hashes import Fresh
 from gateway.core.model import UserRef
 from gateway.errors import StoreError
-from gateway.store.forgetting import erased
-from gateway.store.sqlite import memory
-from gateway.store.sqlite.bulk import rows_of
 
 Sql = Mapping[str, str]
 
 
-def ask(
-    connection: sqlite3.Connection, sql: Sql, user: UserRef, *, now: float, fresh: Fresh
-) -> Sequence[int]:
-    """Remove the user's devices, and note that the rest is to go. No import brings them back.
-    Returns which devices went."""
-    gone = rows_of(connection.execute(sql["erase_devices"], ids_of(user)))
-    memory.remember(connection, sql, fresh, erased(gone, user, now))
-    who = words(connection, sql, user)
+def ask(connection: sqlite3.Connection, sql: Sql, user: UserRef, *, now: float) -> None:
+    """Note that all that names the user is to go, when the devices went in this transaction."""
     connection.execute(sql["erase_held"])
     connection.execute(sql["erase_letters"], ids_of(user))
+    who = words(connection, sql, user)
     connection.execute(sql["erasure_ask"], {**ids_of(user), **who, "now": now})
-    return [row["id"] for row in gone]
 
 
 def erased_at(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from gateway.core.hashes import Fresh
@@ -16,7 +15,7 @@ from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
 from gateway.core.words import Words
 from gateway.ports import Imported, Registered
-from gateway.store.forgetting import Gone, Row, gone_with, purged
+from gateway.store.forgetting import Gone, Row, gone_by_erase, gone_with, purged
 from gateway.store.ownership import (
     Takeover,
     all_gone,
@@ -105,9 +104,7 @@ class SqliteRegistry:
     async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
         if user == UserRef():
             return []
-        return await self._database.write(
-            partial(erased.ask, sql=self._database.sql, user=user, now=now, fresh=self._fresh)
-        )
+        return await self._database.write(lambda connection: self._erase(connection, user, now))
 
     async def targets(self, items: Sequence[Item]) -> Found:
         return await lookup.targets(self._database, items, await self._words())
@@ -184,6 +181,14 @@ class SqliteRegistry:
     ) -> Row | None:
         rows = self._rows(connection, query, parameters)
         return rows[0] if rows else None
+
+    def _erase(self, connection: sqlite3.Connection, user: UserRef, now: float) -> Sequence[int]:
+        """Remove the user's devices, so that no import brings them back; returns which went."""
+        sql = self._database.sql
+        gone = rows_of(connection.execute(sql["erase_devices"], erased.ids_of(user)))
+        memory.remember(connection, sql, self._fresh, gone_by_erase(gone, user, now))
+        erased.ask(connection, sql, user, now=now)
+        return [row["id"] for row in gone]
 
     def _register(
         self,
