@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
@@ -18,7 +17,6 @@ from gateway.app.process import Gateway
 from gateway.app.storage import complete_events, open_store
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks
-from gateway.core.hashes import SECRET_BYTES
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.events import GatewayEvent, Lifecycle, Observer
@@ -64,8 +62,6 @@ async def open_gateway(
         stores = await stack.enter_async_context(
             open_store(settings, clocks=clocks, ids=ids, pace=pace, observer=tell)
         )
-        secret = await stores.store.secret(ids.secret(SECRET_BYTES))
-        stores = replace(stores, secret=secret)
         if stores.broker is not None:
             await stores.broker.start()
             completing = complete_events(stores.broker, log, every_s=pace.complete_s)

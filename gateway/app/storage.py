@@ -54,7 +54,7 @@ class Stores:
     A relay enters `alone` while it runs: where leases are ended at start, it must be the only one.
     `waking`, while entered, calls back when another process may have queued something. `broker` is
     the queue if it is outside the database, and `brokered` the journal of a database that can be
-    beside a broker. `secret` is what a gateway makes keyed hashes with; a command has none.
+    beside a broker. `secret` is what keyed hashes are made with.
     """
 
     store: Store
@@ -107,7 +107,7 @@ async def open_store(
         settings.store.url, settings.devices.max_per_user, clocks, ids, pace, observer
     )
     try:
-        await stores.store.secret(ids.secret(SECRET_BYTES))
+        stores = replace(stores, secret=await stores.store.secret(ids.secret(SECRET_BYTES)))
         if settings.queue.url == "store":
             yield stores
             return
