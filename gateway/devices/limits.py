@@ -1,7 +1,7 @@
 """How many requests one caller may make: a token bucket each, in bounded memory.
 
-A bucket holds a minute's worth, so that a caller who was quiet may come in a burst. The limit is
-per process. Knows nothing of HTTP.
+A bucket holds a minute's worth, unless it is told another, so that a caller who was quiet may come
+in a burst. The limit is per process. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -18,9 +18,15 @@ class CallerLimits:
     """Buckets of `per_minute` requests (0: no limit)."""
 
     def __init__(
-        self, per_minute: int, *, monotonic: MonotonicClock, max_callers: int = MAX_CALLERS
+        self,
+        per_minute: int,
+        *,
+        monotonic: MonotonicClock,
+        burst: int | None = None,
+        max_callers: int = MAX_CALLERS,
     ) -> None:
         self._per_minute = per_minute
+        self._burst = float(per_minute if burst is None else burst)
         self._monotonic = monotonic
         self._max_callers = max_callers
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -29,14 +35,25 @@ class CallerLimits:
         """Spend one request. Returns 0, or the seconds to wait when there was none left."""
         if self._per_minute <= 0:
             return 0.0
-        rate, now = self._per_minute / 60.0, self._monotonic()
-        left, at = self._buckets.pop(caller, (float(self._per_minute), now))
-        left = min(float(self._per_minute), left + max(0.0, now - at) * rate)
-        wait = 0.0 if left >= 1 else (1 - left) / rate
+        left, now = self._left(caller)
+        wait = self._wait(left)
+        self._buckets.pop(caller, None)
         self._buckets[caller] = (left if wait else left - 1, now)
         if len(self._buckets) > self._max_callers:
             self._buckets.popitem(last=False)
         return wait
+
+    def spent(self, caller: str) -> float:
+        """The seconds that `take` would say to wait; spends nothing."""
+        return 0.0 if self._per_minute <= 0 else self._wait(self._left(caller)[0])
+
+    def _left(self, caller: str) -> tuple[float, float]:
+        now = self._monotonic()
+        left, at = self._buckets.get(caller, (self._burst, now))
+        return min(self._burst, left + max(0.0, now - at) * self._per_minute / 60.0), now
+
+    def _wait(self, left: float) -> float:
+        return 0.0 if left >= 1 else (1 - left) * 60.0 / self._per_minute
 
     def __len__(self) -> int:
         return len(self._buckets)

@@ -20,6 +20,7 @@ from gateway.events import (
     BrakeReleased,
     BrakeTripped,
     ChunkBuried,
+    ConnectionRefused,
     DeliveriesSettled,
     DevicesRemoved,
     Fault,
@@ -33,6 +34,7 @@ from gateway.events import (
     PartsFailing,
     PartsReached,
     PutAside,
+    Refusal,
     RelaysCounted,
     StoreFailed,
     Unread,
@@ -51,6 +53,8 @@ WEBHOOK_RESULTS = (
     "quarantined",
     "unauthorized",
     "too_large",
+    "too_slow",
+    "overloaded",
     "unavailable",
     OTHER,
 )
@@ -97,6 +101,12 @@ class Metrics:
             "inkpush_webhook_ack_seconds",
             "Seconds from a webhook's arrival to its answer.",
             buckets=_ACK_BUCKETS,
+            registry=registry,
+        )
+        self._refused = Counter(
+            "inkpush_refused_connections",
+            "Connections that a listener ended, by reason.",
+            ["reason"],
             registry=registry,
         )
         self._notifications = Counter(
@@ -196,6 +206,8 @@ class Metrics:
     def _make_children(self, lanes: Iterable[tuple[str, str]]) -> None:
         for result in WEBHOOK_RESULTS:
             self._webhook_events.labels(result)
+        for reason in get_args(Refusal):
+            self._refused.labels(reason)
         for result in NOTIFICATION_RESULTS:
             self._notifications.labels(result)
         for what in get_args(Unread):
@@ -273,6 +285,8 @@ class Metrics:
                 pass  # the gauges of devices and of rate limits show what came of it
             case PutAside(what, count=count):
                 self._unreadable.labels(what).inc(count)
+            case ConnectionRefused(reason):
+                self._refused.labels(reason).inc()
             case ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
                 pass  # these are for the log
             case _:

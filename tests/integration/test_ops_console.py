@@ -70,7 +70,8 @@ async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
             lanes=behind.store.lanes,
             queue=behind.queue,
             keys=behind.store.keys,
-            find_key=behind.authenticator.find_key,
+            log_in=behind.authenticator.log_in,
+            remote=lambda request: request.headers.get("X-Remote", "192.0.2.1"),
         )
         app = web.Application(middlewares=[problem_middleware(behind.errors.append)])
         app.add_routes(ConsoleRoutes(sources, secret=SECRET, clock=wall(behind.clock)).routes())

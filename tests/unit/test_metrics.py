@@ -23,6 +23,7 @@ from gateway.events import (
     BrakeReleased,
     BrakeTripped,
     ChunkBuried,
+    ConnectionRefused,
     DeliveriesSettled,
     DevicesRemoved,
     Fault,
@@ -64,6 +65,7 @@ EXAMPLES: list[GatewayEvent] = [
     LaneThrottled("agent", "fcm", 12.5, "QUOTA_EXCEEDED"),
     ChunkBuried("msg_1", 0, 5),
     PutAside("chunk", "msg_1", "it says no version"),
+    ConnectionRefused("slow"),
     StoreFailed("claim", "database is locked"),
     Lifecycle("ready"),
     Fault("request", "KeyError", "trace"),
@@ -72,6 +74,7 @@ EXAMPLES: list[GatewayEvent] = [
 CONTRACT = {
     "webhook_events_total": {"result"},
     "webhook_ack_seconds": set(),
+    "refused_connections_total": {"reason"},
     "notifications_total": {"result"},
     "deliveries_total": {"provider", "app", "outcome"},
     "attempts_total": {"provider", "app", "verdict"},
