@@ -84,7 +84,12 @@ async def answered(handler: Handler, request: Request) -> Answer:
         problem = answer_to(error)
         if problem is None:
             raise
-        return Answer.of(problem)
+        try:
+            return Answer.of(problem)
+        finally:
+            # It knows this frame, and the handler's with the body in it: without this they would
+            # all stay until the collector of cycles runs, which it does seldom.
+            del problem
 
 
 async def read_object(request: Request, *, limit: int) -> dict[str, Any]:

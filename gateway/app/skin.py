@@ -29,6 +29,7 @@ BODY_S = 30.0
 """How long a body may take to come in: a sender that stalls must not hold its request open. Svix
 gives a whole request 15."""
 
+_PIECE = 128 * 1024
 _JSON = "application/json; charset=utf-8"
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 #: who is answered so has proven nothing, and is not kept
@@ -90,6 +91,7 @@ class _Incoming:
     def end(self) -> None:
         if self._charged is not None:
             self._charged.end()
+            self._charged = None
 
     async def read(self, limit: int) -> bytes:
         request, intake = self._request, self._intake
@@ -112,16 +114,22 @@ class _Incoming:
         except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
             raise UnreadableBody("the body cannot be read") from error
         charged.whole()
-        return bytes(body)
-
-    async def _whole(self, charged: Body, limit: int) -> bytearray:
-        body = bytearray()
-        async for part in self._request.content.iter_any():
-            charged.take(len(part), now=self._intake.monotonic())
-            body += part
-            if len(body) > limit:
-                raise too_large(limit)
         return body
+
+    async def _whole(self, charged: Body, limit: int) -> bytes:
+        # in pieces of one size: a single buffer that grows leaves holes behind that nobody fills
+        pieces = [bytearray()]
+        try:
+            async for part in self._request.content.iter_any():
+                charged.take(len(part), now=self._intake.monotonic())
+                if charged.size > limit:
+                    raise too_large(limit)
+                if len(pieces[-1]) >= _PIECE:
+                    pieces.append(bytearray())
+                pieces[-1] += part
+            return b"".join(pieces)
+        finally:
+            pieces.clear()  # at once: an exception may hold this frame for a while
 
     def _drop(self) -> None:
         """Others need the room: whoever waits for the rest of this body hears it."""

@@ -15,7 +15,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from gateway.app.door import Door, DoorRunner
-from gateway.app.skin import Intake, add_routes, problem_middleware, unread
+from gateway.app.skin import BODY_S, Intake, add_routes, problem_middleware, unread
 from gateway.app.vendors import VENDORS
 from gateway.core.bodies import Bodies
 from gateway.core.remote import networks
@@ -108,6 +108,7 @@ async def public_listener(
     rules: AuthRules | None = None,
     apps: Mapping[str, frozenset[str]] = ONE_APP,
     proxies: Sequence[str] = (),
+    body_s: float = BODY_S,
 ) -> AsyncIterator[PublicListener]:
     """Run a public listener on a new store in this folder."""
     clock = TestClock()
@@ -129,7 +130,10 @@ async def public_listener(
     )
     believed = networks(tuple(proxies))
     intake = Intake(
-        Bodies(lambda: BODY_MEMORY), proxies=lambda: believed, monotonic=both(clock).monotonic
+        Bodies(lambda: BODY_MEMORY),
+        proxies=lambda: believed,
+        monotonic=both(clock).monotonic,
+        body_s=body_s,
     )
     add_routes(app, listener.routes, intake)
     app.add_routes(OpenApiRoutes().routes())
