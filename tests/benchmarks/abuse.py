@@ -4,8 +4,9 @@
 lets each kind of stranger at it for some seconds, while LearnInk posts ten signed webhooks a
 second, each on a connection of its own. Strangers are a process of their own on the same cores; all
 of it listens on 127.0.0.1 and ends by itself. A line for each kind: how soon webhooks were
-answered, the gateway's largest RSS, its CPU and the strangers', how much its log grew, and whether
-a word of theirs is in it.
+answered, the gateway's largest RSS, its CPU and the strangers', how long it was ready to run and
+had no core (then the machine was busy with others, and the times say little), how much its log
+grew, and whether a word of theirs is in it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ import asyncio
 import json
 import os
 import resource
-import shlex
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,7 +26,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.kit.gateway import INKPUSH, SECRET
+from tests.kit.gateway import SECRET
+from tests.kit.ingest_alone import Ingest, ingest_alone
 from tests.kit.knocking import lines_of, parsed, request
 from tests.kit.sender import event, signed
 
@@ -35,22 +35,6 @@ PLANTED = "PLANTEDTEXT"
 HOST = "127.0.0.1"
 PATH = "/webhooks/learnink"
 MIB = 2**20
-_SOFT, _HARD = 1024, 4096
-_CONFIGURATION = """\
-[server]
-host = "127.0.0.1"
-port = 0
-role = "ingest"
-[ops]
-port = 0
-[webhook]
-secrets = ["{secret}"]
-[auth]
-jwt_secret = "a secret of at least thirty-two bytes"
-[log]
-format = "json"
-"""
-
 # --- the strangers -----------------------------------------------------------------------------
 
 Stranger = Callable[[int, int], Awaitable[None]]
@@ -211,35 +195,9 @@ class Seen:
     rss_mib: float
     cpu_share: float
     strangers_cpu_share: float
+    waited_share: float
     log_kib_s: float
     planted_in_log: bool
-
-
-class Gateway:
-    """A running gateway, whose log is a file."""
-
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.process = process
-        self.log = log
-        self.port = self._ports()[0]
-
-    def _ports(self) -> list[int]:
-        ends = time.monotonic() + 60
-        while time.monotonic() < ends:
-            for line in self.log.read_text().splitlines():
-                told = json.loads(line)
-                if told["event"] == "ready":
-                    words = told["detail"].replace(",", "").split()
-                    return [int(word) for word in words if word.isdigit()]
-            time.sleep(0.05)
-        raise RuntimeError(f"the gateway does not start: {self.log.read_text()}")
-
-    def rss_mib(self) -> float:
-        """What it has in memory now."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError("the gateway is gone")
 
 
 def cpu_s(pid: int) -> float:
@@ -248,21 +206,10 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@contextmanager
-def serving(folder: Path) -> Iterator[Gateway]:
-    """One gateway with few files."""
-    (folder / "inkpush.toml").write_text(_CONFIGURATION.format(secret=SECRET))
-    command = f"ulimit -Sn {_SOFT} && ulimit -Hn {_HARD} && exec {shlex.quote(str(INKPUSH))} serve"
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["bash", "-c", command], cwd=folder, stderr=log)
-    try:
-        yield Gateway(process, folder / "log")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=30)
-        process.kill()
-        process.wait()
+def waited_s(pid: int) -> float:
+    """Seconds that a process was ready to run, and had no core, so far."""
+    waits = [path.read_text().split()[1] for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(map(int, waits)) / 1e9
 
 
 async def learnink(port: int, seconds: float, name: str) -> tuple[list[float], int]:
@@ -295,12 +242,13 @@ async def learnink(port: int, seconds: float, name: str) -> tuple[list[float], i
     return took, failed
 
 
-async def watch(gateway: Gateway, kinds: list[str], seconds: float) -> Seen:
+async def watch(gateway: Ingest, kinds: list[str], seconds: float) -> Seen:
     """Let these strangers at a gateway."""
     name = "+".join(kinds) or "nobody"
     with strangers(kinds, gateway.port) as child:
         await asyncio.sleep(1)
         before = cpu_s(gateway.process.pid), cpu_s(child.pid), gateway.log.stat().st_size
+        waited = waited_s(gateway.process.pid)
         peak = 0.0
         began = time.monotonic()
         posting = asyncio.create_task(learnink(gateway.port, seconds, name))
@@ -309,6 +257,7 @@ async def watch(gateway: Gateway, kinds: list[str], seconds: float) -> Seen:
             await asyncio.sleep(0.1)
         took, failed = await posting
         passed = time.monotonic() - began
+        waited = waited_s(gateway.process.pid) - waited
         after = cpu_s(gateway.process.pid), cpu_s(child.pid), gateway.log.stat().st_size
     took.sort()
     # its own lines of webhooks that were taken are no growth by strangers
@@ -326,25 +275,22 @@ async def watch(gateway: Gateway, kinds: list[str], seconds: float) -> Seen:
         rss_mib=round(peak, 1),
         cpu_share=round((after[0] - before[0]) / passed, 2),
         strangers_cpu_share=round((after[1] - before[1]) / passed, 2),
+        waited_share=round(waited / passed, 2),
         log_kib_s=round((after[2] - before[2] - own) / passed / 1024, 2),
         planted_in_log=PLANTED.encode() in gateway.log.read_bytes(),
     )
 
 
-async def measure(only: list[str], seconds: float) -> list[Seen]:
+async def measure(only: list[str], together: bool, seconds: float) -> list[Seen]:
     """Each kind of stranger alone, then all together, on one gateway."""
-    rounds = [[], *([kind] for kind in only)]
-    if len(only) > 1:
-        rounds.append(only)
+    rounds = [only] if together else [[], *([kind] for kind in only), only]
     seen = []
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as gateway:
+    with tempfile.TemporaryDirectory() as folder, ingest_alone(Path(folder)) as gateway:
         for kinds in rounds:
             seen.append(await watch(gateway, kinds, seconds))
             print(_line(seen[-1]), flush=True)
             await asyncio.sleep(2)
-        for line in gateway.log.read_text().splitlines():
-            if json.loads(line)["event"] == "files":
-                print(json.loads(line)["detail"])
+        print(*gateway.logged("files"))
     return seen
 
 
@@ -352,7 +298,8 @@ def _line(seen: Seen) -> str:
     return (
         f"{seen.kind:14} p50 {seen.p50_s * 1000:7.1f} ms  p99 {seen.p99_s * 1000:8.1f} ms  "
         f"failed {seen.failed}/{seen.posts}  RSS {seen.rss_mib:6.1f} MiB  CPU {seen.cpu_share:.2f} "
-        f"(strangers {seen.strangers_cpu_share:.2f})  log {seen.log_kib_s:.2f} KiB/s"
+        f"(strangers {seen.strangers_cpu_share:.2f}, none to be had {seen.waited_share:.2f})  "
+        f"log {seen.log_kib_s:.2f} KiB/s"
         f"{'  A WORD OF THEIRS IS IN THE LOG' if seen.planted_in_log else ''}"
     )
 
@@ -361,6 +308,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", action="append", choices=KINDS, help="one kind; may be repeated")
+    parser.add_argument("--together", action="store_true", help="only all of them together")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long each kind stays")
     parser.add_argument("--out", type=Path, help="a file for the figures, as JSON")
     parser.add_argument("--attack", help=argparse.SUPPRESS)
@@ -371,7 +319,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         asyncio.run(attack([kind for kind in given.attack.split(",") if kind], given.port))
         return
-    seen = asyncio.run(measure(given.only or list(KINDS), given.seconds))
+    seen = asyncio.run(measure(given.only or list(KINDS), given.together, given.seconds))
     if given.out:
         given.out.write_text(json.dumps([vars(one) for one in seen], indent=1))
 
