@@ -30,6 +30,9 @@ MAX_HEAD = 64 * 1024
 HEAD_S = 10.0
 """How long a connection may take to its first whole header, and from a header's first byte to its
 end."""
+REQUEST_S = 60.0
+"""How long it may take from a header's first byte to the end of the body, whoever reads that; the
+public routes give a body half of it."""
 IDLE_S = 620.0
 """How long a connection is kept between requests: longer than balancers keep theirs (Google's
 600 s), so that it is they who close, and no request meets a connection that just ended."""
@@ -58,6 +61,7 @@ class Door(web.Server):
         most: int,
         observer: Observer,
         head_s: float = HEAD_S,
+        request_s: float = REQUEST_S,
     ) -> None:
         self._application = application
         super().__init__(
@@ -74,6 +78,7 @@ class Door(web.Server):
         self.observer = observer
         self._most = most
         self._head_s = head_s
+        self._request_s = request_s
         self._open: set[Connection] = set()
         #: those that we wait for, and since when; the longest first
         self._waiting: OrderedDict[Connection, float] = OrderedDict()
@@ -121,16 +126,16 @@ class Door(web.Server):
         self.observer(ConnectionRefused(reason))
 
     def _sweep(self) -> None:
-        """End those that let us wait too long for a header."""
+        """End those that let us wait too long for a header, or for all of a request."""
         self._sweeping = None
         if self._open:
             self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
-        late = self._loop.time() - self._head_s
+        now = self._loop.time()
         slow: list[Connection] = []
         for connection, since in self._waiting.items():
-            if since > late:
+            if now - since < self._head_s:
                 break
-            if connection.owes_head:
+            if connection.owes_head or (connection.owes_body and now - since > self._request_s):
                 slow.append(connection)
         for connection in slow:
             self.end(connection, "slow" if connection.begun else "silent")
@@ -182,6 +187,11 @@ class Connection(RequestHandler):
     def owes_head(self) -> bool:
         """Whether a header is due: it has begun, or none has ever come."""
         return self._head > 0 or self._body is None
+
+    @property
+    def owes_body(self) -> bool:
+        """Whether the rest of a body is due."""
+        return self._body is not None and not self._body.is_eof()
 
     def cut(self) -> None:
         """End at once; what was not sent is lost."""

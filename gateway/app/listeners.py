@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from gateway.app.descriptors import connections
-from gateway.app.door import HEAD_S, Door, DoorRunner
+from gateway.app.door import HEAD_S, REQUEST_S, Door, DoorRunner
 from gateway.app.skin import Intake, add_routes, problem_middleware, remote, unread
 from gateway.core.bodies import Bodies
 from gateway.core.remote import Network, networks
@@ -117,6 +117,7 @@ async def listen(
     observer: Observer,
     most: int | None = None,
     head_s: float = HEAD_S,
+    request_s: float = REQUEST_S,
 ) -> int:
     """Listen until the stack ends. Returns the port, which the system chose if 0 was asked for.
 
@@ -125,7 +126,12 @@ async def listen(
 
     def door(behind: web.Application) -> Door:
         return Door(
-            behind, unread=unread, most=most or connections(), observer=observer, head_s=head_s
+            behind,
+            unread=unread,
+            most=most or connections(),
+            observer=observer,
+            head_s=head_s,
+            request_s=request_s,
         )
 
     runner = DoorRunner(application, door, shutdown_timeout=_CLOSE_S)

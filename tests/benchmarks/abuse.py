@@ -170,14 +170,14 @@ async def attack(kinds: list[str], port: int) -> None:
 def strangers(kinds: list[str], port: int) -> Iterator[subprocess.Popen[str]]:
     """These strangers, in a process of their own."""
     command = [sys.executable, "-m", "tests.benchmarks.abuse", "--attack", ",".join(kinds)]
-    child = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.PIPE, text=True)
-    try:
-        assert child.stdout is not None
-        child.stdout.readline()
-        yield child
-    finally:
-        child.kill()
-        child.wait()
+    command += ["--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+            yield child
+        finally:
+            child.kill()
 
 
 # --- the gateway, and what is seen of it -------------------------------------------------------

@@ -87,6 +87,18 @@ async def test_a_body_has_longer_than_a_header(webhook: Webhook) -> None:
     assert webhook.refusals() == []
 
 
+async def test_who_reads_a_body_and_whether_or_not_it_ends(tmp_path: Path) -> None:
+    """The door bounds a request itself, for routes that read bodies in their own way."""
+    async with (
+        running_webhook(tmp_path, head_s=HEAD_S, request_s=HEAD_S) as webhook,
+        knocking(webhook.port) as stranger,
+        asyncio.timeout(SOON),
+    ):
+        await stranger.say(posting()[:-10])
+        assert await stranger.hear() == b""
+        assert webhook.refusals() == ["slow"]
+
+
 # --- headers in all ----------------------------------------------------------------------------
 
 

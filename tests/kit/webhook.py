@@ -19,7 +19,7 @@ from aiohttp import ClientSession, web
 from multidict import CIMultiDictProxy
 
 from gateway.app.clocks import SYSTEM
-from gateway.app.door import HEAD_S
+from gateway.app.door import HEAD_S, REQUEST_S
 from gateway.app.listeners import listen
 from gateway.app.skin import BODY_S, Intake, add_routes, problem_middleware
 from gateway.core.bodies import Bodies
@@ -130,10 +130,12 @@ async def running_webhook(
     body_memory: int = BODY_MEMORY,
     most: int = 1_000,
     head_s: float = HEAD_S,
+    request_s: float = REQUEST_S,
     monotonic: MonotonicClock = SYSTEM.monotonic,
 ) -> AsyncIterator[Webhook]:
     """Run the webhook on a new store in this folder, for `most` connections and so many bytes of
-    bodies, each header in `head_s`; at the end nothing unforeseen may have happened in it."""
+    bodies, each header in `head_s` and all of a request in `request_s`; at the end nothing
+    unforeseen may have happened in it."""
     path = folder / "inkpush.db"
     errors: list[BaseException] = []
     application = web.Application(middlewares=[problem_middleware(errors.append)])
@@ -147,7 +149,14 @@ async def running_webhook(
         intake = Intake(Bodies(lambda: body_memory), body_s=body_timeout_s, monotonic=monotonic)
         add_routes(application, _route(webhook).routes(), intake)
         webhook.port = await listen(
-            stack, application, HOST, 0, observer=webhook.heard.append, most=most, head_s=head_s
+            stack,
+            application,
+            HOST,
+            0,
+            observer=webhook.heard.append,
+            most=most,
+            head_s=head_s,
+            request_s=request_s,
         )
         yield webhook
     assert errors == []
