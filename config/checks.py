@@ -64,6 +64,12 @@ def _misfits(
     server, ops = sections.get("server"), sections.get("ops")
     if server and ops and _clash(server, ops):
         yield f"ops.port: is {ops.port}, which server.port is too; expected two different ports"
+    hook = sections.get("webhook")
+    if server and hook and (room := server.max_body_memory_mib * 3 * 2**18) < hook.max_body_bytes:
+        yield (
+            f"server.max_body_memory_mib: has room for bodies of {room} bytes, three quarters of "
+            f"it; expected room for webhook.max_body_bytes ({hook.max_body_bytes})"
+        )
     store, queue = sections.get("store"), sections.get("queue")
     if store and queue and queue.url != "store" and not is_postgres(store.url):
         yield no_broker_beside(store.url.removeprefix(SQLITE_PREFIX))

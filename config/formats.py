@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import re
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -69,6 +70,17 @@ def public_key(value: str) -> str:
         raise ValueError(
             "is not a public key; expected PEM that begins with -----BEGIN PUBLIC KEY-----"
         ) from error
+    return value
+
+
+def network(value: str) -> str:
+    """Check an address or a network of a proxy."""
+    try:
+        ip_network(value.strip(), strict=False)
+    except ValueError:
+        raise ValueError(
+            "is no address and no network; expected such as 10.0.0.7, 10.0.0.0/8 or fd00::/8"
+        ) from None
     return value
 
 

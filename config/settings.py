@@ -50,6 +50,13 @@ class ServerSettings(Section):
     role: Literal["all", "ingest", "relay"] = "all"
     """What this process does: `ingest` takes webhooks and registrations, `relay` sends pushes,
     `all` does both. SQLite serves one process, so the default is both."""
+    max_body_memory_mib: Annotated[int, Field(ge=4)] = 128
+    """MiB that the bodies of all requests together may have while they come in; a quarter is for
+    bodies up to 256 KiB. Over it the slowest is dropped (408), and newcomers wait (503)."""
+    trusted_proxies: tuple[Annotated[str, AfterValidator(formats.network)], ...] = ()
+    """Addresses or networks (`10.0.0.0/8`, `::1`) of the proxies in front, whose `X-Forwarded-For`
+    is believed. Wrong guesses are counted by the address behind them, and none is refused for a
+    proxy's own address."""
 
 
 class OpsSettings(Section):

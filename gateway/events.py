@@ -15,7 +15,7 @@ from gateway.core.sources import LEARNINK
 @dataclass(frozen=True, slots=True)
 class WebhookAnswered:
     """A webhook request to a source was answered. `result`: accepted, duplicate, ignored,
-    quarantined, unauthorized, too_large or unavailable."""
+    quarantined, unauthorized, too_large, too_slow, overloaded or unavailable."""
 
     result: str
     seconds: float
@@ -164,6 +164,19 @@ class ChunkBuried:
     lone_ends: int
 
 
+Refusal = Literal["full", "displaced", "silent", "slow", "malformed"]
+"""Why a connection was ended: all were taken and none could be ended for it; it was the one that
+had let us wait for longest when another came; it said nothing in time; its header was not whole in
+time; what came is no HTTP, or has a header that is too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRefused:
+    """A listener ended a connection of a stranger."""
+
+    reason: Refusal
+
+
 Unread = Literal["chunk", "device"]
 """What this version could not read: a queued chunk, or a device's row."""
 
@@ -214,7 +227,7 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
     """The process changed phase: starting, ready, reloaded, reload_refused, draining, stopped;
-    or failed."""
+    or failed. Or, before that, `files`: how many it may open."""
 
     phase: str
     detail: str = ""
@@ -240,6 +253,7 @@ GatewayEvent = (
     | PutAside
     | SourceUnknown
     | SourceKnown
+    | ConnectionRefused
     | StoreFailed
     | Fault
     | Lifecycle

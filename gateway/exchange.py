@@ -11,23 +11,29 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from multidict import MultiMapping
+
 from gateway.problems import Problem, answer_to
+
+_PROBLEM = "application/problem+json"
 
 
 class UnreadableBody(Exception):
-    """The body was cut off, is late, or is not in the encoding it claims."""
+    """The body was cut off, or is not framed as it claims."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a handler sees of a request. `headers` are case-insensitive.
 
-    `remote` is the address it came from, "" if unknown; `path` has the parts of the address that
-    its route names. `body` reads what the request carries, up to so many bytes: it raises
-    `too_large` over them, and `UnreadableBody` when they do not come.
+    `remote` is whom its wrong guesses are counted against, "" for nobody: a proxy that the settings
+    name, or who is not known. `path` has the parts of the address that its route names. `body`
+    reads what the request carries, up to so many bytes: it raises `too_large` over them, a problem
+    of 408 or 503 when they come too slowly or too many do, and `UnreadableBody` when the rest does
+    not come.
     """
 
-    headers: Mapping[str, str] = field(repr=False)
+    headers: MultiMapping[str] = field(repr=False)
     remote: str
     path: Mapping[str, str] = field(repr=False)
     query: Mapping[str, str] = field(repr=False)
@@ -43,10 +49,16 @@ class Answer:
     document: Any = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def code(self) -> str:
+        """The code of a problem; "" for all other answers."""
+        is_problem = self.headers.get("Content-Type") == _PROBLEM
+        return str(self.document["code"]) if is_problem else ""
+
     @classmethod
     def of(cls, problem: Problem) -> Answer:
         """A problem as the caller gets it."""
-        headers = problem.headers | {"Content-Type": "application/problem+json"}
+        headers = problem.headers | {"Content-Type": _PROBLEM}
         return cls(problem.status, problem.document(), headers)
 
 
@@ -72,7 +84,12 @@ async def answered(handler: Handler, request: Request) -> Answer:
         problem = answer_to(error)
         if problem is None:
             raise
-        return Answer.of(problem)
+        try:
+            return Answer.of(problem)
+        finally:
+            # It knows this frame, and the handler's with the body in it: without this they would
+            # all stay until the collector of cycles runs, which it does seldom.
+            del problem
 
 
 async def read_object(request: Request, *, limit: int) -> dict[str, Any]:

@@ -26,10 +26,13 @@ PROBLEMS: dict[str, tuple[int, str]] = {
         409,
         "The id is one person's user_id and another's custom_id: say which by ?by=.",
     ),
+    "body_too_slow": (408, "The body came too slowly."),
     "body_too_large": (413, "The body is over the limit."),
+    "unsupported_encoding": (415, "The body is packed: send it as it is."),
     "invalid": (422, "Some fields are missing or wrong."),
     "too_many_requests": (429, "Too many requests from this caller."),
     "internal": (500, "Something failed inside the gateway; the log has the details."),
+    "overloaded": (503, "Too many bodies come in at once; try again later."),
     "unavailable": (503, "The request could not be stored now; try again later."),
 }
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gateway import __version__
 from gateway.app.beating import beating
 from gateway.app.clocks import SYSTEM
+from gateway.app.descriptors import OPS_CONNECTIONS
 from gateway.app.ids import RANDOM
 from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
@@ -94,7 +95,14 @@ async def open_gateway(
         stack.push_async_callback(gateway.authenticator.aclose)
         await stack.enter_async_context(_running(gateway.gauges.run()))
         ops = settings.ops
-        gateway.ops_port = await listen(stack, ops_application(gateway), ops.host, ops.port)
+        gateway.ops_port = await listen(
+            stack,
+            ops_application(gateway),
+            ops.host,
+            ops.port,
+            observer=gateway.observe,
+            most=OPS_CONNECTIONS,
+        )
         if gateway.relay is not None:
             stack.push_async_callback(gateway.relay.stop, settings.relay.drain_s)
             await gateway.relay.start(plans)
@@ -104,7 +112,9 @@ async def open_gateway(
         if settings.server.role != "relay":
             server = settings.server
             application = public_application(gateway)
-            gateway.public_port = await listen(stack, application, server.host, server.port)
+            gateway.public_port = await listen(
+                stack, application, server.host, server.port, observer=gateway.observe
+            )
         gateway.ready = True
         where = f"public {gateway.public_port}, ops {gateway.ops_port}"
         gateway.observe(Lifecycle("ready", where))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from gateway.app.skin import add_routes, problem_middleware
+from gateway.app.descriptors import connections
+from gateway.app.door import HEAD_S, REQUEST_S, Door, DoorRunner
+from gateway.app.skin import Intake, add_routes, problem_middleware, remote, unread
+from gateway.core.bodies import Bodies
+from gateway.core.remote import Network, networks
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.routes import DeviceRoutes
-from gateway.events import Fault
+from gateway.events import Fault, Observer
 from gateway.ingest.routes import WebhookRoute
 from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
 from gateway.ops.health import HealthRoutes
@@ -25,10 +29,9 @@ if TYPE_CHECKING:
 
 #: how long open requests may take to end when a listener closes, in seconds
 _CLOSE_S = 5.0
-#: the longest header that is read: a malformed signature of this length is a 401 like any other
-_MAX_HEADER = 64 * 1024
 #: the largest body any route may read; each route has its own, lower limit
 _MAX_BODY = 256 * 1024 * 1024
+_MIB = 1024 * 1024
 
 
 def public_application(gateway: Gateway) -> web.Application:
@@ -68,8 +71,13 @@ def public_application(gateway: Gateway) -> web.Application:
         middlewares=[problem_middleware(_tell(gateway))], client_max_size=_MAX_BODY
     )
     lookup = LookupRoutes(stores.journal, stores.registry, gateway.authenticator.authorize)
+    intake = Intake(
+        Bodies(lambda: gateway.settings.server.max_body_memory_mib * _MIB),
+        proxies=lambda: _proxies(gateway),
+        monotonic=clocks.monotonic,
+    )
     for plain in (webhook, devices, notifications, lookup):
-        add_routes(application, plain.routes())
+        add_routes(application, plain.routes(), intake)
     application.add_routes(OpenApiRoutes().routes())
     return application
 
@@ -92,7 +100,8 @@ def ops_application(gateway: Gateway) -> web.Application:
         lanes=stores.lanes,
         queue=stores.queue,
         keys=stores.keys,
-        find_key=gateway.authenticator.find_key,
+        log_in=gateway.authenticator.log_in,
+        remote=lambda request: remote(request, _proxies(gateway)),
     )
     # The secret lives as long as the process: a restart asks for the key again.
     console = ConsoleRoutes(sources, secret=gateway.ids.secret(32), clock=gateway.clocks.wall)
@@ -101,15 +110,33 @@ def ops_application(gateway: Gateway) -> web.Application:
     return application
 
 
-async def listen(stack: AsyncExitStack, application: web.Application, host: str, port: int) -> int:
-    """Listen until the stack ends. Returns the port, which the system chose if 0 was asked for."""
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        shutdown_timeout=_CLOSE_S,
-        handle_signals=False,
-        max_field_size=_MAX_HEADER,
-    )
+async def listen(
+    stack: AsyncExitStack,
+    application: web.Application,
+    host: str,
+    port: int,
+    *,
+    observer: Observer,
+    most: int | None = None,
+    head_s: float = HEAD_S,
+    request_s: float = REQUEST_S,
+) -> int:
+    """Listen until the stack ends. Returns the port, which the system chose if 0 was asked for.
+
+    `most` connections may be open at once: else what strangers may have of this process's files.
+    """
+
+    def door(behind: web.Application) -> Door:
+        return Door(
+            behind,
+            unread=unread,
+            most=most or connections(),
+            observer=observer,
+            head_s=head_s,
+            request_s=request_s,
+        )
+
+    runner = DoorRunner(application, door, shutdown_timeout=_CLOSE_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, host, port, backlog=1024)
@@ -130,6 +157,10 @@ def notification_limits(settings: Settings) -> NotificationLimits:
         max_backlog=settings.relay.max_backlog,
         max_body_bytes=settings.webhook.max_body_bytes,
     )
+
+
+def _proxies(gateway: Gateway) -> Sequence[Network]:
+    return networks(gateway.settings.server.trusted_proxies)
 
 
 def _tell(gateway: Gateway) -> Callable[[BaseException], None]:

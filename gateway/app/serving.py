@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from gateway.app import descriptors
 from gateway.app.clocks import SYSTEM
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.errors import ConfigurationError, GatewayError
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
 def run(settings: Settings, reload: Callable[[], Settings]) -> int:
     """Run until a signal. Returns 0: drained; 1: a fault, or an address that is in use."""
     logs.configure(settings.log.level, settings.log.format)
-    return uvloop.run(_serve(settings, reload))
+    files = descriptors.raise_limit()
+    return uvloop.run(_serve(settings, reload, files))
 
 
-async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
+async def _serve(settings: Settings, reload: Callable[[], Settings], files: str) -> int:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     failures: list[BaseException] = []
     observer = logs.LogObserver(SYSTEM.monotonic)
+    observer(Lifecycle("files", files))
 
     def failed(error: BaseException) -> None:
         failures.append(error)

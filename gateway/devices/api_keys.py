@@ -60,6 +60,11 @@ class KeyRing:
         self._monotonic = monotonic
         self._found: OrderedDict[bytes, tuple[float, ApiKey]] = OrderedDict()
 
+    def knows(self, text: str) -> bool:
+        """Whether a key with this text was in force when it was last looked up. Looks nothing up,
+        and is no proof."""
+        return _FORM.fullmatch(text) is not None and key_digest(text) in self._found
+
     async def find(self, text: str) -> ApiKey | None:
         """The key in force with this text."""
         if _FORM.fullmatch(text) is None:

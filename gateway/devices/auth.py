@@ -7,8 +7,9 @@ credential was close to right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from multidict import MultiMapping
 
 from gateway.core.clocks import Clocks
 from gateway.core.model import UserRef
@@ -23,9 +24,16 @@ from gateway.problems import Problem
 
 USER_SCOPES = frozenset({"devices:read", "devices:write"})
 """What a user token allows, for its own user."""
-FAILURES_PER_MINUTE = 120
-"""Failed authentications one remote address may make before 401 becomes 429. Only failures count,
-so that a proxy's one address never keeps out the callers behind it who prove themselves."""
+WRONG_KEYS_PER_MINUTE = 120
+"""Wrong API keys from one address. Over it, further ones are refused without a look, but for those
+that were in force when they were last looked up: a neighbour's guesses lock no backend out."""
+WRONG_LOGINS_PER_MINUTE = 10
+"""Wrong keys at the console from one address: people type them."""
+BAD_TOKENS_PER_MINUTE = 60_000
+BAD_TOKENS_AT_ONCE = 2_000
+"""User tokens that prove nothing, from one address. Thousands of phones share a carrier's address,
+so that a token is always looked at; this bounds what that costs: 1 000 a second are about a tenth
+of a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,11 @@ class Authenticator:
     def __init__(self, rules: AuthRules, keys: Keys, *, clocks: Clocks) -> None:
         self._clocks = clocks
         self._ring = KeyRing(keys, monotonic=clocks.monotonic)
-        self._failures = CallerLimits(FAILURES_PER_MINUTE, monotonic=clocks.monotonic)
+        self._wrong_keys = CallerLimits(WRONG_KEYS_PER_MINUTE, monotonic=clocks.monotonic)
+        self._wrong_logins = CallerLimits(WRONG_LOGINS_PER_MINUTE, monotonic=clocks.monotonic)
+        self._bad_tokens = CallerLimits(
+            BAD_TOKENS_PER_MINUTE, burst=BAD_TOKENS_AT_ONCE, monotonic=clocks.monotonic
+        )
         self._remote: RemoteKeys | None = None
         self._apply(rules)
 
@@ -91,9 +103,14 @@ class Authenticator:
         if self._remote is not None:
             await self._remote.aclose()
 
-    async def find_key(self, text: str) -> ApiKey | None:
-        """The API key in force with this text; a revoked one is known for 5 s at most."""
-        return await self._ring.find(text)
+    async def log_in(self, text: str, remote: str) -> ApiKey | None:
+        """The API key in force with this text; a revoked one is known for 5 s at most. Wrong ones
+        are counted by where they come from ("": nowhere): over the limit a 429, without a look."""
+        _refuse_over(self._wrong_logins, remote)
+        key = await self._ring.find(text)
+        if key is None:
+            _count(self._wrong_logins, remote)
+        return key
 
     async def authorize(self, request: Request, scope: str) -> Caller:
         """The caller, who has this scope; else a problem."""
@@ -103,12 +120,14 @@ class Authenticator:
 
     async def caller(self, request: Request) -> Caller:
         """The caller, or a problem: 401, 429, or 503 while no published key was ever seen."""
+        credential = _credential(request.headers)
+        wrong = self._wrong_keys if looks_like_key(credential) else self._bad_tokens
+        if not self._ring.knows(credential):
+            _refuse_over(wrong, request.remote)
         try:
-            caller = await self._identify(_credential(request.headers))
+            caller = await self._identify(credential)
         except BadToken as error:
-            wait = self._failures.take(request.remote)
-            if wait:
-                raise Problem("too_many_requests", retry_after=wait) from error
+            _count(wrong, request.remote)
             raise _unauthorized(str(error)) from error
         except KeysUnavailable as error:
             detail = "the keys behind auth.jwks_url cannot be fetched"
@@ -159,7 +178,23 @@ class Authenticator:
         return known if known is not None and known.url == remote.url else remote
 
 
-def _credential(headers: Mapping[str, str]) -> str:
+def _refuse_over(wrong: CallerLimits, remote: str) -> None:
+    """A 429 for an address with too many wrong credentials."""
+    wait = wrong.spent(remote) if remote else 0.0
+    if wait:
+        raise Problem("too_many_requests", retry_after=wait)
+
+
+def _count(wrong: CallerLimits, remote: str) -> None:
+    """Remember a wrong credential; a proxy's own address stands for too many to be counted."""
+    if remote:
+        wrong.take(remote)
+
+
+def _credential(headers: MultiMapping[str]) -> str:
+    for name in ("Authorization", "X-API-Key"):
+        if len(headers.getall(name, [])) > 1:
+            raise Problem("bad_request", f"there are two {name} headers")
     authorization = headers.get("Authorization")
     if authorization is None:
         key = headers.get("X-API-Key", "")

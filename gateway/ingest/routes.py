@@ -15,9 +15,17 @@ from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
 from gateway.exchange import Answer, Request, Route, UnreadableBody
 from gateway.ingest.schema import understand
-from gateway.ingest.signature import BadSignature, verify
+from gateway.ingest.signature import BadSignature, claimed
 from gateway.ports import Queue
 from gateway.problems import RETRY_AFTER_S, Problem
+
+#: how a refusal is counted, by its code
+_RESULTS = {
+    "unauthorized": "unauthorized",
+    "body_too_large": "too_large",
+    "body_too_slow": "too_slow",
+    "overloaded": "overloaded",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ class WebhookRoute:
         try:
             outcome = await self._receive(request, source, limits)
         except Problem as problem:
-            result = {401: "unauthorized", 413: "too_large"}.get(problem.status, "unavailable")
+            result = _RESULTS.get(problem.code, "unavailable")
             seconds = monotonic() - started
             self._observer(WebhookAnswered(result, seconds, reason=problem.detail, source=source))
             raise
@@ -98,18 +106,14 @@ class WebhookRoute:
         return Answer(200, outcome.document())
 
     async def _receive(self, request: Request, source: str, limits: WebhookLimits) -> _Outcome:
-        try:
-            body = await request.body(limits.max_body_bytes)
-        except UnreadableBody as error:
-            # Nobody's signature can be on it.
-            raise Problem("unauthorized", str(error)) from error
         now = self._clocks.wall()
         try:
-            verified = verify(
-                request.headers, body, limits.keys, now=now, tolerance_s=limits.tolerance_s
-            )
-        except BadSignature as bad:
+            claim = claimed(request.headers, now=now, tolerance_s=limits.tolerance_s)
+            body = await request.body(limits.max_body_bytes)
+            verified = claim.proven(body, limits.keys)
+        except (BadSignature, UnreadableBody) as bad:  # nobody's signature is on what is cut off
             raise Problem("unauthorized", str(bad)) from bad
+        now = self._clocks.wall()
         if self._backlog() >= limits.max_backlog:
             raise Problem("unavailable", "the backlog is full", retry_after=RETRY_AFTER_S)
         understood = understand(

@@ -1,4 +1,4 @@
-"""Svix signatures: whether a request really comes from the sender. Pure; stdlib only.
+"""Svix signatures: whether a request really comes from the sender. Pure.
 
 The scheme (docs.svix.com, "verifying payloads"; the same as Standard Webhooks): HMAC-SHA256 with
 the base64-decoded part of `whsec_...` over "{id}.{timestamp}.{raw body}". The signature header is
@@ -12,10 +12,13 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from multidict import MultiMapping
+
 _PREFIXES = ("svix", "webhook")
+_NAMES = ("id", "timestamp", "signature")
 #: signatures looked at in one header; a sender has as many as it has live secrets
 _MOST_SIGNATURES = 16
 _LONGEST_ID = 256
@@ -44,40 +47,70 @@ def decode_secret(secret: str) -> bytes:
     return key
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What the headers of a request say of themselves; only `proven` shows whether it is true."""
+
+    message_id: str
+    timestamp: int
+    _signed: bytes
+    _offered: Sequence[bytes]
+
+    def proven(self, body: bytes, keys: Sequence[bytes]) -> Verified:
+        """Check the body against every secret, in constant time for each. Raises `BadSignature`."""
+        expected = [self._digest(key, body) for key in keys]
+        matches = [hmac.compare_digest(one, other) for one in expected for other in self._offered]
+        if not any(matches):
+            raise BadSignature("no signature matches")
+        return Verified(self.message_id, self.timestamp)
+
+    def _digest(self, key: bytes, body: bytes) -> bytes:
+        digest = hmac.new(key, self._signed, hashlib.sha256)
+        digest.update(body)
+        return digest.digest()
+
+
+def claimed(headers: MultiMapping[str], *, now: float, tolerance_s: float) -> Claimed:
+    """Read the headers of a request. `headers` must be case-insensitive.
+
+    Raises `BadSignature` for whatever is missing, malformed, given twice, or stale by more than
+    `tolerance_s` seconds either way: no body can mend that.
+    """
+    message_id, timestamp_text, signatures = _read_headers(headers)
+    if len(message_id) > _LONGEST_ID or not (message_id.isascii() and message_id.isprintable()):
+        raise BadSignature("the id is malformed")
+    timestamp = _timestamp(timestamp_text, now, tolerance_s)
+    offered = _offered(signatures)
+    if not offered:
+        raise BadSignature("there is no signature of a known version")
+    # The sender signed the text of the header, so that text is what is checked.
+    return Claimed(message_id, timestamp, f"{message_id}.{timestamp_text}.".encode(), offered)
+
+
 def verify(
-    headers: Mapping[str, str],
+    headers: MultiMapping[str],
     body: bytes,
     keys: Sequence[bytes],
     *,
     now: float,
     tolerance_s: float,
 ) -> Verified:
-    """Check a request against every secret, in constant time for each.
-
-    `headers` must be case-insensitive. Raises `BadSignature` for whatever is missing, malformed,
-    stale by more than `tolerance_s` seconds either way, or wrong.
-    """
-    message_id, timestamp_text, signatures = _read_headers(headers)
-    timestamp = _timestamp(timestamp_text, now, tolerance_s)
-    # The sender signed the text of the header, so that text is what is checked.
-    signed = b".".join((message_id.encode(), timestamp_text.encode(), body))
-    offered = _offered(signatures)
-    expected = [hmac.new(key, signed, hashlib.sha256).digest() for key in keys]
-    matches = [hmac.compare_digest(one, other) for one in expected for other in offered]
-    if not any(matches):
-        raise BadSignature("no signature matches")
-    return Verified(message_id, timestamp)
+    """Check a request whose body is here. Raises `BadSignature`."""
+    return claimed(headers, now=now, tolerance_s=tolerance_s).proven(body, keys)
 
 
-def _read_headers(headers: Mapping[str, str]) -> tuple[str, str, str]:
-    for prefix in _PREFIXES:
-        values = [headers.get(f"{prefix}-{name}") for name in ("id", "timestamp", "signature")]
-        message_id, timestamp, signature = values
-        if message_id and timestamp and signature:
-            if len(message_id) > _LONGEST_ID or not message_id.isascii():
-                raise BadSignature("the id is malformed")
-            if not message_id.isprintable():
-                raise BadSignature("the id is malformed")
+def _read_headers(headers: MultiMapping[str]) -> tuple[str, str, str]:
+    """Id, timestamp and signature, which one family of names gives whole; the other may say the
+    same beside it."""
+    given = {
+        prefix: [headers.getall(f"{prefix}-{name}", []) for name in _NAMES] for prefix in _PREFIXES
+    }
+    for values in zip(*given.values(), strict=True):
+        if any(len(one) > 1 for one in values) or len(set().union(*values)) > 1:
+            raise BadSignature("a signature header is there twice")
+    for family in given.values():
+        if all(one and one[0] for one in family):
+            message_id, timestamp, signature = (one[0] for one in family)
             return message_id, timestamp, signature
     raise BadSignature("signature headers are missing")
 

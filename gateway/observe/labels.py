@@ -15,6 +15,8 @@ WEBHOOK_RESULTS = (
     "quarantined",
     "unauthorized",
     "too_large",
+    "too_slow",
+    "overloaded",
     "unavailable",
     OTHER,
 )

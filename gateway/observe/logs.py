@@ -1,8 +1,8 @@
 """Log lines: JSON for machines, colours for a terminal; one line per batch, never per push.
 
 Owns the wording and level of every event's line, and the way of all other logging (aiohttp,
-asyncio, httpx, firebase, aioapns) through the same redaction. Lines go to standard error, for
-the supervisor to keep.
+asyncio, httpx, firebase, aioapns) through `foreign` and the same redaction. Lines go to standard
+error, for the supervisor to keep.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gateway.events import (
     BrakeReleased,
     BrakeTripped,
     ChunkBuried,
+    ConnectionRefused,
     DeliveriesSettled,
     DevicesRemoved,
     Fault,
@@ -35,12 +36,14 @@ from gateway.events import (
     PartsFailing,
     PartsReached,
     PutAside,
+    Refusal,
     RelaysCounted,
     SourceKnown,
     SourceUnknown,
     StoreFailed,
     WebhookAnswered,
 )
+from gateway.observe import foreign
 from gateway.observe.redact import redact, redact_text
 
 Format = Literal["auto", "json", "console"]
@@ -72,7 +75,7 @@ def configure(level: Level = "info", format: Format = "auto", stream: TextIO | N
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    handler = logging.StreamHandler(out)
+    handler = foreign.Handler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
@@ -112,8 +115,8 @@ class LogObserver:
     def __init__(self, monotonic: MonotonicClock) -> None:
         self._logger: Any = structlog.get_logger("inkpush")
         self._monotonic = monotonic
-        self._next_stranger = float("-inf")
-        self._strangers = 0
+        #: of what strangers cause: when it may be told again, and how often it was not
+        self._strangers: dict[str, tuple[float, int]] = {}
 
     def __call__(self, event: GatewayEvent) -> None:
         """Write the event's line, unless its level is not wanted."""
@@ -121,14 +124,25 @@ class LogObserver:
         if not self._logger.isEnabledFor(logging.getLevelName(level.upper())):
             return
         facts = _facts(event)
-        if isinstance(event, WebhookAnswered) and event.result in _STRANGERS:
-            if self._monotonic() < self._next_stranger:
-                self._strangers += 1
+        if _by_strangers(event):
+            now = self._monotonic()
+            again, more = self._strangers.get(text, (now, 0))
+            if now < again:
+                self._strangers[text] = again, more + 1
                 return
-            self._next_stranger = self._monotonic() + STRANGERS_S
-            if self._strangers:
-                facts["more"], self._strangers = self._strangers, 0
+            self._strangers[text] = now + STRANGERS_S, 0
+            if more:
+                facts["more"] = more
         self._logger.log(logging.getLevelName(level.upper()), text, **facts)
+
+
+def _by_strangers(event: GatewayEvent) -> bool:
+    """Whether anybody can cause this, as often as they like."""
+    match event:
+        case WebhookAnswered(result):
+            return result in _STRANGERS
+        case _:
+            return isinstance(event, ConnectionRefused)
 
 
 def say(event: GatewayEvent) -> Said:
@@ -170,6 +184,8 @@ def say(event: GatewayEvent) -> Said:
             return "info", "events go on: the configuration names their source"
         case Fault(what=what):
             return "error", f"unforeseen failure: {what}"
+        case ConnectionRefused(reason):
+            return _REFUSALS[reason]
         case StoreFailed():
             return "error", "store failed"
         case Lifecycle(phase):
@@ -211,13 +227,22 @@ def _say_of_lane(
 
 
 _PHASE_LEVELS: dict[str, Level] = {"reload_refused": "error", "failed": "error"}
-#: anybody can cause these, as many as they like: one line in so many seconds tells enough
-_STRANGERS = frozenset({"unauthorized", "too_large"})
+#: anybody can cause these, as many as they like: one line of each in so many seconds tells enough
+_STRANGERS = frozenset({"unauthorized", "too_large", "too_slow", "overloaded"})
 STRANGERS_S = 10.0
+_REFUSALS: dict[Refusal, Said] = {
+    "full": ("error", "connection refused: all that this process may have are in use"),
+    "displaced": ("warning", "connection ended: the longest silent one, to make room"),
+    "silent": ("info", "connection ended: nothing was asked in time"),
+    "slow": ("warning", "connection ended: its header did not come in time"),
+    "malformed": ("warning", "connection ended: what came is no HTTP"),
+}
 _WEBHOOK_LEVELS: dict[str, Level] = {
     "quarantined": "warning",
     "unauthorized": "warning",
     "too_large": "warning",
+    "too_slow": "warning",
+    "overloaded": "error",
     "unavailable": "error",
 }
 

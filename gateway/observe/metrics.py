@@ -21,6 +21,7 @@ from gateway.events import (
     BrakeReleased,
     BrakeTripped,
     ChunkBuried,
+    ConnectionRefused,
     DeliveriesSettled,
     DevicesRemoved,
     Fault,
@@ -35,6 +36,7 @@ from gateway.events import (
     PartsFailing,
     PartsReached,
     PutAside,
+    Refusal,
     RelaysCounted,
     SourceKnown,
     SourceUnknown,
@@ -42,6 +44,7 @@ from gateway.events import (
     Unread,
     WebhookAnswered,
 )
+from gateway.observe.children import Children
 from gateway.observe.histogram import BatchHistogram
 from gateway.observe.labels import (
     NOTIFICATION_RESULTS,
@@ -83,7 +86,7 @@ class Metrics:
         self._registry = registry
         self._vendors = vendors
         self._lanes: dict[tuple[str, str], None] = {}
-        self._children: dict[tuple[Counter, str, str, str], Counter] = {}
+        self._children = Children()
         self._webhook_events = Counter(
             "inkpush_webhook_events",
             "Webhook requests answered, by result and source.",
@@ -100,6 +103,12 @@ class Metrics:
             "inkpush_webhook_ack_seconds",
             "Seconds from a webhook's arrival to its answer.",
             buckets=_ACK_BUCKETS,
+            registry=registry,
+        )
+        self._refused = Counter(
+            "inkpush_refused_connections",
+            "Connections that a listener ended, by reason.",
+            ["reason"],
             registry=registry,
         )
         self._notifications = Counter(
@@ -202,6 +211,8 @@ class Metrics:
     def _make_children(self, lanes: Iterable[tuple[str, str]]) -> None:
         for kind in ODDITIES:
             self._oddities.labels(kind)
+        for reason in get_args(Refusal):
+            self._refused.labels(reason)
         for result in NOTIFICATION_RESULTS:
             self._notifications.labels(result)
         for what in get_args(Unread):
@@ -258,10 +269,10 @@ class Metrics:
             case NotificationsPosted():
                 self._accepted(event.notifications, event.rejected)
             case AttemptsFinished(app, provider, verdicts, seconds):
-                self._count(self._attempts, provider, app, verdicts, VERDICTS)
+                self._children.count(self._attempts, provider, app, verdicts, VERDICTS)
                 self._send.observe(provider, seconds)
             case DeliveriesSettled(app, provider, outcomes, ages):
-                self._count(self._deliveries, provider, app, outcomes, OUTCOMES)
+                self._children.count(self._deliveries, provider, app, outcomes, OUTCOMES)
                 self._event_to_provider.observe(provider, ages)
             case ItemsEnded(result, count):
                 self._notifications.labels(closed(result, NOTIFICATION_RESULTS)).inc(count)
@@ -269,7 +280,7 @@ class Metrics:
                 self._oddities.labels("ids").inc(count)
             case DevicesRemoved(app, provider, DeviceState.PRUNED, by_reason):
                 reasons = self._prune_reasons(provider)
-                self._count(self._pruned, provider, app, by_reason, reasons)
+                self._children.count(self._pruned, provider, app, by_reason, reasons)
             case LaneHeld(app, provider, part, held):
                 self._set_paused(app, provider, part, held)
             case LaneResumed(app, provider, part):
@@ -290,6 +301,8 @@ class Metrics:
                 self._unreadable.labels(what).inc(count)
             case SourceUnknown() | SourceKnown():
                 pass  # /readyz and the log tell of them
+            case ConnectionRefused(reason):
+                self._refused.labels(reason).inc()
             case ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
                 pass  # these are for the log
             case _:
@@ -297,24 +310,6 @@ class Metrics:
 
     def _prune_reasons(self, provider: str) -> Sequence[str]:
         return (*self._vendors[provider].prune_reasons, OTHER)
-
-    def _count(
-        self,
-        counter: Counter,
-        provider: str,
-        app: str,
-        counts: Mapping[str, int],
-        known: Sequence[str],
-    ) -> None:
-        for value, count in counts.items():
-            key = (counter, provider, app, value)
-            child = self._children.get(key)
-            if child is None:
-                # `labels` takes longer to find a child than `inc` to count
-                child = counter.labels(provider, app, closed(value, known))
-                if value in known:
-                    self._children[key] = child
-            child.inc(count)
 
     def _webhook(self, event: WebhookAnswered) -> None:
         result = closed(event.result, WEBHOOK_RESULTS)

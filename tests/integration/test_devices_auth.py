@@ -17,10 +17,11 @@ from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from gateway.devices.auth import FAILURES_PER_MINUTE, AuthRules
+from gateway.devices.auth import BAD_TOKENS_AT_ONCE, WRONG_KEYS_PER_MINUTE, AuthRules
 from gateway.devices.jwks import FRESH_S, PAUSE_S
 from gateway.errors import ConfigurationError
-from tests.kit.handlers import JWT_SECRET, user_token
+from gateway.problems import Problem
+from tests.kit.handlers import JWT_SECRET, request_of, user_token
 from tests.kit.public import Answer, PublicListener, public_listener
 
 KEYS = {name: rsa.generate_private_key(public_exponent=65537, key_size=2048) for name in "ab"}
@@ -145,8 +146,8 @@ async def test_a_bad_credential_is_a_401_that_says_so(
 
 
 async def test_a_token_no_header_line_can_hold_is_not_a_500(public: PublicListener) -> None:
-    answer = await look(public, "x" * 20_000)
-    assert answer.status == 400
+    assert (await look(public, "x" * 20_000)).status == 401
+    assert (await look(public, "x" * 70_000)).status == 400
 
 
 async def test_the_scheme_is_read_in_any_case(public: PublicListener) -> None:
@@ -195,13 +196,73 @@ async def test_a_user_over_the_limit_waits_and_others_do_not(tmp_path: Path) -> 
         assert (await look(public, other)).status == 200
 
 
-async def test_failures_are_limited_by_address_and_keep_nobody_else_out(
+async def test_wrong_keys_are_counted_by_address_and_then_refused_without_a_look(
     public: PublicListener,
 ) -> None:
-    answers = [await look(public, "rubbish") for _ in range(FAILURES_PER_MINUTE + 1)]
-    assert [answer.status for answer in answers] == [401] * FAILURES_PER_MINUTE + [429]
+    known, other = await public.key("devices:read"), await public.key("devices:read")
+    assert (await look(public, known)).status == 200
+    answers = [await look(public, "ik_wrong") for _ in range(WRONG_KEYS_PER_MINUTE + 1)]
+    assert [answer.status for answer in answers] == [401] * WRONG_KEYS_PER_MINUTE + [429]
     assert int(answers[-1].headers["Retry-After"]) >= 1
+    # even one that is right, for nobody looks; but not one that was right before, and no phone
+    assert (await look(public, other)).status == 429
+    assert (await look(public, known)).status == 200
     assert (await look(public, user_token("mary"))).status == 200
+    public.clock.now += 1
+    assert (await look(public, other)).status == 200
+
+
+PROXY = "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "headers", "refused"),
+    [
+        ((), {}, True),
+        ((), {"X-Forwarded-For": "203.0.113.{number}"}, True),  # believed from nobody
+        ((PROXY,), {}, False),
+        ((PROXY,), {"X-Forwarded-For": "203.0.113.9"}, True),
+        ((PROXY,), {"X-Forwarded-For": "203.0.113.{number}"}, False),
+        ((PROXY,), {"X-Forwarded-For": "2001:db8::{number}"}, True),
+        ((PROXY,), {"X-Forwarded-For": "2001:db8:0:{number}::1"}, False),
+        ((PROXY,), {"X-Forwarded-For": "rubbish, 127.0.0.1"}, False),
+        (("10.0.0.0/8",), {}, True),
+    ],
+)
+async def test_whose_wrong_keys_are_counted_together(
+    tmp_path: Path, proxies: tuple[str, ...], headers: dict[str, str], refused: bool
+) -> None:
+    async with public_listener(tmp_path, proxies=proxies) as public:
+        statuses = set()
+        for number in range(WRONG_KEYS_PER_MINUTE + 2):
+            given = {name: value.format(number=number) for name, value in headers.items()}
+            statuses.add((await look(public, "ik_wrong", **given)).status)
+    assert statuses == ({401, 429} if refused else {401})
+
+
+async def test_a_user_token_is_looked_at_however_many_bad_ones_came(
+    public: PublicListener,
+) -> None:
+    for _ in range(WRONG_KEYS_PER_MINUTE * 3):
+        assert (await look(public, "rubbish")).status == 401
+    assert (await look(public, user_token("mary"))).status == 200
+
+
+async def test_what_bad_tokens_may_cost_is_bounded(public: PublicListener) -> None:
+    """At some thousand at once; a second lets in a thousand more."""
+    authenticator = public.authenticator
+    request = request_of(headers={"Authorization": "Bearer rubbish"}, remote="203.0.113.9")
+    codes = []
+    for _ in range(BAD_TOKENS_AT_ONCE + 1):
+        with pytest.raises(Problem) as problem:
+            await authenticator.caller(request)
+        codes.append(problem.value.code)
+    assert codes == ["unauthorized"] * BAD_TOKENS_AT_ONCE + ["too_many_requests"]
+    good = {"Authorization": f"Bearer {user_token('mary')}"}
+    elsewhere = request_of(headers=good, remote="203.0.113.10")
+    assert (await authenticator.caller(elsewhere)).key is None
+    public.clock.now += 1
+    assert (await authenticator.caller(request_of(headers=good, remote="203.0.113.9"))).key is None
 
 
 async def test_published_keys_are_fetched_once_for_all_who_wait(

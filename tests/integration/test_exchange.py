@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.app.skin import add_routes, problem_middleware
+from gateway.app.skin import Intake, add_routes, problem_middleware
+from gateway.core.bodies import Bodies
 from gateway.exchange import Answer, Request, Route
 from gateway.problems import Problem
 from tests.kit.handlers import public_handlers
@@ -16,7 +17,13 @@ from tests.kit.public import public_listener
 from tests.kit.questions import QUESTIONS, T0, Question, ask
 
 JSON = {"Content-Type": "application/json; charset=utf-8"}
-THE_SERVERS_OWN = {"Content-Length", "Date", "Server"}
+THE_SERVERS_OWN = {
+    "Cache-Control",
+    "Connection",
+    "Content-Length",
+    "Date",
+    "X-Content-Type-Options",
+}
 
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
@@ -42,7 +49,7 @@ async def test_an_error_that_nobody_foresaw_is_a_500_and_goes_to_the_log_alone()
 
     heard: list[Exception] = []
     app = web.Application(middlewares=[problem_middleware(heard.append)])
-    add_routes(app, [Route("GET", "/broken", broken)])
+    add_routes(app, [Route("GET", "/broken", broken)], Intake(Bodies(lambda: 1)))
     async with TestClient(TestServer(app)) as client, client.get("/broken") as response:
         assert (response.status, response.content_type) == (500, "application/problem+json")
         assert await response.json(content_type=None) == Problem("internal").document()

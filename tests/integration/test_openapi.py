@@ -6,6 +6,7 @@ has the documented shape.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -144,8 +145,9 @@ async def test_every_documented_answer_is_reached_and_shaped_as_documented(
         jwks_url="http://127.0.0.1:9/nobody-listens-here",
         key_requests_per_minute=20,
     )
-    async with public_listener(tmp_path, rules=rules) as public:
+    async with public_listener(tmp_path, rules=rules, body_s=0.5) as public:
         walk = Walk(public, reached)
+        await answers_to_the_slow(walk)
         await good_answers(walk)
         await answers_to_strangers(walk)
         await answers_to_bad_requests(walk)
@@ -252,6 +254,25 @@ async def answers_of_the_webhook(walk: Walk) -> None:
     walk.public.backlog = 0
     for _ in range(2):
         await walk.go("post", path, data=body, headers=headers)
+
+
+async def answers_to_the_slow(walk: Walk) -> None:
+    """And to those who pack."""
+    for method, path in OPERATIONS:
+        packed = {"Content-Encoding": "gzip"}
+        assert (await walk.go(method, path, headers=packed)).code == "unsupported_encoding"
+    key = {"X-API-Key": await walk.public.key("admin")}
+    headers = dict.fromkeys(BODIES, key)
+    headers["post", "/webhooks/learnink"] = signed(b"", walk.public.clock())
+    for (method, path), sent in headers.items():
+        answer = await walk.go(method, path, data=never(), headers=sent)
+        assert answer.code == "body_too_slow"
+
+
+async def never() -> AsyncIterator[bytes]:
+    """A body of which only the beginning comes."""
+    yield b"{"
+    await asyncio.sleep(30)
 
 
 async def answers_to_the_impatient(walk: Walk) -> None:

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.app.skin import problem_middleware
 from gateway.core.model import Device, Event, Profile, Record, Registration, Rejection
 from gateway.core.states import DeliveryState, DeviceState
+from gateway.devices.auth import WRONG_LOGINS_PER_MINUTE
 from gateway.ops.console.pages import COOKIE, ConsoleRoutes, ConsoleSources
 from gateway.ops.console.session import LIFE_S, seal, unseal
 from gateway.ops.console.words import age, explain, meaning
@@ -47,9 +48,12 @@ class Browser:
                 assert response.headers["Cache-Control"] == "no-store"
             return response.status, await response.text()
 
-    async def log_in(self, key: str) -> int:
+    async def log_in(self, key: str, *, remote: str = "192.0.2.1") -> int:
         async with self.client.post(
-            "/console/login", data={"key": key}, allow_redirects=False
+            "/console/login",
+            data={"key": key},
+            headers={"X-Remote": remote},
+            allow_redirects=False,
         ) as response:
             cookies = SimpleCookie(response.headers.get("Set-Cookie", ""))
             if COOKIE in cookies:
@@ -70,7 +74,8 @@ async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
             lanes=behind.store.lanes,
             queue=behind.queue,
             keys=behind.store.keys,
-            find_key=behind.authenticator.find_key,
+            log_in=behind.authenticator.log_in,
+            remote=lambda request: request.headers.get("X-Remote", "192.0.2.1"),
         )
         app = web.Application(middlewares=[problem_middleware(behind.errors.append)])
         app.add_routes(ConsoleRoutes(sources, secret=SECRET, clock=wall(behind.clock)).routes())
@@ -133,6 +138,18 @@ async def fill(behind: PublicListener) -> None:
         hint="make a new key",
         now=now,
     )
+
+
+async def test_wrong_keys_are_counted_by_address_and_then_not_looked_at(browser: Browser) -> None:
+    good = await browser.behind.key("admin")
+    statuses = [await browser.log_in("ik_wrong") for _ in range(WRONG_LOGINS_PER_MINUTE + 1)]
+    assert statuses == [401] * WRONG_LOGINS_PER_MINUTE + [429]
+    assert await browser.log_in(good) == 429
+    assert await browser.log_in(good, remote="192.0.2.2") == 303
+    for _ in range(3 * WRONG_LOGINS_PER_MINUTE):
+        assert await browser.log_in("ik_wrong", remote="") == 401  # a proxy's own address
+    browser.behind.clock.now += 60
+    assert await browser.log_in(good) == 303
 
 
 async def test_strangers_see_the_login_and_nothing_else(browser: Browser) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -320,13 +319,6 @@ async def test_what_is_no_http_is_refused_by_the_server_before_it_is_read(
     assert webhook.events() == []
 
 
-async def test_a_body_that_is_not_in_the_encoding_it_claims_is_401_not_500(
-    webhook: Webhook,
-) -> None:
-    headers = signed(EXAMPLE) | {"Content-Encoding": "gzip"}
-    assert_refused(webhook, await webhook.post(EXAMPLE, headers), 401, "unauthorized")
-
-
 async def test_chunks_that_are_none_are_refused_and_leave_no_trace(webhook: Webhook) -> None:
     head = "".join(f"{name}: {value}\r\n" for name, value in signed(EXAMPLE).items())
     head += "Transfer-Encoding: chunked\r\n"
@@ -341,7 +333,8 @@ async def test_a_sender_that_stalls_in_the_middle_is_not_waited_for_for_ever(
     async with running_webhook(tmp_path, body_timeout_s=0.05) as webhook:
         head = "".join(f"{name}: {value}\r\n" for name, value in signed(EXAMPLE).items())
         length = f"Content-Length: {len(EXAMPLE)}\r\n"
-        assert b" 401 " in await raw_post(webhook, (head + length).encode(), EXAMPLE[:50])
+        assert b" 408 " in await raw_post(webhook, (head + length).encode(), EXAMPLE[:50])
+        assert webhook.results() == ["too_slow"]
         assert webhook.events() == []
 
 
@@ -389,13 +382,6 @@ async def test_a_body_over_the_limit_is_413_however_well_it_is_signed(
 ) -> None:
     assert_refused(webhook, await post(webhook, padded(LIMIT + 1)), 413, "body_too_large")
     assert webhook.results() == ["too_large"]
-
-
-async def test_a_small_body_that_unpacks_to_a_large_one_is_413(webhook: Webhook) -> None:
-    packed = gzip.compress(b" " * 50_000_000)
-    assert len(packed) < LIMIT
-    answer = await webhook.post(packed, {"Content-Encoding": "gzip"})
-    assert_refused(webhook, answer, 413, "body_too_large")
 
 
 # --- 503 ---------------------------------------------------------------------------------------

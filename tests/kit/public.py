@@ -3,7 +3,7 @@ talk to. The clock is the test's own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from gateway.app.skin import add_routes, problem_middleware
+from gateway.app.door import Door, DoorRunner
+from gateway.app.skin import BODY_S, Intake, add_routes, problem_middleware, unread
 from gateway.app.vendors import VENDORS
+from gateway.core.bodies import Bodies
+from gateway.core.remote import networks
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.ops.openapi import OpenApiRoutes
 from gateway.store.sqlite import open_sqlite
@@ -23,6 +26,7 @@ from tests.kit.clocks import both
 from tests.kit.handlers import JWT_SECRET, PublicHandlers, TestClock
 from tests.kit.stores import fresh_secret, sqlite_queue
 
+BODY_MEMORY = 128 * 1024 * 1024
 ONE_APP = {"agent": frozenset(VENDORS)}
 
 
@@ -50,6 +54,13 @@ class PublicListener(PublicHandlers):
     client: TestClient[web.Request, web.Application]
     app: web.Application
     errors: list[BaseException] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        """Where it listens on loopback."""
+        port = self.client.port
+        assert port is not None
+        return port
 
     async def call(
         self,
@@ -79,12 +90,25 @@ class PublicListener(PublicHandlers):
         return devices
 
 
+class _Server(TestServer):
+    """aiohttp's test server behind the gateway's own door."""
+
+    async def _make_runner(self, **_settings: Any) -> DoorRunner:
+        return DoorRunner(self.app, _door, shutdown_timeout=5.0)
+
+
+def _door(behind: web.Application) -> Door:
+    return Door(behind, unread=unread, most=1_000, observer=lambda _event: None)
+
+
 @asynccontextmanager
 async def public_listener(
     folder: Path,
     *,
     rules: AuthRules | None = None,
     apps: Mapping[str, frozenset[str]] = ONE_APP,
+    proxies: Sequence[str] = (),
+    body_s: float = BODY_S,
 ) -> AsyncIterator[PublicListener]:
     """Run a public listener on a new store in this folder."""
     clock = TestClock()
@@ -93,7 +117,7 @@ async def public_listener(
     authenticator = Authenticator(rules, store.keys, clocks=both(clock))
     errors: list[BaseException] = []
     app = web.Application(middlewares=[problem_middleware(errors.append)])
-    client = TestClient(TestServer(app))
+    client = TestClient(_Server(app))
     listener = PublicListener(
         store=store,
         queue=sqlite_queue(store, clock=clock),
@@ -104,7 +128,14 @@ async def public_listener(
         app=app,
         errors=errors,
     )
-    add_routes(app, listener.routes)
+    believed = networks(tuple(proxies))
+    intake = Intake(
+        Bodies(lambda: BODY_MEMORY),
+        proxies=lambda: believed,
+        monotonic=both(clock).monotonic,
+        body_s=body_s,
+    )
+    add_routes(app, listener.routes, intake)
     app.add_routes(OpenApiRoutes().routes())
     try:
         await client.start_server()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.devices.auth import FAILURES_PER_MINUTE
+from gateway.devices.auth import WRONG_KEYS_PER_MINUTE
 from gateway.devices.routes import ERASES_PER_HOUR
 from gateway.devices.routes import MAX_BODY as MAX_REGISTRATION
 from gateway.exchange import Answer
@@ -118,8 +118,8 @@ def _with_key(
 
 
 async def _too_many_failures(public: PublicHandlers) -> Sent:
-    sent = asked("PUT", PHONE, "no token", DEVICE)
-    for _ in range(FAILURES_PER_MINUTE):
+    sent = asked("PUT", PHONE, "ik_wrong", DEVICE)
+    for _ in range(WRONG_KEYS_PER_MINUTE):
         assert (await ask(public, sent)).status == 401
     return sent
 
@@ -177,7 +177,7 @@ QUESTIONS = {
     "device with a bad token": Question(
         401, "unauthorized", _plain(asked("PUT", PHONE, "no token", DEVICE))
     ),
-    "device after many bad tokens": Question(429, "too_many_requests", _too_many_failures),
+    "device after many wrong keys": Question(429, "too_many_requests", _too_many_failures),
     "device by a key of another scope": Question(
         403, "forbidden", _with_key("deliveries:read", "PUT", PHONE, DEVICE)
     ),
@@ -278,7 +278,7 @@ QUESTIONS = {
     "notification with a backlog": Question(
         503,
         "unavailable",
-        _with_key("notifications:write", "POST", NOTIFICATIONS, _OWN, backlog=1_000),
+        _with_key("notifications:write", "POST", NOTIFICATIONS, _OWN, backlog=500),
     ),
     "deliveries": Question(
         200, None, _with_key("deliveries:read", "GET", "/v1/users/mary/deliveries?limit=3&since=0")

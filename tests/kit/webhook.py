@@ -19,12 +19,15 @@ from aiohttp import ClientSession, web
 from multidict import CIMultiDictProxy
 
 from gateway.app.clocks import SYSTEM
+from gateway.app.door import HEAD_S, REQUEST_S
 from gateway.app.listeners import listen
-from gateway.app.skin import BODY_S, add_routes, problem_middleware
+from gateway.app.skin import BODY_S, Intake, add_routes, problem_middleware
+from gateway.core.bodies import Bodies
+from gateway.core.clocks import MonotonicClock
 from gateway.core.model import Item
 from gateway.core.sources import LEARNINK
 from gateway.core.stored import read_items
-from gateway.events import GatewayEvent, WebhookAnswered
+from gateway.events import ConnectionRefused, GatewayEvent, WebhookAnswered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.store.sqlite import SqliteDatabase, SqliteStore
 from gateway.store.sqlite.engine import ThreadEngine
@@ -40,6 +43,8 @@ SECRET = secret_of(KEY)
 LIMITS = WebhookLimits(
     keys=[KEY], tolerance_s=300.0, max_body_bytes=100_000, max_age_s=86_400.0, max_backlog=1_000
 )
+
+BODY_MEMORY = 128 * 1024 * 1024
 
 Body = bytes | AsyncIterator[bytes]
 
@@ -97,6 +102,10 @@ class Webhook:
         with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as connection:
             return connection.execute(query).fetchall()
 
+    def refusals(self) -> list[str]:
+        """Why connections were ended, in order."""
+        return [event.reason for event in self.heard if isinstance(event, ConnectionRefused)]
+
     def events(self) -> Sequence[tuple[Any, ...]]:
         """(event id, type, status, notifications, rejected) of every stored event."""
         return self.rows("SELECT event_id, type, status, notifications, rejected FROM events")
@@ -118,10 +127,18 @@ def signed(body: bytes, *, message_id: str = "msg_1", at: float | None = None) -
 
 @asynccontextmanager
 async def running_webhook(
-    folder: Path, *, body_timeout_s: float = BODY_S
+    folder: Path,
+    *,
+    body_timeout_s: float = BODY_S,
+    body_memory: int = BODY_MEMORY,
+    most: int = 1_000,
+    head_s: float = HEAD_S,
+    request_s: float = REQUEST_S,
+    monotonic: MonotonicClock = SYSTEM.monotonic,
 ) -> AsyncIterator[Webhook]:
-    """Run the webhook on a new store in this folder; at the end nothing unforeseen may have
-    happened in it."""
+    """Run the webhook on a new store in this folder, for `most` connections and so many bytes of
+    bodies, each header in `head_s` and all of a request in `request_s`; at the end nothing
+    unforeseen may have happened in it."""
     path = folder / "inkpush.db"
     errors: list[BaseException] = []
     application = web.Application(middlewares=[problem_middleware(errors.append)])
@@ -132,8 +149,18 @@ async def running_webhook(
         stack.push_async_callback(store.aclose)
         session = await stack.enter_async_context(ClientSession())
         webhook = Webhook(session, 0, store, engine, path, errors=errors)
-        add_routes(application, _route(webhook).routes(), body_s=body_timeout_s)
-        webhook.port = await listen(stack, application, HOST, 0)
+        intake = Intake(Bodies(lambda: body_memory), body_s=body_timeout_s, monotonic=monotonic)
+        add_routes(application, _route(webhook).routes(), intake)
+        webhook.port = await listen(
+            stack,
+            application,
+            HOST,
+            0,
+            observer=webhook.heard.append,
+            most=most,
+            head_s=head_s,
+            request_s=request_s,
+        )
         yield webhook
     assert errors == []
 

@@ -25,6 +25,7 @@ from gateway.observe.redact import MASK, redact, redact_text
 from tests.kit.clocks import monotonic
 from tests.unit.test_metrics import EXAMPLES
 
+PLANTED = "PLANTED-TEXT"
 APNS_TOKEN = "9f" * 32
 FCM_TOKEN = "cGFzc3dvcmQ5Zm9y:APA91b" + "Hx_9-" * 27
 FID = "dXwR2Kq9Tz-0bV_eLm4PsA"
@@ -114,7 +115,7 @@ def test_no_library_gets_a_secret_past_the_redaction(format_: Format, secret: st
     configure("debug", format_, stream)
     logger = logging.getLogger("aioapns")
     logger.warning("rejected %s", secret)
-    logger.warning("rejected", extra={"token": secret})
+    logger.warning("rejected too %d", 1, extra={"token": secret})
     try:
         int(f"no such device {secret}")
     except ValueError:
@@ -122,6 +123,62 @@ def test_no_library_gets_a_secret_past_the_redaction(format_: Format, secret: st
     structlog.get_logger("any").error(f"said {secret}", thing={"inner": [secret]})
     assert stream.getvalue().count("rejected") == 2
     assert secret.splitlines()[-1] not in stream.getvalue()
+
+
+def _fail(text: str, cause: Exception | None = None) -> None:
+    raise ValueError(text) from cause
+
+
+def _planted(how: str) -> None:
+    text = f"Hi Mary! {PLANTED}"
+    logger = logging.getLogger("some.library")
+    match how:
+        case "argument":
+            logger.error("no such header: %r", text)
+        case "formatted":
+            logger.error("no such header: " + text)  # noqa: G003  # as some do
+        case "stack":
+            logger.warning(text, stack_info=True, extra={"header": text})
+        case "debug":
+            logger.debug(text)
+        case _:
+            try:
+                _fail(text, KeyError(text) if how == "chain" else None)
+            except ValueError:
+                logger.exception("handling %s", text)
+
+
+@pytest.mark.parametrize("format_", get_args(Format))
+@pytest.mark.parametrize("how", ["argument", "formatted", "exception", "chain", "stack", "debug"])
+def test_no_library_quotes_input_into_the_log(format_: Format, how: str) -> None:
+    """A title has no shape that redaction could know."""
+    stream = io.StringIO()
+    configure("debug", format_, stream)
+    _planted(how)
+    said = stream.getvalue()
+    assert PLANTED not in said
+    assert "Mary" not in said
+    assert "some.library" in said
+    assert "test_logs.py:" in said
+
+
+def test_a_librarys_line_says_what_kind_of_thing_went_wrong() -> None:
+    stream = io.StringIO()
+    configure("info", "json", stream)
+    _planted("exception")
+    (line,) = lines_of(stream)
+    assert line["event"].startswith("handling %s [test_logs.py:")
+    assert "ValueError at " in line["event"]
+    assert line["level"] == "error"
+
+
+def test_a_library_cannot_flood_the_log() -> None:
+    stream = io.StringIO()
+    configure("info", "json", stream)
+    for _ in range(1_000):
+        _planted("argument")
+    _planted("formatted")
+    assert len(lines_of(stream)) == 2
 
 
 # --- lines -------------------------------------------------------------------------------------

@@ -48,8 +48,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class ConsoleSources:
-    """What the pages read. `find_key` gives the API key in force with a text; `devices` has the
-    last count by (provider, app, state), for counting takes long."""
+    """What the pages read. `log_in` gives the API key in force with a text from somewhere, or a
+    problem for too many wrong ones; `remote` says from where a request came; `devices` has the last
+    count by (provider, app, state), for counting takes long."""
 
     devices: Callable[[], Mapping[tuple[str, str, str], int]]
     registry: Registry
@@ -57,7 +58,8 @@ class ConsoleSources:
     lanes: Lanes
     queue: Queue
     keys: Keys
-    find_key: Callable[[str], Awaitable[ApiKey | None]]
+    log_in: Callable[[str, str], Awaitable[ApiKey | None]]
+    remote: Callable[[web.Request], str]
 
 
 class ConsoleRoutes:
@@ -95,7 +97,15 @@ class ConsoleRoutes:
 
     async def login(self, request: web.Request) -> web.Response:
         """Exchange an API key for a session."""
-        key = await self._sources.find_key(await _sent_key(request))
+        text = await _sent_key(request)
+        try:
+            key = await self._sources.log_in(text, self._sources.remote(request))
+        except Problem as problem:
+            response = self._page(
+                "login.html", status=problem.status, message="Too many wrong keys came from here."
+            )
+            response.headers.update(problem.headers)
+            return response
         if key is None or not key.allows("admin"):
             message = "This API key is unknown, revoked or lacks the `admin` scope."
             return self._page("login.html", status=401, message=message)
