@@ -25,7 +25,8 @@ from providers.contract import (
     Verdict,
 )
 from providers.fcm.codec import UNSENDABLE, Codec, check_push
-from providers.fcm.credentials import NO_TOKEN_IN_TIME, AccessToken
+from providers.fcm.credentials import AccessToken
+from providers.fcm.fetching import NO_ANSWER
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import BodyTemplates, render, send_request
 from providers.fcm.verdicts import receipt
@@ -162,7 +163,7 @@ class FcmNativeProvider:
                 await self._options.credentials.token(insist=True)
                 await self._pool.reach()
         except TimeoutError:
-            return self.trouble(part) or NO_TOKEN_IN_TIME
+            return self.trouble(part) or NO_ANSWER
         return self.trouble(part)
 
     async def check(self, part: str) -> Misconfigured | Unavailable | None:

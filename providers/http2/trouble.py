@@ -47,17 +47,17 @@ STALLED = _Kind(
 )
 """The peer holds connections open and takes nothing by them."""
 
-_DNS = "Check DNS on this machine, and the host in endpoint."
+_DNS = "Check DNS on this machine, and the host in {setting}."
 _PROXY = "Check the proxy in the configuration, its login, and that it lets this host through."
 _TRUST = (
     "A proxy that opens TLS needs its authority in ca_file; else update this machine's "
     "certificates, and check its clock."
 )
-_TLS = "Check that endpoint speaks TLS, and what stands in between."
+_TLS = "Check that {setting} speaks TLS, and what stands in between."
 
 
-def trouble_of(error: Exception, host: str) -> Trouble:
-    """The failure that an error of `dial` means."""
+def trouble_of(error: Exception, host: str, *, setting: str = "endpoint") -> Trouble:
+    """The failure that an error of `dial` means; `setting` is where the host comes from."""
     step, places, through = Step.CONNECT, "", ""
     if isinstance(error, NotConnected):
         step, places = error.step, _told(error.places, error.host)
@@ -66,7 +66,8 @@ def trouble_of(error: Exception, host: str) -> Trouble:
         if isinstance(error.__cause__, Exception):
             error = error.__cause__
     kind = _kind_of(error, step)
-    return _Kind(through + kind.words, _PROXY if through else kind.hint).at(host, places)
+    hint = _PROXY if through else kind.hint.replace("{setting}", setting)
+    return _Kind(through + kind.words, hint).at(host, places)
 
 
 def _kind_of(error: Exception, step: Step) -> _Kind:
@@ -84,7 +85,7 @@ def _kind_of(error: Exception, step: Step) -> _Kind:
         case ssl.SSLError():
             return _Kind(f"TLS fails{_reason(error)}", _TLS)
         case ConnectionRefusedError():
-            hint = "Check endpoint and the firewall: nobody listens there."
+            hint = "Check {setting} and the firewall: nobody listens there."
             return _Kind("it refuses the connection", hint)
         case TimeoutError():
             return _late(step)
