@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import assert_never
 
 from providers.contract import Address, AddressKind, Environment, Platform, PushProvider
 from providers.fcm.settings import FcmSettings
-from providers.vendor import AddressProblem, Clock, Plan, ReportedAddress, Vendor
+from providers.vendor import (
+    AddressProblem,
+    Clock,
+    Plan,
+    ReportedAddress,
+    Vendor,
+    transport_identity,
+)
 
 # a table, for `part_of` is called for every push: a `match` over members takes ten times as long
 _PARTS = {Platform.ANDROID: "android", Platform.IOS: "ios", Platform.WEB: "web"}
@@ -27,13 +35,14 @@ def part_of(address: Address) -> str:
     return _PARTS[address.platform]
 
 
-def plan(settings: FcmSettings, clock: Clock) -> Plan:
+def plan(settings: FcmSettings, _every: Sequence[FcmSettings], clock: Clock) -> Plan:
     """Read the service account. Raises CredentialError with all that is wrong."""
     from providers.fcm.credentials import FcmCredentials
     from providers.fcm.options import FcmOptions
     from providers.fcm.payload import FcmStyle
     from providers.transport.trust import beside_trust
 
+    identity = transport_identity(settings, (settings.credentials_file, settings.ca_file))
     ca_file = str(settings.ca_file or "")
     proxy = settings.proxy.get_secret_value()
     load = partial(
@@ -64,7 +73,7 @@ def plan(settings: FcmSettings, clock: Clock) -> Plan:
             case _:
                 assert_never(settings.transport)
 
-    return Plan(settings.rate_per_s, settings.ramp_s, make)
+    return Plan(settings.rate_per_s, settings.ramp_s, make, identity)
 
 
 VENDOR = Vendor(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from providers.apns.credentials import ApnsCredentials
+from providers.apns.credentials import PERIOD_S, ApnsCredentials
 from providers.apns.sdk import MAX_IN_FLIGHT
 from providers.apns.verdicts import CLOCK_WRONG
 from providers.contract import (
@@ -26,6 +26,11 @@ from tests.kit.provider_rig import FACTORIES, Clock, Rig, rig, until
 
 APNS = sorted(name for name, (kind, _) in FACTORIES.items() if kind == "apns")
 MINUTE = 60.0
+
+
+def begin_a_period(clock: Clock) -> None:
+    """Move the clock on to where a provider token is new."""
+    clock.ahead_s += PERIOD_S - clock() % PERIOD_S
 
 
 @pytest.fixture(params=APNS)
@@ -194,6 +199,7 @@ async def test_all_connections_share_one_provider_token(
 
 async def test_a_provider_token_is_renewed_before_it_ends(ready: Rig, clock: Clock) -> None:
     ready.sandbox.settings.limit_token_updates = True
+    begin_a_period(clock)
 
     for _ in range(4):
         assert isinstance(await ready.one(), Delivered)
@@ -205,6 +211,7 @@ async def test_a_provider_token_is_renewed_before_it_ends(ready: Rig, clock: Clo
 async def test_an_old_token_called_expired_is_replaced_and_the_push_may_go_again(
     ready: Rig, clock: Clock
 ) -> None:
+    begin_a_period(clock)
     ready.sandbox.script(
         ready.address().value,
         Answer.ok(),
@@ -221,7 +228,8 @@ async def test_an_old_token_called_expired_is_replaced_and_the_push_may_go_again
     assert ready.sandbox.stats()["distinct_jwts"] == 2
 
 
-async def test_a_young_token_called_expired_is_a_clock_to_be_set(ready: Rig) -> None:
+async def test_a_young_token_called_expired_is_a_clock_to_be_set(ready: Rig, clock: Clock) -> None:
+    begin_a_period(clock)
     ready.sandbox.default_answer = Answer.status(403, "ExpiredProviderToken")
 
     assert await ready.one() == CLOCK_WRONG
