@@ -222,7 +222,7 @@ class ApnsNativeProvider:
 
     def _ended(self, environment: Environment, ends: Ends, wire: Wire | None) -> None:
         by_batch: dict[Batch[str], list[tuple[Push, Verdict]]] = {}
-        took = False
+        took = goes = stays = False
         for request, end in ends:
             push, batch = request.context
             if type(end) is Response and end.status == 200 and not end.body:
@@ -230,11 +230,15 @@ class ApnsNativeProvider:
                 verdict: Verdict = Delivered(push.delivery_id)
             else:
                 verdict = self._verdict(environment, end, push.delivery_id, batch.credential)
-                if wire is not None and ends_connection(verdict):
-                    wire.drain()
+                goes = goes or ends_connection(verdict)
+                stays = stays or (isinstance(end, Response) and not ends_connection(verdict))
             by_batch.setdefault(batch, []).append((push, verdict))
         if took:
             self._options.credentials_for(environment).accepted()
+        if wire is not None and (took or goes or stays):
+            wire.heard(goes=not took and not stays)
+            if goes:
+                wire.drain()
         hand_over_all(by_batch)
 
     def _verdict(

@@ -144,6 +144,5 @@ class ApnsSdkProvider:
             delivery_id=apns_request.delivery_id,
             authorization=request.authorization,
         )
-        if ends_connection(verdict):
-            request.leave()
+        request.heard(goes=ends_connection(verdict))
         return verdict

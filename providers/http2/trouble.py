@@ -47,6 +47,13 @@ STALLED = _Kind(
 )
 """The peer holds connections open and takes nothing by them."""
 
+SENT_AWAY = _Kind(
+    "it takes connections, and ends them without serving",
+    "The vendor, or something in between, turns this machine away: wait, and look at the vendor's "
+    "status page.",
+)
+"""The peer ended a connection that was good for nothing."""
+
 _DNS = "Check DNS on this machine, and the host in {setting}."
 _PROXY = "Check the proxy in the configuration, its login, and that it lets this host through."
 _TRUST = (
