@@ -47,7 +47,7 @@ class Plan:
     `rate_per_s` is pushes a second at most, 0 for no limit. `ramp_s` is the seconds from idle to
     the full rate. Where two plans have an equal `identity`, the transport of one serves the other:
     a reload keeps it; see `transport_identity`. `advice` is what is allowed, yet weak: the setting,
-    and what would be better.
+    and what would be better. `way` says for people which hosts are reached how.
     """
 
     rate_per_s: float
@@ -55,6 +55,7 @@ class Plan:
     make: Callable[[], PushProvider]
     identity: object = field(default_factory=object)
     advice: tuple[tuple[str, str], ...] = ()
+    way: str = ""
 
 
 def transport_identity(

@@ -51,6 +51,8 @@ async def examine(settings: Settings, vendors: Vendors = VENDORS, *, online: boo
         ]
     for plan in plans:
         findings.append(Finding("ok", f"{plan.name}: the credential can be read"))
+        if plan.way:
+            findings.append(Finding("ok", f"{plan.name}: reaches {plan.way}"))
         if online:
             findings += await _ask_vendor(plan)
     return findings

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class LanePlan:
     """A lane as the settings want it, its credentials read; `make` builds the transport.
 
-    `identity` and `advice`: see `providers.vendor.Plan`.
+    `identity`, `advice` and `way`: see `providers.vendor.Plan`.
     """
 
     app: str
@@ -39,6 +39,7 @@ class LanePlan:
     make: Callable[[], PushProvider]
     identity: object = field(default_factory=object)
     advice: tuple[tuple[str, str], ...] = ()
+    way: str = ""
 
     @property
     def name(self) -> str:
@@ -83,6 +84,7 @@ def plan_app(
                     plan.make,
                     plan.identity,
                     plan.advice,
+                    plan.way,
                 )
             )
     if problems:

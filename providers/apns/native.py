@@ -28,7 +28,7 @@ from providers.contract import (
     Verdict,
 )
 from providers.http2.connection import Connection
-from providers.http2.dial import Dial, Origin, Proxy, dial
+from providers.http2.dial import Dial, Origin, dial
 from providers.http2.exchange import End, Ends, Request, Response
 from providers.http2.headers import (
     ConstantFields,
@@ -111,14 +111,13 @@ class ApnsNativeProvider:
     async def start(self) -> None:
         """Get ready; connections are made when they are needed.
 
-        Raises CredentialError when `ca_file` or `proxy` cannot be used.
+        Raises CredentialError when `ca_file` or a proxy cannot be used.
         """
         options = self._options
         context = self._trust(options.ca_file, alpn=("h2",))
-        proxy = Proxy.parse(options.proxy)
         limits = PoolLimits(options.max_connections, options.timeout_s, MAX_IN_FLIGHT)
         for environment, endpoint in options.endpoints.items():
-            origin = Origin.of(endpoint, context, proxy)
+            origin = Origin.of(endpoint, context, options.proxies.to(endpoint))
             constant = ConstantFields(
                 [
                     (":method", "POST"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -88,12 +89,14 @@ def plan(settings: ApnsSettings, every: Sequence[ApnsSettings], clock: Clock) ->
     """Read the signing key. Raises CredentialError with all that is wrong."""
     from providers.apns.options import ApnsOptions
     from providers.apns.payload import ApnsStyle
+    from providers.transport.proxies import Proxies
     from providers.transport.trust import beside_trust
 
     keys = _keys_of_team(settings.team_id, every)
     seconds = {settings.key_id, settings.sandbox_key_id}.intersection(keys[1::2])
     files = (settings.key_file, settings.sandbox_key_file, settings.ca_file)
-    identity = transport_identity(settings, files, seconds)
+    proxies = Proxies(settings.proxy.get_secret_value(), os.environ.copy())
+    before = transport_identity(settings, files, seconds)
     ca_file = str(settings.ca_file or "")
     credentials, sandbox_credentials = beside_trust(ca_file, partial(_load_keys, settings, clock))
     options = ApnsOptions(
@@ -106,7 +109,7 @@ def plan(settings: ApnsSettings, every: Sequence[ApnsSettings], clock: Clock) ->
         ca_file=ca_file,
         max_connections=settings.max_connections,
         timeout_s=settings.timeout_s,
-        proxy=settings.proxy.get_secret_value(),
+        proxies=proxies,
     )
 
     def make() -> PushProvider:
@@ -125,8 +128,16 @@ def plan(settings: ApnsSettings, every: Sequence[ApnsSettings], clock: Clock) ->
             case _:
                 assert_never(settings.transport)
 
-    advice = tuple(_too_many_keys(settings, keys))
-    return Plan(settings.rate_per_s, settings.ramp_s, make, identity, advice)
+    hosts = options.endpoints.values()
+    identity = before, [proxies.to(url) for url in hosts]
+    return Plan(
+        settings.rate_per_s,
+        settings.ramp_s,
+        make,
+        identity,
+        tuple(_too_many_keys(settings, keys)),
+        proxies.told(hosts),
+    )
 
 
 VENDOR = Vendor(

@@ -35,6 +35,7 @@ from providers.fcm.fetching import (
     NoToken,
 )
 from providers.http2.exchange import NEVER_SENT_S
+from providers.transport.proxies import DIRECT, Proxies
 
 __all__ = ["AccessToken", "CredentialError", "FcmCredentials"]
 
@@ -83,6 +84,8 @@ class FcmCredentials:
     ) -> None:
         self.account = account
         self.project_id = project_id
+        #: where tokens come from, for people
+        self.token_uri = ""
         self._ask = fetch
         self._clock = clock
         self._token: AccessToken | None = None
@@ -103,13 +106,13 @@ class FcmCredentials:
         *,
         clock: Callable[[], float],
         ca_file: str = "",
-        proxy: str = "",
+        proxies: Proxies = DIRECT,
         fetch: Fetch | None = None,
     ) -> FcmCredentials:
         """Read a service account's JSON key; `ca_file` is trusted besides the system's authorities.
 
-        `proxy` is asked to connect to the token endpoint; "" for none. `fetch` asks for tokens in
-        the endpoint's place.
+        `proxies` are asked to connect to the token endpoint. `fetch` asks for tokens in the
+        endpoint's place.
 
         Raises CredentialError with everything that is wrong at once.
         """
@@ -125,11 +128,13 @@ class FcmCredentials:
             ) from None
         if fetch is None:
             try:
-                fetch = GoogleFetch(account, info["token_uri"], ca_file=ca_file, proxy=proxy)
+                fetch = GoogleFetch(account, info["token_uri"], ca_file=ca_file, proxies=proxies)
             except ValueError:
                 problem = f"credentials_file {file}: token_uri is not a web address."
                 raise CredentialError([problem]) from None
-        return cls(account, str(info["project_id"]), fetch, clock)
+        made = cls(account, str(info["project_id"]), fetch, clock)
+        made.token_uri = str(info["token_uri"])
+        return made
 
     @property
     def held(self) -> AccessToken | None:

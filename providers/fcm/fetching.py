@@ -21,10 +21,11 @@ import google.auth.jwt
 import google.oauth2.service_account
 
 from providers.contract import Misconfigured, Trouble, Unavailable
-from providers.http2.dial import Dial, Origin, Proxy, dial
+from providers.http2.dial import Dial, Origin, dial
 from providers.http2.exchange import NEVER_SENT_S
 from providers.http2.once import Answer, NoAnswer, NotUnderstood, post
 from providers.http2.trouble import trouble_of
+from providers.transport.proxies import DIRECT, Proxies
 from providers.transport.trust import client_context
 from providers.wording.between import PROXY_LOGIN
 from providers.wording.body import parse_body
@@ -134,7 +135,7 @@ class Fetch(Protocol):
 
 
 class GoogleFetch:
-    """A `Fetch` with a service account's key. `proxy`: see `Proxy.parse`; "" for none.
+    """A `Fetch` with a service account's key.
 
     Raises ValueError where `token_uri` is not a web address, else CredentialError. `now`: the time
     that a request is signed with, in epoch seconds.
@@ -146,7 +147,7 @@ class GoogleFetch:
         token_uri: str,
         *,
         ca_file: str = "",
-        proxy: str = "",
+        proxies: Proxies = DIRECT,
         now: Callable[[], float] = time.time,
         dial: Dial = dial,
     ) -> None:
@@ -155,7 +156,7 @@ class GoogleFetch:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("token_uri is not a web address")
         context = client_context(ca_file, alpn=("http/1.1",))
-        self._origin = Origin.of(token_uri, context, Proxy.parse(proxy))
+        self._origin = Origin.of(token_uri, context, proxies.to(token_uri))
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._now = now
         self._dial = dial

@@ -31,7 +31,7 @@ from providers.fcm.options import FcmOptions
 from providers.fcm.payload import BodyTemplates, render, send_request
 from providers.fcm.verdicts import receipt
 from providers.http2.connection import Connection
-from providers.http2.dial import Dial, Origin, Proxy, dial
+from providers.http2.dial import Dial, Origin, dial
 from providers.http2.exchange import NEVER_SENT_S, Channel, End, Ends, Request, Response
 from providers.http2.headers import ConstantFields, literal
 from providers.http2.http1 import Http1Connection
@@ -112,11 +112,11 @@ class FcmNativeProvider:
     async def start(self) -> None:
         """Get ready, and begin to fetch an access token.
 
-        Raises CredentialError when `ca_file` or `proxy` cannot be used.
+        Raises CredentialError when `ca_file` or a proxy cannot be used.
         """
         options = self._options
         context = self._trust(options.ca_file, alpn=("h2", "http/1.1"))
-        origin = Origin.of(options.url, context, Proxy.parse(options.proxy))
+        origin = Origin.of(options.url, context, options.proxies.to(options.url))
         fields = [
             (":method", "POST"),
             (":scheme", "https"),

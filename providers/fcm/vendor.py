@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import assert_never
@@ -40,13 +41,19 @@ def plan(settings: FcmSettings, _every: Sequence[FcmSettings], clock: Clock) -> 
     from providers.fcm.credentials import FcmCredentials
     from providers.fcm.options import FcmOptions
     from providers.fcm.payload import FcmStyle
+    from providers.transport.proxies import Proxies
     from providers.transport.trust import beside_trust
 
-    identity = transport_identity(settings, (settings.credentials_file, settings.ca_file))
+    files = (settings.credentials_file, settings.ca_file)
+    proxies = Proxies(settings.proxy.get_secret_value(), os.environ.copy())
     ca_file = str(settings.ca_file or "")
-    proxy = settings.proxy.get_secret_value()
+    before = transport_identity(settings, files)
     load = partial(
-        FcmCredentials.load, settings.credentials_file, clock=clock, ca_file=ca_file, proxy=proxy
+        FcmCredentials.load,
+        settings.credentials_file,
+        clock=clock,
+        ca_file=ca_file,
+        proxies=proxies,
     )
     credentials = beside_trust(ca_file, load)
     options = FcmOptions(
@@ -57,7 +64,7 @@ def plan(settings: FcmSettings, _every: Sequence[FcmSettings], clock: Clock) -> 
         ca_file=ca_file,
         max_connections=settings.max_connections,
         timeout_s=settings.timeout_s,
-        proxy=proxy,
+        proxies=proxies,
     )
 
     def make() -> PushProvider:
@@ -73,7 +80,9 @@ def plan(settings: FcmSettings, _every: Sequence[FcmSettings], clock: Clock) -> 
             case _:
                 assert_never(settings.transport)
 
-    return Plan(settings.rate_per_s, settings.ramp_s, make, identity)
+    hosts = (options.url, credentials.token_uri)
+    identity = before, [proxies.to(url) for url in hosts]
+    return Plan(settings.rate_per_s, settings.ramp_s, make, identity, way=proxies.told(hosts))
 
 
 VENDOR = Vendor(
