@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config import wording
+from config import formats, wording
 from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside
 
 if TYPE_CHECKING:
     from config.settings import OpsSettings, ServerSettings, Settings
     from config.sources import Gathered
 
-_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
 HS256_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the hash's 32 bytes."""
 SIGNING_BYTES = 24
@@ -86,7 +85,8 @@ def _role(data: Mapping[str, Any]) -> Any:
 def _clash(server: ServerSettings, ops: OpsSettings) -> bool:
     if server.port != ops.port or server.port == 0:
         return False
-    return server.host == ops.host or bool({server.host, ops.host} & _EVERYWHERE)
+    shared = set(formats.hosts_of(server.host)) & set(formats.hosts_of(ops.host))
+    return bool(shared) or any(map(formats.is_everywhere, (server.host, ops.host)))
 
 
 def _app_misfits(apps: list[Any], vendors: Sequence[str]) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _advice(settings: Settings) -> Iterator[str]:
         text = signing.get_secret_value().partition("_")[2].rstrip("=")
         if len(text) * 3 // 4 < SIGNING_BYTES:
             yield f"webhook.secrets[{i}]: is short; better at least {SIGNING_BYTES} bytes"
-    if settings.ops.host in _EVERYWHERE:
+    if formats.is_everywhere(settings.ops.host):
         yield "ops.host: is reachable from everywhere; better loopback or a private address"
     for i, app in enumerate(settings.apps):
         for name, table in app.vendors.items():

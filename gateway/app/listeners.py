@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway.app.sites import open_sites
 from gateway.app.skin import add_routes, problem_middleware
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.routes import DeviceRoutes
@@ -110,10 +111,7 @@ async def listen(stack: AsyncExitStack, application: web.Application, host: str,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, host, port, backlog=1024)
-    await site.start()
-    bound: int = runner.addresses[0][1]
-    return bound
+    return await open_sites(runner, host, port)
 
 
 def apps_of(settings: Settings) -> dict[str, frozenset[str]]:
