@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ import pytest
 from providers.contract import Unavailable
 from providers.fcm.credentials import AccessToken, FcmCredentials
 from providers.http2.once import LARGEST_ANSWER
+from tests.kit.dead_addresses import answer_dns, dead
 from tests.kit.provider_rig import until
 from tests.kit.scripted_server import Trust
 from tests.kit.stream_server import Serve, serving
@@ -229,3 +231,24 @@ async def test_why_the_endpoint_is_not_trusted_is_said(tmp_path: Path, trust: Tr
     assert "the token endpoint cannot be reached" in trouble.reason
     assert "unable to get local issuer certificate" in trouble.reason
     assert "at 127.0.0.1" in trouble.reason or "at ::1" in trouble.reason
+
+
+async def test_dead_ipv6_addresses_do_not_keep_a_token_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer(GRANTED))
+        writer.close()
+
+    file = tmp_path / "fcm.json"
+    loop = asyncio.get_running_loop()
+    async with serving(serve) as port:
+        file.write_text(json.dumps(ACCOUNT | {"token_uri": f"http://token.example:{port}/token"}))
+        with dead(socket.AF_INET6, 8) as silent:
+            answer_dns(monkeypatch, "token.example", [*silent, (socket.AF_INET, "127.0.0.1", port)])
+            credentials = FcmCredentials.load(file, clock=loop.time)
+            began = loop.time()
+            assert isinstance(await credentials.token(), AccessToken)
+            assert loop.time() - began < 2.0
+            await credentials.aclose()
