@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config import wording
+from config import formats, wording
 from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside, signing_key
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from config.settings import OpsSettings, ServerSettings, Settings
     from config.sources import Gathered
 
-_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
 HS256_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the hash's 32 bytes."""
 SIGNING_BYTES = 24
@@ -98,7 +97,8 @@ def _role(data: Mapping[str, Any]) -> Any:
 def _clash(server: ServerSettings, ops: OpsSettings) -> bool:
     if server.port != ops.port or server.port == 0:
         return False
-    return server.host == ops.host or bool({server.host, ops.host} & _EVERYWHERE)
+    shared = set(formats.hosts_of(server.host)) & set(formats.hosts_of(ops.host))
+    return bool(shared) or any(map(formats.is_everywhere, (server.host, ops.host)))
 
 
 def _app_misfits(apps: list[Any], vendors: Sequence[str]) -> Iterator[str]:
@@ -183,7 +183,7 @@ def _advice(settings: Settings) -> Iterator[str]:
     yield from _secrets_advice("webhook", settings.webhook.secrets)
     for i, source in enumerate(settings.sources):
         yield from _secrets_advice(f"sources[{i}]", source.secrets)
-    if settings.ops.host in _EVERYWHERE:
+    if formats.is_everywhere(settings.ops.host):
         yield "ops.host: is reachable from everywhere; better loopback or a private address"
     for i, app in enumerate(settings.apps):
         for name, table in app.vendors.items():

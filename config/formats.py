@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
+import json
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
+from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,6 +26,16 @@ _HMAC_BLOCK = 64
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that marks a secret, not one
 SQLITE_PREFIX = "sqlite:///"
 _POSTGRES = "postgresql://user:password@host:5432/database"
+
+
+EVERYWHERE = "*"
+"""All addresses of both families."""
+
+HOSTS_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]
+}
+_HOSTS = 'an address such as "127.0.0.1", a list of them, or "*" for all'
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?\Z")
 
 
 def signing_secret(value: SecretStr) -> SecretStr:
@@ -82,6 +95,52 @@ def network(value: str) -> str:
             "is no address and no network; expected such as 10.0.0.7, 10.0.0.0/8 or fd00::/8"
         ) from None
     return value
+
+
+def hosts(value: Any) -> str:
+    """Check what to listen on: an address, several, or `*`; several are joined by commas."""
+    if isinstance(value, str) and value.startswith("["):
+        # a list in a variable, unless it is an IPv6 address in brackets
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(one, str) for one in listed):
+        raise ValueError(f"is no address; expected {_HOSTS}")
+    names = [one.strip().removeprefix("[").removesuffix("]") for one in listed]
+    if not names or "" in names:
+        raise ValueError(f"is empty; expected some text: {_HOSTS}")
+    if EVERYWHERE in names and len(names) > 1:
+        raise ValueError(f'has "*" among others; expected {_HOSTS}')
+    for name in names:
+        if name != EVERYWHERE and not _is_host(name):
+            raise ValueError(f"has something that is no address; expected {_HOSTS}")
+    return ",".join(dict.fromkeys(names))
+
+
+def _is_host(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        # digits and dots alone are an address that is wrong
+        return bool(_HOST_NAME.match(name)) and not name.replace(".", "").isdigit()
+    return True
+
+
+def hosts_of(checked: str) -> list[str]:
+    """The addresses that a checked value stands for."""
+    return ["0.0.0.0", "::"] if checked == EVERYWHERE else checked.split(",")  # noqa: S104
+
+
+def is_everywhere(checked: str) -> bool:
+    """Whether a checked value has all addresses of a family in it."""
+    return any(_is_unspecified(name) for name in hosts_of(checked))
+
+
+def _is_unspecified(name: str) -> bool:
+    try:
+        return ip_address(name).is_unspecified
+    except ValueError:
+        return False
 
 
 def store_url(value: str) -> str:

@@ -14,18 +14,23 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     StringConstraints,
+    WithJsonSchema,
     create_model,
     field_serializer,
 )
 
 from config import checks, formats, shape, sources
-from providers.settings import Count, Filled, OptionalHttpUrl, OptionalPath, Seconds
+from providers.settings import Count, OptionalHttpUrl, OptionalPath, Seconds
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+Host = Annotated[
+    str, BeforeValidator(formats.hosts), WithJsonSchema(formats.HOSTS_SCHEMA, mode="validation")
+]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Secrets = tuple[Annotated[SecretStr, AfterValidator(formats.signing_secret)], ...]
 BodyBytes = Annotated[int, Field(ge=1024)]
@@ -43,8 +48,9 @@ class Section(BaseModel):
 class ServerSettings(Section):
     """The public listener: webhooks, devices, deliveries."""
 
-    host: Filled = "0.0.0.0"  # noqa: S104 - the public listener is meant to be reached
-    """Address to listen on. All interfaces, since webhooks come from outside."""
+    host: Host = "0.0.0.0"  # noqa: S104 - the public listener is meant to be reached
+    """Address to listen on, a list of them, or `"*"` for all of IPv4 and IPv6. All interfaces of
+    IPv4, since webhooks come from outside."""
     port: Port = 8080
     """TCP port; 0 takes a free one."""
     role: Literal["all", "ingest", "relay"] = "all"
@@ -62,8 +68,9 @@ class ServerSettings(Section):
 class OpsSettings(Section):
     """The listener for operators: metrics, health, console."""
 
-    host: Filled = "127.0.0.1"
-    """Address to listen on. Loopback, since metrics and console are not for the public."""
+    host: Host = "127.0.0.1"
+    """Address to listen on, a list of them, or `"*"` for all of IPv4 and IPv6. Loopback, since
+    metrics and console are not for the public."""
     port: Port = 9090
     """TCP port; 0 takes a free one."""
 

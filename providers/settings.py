@@ -20,7 +20,6 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
-    ValidationInfo,
 )
 
 
@@ -80,13 +79,6 @@ def proxy_url(value: SecretStr) -> SecretStr:
     return value
 
 
-def not_with_an_sdk(value: SecretStr, info: ValidationInfo) -> SecretStr:
-    """Check that a proxy is for a transport that uses one; `transport` stands above `proxy`."""
-    if value.get_secret_value() and info.data.get("transport") == "sdk":
-        raise ValueError('is not used by the SDKs; expected transport = "native", or no proxy')
-    return value
-
-
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -95,4 +87,4 @@ HttpUrl = Annotated[str, AfterValidator(http_url)]
 OptionalHttpUrl = Annotated[str, AfterValidator(optional_http_url)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
 Transport = Literal["native", "sdk"]
-ProxyUrl = Annotated[SecretStr, AfterValidator(proxy_url), AfterValidator(not_with_an_sdk)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(proxy_url)]

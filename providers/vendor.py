@@ -8,8 +8,10 @@ libraries take most of a second to load, so `plan` and `Plan.make` import them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from providers.contract import Address, AddressKind, Environment, Platform, PushProvider
@@ -43,12 +45,36 @@ class Plan:
     """One app's way to a vendor, with its credentials read. `make` builds a transport.
 
     `rate_per_s` is pushes a second at most, 0 for no limit. `ramp_s` is the seconds from idle to
-    the full rate.
+    the full rate. Where two plans have an equal `identity`, the transport of one serves the other:
+    a reload keeps it; see `transport_identity`. `advice` is what is allowed, yet weak: the setting,
+    and what would be better. `way` says for people which hosts are reached how.
     """
 
     rate_per_s: float
     ramp_s: float
     make: Callable[[], PushProvider]
+    identity: object = field(default_factory=object)
+    advice: tuple[tuple[str, str], ...] = ()
+    way: str = ""
+
+
+def transport_identity(
+    settings: VendorSettings, files: Iterable[Path | None], *more: object
+) -> object:
+    """All that a transport is made of: its settings but for the limits of the lane, what its files
+    hold, and what else the vendor names.
+
+    Ask before the files are read for use: then a change in between shows at the next reload.
+    """
+    table = settings.model_dump(exclude={"rate_per_s", "ramp_s"})
+    return table, [_digest(file) for file in files], more
+
+
+def _digest(file: Path | None) -> bytes:
+    try:
+        return b"" if file is None else hashlib.sha256(file.read_bytes()).digest()
+    except OSError:
+        return b""  # whoever reads it for use says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +90,9 @@ class Vendor:
     called for every push, so it must be quick.
     `prune_reasons` are the reasons of the vendor's `TokenGone` verdicts, for metrics.
     `read_address` returns the canonical address, or all else that is wrong with it.
-    `plan` reads the credentials that an app's settings name; its clock gives epoch seconds. It
-    raises CredentialError with all that is wrong, each problem beginning with its setting's name.
+    `plan` reads the credentials that an app's settings name; beside them it gets the settings of
+    all apps, this one's included, and a clock that gives epoch seconds. It raises CredentialError
+    with all that is wrong, each problem beginning with its setting's name.
     """
 
     name: str
@@ -76,7 +103,7 @@ class Vendor:
     part_of: Callable[[Address], str]
     prune_reasons: tuple[str, ...]
     read_address: Callable[[ReportedAddress], ReportedAddress | list[AddressProblem]]
-    plan: Callable[[Any, Clock], Plan]
+    plan: Callable[[Any, Sequence[Any], Clock], Plan]
 
     def __repr__(self) -> str:
         return f"<Vendor {self.name}>"

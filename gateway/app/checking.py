@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 
 from config.checks import advice
 from gateway.app.clocks import SYSTEM
-from gateway.app.lanes import LanePlan, plan_lanes
+from gateway.app.lanes import LanePlan, plan_app
 from gateway.app.storage import open_store
 from gateway.app.vendors import VENDORS
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
@@ -37,17 +37,22 @@ async def examine(settings: Settings, vendors: Vendors = VENDORS, *, online: boo
     findings = [Finding("warning", text) for text in advice(settings)]
     findings += await _store(settings)
     plans: list[LanePlan] = []
-    for number, app in enumerate(settings.apps):
-        alone = settings.model_copy(update={"apps": (app,)})
+    for number in range(len(settings.apps)):
         try:
-            plans += plan_lanes(alone, vendors)
+            planned = plan_app(settings, number, vendors)
         except ConfigurationError as error:
-            findings += [
-                Finding("error", problem.replace("apps[0].", f"apps[{number}].", 1))
-                for problem in error.problems
-            ]
+            findings += [Finding("error", problem) for problem in error.problems]
+            continue
+        plans += planned
+        findings += [
+            Finding("warning", f"apps[{number}].{plan.vendor.name}.{name}: {text}")
+            for plan in planned
+            for name, text in plan.advice
+        ]
     for plan in plans:
         findings.append(Finding("ok", f"{plan.name}: the credential can be read"))
+        if plan.way:
+            findings.append(Finding("ok", f"{plan.name}: reaches {plan.way}"))
         if online:
             findings += await _ask_vendor(plan)
     return findings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.core.clocks import Clocks
@@ -27,13 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LanePlan:
-    """A lane as the settings want it, its credentials read; `make` builds the transport."""
+    """A lane as the settings want it, its credentials read; `make` builds the transport.
+
+    `identity`, `advice` and `way`: see `providers.vendor.Plan`.
+    """
 
     app: str
     vendor: Vendor
     rate_per_s: float
     ramp_s: float
     make: Callable[[], PushProvider]
+    identity: object = field(default_factory=object)
+    advice: tuple[tuple[str, str], ...] = ()
+    way: str = ""
 
     @property
     def name(self) -> str:
@@ -44,15 +50,43 @@ def plan_lanes(settings: Settings, vendors: Vendors, *, clock: Clock = time.time
     """Read every lane's credentials. Raises ConfigurationError with all mistakes at once."""
     plans: list[LanePlan] = []
     problems: list[str] = []
-    for number, app in enumerate(settings.apps):
-        for name, table in app.vendors.items():
-            vendor = vendors[name]
-            try:
-                plan = vendor.plan(table, clock)
-            except CredentialError as error:
-                problems += [f"apps[{number}].{name}.{text}" for text in error.problems]
-            else:
-                plans.append(LanePlan(app.id, vendor, plan.rate_per_s, plan.ramp_s, plan.make))
+    for number in range(len(settings.apps)):
+        try:
+            plans += plan_app(settings, number, vendors, clock=clock)
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return plans
+
+
+def plan_app(
+    settings: Settings, number: int, vendors: Vendors, *, clock: Clock = time.time
+) -> list[LanePlan]:
+    """Read the credentials of one app's lanes. Raises ConfigurationError with all mistakes."""
+    plans: list[LanePlan] = []
+    problems: list[str] = []
+    app = settings.apps[number]
+    for name, table in app.vendors.items():
+        vendor = vendors[name]
+        every = [other.vendors[name] for other in settings.apps if name in other.vendors]
+        try:
+            plan = vendor.plan(table, every, clock)
+        except CredentialError as error:
+            problems += [f"apps[{number}].{name}.{text}" for text in error.problems]
+        else:
+            plans.append(
+                LanePlan(
+                    app.id,
+                    vendor,
+                    plan.rate_per_s,
+                    plan.ramp_s,
+                    plan.make,
+                    plan.identity,
+                    plan.advice,
+                    plan.way,
+                )
+            )
     if problems:
         raise ConfigurationError(problems)
     return plans

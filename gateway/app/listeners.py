@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.app.descriptors import connections
 from gateway.app.door import HEAD_S, REQUEST_S, Door, DoorRunner
+from gateway.app.sites import open_sites
 from gateway.app.skin import Intake, add_routes, problem_middleware, remote, unread
 from gateway.core.bodies import Bodies
 from gateway.core.remote import Network, networks
@@ -139,10 +140,7 @@ async def listen(
     runner = DoorRunner(application, door, shutdown_timeout=_CLOSE_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, host, port, backlog=1024)
-    await site.start()
-    bound: int = runner.addresses[0][1]
-    return bound
+    return await open_sites(runner, host, port)
 
 
 def apps_of(settings: Settings) -> dict[str, frozenset[str]]:

@@ -66,6 +66,8 @@ class Relay:
         self._pace = pace
         self._failed = failed
         self.lanes: dict[str, Lane] = {}
+        #: what each lane's transport is made of
+        self._identities: dict[str, object] = {}
         gate = Gate(self.lanes, monotonic=clocks.monotonic)
         wake = asyncio.Event()
         self._word = word_with(stores.secret)
@@ -211,6 +213,7 @@ class Relay:
                 await self._renew(lane, plan, settings)
         for name in [name for name in self.lanes if name not in plans]:
             lane = self.lanes.pop(name)
+            del self._identities[name]
             lane.stop()
             self._retire(lane.transport)
             await self._stores.lanes.report([lane.last_row()])
@@ -244,13 +247,21 @@ class Relay:
         self._heartbeat.share(lane)
         await self._housekeeping.take_over(lane)
         await lane.transport.start()
+        self._identities[plan.name] = plan.identity
         return lane
 
     async def _renew(self, lane: Lane, plan: LanePlan, settings: Settings) -> None:
-        transport = plan.make()
-        await transport.start()
+        """Apply a plan to a lane. A transport that would be made of the same stays, with its
+        connections and tokens."""
+        transport = lane.transport
+        if self._identities[plan.name] != plan.identity:
+            transport = plan.make()
+            await transport.start()
+            self._identities[plan.name] = plan.identity
         lane.set_limits(plan.rate_per_s, plan.ramp_s, brake_rule(settings))
-        self._retire(lane.replace_transport(transport))
+        old = lane.replace_transport(transport)
+        if old is not transport:
+            self._retire(old)
 
     def _retire(self, provider: PushProvider) -> None:
         """Close a transport once its pushes have their verdicts."""

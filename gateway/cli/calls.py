@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from config.formats import hosts_of
+
 if TYPE_CHECKING:
     from config.settings import Settings
 
@@ -70,9 +72,8 @@ async def _ask(
 
 def local_url(settings: Settings) -> str:
     """Where the gateway of these settings listens, seen from this machine."""
-    host = settings.server.host
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared with, not bound to
-        host = "127.0.0.1"
+    host = hosts_of(settings.server.host)[0]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound to
     if ":" in host:
         host = f"[{host}]"
     return f"http://{host}:{settings.server.port}"

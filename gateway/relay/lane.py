@@ -268,9 +268,10 @@ class Lane:
         self._limiter.replicas = relays
 
     def replace_transport(self, transport: PushProvider) -> PushProvider:
-        """Send through another transport from now on; returns the old one, whose pushes still end.
+        """Send through this transport from now on; returns the old one, whose pushes still end.
 
-        Holds are lifted: the fault may be fixed, and the first answers will show it.
+        Holds are lifted, also where it is the same: the fault may be fixed, and the first answers
+        will show it.
         """
         old, self._transport = self._transport, transport
         for part in self._order:

@@ -20,6 +20,7 @@ from providers.contract import (
     Misconfigured,
     Push,
     Refused,
+    Throttled,
     Unavailable,
     Verdict,
 )
@@ -103,6 +104,8 @@ class Codec:
         match verdict:
             case Unavailable(reason="ExpiredProviderToken"):
                 return verdict if credentials.expired(authorization) else CLOCK_WRONG
+            case Throttled(reason="TooManyProviderTokenUpdates"):
+                credentials.too_many(authorization)
             case Unavailable() | Misconfigured():
                 pass
             case _:

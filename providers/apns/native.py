@@ -28,7 +28,7 @@ from providers.contract import (
     Verdict,
 )
 from providers.http2.connection import Connection
-from providers.http2.dial import Dial, Origin, Proxy, dial
+from providers.http2.dial import Dial, Origin, dial
 from providers.http2.exchange import End, Ends, Request, Response
 from providers.http2.headers import (
     ConstantFields,
@@ -111,14 +111,13 @@ class ApnsNativeProvider:
     async def start(self) -> None:
         """Get ready; connections are made when they are needed.
 
-        Raises CredentialError when `ca_file` or `proxy` cannot be used.
+        Raises CredentialError when `ca_file` or a proxy cannot be used.
         """
         options = self._options
         context = self._trust(options.ca_file, alpn=("h2",))
-        proxy = Proxy.parse(options.proxy)
         limits = PoolLimits(options.max_connections, options.timeout_s, MAX_IN_FLIGHT)
         for environment, endpoint in options.endpoints.items():
-            origin = Origin.of(endpoint, context, proxy)
+            origin = Origin.of(endpoint, context, options.proxies.to(endpoint))
             constant = ConstantFields(
                 [
                     (":method", "POST"),
@@ -222,7 +221,7 @@ class ApnsNativeProvider:
 
     def _ended(self, environment: Environment, ends: Ends, wire: Wire | None) -> None:
         by_batch: dict[Batch[str], list[tuple[Push, Verdict]]] = {}
-        took = False
+        took = goes = stays = False
         for request, end in ends:
             push, batch = request.context
             if type(end) is Response and end.status == 200 and not end.body:
@@ -230,11 +229,15 @@ class ApnsNativeProvider:
                 verdict: Verdict = Delivered(push.delivery_id)
             else:
                 verdict = self._verdict(environment, end, push.delivery_id, batch.credential)
-                if wire is not None and ends_connection(verdict):
-                    wire.drain()
+                goes = goes or ends_connection(verdict)
+                stays = stays or (isinstance(end, Response) and not ends_connection(verdict))
             by_batch.setdefault(batch, []).append((push, verdict))
         if took:
             self._options.credentials_for(environment).accepted()
+        if wire is not None and (took or goes or stays):
+            wire.heard(goes=not took and not stays)
+            if goes:
+                wire.drain()
         hand_over_all(by_batch)
 
     def _verdict(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from providers.apns.credentials import ApnsCredentials
 from providers.apns.payload import ApnsStyle
 from providers.contract import Environment
+from providers.transport.proxies import DIRECT, Proxies
 
 PRODUCTION_ENDPOINT = "https://api.push.apple.com"
 SANDBOX_ENDPOINT = "https://api.sandbox.push.apple.com"
@@ -20,8 +21,8 @@ class ApnsOptions:
     `sandbox_endpoint` empty there is one environment only, and all devices are reached through it.
     `sandbox_credentials` are for a key that serves one environment only, as Apple makes them since
     2025; None: `credentials` serve both.
-    `ca_file` (PEM) is trusted besides the system's authorities. `proxy` is the HTTP proxy that is
-    asked to CONNECT, "" for none.
+    `ca_file` (PEM) is trusted besides the system's authorities. `proxies` says which HTTP proxy is
+    asked to CONNECT.
     """
 
     topic: str
@@ -32,7 +33,7 @@ class ApnsOptions:
     ca_file: str = ""
     max_connections: int = 4
     timeout_s: float = 15.0
-    proxy: str = field(default="", repr=False)
+    proxies: Proxies = DIRECT
     sandbox_credentials: ApnsCredentials | None = None
 
     def credentials_for(self, environment: Environment) -> ApnsCredentials:

@@ -81,11 +81,15 @@ class ApnsSdkProvider:
     async def start(self) -> None:
         """Get ready; connections are made when they are needed.
 
-        Raises CredentialError when `ca_file` cannot be used.
+        Raises CredentialError when `ca_file` or a proxy cannot be used.
         """
         context = client_context(self._options.ca_file, alpn=("h2",))
         self._pools = {
-            one: SdkPool(Origin.of(endpoint, context), self._options, one)
+            one: SdkPool(
+                Origin.of(endpoint, context, self._options.proxies.to(endpoint)),
+                self._options,
+                one,
+            )
             for one, endpoint in self._options.endpoints.items()
         }
 
@@ -144,6 +148,5 @@ class ApnsSdkProvider:
             delivery_id=apns_request.delivery_id,
             authorization=request.authorization,
         )
-        if ends_connection(verdict):
-            request.leave()
+        request.heard(goes=ends_connection(verdict))
         return verdict

@@ -57,10 +57,12 @@ class SdkRequest(NotificationRequest):
         self.authorization = authorization
         self._connection = connection
 
-    def leave(self) -> None:
-        """Let the connection take nothing new."""
+    def heard(self, *, goes: bool) -> None:
+        """Its answer is read. `goes`: it says that the connection must go."""
         if self._connection is not None:
-            self._connection.drain()
+            self._connection.heard(goes=goes)
+            if goes:
+                self._connection.drain()
 
 
 class SdkResult(NotificationResult):
@@ -245,10 +247,10 @@ class SdkPool(APNsBaseConnectionPool):
             self._ending[wire] = None
 
     def lost(self, wire: Wire) -> None:
-        """The connection is gone. One that never answered counts as a failure to connect."""
+        """The connection is gone. One that was good for nothing counts as a failure to connect."""
         self._retire(wire)
         self._ending.pop(wire, None)
-        if wire.channel.answered:
+        if wire.was_of_use:
             self._backoff.succeeded()
         else:
             self._backoff.failed(self.loop.time())

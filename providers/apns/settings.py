@@ -53,8 +53,8 @@ class ApnsSettings(VendorSettings):
     ca_file: OptionalPath = None
     """Certificates (PEM) trusted beside the system's, for a stand-in."""
     proxy: ProxyUrl = SecretStr("")
-    """HTTP proxy that is asked to connect to APNs: `http://user:password@host:port`. Empty: none.
-    For `transport = "native"`."""
+    """HTTP proxy that is asked to connect to APNs: `http://user:password@host:port`. Empty: what
+    `HTTPS_PROXY` and `NO_PROXY` in the environment say."""
     max_connections: Count = 4
     """Connections to APNs at most: each carries about 1 000 pushes at once, and Apple asks for few
     that stay open."""

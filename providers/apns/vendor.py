@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
@@ -10,7 +12,14 @@ from typing import TYPE_CHECKING, assert_never
 from providers.apns.settings import ApnsSettings
 from providers.contract import Address, AddressKind, Environment, Platform, PushProvider
 from providers.errors import CredentialError
-from providers.vendor import AddressProblem, Clock, Plan, ReportedAddress, Vendor
+from providers.vendor import (
+    AddressProblem,
+    Clock,
+    Plan,
+    ReportedAddress,
+    Vendor,
+    transport_identity,
+)
 
 if TYPE_CHECKING:
     from providers.apns.credentials import ApnsCredentials
@@ -59,12 +68,35 @@ def _load_keys(
     return loaded[0], loaded[1] if len(loaded) > 1 else None
 
 
-def plan(settings: ApnsSettings, clock: Clock) -> Plan:
+def _keys_of_team(team_id: str, every: Sequence[ApnsSettings]) -> list[str]:
+    """The ids of all keys of a team, in the order that says which changes its token when."""
+    of_team = [table for table in every if table.team_id == team_id]
+    ids = {key_id for table in of_team for key_id in (table.key_id, table.sandbox_key_id)}
+    return sorted(ids - {""})
+
+
+def _too_many_keys(settings: ApnsSettings, keys: list[str]) -> list[tuple[str, str]]:
+    """Advice where tokens of a team cannot keep apart."""
+    text = (
+        f"is one of {len(keys)} keys of team {settings.team_id}; better two at most: Apple takes a "
+        "new token of a team every 20 minutes, and only two keys keep so far apart"
+    )
+    names = ("key_id", "sandbox_key_id")
+    return [(name, text) for name in names if getattr(settings, name) in keys[2:]]
+
+
+def plan(settings: ApnsSettings, every: Sequence[ApnsSettings], clock: Clock) -> Plan:
     """Read the signing key. Raises CredentialError with all that is wrong."""
     from providers.apns.options import ApnsOptions
     from providers.apns.payload import ApnsStyle
+    from providers.transport.proxies import Proxies
     from providers.transport.trust import beside_trust
 
+    keys = _keys_of_team(settings.team_id, every)
+    seconds = {settings.key_id, settings.sandbox_key_id}.intersection(keys[1::2])
+    files = (settings.key_file, settings.sandbox_key_file, settings.ca_file)
+    proxies = Proxies(settings.proxy.get_secret_value(), os.environ.copy())
+    before = transport_identity(settings, files, seconds)
     ca_file = str(settings.ca_file or "")
     credentials, sandbox_credentials = beside_trust(ca_file, partial(_load_keys, settings, clock))
     options = ApnsOptions(
@@ -77,10 +109,13 @@ def plan(settings: ApnsSettings, clock: Clock) -> Plan:
         ca_file=ca_file,
         max_connections=settings.max_connections,
         timeout_s=settings.timeout_s,
-        proxy=settings.proxy.get_secret_value(),
+        proxies=proxies,
     )
 
     def make() -> PushProvider:
+        for each in (credentials, sandbox_credentials):
+            if each is not None:
+                each.is_second = each.key_id in seconds
         match settings.transport:
             case "native":
                 from providers.apns.native import ApnsNativeProvider
@@ -93,7 +128,16 @@ def plan(settings: ApnsSettings, clock: Clock) -> Plan:
             case _:
                 assert_never(settings.transport)
 
-    return Plan(settings.rate_per_s, settings.ramp_s, make)
+    hosts = options.endpoints.values()
+    identity = before, [proxies.to(url) for url in hosts]
+    return Plan(
+        settings.rate_per_s,
+        settings.ramp_s,
+        make,
+        identity,
+        tuple(_too_many_keys(settings, keys)),
+        proxies.told(hosts),
+    )
 
 
 VENDOR = Vendor(

@@ -18,16 +18,27 @@ import google.auth.exceptions
 import google.oauth2.service_account
 import tenacity
 
-from providers.contract import CredentialStatus, Misconfigured, Trouble, Unavailable
+from providers.contract import CredentialStatus, Trouble, Unavailable
 from providers.errors import CredentialError
-from providers.fcm import fetching
-from providers.fcm.fetching import EndpointAway, Fetch, GoogleFetch, Grant, NotGranted, NoToken
+from providers.fcm.fetching import (
+    AWAY,
+    NO_ANSWER,
+    OAUTH_TIMEOUT_S,
+    SCOPE,
+    UNAVAILABLE,
+    UNREACHABLE,
+    EndpointAway,
+    Fetch,
+    GoogleFetch,
+    Grant,
+    NotGranted,
+    NoToken,
+)
 from providers.http2.exchange import NEVER_SENT_S
-from providers.wording import between
+from providers.transport.proxies import DIRECT, Proxies
 
 __all__ = ["AccessToken", "CredentialError", "FcmCredentials"]
 
-SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 RENEW_AT = 0.8
 """The part of its life after which a token is replaced: 48 of 60 minutes."""
 
@@ -41,18 +52,6 @@ RETRY_RENEWAL_S = 30.0
 JUST_FETCHED_S = 60.0
 
 
-_UNREACHABLE_HINT = (
-    "Check this machine's way to the host of token_uri in credentials_file: DNS, firewall, and "
-    "whether a proxy has to be set."
-)
-_FOREIGN_HINT = (
-    "A proxy, a portal or a firewall answers in its place: let the host of token_uri in "
-    "credentials_file through untouched, and check token_uri."
-)
-_LOGIN = "Check proxy in the configuration, its login, and that it lets the host of token_uri pass."
-NO_TOKEN_IN_TIME = Trouble("the token endpoint gives no answer in time", _UNREACHABLE_HINT)
-
-
 @dataclass(slots=True)
 class AccessToken:
     """An OAuth token; times in epoch seconds. `worked`: FCM has taken it."""
@@ -62,6 +61,15 @@ class AccessToken:
     expires_at: float
     after_refusal: bool
     worked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A fetch that came to nothing at `at`: what pushes are told, and what people are."""
+
+    at: float
+    verdict: NoToken
+    trouble: Trouble
 
 
 class FcmCredentials:
@@ -76,12 +84,14 @@ class FcmCredentials:
     ) -> None:
         self.account = account
         self.project_id = project_id
+        #: where tokens come from, for people
+        self.token_uri = ""
         self._ask = fetch
         self._clock = clock
         self._token: AccessToken | None = None
         self._was_refused = False
-        self._fetching: asyncio.Task[AccessToken | NoToken] | None = None
-        self._failure: tuple[float, NoToken] | None = None
+        self._fetching: asyncio.Task[AccessToken | _Failure] | None = None
+        self._failure: _Failure | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._last_success_at: float | None = None
         self._closed = False
@@ -96,13 +106,13 @@ class FcmCredentials:
         *,
         clock: Callable[[], float],
         ca_file: str = "",
-        proxy: str = "",
+        proxies: Proxies = DIRECT,
         fetch: Fetch | None = None,
     ) -> FcmCredentials:
         """Read a service account's JSON key; `ca_file` is trusted besides the system's authorities.
 
-        `proxy` is used for the token endpoint; "": the one that the environment names, if any.
-        `fetch` asks for tokens in place of google-auth.
+        `proxies` are asked to connect to the token endpoint. `fetch` asks for tokens in the
+        endpoint's place.
 
         Raises CredentialError with everything that is wrong at once.
         """
@@ -117,8 +127,14 @@ class FcmCredentials:
                 [f"credentials_file {file}: private_key is not a PEM key; download a new one."]
             ) from None
         if fetch is None:
-            fetch = GoogleFetch(account, ca_file=ca_file, proxy=proxy)
-        return cls(account, str(info["project_id"]), fetch, clock)
+            try:
+                fetch = GoogleFetch(account, info["token_uri"], ca_file=ca_file, proxies=proxies)
+            except ValueError:
+                problem = f"credentials_file {file}: token_uri is not a web address."
+                raise CredentialError([problem]) from None
+        made = cls(account, str(info["project_id"]), fetch, clock)
+        made.token_uri = str(info["token_uri"])
+        return made
 
     @property
     def held(self) -> AccessToken | None:
@@ -137,12 +153,12 @@ class FcmCredentials:
         """
         if (token := self.held) is not None:
             return token
-        if self._failure is not None and self._fetching is None and not insist:
-            failed_at, failure = self._failure
-            if 0 <= self._clock() - failed_at < HOLD_S:
-                return failure
+        failure = None if insist or self._fetching is not None else self._failure
+        if failure is not None and 0 <= self._clock() - failure.at < HOLD_S:
+            return failure.verdict
         # Shielded: whoever stops waiting must not stop it for the others.
-        return await asyncio.shield(self._fetch())
+        fetched = await asyncio.shield(self._fetch())
+        return fetched if isinstance(fetched, AccessToken) else fetched.verdict
 
     def warm_up(self) -> None:
         """Begin to fetch a token, and keep one in hand until `aclose`; may be called again then."""
@@ -178,17 +194,7 @@ class FcmCredentials:
         """Why there is no token; None while there is one, or none was asked for."""
         if self._failure is None or self.held is not None:
             return None
-        match self._failure[1]:
-            case Misconfigured(reason=reason, hint=hint):
-                return Trouble(f"the token endpoint refuses the service account: {reason}", hint)
-            case Unavailable(reason=fetching.UNAVAILABLE):
-                return Trouble("the token endpoint cannot serve now", "Wait: Google mends that.")
-            case Unavailable(reason=fetching.FOREIGN):
-                return Trouble("what answers at the token endpoint is not Google's", _FOREIGN_HINT)
-            case Unavailable(reason=between.PROXY_LOGIN):
-                return Trouble(f"on the way to the token endpoint {between.PROXY_LOGIN}", _LOGIN)
-            case Unavailable():
-                return Trouble("the token endpoint cannot be reached", _UNREACHABLE_HINT)
+        return self._failure.trouble
 
     async def aclose(self) -> None:
         """Stop renewing."""
@@ -198,46 +204,63 @@ class FcmCredentials:
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
-        self._ask.close()
 
-    def _fetch(self) -> asyncio.Task[AccessToken | NoToken]:
+    def _fetch(self) -> asyncio.Task[AccessToken | _Failure]:
         if self._fetching is None:
             self._fetching = asyncio.get_running_loop().create_task(self._fetch_once())
             self._fetching.add_done_callback(self._fetched)
         return self._fetching
 
-    def _fetched(self, task: asyncio.Task[AccessToken | NoToken]) -> None:
+    def _fetched(self, task: asyncio.Task[AccessToken | _Failure]) -> None:
         self._fetching = None
         if task.cancelled() or self._closed:
             return
-        match task.result():
-            case AccessToken() as token:
-                self._token, self._failure = token, None
-                wait = (token.expires_at - self._clock()) * RENEW_AT
-            case failure:
-                self._failure = (self._clock(), failure)
-                wait = RETRY_RENEWAL_S
+        fetched = task.result()
+        if isinstance(fetched, AccessToken):
+            self._token, self._failure = fetched, None
+            wait = (fetched.expires_at - self._clock()) * RENEW_AT
+        else:
+            self._failure = fetched
+            wait = RETRY_RENEWAL_S
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(max(wait, 1.0), self._fetch)
 
-    async def _fetch_once(self) -> AccessToken | NoToken:
-        """Ask the token endpoint, a second time where it could not be reached."""
+    async def _fetch_once(self) -> AccessToken | _Failure:
+        """Ask the token endpoint, a second time where it could not be reached or serve.
+
+        Both tries together have `OAUTH_TIMEOUT_S`; what is not there by then is left behind.
+        """
         after_refusal, self._was_refused = self._was_refused, False
         asked_at = self._clock()
         attempts = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(2),
             wait=tenacity.wait_random(0.2, 1.0),
-            retry=tenacity.retry_if_exception_type(EndpointAway),
+            retry=tenacity.retry_if_exception(_may_pass),
             reraise=True,
         )
         try:
-            granted: Grant = await attempts(self._ask)
+            async with asyncio.timeout(OAUTH_TIMEOUT_S):
+                granted: Grant = await attempts(self._ask)
         except NotGranted as refused:
-            return refused.verdict
-        except Exception:  # noqa: BLE001 - google-auth lets KeyError and others out on odd answers
-            return Unavailable.not_looked_at(fetching.UNREACHABLE, NEVER_SENT_S)
+            return _Failure(self._clock(), refused.verdict, refused.trouble)
+        except EndpointAway as away:
+            return _Failure(self._clock(), _UNREACHED, away.trouble)
+        except TimeoutError:
+            return _Failure(self._clock(), _UNREACHED, NO_ANSWER)
+        except Exception:  # noqa: BLE001 - whoever waits for a token gets a verdict, whatever it is
+            return _Failure(self._clock(), _UNREACHED, AWAY)
         return AccessToken(granted.token, asked_at, asked_at + granted.life_s, after_refusal)
+
+
+_UNREACHED = Unavailable.not_looked_at(UNREACHABLE, NEVER_SENT_S)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether asking once more at once is worth it."""
+    if isinstance(error, NotGranted):
+        return error.verdict.reason == UNAVAILABLE
+    return isinstance(error, EndpointAway)
 
 
 def _load_info(path: Path) -> dict[str, Any]:

@@ -1,38 +1,55 @@
-"""Asking Google for an access token: google-auth, in a thread of its own.
+"""Asking Google for an access token: one signed request, and one short answer.
 
 Owns the token endpoint, and what its refusals mean. Refuses to know when a token is due, and who
-waits for it: that is `credentials`.
+waits for it: that is `credentials`. google-auth signs; it does not speak, for it would read an
+answer of any length, for any time.
 
-Source: google-auth is blocking (its own transport waits up to 120 s), so it runs in a thread.
+Source: RFC 7523, and Google's "Using OAuth 2.0 for server to server applications".
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+import math
+import re
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol
+from urllib.parse import urlencode, urlsplit
 
-import google.auth.exceptions
-import google.auth.transport.requests
+import google.auth.jwt
 import google.oauth2.service_account
-import requests
 
-from providers.contract import Misconfigured, Unavailable
+from providers.contract import Misconfigured, Trouble, Unavailable
+from providers.http2.dial import Dial, Origin, dial
 from providers.http2.exchange import NEVER_SENT_S
+from providers.http2.once import Answer, NoAnswer, NotUnderstood, post
+from providers.http2.trouble import trouble_of
+from providers.transport.proxies import DIRECT, Proxies
 from providers.transport.trust import client_context
 from providers.wording.between import PROXY_LOGIN
 from providers.wording.body import parse_body
 
+SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 USUAL_LIFE_S = 3600.0
-OAUTH_TIMEOUT_S = 10.0
+LONGEST_LIFE_S = 86_400.0
+OAUTH_TIMEOUT_S = 15.0
+"""Seconds that a whole fetch may take, with all its tries."""
 
 UNREACHABLE = "OAuthUnreachable"
 UNAVAILABLE = "OAuthUnavailable"
 FOREIGN = "OAuthForeign"
 """What answers at the token endpoint is not Google's."""
 
+_AUDIENCE = "https://oauth2.googleapis.com/token"
+"""google-auth names this one as audience, whatever `token_uri` the key file has."""
+
+_TOKEN = re.compile(r"[\x21-\x7e]{1,4096}\Z")
+"""Google's have up to 2 048 characters."""
+
+_GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_GRANT_LIFE_S = 3600
+_HEADERS = (("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json"))
 _OAUTH_ERRORS = frozenset(
     {
         "access_denied",
@@ -49,6 +66,19 @@ _HINT = (
     "(Google Cloud console, IAM, Service accounts), that token_uri in credentials_file is right, "
     "and that this machine's clock is (NTP)."
 )
+_UNREACHABLE_HINT = (
+    "Check this machine's way to the host of token_uri in credentials_file: DNS, firewall, and "
+    "whether a proxy has to be set."
+)
+_FOREIGN_HINT = (
+    "A proxy, a portal or a firewall answers in its place: let the host of token_uri in "
+    "credentials_file through untouched, and check token_uri."
+)
+_LOGIN = "Check proxy in the configuration, its login, and that it lets the host of token_uri pass."
+
+NO_ANSWER = Trouble("the token endpoint gives no answer in time", _UNREACHABLE_HINT)
+AWAY = Trouble("the token endpoint cannot be reached", _UNREACHABLE_HINT)
+_HANGS_UP = Trouble("the token endpoint hangs up before its answer ends", _UNREACHABLE_HINT)
 
 NoToken = Misconfigured | Unavailable
 
@@ -62,112 +92,143 @@ class Grant:
 
 
 class NotGranted(Exception):
-    """The endpoint answered, and gave no token: the pushes that wait for it get this verdict."""
+    """The endpoint answered, and gave no token: the pushes that wait for it get this verdict.
 
-    def __init__(self, verdict: NoToken) -> None:
+    `why` has more for people than the verdict.
+    """
+
+    def __init__(self, verdict: NoToken, why: str = "") -> None:
         super().__init__(verdict.reason)
         self.verdict = verdict
+        self.why = why
+
+    @property
+    def trouble(self) -> Trouble:
+        """The same, for people."""
+        why = f" ({self.why})" if self.why else ""
+        match self.verdict:
+            case Misconfigured(reason=reason, hint=hint):
+                return Trouble(f"the token endpoint refuses the service account: {reason}", hint)
+            case Unavailable(reason=reason) if reason == UNAVAILABLE:
+                told = f"the token endpoint cannot serve now{why}"
+                return Trouble(told, "Wait: Google mends that.")
+            case Unavailable(reason=reason) if reason == PROXY_LOGIN:
+                return Trouble(f"on the way to the token endpoint {PROXY_LOGIN}", _LOGIN)
+            case _:
+                told = f"what answers at the token endpoint is not Google's{why}"
+                return Trouble(told, _FOREIGN_HINT)
 
 
 class EndpointAway(Exception):
     """The endpoint could not be reached: asking once more is worth it."""
 
+    def __init__(self, trouble: Trouble = AWAY) -> None:
+        super().__init__(trouble.reason)
+        self.trouble = trouble
+
 
 class Fetch(Protocol):
-    """Fetches a token each time it is called."""
+    """Fetches a token each time it is called. Whoever waits may stop: it ends with the wait."""
 
     async def __call__(self) -> Grant:
         """Fetch one. Raises NotGranted and EndpointAway."""
 
-    def close(self) -> None:
-        """Let go of connections; a later call makes new ones."""
-
 
 class GoogleFetch:
-    """A `Fetch` with a service account's key. `proxy`: "" for the one the environment names."""
+    """A `Fetch` with a service account's key.
+
+    Raises ValueError where `token_uri` is not a web address, else CredentialError. `now`: the time
+    that a request is signed with, in epoch seconds.
+    """
 
     def __init__(
         self,
         account: google.oauth2.service_account.Credentials,
+        token_uri: str,
         *,
         ca_file: str = "",
-        proxy: str = "",
+        proxies: Proxies = DIRECT,
+        now: Callable[[], float] = time.time,
+        dial: Dial = dial,
     ) -> None:
         self._account = account
-        self._session = requests.Session()
-        self._session.max_redirects = 0  # the signed assertion is for token_uri alone
-        self._session.mount("https://", _Adapter(ca_file))
-        if proxy:
-            self._session.proxies = {"http": proxy, "https": proxy}
-            self._session.trust_env = False  # what the environment names would go first
-        # google-auth would wait for two minutes
-        self._request = partial(
-            google.auth.transport.requests.Request(self._session), timeout=OAUTH_TIMEOUT_S
-        )
-        self._closed = False
+        parts = urlsplit(token_uri)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("token_uri is not a web address")
+        context = client_context(ca_file, alpn=("http/1.1",))
+        self._origin = Origin.of(token_uri, context, proxies.to(token_uri))
+        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._now = now
+        self._dial = dial
 
     async def __call__(self) -> Grant:
-        self._closed = False
+        form = urlencode({"grant_type": _GRANT_TYPE, "assertion": self._assertion()}).encode()
         try:
-            return await asyncio.to_thread(self._refresh)
-        except google.auth.exceptions.TransportError as error:
-            raise EndpointAway from error
+            answer = await post(self._origin, self._target, _HEADERS, form, dial=self._dial)
+        except NotUnderstood as error:
+            foreign = Unavailable.not_looked_at(FOREIGN, NEVER_SENT_S)
+            raise NotGranted(foreign, str(error)) from None
+        except NoAnswer as error:
+            raise EndpointAway(_HANGS_UP) from error
+        except OSError as error:
+            why = trouble_of(error, self._origin.host, setting="token_uri in credentials_file")
+            raise EndpointAway(Trouble(f"{AWAY.reason}: {why.reason}", why.hint)) from error
+        return read_grant(answer)
 
-    def close(self) -> None:
-        self._closed = True
-        self._session.close()
-
-    def _refresh(self) -> Grant:
-        """Fetch a token; runs in a thread, which goes on when nobody waits for it any more."""
-        status, body = 0, b""  # not the answer itself: an error would keep its connection open
-
-        def ask(*args: Any, **kwargs: Any) -> Any:
-            nonlocal status, body
-            answer = self._request(*args, **kwargs)
-            status, body = answer.status, answer.data
-            return answer
-
-        try:
-            self._account.refresh(ask)
-        except google.auth.exceptions.TransportError:
-            raise
-        except Exception:  # noqa: BLE001 - it lets KeyError and others out on odd answers
-            # the error may quote the answer
-            raise NotGranted(_refusal(status, parse_body(body))) from None
-        finally:
-            if self._closed:
-                self._session.close()
-        return Grant(str(self._account.token), _life_s(parse_body(body)))
+    def _assertion(self) -> str:
+        now = int(self._now())
+        claims = {
+            "iss": self._account.service_account_email,
+            "scope": SCOPE,
+            "aud": _AUDIENCE,
+            "iat": now,
+            "exp": now + _GRANT_LIFE_S,
+        }
+        signed: bytes = google.auth.jwt.encode(self._account.signer, claims)
+        return signed.decode("ascii")
 
 
-def _life_s(answer: Mapping[str, Any]) -> float:
-    """What the answer said in `expires_in`. google-auth keeps a time of day of its own clock
-    instead, which may be another one than the gateway's."""
-    said = answer.get("expires_in")
-    return USUAL_LIFE_S if said is None else float(said)
+def read_grant(answer: Answer) -> Grant:
+    """The token in an answer. Raises NotGranted.
 
-
-class _Adapter(requests.adapters.HTTPAdapter):
-    """Connections that trust one more authority; `verify=` of requests would replace the others."""
-
-    def __init__(self, ca_file: str) -> None:
-        self._context = client_context(ca_file)
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
-
-
-def _refusal(status: int, answer: Mapping[str, Any]) -> NoToken:
-    """What an answer without a token means. Only an error of OAuth's (RFC 6749, 5.2) is about the
-    account; anything else may be said by a proxy or a portal."""
-    code = answer.get("error")
+    Only an error of OAuth's (RFC 6749, 5.2) is about the account; anything else may be said by a
+    proxy or a portal.
+    """
+    status, said = answer.status, parse_body(answer.body)
+    token, life_s = said.get("access_token"), _life_s(said)
+    if (
+        200 <= status < 300
+        and isinstance(token, str)
+        and _TOKEN.match(token)
+        and life_s is not None
+    ):
+        return Grant(token, life_s)
+    code = said.get("error")
     if isinstance(code, str) and code in _OAUTH_ERRORS:
-        return Misconfigured(code, _HINT)
+        raise NotGranted(Misconfigured(code, _HINT))
     if status == 407:
-        return Unavailable.not_looked_at(PROXY_LOGIN, NEVER_SENT_S)
-    reason = UNAVAILABLE if "error" in answer else FOREIGN
-    return Unavailable.not_looked_at(reason, NEVER_SENT_S)
+        raise NotGranted(Unavailable.not_looked_at(PROXY_LOGIN, NEVER_SENT_S))
+    if "error" in said:
+        raise NotGranted(Unavailable.not_looked_at(UNAVAILABLE, NEVER_SENT_S), f"HTTP {status}")
+    raise NotGranted(Unavailable.not_looked_at(FOREIGN, NEVER_SENT_S), _oddity(status, said))
+
+
+def _life_s(said: Mapping[str, Any]) -> float | None:
+    """What `expires_in` says, in seconds; None where that is no number."""
+    value = said.get("expires_in", USUAL_LIFE_S)
+    try:
+        life_s = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return None if math.isnan(life_s) else min(life_s, LONGEST_LIFE_S)
+
+
+def _oddity(status: int, said: Mapping[str, Any]) -> str:
+    """What is odd about an answer without a token; nothing of it is repeated."""
+    if 300 <= status < 400:
+        return f"HTTP {status}, a redirect, which is not followed"
+    if not said:
+        return f"HTTP {status} without JSON"
+    if "access_token" in said and 200 <= status < 300:
+        return f"HTTP {status} with a token that is none"
+    return f"HTTP {status} without a token"

@@ -25,6 +25,7 @@ from providers.contract import NOT_STARTED, Delivered, Unavailable, Verdict
 from providers.fcm.codec import Codec
 from providers.fcm.credentials import FcmCredentials
 from providers.fcm.options import FcmOptions
+from providers.http2.dial import Proxy
 from providers.http2.exchange import NEVER_SENT_S
 from providers.wording.text import encode
 
@@ -65,6 +66,7 @@ class HttpClient:
         self._clock = clock
         self._context = context
         self._multiplexed = options.url.startswith("https:")
+        self._proxy = _proxy_of(options.proxies.to(options.url))
         self._max_connections = options.max_connections
         self._lines: list[_Line] = []
         self._ending: dict[_Line, None] = {}
@@ -136,7 +138,7 @@ class HttpClient:
         best = max(self._lines, key=lambda line: line.streams - line.load, default=None)
         if best is not None and (best.load < best.streams or not self._may_add):
             return best
-        line = _Line(self._context, self._multiplexed, self._max_connections)
+        line = _Line(self._context, self._multiplexed, self._max_connections, self._proxy)
         self._lines.append(line)
         return line
 
@@ -163,11 +165,18 @@ async def _check_start(event: str, _: Mapping[str, Any]) -> None:
 class _Line:
     """One httpx client: one HTTP/2 connection, or all of HTTP/1.1's."""
 
-    def __init__(self, context: ssl.SSLContext, multiplexed: bool, max_connections: int) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        multiplexed: bool,
+        max_connections: int,
+        proxy: httpx.Proxy | None,
+    ) -> None:
         connections = 1 if multiplexed else max_connections
         transport = httpx.AsyncHTTPTransport(
             verify=context,
             http2=multiplexed,
+            proxy=proxy,
             limits=httpx.Limits(
                 max_connections=connections,
                 max_keepalive_connections=connections,
@@ -196,6 +205,15 @@ class _Line:
             if established is not None:
                 return min(STREAMS, getattr(established, "_max_streams", 1))
         return STREAMS
+
+
+def _proxy_of(proxy: Proxy | None) -> httpx.Proxy | None:
+    """A proxy as httpx takes it."""
+    if proxy is None:
+        return None
+    host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
+    headers = {"Proxy-Authorization": proxy.login} if proxy.login else {}
+    return httpx.Proxy(f"http://{host}:{proxy.port}", headers=headers)
 
 
 def _failure(error: httpx.HTTPError) -> Unavailable:

@@ -25,12 +25,13 @@ from providers.contract import (
     Verdict,
 )
 from providers.fcm.codec import UNSENDABLE, Codec, check_push
-from providers.fcm.credentials import NO_TOKEN_IN_TIME, AccessToken
+from providers.fcm.credentials import AccessToken
+from providers.fcm.fetching import NO_ANSWER
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import BodyTemplates, render, send_request
 from providers.fcm.verdicts import receipt
 from providers.http2.connection import Connection
-from providers.http2.dial import Dial, Origin, Proxy, dial
+from providers.http2.dial import Dial, Origin, dial
 from providers.http2.exchange import NEVER_SENT_S, Channel, End, Ends, Request, Response
 from providers.http2.headers import ConstantFields, literal
 from providers.http2.http1 import Http1Connection
@@ -111,11 +112,11 @@ class FcmNativeProvider:
     async def start(self) -> None:
         """Get ready, and begin to fetch an access token.
 
-        Raises CredentialError when `ca_file` or `proxy` cannot be used.
+        Raises CredentialError when `ca_file` or a proxy cannot be used.
         """
         options = self._options
         context = self._trust(options.ca_file, alpn=("h2", "http/1.1"))
-        origin = Origin.of(options.url, context, Proxy.parse(options.proxy))
+        origin = Origin.of(options.url, context, options.proxies.to(options.url))
         fields = [
             (":method", "POST"),
             (":scheme", "https"),
@@ -162,7 +163,7 @@ class FcmNativeProvider:
                 await self._options.credentials.token(insist=True)
                 await self._pool.reach()
         except TimeoutError:
-            return self.trouble(part) or NO_TOKEN_IN_TIME
+            return self.trouble(part) or NO_ANSWER
         return self.trouble(part)
 
     async def check(self, part: str) -> Misconfigured | Unavailable | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from providers.fcm.credentials import FcmCredentials
 from providers.fcm.payload import FcmStyle
+from providers.transport.proxies import DIRECT, Proxies
 
 ENDPOINT = "https://fcm.googleapis.com"
 
@@ -16,7 +17,7 @@ class FcmOptions:
 
     FCM asks for at least 10 s. An empty `project_id` is the service account's own, an empty
     `endpoint` is Google's; http:// speaks HTTP/1.1. `ca_file` (PEM) is trusted besides the
-    system's authorities. `proxy` is the HTTP proxy that is asked to CONNECT, "" for none.
+    system's authorities. `proxies` says which HTTP proxy is asked to CONNECT.
     """
 
     project_id: str
@@ -26,7 +27,7 @@ class FcmOptions:
     ca_file: str = ""
     max_connections: int = 10
     timeout_s: float = 15.0
-    proxy: str = field(default="", repr=False)
+    proxies: Proxies = DIRECT
 
     @property
     def url(self) -> str:

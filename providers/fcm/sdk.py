@@ -88,7 +88,7 @@ class FcmSdkProvider:
     async def start(self) -> None:
         """Get ready, and begin to fetch an access token.
 
-        Raises CredentialError when `ca_file` cannot be used.
+        Raises CredentialError when `ca_file` or a proxy cannot be used.
         """
         context = client_context(self._options.ca_file)
         self._client = HttpClient(self._options, self._codec, context, self._clock)

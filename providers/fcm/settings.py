@@ -40,7 +40,8 @@ class FcmSettings(VendorSettings):
     """Certificates (PEM) trusted beside the system's, for a stand-in."""
     proxy: ProxyUrl = SecretStr("")
     """HTTP proxy that is asked to connect to FCM and to the token endpoint:
-    `http://user:password@host:port`. Empty: none. For `transport = "native"`."""
+    `http://user:password@host:port`. Empty: what `HTTPS_PROXY` and `NO_PROXY` in the environment
+    say."""
     max_connections: Count = 20
     """Connections to FCM at most: its front ends allow about 100 pushes at once on each, and at
     200 ms a push the default quota takes 1 800."""

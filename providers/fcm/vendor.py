@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from functools import partial
 from typing import assert_never
 
 from providers.contract import Address, AddressKind, Environment, Platform, PushProvider
 from providers.fcm.settings import FcmSettings
-from providers.vendor import AddressProblem, Clock, Plan, ReportedAddress, Vendor
+from providers.vendor import (
+    AddressProblem,
+    Clock,
+    Plan,
+    ReportedAddress,
+    Vendor,
+    transport_identity,
+)
 
 # a table, for `part_of` is called for every push: a `match` over members takes ten times as long
 _PARTS = {Platform.ANDROID: "android", Platform.IOS: "ios", Platform.WEB: "web"}
@@ -27,17 +36,24 @@ def part_of(address: Address) -> str:
     return _PARTS[address.platform]
 
 
-def plan(settings: FcmSettings, clock: Clock) -> Plan:
+def plan(settings: FcmSettings, _every: Sequence[FcmSettings], clock: Clock) -> Plan:
     """Read the service account. Raises CredentialError with all that is wrong."""
     from providers.fcm.credentials import FcmCredentials
     from providers.fcm.options import FcmOptions
     from providers.fcm.payload import FcmStyle
+    from providers.transport.proxies import Proxies
     from providers.transport.trust import beside_trust
 
+    files = (settings.credentials_file, settings.ca_file)
+    proxies = Proxies(settings.proxy.get_secret_value(), os.environ.copy())
     ca_file = str(settings.ca_file or "")
-    proxy = settings.proxy.get_secret_value()
+    before = transport_identity(settings, files)
     load = partial(
-        FcmCredentials.load, settings.credentials_file, clock=clock, ca_file=ca_file, proxy=proxy
+        FcmCredentials.load,
+        settings.credentials_file,
+        clock=clock,
+        ca_file=ca_file,
+        proxies=proxies,
     )
     credentials = beside_trust(ca_file, load)
     options = FcmOptions(
@@ -48,7 +64,7 @@ def plan(settings: FcmSettings, clock: Clock) -> Plan:
         ca_file=ca_file,
         max_connections=settings.max_connections,
         timeout_s=settings.timeout_s,
-        proxy=proxy,
+        proxies=proxies,
     )
 
     def make() -> PushProvider:
@@ -64,7 +80,9 @@ def plan(settings: FcmSettings, clock: Clock) -> Plan:
             case _:
                 assert_never(settings.transport)
 
-    return Plan(settings.rate_per_s, settings.ramp_s, make)
+    hosts = (options.url, credentials.token_uri)
+    identity = before, [proxies.to(url) for url in hosts]
+    return Plan(settings.rate_per_s, settings.ramp_s, make, identity, way=proxies.told(hosts))
 
 
 VENDOR = Vendor(

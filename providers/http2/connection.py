@@ -46,6 +46,9 @@ RECEIVE_WINDOW = 2**24
 _MOST_CONTROL = 1_000
 """Maximum PING and SETTINGS frames answered per read; more is treated as a flood."""
 
+_MOST_OWED = 65_536
+"""Bytes of such answers that may wait for a peer that does not read; more is a flood, too."""
+
 _MOST_REFUSALS = 3
 """Streams refused in a row, although the peer allows them, before the connection drains."""
 
@@ -63,6 +66,7 @@ class Connection:
 
     def __init__(self, constant: ConstantFields) -> None:
         self.draining = False
+        self.peer_reads = True
         self.error: int | None = None
         self._sender = Sender(constant, _HELLO)
         self._out = self._sender.out
@@ -76,6 +80,7 @@ class Connection:
         self._last_stream_id = frames.LARGEST_ID
         self._received = 0
         self._control = 0
+        self._owed = 0
 
     @property
     def answered(self) -> bool:
@@ -349,5 +354,7 @@ class Connection:
     def _answer_control(self, answer: bytes) -> None:
         """Answer a control frame, unless the peer floods us with them."""
         self._control += 1
+        self._owed = 0 if self.peer_reads else self._owed + len(answer)
         expect(self._control <= _MOST_CONTROL, frames.ENHANCE_YOUR_CALM)
+        expect(self._owed <= _MOST_OWED, frames.ENHANCE_YOUR_CALM)
         self._out.append(answer)

@@ -1,34 +1,61 @@
 """Making a connection: a fresh lookup of the name, through a proxy if there is one, TLS on top.
 
-Owns the way from a host's name to a connected protocol. Refuses to know what is spoken.
-Sources: RFC 9110, 9.3.6 (CONNECT); Apple asks for a fresh lookup before each connection.
+Owns the way from a host's name to a connected protocol, and how far it came where it ended. Refuses
+to know what is spoken, and which of a host's addresses is tried: that is `addresses`.
+Source: RFC 9110, 9.3.6 (CONNECT).
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import random
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from providers.errors import CredentialError
+from providers.http2.addresses import Hosts, Place, Race, look_up
 
 DIAL_S = 10.0
-"""Seconds after which an attempt to connect has failed."""
+"""Seconds after which an attempt to connect has failed: for the name, all its addresses, a proxy
+and TLS together."""
 
 CLOSE_S = 1.0
 """How long the closing of TLS may take, in seconds."""
 
-_ADDRESS_S = 4.0
 _LONGEST_REPLY = 16_384
 
 P = TypeVar("P", bound=asyncio.Protocol)
+
+_hosts = Hosts()
+"""What all connections of this process learn of addresses, so that the next one is quick."""
+
+
+class Step(StrEnum):
+    """How far an attempt came."""
+
+    LOOKUP = "lookup"
+    CONNECT = "connect"
+    PROXY = "proxy"
+    SPEAK = "speak"
+
+
+class NotConnected(OSError):
+    """An attempt failed at `step`; `places` are the addresses that it is about, of `host`.
+
+    `host` is the proxy where there is one. The cause is what went wrong.
+    """
+
+    def __init__(self, step: Step, host: str, places: Sequence[Place]) -> None:
+        super().__init__()
+        self.step = step
+        self.host = host
+        self.places = places
 
 
 class ProxyRefused(OSError):
@@ -96,17 +123,51 @@ class Dial(Protocol):
 
 
 async def dial(origin: Origin, protocol: Callable[[], P]) -> P:
-    """Connect. Raises OSError, also for timeouts and failures of TLS."""
-    async with asyncio.timeout(DIAL_S):
+    """Connect. Raises NotConnected, which is an OSError, also for timeouts and failures of TLS."""
+    way = _Way(origin)
+    try:
+        async with asyncio.timeout(DIAL_S):
+            return await way.go(protocol)
+    except (OSError, ValueError) as error:  # a host that is no name is a ValueError
+        way.failed()
+        raise NotConnected(way.step, way.host, way.places) from error
+
+
+class _Way:
+    """One attempt to connect, and how far it has come."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
         proxy = origin.proxy
-        connected = await _connect(*((proxy.host, proxy.port) if proxy else _place(origin)))
+        self.host, self._port = (proxy.host, proxy.port) if proxy else (origin.host, origin.port)
+        self._known = _hosts.known(self.host, self._port)
+        self.step = Step.LOOKUP
+        self.places: list[Place] = []
+
+    async def go(self, protocol: Callable[[], P]) -> P:
+        """Go all of it."""
+        order = self._known.order(await look_up(self.host, self._port))
+        self.step = Step.CONNECT
+        race = Race(order)
+        self.places = race.tried
+        place, connected = await race.run()
+        self.places = [place]
+        self._known.failed(race.slow)
         try:
-            if proxy is not None:
-                await _ask(connected, origin, proxy)
-            return await _speak(connected, origin, protocol)
+            if self._origin.proxy is not None:
+                self.step = Step.PROXY
+                await _ask(connected, self._origin, self._origin.proxy)
+            self.step = Step.SPEAK
+            made = await _speak(connected, self._origin, protocol)
         except BaseException:
             _let_go(connected)
             raise
+        self._known.worked(place)
+        return made
+
+    def failed(self) -> None:
+        """Nothing came of it: the next attempt begins elsewhere."""
+        self._known.failed(self.places)
 
 
 async def _speak(connected: socket.socket, origin: Origin, protocol: Callable[[], P]) -> P:
@@ -153,36 +214,6 @@ def _let_go(connected: socket.socket) -> None:
         connected.detach()
     else:
         connected.close()
-
-
-def _place(origin: Origin) -> tuple[str, int]:
-    return origin.host, origin.port
-
-
-async def _connect(host: str, port: int) -> socket.socket:
-    """A socket to the first address that answers. Addresses of one family are tried in random
-    order, so that many connections reach many of the vendor's machines."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    families = list(dict.fromkeys(info[0] for info in found))
-    order = sorted(found, key=lambda info: (families.index(info[0]), random.random()))  # noqa: S311
-    failure: OSError = OSError("the name has no address")
-    for family, kind, number, _, address in order:
-        tried = socket.socket(family, kind, number)
-        try:
-            tried.setblocking(False)
-            tried.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            async with asyncio.timeout(_ADDRESS_S):
-                await loop.sock_connect(tried, address)
-        except OSError as error:
-            tried.close()
-            failure = error
-        except BaseException:
-            tried.close()
-            raise
-        else:
-            return tried
-    raise failure
 
 
 async def _ask(connected: socket.socket, origin: Origin, proxy: Proxy) -> None:

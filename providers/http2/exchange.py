@@ -78,6 +78,9 @@ class Channel(Protocol):
     draining: bool
     """It takes no new requests; open ones may still end."""
 
+    peer_reads: bool
+    """Whether what is sent leaves; whoever owns the transport says so."""
+
     @property
     def answered(self) -> bool:
         """Whether the peer has answered a request, so that it serves this sender."""

@@ -22,6 +22,7 @@ class Http1Connection:
 
     def __init__(self, constant: Iterable[tuple[str, str]]) -> None:
         self.draining = False
+        self.peer_reads = True
         self.answered = False
         fields = dict(constant)
         self._method = fields.pop(":method")

@@ -12,23 +12,20 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from providers.contract import Trouble
 from providers.http2.backoff import Backoff
 from providers.http2.dial import Dial, Origin, dial
 from providers.http2.exchange import (
-    NEVER_SENT_S,
-    NOT_STARTED,
     Channel,
     Ends,
     NotProcessed,
     Request,
 )
-from providers.http2.trouble import OTHER_PROTOCOL, STALLED, trouble_of
+from providers.http2.trouble import OTHER_PROTOCOL, SENT_AWAY, STALLED, trouble_of
+from providers.http2.waiting import Waiting, WaitingLine
 from providers.http2.wire import QUIET_S, Wire
 
 LONGEST_BACKOFF_S = 30.0
@@ -39,17 +36,6 @@ SLOW_S = 2.0
 
 _SHARE = 64
 """Requests that a wire gets before another one with more room gets the next."""
-
-
-_NEVER_SENT = NotProcessed("Timeout", NEVER_SENT_S)
-
-
-class _Waiting(NamedTuple):
-    """Requests that wait for a connection, and until when they may end and start."""
-
-    deadline: float
-    start_by: float
-    requests: Sequence[Request]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +82,7 @@ class Pool:
         self._slow: set[Wire] = set()
         #: live ones without room, although nothing is in flight; each closes when its timer ends
         self._stalled: dict[Wire, asyncio.TimerHandle] = {}
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting = WaitingLine()
         self._backoff = Backoff(LONGEST_BACKOFF_S)
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -115,7 +101,7 @@ class Pool:
     def in_flight(self) -> int:
         """How many requests have not ended."""
         sent = sum(wire.channel.in_flight for wire in (*self._live, *self._ending))
-        return sent + self._queued + len(self._early)
+        return sent + len(self._waiting) + len(self._early)
 
     @property
     def free(self) -> int:
@@ -123,9 +109,9 @@ class Pool:
         if self._closed:
             return 0
         if not self._serving:
-            return 1 if not self._queued and (self._opening or self._may_open) else 0
+            return 1 if not self._waiting and (self._opening or self._may_open) else 0
         room = min(self._room, self._limits.most_in_flight - self.in_flight)
-        return max(0, room - self._queued)
+        return max(0, room - len(self._waiting))
 
     @property
     def trouble(self) -> Trouble | None:
@@ -160,7 +146,7 @@ class Pool:
             return
         rest = requests if self._waiting else self._place(requests, deadline)
         if rest:
-            self._waiting.append(_Waiting(deadline, start_by, rest))
+            self._waiting.add(Waiting(deadline, start_by, rest))
         if rest or not self._room:
             self._open_more()
             self._give_up_if_hopeless()
@@ -172,7 +158,7 @@ class Pool:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
-        self._end_waiting(NotProcessed("Closed"))
+        self._end_early(self._waiting.end_all(NotProcessed("Closed")))
         for wire in [*self._live]:
             wire.drain()
         self._idle.clear()
@@ -205,7 +191,7 @@ class Pool:
         self._place_waiting()
 
     def lost(self, wire: Wire) -> None:
-        """The wire is gone. One that never answered counts as a failure to connect."""
+        """The wire is gone. One that was good for nothing counts as a failure to connect."""
         if wire in self._live:
             self._live.remove(wire)
         self._ending.pop(wire, None)
@@ -213,10 +199,12 @@ class Pool:
         for timers in (self._ages, self._stalled):
             if (timer := timers.pop(wire, None)) is not None:
                 timer.cancel()
-        if wire.channel.answered:
+        if wire.was_of_use:
             self._backoff.succeeded()
         elif not self._closed:
             self._backoff.failed(self._loop.time())
+        if wire.was_sent_away:
+            self._trouble = SENT_AWAY.at(self._origin.host)
         self._place_waiting()
 
     # --- inside: requests -----------------------------------------------------------------------
@@ -224,10 +212,6 @@ class Pool:
     @property
     def _room(self) -> int:
         return sum(wire.room for wire in self._live)
-
-    @property
-    def _queued(self) -> int:
-        return sum(len(waiting.requests) for waiting in self._waiting)
 
     def _place(self, requests: Sequence[Request], deadline: float) -> Sequence[Request]:
         """Give requests to the wires, each time to the one with the most room; returns the rest.
@@ -248,35 +232,18 @@ class Pool:
     def _place_waiting(self) -> None:
         if not self._waiting:
             return
-        self._end_late(self._loop.time())
+        self._end_early(self._waiting.end_late(self._loop.time()))
         while self._waiting:
-            waiting = self._waiting.popleft()
+            waiting = self._waiting.pop()
             if rest := self._place(waiting.requests, waiting.deadline):
-                self._waiting.appendleft(waiting._replace(requests=rest))
+                self._waiting.put_back(waiting._replace(requests=rest))
                 self._open_more()
                 self._give_up_if_hopeless()
                 return
 
-    def _end_waiting(self, end: NotProcessed) -> None:
-        while self._waiting:
-            requests = self._waiting.popleft().requests
-            self._end_early([(request, end) for request in requests])
-
-    def _end_late(self, now: float) -> None:
-        """End what waited for too long to be started."""
-        still: deque[_Waiting] = deque()
-        for waiting in self._waiting:
-            if waiting.deadline <= now:
-                self._end_early([(one, _NEVER_SENT) for one in waiting.requests])
-            elif waiting.start_by <= now:
-                self._end_early([(one, NOT_STARTED) for one in waiting.requests])
-            else:
-                still.append(waiting)
-        self._waiting = still
-
     def _end_early(self, ends: Ends) -> None:
         """End requests that were never sent, at the next turn of the loop."""
-        if not self._early:
+        if ends and not self._early:
             self._loop.call_soon(self._flush_early)
         self._early += ends
 
@@ -300,7 +267,7 @@ class Pool:
 
     def _next_deadline(self) -> float | None:
         dues = [wire.channel.next_deadline for wire in (*self._live, *self._ending)]
-        dues += [min(waiting.deadline, waiting.start_by) for waiting in self._waiting]
+        dues += self._waiting.dues
         return min((due for due in dues if due is not None), default=None)
 
     def _expire(self) -> None:
@@ -384,6 +351,8 @@ class Pool:
 
     def _replace(self, old: Wire) -> None:
         """A connection has grown old, or was stalled for too long: drain it, and open another."""
+        if old in self._stalled:
+            self._trouble = STALLED.at(self._origin.host)
         old.drain()
         self._open_more()
 
@@ -391,7 +360,7 @@ class Pool:
         """End waiting requests while no connection serves and none may be tried."""
         if self._waiting and not self._serving and self._opening is None and not self._may_open:
             wait = self._backoff.wait(self._loop.time()) or STALLED_S
-            self._end_waiting(NotProcessed("Unreachable", wait))
+            self._end_early(self._waiting.end_all(NotProcessed("Unreachable", wait)))
 
 
 def _room_of(wire: Wire) -> int:

@@ -56,6 +56,7 @@ class Wire(asyncio.Protocol):
         self._pinged_at = float("-inf")
         self._gone = asyncio.Event()
         self._spoken = False
+        self._served: bool | None = None
         self.heard_at = self._loop.time()
 
     @property
@@ -70,6 +71,24 @@ class Wire(asyncio.Protocol):
         if self._paused or transport is None or transport.is_closing():
             return 0
         return self.channel.room
+
+    @property
+    def was_of_use(self) -> bool:
+        """Whether the peer has answered, and more than that this connection must go."""
+        return self.channel.answered and not self.was_sent_away
+
+    @property
+    def was_sent_away(self) -> bool:
+        """Whether all that came was that this connection must go."""
+        return self._served is False
+
+    def heard(self, *, goes: bool) -> None:
+        """Be told by who reads answers that some have come. `goes`: all of them said that this
+        connection must go."""
+        if not goes:
+            self._served = True
+        elif self._served is None:
+            self._served = False
 
     def open(self, requests: Sequence[Request], deadline: float) -> None:
         """Send requests, at most `room`, as one write."""
@@ -132,9 +151,11 @@ class Wire(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
+        self.channel.peer_reads = False
 
     def resume_writing(self) -> None:
         self._paused = False
+        self.channel.peer_reads = True
         self._owner.changed(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own

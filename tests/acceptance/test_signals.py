@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
+from providers.apns.credentials import PERIOD_S
 from providers.sandbox import Sandbox
 from tests.kit.audience import androids, iphones, notifications_to
 from tests.kit.figures import Figures
@@ -114,3 +115,30 @@ async def test_a_broken_file_is_refused_at_sighup_and_the_old_one_stays(
         assert await gateway.is_ready()
         assert await gateway.terminate() == 0
     figures(" | ".join(told))
+
+
+async def test_sighups_with_an_unchanged_file_make_no_token_and_no_connection(
+    installation: Installation, sandbox: Sandbox, figures: Figures
+) -> None:
+    audience = androids(range(20)) + iphones(range(20, 40))
+    await installation.register(audience)
+    key = await installation.key()
+    async with installation.serving() as gateway:
+        await gateway.post("msg_0", event(notifications_to(audience)))
+        assert await gateway.settled("msg_0", key) == {"delivered": len(audience)}
+        before = sandbox.stats()
+        began = time.time()
+        for number in range(1, 6):
+            gateway.signal(signal.SIGHUP)
+            await eventually(
+                "reloaded", lambda wanted=number: len(gateway.logged("reloaded")) >= wanted
+            )
+            await gateway.post(f"msg_{number}", event(notifications_to(audience)))
+            assert await gateway.settled(f"msg_{number}", key) == {"delivered": len(audience)}
+        after = sandbox.stats()
+    assert after["connections_opened"] == before["connections_opened"]
+    assert after["oauth_calls"] == before["oauth_calls"] == 1
+    # no new token but by the clock
+    by_clock = int(time.time() // PERIOD_S) - int(began // PERIOD_S)
+    assert after["distinct_jwts"] - before["distinct_jwts"] <= by_clock
+    figures("5 reloads of an unchanged file: the same connections, no new token")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from providers.apns.credentials import ApnsCredentials
+from providers.apns.credentials import PERIOD_S, ApnsCredentials
 from providers.apns.sdk import MAX_IN_FLIGHT
 from providers.apns.verdicts import CLOCK_WRONG
 from providers.contract import (
@@ -26,6 +27,11 @@ from tests.kit.provider_rig import FACTORIES, Clock, Rig, rig, until
 
 APNS = sorted(name for name, (kind, _) in FACTORIES.items() if kind == "apns")
 MINUTE = 60.0
+
+
+def begin_a_period(clock: Clock) -> None:
+    """Move the clock on to where a provider token is new."""
+    clock.ahead_s += PERIOD_S - clock() % PERIOD_S
 
 
 @pytest.fixture(params=APNS)
@@ -76,6 +82,43 @@ async def test_a_reason_of_the_connections_own_ends_it_and_no_other_does(
         assert verdict.reason == reason
         assert isinstance(await ready.one(ready.push(ready.address(2))), Delivered)
         assert sandbox.stats()["connections_opened"]["apns"] == opened
+
+
+@pytest.mark.parametrize(("status", "reason"), [(503, "Shutdown"), (400, "IdleTimeout")])
+async def test_a_vendor_that_sends_every_connection_away_is_not_connected_to_in_haste(
+    name: str, sandbox: Sandbox, tmp_path: Path, status: int, reason: str
+) -> None:
+    """Apple takes rapid connecting for an attack."""
+    sandbox.default_answer = Answer.status(status, reason)
+    loop = asyncio.get_running_loop()
+    async with rig(name, sandbox, tmp_path, timeout_s=2.0) as ready:
+        ends_at, number = loop.time() + 4.0, 0
+        while loop.time() < ends_at:
+            if ready.free:
+                number += 1
+                ready.send([ready.push(ready.address(number))])
+            await asyncio.sleep(0.001)
+
+        # waits of 0.5 to 1 s, then twice and four times that
+        assert 2 <= sandbox.stats()["connections_opened"]["apns"] <= 5
+        trouble = ready.provider.trouble("production")
+        assert trouble is None or "ends them without serving" in trouble.reason
+
+        sandbox.default_answer = Answer.ok()
+        await until(lambda: ready.free > 0)
+        assert isinstance(await ready.one(), Delivered)
+
+
+async def test_a_connection_that_served_and_ends_is_replaced_at_once(
+    name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    async with rig(name, sandbox, tmp_path, max_connections=1) as ready:
+        for number in range(5):
+            assert isinstance(await ready.one(), Delivered)
+            sandbox.script(ready.address(100 + number).value, Answer.status(503, "Shutdown"))
+            await ready.one(ready.push(ready.address(100 + number)))
+            await until(lambda: ready.provider.connections == 0)
+            assert ready.free > 0
 
 
 async def test_thousands_of_rejections_on_one_connection_do_not_stall_it(
@@ -194,6 +237,7 @@ async def test_all_connections_share_one_provider_token(
 
 async def test_a_provider_token_is_renewed_before_it_ends(ready: Rig, clock: Clock) -> None:
     ready.sandbox.settings.limit_token_updates = True
+    begin_a_period(clock)
 
     for _ in range(4):
         assert isinstance(await ready.one(), Delivered)
@@ -205,6 +249,7 @@ async def test_a_provider_token_is_renewed_before_it_ends(ready: Rig, clock: Clo
 async def test_an_old_token_called_expired_is_replaced_and_the_push_may_go_again(
     ready: Rig, clock: Clock
 ) -> None:
+    begin_a_period(clock)
     ready.sandbox.script(
         ready.address().value,
         Answer.ok(),
@@ -221,7 +266,8 @@ async def test_an_old_token_called_expired_is_replaced_and_the_push_may_go_again
     assert ready.sandbox.stats()["distinct_jwts"] == 2
 
 
-async def test_a_young_token_called_expired_is_a_clock_to_be_set(ready: Rig) -> None:
+async def test_a_young_token_called_expired_is_a_clock_to_be_set(ready: Rig, clock: Clock) -> None:
+    begin_a_period(clock)
     ready.sandbox.default_answer = Answer.status(403, "ExpiredProviderToken")
 
     assert await ready.one() == CLOCK_WRONG

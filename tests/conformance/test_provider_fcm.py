@@ -137,8 +137,8 @@ PAGE = "<html><title>Log in to the network</title></html>"
     ("status", "page", "reason"),
     [
         (200, PAGE, "OAuthForeign"),
-        (302, PAGE, "OAuthUnreachable"),
-        (307, PAGE, "OAuthUnreachable"),
+        (302, PAGE, "OAuthForeign"),
+        (307, PAGE, "OAuthForeign"),
         (403, PAGE, "OAuthForeign"),
         (404, PAGE, "OAuthForeign"),
         (404, " ", "OAuthForeign"),

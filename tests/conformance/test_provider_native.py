@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from providers.apns.credentials import PERIOD_S
 from providers.contract import Delivered, Message, Unavailable
 from providers.fcm import credentials
 from providers.sandbox import Answer, Sandbox
@@ -168,9 +169,10 @@ async def test_one_provider_token_serves_all_connections_and_is_renewed_in_time(
     sandbox.settings.limit_token_updates = True
     sandbox.latency_s = 0.01
     changed: list[float] = []
+    begins_s = PERIOD_S - clock() % PERIOD_S
     async with rig("apns-native", sandbox, tmp_path, clock, max_connections=3) as ready:
         for minutes in range(0, 180, 10):
-            clock.ahead_s = minutes * MINUTE
+            clock.ahead_s = begins_s + minutes * MINUTE
             before = sandbox.stats()["distinct_jwts"]
             pushes = [ready.push(ready.address(number)) for number in range(20)]
             verdicts = await ready.deliver(*pushes)

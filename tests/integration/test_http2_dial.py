@@ -10,18 +10,22 @@ import os
 import socket
 import struct
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from providers.errors import CredentialError
-from providers.http2.dial import Origin, Proxy, dial
+from providers.http2.addresses import Place
+from providers.http2.dial import Origin, Proxy, _hosts, dial
 from providers.transport.trust import client_context
+from tests.kit.dead_addresses import answer_dns, dead
 from tests.kit.pool_rig import assert_trouble, pool_rig, statuses, unreachable
 from tests.kit.provider_rig import until
 from tests.kit.proxy import ConnectProxy
 from tests.kit.scripted_server import Http2Server, Trust, make_trust
+from tests.kit.stream_server import serving
 
 LOGIN, PASSWORD = "relay", "p@ss:wörd/1"
 HEADER = "Basic " + base64.b64encode(f"{LOGIN}:{PASSWORD}".encode()).decode()
@@ -46,7 +50,8 @@ async def test_a_certificate_of_another_authority_is_refused_before_anything_is_
             unreachable((await rig.send(b"request"))[0])
         await until(lambda: descriptors() <= before)
     assert server.bodies == []
-    assert_trouble(rig.pool, "its certificate is not trusted", "ca_file")
+    said = "its certificate is not trusted (unable to get local issuer certificate)"
+    assert_trouble(rig.pool, said, "ca_file")
 
 
 async def test_a_certificate_for_another_host_is_refused(
@@ -60,7 +65,33 @@ async def test_a_certificate_for_another_host_is_refused(
     ):
         unreachable((await rig.send(b"request"))[0])
     assert server.bodies == []
-    assert_trouble(rig.pool, "its certificate is not trusted", "ca_file")
+    assert_trouble(rig.pool, "its certificate is not trusted (Hostname mismatch", "ca_file")
+    assert_trouble(rig.pool, "push.example.com'), at 127.0.0.1", "")
+
+
+async def test_a_certificate_whose_time_is_over_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Http2Server()
+    monkeypatch.setattr("providers.sandbox.certificates._LIFE", timedelta(hours=-12))
+    expired = make_trust(tmp_path)
+    async with (
+        server.running(expired.certificate),
+        pool_rig(server.port, expired.ca_file) as rig,
+    ):
+        unreachable((await rig.send(b"request"))[0])
+    assert_trouble(rig.pool, "its certificate is not trusted (certificate has expired)", "clock")
+
+
+async def test_a_server_without_tls_is_called_so() -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"220 mail.example ESMTP\r\n")
+        writer.close()
+
+    async with serving(speak) as port, pool_rig(port, "") as rig:
+        unreachable((await rig.send(b"request"))[0])
+    assert_trouble(rig.pool, "TLS fails (wrong version number)", "speaks TLS")
 
 
 async def test_a_server_that_agrees_on_no_protocol_is_spoken_to_only_where_there_is_a_fallback(
@@ -176,13 +207,54 @@ async def test_addresses_are_tried_in_any_order_until_one_answers(
     assert len(asked) == 5
 
 
+@pytest.mark.parametrize("count", range(1, 9))
+async def test_however_many_ipv6_addresses_are_dead_the_first_request_is_answered_soon(
+    trust: Trust, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    server = Http2Server()
+    loop = asyncio.get_running_loop()
+    async with server.running(trust.certificate):
+        good = (socket.AF_INET, "127.0.0.1", server.port)
+        with dead(socket.AF_INET6, count) as silent:
+            answer_dns(monkeypatch, "localhost", [*silent, good])
+            before = descriptors()
+            async with pool_rig(server.port, trust.ca_file, host="localhost") as rig:
+                began = loop.time()
+                assert statuses(await rig.send(b"request")) == {200: 1}
+                # 0.25 s and what the machine takes; one after the other, eight take two seconds
+                assert loop.time() - began < 2.0
+            await until(lambda: descriptors() <= before)
+    found = [Place(family, (host, port)) for family, host, port in [*silent, good]]
+    assert _hosts.known("localhost", server.port).order(found)[0].address == good[1:]
+
+
+async def test_an_address_that_connects_and_says_nothing_is_not_the_next_ones_first(
+    trust: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is where large packets vanish on the way: TCP connects, and TLS never begins."""
+    monkeypatch.setattr("providers.http2.dial.DIAL_S", 0.5)
+    server = Http2Server()
+    async with server.running(trust.certificate):
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as mute:
+            known = [
+                (socket.AF_INET6, "::1", mute.getsockname()[1]),
+                (socket.AF_INET, "127.0.0.1", server.port),
+            ]
+            answer_dns(monkeypatch, "localhost", known)
+            async with pool_rig(server.port, trust.ca_file, host="localhost") as rig:
+                unreachable((await rig.send(b"first"))[0])
+                assert_trouble(rig.pool, "no answer in time when TLS begins, at ::1", "TLS")
+                await until(lambda: rig.pool.free > 0)
+                assert statuses(await rig.send(b"second")) == {200: 1}
+
+
 async def test_a_name_without_an_address_is_nobody(
     trust: Trust, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer_with(monkeypatch, [])
     async with pool_rig(443, trust.ca_file, host="push.example.com") as rig:
         unreachable((await rig.send(b"request"))[0])
-    assert_trouble(rig.pool, "no connection to push.example.com", "firewall")
+    assert_trouble(rig.pool, "no connection to push.example.com: its name has no address", "DNS")
 
 
 # --- a proxy -------------------------------------------------------------------------------------

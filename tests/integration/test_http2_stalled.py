@@ -154,6 +154,8 @@ async def test_where_nobody_gives_room_connections_are_few_and_the_trouble_is_to
         ended = [end for end in rig.ends.values() if isinstance(end, NotProcessed)]
         assert len(answered) + len(ended) == 40
         assert len(server.open) <= 4
+        # a new connection is no trouble until it is seen to be like the others
+        await until(lambda: rig.pool.trouble is not None)
         assert_trouble(rig.pool, "no stream and no window", "holds connections open")
 
 
@@ -193,3 +195,42 @@ async def test_a_connection_whose_peer_reads_again_is_used_again(trust: Trust) -
 
         assert statuses(await rig.send(*numbered("later", 50))) == {200: 50}
         assert server.peers == [peer]
+
+
+async def test_a_peer_that_talks_and_does_not_read_is_left_before_it_fills_the_memory(
+    trust: Trust,
+) -> None:
+    loop = asyncio.get_running_loop()
+    pings = b"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678" * 200
+
+    def talk(peer: Peer) -> None:
+        if not peer.closed and not peer.transport.is_closing():
+            peer.transport.write(pings)
+            loop.call_later(0.002, talk, peer)
+
+    def answer(peer: Peer, stream: int, _body: bytes) -> None:
+        peer.reply(stream)
+        if peer.number == 0:
+            peer.stop_reading()
+            talk(peer)
+
+    server = Http2Server(answer=answer)
+    async with (
+        server.running(trust.certificate, receive_buffer=4_096),
+        pool_rig(server.port, trust.ca_file, max_connections=1) as rig,
+    ):
+        assert statuses(await rig.send(b"first")) == {200: 1}
+        (wire,) = rig.pool._live
+        largest = 0
+
+        def is_left() -> bool:
+            nonlocal largest
+            transport = wire._transport
+            assert transport is not None
+            largest = max(largest, transport.get_write_buffer_size())
+            return rig.pool.connections == 0
+
+        await until(is_left)
+        assert largest < 300_000
+        assert statuses(await rig.send(b"second")) == {200: 1}
+    assert len(server.peers) == 2

@@ -1,4 +1,5 @@
-"""`apps.*.proxy`: pushes and access tokens go through it, and nothing goes around it."""
+"""A proxy, of the settings or the environment: pushes and access tokens go through it, and nothing
+goes around it."""
 
 from __future__ import annotations
 
@@ -11,6 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gateway.app.checking import examine
+from gateway.app.lanes import plan_lanes
+from gateway.app.vendors import VENDORS
+from gateway.errors import ConfigurationError
 from providers.sandbox.credentials import server_file
 from tests.kit.audience import androids, iphones
 from tests.kit.proxy import ConnectProxy, tls_front
@@ -62,9 +67,21 @@ async def office(rig: RelayRig) -> AsyncIterator[Office]:
         yield Office(rig, proxy, str(fcm_file), place)
 
 
-async def test_pushes_and_the_access_token_go_through_the_proxy(office: Office) -> None:
+WAYS_TO_NAME_IT = ("setting", "environment")
+
+
+@pytest.mark.parametrize("transport", ["native", "sdk"])
+@pytest.mark.parametrize("named_by", WAYS_TO_NAME_IT)
+async def test_pushes_and_the_access_token_go_through_the_proxy(
+    office: Office, monkeypatch: pytest.MonkeyPatch, named_by: str, transport: str
+) -> None:
     phones = androids(range(50)) + iphones(range(50, 100))
-    async with office.rig.running(**office.settings()) as running:
+    settings = office.settings()
+    if named_by == "environment":
+        monkeypatch.setenv("HTTPS_PROXY", office.proxy.url(LOGIN))
+        settings = {name: table | {"proxy": ""} for name, table in settings.items()}
+    settings = {name: table | {"transport": transport} for name, table in settings.items()}
+    async with office.rig.running(**settings) as running:
         await running.register(*phones)
         await running.queue_for("msg_1", phones)
         assert await running.settled("msg_1") == {"delivered": 100}
@@ -81,6 +98,52 @@ async def test_pushes_and_the_access_token_go_through_the_proxy(office: Office) 
         assert "/token" not in head
         assert "messages:send" not in head
     assert {first[:1] for first in office.proxy.first_bytes} == {b"\x16"}
+
+
+async def test_a_host_in_no_proxy_is_reached_directly_by_pushes_and_token_fetches_alike(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", office.proxy.url(LOGIN))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
+    settings = {name: table | {"proxy": ""} for name, table in office.settings().items()}
+    phones = androids(range(2)) + iphones(range(2, 4))
+    async with office.rig.running(**settings) as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        assert await running.settled("msg_1") == {"delivered": 4}
+    assert office.proxy.places == []
+
+
+async def test_check_says_which_host_is_reached_how(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", office.proxy.url(LOGIN))
+    fcm, apns = office.settings()[FCM], office.settings()[APNS] | {"proxy": ""}
+    settings = office.rig.settings(fcm=fcm, apns=apns)
+
+    told = [one.what for one in await examine(settings, online=True)]
+
+    by = f"by the proxy 127.0.0.1:{office.proxy.port}"
+    assert f"demo/fcm: reaches 127.0.0.1 {by} (proxy)" in told
+    assert f"demo/apns: reaches 127.0.0.1 {by} (HTTPS_PROXY)" in told
+    assert not [text for text in told if "s3cret" in text]
+    assert {office.places[place] for place in office.proxy.places} == {FCM, APNS, "token"}
+
+
+async def test_a_proxy_of_the_environment_that_cannot_be_used_is_named(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://relay:s3cret@127.0.0.1:9")
+    settings = {name: table | {"proxy": ""} for name, table in office.settings().items()}
+
+    with pytest.raises(ConfigurationError) as refused:
+        plan_lanes(office.rig.settings(**settings), VENDORS)
+
+    assert [text.partition(" must")[0] for text in refused.value.problems] == [
+        "apps[0].fcm.proxy: HTTPS_PROXY in the environment",
+        "apps[0].apns.proxy: HTTPS_PROXY in the environment",
+    ]
+    assert "s3cret" not in str(refused.value)
 
 
 async def test_the_setting_goes_before_what_the_environment_names(

@@ -14,6 +14,7 @@ from gateway.app.vendors import VENDORS
 from gateway.core.states import DeliveryState
 from gateway.errors import ConfigurationError
 from gateway.events import LaneHeld, LaneResumed
+from providers.apns.credentials import PERIOD_S
 from tests.kit.audience import APP, Phone, androids, iphones
 from tests.kit.gateway import eventually
 from tests.kit.relay_rig import RelayRig, Running, both
@@ -231,3 +232,110 @@ async def test_a_credential_that_cannot_be_read_is_refused_and_nothing_changes(
         await running.register(*both([1]))
         await running.queue_for("msg_1", both([1]))
         assert await running.settled("msg_1") == {"delivered": 2}
+
+
+def begin_a_period(rig: RelayRig) -> None:
+    """Move the clock on to where a provider token is new."""
+    rig.clock.ahead_s += PERIOD_S - rig.clock() % PERIOD_S
+
+
+async def wait_for_all(running: Running, event_id: str, count: int) -> None:
+    await running.queue_for(event_id, both(range(count)))
+    assert await running.settled(event_id) == {"delivered": 2 * count}
+
+
+async def test_reloads_that_change_nothing_keep_connections_and_tokens(rig: RelayRig) -> None:
+    phones = both(range(20))
+    begin_a_period(rig)
+    async with rig.running() as running:
+        await running.register(*phones)
+        await wait_for_all(running, "msg_0", 20)
+        before = rig.sandbox.stats()
+        for number in range(5):
+            await running.reload(rig.settings())
+            await wait_for_all(running, f"msg_{1 + number}", 20)
+        after = rig.sandbox.stats()
+    for what in ("connections_opened", "oauth_calls"):
+        assert after[what] == before[what]
+    assert after["distinct_jwts_per_connection"] == 1
+
+
+@pytest.mark.parametrize("provider", VENDORS)
+@pytest.mark.parametrize(
+    ("changes", "is_new"),
+    [
+        ({"rate_per_s": 5_000, "ramp_s": 0}, False),
+        ({"timeout_s": 14}, True),
+        ({"max_connections": 3}, True),
+        ({"proxy": "http://127.0.0.1:9"}, True),
+    ],
+)
+async def test_a_transport_is_made_anew_only_for_what_it_is_made_of(
+    rig: RelayRig, provider: str, changes: dict[str, Any], *, is_new: bool
+) -> None:
+    (other,) = set(VENDORS) - {provider}
+    async with rig.running() as running:
+        transports = {name: running.lane_in_memory(name).transport for name in VENDORS}
+
+        await running.reload(rig.settings(**{provider: changes}))
+
+        assert (running.lane_in_memory(provider).transport is not transports[provider]) == is_new
+        assert running.lane_in_memory(other).transport is transports[other]
+        # what was applied is what the next reload is held against
+        transports = {name: running.lane_in_memory(name).transport for name in VENDORS}
+        await running.reload(rig.settings(**{provider: changes}))
+        assert {n: running.lane_in_memory(n).transport for n in VENDORS} == transports
+
+
+@pytest.mark.parametrize(("provider", "key"), [("apns", "key_file"), ("fcm", "credentials_file")])
+async def test_another_key_in_the_same_file_is_taken(
+    rig: RelayRig, provider: str, key: str
+) -> None:
+    files = rig.sandbox.credentials
+    first = {"apns": files.wrong_apns_key_file, "fcm": files.fcm_file}[provider]
+    file = rig.folder / "key"
+    shutil.copyfile(first, file)
+    changes: dict[str, Any] = {provider: {key: str(file)}}
+    async with rig.running(**changes) as running:
+        transport = running.lane_in_memory(provider).transport
+        await running.reload(rig.settings(**changes))
+        assert running.lane_in_memory(provider).transport is transport
+
+        file.write_bytes(
+            (files.apns_key_file if provider == "apns" else first).read_bytes() + b"\n"
+        )
+        await running.reload(rig.settings(**changes))
+
+        assert running.lane_in_memory(provider).transport is not transport
+
+
+async def test_a_key_that_two_apps_share_has_one_token(rig: RelayRig) -> None:
+    phones = iphones(range(10))
+    begin_a_period(rig)
+    async with rig.gateway(with_other_app(rig.settings())) as running:
+        await running.register(*phones)
+        await register_other(running, iphones(range(10, 20)))
+        await running.queue_for("msg_1", iphones(range(20)))
+        await running.settled("msg_1")
+    assert len(rig.sandbox.pushes) == 20
+    assert rig.sandbox.stats()["distinct_jwts"] == 1
+
+
+async def test_a_reload_without_changes_lets_a_held_lane_try_again(rig: RelayRig) -> None:
+    """What was wrong may have been mended at the vendor."""
+    phones = iphones(range(20))
+    rig.sandbox.settings.trust_apns_key = False
+    no_probes = {"relay": {"probe_s": 3600}}
+    async with rig.running(**no_probes) as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+
+        async def is_held() -> bool:
+            return await running.held(APNS) == "misconfigured"
+
+        await eventually("APNs is held", is_held)
+        transport = running.lane_in_memory(APNS).transport
+        rig.sandbox.settings.trust_apns_key = True
+        await running.reload(rig.settings(**no_probes))
+        assert await running.settled("msg_1") == {"delivered": 20}
+        assert running.lane_in_memory(APNS).transport is transport

@@ -423,7 +423,7 @@ class Life:
             for name, vendor in VENDORS.items()
         }
 
-    def _plan(self, provider: str, _table: Any, _clock: Any) -> VendorPlan:
+    def _plan(self, provider: str, *_: Any) -> VendorPlan:
         sizes = self._house.world.plan.sizes
         return VendorPlan(sizes.rate_per_s, sizes.ramp_s, partial(self._transport, provider))
 

@@ -35,7 +35,6 @@ _PROCESSES.set_forkserver_preload(
         "aiohttp.web",
         "asyncpg",
         "cryptography",
-        "google.auth.transport.requests",
         "google.oauth2.service_account",
         "h2.connection",
         "jwt",

@@ -287,6 +287,3 @@ class TokenFetch:
 
     async def __call__(self) -> Grant:
         return await self._wires.fetch(self._who)
-
-    def close(self) -> None:
-        """There is nothing to let go of."""

@@ -58,16 +58,12 @@ class Script:
 
     def __init__(self, *answers: Grant | Exception) -> None:
         self.answers = list(answers)
-        self.closed = False
 
     async def __call__(self) -> Grant:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-    def close(self) -> None:
-        self.closed = True
 
 
 async def test_one_fetch_serves_all_who_wait_and_lasts_as_long_as_it_was_granted_for(
@@ -82,7 +78,6 @@ async def test_one_fetch_serves_all_who_wait_and_lasts_as_long_as_it_was_granted
     assert first is second
     assert (first.value, first.expires_at) == ("ya29.secret", NOW + 1_200.0)
     await loaded.aclose()
-    assert fetch.closed
 
 
 async def test_an_endpoint_that_is_away_is_asked_once_more(tmp_path: Path) -> None:

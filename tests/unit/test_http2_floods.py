@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from providers.http2 import frames
+from providers.http2.exchange import Ends, Lost
 from tests.kit.http2_peer import OK, block, data, goaway, headers, opened
 
 MANY = 1_000
@@ -83,4 +84,35 @@ def test_a_flood_costs_what_it_weighs(flood: str) -> None:
     connection = opened(MANY, settings, body)
 
     assert lines_run(lambda: connection.receive(stream)) < lines_per_byte * len(stream)
+    assert connection.error is None
+
+
+PINGS = frames.frame(frames.PING, 0, 0, b"12345678") * 200
+SETTINGS = frames.settings(SHUT) * 200
+
+
+@pytest.mark.parametrize("asked", [PINGS, SETTINGS, PINGS + SETTINGS], ids=["ping", "set", "both"])
+def test_answers_that_nobody_reads_are_owed_up_to_a_bound(asked: bytes) -> None:
+    connection = opened()
+    connection.peer_reads = False
+    ends: Ends = []
+    sent = 0
+    for _ in range(1_000):
+        ends += connection.receive(asked)
+        sent += len(connection.data_to_send())
+
+    assert connection.error == frames.ENHANCE_YOUR_CALM
+    assert [end for _, end in ends] == [Lost("ProtocolError")]
+    assert sent < 70_000
+
+
+def test_a_peer_that_reads_in_between_may_ask_for_ever() -> None:
+    connection = opened()
+    for _ in range(1_000):
+        connection.peer_reads = False
+        connection.receive(PINGS)
+        connection.peer_reads = True
+        connection.receive(PINGS)
+        connection.data_to_send()
+
     assert connection.error is None

@@ -243,11 +243,6 @@ MISTAKES: list[tuple[str, str, str]] = [
     ('[[apps]]\nid = "x"\napns = { key_file = "k" }', "apps[1].apns.key_file", "no file"),
     ('[[apps]]\nid = "x"\nfcm = { transport = "curl" }', "apps[1].fcm.transport", "'native'"),
     ('[[apps]]\nid = "x"\napns = { transport = "x" }', "apps[1].apns.transport", "'sdk'"),
-    (
-        '[[apps]]\nid = "x"\nfcm = { transport = "sdk", proxy = "http://h" }',
-        "apps[1].fcm.proxy",
-        '"native"',
-    ),
     ('[[apps]]\nid = "x"\nfcm = { proxy = "socks5://h:1" }', "apps[1].fcm.proxy", "http://host"),
 ]
 

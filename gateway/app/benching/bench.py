@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import tempfile
 import time
@@ -35,6 +36,7 @@ def run(*, pushes: int, provider: str, say: Say) -> dict[str, Any]:
 
     Ends all that it started, also when it is interrupted or asked to end.
     """
+    os.environ["no_proxy"] = "*"  # the vendors are on this machine
     with _interruptible(), tempfile.TemporaryDirectory(prefix="inkpush-bench-") as name:
         folder = Path(name)
         with running_vendors(folder / "vendors") as vendors:

@@ -113,7 +113,7 @@ def part_of(_address: Address) -> str:
     return "roof"
 
 
-def plan(settings: PigeonSettings, _clock: Clock) -> Plan:
+def plan(settings: PigeonSettings, _every: Sequence[PigeonSettings], _clock: Clock) -> Plan:
     whistle = settings.whistle_file.read_text()
     if not whistle:
         raise CredentialError(["whistle_file: no tune is in it."])
