@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config import wording
+from config import typed, wording
 from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ SIGNING_BYTES = 24
 def validate(model: type[BaseModel], gathered: Gathered) -> tuple[dict[str, Any], list[str]]:
     """Check every table of the data by its model. Returns the sound ones, and the mistakes."""
     sections: dict[str, Any] = {}
+    typed.read(model, gathered.data)
     problems = [
         wording.unknown(key, model.model_fields)
         for key in gathered.data

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from config import shape
+from config import shape, typed
 
 _NUMBERS: dict[str, str] = {
     "int_parsing": "a whole number",
@@ -63,10 +63,11 @@ def explain(
         return unknown(key, [f"{before}.{name}".removeprefix(".") for name in names])
     if variable := next((name for at, name in variables.items() if loc[: len(at)] == at), ""):
         key = f"{key} (from {variable})"
-    return f"{key}: {_wrong(error, secret=shape.is_secret(model, loc))}"
+    name = next((part for part in reversed(loc) if isinstance(part, str)), "")
+    return f"{key}: {_wrong(error, name, secret=shape.is_secret(model, loc))}"
 
 
-def _wrong(error: ErrorDetails, *, secret: bool) -> str:
+def _wrong(error: ErrorDetails, name: str, *, secret: bool) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "missing":
         return "is missing; expected " + ("a table" if not error["loc"] else "a value")
@@ -77,7 +78,9 @@ def _wrong(error: ErrorDetails, *, secret: bool) -> str:
     if kind in _LIMITS:
         return f"is {_shown(error, secret)}; expected {_LIMITS[kind](context)}"
     if kind in _NUMBERS:
-        return f"is {_shown(error, secret)}; expected {_NUMBERS[kind]}"
+        units = typed.expected(name)
+        told = f"is {_shown(error, secret)}; expected {_NUMBERS[kind]}"
+        return f"{told} of {units}" if units else told
     if kind == "string_pattern_mismatch":
         return f"is {_shown(error, secret)}; expected {_NAME}"
     if kind == "string_too_short":

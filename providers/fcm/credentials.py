@@ -8,11 +8,9 @@ asked for is `fetching`'s matter.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import google.auth.exceptions
 import google.oauth2.service_account
@@ -20,7 +18,7 @@ import tenacity
 
 from providers.contract import CredentialStatus, Misconfigured, Trouble, Unavailable
 from providers.errors import CredentialError
-from providers.fcm import fetching
+from providers.fcm import fetching, key_file
 from providers.fcm.fetching import EndpointAway, Fetch, GoogleFetch, Grant, NotGranted, NoToken
 from providers.http2.exchange import NEVER_SENT_S
 from providers.wording import between
@@ -106,7 +104,7 @@ class FcmCredentials:
 
         Raises CredentialError with everything that is wrong at once.
         """
-        info = _load_info(Path(file))
+        info = key_file.read(Path(file))
         try:
             account = google.oauth2.service_account.Credentials.from_service_account_info(
                 info, scopes=[SCOPE]
@@ -238,32 +236,3 @@ class FcmCredentials:
         except Exception:  # noqa: BLE001 - google-auth lets KeyError and others out on odd answers
             return Unavailable.not_looked_at(fetching.UNREACHABLE, NEVER_SENT_S)
         return AccessToken(granted.token, asked_at, asked_at + granted.life_s, after_refusal)
-
-
-def _load_info(path: Path) -> dict[str, Any]:
-    where = f"credentials_file {path}"
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError as error:
-        raise CredentialError(
-            [f"{where}: no such file; download a key of the service account as JSON."]
-        ) from error
-    except OSError as error:
-        raise CredentialError([f"{where}: cannot be read ({error.strerror})."]) from error
-    try:
-        info = json.loads(text)
-    except ValueError:
-        # the cause holds the whole file
-        raise CredentialError([f"{where}: not JSON."]) from None
-    if not isinstance(info, dict) or info.get("type") != "service_account":
-        raise CredentialError(
-            [f'{where}: not a service account\'s key ("type" must be "service_account").']
-        )
-    problems = [
-        f"{where}: {name} is missing; download a new key."
-        for name in ("project_id", "client_email", "private_key", "token_uri")
-        if not isinstance(info.get(name), str) or not info[name]
-    ]
-    if problems:
-        raise CredentialError(problems)
-    return info
