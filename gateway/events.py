@@ -13,7 +13,7 @@ from typing import Literal
 @dataclass(frozen=True, slots=True)
 class WebhookAnswered:
     """A webhook request was answered. `result`: accepted, duplicate, ignored, quarantined,
-    unauthorized, too_large or unavailable."""
+    unauthorized, too_large or unavailable. `undated`: the event's own time cannot be read."""
 
     result: str
     seconds: float
@@ -21,6 +21,7 @@ class WebhookAnswered:
     notifications: int = 0
     rejected: int = 0
     reason: str = ""
+    undated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime
 
@@ -37,11 +36,9 @@ def read_instant(value: object) -> float | None:
 
 def _from_number(value: float) -> float | None:
     least, end = _SECONDS
-    if not math.isfinite(value) or value < least:
+    if not least <= value < end * 1000:  # not a number is in no range
         return None
-    if value < end:
-        return float(value)
-    return value / 1000 if value < end * 1000 else None
+    return float(value) if value < end else value / 1000
 
 
 def _from_text(text: str) -> float | None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
-from gateway.core.instants import to_iso
+from gateway.core.instants import read_instant, to_iso
 from gateway.core.model import Device, Registration
 from gateway.devices.schema import environment_of, read_registration
 from gateway.problems import Problem
@@ -35,6 +34,9 @@ FIELDS = (
     "last_seen_at",
 )
 
+#: what has one spelling, and many in spreadsheets: iOS, FCM, Production
+_WORDS = ("platform", "provider", "address_kind", "environment")
+
 
 class BadRecord(Exception):
     """The record cannot be imported; the message says why, without what the record holds."""
@@ -50,10 +52,13 @@ def registration_of(
     """
     document = dict(record)
     installation_id = document.pop("installation_id", None)
-    try:
-        seen_at = _seen_at(document.pop("last_seen_at", None))
-    except ValueError:
-        raise BadRecord("last_seen_at must be a time such as 2026-11-23T10:00:00Z") from None
+    seen = document.pop("last_seen_at", None)
+    seen_at = 0.0 if seen in (None, "") else read_instant(seen)
+    if seen_at is None:
+        raise BadRecord("last_seen_at must be a time such as 2026-11-23T10:00:00Z")
+    for name in _WORDS:
+        if isinstance(document.get(name), str):
+            document[name] = document[name].strip().lower()
     try:
         asked = read_registration(
             str(installation_id or ""), document, vendors=vendors, apps=apps, proven=None
@@ -63,13 +68,6 @@ def registration_of(
         reasons = [f"{error['field']} {error['message']}" for error in errors]
         raise BadRecord("; ".join(reasons)) from None
     return replace(asked, seen_at=seen_at)
-
-
-def _seen_at(text: Any) -> float:
-    if text in (None, ""):
-        return 0.0
-    moment = datetime.fromisoformat(str(text))
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def record_of(device: Device, vendors: Vendors) -> dict[str, str | None]:

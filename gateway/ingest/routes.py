@@ -82,6 +82,7 @@ class WebhookRoute:
                 notifications=outcome.notifications,
                 rejected=outcome.rejected,
                 reason=outcome.reason,
+                undated=outcome.undated,
             )
         )
         return Answer(200, outcome.document())
@@ -119,6 +120,7 @@ class WebhookRoute:
             notifications=event.notifications,
             rejected=len(event.rejections),
             reason=event.reason,
+            undated=fresh and understood.undated,
         )
 
 
@@ -129,6 +131,7 @@ class _Outcome:
     notifications: int
     rejected: int
     reason: str
+    undated: bool
 
     def document(self) -> dict[str, object]:
         document: dict[str, object] = {"status": self.status, "event_id": self.event_id}

@@ -59,6 +59,7 @@ OUTCOMES = (
     *(state for state in DeliveryState if state not in {"pending", "no_device"}),
     OTHER,
 )
+ODDITIES = ("timestamp",)
 VERDICTS = (*VERDICT_LABELS, OTHER)
 PAUSE_REASONS = ("misconfigured", "operator")
 
@@ -91,6 +92,12 @@ class Metrics:
             "inkpush_webhook_events",
             "Webhook requests answered, by result.",
             ["result"],
+            registry=registry,
+        )
+        self._oddities = Counter(
+            "inkpush_webhook_oddities",
+            "Webhooks and notifications that are taken and not as they should be, by kind.",
+            ["kind"],
             registry=registry,
         )
         self._webhook_ack = Histogram(
@@ -196,6 +203,8 @@ class Metrics:
     def _make_children(self, lanes: Iterable[tuple[str, str]]) -> None:
         for result in WEBHOOK_RESULTS:
             self._webhook_events.labels(result)
+        for kind in ODDITIES:
+            self._oddities.labels(kind)
         for result in NOTIFICATION_RESULTS:
             self._notifications.labels(result)
         for what in get_args(Unread):
@@ -302,6 +311,8 @@ class Metrics:
     def _webhook(self, event: WebhookAnswered) -> None:
         self._webhook_events.labels(_closed(event.result, WEBHOOK_RESULTS)).inc()
         self._webhook_ack.observe(event.seconds)
+        if event.undated:
+            self._oddities.labels("timestamp").inc()
         if event.result == "accepted":
             self._accepted(event.notifications, event.rejected)
 

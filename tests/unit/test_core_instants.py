@@ -65,6 +65,8 @@ def test_a_time_is_understood(written: object, off: float) -> None:
         46_349.4,
         -5,
         1e300,
+        10**400,
+        -(10**400),
         float("nan"),
         float("inf"),
         True,
