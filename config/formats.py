@@ -9,9 +9,11 @@ import base64
 import binascii
 from urllib.parse import urlsplit
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
+
+from config import databases
+from providers import pasted
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that marks a secret, not one
 SQLITE_PREFIX = "sqlite:///"
@@ -20,31 +22,43 @@ _POSTGRES = "postgresql://user:password@host:5432/database"
 
 def signing_secret(value: SecretStr) -> SecretStr:
     """Check a webhook signing secret: `whsec_` and base64, as Svix shows it."""
-    text = value.get_secret_value()
+    text = pasted.unquoted(value.get_secret_value())
     if not text.startswith(SECRET_PREFIX):
-        raise ValueError("is not a signing secret; expected whsec_ and base64, as Svix shows it")
+        beside = SECRET_PREFIX in text
+        raise ValueError(
+            "has something before whsec_; expected the secret alone, as Svix shows it"
+            if beside
+            else "is not a signing secret; expected whsec_ and base64, as Svix shows it"
+        )
+    packed = text.removeprefix(SECRET_PREFIX).rstrip("=")
+    if not ("+" in packed or "/" in packed):  # the alphabet of URLs says the same
+        packed = packed.replace("-", "+").replace("_", "/")
+    packed += "=" * (-len(packed) % 4)
     try:
-        key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+        key = base64.b64decode(packed, validate=True)
     except binascii.Error:
         key = b""
     if not key:
         raise ValueError("has no base64 after whsec_; expected the secret as Svix shows it, whole")
-    return value
+    return SecretStr(SECRET_PREFIX + packed)
 
 
 def public_key(value: str) -> str:
-    """Check a PEM public key that tokens may be verified with."""
-    try:
-        load_pem_public_key(value.encode())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise ValueError(
-            "is not a public key; expected PEM that begins with -----BEGIN PUBLIC KEY-----"
-        ) from error
-    return value
+    """Check a public key that tokens may be verified with, and bring it into PEM."""
+    raw = value.encode("utf-8", "replace")
+    for piece in pasted.pieces(raw):
+        if (key := pasted.public_key(piece)) is not None:
+            return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    kind = pasted.what_is(raw)
+    but = f" but {kind}" if kind else ""
+    raise ValueError(
+        f"is not a public key{but}; expected PEM that begins with -----BEGIN PUBLIC KEY-----"
+    )
 
 
 def store_url(value: str) -> str:
-    """Check the database's address."""
+    """Check the database's address, and bring it into the form that its client takes."""
+    value = databases.plain(value)
     if is_postgres(value):
         return _postgres_url(value)
     if not value.startswith(SQLITE_PREFIX) or value == SQLITE_PREFIX:

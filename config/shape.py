@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 Loc = tuple[str | int, ...]
@@ -83,6 +83,29 @@ def is_path(model: type[BaseModel], loc: Loc) -> bool:
 def is_secret(model: type[BaseModel], loc: Loc) -> bool:
     """Whether a value must never be shown."""
     return exists(model, loc) and SecretStr in parts_of(field_of(model, loc).annotation)
+
+
+def is_password(model: type[BaseModel], loc: Loc) -> bool:
+    """Whether a value is secret, and of no form: whatever it is, it may be meant."""
+    field = field_of(model, loc)
+    return is_secret(model, loc) and not is_list(model, loc) and not field.metadata
+
+
+def takes_empty(model: type[BaseModel], loc: Loc) -> bool:
+    """Whether "" is a value of a setting, and not the want of one."""
+    field = field_of(model, loc)
+    if Path in parts_of(field.annotation):
+        return not field.is_required()
+    if is_list_type(field.annotation):
+        return True
+    whole: Any = field.annotation
+    if field.metadata:
+        whole = Annotated[field.annotation, *field.metadata]
+    try:
+        TypeAdapter(whole).validate_python("")
+    except ValidationError:
+        return False
+    return True
 
 
 def is_list(model: type[BaseModel], loc: Loc) -> bool:

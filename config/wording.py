@@ -5,6 +5,7 @@ Knows pydantic's kinds of errors; never shows a secret, nor any long text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -36,6 +37,14 @@ _LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than": lambda limit: f"less than {limit['lt']:g}",
     "less_than_equal": lambda limit: f"at most {limit['le']:g}",
 }
+#: what people write on a line of TOML that is not TOML, and what to write
+_TOML_SLIPS = (
+    ("[\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb]", "straight quotes, not typographic ones"),
+    (r'=\s*"[^"]*\\[^"]*"', "a name with backslashes in single quotes: 'C:\\path\\file'"),
+    (r"=\s*(?:yes|no|on|off|True|False|TRUE|FALSE)\b", "true or false"),
+    (r"^\s*[\w.]+\s*:", "key = value, with an equals sign"),
+    (r"=\s*[A-Za-z/.~][^\"'\[{]*$", "text in quotes"),
+)
 _NAME = "letters, digits, and . _ - inside, 64 characters at most"
 _SHOWN_CHARACTERS = 40
 
@@ -46,6 +55,18 @@ def unknown(key: str, known: Iterable[str]) -> str:
     return f"{key}: there is no such setting; " + (
         f"did you mean {close[0]}?" if close else "expected one of config/README.md"
     )
+
+
+def toml(error: str, text: str) -> str:
+    """Tell what TOML's parser says, and what is likely meant on that line."""
+    told = error.lower()
+    found = re.search(r"line (\d+)", error)
+    lines = text.split("\n")
+    line = lines[int(found[1]) - 1] if found and int(found[1]) <= len(lines) else ""
+    for pattern, cure in _TOML_SLIPS:
+        if re.search(pattern, line):
+            return f"{told}; expected {cure}"
+    return told
 
 
 def explain(
@@ -85,6 +106,10 @@ def _wrong(error: ErrorDetails, name: str, *, secret: bool) -> str:
         return f"is {_shown(error, secret)}; expected {_NAME}"
     if kind == "string_too_short":
         return "is empty; expected some text"
+    if kind == "tuple_type" and isinstance(error["input"], dict) and len(error["loc"]) == 0:
+        return f"is a table; expected a list: write [[{name}]] in place of [{name}]"
+    if kind in ("model_type", "model_attributes_type") and isinstance(error["input"], list):
+        return f"is a list; expected a table: write [{name}] in place of [[{name}]]"
     return f"is {_kind_of(error['input'])}; expected {_KINDS.get(kind, error['msg'])}"
 
 

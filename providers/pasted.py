@@ -90,9 +90,11 @@ def trimmed(text: str) -> str:
 def unquoted(text: str) -> str:
     """Text without a pair of quotes around the whole of it."""
     text = trimmed(text)
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'`":
-        return trimmed(text[1:-1])
-    return text
+    inside, quote = text[1:-1], text[:1]
+    if len(text) < 2 or quote not in "\"'`" or text[-1] != quote:
+        return text
+    # "a", "b" is no text in quotes
+    return text if quote in inside.replace(f"\\{quote}", "") else trimmed(inside)
 
 
 def pieces(raw: bytes, *, depth: int = _NESTED) -> list[Piece]:
