@@ -7,11 +7,12 @@ once. `advice` names what works, yet is weak.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config import typed, wording
+from config import shape, typed, wording
 from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside
 
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ HS256_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the hash's 32 bytes."""
 SIGNING_BYTES = 24
 """Standard Webhooks: a signing secret has 24 to 64 bytes; base64 makes 32 characters of 24."""
+
+
+LONG_TOLERANCE_S = 3_600
+"""A captured webhook can be repeated as long as its signature's timestamp is tolerated."""
+EXAMPLES = frozenset({"whsec_aW5rcHVzaC1leGFtcGxlLXNlY3JldC0wMDAx"})
+"""Secrets that stand in our documents: whoever reads them can sign."""
+_PUBLIC_FILES = frozenset({"ca_file", "jwt_public_keys_file"})
 
 
 def validate(model: type[BaseModel], gathered: Gathered) -> tuple[dict[str, Any], list[str]]:
@@ -121,9 +129,29 @@ def _advice(settings: Settings) -> Iterator[str]:
         text = signing.get_secret_value().partition("_")[2].rstrip("=")
         if len(text) * 3 // 4 < SIGNING_BYTES:
             yield f"webhook.secrets[{i}]: is short; better at least {SIGNING_BYTES} bytes"
+        if signing.get_secret_value() in EXAMPLES:
+            yield (
+                f"webhook.secrets[{i}]: is the example of the documents, which everybody knows; "
+                "better your own, from LearnInk's dashboard"
+            )
+    if settings.webhook.tolerance_s > LONG_TOLERANCE_S:
+        yield (
+            "webhook.tolerance_s: is over an hour, and so long a captured webhook can be repeated; "
+            "better 300"
+        )
     if settings.ops.host in _EVERYWHERE:
         yield "ops.host: is reachable from everywhere; better loopback or a private address"
     for i, app in enumerate(settings.apps):
         for name, table in app.vendors.items():
             for field, text in table.advice():
                 yield f"apps[{i}].{name}.{field}: {text}"
+
+
+def secret_files(settings: Settings) -> list[tuple[str, Path]]:
+    """Every file with a secret that the settings name, by setting."""
+    data = settings.model_dump()
+    return [
+        (shape.dotted(loc), path)
+        for loc in shape.walk(data)
+        if isinstance(path := shape.get(data, loc), Path) and loc[-1] not in _PUBLIC_FILES
+    ]

@@ -144,7 +144,7 @@ def walk(data: Any, at: Loc = ()) -> list[Loc]:
     """Every place in nested data that holds a single value."""
     if isinstance(data, dict):
         return [loc for key, value in data.items() for loc in walk(value, (*at, key))]
-    if isinstance(data, list):
+    if isinstance(data, list | tuple):
         return [loc for i, value in enumerate(data) for loc in walk(value, (*at, i))]
     return [at]
 

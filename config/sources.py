@@ -90,6 +90,19 @@ def _read_toml(file: Path, problems: list[str]) -> dict[str, Any]:
     return {}
 
 
+def holds_secrets(model: type[BaseModel], file: Path) -> bool:
+    """Whether secrets stand in the configuration file itself."""
+    data = _read_toml(file, [])
+    secrets = (
+        shape.get(data, loc)
+        for loc in shape.walk(data)
+        if shape.is_secret(model, loc) and loc[-1] != "proxy"
+    )
+    store = data.get("store", {})
+    url = str(store.get("url", "")) if isinstance(store, dict) else ""
+    return any(secrets) or formats.without_password(url) != url
+
+
 # --- the environment ---------------------------------------------------------------------------
 
 

@@ -43,12 +43,13 @@ class Plan:
     """One app's way to a vendor, with its credentials read. `make` builds a transport.
 
     `rate_per_s` is pushes a second at most, 0 for no limit. `ramp_s` is the seconds from idle to
-    the full rate.
+    the full rate. `sites` are the addresses that it speaks to, each with the setting that names it.
     """
 
     rate_per_s: float
     ramp_s: float
     make: Callable[[], PushProvider]
+    sites: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

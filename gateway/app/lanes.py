@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LanePlan:
-    """A lane as the settings want it, its credentials read; `make` builds the transport."""
+    """A lane as the settings want it, its credentials read; `make` builds the transport. `sites`:
+    see `providers.vendor.Plan`."""
 
     app: str
     vendor: Vendor
     rate_per_s: float
     ramp_s: float
     make: Callable[[], PushProvider]
+    sites: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -52,7 +54,11 @@ def plan_lanes(settings: Settings, vendors: Vendors, *, clock: Clock = time.time
             except CredentialError as error:
                 problems += [f"apps[{number}].{name}.{text}" for text in error.problems]
             else:
-                plans.append(LanePlan(app.id, vendor, plan.rate_per_s, plan.ramp_s, plan.make))
+                plans.append(
+                    LanePlan(
+                        app.id, vendor, plan.rate_per_s, plan.ramp_s, plan.make, sites=plan.sites
+                    )
+                )
     if problems:
         raise ConfigurationError(problems)
     return plans

@@ -61,7 +61,7 @@ def _load_keys(
 
 def plan(settings: ApnsSettings, clock: Clock) -> Plan:
     """Read the signing key. Raises CredentialError with all that is wrong."""
-    from providers.apns.options import ApnsOptions
+    from providers.apns.options import PRODUCTION_ENDPOINT, SANDBOX_ENDPOINT, ApnsOptions
     from providers.apns.payload import ApnsStyle
     from providers.transport.trust import beside_trust
 
@@ -93,7 +93,11 @@ def plan(settings: ApnsSettings, clock: Clock) -> Plan:
             case _:
                 assert_never(settings.transport)
 
-    return Plan(settings.rate_per_s, settings.ramp_s, make)
+    sites = (
+        ("endpoint", settings.endpoint or PRODUCTION_ENDPOINT),
+        ("sandbox_endpoint", settings.sandbox_endpoint or SANDBOX_ENDPOINT),
+    )
+    return Plan(settings.rate_per_s, settings.ramp_s, make, sites=sites)
 
 
 VENDOR = Vendor(

@@ -119,6 +119,11 @@ class FcmCredentials:
         return cls(account, str(info["project_id"]), fetch, clock)
 
     @property
+    def token_uri(self) -> str:
+        """Where tokens are fetched."""
+        return str(self.account._token_uri)  # noqa: SLF001 - google-auth has no other name for it
+
+    @property
     def held(self) -> AccessToken | None:
         """The token in force, if there is one."""
         token = self._token

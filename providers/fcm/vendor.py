@@ -64,7 +64,8 @@ def plan(settings: FcmSettings, clock: Clock) -> Plan:
             case _:
                 assert_never(settings.transport)
 
-    return Plan(settings.rate_per_s, settings.ramp_s, make)
+    sites = (("endpoint", settings.endpoint), ("credentials_file", credentials.token_uri))
+    return Plan(settings.rate_per_s, settings.ramp_s, make, sites=sites)
 
 
 VENDOR = Vendor(
