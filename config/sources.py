@@ -143,7 +143,8 @@ def _from_text(model: type[BaseModel], loc: shape.Loc, text: str) -> Any:
     """A list may be JSON or separated by commas; anything else is text, or JSON for a table."""
     if shape.is_text(model, loc):
         return text
-    if text[:1] in {"[", "{"}:
+    holds_more = shape.is_list(model, loc) or shape.model_at(model, loc) is not None
+    if holds_more and text[:1] in {"[", "{"}:
         try:
             return json.loads(text)
         except ValueError:
@@ -160,18 +161,24 @@ def _branch(loc: shape.Loc, value: Any) -> Any:
 
 
 def _lay_over(data: Any, branch: dict[Any, Any]) -> bool:
-    """Merge one value into nested tables and lists; False where a list would get a gap."""
-    ((key, value),) = branch.items()
+    """Merge values into nested tables and lists; False where a list would get a gap."""
+    gaps = [key for key, value in branch.items() if not _lay_one(data, key, value)]
+    return not gaps
+
+
+def _lay_one(data: Any, key: Any, value: Any) -> bool:
     if isinstance(key, int):
-        if not isinstance(data, list) or key > len(data):
+        if key > len(data):
             return False
         if key == len(data):
             data.append({})
-    last = not isinstance(value, dict)
-    if last or not isinstance(data[key] if isinstance(key, int) else data.get(key), dict | list):
-        inner: Any = [] if not last and isinstance(next(iter(value)), int) else {}
-        data[key] = value if last else inner
-    return last or _lay_over(data[key], value)
+    if not isinstance(value, dict):
+        data[key] = value
+        return True
+    kind = list if isinstance(next(iter(value), None), int) else dict
+    if not isinstance(data[key] if isinstance(key, int) else data.get(key), kind):
+        data[key] = kind()
+    return _lay_over(data[key], value)
 
 
 # --- files that settings name ------------------------------------------------------------------
@@ -258,8 +265,13 @@ def _look_for_files(model: type[BaseModel], gathered: Gathered) -> None:
         try:
             with Path(path).open("rb"):
                 continue
-        except FileNotFoundError:
-            wrong = f"there is no file {path}"
         except OSError as error:
-            wrong = f"{path} cannot be read ({error.strerror})"
+            if wording.may_be_secret(Path(path).name) or wording.is_marked(path):
+                wrong = "is no file's name, but looks like what belongs into the file"
+            elif isinstance(error, FileNotFoundError):
+                wrong = f"there is no file {path}"
+            else:
+                wrong = f"{path} cannot be read ({error.strerror})"
+        except ValueError:
+            wrong = "is no file's name"
         gathered.problems.append(f"{shape.dotted(loc)}: {wrong}; expected a readable file")

@@ -52,6 +52,8 @@ _SHOWN_CHARACTERS = 40
 def unknown(key: str, known: Iterable[str]) -> str:
     """Tell that there is no such setting, and which may be meant."""
     close = get_close_matches(key, list(known), n=1)
+    if may_be_secret(key):
+        key = f"{key.rpartition('.')[0]}.(a long text)".removeprefix(".")
     return f"{key}: there is no such setting; " + (
         f"did you mean {close[0]}?" if close else "expected one of config/README.md"
     )
@@ -118,9 +120,19 @@ def _shown(error: ErrorDetails, secret: bool) -> str:
     if secret or not isinstance(value, str | int | float | bool):
         return _kind_of(value)
     text = str(value)
-    if len(text) > _SHOWN_CHARACTERS or "whsec_" in text or "-----" in text:
+    if may_be_secret(text):
         return "a long text"
     return f'"{text}"' if isinstance(value, str) else text.lower()
+
+
+def may_be_secret(text: str) -> bool:
+    """Whether a text looks like a secret that somebody put in the wrong place."""
+    return is_marked(text) or len(text.rpartition(".")[2]) > _SHOWN_CHARACTERS
+
+
+def is_marked(text: str) -> bool:
+    """Whether a text holds what a secret is known by."""
+    return any(mark in text for mark in ("whsec_", "-----", "{"))
 
 
 def _kind_of(value: Any) -> str:

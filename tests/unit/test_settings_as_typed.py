@@ -4,6 +4,7 @@ their name where not."""
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -306,6 +307,28 @@ def test_a_variable_is_read_without_what_env_files_and_secrets_add(folder: Path)
     assert len(settings.webhook.secrets) == 2
 
 
+def test_a_table_may_come_as_one_json_variable(folder: Path) -> None:
+    env = {"INKPUSH_SERVER": '{"port": 1, "host": "::"}', "INKPUSH_RELAY": "{}"}
+    settings = load(write(folder), env)
+    assert (settings.server.port, settings.server.host) == (1, "::")
+
+
+@given(
+    loc=st.sampled_from([*shape.leaves(MODEL), ("server",), ("apps",), ("apps", 0), ("auth",)]),
+    text=st.text(max_size=30)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+        max_leaves=6,
+    ).map(json.dumps),
+)
+def test_whatever_a_variable_holds_the_answer_is_settings_or_mistakes(
+    loc: shape.Loc, text: str
+) -> None:
+    with contextlib.suppress(SettingsError):
+        load(None, {"INKPUSH_" + shape.variable(loc): text})
+
+
 def test_a_password_in_quotes_has_two_meanings_and_is_refused_by_name(folder: Path) -> None:
     for name in ("INKPUSH_AUTH__JWT_SECRET", "INKPUSH_QUEUE__PASSWORD"):
         (problem,) = problems_of(write(folder), {name: '"hush-hush-hush-hush"'})
@@ -577,3 +600,36 @@ def test_no_text_makes_it_fail(text: str) -> None:
         "log": {"level": text},
     }
     typed.read(MODEL, data)
+
+
+# --- nothing that is secret is told --------------------------------------------------------------
+
+PLANTED = [
+    SECRET,
+    "whsec_short",
+    "-----BEGIN PRIVATE KEY-----hush",
+    "-----BEGIN PRIVATE KEY-----\nhush/hush/+",
+    "hush" * 11,
+    '{"type": "service_account", "x": "hush"}',
+    "eyJ" + "hush" * 300,
+]
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+@pytest.mark.parametrize("loc", list(shape.leaves(MODEL)), ids=shape.dotted)
+def test_a_secret_in_any_wrong_place_is_not_told(
+    folder: Path, loc: shape.Loc, planted: str
+) -> None:
+    file = write(folder, WITH_APNS)
+    try:
+        load(file, {"INKPUSH_" + shape.variable(loc): planted})
+    except SettingsError as refused:
+        told = "\n".join(refused.problems)
+        assert planted not in told
+        assert planted.removeprefix("whsec_") not in told
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_secret_in_the_place_of_a_key_is_not_told(folder: Path, planted: str) -> None:
+    text = f'"{planted}" = 1\n{MINIMAL}[auth]\n"{planted}" = 1\n'
+    assert planted not in "\n".join(problems_of(write(folder, text)))

@@ -7,6 +7,8 @@ import errno
 import io
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from gateway.cli.spreadsheets import BadLine
 from gateway.cli.writing import whole_file
 from gateway.devices.records import FIELDS
 
+ROOT = Path(__file__).parents[2]
 PLAIN = (
     "installation_id,custom_id,platform,provider,address,locale\n"
     "phone-1,mary,ios,apns,abababab,en-US\n"
@@ -242,6 +245,22 @@ def test_an_interrupted_file_leaves_nothing_under_its_name(
         raise error
     assert (file.read_text() if file.exists() else None) == older
     assert names(tmp_path) == ([file.name] if older else [])
+
+
+def test_a_killed_process_leaves_nothing_under_the_name(tmp_path: Path) -> None:
+    file = tmp_path / "devices.ndjson"
+    told = f"""
+import os
+from pathlib import Path
+from gateway.cli.writing import whole_file
+with whole_file(Path({str(file)!r})) as out:
+    out.write("half" * 10000)
+    out.flush()
+    os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, check=False)
+    assert done.returncode == -9
+    assert not file.exists()
 
 
 def test_a_link_stays_a_link_and_a_pipe_is_written_to(tmp_path: Path) -> None:
