@@ -59,7 +59,7 @@ def gather(model: type[BaseModel], path: Path | None, env: Mapping[str, str]) ->
     file = find_file(path, env)
     base = file.absolute().parent if file else Path.cwd()
     if file:
-        gathered.data = _read_toml(file, gathered.problems)
+        gathered.data = _read_toml(model, file, gathered.problems)
         gathered.complete = not gathered.problems
     _anchor_paths(model, gathered.data, base)
     _overlay_environment(model, gathered, env)
@@ -72,14 +72,16 @@ def gather(model: type[BaseModel], path: Path | None, env: Mapping[str, str]) ->
     return gathered
 
 
-def _read_toml(file: Path, problems: list[str]) -> dict[str, Any]:
+def _read_toml(model: type[BaseModel], file: Path, problems: list[str]) -> dict[str, Any]:
     text = ""
     try:
         text = pasted.text_of(file.read_bytes())
         data = tomllib.loads(text)
         for loc in shape.walk(data):
             if isinstance(value := shape.get(data, loc), str):
-                shape.put(data, loc, pasted.trimmed(value))
+                alone = shape.exists(model, loc) and shape.is_list(model, loc)
+                value = pasted.trimmed(value)
+                shape.put(data, loc, _parts(value) if alone else value)
         return data
     except tomllib.TOMLDecodeError as error:
         problems.append(f"{file}: is not valid TOML; {wording.toml(str(error), text)}")
@@ -92,7 +94,7 @@ def _read_toml(file: Path, problems: list[str]) -> dict[str, Any]:
 
 def holds_secrets(model: type[BaseModel], file: Path) -> bool:
     """Whether secrets stand in the configuration file itself."""
-    data = _read_toml(file, [])
+    data = _read_toml(model, file, [])
     secrets = (
         shape.get(data, loc)
         for loc in shape.walk(data)
@@ -149,9 +151,11 @@ def _from_text(model: type[BaseModel], loc: shape.Loc, text: str) -> Any:
             return json.loads(text)
         except ValueError:
             return text
-    if shape.is_list(model, loc):
-        return [part for part in map(pasted.unquoted, text.split(",")) if part]
-    return text
+    return _parts(text) if shape.is_list(model, loc) else text
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in map(pasted.unquoted, text.split(",")) if part]
 
 
 def _branch(loc: shape.Loc, value: Any) -> Any:

@@ -191,6 +191,13 @@ def test_a_file_of_secrets_may_be_parted_by_commas_and_explained(
     assert [secret.get_secret_value() for secret in secrets] == [SECRET, OTHER]
 
 
+@pytest.mark.parametrize("written", [f'"{SECRET}"', f'"{SECRET}, {OTHER}"'])
+def test_a_list_of_one_may_be_written_without_brackets(folder: Path, written: str) -> None:
+    text = MINIMAL.replace(f'["{SECRET}"]', written)
+    secrets = [one.get_secret_value() for one in load(write(folder, text), {}).webhook.secrets]
+    assert secrets == [SECRET, OTHER][: written.count("whsec_")]
+
+
 @pytest.mark.parametrize("before", ["v1,", "SECRET=", "Bearer "])
 def test_something_before_a_signing_secret_is_told(folder: Path, before: str) -> None:
     text = MINIMAL.replace(SECRET, before + SECRET)
