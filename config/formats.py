@@ -120,20 +120,25 @@ def odd_replicas(value: int) -> int:
 
 
 def queue_url(value: str) -> str:
-    """Check the queue's address."""
-    if value == "store":
-        return value
+    """Check the queue's address, and bring it into the form `nats://host:4222,host2`."""
+    if value.lower() == "store":
+        return "store"
     scheme, separator, rest = value.partition("://")
+    scheme = scheme.lower()
     if scheme not in {"nats", "tls"} or not separator:
         raise ValueError('is not a queue address; expected "store" or nats://host:4222,host2')
     if "@" in rest:
         raise ValueError("holds a login; expected queue.user and queue.password for that")
-    for host in rest.split(","):
+    # NATS' own tools write the scheme before every server
+    hosts = [
+        host.strip().removeprefix(f"{scheme}://").removesuffix("/") for host in rest.split(",")
+    ]
+    for host in hosts:
         try:
-            parts = urlsplit(f"//{host.strip()}")
+            parts = urlsplit(f"//{host}")
             sound = bool(parts.hostname) and parts.port != 0 and not parts.path
         except ValueError:
             sound = False
         if not sound:
             raise ValueError("names no server; expected nats://host:4222,host2,host3")
-    return value
+    return f"{scheme}://{','.join(hosts)}"

@@ -153,7 +153,7 @@ class Span(click.ParamType[int]):
 
 
 class Pasted(click.ParamType[str]):
-    """An id as it was pasted, without the blanks and line ends around it, which none has."""
+    """An id or a key as it was pasted, without the blanks and line ends around it: none has any."""
 
     name = "text"
 

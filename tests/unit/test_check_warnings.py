@@ -81,6 +81,11 @@ async def test_a_sound_setup_has_no_warning(folder: Path) -> None:
     assert await warnings(folder) == []
 
 
+def name_after_another_key(folder: Path) -> None:
+    (folder / "AuthKey.p8").rename(folder / "AuthKey_XYZ123DEFG.p8")
+    change(folder, "inkpush.toml", "AuthKey.p8", "AuthKey_XYZ123DEFG.p8")
+
+
 Change = Callable[[Path], object]
 #: what is done to the setup, and the words of the one warning
 SLIPS: dict[str, tuple[Change, str]] = {
@@ -95,6 +100,10 @@ SLIPS: dict[str, tuple[Change, str]] = {
     "the example's secret": (
         lambda place: change(place, "hooks", SECRET, next(iter(checks.EXAMPLES))),
         "webhook.secrets[0]: is the example of the documents",
+    ),
+    "another key's id": (
+        name_after_another_key,
+        "apps[0].apns.key_id: is not the one in the key file's name",
     ),
     "FCM over plain http": (
         lambda place: change(

@@ -469,6 +469,23 @@ def test_a_schema_that_is_not_the_usual_one_is_told(folder: Path) -> None:
     assert "hush" not in problem
 
 
+@pytest.mark.parametrize(
+    ("address", "plain"),
+    [
+        ("nats://a:4222,nats://b:4222", "nats://a:4222,b:4222"),
+        ("nats://a:4222/, b/", "nats://a:4222,b"),
+        (" NATS://a ", "nats://a"),
+        ("tls://a,tls://b", "tls://a,b"),
+        ("Store", "store"),
+    ],
+)
+def test_a_queue_is_found_by_its_address_as_it_was_pasted(
+    folder: Path, address: str, plain: str
+) -> None:
+    text = f'{MINIMAL}[store]\nurl = "postgres://h/db"\n[queue]\nurl = "{address}"\n'
+    assert load(write(folder, text), {}).queue.url == plain
+
+
 # --- values that people type ---------------------------------------------------------------------
 
 #: a setting, what is typed, and what it is
