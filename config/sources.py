@@ -218,9 +218,9 @@ def _bring_in_secrets(gathered: Gathered) -> None:
         queue["password"] = pasted.trimmed(text)
     webhook, auth = gathered.data.get("webhook"), gathered.data.get("auth")
     if isinstance(webhook, dict) and (text := _read(webhook, "webhook.secrets_file", gathered)):
-        # base64 holds neither blanks nor commas nor #
+        # base64 holds neither blanks nor #, nor what a list is written with
         lines = (line.partition("#")[0] for line in text.splitlines())
-        secrets = [part for line in lines for part in re.split(r"[\s,;]+", line) if part]
+        secrets = [part for line in lines for part in re.split(r"[\s,;\[\]\"']+", line) if part]
         webhook["secrets"] = _joined(webhook.get("secrets", []), secrets)
     if not isinstance(auth, dict):
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel
@@ -96,6 +97,9 @@ def _read(field: FieldInfo, name: str, value: Any) -> Any:
     if isinstance(value, bool):
         # Python counts true as 1
         return str(value).lower() if number else value
+    if isinstance(value, date) and str in kinds:
+        # TOML has dates; a setting has them as text
+        return value.isoformat()
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -131,7 +135,7 @@ def _unit(name: str, units: Mapping[str, Any]) -> Any:
 
 
 def _is_share(field: FieldInfo) -> bool:
-    return any(getattr(limit, "le", None) == 1 for limit in field.metadata)
+    return any(1 in (getattr(limit, "le", 0), getattr(limit, "lt", 0)) for limit in field.metadata)
 
 
 def _plain(value: float) -> float:

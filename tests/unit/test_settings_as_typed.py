@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -594,6 +595,12 @@ def test_the_file_and_the_variable_mean_the_same(
         assert value_at(load(file, {}), loc) == meaning
 
 
+def test_a_date_of_toml_is_the_text_of_a_setting(folder: Path) -> None:
+    text = f"{MINIMAL}[auth]\nissuer = 2027-02-01\naudience = 2027-02-01T10:00:00Z\n"
+    auth = load(write(folder, text), {}).auth
+    assert (auth.issuer, auth.audience) == ("2027-02-01", "2027-02-01T10:00:00+00:00")
+
+
 def test_what_may_be_typed_is_told() -> None:
     assert "24h" in typed.expected("max_age_s")
     assert "MiB" in typed.expected("max_body_bytes")
@@ -639,8 +646,11 @@ PLANTED = [
 ]
 
 
-@pytest.mark.parametrize("planted", PLANTED)
-@pytest.mark.parametrize("loc", list(shape.leaves(MODEL)), ids=shape.dotted)
+@pytest.mark.parametrize(
+    ("loc", "planted"),
+    zip(shape.leaves(MODEL), itertools.cycle(PLANTED), strict=False),
+    ids=lambda value: shape.dotted(value) if isinstance(value, tuple) else "",
+)
 def test_a_secret_in_any_wrong_place_is_not_told(
     folder: Path, loc: shape.Loc, planted: str
 ) -> None:
