@@ -30,10 +30,7 @@ def signing_secret(value: SecretStr) -> SecretStr:
             if beside
             else "is not a signing secret; expected whsec_ and base64, as Svix shows it"
         )
-    packed = text.removeprefix(SECRET_PREFIX).rstrip("=")
-    if not ("+" in packed or "/" in packed):  # the alphabet of URLs says the same
-        packed = packed.replace("-", "+").replace("_", "/")
-    packed += "=" * (-len(packed) % 4)
+    packed = _usual_base64(text.removeprefix(SECRET_PREFIX))
     try:
         key = base64.b64decode(packed, validate=True)
     except binascii.Error:
@@ -41,6 +38,14 @@ def signing_secret(value: SecretStr) -> SecretStr:
     if not key:
         raise ValueError("has no base64 after whsec_; expected the secret as Svix shows it, whole")
     return SecretStr(SECRET_PREFIX + packed)
+
+
+def _usual_base64(packed: str) -> str:
+    """Base64 with its padding, in the usual alphabet: that of URLs says the same."""
+    packed = packed.rstrip("=")
+    if not ("+" in packed or "/" in packed):
+        packed = packed.replace("-", "+").replace("_", "/")
+    return packed + "=" * (-len(packed) % 4)
 
 
 def public_key(value: str) -> str:

@@ -85,12 +85,6 @@ def is_secret(model: type[BaseModel], loc: Loc) -> bool:
     return exists(model, loc) and SecretStr in parts_of(field_of(model, loc).annotation)
 
 
-def is_password(model: type[BaseModel], loc: Loc) -> bool:
-    """Whether a value is secret, and of no form: whatever it is, it may be meant."""
-    field = field_of(model, loc)
-    return is_secret(model, loc) and not is_list(model, loc) and not field.metadata
-
-
 def takes_empty(model: type[BaseModel], loc: Loc) -> bool:
     """Whether "" is a value of a setting, and not the want of one."""
     field = field_of(model, loc)

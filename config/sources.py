@@ -121,7 +121,9 @@ def _overlay_environment(
             continue
         text = pasted.trimmed(env[name])
         bare = pasted.unquoted(text)
-        if bare != text and shape.is_password(model, loc):
+        # a proxy's address is secret, too, and never begins with a quote
+        alone = shape.is_secret(model, loc) and not shape.is_list(model, loc)
+        if bare != text and alone and "://" not in bare:
             gathered.problems.append(f"{name}: {_IN_QUOTES}")
         if not bare and not shape.takes_empty(model, loc):
             continue  # `NAME: ${NOTHING}` of Compose is no value

@@ -305,6 +305,7 @@ def test_a_variable_is_read_without_what_env_files_and_secrets_add(folder: Path)
         "INKPUSH_AUTH__JWT_SECRET": "a secret of somebody\n",
         "INKPUSH_STORE__URL": '"postgres://u:p@h/db"',
         "INKPUSH_WEBHOOK__SECRETS": f'"{SECRET}", "{OTHER}"',
+        "INKPUSH_APPS__0__FCM__PROXY": "'http://u:p@h:1'",
         "INKPUSH_CONFIG": f"'{write(folder)}'\n",
     }
     settings = load(None, env)
@@ -648,7 +649,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(
     ("loc", "planted"),
-    zip(shape.leaves(MODEL), itertools.cycle(PLANTED), strict=False),
+    list(zip(shape.leaves(MODEL), itertools.cycle(PLANTED), strict=False)),
     ids=lambda value: shape.dotted(value) if isinstance(value, tuple) else "",
 )
 def test_a_secret_in_any_wrong_place_is_not_told(
