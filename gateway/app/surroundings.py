@@ -113,7 +113,11 @@ def is_loopback(host: str) -> bool:
 
 async def dead_families(sites: Sequence[Site]) -> list[Warned]:
     """The names of which all IPv4 or all IPv6 addresses are silent, while the others answer."""
-    places = {(site.host, site.port): site.setting for site in sites if site.direct}
+    places = {
+        (site.host, site.port): site.setting
+        for site in sites
+        if site.direct and not is_loopback(site.host)
+    }
     found = await asyncio.gather(*(_dead_family(host, port) for host, port in places))
     warned = []
     for ((host, _), setting), family in zip(places.items(), found, strict=True):
