@@ -7,11 +7,12 @@ once. `advice` names what works, yet is weak.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config import formats, wording
+from config import formats, shape, typed, wording
 from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside, signing_key
 
 if TYPE_CHECKING:
@@ -26,9 +27,17 @@ SIGNING_BYTES = 24
 """Standard Webhooks: a signing secret has 24 to 64 bytes; base64 makes 32 characters of 24."""
 
 
+LONG_TOLERANCE_S = 3_600
+"""A captured webhook can be repeated as long as its signature's timestamp is tolerated."""
+EXAMPLES = frozenset(f"whsec_aW5rcHVzaC1leGFtcGxlLXNlY3JldC0wMDA{last}" for last in "xy")
+"""Secrets that stand in our documents: whoever reads them can sign."""
+_PUBLIC_FILES = frozenset({"ca_file", "jwt_public_keys_file"})
+
+
 def validate(model: type[BaseModel], gathered: Gathered) -> tuple[dict[str, Any], list[str]]:
     """Check every table of the data by its model. Returns the sound ones, and the mistakes."""
     sections: dict[str, Any] = {}
+    typed.read(model, gathered.data)
     problems = [
         wording.unknown(key, model.model_fields)
         for key in gathered.data
@@ -132,10 +141,9 @@ def _source_misfits(sources: list[Any], apps: Any, role: Any) -> Iterator[str]:
         # an ingest may know no apps: those who send do
         for j, app in enumerate(named if isinstance(named, list) and known else ()):
             if app not in known:
-                yield (
-                    f'sources[{i}].apps[{j}]: is "{str(app)[:64]}", which no [[apps]] has; '
-                    f"expected {', '.join(known)}"
-                )
+                name = str(app)
+                told = f'is "{name}", which' if not wording.may_be_secret(name) else "is what"
+                yield f"sources[{i}].apps[{j}]: {told} no [[apps]] has; expected {', '.join(known)}"
 
 
 def _shared_secrets(webhook: Any, sources: list[Any]) -> Iterator[str]:
@@ -164,6 +172,11 @@ def _secrets_advice(table: str, secrets: Sequence[SecretStr]) -> Iterator[str]:
         text = signing.get_secret_value().partition("_")[2].rstrip("=")
         if len(text) * 3 // 4 < SIGNING_BYTES:
             yield f"{table}.secrets[{i}]: is short; better at least {SIGNING_BYTES} bytes"
+        if signing.get_secret_value() in EXAMPLES:
+            yield (
+                f"{table}.secrets[{i}]: is the example of the documents, which everybody knows; "
+                "better your own, from LearnInk's dashboard"
+            )
     if len(secrets) > 1:
         yield (
             f"{table}.secrets: has {len(secrets)} secrets, which is right only while one is being "
@@ -183,9 +196,24 @@ def _advice(settings: Settings) -> Iterator[str]:
     yield from _secrets_advice("webhook", settings.webhook.secrets)
     for i, source in enumerate(settings.sources):
         yield from _secrets_advice(f"sources[{i}]", source.secrets)
+    if settings.webhook.tolerance_s > LONG_TOLERANCE_S:
+        yield (
+            "webhook.tolerance_s: is over an hour, and so long a captured webhook can be repeated; "
+            "better 300"
+        )
     if formats.is_everywhere(settings.ops.host):
         yield "ops.host: is reachable from everywhere; better loopback or a private address"
     for i, app in enumerate(settings.apps):
         for name, table in app.vendors.items():
             for field, text in table.advice():
                 yield f"apps[{i}].{name}.{field}: {text}"
+
+
+def secret_files(settings: Settings) -> list[tuple[str, Path]]:
+    """Every file with a secret that the settings name, by setting."""
+    data = settings.model_dump()
+    return [
+        (shape.dotted(loc), path)
+        for loc in shape.walk(data)
+        if isinstance(path := shape.get(data, loc), Path) and loc[-1] not in _PUBLIC_FILES
+    ]

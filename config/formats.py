@@ -15,9 +15,11 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
+
+from config import databases
+from providers import pasted
 
 #: sources that are always there: what [webhook] describes, own notifications, `inkpush send`
 RESERVED_SOURCES = frozenset({"learnink", "api", "cli"})
@@ -40,22 +42,37 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?\Z")
 
 def signing_secret(value: SecretStr) -> SecretStr:
     """Check a webhook signing secret: `whsec_` and base64, as Svix shows it."""
-    text = value.get_secret_value()
+    text = pasted.unquoted(value.get_secret_value())
     if not text.startswith(SECRET_PREFIX):
-        raise ValueError("is not a signing secret; expected whsec_ and base64, as Svix shows it")
+        beside = SECRET_PREFIX in text
+        raise ValueError(
+            "has something before whsec_; expected the secret alone, as Svix shows it"
+            if beside
+            else "is not a signing secret; expected whsec_ and base64, as Svix shows it"
+        )
+    packed = _usual_base64(text.removeprefix(SECRET_PREFIX))
     try:
-        key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+        key = base64.b64decode(packed, validate=True)
     except binascii.Error:
         key = b""
     if not key:
         raise ValueError("has no base64 after whsec_; expected the secret as Svix shows it, whole")
-    return value
+    return SecretStr(SECRET_PREFIX + packed)
+
+
+def _usual_base64(packed: str) -> str:
+    """Base64 with its padding, in the usual alphabet: that of URLs says the same."""
+    packed = packed.rstrip("=")
+    if not ("+" in packed or "/" in packed):
+        packed = packed.replace("-", "+").replace("_", "/")
+    return packed + "=" * (-len(packed) % 4)
 
 
 def signing_key(text: str) -> bytes:
     """What a signing secret is to HMAC-SHA256: two texts may be one key. b"": it is none."""
+    packed = _usual_base64(pasted.unquoted(text).removeprefix(SECRET_PREFIX))
     try:
-        key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+        key = base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError):
         return b""
     # RFC 2104: a longer key is hashed, a shorter one filled up with zeros
@@ -76,14 +93,16 @@ def source_id(value: str) -> str:
 
 
 def public_key(value: str) -> str:
-    """Check a PEM public key that tokens may be verified with."""
-    try:
-        load_pem_public_key(value.encode())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise ValueError(
-            "is not a public key; expected PEM that begins with -----BEGIN PUBLIC KEY-----"
-        ) from error
-    return value
+    """Check a public key that tokens may be verified with, and bring it into PEM."""
+    raw = value.encode("utf-8", "replace")
+    for piece in pasted.pieces(raw):
+        if (key := pasted.public_key(piece)) is not None:
+            return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    kind = pasted.what_is(raw)
+    but = f" but {kind}" if kind else ""
+    raise ValueError(
+        f"is not a public key{but}; expected PEM that begins with -----BEGIN PUBLIC KEY-----"
+    )
 
 
 def network(value: str) -> str:
@@ -144,7 +163,8 @@ def _is_unspecified(name: str) -> bool:
 
 
 def store_url(value: str) -> str:
-    """Check the database's address."""
+    """Check the database's address, and bring it into the form that its client takes."""
+    value = databases.plain(value)
     if is_postgres(value):
         return _postgres_url(value)
     if not value.startswith(SQLITE_PREFIX) or value == SQLITE_PREFIX:
@@ -206,20 +226,25 @@ def odd_replicas(value: int) -> int:
 
 
 def queue_url(value: str) -> str:
-    """Check the queue's address."""
-    if value == "store":
-        return value
+    """Check the queue's address, and bring it into the form `nats://host:4222,host2`."""
+    if value.lower() == "store":
+        return "store"
     scheme, separator, rest = value.partition("://")
+    scheme = scheme.lower()
     if scheme not in {"nats", "tls"} or not separator:
         raise ValueError('is not a queue address; expected "store" or nats://host:4222,host2')
     if "@" in rest:
         raise ValueError("holds a login; expected queue.user and queue.password for that")
-    for host in rest.split(","):
+    # NATS' own tools write the scheme before every server
+    hosts = [
+        host.strip().removeprefix(f"{scheme}://").removesuffix("/") for host in rest.split(",")
+    ]
+    for host in hosts:
         try:
-            parts = urlsplit(f"//{host.strip()}")
+            parts = urlsplit(f"//{host}")
             sound = bool(parts.hostname) and parts.port != 0 and not parts.path
         except ValueError:
             sound = False
         if not sound:
             raise ValueError("names no server; expected nats://host:4222,host2,host3")
-    return value
+    return f"{scheme}://{','.join(hosts)}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 Loc = tuple[str | int, ...]
@@ -85,6 +85,23 @@ def is_secret(model: type[BaseModel], loc: Loc) -> bool:
     return exists(model, loc) and SecretStr in parts_of(field_of(model, loc).annotation)
 
 
+def takes_empty(model: type[BaseModel], loc: Loc) -> bool:
+    """Whether "" is a value of a setting, and not the want of one."""
+    field = field_of(model, loc)
+    if Path in parts_of(field.annotation):
+        return not field.is_required()
+    if is_list_type(field.annotation):
+        return True
+    whole: Any = field.annotation
+    if field.metadata:
+        whole = Annotated[field.annotation, *field.metadata]
+    try:
+        TypeAdapter(whole).validate_python("")
+    except ValidationError:
+        return False
+    return True
+
+
 def is_list(model: type[BaseModel], loc: Loc) -> bool:
     """Whether a setting takes several values."""
     return is_list_type(field_of(model, loc).annotation) and not isinstance(loc[-1], int)
@@ -121,7 +138,7 @@ def walk(data: Any, at: Loc = ()) -> list[Loc]:
     """Every place in nested data that holds a single value."""
     if isinstance(data, dict):
         return [loc for key, value in data.items() for loc in walk(value, (*at, key))]
-    if isinstance(data, list):
+    if isinstance(data, list | tuple):
         return [loc for i, value in enumerate(data) for loc in walk(value, (*at, i))]
     return [at]
 

@@ -7,6 +7,7 @@ the models' business. Nothing here raises: every mistake becomes a line in `prob
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +17,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from config import formats, shape, wording
+from config.injected import injected
+from providers import pasted
 
 PREFIX = "INKPUSH_"
 DEFAULT_FILE = "inkpush.toml"
+_IN_QUOTES = (
+    "stands in quotes, which a Docker env file keeps as part of the value; expected no quotes, or "
+    "the value in a file if they belong to it"
+)
 #: variables that are no settings: the file's place, what the command line reads, what Compose does
 OTHER_VARIABLES = frozenset({"INKPUSH_CONFIG", "INKPUSH_API_KEY", "INKPUSH_CONFIG_DIR"})
 
@@ -40,8 +47,8 @@ def find_file(path: Path | None, env: Mapping[str, str]) -> Path | None:
     """The file to read: the given one, else INKPUSH_CONFIG, else ./inkpush.toml, else none."""
     if path is not None:
         return path
-    if env.get("INKPUSH_CONFIG"):
-        return Path(env["INKPUSH_CONFIG"])
+    if named := pasted.unquoted(env.get("INKPUSH_CONFIG", "")):
+        return Path(named)
     default = Path(DEFAULT_FILE)
     return default if default.is_file() else None
 
@@ -52,7 +59,7 @@ def gather(model: type[BaseModel], path: Path | None, env: Mapping[str, str]) ->
     file = find_file(path, env)
     base = file.absolute().parent if file else Path.cwd()
     if file:
-        gathered.data = _read_toml(file, gathered.problems)
+        gathered.data = _read_toml(model, file, gathered.problems)
         gathered.complete = not gathered.problems
     _anchor_paths(model, gathered.data, base)
     _overlay_environment(model, gathered, env)
@@ -65,16 +72,37 @@ def gather(model: type[BaseModel], path: Path | None, env: Mapping[str, str]) ->
     return gathered
 
 
-def _read_toml(file: Path, problems: list[str]) -> dict[str, Any]:
+def _read_toml(model: type[BaseModel], file: Path, problems: list[str]) -> dict[str, Any]:
+    text = ""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        text = pasted.text_of(file.read_bytes())
+        data = tomllib.loads(text)
+        for loc in shape.walk(data):
+            if isinstance(value := shape.get(data, loc), str):
+                alone = shape.exists(model, loc) and shape.is_list(model, loc)
+                value = pasted.trimmed(value)
+                shape.put(data, loc, _parts(value) if alone else value)
+        return data
     except tomllib.TOMLDecodeError as error:
-        problems.append(f"{file}: is not valid TOML; {str(error).lower()}")
-    except UnicodeDecodeError:
-        problems.append(f"{file}: is not UTF-8 text; expected a TOML file")
+        problems.append(f"{file}: is not valid TOML; {wording.toml(str(error), text)}")
+    except pasted.NotText as error:
+        problems.append(f"{file}: {error}; expected a TOML file, saved as UTF-8")
     except OSError as error:
         problems.append(f"{file}: cannot be read ({error.strerror}); expected a TOML file")
     return {}
+
+
+def holds_secrets(model: type[BaseModel], file: Path) -> bool:
+    """Whether secrets stand in the configuration file itself."""
+    data = _read_toml(model, file, [])
+    secrets = (
+        shape.get(data, loc)
+        for loc in shape.walk(data)
+        if shape.is_secret(model, loc) and loc[-1] != "proxy"
+    )
+    store = data.get("store", {})
+    url = str(store.get("url", "")) if isinstance(store, dict) else ""
+    return any(secrets) or formats.without_password(url) != url
 
 
 # --- the environment ---------------------------------------------------------------------------
@@ -83,16 +111,23 @@ def _read_toml(file: Path, problems: list[str]) -> dict[str, Any]:
 def _overlay_environment(
     model: type[BaseModel], gathered: Gathered, env: Mapping[str, str]
 ) -> None:
-    names = [name for name in env if name.startswith(PREFIX)]
+    others = OTHER_VARIABLES | injected(env)
+    names = [name for name in env if name.startswith(PREFIX) and name not in others]
     for name in sorted(names, key=_in_order):
-        if name in OTHER_VARIABLES:
-            continue
         loc = shape.parse_variable(name.removeprefix(PREFIX))
         if not shape.exists(model, loc):
             known = [PREFIX + shape.variable(loc) for loc in shape.leaves(model)]
             gathered.problems.append(wording.unknown(name, known))
             continue
-        value = _from_text(model, loc, env[name])
+        text = pasted.trimmed(env[name])
+        bare = pasted.unquoted(text)
+        # a proxy's address is secret, too, and never begins with a quote
+        alone = shape.is_secret(model, loc) and not shape.is_list(model, loc)
+        if bare != text and alone and "://" not in bare:
+            gathered.problems.append(f"{name}: {_IN_QUOTES}")
+        if not bare and not shape.takes_empty(model, loc):
+            continue  # `NAME: ${NOTHING}` of Compose is no value
+        value = _from_text(model, loc, bare)
         branch = _branch(loc, value)
         _anchor_paths(model, branch, Path.cwd())
         if _lay_over(gathered.data, branch):
@@ -112,14 +147,17 @@ def _from_text(model: type[BaseModel], loc: shape.Loc, text: str) -> Any:
     """A list may be JSON or separated by commas; anything else is text, or JSON for a table."""
     if shape.is_text(model, loc):
         return text
-    if text[:1] in {"[", "{"}:
+    holds_more = shape.is_list(model, loc) or shape.model_at(model, loc) is not None
+    if holds_more and text[:1] in {"[", "{"}:
         try:
             return json.loads(text)
         except ValueError:
             return text
-    if shape.is_list(model, loc):
-        return [part.strip() for part in text.split(",") if part.strip()]
-    return text
+    return _parts(text) if shape.is_list(model, loc) else text
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in map(pasted.unquoted, text.split(",")) if part]
 
 
 def _branch(loc: shape.Loc, value: Any) -> Any:
@@ -129,18 +167,24 @@ def _branch(loc: shape.Loc, value: Any) -> Any:
 
 
 def _lay_over(data: Any, branch: dict[Any, Any]) -> bool:
-    """Merge one value into nested tables and lists; False where a list would get a gap."""
-    ((key, value),) = branch.items()
+    """Merge values into nested tables and lists; False where a list would get a gap."""
+    gaps = [key for key, value in branch.items() if not _lay_one(data, key, value)]
+    return not gaps
+
+
+def _lay_one(data: Any, key: Any, value: Any) -> bool:
     if isinstance(key, int):
-        if not isinstance(data, list) or key > len(data):
+        if key > len(data):
             return False
         if key == len(data):
             data.append({})
-    last = not isinstance(value, dict)
-    if last or not isinstance(data[key] if isinstance(key, int) else data.get(key), dict | list):
-        inner: Any = [] if not last and isinstance(next(iter(value)), int) else {}
-        data[key] = value if last else inner
-    return last or _lay_over(data[key], value)
+    if not isinstance(value, dict):
+        data[key] = value
+        return True
+    kind = list if isinstance(next(iter(value), None), int) else dict
+    if not isinstance(data[key] if isinstance(key, int) else data.get(key), kind):
+        data[key] = kind()
+    return _lay_over(data[key], value)
 
 
 # --- files that settings name ------------------------------------------------------------------
@@ -173,7 +217,7 @@ def _bring_in_secrets(gathered: Gathered) -> None:
             gathered.problems.append(
                 "queue.password: is given here and as queue.password_file; expected one of them"
             )
-        queue["password"] = text.strip()
+        queue["password"] = pasted.trimmed(text)
     auth, sources = gathered.data.get("auth"), gathered.data.get("sources")
     _bring_in_signing_secrets(gathered.data.get("webhook"), "webhook", gathered)
     for i, source in enumerate(sources if isinstance(sources, list) else ()):
@@ -185,17 +229,17 @@ def _bring_in_secrets(gathered: Gathered) -> None:
             gathered.problems.append(
                 "auth.jwt_secret: is given here and as auth.jwt_secret_file; expected one of them"
             )
-        auth["jwt_secret"] = text.strip()
+        auth["jwt_secret"] = pasted.trimmed(text)
     if text := _read(auth, "auth.jwt_public_keys_file", gathered):
-        end = "-----END PUBLIC KEY-----"
-        keys = [part.strip() + f"\n{end}\n" for part in text.split(end) if part.strip()]
+        keys = [pasted.armoured(piece) for piece in pasted.pieces(text.encode())] or [text]
         auth["jwt_public_keys"] = _joined(auth.get("jwt_public_keys", []), keys)
 
 
 def _bring_in_signing_secrets(table: Any, name: str, gathered: Gathered) -> None:
     if isinstance(table, dict) and (text := _read(table, f"{name}.secrets_file", gathered)):
-        lines = [line.strip() for line in text.splitlines()]
-        secrets = [line for line in lines if line and not line.startswith("#")]
+        # base64 holds neither blanks nor #, nor what a list is written with
+        lines = (line.partition("#")[0] for line in text.splitlines())
+        secrets = [part for line in lines for part in re.split(r"[\s,;\[\]\"']+", line) if part]
         table["secrets"] = _joined(table.get("secrets", []), secrets)
 
 
@@ -208,12 +252,13 @@ def _read(section: dict[str, Any], key: str, gathered: Gathered) -> str:
     if not isinstance(path, str) or not path:
         return ""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = pasted.text_of(Path(path).read_bytes())
     except OSError:
         return ""  # told once, with the other files
-    except UnicodeDecodeError:
-        text = ""
-    if not text.strip():
+    except pasted.NotText as error:
+        gathered.problems.append(f"{key}: {path} {error}; expected what its name says")
+        return ""
+    if not pasted.trimmed(text):
         gathered.problems.append(f"{key}: {path} holds no text; expected what its name says")
     return text
 
@@ -222,13 +267,23 @@ def _look_for_files(model: type[BaseModel], gathered: Gathered) -> None:
     """Every file that is named must be there and be readable."""
     for loc in shape.walk(gathered.data):
         path = shape.get(gathered.data, loc)
-        if not isinstance(path, str) or not path or not shape.is_path(model, loc):
+        if not isinstance(path, str) or not shape.is_path(model, loc):
+            continue
+        if not path:
+            if shape.field_of(model, loc).is_required():
+                key = shape.dotted(loc)
+                gathered.problems.append(f"{key}: is empty; expected the name of a file")
             continue
         try:
             with Path(path).open("rb"):
                 continue
-        except FileNotFoundError:
-            wrong = f"there is no file {path}"
         except OSError as error:
-            wrong = f"{path} cannot be read ({error.strerror})"
+            if wording.may_be_secret(Path(path).name) or wording.is_marked(path):
+                wrong = "is no file's name, but looks like what belongs into the file"
+            elif isinstance(error, FileNotFoundError):
+                wrong = f"there is no file {path}"
+            else:
+                wrong = f"{path} cannot be read ({error.strerror})"
+        except ValueError:
+            wrong = "is no file's name"
         gathered.problems.append(f"{shape.dotted(loc)}: {wrong}; expected a readable file")

@@ -5,6 +5,7 @@ Knows pydantic's kinds of errors; never shows a secret, nor any long text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from config import shape
+from config import shape, typed
 
 _NUMBERS: dict[str, str] = {
     "int_parsing": "a whole number",
@@ -36,6 +37,14 @@ _LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than": lambda limit: f"less than {limit['lt']:g}",
     "less_than_equal": lambda limit: f"at most {limit['le']:g}",
 }
+#: what people write on a line of TOML that is not TOML, and what to write
+_TOML_SLIPS = (
+    ("[\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb]", "straight quotes, not typographic ones"),
+    (r'=\s*"[^"]*\\[^"]*"', "a name with backslashes in single quotes: 'C:\\path\\file'"),
+    (r"=\s*(?:yes|no|on|off|True|False|TRUE|FALSE)\b", "true or false"),
+    (r"^\s*[\w.]+\s*:", "key = value, with an equals sign"),
+    (r"=\s*[A-Za-z/.~][^\"'\[{]*$", "text in quotes"),
+)
 _NAME = "letters, digits, and . _ - inside, 64 characters at most"
 _SHOWN_CHARACTERS = 40
 
@@ -43,9 +52,23 @@ _SHOWN_CHARACTERS = 40
 def unknown(key: str, known: Iterable[str]) -> str:
     """Tell that there is no such setting, and which may be meant."""
     close = get_close_matches(key, list(known), n=1)
+    if may_be_secret(key):
+        key = f"{key.rpartition('.')[0]}.(a long text)".removeprefix(".")
     return f"{key}: there is no such setting; " + (
         f"did you mean {close[0]}?" if close else "expected one of config/README.md"
     )
+
+
+def toml(error: str, text: str) -> str:
+    """Tell what TOML's parser says, and what is likely meant on that line."""
+    told = error.lower()
+    found = re.search(r"line (\d+)", error)
+    lines = text.split("\n")
+    line = lines[int(found[1]) - 1] if found and int(found[1]) <= len(lines) else ""
+    for pattern, cure in _TOML_SLIPS:
+        if re.search(pattern, line):
+            return f"{told}; expected {cure}"
+    return told
 
 
 def explain(
@@ -63,10 +86,11 @@ def explain(
         return unknown(key, [f"{before}.{name}".removeprefix(".") for name in names])
     if variable := next((name for at, name in variables.items() if loc[: len(at)] == at), ""):
         key = f"{key} (from {variable})"
-    return f"{key}: {_wrong(error, secret=shape.is_secret(model, loc))}"
+    name = next((part for part in reversed(loc) if isinstance(part, str)), "")
+    return f"{key}: {_wrong(error, name, secret=shape.is_secret(model, loc))}"
 
 
-def _wrong(error: ErrorDetails, *, secret: bool) -> str:
+def _wrong(error: ErrorDetails, name: str, *, secret: bool) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "missing":
         return "is missing; expected " + ("a table" if not error["loc"] else "a value")
@@ -77,11 +101,17 @@ def _wrong(error: ErrorDetails, *, secret: bool) -> str:
     if kind in _LIMITS:
         return f"is {_shown(error, secret)}; expected {_LIMITS[kind](context)}"
     if kind in _NUMBERS:
-        return f"is {_shown(error, secret)}; expected {_NUMBERS[kind]}"
+        units = typed.expected(name)
+        told = f"is {_shown(error, secret)}; expected {_NUMBERS[kind]}"
+        return f"{told} of {units}" if units else told
     if kind == "string_pattern_mismatch":
         return f"is {_shown(error, secret)}; expected {_NAME}"
     if kind == "string_too_short":
         return "is empty; expected some text"
+    if kind == "tuple_type" and isinstance(error["input"], dict) and len(error["loc"]) == 0:
+        return f"is a table; expected a list: write [[{name}]] in place of [{name}]"
+    if kind in ("model_type", "model_attributes_type") and isinstance(error["input"], list):
+        return f"is a list; expected a table: write [{name}] in place of [[{name}]]"
     return f"is {_kind_of(error['input'])}; expected {_KINDS.get(kind, error['msg'])}"
 
 
@@ -90,9 +120,19 @@ def _shown(error: ErrorDetails, secret: bool) -> str:
     if secret or not isinstance(value, str | int | float | bool):
         return _kind_of(value)
     text = str(value)
-    if len(text) > _SHOWN_CHARACTERS or "whsec_" in text or "-----" in text:
+    if may_be_secret(text):
         return "a long text"
     return f'"{text}"' if isinstance(value, str) else text.lower()
+
+
+def may_be_secret(text: str) -> bool:
+    """Whether a text looks like a secret that somebody put in the wrong place."""
+    return is_marked(text) or len(text.rpartition(".")[2]) > _SHOWN_CHARACTERS
+
+
+def is_marked(text: str) -> bool:
+    """Whether a text holds what a secret is known by."""
+    return any(mark in text for mark in ("whsec_", "-----", "{"))
 
 
 def _kind_of(value: Any) -> str:

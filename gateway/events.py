@@ -15,7 +15,8 @@ from gateway.core.sources import LEARNINK
 @dataclass(frozen=True, slots=True)
 class WebhookAnswered:
     """A webhook request to a source was answered. `result`: accepted, duplicate, ignored,
-    quarantined, unauthorized, too_large, too_slow, overloaded or unavailable."""
+    quarantined, unauthorized, too_large, too_slow, overloaded or unavailable. `undated`: the
+    event's own time cannot be read."""
 
     result: str
     seconds: float
@@ -24,6 +25,7 @@ class WebhookAnswered:
     rejected: int = 0
     reason: str = ""
     source: str = LEARNINK
+    undated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

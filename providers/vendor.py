@@ -47,7 +47,8 @@ class Plan:
     `rate_per_s` is pushes a second at most, 0 for no limit. `ramp_s` is the seconds from idle to
     the full rate. Where two plans have an equal `identity`, the transport of one serves the other:
     a reload keeps it; see `transport_identity`. `advice` is what is allowed, yet weak: the setting,
-    and what would be better. `way` says for people which hosts are reached how.
+    and what would be better. `way` says for people which hosts are reached how. `sites` are the
+    addresses that it speaks to: the setting that names one, the address, and whether by a proxy.
     """
 
     rate_per_s: float
@@ -56,6 +57,7 @@ class Plan:
     identity: object = field(default_factory=object)
     advice: tuple[tuple[str, str], ...] = ()
     way: str = ""
+    sites: tuple[tuple[str, str, bool], ...] = ()
 
 
 def transport_identity(

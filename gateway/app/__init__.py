@@ -45,11 +45,12 @@ def open_store(settings: Settings) -> AbstractAsyncContextManager[Stores]:
     return storage.open_store(settings)
 
 
-async def check(settings: Settings, *, online: bool) -> list[Finding]:
-    """Look at configuration and credentials; `online` asks the vendors, sending nothing."""
+async def check(settings: Settings, *, online: bool, file: Path | None = None) -> list[Finding]:
+    """Look at configuration and credentials; `online` asks the vendors, sending nothing. `file` is
+    the configuration file, if there is one."""
     from gateway.app.checking import examine
 
-    return await examine(settings, online=online)
+    return await examine(settings, online=online, file=file)
 
 
 async def copy_store(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, assert_never
 
-from config.checks import advice
+from config.checks import advice, secret_files
+from config.formats import is_postgres
+from config.sources import holds_secrets
+from gateway.app import surroundings
 from gateway.app.clocks import SYSTEM
 from gateway.app.lanes import LanePlan, plan_app
-from gateway.app.storage import open_store
+from gateway.app.storage import open_store, sqlite_path
+from gateway.app.surroundings import Site, Warned
 from gateway.app.vendors import VENDORS
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.ports import LaneRow
@@ -32,9 +37,14 @@ class Finding:
     advice: str = ""
 
 
-async def examine(settings: Settings, vendors: Vendors = VENDORS, *, online: bool) -> list[Finding]:
-    """Look at everything the settings name; `online` asks the vendors, sending nothing."""
+async def examine(
+    settings: Settings, vendors: Vendors = VENDORS, *, online: bool, file: Path | None = None
+) -> list[Finding]:
+    """Look at everything the settings name; `online` asks the vendors, sending nothing. `file` is
+    the configuration file itself, if there is one."""
     findings = [Finding("warning", text) for text in advice(settings)]
+    findings += _warnings(surroundings.readable_files(_secret_files(settings, file)))
+    findings += _warnings(surroundings.file_limit())
     findings += await _store(settings)
     plans: list[LanePlan] = []
     for number in range(len(settings.apps)):
@@ -49,6 +59,7 @@ async def examine(settings: Settings, vendors: Vendors = VENDORS, *, online: boo
             for plan in planned
             for name, text in plan.advice
         ]
+    findings += await _ways(settings, plans, online=online)
     for plan in plans:
         findings.append(Finding("ok", f"{plan.name}: the credential can be read"))
         if plan.way:
@@ -56,6 +67,41 @@ async def examine(settings: Settings, vendors: Vendors = VENDORS, *, online: boo
         if online:
             findings += await _ask_vendor(plan)
     return findings
+
+
+def _warnings(found: list[Warned]) -> list[Finding]:
+    return [Finding("warning", what, cure) for what, cure in found]
+
+
+def _secret_files(settings: Settings, file: Path | None) -> list[tuple[str, Path]]:
+    files = secret_files(settings)
+    if file is not None and holds_secrets(type(settings), file):
+        files.append(("configuration", file))
+    if not is_postgres(settings.store.url):
+        files.append(("store.url", sqlite_path(settings.store.url)))
+    return files
+
+
+async def _ways(settings: Settings, plans: list[LanePlan], *, online: bool) -> list[Finding]:
+    """What is odd about the addresses that the gateway speaks to, and about its clock."""
+    numbers = {app.id: number for number, app in enumerate(settings.apps)}
+    sites = []
+    for plan in plans:
+        number = numbers[plan.app]
+        table = settings.apps[number].vendors[plan.vendor.name]
+        ca_file = getattr(table, "ca_file", None)  # most vendors have one
+        place = f"apps[{number}].{plan.vendor.name}"
+        for name, url, proxied in plan.sites:
+            sites.append(Site(f"{place}.{name}", url, str(ca_file or ""), proxied))
+    found = surroundings.plain_sites(sites)
+    if online:
+        found += await surroundings.dead_families(sites)
+    database = settings.store.url if is_postgres(settings.store.url) else ""
+    witnesses = sites if online else []
+    if online and settings.auth.jwks_url:
+        witnesses = [*sites, Site("auth.jwks_url", settings.auth.jwks_url)]
+    found += await surroundings.wrong_clock(witnesses, database)
+    return _warnings(found)
 
 
 async def _store(settings: Settings) -> list[Finding]:

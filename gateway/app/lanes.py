@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class LanePlan:
     """A lane as the settings want it, its credentials read; `make` builds the transport.
 
-    `identity`, `advice` and `way`: see `providers.vendor.Plan`.
+    `identity`, `advice`, `way` and `sites`: see `providers.vendor.Plan`.
     """
 
     app: str
@@ -40,6 +40,7 @@ class LanePlan:
     identity: object = field(default_factory=object)
     advice: tuple[tuple[str, str], ...] = ()
     way: str = ""
+    sites: tuple[tuple[str, str, bool], ...] = ()
 
     @property
     def name(self) -> str:
@@ -85,6 +86,7 @@ def plan_app(
                     plan.identity,
                     plan.advice,
                     plan.way,
+                    plan.sites,
                 )
             )
     if problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import signal
 import traceback
@@ -55,9 +56,19 @@ async def _serve(settings: Settings, reload: Callable[[], Settings], files: str)
     except ConfigurationError:
         raise
     except (GatewayError, OSError) as error:
-        observer(Lifecycle("failed", str(error)))
+        observer(Lifecycle("failed", _in_words(error)))
         return 1
     return 1 if failures else 0
+
+
+def _in_words(error: Exception) -> str:
+    """What is wrong, without the number that the system has for it."""
+    if not isinstance(error, OSError):
+        return str(error)
+    told = error.strerror or str(error)
+    if error.errno == errno.EADDRINUSE:
+        return f"{told}; does another inkpush run? server.port and ops.port name the addresses"
+    return f"{error.filename}: {told}" if error.filename else told
 
 
 def _collect_seldom() -> None:

@@ -38,7 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader of the output is gone; make sure that nothing is flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (GatewayError, OSError) as error:
+    except GatewayError as error:
         click.echo(f"inkpush: {error}", err=True)
         return FAILED
+    except OSError as error:
+        click.echo(f"inkpush: {_in_words(error)}", err=True)
+        return FAILED
     return status if isinstance(status, int) else DONE
+
+
+def _in_words(error: OSError) -> str:
+    """What the system says, without its number: the file, and what is wrong with it."""
+    told = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {told}" if error.filename else told

@@ -8,7 +8,7 @@ import time
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, State, asynchronous, json_option
+from gateway.cli.base import Group, Pasted, Span, State, asynchronous, json_option
 from gateway.ports import SCOPES
 
 COLUMNS = ("id", "name", "scopes", "created_at", "revoked_at")
@@ -75,7 +75,7 @@ async def list_keys(state: State, as_json: bool) -> None:
 
 
 @keys.command("revoke", short_help="End an API key", example="inkpush keys revoke 0a1b2c3d")
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", type=Pasted())
 @click.pass_obj
 @asynchronous
 async def revoke(state: State, key_id: str) -> None:
@@ -101,10 +101,10 @@ def token() -> None:
 @click.option("--custom-id", help="Also prove the customer's custom_id, by a claim.")
 @click.option(
     "--ttl",
-    type=click.IntRange(1, 365 * _DAY_S),
+    type=Span(365 * _DAY_S),
     default=3600,
     show_default=True,
-    help="Seconds it is good for.",
+    help="How long it is good for: seconds, or 90m, 2h, 7d.",
 )
 @json_option
 @click.pass_obj

@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
+
+from gateway.core.instants import read_instant
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -108,10 +110,10 @@ yes_option = click.confirmation_option("--yes", "-y", prompt="Are you sure?")
 
 
 class Moment(click.ParamType[float]):
-    """A time: ISO 8601 (UTC unless it says otherwise), epoch seconds, or an age like 90m or 7d."""
+    """A time: ISO 8601 (UTC unless it says otherwise), epoch seconds or milliseconds, or an age
+    like 90m, 7d or "1h 30m"."""
 
     name = "time"
-    _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # noqa: RUF012 - never changed
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -119,14 +121,44 @@ class Moment(click.ParamType[float]):
         """Turn it into epoch seconds."""
         if isinstance(value, float):
             return value
-        now = datetime.now(UTC).timestamp()
-        number, unit = value[:-1], value[-1:]
-        if unit in self._UNITS and number.isdecimal():
-            return now - int(number) * self._UNITS[unit]
-        if value.isdecimal():
-            return float(value)
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
+        moment = 0.0 if value.strip() == "0" else read_instant(value)
+        if moment is not None:
+            return moment
+        from config.typed import seconds_of
+
+        age = seconds_of(value)
+        if age is None:
             self.fail("expected 2026-11-23T10:00:00Z, or an age like 90m, 2h or 7d", param, ctx)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return time.time() - age
+
+
+class Span(click.ParamType[int]):
+    """A length of time: seconds, or text like 90m, 2h or 7d; from one second to `most_s`."""
+
+    name = "duration"
+
+    def __init__(self, most_s: int) -> None:
+        self._most_s = most_s
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Turn it into whole seconds."""
+        from config.typed import seconds_of
+
+        text = str(value).strip()
+        seconds = float(text) if text.isdecimal() else seconds_of(text)
+        if seconds is None or not 1 <= seconds <= self._most_s:
+            days = self._most_s // 86_400
+            self.fail(f"expected seconds, or text like 90m or 2h; at most {days}d", param, ctx)
+        return int(seconds)
+
+
+class Pasted(click.ParamType[str]):
+    """An id or a key as it was pasted, without the blanks and line ends around it: none has any."""
+
+    name = "text"
+
+    def convert(
+        self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None
+    ) -> str:
+        """Drop them."""
+        return str(value).strip()

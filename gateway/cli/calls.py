@@ -64,6 +64,12 @@ async def _ask(
             ) as response,
         ):
             return Answer(response.status, await response.text())
+    except aiohttp.ClientConnectorError as error:
+        place = urlsplit(url).netloc
+        told = error.os_error.strerror or type(error.os_error).__name__
+        raise click.ClickException(
+            f"cannot reach {place}: {told}; does `inkpush serve` run there?"
+        ) from error
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         place = urlsplit(url).netloc or url
         reason = str(error) or "it did not answer in time"

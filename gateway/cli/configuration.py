@@ -28,9 +28,11 @@ async def check(state: State, online: bool, as_json: bool) -> int:
 
     Exit status 1 if something cannot work.
     """
+    from config.sources import find_file
     from gateway import app
 
-    findings = await app.check(state.settings(), online=online)
+    file = find_file(state.config, os.environ)
+    findings = await app.check(state.settings(), online=online, file=file)
     if as_json:
         rows = [
             {"level": found.level, "what": found.what, "advice": found.advice} for found in findings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, State, asynchronous, by_option, json_option
+from gateway.cli.base import Group, Pasted, State, asynchronous, by_option, json_option
 from gateway.cli.transfer import export_devices, import_devices
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ async def _find(
     short_help="Show what is known of an installation",
     example="inkpush devices show 5b0c8e7a-phone-of-mary",
 )
-@click.argument("installation_id")
+@click.argument("installation_id", type=Pasted())
 @json_option
 @click.pass_obj
 @asynchronous
@@ -127,7 +127,7 @@ async def show_device(state: State, installation_id: str, as_json: bool) -> None
     short_help="Forget an installation, or erase a user",
     example="inkpush devices forget --user 3c2143e4 --yes",
 )
-@click.argument("installation_id", required=False)
+@click.argument("installation_id", required=False, type=Pasted())
 @click.option("--user", help="Erase this user: devices, addresses, and names in the log.")
 @by_option
 @click.option("--app", help="Only the installation's row of this app.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, Moment, State, asynchronous, json_option
+from gateway.cli.base import Group, Moment, Pasted, State, asynchronous, json_option
 
 if TYPE_CHECKING:
     from gateway.app.replaying import Replayed
@@ -84,7 +84,7 @@ async def list_events(
     short_help="Show an event and its deliveries",
     example="inkpush events show msg_2Lh9KRb0pzN4LePd3XiA4v12Axj --items",
 )
-@click.argument("event_id")
+@click.argument("event_id", type=Pasted())
 @click.option("--items", is_flag=True, help="Show each item and delivery as well.")
 @json_option
 @click.pass_obj
@@ -122,7 +122,7 @@ async def show_event(state: State, event_id: str, items: bool, as_json: bool) ->
     short_help="Read quarantined events again",
     example="inkpush events replay msg_2Lh9KRb0pzN4LePd3XiA4v12Axj",
 )
-@click.argument("event_ids", metavar="EVENT_ID...", nargs=-1, required=True)
+@click.argument("event_ids", metavar="EVENT_ID...", nargs=-1, required=True, type=Pasted())
 @click.option("--fresh", is_flag=True, help="Count its age from now, else stale pushes expire.")
 @json_option
 @click.pass_obj

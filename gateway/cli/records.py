@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Literal, TextIO
+
+from gateway.cli.lines import NoLines, is_foreign, lines_of
+from gateway.cli.spreadsheets import BadLine, cell_of, looks_like_one, records_of
 
 Format = Literal["ndjson", "csv"]
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line without a valid record, and why, without its content."""
-
-    reason: str
-
-
 def format_of(name: str, chosen: Format | None) -> Format:
     """The chosen format, else the one of the file's name, else NDJSON."""
-    return chosen or ("csv" if str(name).lower().endswith(".csv") else "ndjson")
+    return chosen or ("csv" if str(name).lower().endswith((".csv", ".tsv")) else "ndjson")
 
 
 def read_records(
@@ -29,26 +25,45 @@ def read_records(
 ) -> Iterator[tuple[int, dict[str, Any] | BadLine]]:
     """Yield (line number, record) to the end of the file; empty lines are skipped.
 
-    `advance` gets the size of each line. In a CSV record an empty cell is a missing field.
+    `advance` gets the size of what was read. What the file holds counts more than `form`: neither
+    format can begin as the other does.
     """
-    lines = _counted(file, advance)
-    return _csv_records(lines) if form == "csv" else _json_records(lines)
+    from gateway.devices.records import FIELDS
+
+    lines = lines_of(file, advance)
+    heads: list[str] = []
+    try:
+        for line in lines:
+            heads.append(line)
+            if line.strip():
+                break
+    except NoLines as wrong:
+        yield 1, BadLine(str(wrong))
+        return
+    first = heads[-1] if heads else ""
+    every = itertools.chain(heads, lines)
+    is_json = first.lstrip().startswith(("{", "["))
+    if looks_like_one(first, FIELDS) or (form == "csv" and not is_json):
+        yield from records_of(every, FIELDS)
+    else:
+        yield from _json_records(every)
 
 
-def _counted(file: BinaryIO, advance: Callable[[int], object]) -> Iterator[bytes]:
-    for line in file:
-        advance(len(line))
-        yield line
-
-
-def _json_records(lines: Iterator[bytes]) -> Iterator[tuple[int, dict[str, Any] | BadLine]]:
+def _json_records(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | BadLine]]:
+    begun = False
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        text = line.strip()
+        if not text:
             continue
-        try:
-            record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-        except UnicodeDecodeError:
+        if is_foreign(text):
             yield number, BadLine("is not UTF-8 text")
+            continue
+        if text.startswith("[") and not begun:
+            yield number, BadLine("is a list; expected one object a line (jq -c '.[]' makes that)")
+            return
+        begun = True
+        try:
+            record = json.loads(text)
         except (ValueError, RecursionError):
             yield number, BadLine("is not JSON")
         else:
@@ -56,45 +71,14 @@ def _json_records(lines: Iterator[bytes]) -> Iterator[tuple[int, dict[str, Any] 
             yield number, record if good else BadLine("is not a JSON object")
 
 
-def _csv_records(lines: Iterator[bytes]) -> Iterator[tuple[int, dict[str, Any] | BadLine]]:
-    # invalid UTF-8 becomes lone surrogates, which no field of a device may hold
-    texts = (
-        line.decode("utf-8-sig" if number == 0 else "utf-8", "surrogateescape")
-        for number, line in enumerate(lines)
-    )
-    reader = csv.reader(texts, strict=True)
-    header: list[str] | None = None
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield reader.line_num, BadLine("is not CSV: a quote or a line end is out of place")
-            continue
-        if not row:
-            continue
-        if header is None:
-            header = [name.strip().lower() for name in row]
-            unknown = [name for name in ("installation_id", "address") if name not in header]
-            if unknown:
-                yield reader.line_num, BadLine(f"the header has no column {' and '.join(unknown)}")
-                return
-        elif len(row) != len(header):
-            yield reader.line_num, BadLine(f"has {len(row)} fields, the header {len(header)}")
-        else:
-            pairs = zip(header, row, strict=True)
-            yield reader.line_num, {name: value for name, value in pairs if value}
-
-
 def write_record(
     out: TextIO | io.TextIOBase, form: Format, fields: Sequence[str]
 ) -> Callable[[Mapping[str, Any]], Any]:
     """Begin to write records with these fields; returns what writes one record."""
     if form == "csv":
-        writer = csv.DictWriter(out, fields, lineterminator="\n")
-        writer.writeheader()
-        return writer.writerow
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(fields)
+        return lambda record: writer.writerow([cell_of(record.get(name)) for name in fields])
     return lambda record: out.write(
         json.dumps({name: value for name, value in record.items() if value is not None}) + "\n"
     )

@@ -11,7 +11,7 @@ from uuid import uuid4
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Command, State, asynchronous, by_option, json_option
+from gateway.cli.base import Command, Pasted, State, asynchronous, by_option, json_option
 from gateway.cli.calls import Answer, get, local_url, post
 
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ _CONFLICT = 409
 @click.option("--body", default="", help="The push's text.")
 @click.option("--path", help="The place to open in the app, like /learning.")
 @click.option("--dry-run", is_flag=True, help="Show which devices would get it; send nothing.")
-@click.option("--key", envvar="INKPUSH_API_KEY", help="API key: send through the running gateway.")
+@click.option(
+    "--key",
+    envvar="INKPUSH_API_KEY",
+    type=Pasted(),
+    help="API key: send through the running gateway.",
+)
 @click.option("--url", help="Where the gateway is, instead of server.host and server.port.")
 @click.option("--idempotency-key", help="A repeat with the same one sends nothing.")
 @json_option

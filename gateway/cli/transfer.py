@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +13,9 @@ import click
 
 from gateway.cli import show
 from gateway.cli.base import Command, State, asynchronous, json_option
-from gateway.cli.records import BadLine, Format, format_of, read_records, write_record
+from gateway.cli.records import Format, format_of, read_records, write_record
+from gateway.cli.spreadsheets import BadLine
+from gateway.cli.writing import whole_file
 
 if TYPE_CHECKING:
     from gateway.app.storage import Stores
@@ -81,9 +81,11 @@ async def import_devices(
 ) -> int:
     """Import devices from FILE (- for standard input), with the fields of the devices API.
 
-    Each bad line is reported with its number and reason; the good ones are imported all the same.
-    Exit status 1 if any was bad. The command may be repeated: a device already stored with this
-    address is not changed. `last_seen_at`, if given, is when the app last confirmed the address.
+    A spreadsheet may be saved with any separator, header spelling, and encoding but old national
+    ones. Each bad line is reported with its number and reason; the good ones are imported all the
+    same. Exit status 1 if any was bad. The command may be repeated: a device already stored with
+    this address is not changed. `last_seen_at`, if given, is when the app last confirmed the
+    address.
 
     A line that is not newer than what is known of its installation or address changes nothing, and
     is listed as `newer here`: the app has registered since, or it was forgotten, erased or
@@ -178,14 +180,18 @@ async def export_devices(
 ) -> None:
     """Export devices to FILE (- for standard output), with their addresses: keep it safe.
 
-    The file is readable for its owner only; `inkpush devices import` reads it back.
+    The file is readable for its owner only, and stands under its name once it is whole;
+    `inkpush devices import` reads it back.
     """
     from gateway.app.vendors import VENDORS
     from gateway.devices.records import FIELDS, record_of
 
     count = 0
     async with state.store() as stores:
-        with _output(file) as out, show.progress("Exporting", await _expected(stores)) as advance:
+        with (
+            whole_file(file) as out,
+            show.progress("Exporting", await _expected(stores)) as advance,
+        ):
             write = write_record(out, format_of(file.name, chosen), FIELDS)
             async for page in _pages(stores, app, wanted):
                 for device in page:
@@ -206,18 +212,6 @@ def _pages(stores: Stores, app: str | None, wanted: str) -> AsyncIterator[list[D
 
 async def _expected(stores: Stores) -> int:
     return sum((await stores.registry.count()).values())
-
-
-@contextlib.contextmanager
-def _output(file: Path) -> Iterator[Any]:
-    if str(file) == "-":
-        yield sys.stdout
-        return
-    file.touch(mode=0o600)
-    if file.is_file():
-        file.chmod(0o600)
-    with file.open("w", encoding="utf-8", newline="") as out:
-        yield out
 
 
 def _size(file: BinaryIO) -> int | None:

@@ -13,6 +13,7 @@ import click
 from gateway.cli import show
 from gateway.cli.base import Group, State, asynchronous, json_option
 from gateway.cli.calls import post
+from gateway.core.instants import read_instant
 from gateway.core.sources import LEARNINK
 
 
@@ -58,11 +59,16 @@ async def sign(
     if not url:
         _print(headers, body, as_json)
         return 0
+    if _is_stale(state, body):
+        click.echo("The event's timestamp is too old: its pushes will expire. See --now.", err=True)
     answer = await post(url, body, headers)
     if as_json:
         show.as_line({"status": answer.status, "answer": answer.text, "headers": headers})
     else:
         click.echo(f"{answer.status} {answer.text}")
+    if answer.status in (404, 405):
+        told = "Webhooks are taken at /webhooks/learnink of the public listener (server.port)."
+        click.echo(told, err=True)
     return 0 if answer.ok else 1
 
 
@@ -109,6 +115,18 @@ def _dated_now(body: bytes) -> bytes:
     if not isinstance(event, dict):
         raise click.ClickException("--now: the body is not an event")
     return json.dumps({**event, "timestamp": show.moment(time.time())}).encode()
+
+
+def _is_stale(state: State, body: bytes) -> bool:
+    from config.settings import SettingsError
+
+    try:
+        event: Any = json.loads(body)
+        max_age_s = state.settings().relay.max_age_s
+    except (ValueError, SettingsError):
+        return False
+    at = read_instant(event.get("timestamp")) if isinstance(event, dict) else None
+    return at is not None and time.time() - at > max_age_s
 
 
 def _print(headers: dict[str, str], body: bytes, as_json: bool) -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
-from gateway.core.instants import to_iso
+from gateway.core.instants import read_instant, to_iso
 from gateway.core.model import Device, Registration
 from gateway.devices.schema import environment_of, read_registration
 from gateway.problems import Problem
@@ -38,7 +37,10 @@ FIELDS = (
     "user_changed_at",
 )
 _TIMES = ("last_seen_at", "user_changed_at")
-_WORDS = re.compile(r"[A-Za-z0-9_-]{1,16}(?: [A-Za-z0-9_-]{1,16})?")
+_FOR = re.compile(r"[A-Za-z0-9_-]{1,16}(?: [A-Za-z0-9_-]{1,16})?")
+
+#: what has one spelling, and many in spreadsheets: iOS, FCM, Production
+_CLOSED = ("platform", "provider", "address_kind", "environment")
 
 
 class BadRecord(Exception):
@@ -59,6 +61,9 @@ def registration_of(
     words = _words(document.pop("for", None))
     installation_id = document.pop("installation_id", None)
     seen_at, user_changed_at = (_time(name, document.pop(name, None)) for name in _TIMES)
+    for name in _CLOSED:
+        if isinstance(document.get(name), str):
+            document[name] = document[name].strip().lower()
     try:
         asked = read_registration(
             str(installation_id or ""), document, vendors=vendors, apps=apps, proven=None
@@ -78,18 +83,17 @@ def registration_of(
 
 def _words(text: Any) -> tuple[str, ...]:
     """What cannot be words is left out, for new ones can be made."""
-    is_good = isinstance(text, str) and _WORDS.fullmatch(text)
+    is_good = isinstance(text, str) and _FOR.fullmatch(text)
     return tuple(text.split()) if is_good else ()
 
 
-def _time(name: str, text: Any) -> float | None:
-    if text in (None, ""):
+def _time(name: str, value: Any) -> float | None:
+    if value in (None, ""):
         return None
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        raise BadRecord(f"{name} must be a time such as 2026-11-23T10:00:00Z") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    moment = read_instant(value)
+    if moment is None:
+        raise BadRecord(f"{name} must be a time such as 2026-11-23T10:00:00Z")
+    return moment
 
 
 def record_of(device: Device, vendors: Vendors) -> dict[str, str | None]:

@@ -101,6 +101,7 @@ class WebhookRoute:
                 rejected=outcome.rejected,
                 reason=outcome.reason,
                 source=source,
+                undated=outcome.undated,
             )
         )
         return Answer(200, outcome.document())
@@ -134,6 +135,7 @@ class WebhookRoute:
             notifications=event.notifications,
             rejected=len(event.rejections),
             reason=event.reason,
+            undated=fresh and understood.undated,
         )
 
 
@@ -144,6 +146,7 @@ class _Outcome:
     notifications: int
     rejected: int
     reason: str
+    undated: bool
 
     def document(self) -> dict[str, object]:
         document: dict[str, object] = {"status": self.status, "event_id": self.event_id}

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Container
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.fanout import dated
+from gateway.core.instants import read_instant
 from gateway.core.items import parse_items
 from gateway.core.model import CHUNK_SIZE, Chunk, Event
 from gateway.core.private import people_in, without_phones
@@ -23,14 +23,17 @@ from gateway.core.sources import LEARNINKS, Terms
 
 NOTIFICATIONS_SENT = "notifications.sent"
 _MOST_NOTIFICATIONS = 100_000
+UNDATED = "timestamp is no time that can be read: age counts from receipt"
 
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """An event as it will be kept, and the chunks it comes to."""
+    """An event as it will be kept, and the chunks it comes to. `undated`: its own time is there,
+    and cannot be read."""
 
     event: Event
     chunks: tuple[Chunk, ...] = ()
+    undated: bool = False
 
 
 class _NotUnderstood(ValueError):
@@ -109,6 +112,7 @@ def _notifications(
     items, rejections = parse_items(
         entries, rejected=rejected, terms=terms, occurred_at=occurred_at
     )
+    undated = occurred_at is None and document.get("timestamp") not in (None, "")
     deadline = deadline_of(occurred_at, received_at, max_age_s, terms.limits.max_age_s)
     chunks = tuple(
         cut(event_id, items, received_at=received_at, deadline=deadline, chunk_items=chunk_items)
@@ -122,13 +126,18 @@ def _notifications(
         notifications=len(items),
         rejections=tuple(rejections),
         chunks=len(chunks),
-        reason=dated(occurred_at) if occurred_at is not None and deadline <= received_at else "",
+        reason=UNDATED if undated else _stale(occurred_at, received_at, deadline),
         body=without_phones(body, document, entries),
         people=people_in([entries[one.index] for one in rejections]),
         source=terms.source,
         limits=terms.limits,
     )
-    return Understood(event, chunks)
+    return Understood(event, chunks, undated)
+
+
+def _stale(occurred_at: float | None, received_at: float, deadline: float) -> str:
+    """What to say of an event that was too old when it came."""
+    return dated(occurred_at) if occurred_at is not None and deadline <= received_at else ""
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -161,14 +170,4 @@ def _type_of(document: dict[str, Any]) -> str:
 
 def _occurred_at(document: dict[str, Any]) -> float | None:
     """The event's own time; one that cannot be read is as good as none."""
-    text = document.get("timestamp")
-    if not isinstance(text, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        # In UTC it may lie before the year 1 or after 9999, where nothing could show it.
-        return moment.astimezone(UTC).timestamp()
-    except (ValueError, OverflowError):
-        return None
+    return read_instant(document.get("timestamp"))

@@ -25,7 +25,7 @@ OUTCOMES = (
     *(state for state in DeliveryState if state not in {"pending", "no_device"}),
     OTHER,
 )
-ODDITIES = ("ids",)
+ODDITIES = ("ids", "timestamp")
 VERDICTS = (*VERDICT_LABELS, OTHER)
 PAUSE_REASONS = ("misconfigured", "operator")
 

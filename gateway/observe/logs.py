@@ -56,6 +56,8 @@ _CHATTY = ("aioapns", "asyncio", "google", "h2", "hpack", "httpcore", "httpx", "
 _SILENT = "aiohttp.access"
 #: of these many values only how many there are is worth a line
 _MEASURED = frozenset({"seconds", "event_ages"})
+#: what the reason says already
+_IN_WORDS = frozenset({"undated"})
 
 
 def configure(level: Level = "info", format: Format = "auto", stream: TextIO | None = None) -> None:  # noqa: A002 - the setting's own name
@@ -251,6 +253,8 @@ def _facts(event: GatewayEvent) -> dict[str, Any]:
     """The event's fields for its line; empty ones and long measurements are left out."""
     facts: dict[str, Any] = {}
     for item in fields(event):
+        if item.name in _IN_WORDS:
+            continue
         value = getattr(event, item.name)
         if isinstance(event, WebhookAnswered) and item.name == "seconds":
             value = round(value, 4)

@@ -95,7 +95,7 @@ class Metrics:
         )
         self._oddities = Counter(
             "inkpush_webhook_oddities",
-            "Notifications that are taken and not as they should be, by kind.",
+            "Webhooks and notifications that are taken and not as they should be, by kind.",
             ["kind"],
             registry=registry,
         )
@@ -315,6 +315,8 @@ class Metrics:
         result = closed(event.result, WEBHOOK_RESULTS)
         self._webhook_events.labels(result, closed(event.source, self._sources)).inc()
         self._webhook_ack.observe(event.seconds)
+        if event.undated:
+            self._oddities.labels("timestamp").inc()
         if event.result == "accepted":
             self._accepted(event.notifications, event.rejected)
 

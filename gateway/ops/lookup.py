@@ -6,12 +6,10 @@ look is decided by `authorize`, which the composition root injects.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from gateway.core.instants import to_iso
+from gateway.core.instants import read_instant, to_iso
 from gateway.core.model import Record
 from gateway.core.sources import source_of
 from gateway.core.states import DeliveryState
@@ -137,26 +135,14 @@ def _page(query: Mapping[str, str]) -> tuple[int, float | None]:
         limit = 0
     if not 1 <= limit <= MAX_LIMIT:
         errors.append({"field": "limit", "message": f"must be 1 to {MAX_LIMIT}"})
-    try:
-        since = _instant(query["since"]) if "since" in query else None
-    except (ValueError, OverflowError):
+    if (text := query.get("since")) is not None:
+        since = 0.0 if text == "0" else read_instant(text)
+    if text is not None and since is None:
         message = "must be ISO 8601, as 2026-11-23T10:00:00Z, or epoch seconds"
         errors.append({"field": "since", "message": message})
     if errors:
         raise Problem("invalid", errors=errors)
     return limit, since
-
-
-def _instant(text: str) -> float:
-    """Epoch seconds from ISO 8601 (UTC unless it says otherwise) or from themselves."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not math.isfinite(seconds):
-        raise ValueError("not a moment")
-    return seconds
 
 
 def _flag(query: Mapping[str, str], name: str) -> bool:

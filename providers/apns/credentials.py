@@ -23,12 +23,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from providers import pasted
 from providers.contract import CredentialStatus
 from providers.errors import CredentialError
 
@@ -206,20 +203,26 @@ def _base64(data: bytes) -> str:
 
 def _load_key(path: Path, where: str) -> ec.EllipticCurvePrivateKey:
     try:
-        pem = path.read_bytes()
+        raw = path.read_bytes()
     except FileNotFoundError as error:
         raise CredentialError(
             [f"{where}: no such file; download the .p8 key from Apple's account."]
         ) from error
     except OSError as error:
         raise CredentialError([f"{where}: cannot be read ({error.strerror})."]) from error
-    try:
-        key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        # the cause may quote the file
+    key = pasted.private_key(raw)
+    if key is None:
+        kind = pasted.what_is(raw)
+        but = f" but {kind}" if kind else ""
         raise CredentialError(
-            [f"{where}: not a private key; it must be the .p8 file as Apple gave it."]
-        ) from None
+            [f"{where}: not a private key{but}; it must be the .p8 file as Apple gave it."]
+        )
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise CredentialError([f"{where}: not an APNs key; Apple's keys are on the curve P-256."])
+        kind = pasted.what_is(raw)
+        but = f" but {kind}" if kind != "a private key" else ""
+        told = (
+            f"{where}: not an APNs key{but}; Apple's keys (AuthKey_....p8, from its developer "
+            "account under Keys) are on the curve P-256."
+        )
+        raise CredentialError([told])
     return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from providers.settings import (
 )
 
 _ID_LENGTH = 10
+_NAMED = re.compile(r"AuthKey_([A-Z0-9]{10})\.p8")
 
 
 class ApnsSettings(VendorSettings):
@@ -77,3 +79,8 @@ class ApnsSettings(VendorSettings):
         for name in ("key_id", "team_id", "sandbox_key_id"):
             if len(getattr(self, name)) not in (_ID_LENGTH, 0):
                 yield name, "Apple's have 10 characters; better look again"
+        for prefix in ("", "sandbox_"):
+            file = getattr(self, f"{prefix}key_file")
+            named = _NAMED.fullmatch(file.name) if file is not None else None
+            if named and named[1] != getattr(self, f"{prefix}key_id"):
+                yield f"{prefix}key_id", "is not the one in the key file's name; better look again"

@@ -87,7 +87,7 @@ def _too_many_keys(settings: ApnsSettings, keys: list[str]) -> list[tuple[str, s
 
 def plan(settings: ApnsSettings, every: Sequence[ApnsSettings], clock: Clock) -> Plan:
     """Read the signing key. Raises CredentialError with all that is wrong."""
-    from providers.apns.options import ApnsOptions
+    from providers.apns.options import PRODUCTION_ENDPOINT, SANDBOX_ENDPOINT, ApnsOptions
     from providers.apns.payload import ApnsStyle
     from providers.transport.proxies import Proxies
     from providers.transport.trust import beside_trust
@@ -130,6 +130,10 @@ def plan(settings: ApnsSettings, every: Sequence[ApnsSettings], clock: Clock) ->
 
     hosts = options.endpoints.values()
     identity = before, [proxies.to(url) for url in hosts]
+    sites = (
+        ("endpoint", settings.endpoint or PRODUCTION_ENDPOINT),
+        ("sandbox_endpoint", settings.sandbox_endpoint or SANDBOX_ENDPOINT),
+    )
     return Plan(
         settings.rate_per_s,
         settings.ramp_s,
@@ -137,6 +141,7 @@ def plan(settings: ApnsSettings, every: Sequence[ApnsSettings], clock: Clock) ->
         identity,
         tuple(_too_many_keys(settings, keys)),
         proxies.told(hosts),
+        tuple((name, url, proxies.to(url) is not None) for name, url in sites),
     )
 
 

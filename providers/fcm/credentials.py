@@ -8,11 +8,9 @@ asked for is `fetching`'s matter.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import google.auth.exceptions
 import google.oauth2.service_account
@@ -20,6 +18,7 @@ import tenacity
 
 from providers.contract import CredentialStatus, Trouble, Unavailable
 from providers.errors import CredentialError
+from providers.fcm import key_file
 from providers.fcm.fetching import (
     AWAY,
     NO_ANSWER,
@@ -116,7 +115,7 @@ class FcmCredentials:
 
         Raises CredentialError with everything that is wrong at once.
         """
-        info = _load_info(Path(file))
+        info = key_file.read(Path(file))
         try:
             account = google.oauth2.service_account.Credentials.from_service_account_info(
                 info, scopes=[SCOPE]
@@ -261,32 +260,3 @@ def _may_pass(error: BaseException) -> bool:
     if isinstance(error, NotGranted):
         return error.verdict.reason == UNAVAILABLE
     return isinstance(error, EndpointAway)
-
-
-def _load_info(path: Path) -> dict[str, Any]:
-    where = f"credentials_file {path}"
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError as error:
-        raise CredentialError(
-            [f"{where}: no such file; download a key of the service account as JSON."]
-        ) from error
-    except OSError as error:
-        raise CredentialError([f"{where}: cannot be read ({error.strerror})."]) from error
-    try:
-        info = json.loads(text)
-    except ValueError:
-        # the cause holds the whole file
-        raise CredentialError([f"{where}: not JSON."]) from None
-    if not isinstance(info, dict) or info.get("type") != "service_account":
-        raise CredentialError(
-            [f'{where}: not a service account\'s key ("type" must be "service_account").']
-        )
-    problems = [
-        f"{where}: {name} is missing; download a new key."
-        for name in ("project_id", "client_email", "private_key", "token_uri")
-        if not isinstance(info.get(name), str) or not info[name]
-    ]
-    if problems:
-        raise CredentialError(problems)
-    return info

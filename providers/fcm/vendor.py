@@ -82,7 +82,15 @@ def plan(settings: FcmSettings, _every: Sequence[FcmSettings], clock: Clock) -> 
 
     hosts = (options.url, credentials.token_uri)
     identity = before, [proxies.to(url) for url in hosts]
-    return Plan(settings.rate_per_s, settings.ramp_s, make, identity, way=proxies.told(hosts))
+    sites = (("endpoint", settings.endpoint), ("credentials_file", credentials.token_uri))
+    return Plan(
+        settings.rate_per_s,
+        settings.ramp_s,
+        make,
+        identity,
+        way=proxies.told(hosts),
+        sites=tuple((name, url, proxies.to(url) is not None) for name, url in sites),
+    )
 
 
 VENDOR = Vendor(

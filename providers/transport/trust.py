@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
+from providers import pasted
 from providers.errors import CredentialError
 
 T = TypeVar("T")
@@ -29,16 +31,24 @@ def client_context(ca_file: str = "", alpn: tuple[str, ...] = ()) -> ssl.SSLCont
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except ssl.SSLError:
-            raise CredentialError([f"ca_file {ca_file}: not a PEM certificate."]) from None
-        except OSError as error:
-            problem = f"ca_file {ca_file}: cannot be read ({error.strerror})."
-            raise CredentialError([problem]) from error
+        context.load_verify_locations(cadata=_certificates(ca_file))
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
+
+
+def _certificates(ca_file: str) -> bytes:
+    try:
+        raw = Path(ca_file).read_bytes()
+    except OSError as error:
+        problem = f"ca_file {ca_file}: cannot be read ({error.strerror})."
+        raise CredentialError([problem]) from error
+    found = pasted.certificates(raw)
+    if not found:
+        kind = pasted.what_is(raw)
+        but = f" but {kind}" if kind else ""
+        raise CredentialError([f"ca_file {ca_file}: not a PEM certificate{but}."])
+    return found
 
 
 def beside_trust(ca_file: str, load: Callable[[], T]) -> T:

@@ -182,8 +182,17 @@ def test_what_is_sent_from_here_is_of_the_source_cli(place: Workplace, url: str)
 def test_an_old_event_is_taken_and_expires(place: Workplace, url: str) -> None:
     (place.folder / "old.json").write_text(json.dumps(EVENT))
     call = ("webhook", "sign", "old.json", "--to", f"{url}/webhooks/learnink", "--id", "msg_old")
-    assert place.run(*call).status == 0
+    done = place.run(*call)
+    assert done.status == 0
+    assert "too old" in done.err
     assert settled(place, "msg_old") == {"expired": 1}
+
+
+def test_a_webhook_at_the_wrong_place_is_told_the_right_one(place: Workplace, url: str) -> None:
+    (place.folder / "event.json").write_text(json.dumps(EVENT))
+    done = place.run("webhook", "sign", "event.json", "--to", f"{url}/webhook", "--now")
+    assert done.status == 1
+    assert "/webhooks/learnink" in done.err
 
 
 def test_a_wrongly_signed_event_is_refused(place: Workplace, url: str) -> None:
@@ -200,6 +209,8 @@ def test_nobody_at_the_address_is_told_without_a_trace(place: Workplace) -> None
     )
     assert done.status == 1
     assert "cannot reach 127.0.0.1:9" in done.err
+    assert "inkpush serve" in done.err
+    assert "Errno" not in done.err
     assert "Traceback" not in done.err
 
 

@@ -188,6 +188,12 @@ def test_a_webhook_counts_itself_its_items_and_its_time(meter: Meter) -> None:
     assert meter.value("notifications_total", result="rejected") == 1
     assert meter.value("webhook_ack_seconds_count") == 2
     assert meter.value("webhook_ack_seconds_sum") == pytest.approx(0.03)
+    assert meter.value("webhook_oddities_total", kind="timestamp") == 0
+
+
+def test_a_webhook_whose_time_cannot_be_read_is_odd(meter: Meter) -> None:
+    meter.metrics(WebhookAnswered("accepted", 0.02, "msg_1", undated=True))
+    assert meter.value("webhook_oddities_total", kind="timestamp") == 1
 
 
 def test_attempts_and_deliveries_count_by_lane(meter: Meter) -> None:

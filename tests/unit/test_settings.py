@@ -306,7 +306,7 @@ def test_a_variable_for_an_app_that_is_not_there_is_a_mistake(folder: Path) -> N
     assert "expected the numbers 0, 1, 2" in problem
 
 
-@pytest.mark.parametrize("secret", ["hunter2hunter2", "whsec_", "whsec_***", "whsec_aGk"])
+@pytest.mark.parametrize("secret", ["hunter2hunter2", "whsec_", "whsec_***", "whsec_aGkx*"])
 def test_a_wrong_secret_is_refused_and_never_shown(folder: Path, secret: str) -> None:
     text = MINIMAL.replace(SECRET, secret).replace("[webhook]", "[webhook]\ntolerance_s = 'x'")
     problems = problems_of(write(folder, text))

@@ -115,7 +115,7 @@ MISTAKES = {
     "a slash": (source(id="a/b"), "sources[0].id: is not the name"),
     "a dot": (source(id="a.b"), "sources[0].id: is not the name"),
     "a letter of another script": (source(id="st\u0430ging"), "sources[0].id: is not the name"),
-    "a line end": (source(id="staging\n"), "sources[0].id: is not the name"),
+    "a line end": (source(id="stag\ning"), "sources[0].id: is not the name"),
     "nothing": (source(id=""), "sources[0].id: is not the name"),
     "no id": (source(id=None), "sources[0].id: is missing"),
     "the same id twice": (

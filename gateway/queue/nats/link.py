@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-from nats.aio.client import Client
+from nats.aio.client import Client, RawCredentials
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
@@ -25,6 +26,7 @@ from nats.errors import MaxPayloadError, NoRespondersError
 
 from gateway.core.ids import NewId
 from gateway.errors import ConfigurationError, StoreUnavailable
+from providers import pasted
 
 ANSWER_S = 4.0
 """How long an answer may take. A relay must notice within five seconds that it is cut off."""
@@ -60,6 +62,9 @@ class ApiError(Exception):
         self.text = text
         super().__init__(text)
 
+
+_CREDENTIAL_PARTS = ("NATS USER JWT", "USER NKEY SEED")
+_CREDENTIALS = re.compile(r"-BEGIN ([A-Z ]+)-+\s*(\S+?)\s*-+END \1-")
 
 Handler = Callable[[Msg], Awaitable[None]]
 
@@ -189,6 +194,7 @@ class Link:
         return client
 
     async def _open(self) -> Client:
+        credentials, tls = _credentials(self._broker.credentials_file), self._tls()
         client = Client()
         failed: list[Exception] = []
 
@@ -208,12 +214,10 @@ class Link:
                     ping_interval=_PING_S,
                     max_outstanding_pings=_PINGS,
                     pending_size=_PENDING_BYTES,
-                    tls=self._tls(),
+                    tls=tls,
                     user=broker.user or None,
                     password=broker.password or None,
-                    user_credentials=str(broker.credentials_file)
-                    if broker.credentials_file
-                    else None,
+                    user_credentials=credentials,
                 )
                 for subject, handler in self._handlers.items():
                     self._subscriptions[subject] = await client.subscribe(subject, cb=handler)
@@ -235,16 +239,42 @@ class Link:
             return None
         context = ssl.create_default_context()
         if broker.ca_file is not None:
-            try:
-                context.load_verify_locations(broker.ca_file)
-            except (OSError, ssl.SSLError) as error:
-                wrong = "queue.ca_file: holds no certificates; expected PEM"
-                raise ConfigurationError([wrong]) from error
+            found = pasted.certificates(_read(broker.ca_file, "queue.ca_file"))
+            if not found:
+                raise ConfigurationError(["queue.ca_file: holds no certificates; expected PEM"])
+            context.load_verify_locations(cadata=found)
         return context
 
     def _away(self, error: Exception) -> StoreUnavailable:
         why = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
         return StoreUnavailable(f"NATS is away ({why}); asked: {self._broker}.")
+
+
+def _read(file: Path, key: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError([f"{key}: {file} cannot be read ({error.strerror})"]) from error
+
+
+def _credentials(file: Path | None) -> RawCredentials | None:
+    """NATS' .creds file as its library reads it, which takes no other line ends, and goes on for
+    ever in a file without a JWT."""
+    if file is None:
+        return None
+    parts: dict[str, str] = {}
+    with contextlib.suppress(pasted.NotText):
+        text = pasted.text_of(_read(file, "queue.credentials_file"))
+        parts = {label: inside.strip() for label, inside in _CREDENTIALS.findall(text)}
+    if not all(parts.get(label) for label in _CREDENTIAL_PARTS):
+        wrong = "queue.credentials_file: holds no credentials; expected NATS' .creds file"
+        raise ConfigurationError([wrong])
+    return RawCredentials(
+        "".join(
+            f"-----BEGIN {label}-----\n{parts[label]}\n------END {label}------\n"
+            for label in _CREDENTIAL_PARTS
+        )
+    )
 
 
 async def _give_up(client: Client) -> None:

@@ -136,6 +136,8 @@ spec:
   volumes:
     - name: config
       projected:
+        # for the pod's group alone, which is fsGroup
+        defaultMode: 0440
         sources:
           - configMap:
               name: {{ include "inkpush.fullname" $root }}
