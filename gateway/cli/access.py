@@ -8,7 +8,7 @@ import time
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, State, asynchronous, json_option
+from gateway.cli.base import Group, State, UserId, asynchronous, json_option
 from gateway.ports import SCOPES
 
 COLUMNS = ("id", "name", "scopes", "created_at", "revoked_at")
@@ -96,9 +96,11 @@ def token() -> None:
     short_help="Mint a user token (JWT, HS256)",
     example="inkpush token mint --user 3c2143e4-3e8e-478a-bf0b-9dc6e284fa33",
 )
-@click.option("--user", required=True, help="The user's id, as auth.subject says: custom_id...")
-@click.option("--user-id", help="Also prove LearnInk's user_id, by a claim.")
-@click.option("--custom-id", help="Also prove the customer's custom_id, by a claim.")
+@click.option(
+    "--user", type=UserId(), required=True, help="The user's id, as auth.subject says: custom_id..."
+)
+@click.option("--user-id", type=UserId(), help="Also prove LearnInk's user_id, by a claim.")
+@click.option("--custom-id", type=UserId(), help="Also prove the customer's custom_id, by a claim.")
 @click.option(
     "--ttl",
     type=click.IntRange(1, 365 * _DAY_S),

@@ -10,7 +10,7 @@ from uuid import uuid4
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Command, State, asynchronous, json_option
+from gateway.cli.base import Command, State, UserId, asynchronous, json_option
 from gateway.cli.calls import local_url, post
 
 COLUMNS = ("app", "provider", "platform", "address_hash")
@@ -21,7 +21,7 @@ COLUMNS = ("app", "provider", "platform", "address_hash")
     short_help="Send one push to all devices of a user",
     example='inkpush send --user 3c2143e4 --title "Hi Mary!" --body "Time to learn" --dry-run',
 )
-@click.option("--user", required=True, help="The user's custom_id or user_id.")
+@click.option("--user", type=UserId(), required=True, help="The user's custom_id or user_id.")
 @click.option("--title", default="", help="The push's title.")
 @click.option("--body", default="", help="The push's text.")
 @click.option("--path", help="The place to open in the app, like /learning.")

@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from gateway.core.identifiers import id_fault
 from gateway.core.instants import to_iso
 from gateway.core.model import Device, Profile, Registration, UserRef
 from gateway.problems import Problem
@@ -36,7 +37,6 @@ Apps = Callable[[], Mapping[str, frozenset[str]]]
 _INSTALLATION_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:-]{1,128}")
 _ADDRESS = re.compile(r"[!-~]{8,2048}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
-_MAX_ID = 256
 _MAX_LOCALE = 64
 _MAX_LABEL = 128
 
@@ -51,8 +51,8 @@ def _absent_if_empty(value: Any) -> Any:
 
 
 def _user_id(value: str) -> str:
-    if len(value) > _MAX_ID or not value.isprintable():
-        raise _wrong(f"must be 1 to {_MAX_ID} printable characters")
+    if fault := id_fault(value):
+        raise _wrong(fault)
     return value
 
 

@@ -8,12 +8,13 @@ of the token.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, cast
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from gateway.core.clocks import WallClock
+from gateway.core.identifiers import id_fault
 from gateway.core.model import UserRef
 from gateway.devices.jwks import RemoteKeys
 from gateway.devices.public_keys import ALGORITHMS, PublicKey
@@ -22,8 +23,6 @@ LEEWAY_S = 30.0
 """How far the customer's clock may be off."""
 MAX_TOKEN = 8_000
 """Characters a token may have; aiohttp takes no longer header line either."""
-MAX_ID = 256
-"""Characters a user id may have."""
 
 _FAR = 1e15
 
@@ -180,6 +179,6 @@ def _identifier(claims: Mapping[str, Any], name: str) -> str | None:
     value = claims.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID or not value.isprintable():
-        raise BadToken(f"`{name}` is not a user id")
-    return value
+    if fault := id_fault(value):
+        raise BadToken(f"`{name}` is no user id: it {fault}")
+    return cast("str", value)

@@ -121,7 +121,7 @@ def test_user_ids_that_fit(name: str, value: str) -> None:
     assert getattr(read(FCM | {name: value}), name) == value
 
 
-@pytest.mark.parametrize("value", ["u" * 257, "a\x00b", "a\nb", "\ud800", "\u200b", 1, True, ["u"]])
+@pytest.mark.parametrize("value", ["u" * 257, "a\x00b", "a\nb", "\ud800", 1, True, ["u"]])
 @pytest.mark.parametrize("name", ["user_id", "custom_id"])
 def test_user_ids_that_do_not_fit(name: str, value: Any) -> None:
     assert wrong_fields(FCM | {name: value}) == [name]
