@@ -152,13 +152,19 @@ class UserRef:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the app reports about itself; for people and filters, never for routing."""
+    """What the app reports about itself; for people and filters, never for routing.
+
+    `can` has words with a blank between them; "" says that this build can do nothing of it.
+    """
 
     locale: str | None = None
     timezone: str | None = None
     app_version: str | None = None
     os_version: str | None = None
     device_model: str | None = None
+    notifications: str | None = None
+    measure: str | None = None
+    can: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +173,7 @@ class Registration:
 
     `environment` None: the app does not say; a known address keeps its environment, a new one gets
     production. `seen_at` is for imports: when the app itself last confirmed the address, 0 if
-    nobody knows. None: it does so now.
+    nobody knows. None: it does so now. `ignored` names the fields that were left out.
     """
 
     installation_id: str
@@ -182,6 +188,7 @@ class Registration:
     old_address: str | None = field(default=None, repr=False)
     seen_at: float | None = None
     profile: Profile = Profile()
+    ignored: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

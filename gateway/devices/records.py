@@ -32,6 +32,9 @@ FIELDS = (
     "app_version",
     "os_version",
     "device_model",
+    "notifications",
+    "measure",
+    "can",
     "last_seen_at",
 )
 

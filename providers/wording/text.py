@@ -55,14 +55,19 @@ def cut(text: str, room: int) -> str:
     # a code point takes a byte at least
     counts = range(1, min(len(text), room) + 1)
     fitting = bisect_right(counts, room, key=lambda count: json_size(text[:count]))
-    if text[: fitting + 1].isascii():
-        return text[:fitting].rstrip() + ELLIPSIS
+    return beginning(text, fitting).rstrip() + ELLIPSIS
+
+
+def beginning(text: str, most: int) -> str:
+    """The whole characters that a text begins with, of `most` code points in all."""
+    if text[: most + 1].isascii():
+        return text[:most]
     end = 0
     for character in _CHARACTER.finditer(text):
-        if character.end() > fitting:
+        if character.end() > most:
             break
         end = character.end()
-    return text[:end].rstrip() + ELLIPSIS
+    return text[:end]
 
 
 def fit_texts(title: str, body: str, room: int) -> tuple[str, str]:

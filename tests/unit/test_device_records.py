@@ -28,7 +28,9 @@ DEVICE = Device(
     state_reason="",
     registered_at=1_700_000_000.0,
     last_seen_at=1_700_000_100.0,
-    profile=Profile("en-US", "Africa/Nairobi", "1.0", "17", "iPhone"),
+    profile=Profile(
+        "en-US", "Africa/Nairobi", "1.0", "17", "iPhone", "granted", "unknown", "received"
+    ),
 )
 ANDROID = replace(
     DEVICE,

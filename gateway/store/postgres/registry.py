@@ -29,7 +29,7 @@ _ERASE_ROUNDS = 3
 _INSERTED = (
     "app", "provider", "installation_id", "user_id", "custom_id", "address", "address_kind",
     "platform", "environment", "now", "registered_at", "seen_at", "locale", "timezone",
-    "app_version", "os_version", "device_model",
+    "app_version", "os_version", "device_model", "notifications", "measure", "can",
 )  # fmt: skip
 
 

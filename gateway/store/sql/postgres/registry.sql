@@ -9,8 +9,11 @@ ORDER BY id FOR UPDATE;
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
-    locale, timezone, app_version, os_version, device_model
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17)
+    locale, timezone, app_version, os_version, device_model, notifications, measure, can
+) VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17,
+    $18, $19, $20
+)
 RETURNING *;
 
 -- New devices whose installations and addresses nobody has, which `devices_in_the_way` tells.
@@ -18,19 +21,19 @@ RETURNING *;
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
-    locale, timezone, app_version, os_version, device_model
+    locale, timezone, app_version, os_version, device_model, notifications, measure, can
 )
 SELECT app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
        environment, 'active', state_at, registered_at, last_seen_at,
-       locale, timezone, app_version, os_version, device_model
+       locale, timezone, app_version, os_version, device_model, notifications, measure, can
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::text[],
-    $14::text[], $15::text[], $16::text[], $17::text[]
+    $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[]
 ) AS asked (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state_at, registered_at, last_seen_at, locale, timezone, app_version,
-    os_version, device_model
+    os_version, device_model, notifications, measure, can
 );
 
 -- How many rows there are of each installation, address and user of a batch.
@@ -53,8 +56,8 @@ UPDATE devices SET
     address_kind = $7, platform = $8, environment = $9, state = 'active', state_reason = '',
     state_at = CASE state WHEN 'active' THEN state_at ELSE $10 END,
     registered_at = $11, last_seen_at = $12, locale = $13, timezone = $14, app_version = $15,
-    os_version = $16, device_model = $17
-WHERE id = $18
+    os_version = $16, device_model = $17, notifications = $18, measure = $19, can = $20
+WHERE id = $21
 RETURNING *;
 
 -- name: devices_delete

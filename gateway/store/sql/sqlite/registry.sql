@@ -8,11 +8,11 @@ SELECT * FROM devices WHERE address = :address AND provider = :provider AND app 
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
-    locale, timezone, app_version, os_version, device_model
+    locale, timezone, app_version, os_version, device_model, notifications, measure, can
 ) VALUES (
     :app, :provider, :installation_id, :user_id, :custom_id, :address, :address_kind, :platform,
     :environment, 'active', :now, :now, :seen_at,
-    :locale, :timezone, :app_version, :os_version, :device_model
+    :locale, :timezone, :app_version, :os_version, :device_model, :notifications, :measure, :can
 ) RETURNING *;
 
 -- name: device_update
@@ -23,7 +23,8 @@ UPDATE devices SET
     state_at = CASE state WHEN 'active' THEN state_at ELSE :now END,
     registered_at = :registered_at, last_seen_at = :seen_at,
     locale = :locale, timezone = :timezone, app_version = :app_version,
-    os_version = :os_version, device_model = :device_model
+    os_version = :os_version, device_model = :device_model, notifications = :notifications,
+    measure = :measure, can = :can
 WHERE id = :id
 RETURNING *;
 
