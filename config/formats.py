@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,6 +16,8 @@ from pydantic import SecretStr
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that marks a secret, not one
 SQLITE_PREFIX = "sqlite:///"
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
+_PORTS = {"http": "80", "https": "443"}
 _POSTGRES = "postgresql://user:password@host:5432/database"
 
 
@@ -41,6 +44,23 @@ def public_key(value: str) -> str:
             "is not a public key; expected PEM that begins with -----BEGIN PUBLIC KEY-----"
         ) from error
     return value
+
+
+def origin(value: str) -> str:
+    """Check an origin, and write it as browsers send it: lower case, without a usual port."""
+    if value == "null":
+        return value
+    text = value.lower().removesuffix("/")
+    match = _ORIGIN.fullmatch(text)
+    if text.startswith("file:"):
+        raise ValueError('is no origin: pages from file:// have the origin "null"')
+    if match is None:
+        raise ValueError(
+            "is not an origin; expected a scheme and a host without a path, such as "
+            "capacitor://localhost or https://app.example.com"
+        )
+    scheme, host, port = match.groups()
+    return f"{scheme}://{host}" + ("" if port in (None, _PORTS.get(scheme)) else f":{port}")
 
 
 def store_url(value: str) -> str:

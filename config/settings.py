@@ -47,6 +47,10 @@ class ServerSettings(Section):
     role: Literal["all", "ingest", "relay"] = "all"
     """What this process does: `ingest` takes webhooks and registrations, `relay` sends pushes,
     `all` does both. SQLite serves one process, so the default is both."""
+    allowed_origins: tuple[Annotated[str, AfterValidator(formats.origin)], ...] = ()
+    """Origins whose web pages may call `/v1/devices/...` (CORS), each as a browser sends it:
+    `capacitor://localhost`, `https://localhost`, or `null` for pages from `file://`. None: apps
+    call from native code, which needs no leave."""
 
 
 class OpsSettings(Section):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway.app.cors import allow_origins
 from gateway.app.skin import add_routes, problem_middleware
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.routes import DeviceRoutes
@@ -69,6 +70,7 @@ def public_application(gateway: Gateway) -> web.Application:
     for plain in (webhook, devices, notifications, lookup):
         add_routes(application, plain.routes())
     application.add_routes(OpenApiRoutes().routes())
+    allow_origins(application, lambda: gateway.settings.server.allowed_origins)
     return application
 
 

@@ -42,7 +42,7 @@ async def test_a_registration_answers_201_and_then_200_with_the_device(
 ) -> None:
     key = await public.key("devices:write", "devices:read")
     public.clock.now = 1_800_000_000.1239
-    profile = {
+    profile: dict[str, Any] = {
         "locale": "sw-KE",
         "timezone": "Africa/Nairobi",
         "app_version": "1.2",

@@ -3,7 +3,7 @@ talk to. The clock is the test's own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from gateway.app.cors import allow_origins
 from gateway.app.skin import add_routes, problem_middleware
 from gateway.app.vendors import VENDORS
 from gateway.devices.auth import Authenticator, AuthRules
@@ -85,6 +86,7 @@ async def public_listener(
     *,
     rules: AuthRules | None = None,
     apps: Mapping[str, frozenset[str]] = ONE_APP,
+    origins: Collection[str] = (),
 ) -> AsyncIterator[PublicListener]:
     """Run a public listener on a new store in this folder."""
     clock = TestClock()
@@ -106,6 +108,7 @@ async def public_listener(
     )
     add_routes(app, listener.routes)
     app.add_routes(OpenApiRoutes().routes())
+    allow_origins(app, lambda: origins)
     try:
         await client.start_server()
         yield listener
