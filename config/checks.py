@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from config import wording
-from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside
+from config.formats import PUBLIC_PREFIX, SQLITE_PREFIX, is_postgres, no_broker_beside
 
 if TYPE_CHECKING:
     from config.settings import OpsSettings, ServerSettings, Settings
     from config.sources import Gathered
 
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
+ANY_AUDIENCE = "any"
+"""What `auth.audience` says where tokens for anybody are meant."""
 HS256_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the hash's 32 bytes."""
 SIGNING_BYTES = 24
@@ -65,6 +67,13 @@ def _misfits(
     store, queue = sections.get("store"), sections.get("queue")
     if store and queue and queue.url != "store" and not is_postgres(store.url):
         yield no_broker_beside(store.url.removeprefix(SQLITE_PREFIX))
+    auth = sections.get("auth")
+    if auth and auth.jwks_url and not (auth.issuer or auth.audience):
+        yield (
+            "auth.jwks_url: is without auth.issuer and auth.audience, and others may have tokens "
+            "signed by the same keys; expected one of them, or both "
+            f'(audience = "{ANY_AUDIENCE}" where any token of these keys is meant)'
+        )
     webhook, apps = data.get("webhook", {}), data.get("apps", [])
     role = _role(data)
     if role in ("all", "ingest") and isinstance(webhook, dict) and not webhook.get("secrets"):
@@ -118,6 +127,8 @@ def _advice(settings: Settings) -> Iterator[str]:
         yield f"auth.jwt_secret: is short; better {HS256_BYTES} random bytes or more (RFC 7518)"
     for i, signing in enumerate(settings.webhook.secrets):
         text = signing.get_secret_value().partition("_")[2].rstrip("=")
+        if signing.get_secret_value().startswith(PUBLIC_PREFIX):
+            continue
         if len(text) * 3 // 4 < SIGNING_BYTES:
             yield f"webhook.secrets[{i}]: is short; better at least {SIGNING_BYTES} bytes"
     if settings.ops.host in _EVERYWHERE:

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from config import checks, formats, shape, sources
-from providers.settings import Count, Filled, OptionalHttpUrl, OptionalPath, Seconds
+from providers.settings import Count, Filled, OptionalPath, Seconds
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -65,9 +65,10 @@ class OpsSettings(Section):
 class WebhookSettings(Section):
     """How LearnInk's webhooks, delivered by Svix, are taken."""
 
-    secrets: tuple[Annotated[SecretStr, AfterValidator(formats.signing_secret)], ...] = ()
-    """Signing secrets (`whsec_` and base64), any of which may sign: several at once let a secret
-    be rotated without a gap, and staging share a gateway. Roles `all` and `ingest` need one."""
+    secrets: tuple[Annotated[SecretStr, AfterValidator(formats.signing_key)], ...] = ()
+    """Signing secrets (`whsec_` and base64) and public keys (`whpk_` and base64), any of which may
+    sign: several at once let one be rotated without a gap, and staging share a gateway. Roles
+    `all` and `ingest` need one."""
     secrets_file: OptionalPath = None
     """File with more signing secrets, one a line, so that none stands in this file."""
     tolerance_s: Seconds = 300
@@ -83,20 +84,21 @@ class AuthSettings(Section):
     Any of the three sources of keys may be used, or none: API keys work without.
     """
 
-    jwt_secret: SecretStr = SecretStr("")
-    """Secret that HS256 user tokens are signed with. Empty: none are taken."""
+    jwt_secret: Annotated[SecretStr, AfterValidator(formats.token_secret)] = SecretStr("")
+    """Secret that HS256 user tokens are signed with, 16 bytes at least. Empty: none are taken."""
     jwt_secret_file: OptionalPath = None
     """File with `jwt_secret`, so that it does not stand in this file."""
     jwt_public_keys: tuple[Annotated[str, AfterValidator(formats.public_key)], ...] = ()
-    """Public keys (PEM) that RS256 and ES256 user tokens may be signed with."""
+    """Public keys (PEM) that RS256, ES256 and Ed25519 user tokens may be signed with."""
     jwt_public_keys_file: OptionalPath = None
     """File with more public keys (PEM), one after the other."""
-    jwks_url: OptionalHttpUrl = ""
-    """Where the customer's backend publishes its public keys (JWKS). Empty: nowhere."""
+    jwks_url: Annotated[str, AfterValidator(formats.jwks_url)] = ""
+    """Where the customer's backend publishes its public keys (JWKS); with `issuer` or `audience`,
+    for others may have tokens signed by the same keys. Empty: nowhere."""
     issuer: str = ""
     """The `iss` a user token must have. Empty: not checked."""
     audience: str = ""
-    """The `aud` a user token must have. Empty: not checked."""
+    """The `aud` a user token must have. Empty: not checked; `any` says that this is meant."""
     subject: Literal["custom_id", "user_id"] = "custom_id"
     """Which id a token's `sub` is: the customer's own (`custom_id`), which its backend knows, or
     LearnInk's (`user_id`)."""
@@ -105,6 +107,11 @@ class AuthSettings(Section):
     loops."""
     key_requests_per_minute: Count = 60_000
     """Requests a minute that one API key may make: room for an import through the API."""
+
+    @property
+    def expected_audience(self) -> str:
+        """The `aud` that is demanded; "" for none."""
+        return "" if self.audience == checks.ANY_AUDIENCE else self.audience
 
 
 class StoreSettings(Section):

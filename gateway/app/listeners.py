@@ -15,7 +15,7 @@ from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import Fault
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
-from gateway.ingest.signature import decode_secret
+from gateway.ingest.signature import decode_key
 from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
 from gateway.ops.health import HealthRoutes
 from gateway.ops.lookup import LookupRoutes
@@ -126,7 +126,7 @@ def apps_of(settings: Settings) -> dict[str, frozenset[str]]:
 def webhook_limits(settings: Settings) -> WebhookLimits:
     """The settings of the webhook."""
     return WebhookLimits(
-        keys=[decode_secret(secret.get_secret_value()) for secret in settings.webhook.secrets],
+        keys=[decode_key(secret.get_secret_value()) for secret in settings.webhook.secrets],
         tolerance_s=settings.webhook.tolerance_s,
         max_body_bytes=settings.webhook.max_body_bytes,
         max_age_s=settings.relay.max_age_s,

@@ -130,7 +130,7 @@ def mint(
         "user_id": user_id,
         "custom_id": custom_id,
         "iss": auth.issuer,
-        "aud": auth.audience,
+        "aud": auth.expected_audience,
     }
     claims = {"sub": user, "iat": now, "exp": now + ttl}
     claims |= {name: value for name, value in optional.items() if value}

@@ -78,10 +78,10 @@ def _key(state: State, secret: str | None) -> bytes:
     from gateway.ingest.signature import decode_secret
 
     if secret is None:
-        known = state.settings().webhook.secrets
-        if not known:
+        lines = [line.get_secret_value() for line in state.settings().webhook.secrets]
+        secret = next((line for line in lines if line.startswith("whsec_")), None)
+        if secret is None:
             raise click.UsageError("the configuration has no signing secret; give one by --secret")
-        secret = known[0].get_secret_value()
     try:
         return decode_secret(secret)
     except ValueError as error:

@@ -14,7 +14,7 @@ from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
 from gateway.exchange import Answer, Request, Route, UnreadableBody
 from gateway.ingest.schema import understand
-from gateway.ingest.signature import BadSignature, verify
+from gateway.ingest.signature import BadSignature, Key, verify
 from gateway.ports import Queue
 from gateway.problems import RETRY_AFTER_S, Problem
 
@@ -23,7 +23,7 @@ from gateway.problems import RETRY_AFTER_S, Problem
 class WebhookLimits:
     """The settings of the webhook. Seconds, bytes, notifications."""
 
-    keys: Sequence[bytes]
+    keys: Sequence[Key]
     tolerance_s: float
     max_body_bytes: int
     max_age_s: float

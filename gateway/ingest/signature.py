@@ -1,9 +1,10 @@
-"""Svix signatures: whether a request really comes from the sender. Pure; stdlib only.
+"""Svix signatures: whether a request really comes from the sender. Pure.
 
-The scheme (docs.svix.com, "verifying payloads"; the same as Standard Webhooks): HMAC-SHA256 with
-the base64-decoded part of `whsec_...` over "{id}.{timestamp}.{raw body}". The signature header is
-a space-separated list of "version,base64": several while a secret is rotated, and of versions
-this code need not know.
+The scheme (docs.svix.com, "verifying payloads"; the same as Standard Webhooks) signs
+"{id}.{timestamp}.{raw body}": `v1` is HMAC-SHA256 with the base64-decoded part of `whsec_...`,
+`v1a` is Ed25519, checked with the public key in `whpk_...`. The signature header is a
+space-separated list of "version,base64": several while a secret is rotated, and of versions this
+code need not know.
 """
 
 from __future__ import annotations
@@ -15,9 +16,18 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+Key = bytes | Ed25519PublicKey
+"""What a sender's signature is checked with: a shared secret, or its public key."""
+
 _PREFIXES = ("svix", "webhook")
 #: signatures looked at in one header; a sender has as many as it has live secrets
 _MOST_SIGNATURES = 16
+#: those that cost a pass over the body each, whoever made them
+_MOST_PUBLIC = 4
+_PUBLIC_PREFIX = "whpk_"
 _LONGEST_ID = 256
 
 
@@ -44,15 +54,26 @@ def decode_secret(secret: str) -> bytes:
     return key
 
 
+def decode_key(text: str) -> Key:
+    """The key of a line of the settings, `whsec_...` or `whpk_...`. Raises ValueError."""
+    if not text.startswith(_PUBLIC_PREFIX):
+        return decode_secret(text)
+    try:
+        key = base64.b64decode(text.removeprefix(_PUBLIC_PREFIX), validate=True)
+        return Ed25519PublicKey.from_public_bytes(key)
+    except (binascii.Error, ValueError):
+        raise ValueError("not an Ed25519 public key after whpk_") from None
+
+
 def verify(
     headers: Mapping[str, str],
     body: bytes,
-    keys: Sequence[bytes],
+    keys: Sequence[Key],
     *,
     now: float,
     tolerance_s: float,
 ) -> Verified:
-    """Check a request against every secret, in constant time for each.
+    """Check a request against every secret, in constant time for each, and every public key.
 
     `headers` must be case-insensitive. Raises `BadSignature` for whatever is missing, malformed,
     stale by more than `tolerance_s` seconds either way, or wrong.
@@ -61,12 +82,26 @@ def verify(
     timestamp = _timestamp(timestamp_text, now, tolerance_s)
     # The sender signed the text of the header, so that text is what is checked.
     signed = b".".join((message_id.encode(), timestamp_text.encode(), body))
-    offered = _offered(signatures)
-    expected = [hmac.new(key, signed, hashlib.sha256).digest() for key in keys]
+    offered = _offered(signatures, "v1")
+    secrets = [key for key in keys if isinstance(key, bytes)]
+    expected = [hmac.new(key, signed, hashlib.sha256).digest() for key in secrets]
     matches = [hmac.compare_digest(one, other) for one in expected for other in offered]
-    if not any(matches):
+    if not any(matches) and not _signed_publicly(keys, signatures, signed):
         raise BadSignature("no signature matches")
     return Verified(message_id, timestamp)
+
+
+def _signed_publicly(keys: Sequence[Key], signatures: str, signed: bytes) -> bool:
+    public = [key for key in keys if isinstance(key, Ed25519PublicKey)]
+    offered = _offered(signatures, "v1a")[:_MOST_PUBLIC] if public else []
+    for key in public:
+        for signature in offered:
+            try:
+                key.verify(signature, signed)
+            except InvalidSignature:
+                continue
+            return True
+    return False
 
 
 def _read_headers(headers: Mapping[str, str]) -> tuple[str, str, str]:
@@ -91,12 +126,12 @@ def _timestamp(text: str, now: float, tolerance_s: float) -> int:
     return timestamp
 
 
-def _offered(header: str) -> list[bytes]:
-    """The v1 signatures of a header. Unknown versions and malformed entries are passed over."""
+def _offered(header: str, wanted: str) -> list[bytes]:
+    """The signatures of one version. Other versions and malformed entries are passed over."""
     offered = []
     for entry in header.split(" ")[:_MOST_SIGNATURES]:
         version, comma, encoded = entry.partition(",")
-        if version != "v1" or not comma:
+        if version != wanted or not comma:
             continue
         try:
             offered.append(base64.b64decode(encoded, validate=True))
