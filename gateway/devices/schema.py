@@ -26,6 +26,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from gateway.core.identifiers import id_fault
 from gateway.core.instants import to_iso
 from gateway.core.model import Device, Registration, UserRef
+from gateway.devices.addresses import Unreadable, unwrap
 from gateway.devices.profile import DESCRIPTIVE, read_profile
 from gateway.problems import Problem
 from providers.contract import AddressKind, Environment, Platform
@@ -62,16 +63,32 @@ def _app(value: str) -> str:
     return value
 
 
-def _address(value: str) -> str:
-    if _ADDRESS.fullmatch(value) is None:
-        raise _wrong("must be 8 to 2048 printable ASCII characters without spaces")
-    return value
+def _address(given: Any) -> str:
+    """An address without its wrappings, perhaps with blanks."""
+    address = None if given is None else _unwrapped(given)
+    if address is None:
+        raise _wrong("must be a string, and no word for no token")
+    return address
+
+
+def _old_address(given: Any) -> str | None:
+    return None if given is None else _unwrapped(given)
+
+
+def _unwrapped(given: Any) -> str | None:
+    """None: it says that there is no address."""
+    try:
+        text = unwrap(given)
+    except Unreadable as error:
+        raise _wrong(str(error)) from None
+    if text and _ADDRESS.fullmatch("".join(text.split())) is None:
+        raise _wrong("must be 8 to 2048 printable ASCII characters")
+    return text or None
 
 
 _Absentable = BeforeValidator(_absent_if_empty)
 _Lax = Field(strict=False)  # an enum member is given by its value
 _UserId = Annotated[Annotated[str, AfterValidator(_user_id)] | None, _Absentable]
-_Address = Annotated[str, AfterValidator(_address)]
 
 
 class DeviceBody(BaseModel):
@@ -81,13 +98,13 @@ class DeviceBody(BaseModel):
 
     platform: Annotated[Platform, _Lax]
     provider: str
-    address: Annotated[_Address, Field(repr=False)]
+    address: Annotated[str, BeforeValidator(_address), Field(repr=False)]
     user_id: _UserId = None
     custom_id: _UserId = None
     app: Annotated[Annotated[str, AfterValidator(_app)] | None, _Absentable] = None
     address_kind: Annotated[Annotated[AddressKind, _Lax] | None, _Absentable] = None
     environment: Annotated[Annotated[Environment, _Lax] | None, _Absentable] = None
-    old_address: Annotated[_Address | None, _Absentable, Field(repr=False)] = None
+    old_address: Annotated[str | None, BeforeValidator(_old_address), Field(repr=False)] = None
 
 
 def read_registration(
@@ -136,7 +153,7 @@ def read_registration(
         custom_id=user.custom_id,
         address_kind=address.kind or AddressKind.TOKEN,
         environment=address.environment,
-        old_address=_old_address(vendor, body),
+        old_address=_stored_before(vendor, body),
         profile=profile,
         ignored=tuple(_unknown_fields(document) + unread),
     )
@@ -169,12 +186,12 @@ def _read_address(
     return None, errors + [_error(field, message) for field, message in read]
 
 
-def _old_address(vendor: Vendor, body: DeviceBody) -> str | None:
+def _stored_before(vendor: Vendor, body: DeviceBody) -> str | None:
     """The address before this one, as it would be stored; it may have been of another form."""
     if not body.old_address:
         return None
     read = vendor.read_address(ReportedAddress(body.old_address, body.platform))
-    return read.value if isinstance(read, ReportedAddress) else body.old_address
+    return read.value if isinstance(read, ReportedAddress) else "".join(body.old_address.split())
 
 
 def _whose(body: DeviceBody, proven: UserRef | None) -> UserRef:

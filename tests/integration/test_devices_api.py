@@ -83,7 +83,7 @@ async def test_no_answer_ever_holds_an_address(public: PublicListener) -> None:
     token = user_token("john")
     answers = [
         await put(public, key, user_id="u1", address="s3cret-address"),
-        await put(public, key, user_id="u1", address="s3cret address"),
+        await put(public, key, user_id="u1", address="s3cret\0address"),
         await put(public, token, user_id="u1", address="s3cret-address"),
         await put(public, token, old_address="s3cret-addres5"),
         await public.call("GET", "/v1/users/u1/devices", token=key),

@@ -63,7 +63,8 @@ def test_all_that_is_wrong_is_told_at_once_and_nothing_is_quoted() -> None:
         registration_of(record, vendors=VENDORS, apps=APPS)
 
     assert str(bad.value) == (
-        "platform must be ios with apns; address must be 32 to 200 hex digits, of even number"
+        "platform must be ios with apns; address must be 32 to 200 hex digits, of even number; "
+        "found 13 characters, not all of them hex digits"
     )
 
 
