@@ -14,9 +14,8 @@ MAX_PATH = 1_024
 
 # controls (C0, DEL, C1), line and paragraph separators, and what turns the direction of a text
 _TAKES_NO = re.compile(
-    "[\\\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 ).search
-_DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE).search
 _ONE_DOT = frozenset({".", "%2e"})
 _TWO_DOTS = frozenset({"..", ".%2e", "%2e.", "%2e%2e"})
 
@@ -27,20 +26,20 @@ def path_fault(value: object) -> str | None:
         return "path is not a string"
     if not value.startswith("/") or value.startswith("//"):
         return "path does not start with one /"
-    if _TAKES_NO(value):
+    if "\\" in value or (not value.isprintable() and _TAKES_NO(value)):
         return "path holds a backslash, or a character that controls or turns the text"
     if len(value) > MAX_PATH:
         return f"path is over {MAX_PATH} characters"
-    place = re.split(r"[?#]", value, maxsplit=1)[0]
-    if _DOT_SEGMENT(place) and _without_dots(place).startswith("//"):
+    has_dots = "/." in value or "/%2" in value
+    if has_dots and _without_dots(value).startswith("//"):
         return "path does not start with one / once its dot segments are removed"
     return None
 
 
-def _without_dots(place: str) -> str:
-    """The path without dot segments (RFC 3986, 5.2.4)."""
+def _without_dots(path: str) -> str:
+    """The path without dot segments, query and fragment (RFC 3986, 5.2.4)."""
     kept: list[str] = []
-    segments = place.split("/")[1:]
+    segments = re.split(r"[?#]", path, maxsplit=1)[0].split("/")[1:]
     for segment in segments:
         if segment.lower() in _TWO_DOTS:
             del kept[-1:]

@@ -163,8 +163,10 @@ def _read_header(token: str) -> tuple[str, str | None]:
     algorithm, kid = header.get("alg"), header.get("kid")
     if "crit" in header or "b64" in header:
         raise BadToken("the token asks for an extension that is not supported")
-    if not isinstance(algorithm, str) or not (kid is None or isinstance(kid, str)):
-        raise BadToken("the token is malformed")
+    if not isinstance(algorithm, str):
+        raise BadToken(f"`alg` is {_kind(algorithm)}, and must be a text")
+    if not (kid is None or isinstance(kid, str)):
+        raise BadToken(f"`kid` is {_kind(kid)}, and must be a text")
     return algorithm, kid
 
 
