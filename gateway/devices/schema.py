@@ -86,8 +86,14 @@ def _unwrapped(given: Any) -> str | None:
     return text or None
 
 
+def _word(given: Any) -> Any:
+    """A word of a closed set, as platforms print it: `iOS`, `FCM`."""
+    return given.strip().lower() if isinstance(given, str) else given
+
+
 _Absentable = BeforeValidator(_absent_if_empty)
 _Lax = Field(strict=False)  # an enum member is given by its value
+_Word = BeforeValidator(_word)
 _UserId = Annotated[Annotated[str, AfterValidator(_user_id)] | None, _Absentable]
 
 
@@ -96,14 +102,14 @@ class DeviceBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
 
-    platform: Annotated[Platform, _Lax]
-    provider: str
+    platform: Annotated[Platform, _Lax, _Word]
+    provider: Annotated[str, _Word]
     address: Annotated[str, BeforeValidator(_address), Field(repr=False)]
     user_id: _UserId = None
     custom_id: _UserId = None
     app: Annotated[Annotated[str, AfterValidator(_app)] | None, _Absentable] = None
-    address_kind: Annotated[Annotated[AddressKind, _Lax] | None, _Absentable] = None
-    environment: Annotated[Annotated[Environment, _Lax] | None, _Absentable] = None
+    address_kind: Annotated[Annotated[AddressKind, _Lax, _Word] | None, _Absentable] = None
+    environment: Annotated[Annotated[Environment, _Lax, _Word] | None, _Absentable] = None
     old_address: Annotated[str | None, BeforeValidator(_old_address), Field(repr=False)] = None
 
 

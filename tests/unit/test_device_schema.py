@@ -208,6 +208,12 @@ def test_the_app_may_be_left_out_only_where_there_is_one() -> None:
     assert wrong_fields(APNS | {"app": "field"}, apps=two) == ["provider"]
 
 
+def test_words_of_closed_sets_are_read_in_any_case() -> None:
+    asked = {"platform": "iOS", "provider": "APNs ", "environment": "Sandbox"}
+    assert read(APNS | asked) == read(APNS | {"environment": "sandbox"})
+    assert read(FCM | {"platform": "Android", "address_kind": "FID"}).address_kind == "fid"
+
+
 def test_what_describes_a_phone_never_refuses_it() -> None:
     told = {"locale": "!", "os_version": 34, "can": ["opened", "flown"], "measure": {}}
     asked = read(FCM | told)
