@@ -77,15 +77,15 @@ def _is_byte(value: Any) -> bool:
 
 
 def _unwrap_object(given: Mapping[str, Any], depth: int) -> str:
-    found = {
+    held = [
         unwrap(value, depth + 1)
         for name, value in given.items()
         if re.sub(r"[\s_-]", "", name.lower()) in _NAMES and value is not None
-    }
-    found.discard("")
+    ]
+    found = [one for one in dict.fromkeys(held) if one]
     if len(found) != 1:
         raise Unreadable(f"is an object with {'several tokens' if found else 'no token'} in it")
-    return found.pop()
+    return found[0]
 
 
 def _unwrap_text(given: str, depth: int) -> str:

@@ -33,8 +33,10 @@ _EDWARDS = ("Ed25519", "Ed448")
 def _signatures() -> jwt.PyJWS:
     """PyJWT's signatures, with the names that RFC 9864 gives to what it knows as EdDSA."""
     signatures = jwt.PyJWS()
-    for name in set(_EDWARDS) - set(signatures.get_algorithms()):
-        signatures.register_algorithm(name, OKPAlgorithm())
+    known = signatures.get_algorithms()
+    for name in _EDWARDS:
+        if name not in known:
+            signatures.register_algorithm(name, OKPAlgorithm())
     return signatures
 
 
