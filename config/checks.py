@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from config import wording
-from config.formats import PUBLIC_PREFIX, SQLITE_PREFIX, is_postgres, no_broker_beside
+from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside
 
 if TYPE_CHECKING:
     from config.settings import OpsSettings, ServerSettings, Settings
@@ -127,8 +127,6 @@ def _advice(settings: Settings) -> Iterator[str]:
         yield f"auth.jwt_secret: is short; better {HS256_BYTES} random bytes or more (RFC 7518)"
     for i, signing in enumerate(settings.webhook.secrets):
         text = signing.get_secret_value().partition("_")[2].rstrip("=")
-        if signing.get_secret_value().startswith(PUBLIC_PREFIX):
-            continue
         if len(text) * 3 // 4 < SIGNING_BYTES:
             yield f"webhook.secrets[{i}]: is short; better at least {SIGNING_BYTES} bytes"
     if settings.ops.host in _EVERYWHERE:

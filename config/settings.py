@@ -22,7 +22,7 @@ from pydantic import (
     field_serializer,
 )
 
-from config import checks, formats, shape, sources
+from config import callers, checks, formats, shape, sources
 from providers.settings import Count, Filled, OptionalPath, Seconds
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -47,7 +47,7 @@ class ServerSettings(Section):
     role: Literal["all", "ingest", "relay"] = "all"
     """What this process does: `ingest` takes webhooks and registrations, `relay` sends pushes,
     `all` does both. SQLite serves one process, so the default is both."""
-    allowed_origins: tuple[Annotated[str, AfterValidator(formats.origin)], ...] = ()
+    allowed_origins: tuple[Annotated[str, AfterValidator(callers.origin)], ...] = ()
     """Origins whose web pages may call `/v1/devices/...` (CORS), each as a browser sends it:
     `capacitor://localhost`, `https://localhost`, or `null` for pages from `file://`. None: apps
     call from native code, which needs no leave."""
@@ -65,7 +65,7 @@ class OpsSettings(Section):
 class WebhookSettings(Section):
     """How LearnInk's webhooks, delivered by Svix, are taken."""
 
-    secrets: tuple[Annotated[SecretStr, AfterValidator(formats.signing_key)], ...] = ()
+    secrets: tuple[Annotated[SecretStr, AfterValidator(callers.signing_key)], ...] = ()
     """Signing secrets (`whsec_` and base64) and public keys (`whpk_` and base64), any of which may
     sign: several at once let one be rotated without a gap, and staging share a gateway. Roles
     `all` and `ingest` need one."""
@@ -84,7 +84,7 @@ class AuthSettings(Section):
     Any of the three sources of keys may be used, or none: API keys work without.
     """
 
-    jwt_secret: Annotated[SecretStr, AfterValidator(formats.token_secret)] = SecretStr("")
+    jwt_secret: Annotated[SecretStr, AfterValidator(callers.token_secret)] = SecretStr("")
     """Secret that HS256 user tokens are signed with, 16 bytes at least. Empty: none are taken."""
     jwt_secret_file: OptionalPath = None
     """File with `jwt_secret`, so that it does not stand in this file."""
@@ -92,7 +92,7 @@ class AuthSettings(Section):
     """Public keys (PEM) that RS256, ES256 and Ed25519 user tokens may be signed with."""
     jwt_public_keys_file: OptionalPath = None
     """File with more public keys (PEM), one after the other."""
-    jwks_url: Annotated[str, AfterValidator(formats.jwks_url)] = ""
+    jwks_url: Annotated[str, AfterValidator(callers.jwks_url)] = ""
     """Where the customer's backend publishes its public keys (JWKS); with `issuer` or `audience`,
     for others may have tokens signed by the same keys. Empty: nowhere."""
     issuer: str = ""

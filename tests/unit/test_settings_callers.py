@@ -131,7 +131,9 @@ def test_a_secret_of_tokens_has_sixteen_bytes(tmp_path: Path) -> None:
         (f"whsec_{coded(15)}", "too short"),
         (f"whpk_{coded(31)}", "not an Ed25519 public key"),
         (f"whpk_{coded(33)}", "not an Ed25519 public key"),
-        ("whpk_", "no base64"),
+        ("whpk_", "not an Ed25519 public key"),
+        ("whpk_***", "not an Ed25519 public key"),
+        ("whsec_***", "no base64"),
         (f"whsk_{coded(64)}", "private key"),
     ],
 )
