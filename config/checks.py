@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from config.settings import OpsSettings, ServerSettings, Settings
     from config.sources import Gathered
 
+ANY_AUDIENCE = "any"
+"""What `auth.audience` says where tokens for anybody are meant."""
 HS256_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the hash's 32 bytes."""
 SIGNING_BYTES = 24
@@ -81,6 +83,13 @@ def _misfits(
     store, queue = sections.get("store"), sections.get("queue")
     if store and queue and queue.url != "store" and not is_postgres(store.url):
         yield no_broker_beside(store.url.removeprefix(SQLITE_PREFIX))
+    auth = sections.get("auth")
+    if auth and auth.jwks_url and not (auth.issuer or auth.audience):
+        yield (
+            "auth.jwks_url: is without auth.issuer and auth.audience, and others may have tokens "
+            "signed by the same keys; expected one of them, or both "
+            f'(audience = "{ANY_AUDIENCE}" where any token of these keys is meant)'
+        )
     webhook, apps = data.get("webhook", {}), data.get("apps", [])
     role = _role(data)
     if role in ("all", "ingest") and isinstance(webhook, dict) and not webhook.get("secrets"):

@@ -24,15 +24,15 @@ from pydantic import (
     field_serializer,
 )
 
-from config import checks, formats, shape, sources
-from providers.settings import Count, OptionalHttpUrl, OptionalPath, Seconds
+from config import callers, checks, formats, shape, sources
+from providers.settings import Count, OptionalPath, Seconds
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Host = Annotated[
     str, BeforeValidator(formats.hosts), WithJsonSchema(formats.HOSTS_SCHEMA, mode="validation")
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Secrets = tuple[Annotated[SecretStr, AfterValidator(formats.signing_secret)], ...]
+Secrets = tuple[Annotated[SecretStr, AfterValidator(callers.signing_key)], ...]
 BodyBytes = Annotated[int, Field(ge=1024)]
 UserId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -63,6 +63,10 @@ class ServerSettings(Section):
     """Addresses or networks (`10.0.0.0/8`, `::1`) of the proxies in front, whose `X-Forwarded-For`
     is believed. Wrong guesses are counted by the address behind them, and none is refused for a
     proxy's own address."""
+    allowed_origins: tuple[Annotated[str, AfterValidator(callers.origin)], ...] = ()
+    """Origins whose web pages may call `/v1/devices/...` (CORS), each as a browser sends it:
+    `capacitor://localhost`, `https://localhost`, or `null` for pages from `file://`. None: apps
+    call from native code, which needs no leave."""
 
 
 class OpsSettings(Section):
@@ -79,9 +83,10 @@ class WebhookSettings(Section):
     """How LearnInk's webhooks, delivered by Svix, are taken: those of the source `learnink`."""
 
     secrets: Secrets = ()
-    """Signing secrets (`whsec_` and base64), any of which may sign: several at once let a secret
-    be rotated without a gap. For staging take `[[sources]]`, not a second secret: whoever has a
-    secret of this list reaches every phone. Roles `all` and `ingest` need one."""
+    """Signing secrets (`whsec_` and base64) and public keys (`whpk_` and base64), any of which may
+    sign: several at once let one be rotated without a gap. For staging take `[[sources]]`, not a
+    second secret: whoever has a secret of this list reaches every phone. Roles `all` and `ingest`
+    need one."""
     secrets_file: OptionalPath = None
     """File with more signing secrets, one a line, so that none stands in this file."""
     tolerance_s: Seconds = 300
@@ -125,20 +130,21 @@ class AuthSettings(Section):
     Any of the three sources of keys may be used, or none: API keys work without.
     """
 
-    jwt_secret: SecretStr = SecretStr("")
-    """Secret that HS256 user tokens are signed with. Empty: none are taken."""
+    jwt_secret: Annotated[SecretStr, AfterValidator(callers.token_secret)] = SecretStr("")
+    """Secret that HS256 user tokens are signed with, 16 bytes at least. Empty: none are taken."""
     jwt_secret_file: OptionalPath = None
     """File with `jwt_secret`, so that it does not stand in this file."""
     jwt_public_keys: tuple[Annotated[str, AfterValidator(formats.public_key)], ...] = ()
-    """Public keys (PEM) that RS256 and ES256 user tokens may be signed with."""
+    """Public keys (PEM) that RS256, ES256 and Ed25519 user tokens may be signed with."""
     jwt_public_keys_file: OptionalPath = None
     """File with more public keys (PEM), one after the other."""
-    jwks_url: OptionalHttpUrl = ""
-    """Where the customer's backend publishes its public keys (JWKS). Empty: nowhere."""
+    jwks_url: Annotated[str, AfterValidator(callers.jwks_url)] = ""
+    """Where the customer's backend publishes its public keys (JWKS); with `issuer` or `audience`,
+    for others may have tokens signed by the same keys. Empty: nowhere."""
     issuer: str = ""
     """The `iss` a user token must have. Empty: not checked."""
     audience: str = ""
-    """The `aud` a user token must have. Empty: not checked."""
+    """The `aud` a user token must have. Empty: not checked; `any` says that this is meant."""
     subject: Literal["custom_id", "user_id"] = "custom_id"
     """Which id a token's `sub` is: the customer's own (`custom_id`), which its backend knows, or
     LearnInk's (`user_id`)."""
@@ -147,6 +153,11 @@ class AuthSettings(Section):
     loops."""
     key_requests_per_minute: Count = 60_000
     """Requests a minute that one API key may make: room for an import through the API."""
+
+    @property
+    def expected_audience(self) -> str:
+        """The `aud` that is demanded; "" for none."""
+        return "" if self.audience == checks.ANY_AUDIENCE else self.audience
 
 
 class StoreSettings(Section):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast, get_args
 
+from gateway.core.identifiers import id_fault
 from gateway.core.model import Device, UserRef
 from gateway.errors import AmbiguousId
 from gateway.ports import Registry
@@ -30,9 +31,11 @@ def by_of(query: Mapping[str, str]) -> By | None:
 async def find_user(registry: Registry, identifier: str, by: By | None = None) -> UserRef:
     """The user of an id, of this kind, or of either.
 
-    Raises AmbiguousId where it is one device's `user_id` and another's `custom_id`, and no device
-    has both: it means two people then.
+    Raises a Problem for what no id can be, and AmbiguousId where it is one device's `user_id` and
+    another's `custom_id`, and no device has both: it means two people then.
     """
+    if fault := id_fault(identifier):
+        raise Problem("invalid", errors=[{"field": "id", "message": fault}])
     match by:
         case "user_id":
             return UserRef(user_id=identifier)

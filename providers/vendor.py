@@ -26,8 +26,8 @@ Clock = Callable[[], float]
 class ReportedAddress:
     """The address that an app reports. None: the app does not say.
 
-    `value` is secret. `Vendor.read_address` makes a report canonical, so that two spellings of one
-    address do not become two devices.
+    `value` is secret, and may hold blanks. `Vendor.read_address` makes a report canonical, so that
+    two spellings of one address do not become two devices.
     """
 
     value: str = field(repr=False)
@@ -37,7 +37,8 @@ class ReportedAddress:
 
 
 AddressProblem = tuple[str, str]
-"""The field of a registration that is wrong, and what it must be; never what it is."""
+"""The field of a registration that is wrong, what it must be, and what kind of thing was found;
+never what it holds."""
 
 
 @dataclass(frozen=True, slots=True)

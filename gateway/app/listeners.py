@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway.app.cors import allow_origins
 from gateway.app.descriptors import connections
 from gateway.app.door import HEAD_S, REQUEST_S, Door, DoorRunner
 from gateway.app.sites import open_sites
@@ -80,6 +81,7 @@ def public_application(gateway: Gateway) -> web.Application:
     for plain in (webhook, devices, notifications, lookup):
         add_routes(application, plain.routes(), intake)
     application.add_routes(OpenApiRoutes().routes())
+    allow_origins(application, lambda: gateway.settings.server.allowed_origins)
     return application
 
 

@@ -163,7 +163,7 @@ def auth_rules(settings: Settings) -> AuthRules:
         public_keys=auth.jwt_public_keys,
         jwks_url=auth.jwks_url,
         issuer=auth.issuer,
-        audience=auth.audience,
+        audience=auth.expected_audience,
         subject=auth.subject,
         jwt_requests_per_minute=auth.jwt_requests_per_minute,
         key_requests_per_minute=auth.key_requests_per_minute,

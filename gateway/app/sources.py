@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.core.hashes import keyed
 from gateway.core.sources import LEARNINK, UNLIMITED, Limits, Word
 from gateway.ingest.routes import WebhookLimits
-from gateway.ingest.signature import decode_secret
+from gateway.ingest.signature import Key, decode_key
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -72,5 +72,5 @@ def _limits(source: SourceSettings, word: Word) -> Limits:
     )
 
 
-def _keys(secrets: Sequence[SecretStr]) -> list[bytes]:
-    return [decode_secret(secret.get_secret_value()) for secret in secrets]
+def _keys(secrets: Sequence[SecretStr]) -> list[Key]:
+    return [decode_key(secret.get_secret_value()) for secret in secrets]

@@ -38,6 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader of the output is gone; make sure that nothing is flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except UnicodeEncodeError:
+        # bytes of an argument that are no UTF-8 are halves of characters to Python
+        click.echo("inkpush: an argument is not UTF-8 text", err=True)
+        return WRONG_USE
     except GatewayError as error:
         click.echo(f"inkpush: {error}", err=True)
         return FAILED

@@ -8,7 +8,7 @@ import time
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, Pasted, Span, State, asynchronous, json_option
+from gateway.cli.base import Group, Pasted, Span, State, UserId, asynchronous, json_option
 from gateway.ports import SCOPES
 
 COLUMNS = ("id", "name", "scopes", "created_at", "revoked_at")
@@ -96,9 +96,11 @@ def token() -> None:
     short_help="Mint a user token (JWT, HS256)",
     example="inkpush token mint --user 3c2143e4-3e8e-478a-bf0b-9dc6e284fa33",
 )
-@click.option("--user", required=True, help="The user's id, as auth.subject says: custom_id...")
-@click.option("--user-id", help="Also prove LearnInk's user_id, by a claim.")
-@click.option("--custom-id", help="Also prove the customer's custom_id, by a claim.")
+@click.option(
+    "--user", type=UserId(), required=True, help="The user's id, as auth.subject says: custom_id..."
+)
+@click.option("--user-id", type=UserId(), help="Also prove LearnInk's user_id, by a claim.")
+@click.option("--custom-id", type=UserId(), help="Also prove the customer's custom_id, by a claim.")
 @click.option(
     "--ttl",
     type=Span(365 * _DAY_S),
@@ -128,7 +130,7 @@ def mint(
         "user_id": user_id,
         "custom_id": custom_id,
         "iss": auth.issuer,
-        "aud": auth.audience,
+        "aud": auth.expected_audience,
     }
     claims = {"sub": user, "iat": now, "exp": now + ttl}
     claims |= {name: value for name, value in optional.items() if value}

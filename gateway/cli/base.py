@@ -109,6 +109,20 @@ by_option = click.option(
 yes_option = click.confirmation_option("--yes", "-y", prompt="Are you sure?")
 
 
+class UserId(click.ParamType[str]):
+    """A user's id, by the rule that every door has for ids."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take it as it is; refuse what no user can have as id."""
+        from gateway.core.identifiers import id_fault
+
+        if fault := id_fault(value):
+            self.fail(f"the id {fault}", param, ctx)
+        return str(value)
+
+
 class Moment(click.ParamType[float]):
     """A time: ISO 8601 (UTC unless it says otherwise), epoch seconds or milliseconds, or an age
     like 90m, 7d or "1h 30m"."""

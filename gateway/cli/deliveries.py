@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, Moment, State, asynchronous, by_option, json_option
+from gateway.cli.base import Group, Moment, State, UserId, asynchronous, by_option, json_option
 
 if TYPE_CHECKING:
     from gateway.whose import By
@@ -37,7 +37,7 @@ def deliveries() -> None:
     short_help="Show a user's deliveries, newest first",
     example="inkpush deliveries show --user 3c2143e4 --since 2d",
 )
-@click.option("--user", required=True, help="The user's custom_id or user_id.")
+@click.option("--user", type=UserId(), required=True, help="The user's custom_id or user_id.")
 @by_option
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.option("--since", type=Moment(), help="Only from then on: 2026-11-23T10:00:00Z, 90m, 7d.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, Pasted, State, asynchronous, by_option, json_option
+from gateway.cli.base import Group, Pasted, State, UserId, asynchronous, by_option, json_option
 from gateway.cli.transfer import export_devices, import_devices
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ devices.add_command(export_devices)
 
 
 @devices.command("list", short_help="List devices", example="inkpush devices list --user 3c2143e4")
-@click.option("--user", help="Only those of this user, by custom_id or user_id.")
+@click.option("--user", type=UserId(), help="Only those of this user, by custom_id or user_id.")
 @by_option
 @click.option("--app", help="Only those of this app.")
 @click.option("--state", "wanted", type=click.Choice(STATES), help="Only those in this state.")
@@ -128,7 +128,9 @@ async def show_device(state: State, installation_id: str, as_json: bool) -> None
     example="inkpush devices forget --user 3c2143e4 --yes",
 )
 @click.argument("installation_id", required=False, type=Pasted())
-@click.option("--user", help="Erase this user: devices, addresses, and names in the log.")
+@click.option(
+    "--user", type=UserId(), help="Erase this user: devices, addresses, and names in the log."
+)
 @by_option
 @click.option("--app", help="Only the installation's row of this app.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before a user is erased.")

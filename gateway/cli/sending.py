@@ -11,7 +11,15 @@ from uuid import uuid4
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Command, Pasted, State, asynchronous, by_option, json_option
+from gateway.cli.base import (
+    Command,
+    Pasted,
+    State,
+    UserId,
+    asynchronous,
+    by_option,
+    json_option,
+)
 from gateway.cli.calls import Answer, get, local_url, post
 
 if TYPE_CHECKING:
@@ -26,7 +34,7 @@ _CONFLICT = 409
     short_help="Send one push to all devices of a user",
     example='inkpush send --user 3c2143e4 --title "Hi Mary!" --body "Time to learn" --dry-run',
 )
-@click.option("--user", required=True, help="The user's custom_id or user_id.")
+@click.option("--user", type=UserId(), required=True, help="The user's custom_id or user_id.")
 @by_option
 @click.option("--title", default="", help="The push's title.")
 @click.option("--body", default="", help="The push's text.")

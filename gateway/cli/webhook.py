@@ -97,10 +97,11 @@ def _key(state: State, secret: str | None, source: str) -> bytes:
         settings = state.settings()
         by_source = {one.id: one.secrets for one in settings.sources}
         known = {**by_source, LEARNINK: settings.webhook.secrets}.get(source)
-        if not known:
+        lines = [line.get_secret_value() for line in known or ()]
+        secret = next((line for line in lines if line.startswith("whsec_")), None)
+        if secret is None:
             text = f"the configuration has no signing secret of {source}; give one by --secret"
             raise click.UsageError(text)
-        secret = known[0].get_secret_value()
     try:
         return decode_secret(secret)
     except ValueError as error:

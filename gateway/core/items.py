@@ -6,27 +6,22 @@ ignored, since LearnInk may add some; `phone_number` is accepted and not read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Sequence
-from typing import Any
+from typing import Any, cast
 
+from gateway.core.identifiers import id_fault
 from gateway.core.model import Item, Rejection
+from gateway.core.paths import path_fault
 from gateway.core.sources import LEARNINK, LEARNINKS, UNLIMITED, Terms
 
 MAX_TEXT = 16_384
 """Characters a title or body may have; a push of more than 4 096 bytes is shortened later."""
-MAX_PATH = 1_024
-"""Characters a path may have: it is never truncated, so it must leave room for the text."""
-MAX_ID = 256
-"""Characters a user id may have."""
 
 FIELDS = frozenset({"title", "body", "path", "user_id", "custom_id", "phone_number"})
 """The fields of an item, as LearnInk documents them."""
 
 EMPTIED = {"erased": True}
 """What is kept of an entry whose user was erased."""
-
-_PATH_TAKES_NO = re.compile(r"[\\\x00-\x1f\x7f]").search
 
 
 class _Bad(ValueError):
@@ -89,44 +84,28 @@ def _text(entry: dict[str, Any], name: str) -> str:
         raise _Bad(f"{name} is not a string")
     if len(value) > MAX_TEXT:
         raise _Bad(f"{name} is over {MAX_TEXT} characters")
-    return _encodable(name, value)
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            # JSON may carry half of a surrogate pair, but no vendor or database takes it
+            raise _Bad(f"{name} is not valid Unicode") from None
+    return value
 
 
 def _identifier(entry: dict[str, Any], name: str) -> str | None:
     value = entry.get(name)
     if value is None or value == "":
         return None
-    if not isinstance(value, str):
-        raise _Bad(f"{name} is not a string")
-    if len(value) > MAX_ID:
-        raise _Bad(f"{name} is over {MAX_ID} characters")
-    return _encodable(name, value)
+    if fault := id_fault(value):
+        raise _Bad(f"{name} {fault}")
+    return cast("str", value)
 
 
 def _path(value: Any) -> str | None:
-    """Check a path as a browser would read it: it must stay inside the app's own host.
-
-    An item without a path is sent; the app then opens its start page. Browsers drop tabs and line
-    ends and read a backslash as a slash, so a path may contain none of them.
-    """
-    if value is None:
+    """An item without a path is sent; the app then opens its start page."""
+    if value is None or value == "":
         return None
-    if not isinstance(value, str):
-        raise _Bad("path is not a string")
-    if not value.startswith("/") or value.startswith("//"):
-        raise _Bad("path does not start with one /")
-    if _PATH_TAKES_NO(value):
-        raise _Bad("path holds a backslash or a control character")
-    if len(value) > MAX_PATH:
-        raise _Bad(f"path is over {MAX_PATH} characters")
-    return _encodable("path", value)
-
-
-def _encodable(name: str, value: str) -> str:
-    """Reject half of a surrogate pair: JSON may carry one, but no vendor or database takes it."""
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise _Bad(f"{name} is not valid Unicode") from None
-    return value
+    if fault := path_fault(value):
+        raise _Bad(fault)
+    return cast("str", value)

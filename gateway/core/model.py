@@ -161,13 +161,19 @@ class UserRef:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the app reports about itself; for people and filters, never for routing."""
+    """What the app reports about itself; for people and filters, never for routing.
+
+    `can` has words with a blank between them; "" says that this build can do nothing of it.
+    """
 
     locale: str | None = None
     timezone: str | None = None
     app_version: str | None = None
     os_version: str | None = None
     device_model: str | None = None
+    notifications: str | None = None
+    measure: str | None = None
+    can: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +184,7 @@ class Registration:
     production. `seen_at` is for imports: when the app itself last confirmed the address, 0 if
     nobody knows. None: it does so now. `user_changed_at` and `words` are for imports, too: see
     `Device`, and the words that answered the app then, one for each id, the `user_id`'s first; none
-    if nobody knows.
+    if nobody knows. `ignored` names the fields that were left out.
     """
 
     installation_id: str
@@ -195,6 +201,7 @@ class Registration:
     user_changed_at: float | None = None
     profile: Profile = Profile()
     words: tuple[str, ...] = field(default=(), repr=False)
+    ignored: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

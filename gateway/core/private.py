@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.items import MAX_ID
+from gateway.core.identifiers import MAX_ID
 
 PHONE = "phone_number"
 MOST_PEOPLE = 32

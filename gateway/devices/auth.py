@@ -198,7 +198,9 @@ def _credential(headers: MultiMapping[str]) -> str:
     authorization = headers.get("Authorization")
     if authorization is None:
         key = headers.get("X-API-Key", "")
-        if not looks_like_key(key):
+        if key and not looks_like_key(key):
+            raise _unauthorized("X-API-Key holds no API key, which begins with ik_", given=False)
+        if not key:
             raise _unauthorized("send a user token or an API key as a bearer token", given=False)
         return key
     scheme, _, credential = authorization.partition(" ")

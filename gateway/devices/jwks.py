@@ -46,7 +46,7 @@ def check_jwks_url(text: str) -> URL:
         raise ConfigurationError(["auth.jwks_url: not a URL"]) from error
     if not url.host or not (url.scheme == "https" or plain_is_fine):
         raise ConfigurationError(["auth.jwks_url: expected https://..."])
-    return url
+    return URL(text, encoded=True)  # asked for as it is written, query and all
 
 
 def _is_loopback(host: str) -> bool:

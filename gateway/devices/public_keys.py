@@ -26,8 +26,12 @@ KeyMaterial = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448Pu
 _KEY_TYPES = (RSAPublicKey, EllipticCurvePublicKey, Ed25519PublicKey, Ed448PublicKey)
 
 _CURVES = {"ES256": "secp256r1", "ES384": "secp384r1"}
-ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", *_CURVES, "EdDSA"})
-"""What a token may be signed with besides HS256 (RFC 7518, RFC 8037)."""
+_EDDSA = "EdDSA"  # either of the two that follow
+_EDWARDS = ("Ed25519", "Ed448")
+ALGORITHMS = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", *_CURVES, _EDDSA, *_EDWARDS}
+)
+"""What a token may be signed with besides HS256 (RFC 7518, RFC 8037, RFC 9864)."""
 
 MIN_RSA_BITS = 2048
 """RFC 7518, section 3.3."""
@@ -47,11 +51,15 @@ class PublicKey:
 
     def fits(self, algorithm: str, kid: str | None) -> bool:
         """Whether a token with this header may be checked with this key."""
-        if self.algorithm is not None and self.algorithm != algorithm:
+        if self.algorithm not in (None, algorithm) and not self._has_two_names(algorithm):
             return False
         if self.kid is not None and kid is not None and self.kid != kid:
             return False
         return _fits(self.material, algorithm)
+
+    def _has_two_names(self, algorithm: str) -> bool:
+        """Whether the key and the token say the same by its old and its new name."""
+        return self.algorithm in (_EDDSA, *_EDWARDS) and _fits(self.material, algorithm)
 
 
 def _fits(material: KeyMaterial, algorithm: str) -> bool:
@@ -59,7 +67,8 @@ def _fits(material: KeyMaterial, algorithm: str) -> bool:
         return algorithm[:2] in ("RS", "PS") and material.key_size >= MIN_RSA_BITS
     if isinstance(material, EllipticCurvePublicKey):
         return _CURVES.get(algorithm) == material.curve.name
-    return algorithm == "EdDSA"
+    own = "Ed25519" if isinstance(material, Ed25519PublicKey) else "Ed448"
+    return algorithm in (_EDDSA, own)
 
 
 def load_pem(texts: Sequence[str]) -> list[PublicKey]:

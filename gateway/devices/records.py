@@ -32,15 +32,15 @@ FIELDS = (
     "app_version",
     "os_version",
     "device_model",
+    "notifications",
+    "measure",
+    "can",
     "for",
     "last_seen_at",
     "user_changed_at",
 )
 _TIMES = ("last_seen_at", "user_changed_at")
 _FOR = re.compile(r"[A-Za-z0-9_-]{1,16}(?: [A-Za-z0-9_-]{1,16})?")
-
-#: what has one spelling, and many in spreadsheets: iOS, FCM, Production
-_CLOSED = ("platform", "provider", "address_kind", "environment")
 
 
 class BadRecord(Exception):
@@ -61,9 +61,6 @@ def registration_of(
     words = _words(document.pop("for", None))
     installation_id = document.pop("installation_id", None)
     seen_at, user_changed_at = (_time(name, document.pop(name, None)) for name in _TIMES)
-    for name in _CLOSED:
-        if isinstance(document.get(name), str):
-            document[name] = document[name].strip().lower()
     try:
         asked = read_registration(
             str(installation_id or ""), document, vendors=vendors, apps=apps, proven=None

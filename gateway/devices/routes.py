@@ -77,6 +77,7 @@ class DeviceRoutes:
         done = await self._registry.register(registration, proven=caller.proven, now=self._clock())
         self._changed(done.changed)
         view = device_view(done.device, self._vendors)
+        view["ignored"] = list(registration.ignored)
         return Answer(201 if done.created else 200, view)
 
     async def delete_device(self, request: Request) -> Answer:

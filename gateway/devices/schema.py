@@ -1,18 +1,17 @@
 """What an app may say of its device, and how a device is shown.
 
-Owns every limit of the registration body. Fields that are not known are ignored: apps in the field
-outlive gateways in both directions, and a phone that gets no more pushes because its new version
-says more would be the worse error. What is known must be right, and what is wrong is named by its
-field, never quoted. What an address must look like is its vendor's to say.
+Owns every limit of the registration body. Fields that are not known are left out, and named in the
+answer: apps in the field outlive gateways in both directions, and a phone that gets no more pushes
+because its new version says more would be the worse error. What decides where a push goes must be
+right, and what is wrong is named by its field, never quoted. What an address must look like is its
+vendor's to say; what describes a phone is `gateway.devices.profile`'s.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Annotated, Any
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -22,10 +21,13 @@ from pydantic import (
     Field,
     ValidationError,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
+from gateway.core.identifiers import id_fault
 from gateway.core.instants import to_iso
-from gateway.core.model import Device, Profile, Registration, UserRef
+from gateway.core.model import Device, Registration, UserRef
+from gateway.devices.addresses import Unreadable, unwrap
+from gateway.devices.profile import DESCRIPTIVE, read_profile
 from gateway.problems import Problem
 from providers.contract import AddressKind, Environment, Platform
 from providers.vendor import ReportedAddress, Vendor, Vendors
@@ -35,10 +37,9 @@ Apps = Callable[[], Mapping[str, frozenset[str]]]
 
 _INSTALLATION_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:-]{1,128}")
 _ADDRESS = re.compile(r"[!-~]{8,2048}")
-_LOCALE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
-_MAX_ID = 256
-_MAX_LOCALE = 64
-_MAX_LABEL = 128
+_MAX_APP = 128
+_MAX_NAME = 96
+_MOST_NAMES = 100
 
 
 def _wrong(message: str) -> PydanticCustomError:
@@ -51,70 +52,65 @@ def _absent_if_empty(value: Any) -> Any:
 
 
 def _user_id(value: str) -> str:
-    if len(value) > _MAX_ID or not value.isprintable():
-        raise _wrong(f"must be 1 to {_MAX_ID} printable characters")
+    if fault := id_fault(value):
+        raise _wrong(fault)
     return value
 
 
-def _label(value: str) -> str:
-    if len(value) > _MAX_LABEL or not value.isprintable():
-        raise _wrong(f"must be 1 to {_MAX_LABEL} printable characters")
+def _app(value: str) -> str:
+    if len(value) > _MAX_APP or not value.isprintable():
+        raise _wrong(f"must be 1 to {_MAX_APP} printable characters")
     return value
 
 
-def _address(value: str) -> str:
-    if _ADDRESS.fullmatch(value) is None:
-        raise _wrong("must be 8 to 2048 printable ASCII characters without spaces")
-    return value
+def _address(given: Any) -> str:
+    """An address without its wrappings, perhaps with blanks."""
+    address = None if given is None else _unwrapped(given)
+    if address is None:
+        raise _wrong("must be a string, and no word for no token")
+    return address
 
 
-def _locale(value: str) -> str:
-    """Android and iOS write `en_US` where BCP 47 has `en-US`."""
-    value = value.replace("_", "-")
-    if len(value) > _MAX_LOCALE or _LOCALE.fullmatch(value) is None:
-        raise _wrong("must be a language tag such as en-US")
-    return value
+def _old_address(given: Any) -> str | None:
+    return None if given is None else _unwrapped(given)
 
 
-@cache
-def _timezones() -> frozenset[str]:
-    return frozenset(available_timezones())
+def _unwrapped(given: Any) -> str | None:
+    """None: it says that there is no address."""
+    try:
+        text = unwrap(given)
+    except Unreadable as error:
+        raise _wrong(str(error)) from None
+    if text and _ADDRESS.fullmatch("".join(text.split())) is None:
+        raise _wrong("must be 8 to 2048 printable ASCII characters")
+    return text or None
 
 
-def _timezone(value: str) -> str:
-    if value not in _timezones():
-        raise _wrong("must be an IANA time zone such as Africa/Nairobi")
-    return value
+def _word(given: Any) -> Any:
+    """A word of a closed set, as platforms print it: `iOS`, `FCM`."""
+    return given.strip().lower() if isinstance(given, str) else given
 
 
 _Absentable = BeforeValidator(_absent_if_empty)
 _Lax = Field(strict=False)  # an enum member is given by its value
+_Word = BeforeValidator(_word)
 _UserId = Annotated[Annotated[str, AfterValidator(_user_id)] | None, _Absentable]
-_Label = Annotated[Annotated[str, AfterValidator(_label)] | None, _Absentable]
-_Address = Annotated[str, AfterValidator(_address)]
-_Locale = Annotated[str, AfterValidator(_locale)]
-_Timezone = Annotated[str, AfterValidator(_timezone)]
 
 
 class DeviceBody(BaseModel):
-    """The body of PUT /v1/devices/{installation_id}."""
+    """The body of PUT /v1/devices/{installation_id}, but for what describes the phone."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
 
-    platform: Annotated[Platform, _Lax]
-    provider: str
-    address: Annotated[_Address, Field(repr=False)]
+    platform: Annotated[Platform, _Lax, _Word]
+    provider: Annotated[str, _Word]
+    address: Annotated[str, BeforeValidator(_address), Field(repr=False)]
     user_id: _UserId = None
     custom_id: _UserId = None
-    app: _Label = None
-    address_kind: Annotated[Annotated[AddressKind, _Lax] | None, _Absentable] = None
-    environment: Annotated[Annotated[Environment, _Lax] | None, _Absentable] = None
-    old_address: Annotated[_Address | None, _Absentable, Field(repr=False)] = None
-    locale: Annotated[_Locale | None, _Absentable] = None
-    timezone: Annotated[_Timezone | None, _Absentable] = None
-    app_version: _Label = None
-    os_version: _Label = None
-    device_model: _Label = None
+    app: Annotated[Annotated[str, AfterValidator(_app)] | None, _Absentable] = None
+    address_kind: Annotated[Annotated[AddressKind, _Lax, _Word] | None, _Absentable] = None
+    environment: Annotated[Annotated[Environment, _Lax, _Word] | None, _Absentable] = None
+    old_address: Annotated[str | None, BeforeValidator(_old_address), Field(repr=False)] = None
 
 
 def read_registration(
@@ -138,7 +134,7 @@ def read_registration(
         body = DeviceBody.model_validate(document)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        errors += [_error(str(entry["loc"][0]), entry["msg"]) for entry in found]
+        errors += [_error(str(entry["loc"][0]), _worded(entry)) for entry in found]
         raise Problem("invalid", errors=errors) from None
     user = _whose(body, proven)
     app = body.app if body.app is not None else _only(apps)
@@ -152,6 +148,7 @@ def read_registration(
         errors.append(_error("user_id", "user_id or custom_id is needed"))
     if errors or app is None or vendor is None or address is None:
         raise Problem("invalid", errors=errors)
+    profile, unread = read_profile(document)
     return Registration(
         installation_id=installation_id,
         app=app,
@@ -162,15 +159,23 @@ def read_registration(
         custom_id=user.custom_id,
         address_kind=address.kind or AddressKind.TOKEN,
         environment=address.environment,
-        old_address=_old_address(vendor, body),
-        profile=Profile(
-            locale=body.locale,
-            timezone=body.timezone,
-            app_version=body.app_version,
-            os_version=body.os_version,
-            device_model=body.device_model,
-        ),
+        old_address=_stored_before(vendor, body),
+        profile=profile,
+        ignored=tuple(_unknown_fields(document) + unread),
     )
+
+
+def _worded(entry: ErrorDetails) -> str:
+    """What pydantic found, in the words of the other rules."""
+    match entry["type"]:
+        case "missing":
+            return "is missing"
+        case "string_type":
+            return "must be a string"
+        case "enum":
+            return entry["msg"].replace("Input should be", "must be").replace("'", "")
+        case _:
+            return entry["msg"]
 
 
 def _read_address(
@@ -187,12 +192,12 @@ def _read_address(
     return None, errors + [_error(field, message) for field, message in read]
 
 
-def _old_address(vendor: Vendor, body: DeviceBody) -> str | None:
+def _stored_before(vendor: Vendor, body: DeviceBody) -> str | None:
     """The address before this one, as it would be stored; it may have been of another form."""
     if not body.old_address:
         return None
     read = vendor.read_address(ReportedAddress(body.old_address, body.platform))
-    return read.value if isinstance(read, ReportedAddress) else body.old_address
+    return read.value if isinstance(read, ReportedAddress) else "".join(body.old_address.split())
 
 
 def _whose(body: DeviceBody, proven: UserRef | None) -> UserRef:
@@ -229,6 +234,12 @@ def _unknown(
     return errors
 
 
+def _unknown_fields(document: Mapping[str, Any]) -> list[str]:
+    """The names that this version does not know; no more of them than a person would read."""
+    known = {*DeviceBody.model_fields, *DESCRIPTIVE}
+    return [name[:_MAX_NAME] for name in document if name not in known][:_MOST_NAMES]
+
+
 def _error(field: str, message: str) -> dict[str, str]:
     return {"field": field, "message": message}
 
@@ -263,5 +274,8 @@ def device_view(device: Device, vendors: Vendors) -> dict[str, Any]:
         "app_version": profile.app_version,
         "os_version": profile.os_version,
         "device_model": profile.device_model,
+        "notifications": profile.notifications,
+        "measure": profile.measure,
+        "can": None if profile.can is None else profile.can.split(),
         "for": list(device.words),
     }

@@ -15,7 +15,7 @@ from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
 from gateway.exchange import Answer, Request, Route, UnreadableBody
 from gateway.ingest.schema import understand
-from gateway.ingest.signature import BadSignature, claimed
+from gateway.ingest.signature import BadSignature, Key, claimed
 from gateway.ports import Queue
 from gateway.problems import RETRY_AFTER_S, Problem
 
@@ -33,7 +33,7 @@ class WebhookLimits:
     """The settings of one source's webhook. Seconds, bytes, notifications; `pushes` is what its
     pushes may reach."""
 
-    keys: Sequence[bytes]
+    keys: Sequence[Key]
     tolerance_s: float
     max_body_bytes: int
     max_age_s: float

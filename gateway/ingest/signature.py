@@ -1,9 +1,10 @@
 """Svix signatures: whether a request really comes from the sender. Pure.
 
-The scheme (docs.svix.com, "verifying payloads"; the same as Standard Webhooks): HMAC-SHA256 with
-the base64-decoded part of `whsec_...` over "{id}.{timestamp}.{raw body}". The signature header is
-a space-separated list of "version,base64": several while a secret is rotated, and of versions
-this code need not know.
+The scheme (docs.svix.com, "verifying payloads"; the same as Standard Webhooks) signs
+"{id}.{timestamp}.{raw body}": `v1` is HMAC-SHA256 with the base64-decoded part of `whsec_...`,
+`v1a` is Ed25519, checked with the public key in `whpk_...`. The signature header is a
+space-separated list of "version,base64": several while a secret is rotated, and of versions this
+code need not know.
 """
 
 from __future__ import annotations
@@ -15,12 +16,20 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from multidict import MultiMapping
+
+Key = bytes | Ed25519PublicKey
+"""What a sender's signature is checked with: a shared secret, or its public key."""
 
 _PREFIXES = ("svix", "webhook")
 _NAMES = ("id", "timestamp", "signature")
 #: signatures looked at in one header; a sender has as many as it has live secrets
 _MOST_SIGNATURES = 16
+#: those that cost a pass over the body each, whoever made them
+_MOST_PUBLIC = 4
+_PUBLIC_PREFIX = "whpk_"
 _LONGEST_ID = 256
 
 
@@ -47,6 +56,17 @@ def decode_secret(secret: str) -> bytes:
     return key
 
 
+def decode_key(text: str) -> Key:
+    """The key of a line of the settings, `whsec_...` or `whpk_...`. Raises ValueError."""
+    if not text.startswith(_PUBLIC_PREFIX):
+        return decode_secret(text)
+    try:
+        key = base64.b64decode(text.removeprefix(_PUBLIC_PREFIX), validate=True)
+        return Ed25519PublicKey.from_public_bytes(key)
+    except (binascii.Error, ValueError):
+        raise ValueError("not an Ed25519 public key after whpk_") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """What the headers of a request say of themselves; only `proven` shows whether it is true."""
@@ -55,14 +75,27 @@ class Claimed:
     timestamp: int
     _signed: bytes
     _offered: Sequence[bytes]
+    _public: Sequence[bytes]
 
-    def proven(self, body: bytes, keys: Sequence[bytes]) -> Verified:
-        """Check the body against every secret, in constant time for each. Raises `BadSignature`."""
-        expected = [self._digest(key, body) for key in keys]
+    def proven(self, body: bytes, keys: Sequence[Key]) -> Verified:
+        """Check the body against every secret, in constant time for each, and every public key.
+        Raises `BadSignature`."""
+        expected = [self._digest(key, body) for key in keys if isinstance(key, bytes)]
         matches = [hmac.compare_digest(one, other) for one in expected for other in self._offered]
-        if not any(matches):
+        if not any(matches) and not self._signed_publicly(keys, body):
             raise BadSignature("no signature matches")
         return Verified(self.message_id, self.timestamp)
+
+    def _signed_publicly(self, keys: Sequence[Key], body: bytes) -> bool:
+        public = [key for key in keys if isinstance(key, Ed25519PublicKey)] if self._public else []
+        for key in public:
+            for signature in self._public:
+                try:
+                    key.verify(signature, self._signed + body)
+                except InvalidSignature:
+                    continue
+                return True
+        return False
 
     def _digest(self, key: bytes, body: bytes) -> bytes:
         digest = hmac.new(key, self._signed, hashlib.sha256)
@@ -80,17 +113,19 @@ def claimed(headers: MultiMapping[str], *, now: float, tolerance_s: float) -> Cl
     if len(message_id) > _LONGEST_ID or not (message_id.isascii() and message_id.isprintable()):
         raise BadSignature("the id is malformed")
     timestamp = _timestamp(timestamp_text, now, tolerance_s)
-    offered = _offered(signatures)
-    if not offered:
+    offered = _offered(signatures, "v1")
+    public = _offered(signatures, "v1a")[:_MOST_PUBLIC]
+    if not offered and not public:
         raise BadSignature("there is no signature of a known version")
     # The sender signed the text of the header, so that text is what is checked.
-    return Claimed(message_id, timestamp, f"{message_id}.{timestamp_text}.".encode(), offered)
+    signed = f"{message_id}.{timestamp_text}.".encode()
+    return Claimed(message_id, timestamp, signed, offered, public)
 
 
 def verify(
     headers: MultiMapping[str],
     body: bytes,
-    keys: Sequence[bytes],
+    keys: Sequence[Key],
     *,
     now: float,
     tolerance_s: float,
@@ -124,12 +159,12 @@ def _timestamp(text: str, now: float, tolerance_s: float) -> int:
     return timestamp
 
 
-def _offered(header: str) -> list[bytes]:
-    """The v1 signatures of a header. Unknown versions and malformed entries are passed over."""
+def _offered(header: str, wanted: str) -> list[bytes]:
+    """The signatures of one version. Other versions and malformed entries are passed over."""
     offered = []
     for entry in header.split(" ")[:_MOST_SIGNATURES]:
         version, comma, encoded = entry.partition(",")
-        if version != "v1" or not comma:
+        if version != wanted or not comma:
             continue
         try:
             offered.append(base64.b64decode(encoded, validate=True))

@@ -6,7 +6,7 @@ Owns the rules, which are the same on every engine; finding, locking and writing
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.core.model import (
@@ -25,7 +25,7 @@ from gateway.store.forgetting import Gone, Memory, Name, Row, gone_with, latest
 from providers.contract import AddressKind, Environment, Platform
 
 _WHOSE = ("user_id", "custom_id", "address", "environment")
-_PROFILE = ("locale", "timezone", "app_version", "os_version", "device_model")
+_PROFILE = tuple(field.name for field in fields(Profile))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def _values(
         if same:
             for name in ("user_id", "custom_id"):
                 values[name] = values[name] or row[name]
-            profile = {name: profile[name] or row[name] for name in _PROFILE}
+            profile = {name: row[name] if told is None else told for name, told in profile.items()}
         if same and row["address"] == asked.address and row["state"] == "active":
             values["registered_at"] = row["registered_at"]
         if asked.seen_at is None:

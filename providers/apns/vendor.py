@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Sequence
@@ -30,14 +31,46 @@ _PARTS = {Environment.PRODUCTION: "production", Environment.SANDBOX: "sandbox"}
 _DEVICE_TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){16,100}")
 
 
+# how iOS prints the bytes, `<740f4707 ...>`, and since version 13 `{length = 32, bytes = 0x...}`
+_PRINTED = re.compile(r"<([^<>]*)>|\{length=\d+,bytes=0x([^{}]*)\}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{43}=?")
+_HEX = re.compile(r"[0-9a-fA-F]*")
+
+
 def read_address(reported: ReportedAddress) -> ReportedAddress | list[AddressProblem]:
     """A device token's hex digits in one case: two spellings would be two devices."""
     problems: list[AddressProblem] = []
     if reported.kind not in (None, AddressKind.TOKEN):
         problems.append(("address_kind", "must be token with apns"))
-    if _DEVICE_TOKEN.fullmatch(reported.value) is None:
-        problems.append(("address", "must be 32 to 200 hex digits, of even number"))
-    return problems or replace(reported, value=reported.value.lower(), kind=AddressKind.TOKEN)
+    token = _hex_of(reported.value)
+    if _DEVICE_TOKEN.fullmatch(token) is None:
+        found = _what_is(token)
+        problems.append(("address", f"must be 32 to 200 hex digits, of even number; found {found}"))
+    return problems or replace(reported, value=token.lower(), kind=AddressKind.TOKEN)
+
+
+def _hex_of(text: str) -> str:
+    """The digits of a token that was printed, spaced out or coded; else what there is."""
+    text = "".join(text.split())
+    if printed := _PRINTED.fullmatch(text):
+        text = printed[1] or printed[2] or ""
+    spaced = re.sub(r"^0[xX]|[:-]", "", text)
+    if _HEX.fullmatch(spaced):
+        return spaced
+    if _BASE64.fullmatch(text):
+        return base64.b64decode(text.rstrip("=") + "=", altchars=b"-_").hex()
+    return text
+
+
+def _what_is(token: str) -> str:
+    """What was sent in place of a token, in words without it."""
+    if _HEX.fullmatch(token):
+        return f"{len(token)} of them"
+    if "..." in token:
+        return "a printed token that leaves out its middle: print its bytes one by one"
+    if ":" in token:
+        return "what looks like FCM's registration token: register it with provider fcm"
+    return f"{len(token)} characters, not all of them hex digits"
 
 
 def part_of(address: Address) -> str:

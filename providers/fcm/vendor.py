@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import assert_never
+from urllib.parse import unquote
 
 from providers.contract import Address, AddressKind, Environment, Platform, PushProvider
 from providers.fcm.settings import FcmSettings
@@ -22,12 +24,23 @@ from providers.vendor import (
 _PARTS = {Platform.ANDROID: "android", Platform.IOS: "ios", Platform.WEB: "web"}
 
 
+# what a form or a link made of the colon in a registration token
+_ENCODED = re.compile(r"[\w-]+%3A[\w-]+", re.ASCII | re.IGNORECASE)
+
+
 def read_address(reported: ReportedAddress) -> ReportedAddress | list[AddressProblem]:
-    """A registration token or an installation id is taken as it is: FCM names no form of either."""
+    """A registration token or an installation id is taken as it is, but for blanks, which neither
+    has: FCM names no form of either."""
+    value = "".join(reported.value.split())
+    if _ENCODED.fullmatch(value):
+        value = unquote(value)
+    if value[:1] in ("<", "{", "["):
+        found = "a printed object, or an APNs token"
+        return [("address", f"must be FCM's registration token; found {found}")]
     if reported.environment not in (None, Environment.PRODUCTION):
         return [("environment", "fcm has no sandbox, which is of apns alone")]
     return ReportedAddress(
-        reported.value, reported.platform, reported.kind or AddressKind.TOKEN, environment=None
+        value, reported.platform, reported.kind or AddressKind.TOKEN, environment=None
     )
 
 

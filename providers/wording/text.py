@@ -6,12 +6,16 @@ Owns the size of a text in JSON and where it may be cut. Refuses to know vendors
 from __future__ import annotations
 
 import json
-import unicodedata
+from bisect import bisect_right
+
+import regex
 
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 _ELLIPSIS_BYTES = len(ELLIPSIS.encode())
 
-_JOINER = "\N{ZERO WIDTH JOINER}"
+# What a reader sees as one character, by Unicode's UAX 29. In Sinhala a joiner also joins, and in
+# Burmese a mark belongs to what is before it: UAX 29 has no rule for either.
+_CHARACTER = regex.compile(r"\X(?:(?:(?<=\u200d)|(?=\p{M}))\X)*")
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -40,7 +44,7 @@ def mend(text: str) -> str:
 def cut(text: str, room: int) -> str:
     """The text, if it takes at most `room` bytes in JSON; else its beginning and an ellipsis.
 
-    What a reader sees as one character stays whole: base and accents, emoji sequences, flags.
+    What a reader sees as one character stays whole: base and accents, conjuncts, emoji, flags.
     Empty when not even the ellipsis fits.
     """
     if json_size(text) <= room:
@@ -48,14 +52,22 @@ def cut(text: str, room: int) -> str:
     room -= _ELLIPSIS_BYTES
     if room < 0:
         return ""
-    end = start = used = 0
-    while start < len(text):
-        stop = _next_boundary(text, start)
-        used += json_size(text[start:stop])
-        if used > room:
+    # a code point takes a byte at least
+    counts = range(1, min(len(text), room) + 1)
+    fitting = bisect_right(counts, room, key=lambda count: json_size(text[:count]))
+    return beginning(text, fitting).rstrip() + ELLIPSIS
+
+
+def beginning(text: str, most: int) -> str:
+    """The whole characters that a text begins with, of `most` code points in all."""
+    if text[: most + 1].isascii():
+        return text[:most]
+    end = 0
+    for character in _CHARACTER.finditer(text):
+        if character.end() > most:
             break
-        end = start = stop
-    return text[:end].rstrip() + ELLIPSIS
+        end = character.end()
+    return text[:end]
 
 
 def fit_texts(title: str, body: str, room: int) -> tuple[str, str]:
@@ -64,33 +76,3 @@ def fit_texts(title: str, body: str, room: int) -> tuple[str, str]:
     if title_size > room:
         return cut(title, room), ""
     return title, cut(body, room - title_size)
-
-
-def _next_boundary(text: str, start: int) -> int:
-    """Where the character that begins at `start` ends, near enough to Unicode's UAX 29."""
-    stop = start + 1
-    flag = _is_regional(text[start])
-    while stop < len(text):
-        char = text[stop]
-        if flag and _is_regional(char):
-            flag = False  # two letters make a flag, a third begins the next one
-        elif not (_extends(char) or text[stop - 1] == _JOINER):
-            break
-        stop += 1
-    return stop
-
-
-def _is_regional(char: str) -> bool:
-    return "\U0001f1e6" <= char <= "\U0001f1ff"
-
-
-def _extends(char: str) -> bool:
-    if char < "\u0300":
-        return False
-    return (
-        char == _JOINER
-        or unicodedata.category(char) in ("Mn", "Me", "Mc")
-        or "\U0001f3fb" <= char <= "\U0001f3ff"  # skin tones
-        or "\U000e0020" <= char <= "\U000e007f"  # the tags of regional flags
-        or "\u1160" <= char <= "\u11ff"  # Hangul vowels and finals
-    )

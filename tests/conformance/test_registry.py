@@ -40,7 +40,9 @@ async def test_a_registration_reads_back_as_it_was_written(handle: Handle) -> No
         provider="apns",
         address_kind=AddressKind.TOKEN,
         environment=Environment.SANDBOX,
-        profile=Profile("sw-KE", "Africa/Nairobi", "4.2", "18.1", "iPhone 15"),
+        profile=Profile(
+            "sw-KE", "Africa/Nairobi", "4.2", "18.1", "iPhone 15", "denied", "granted", "opened"
+        ),
     )
     done = await handle.registry.register(asked, proven=None, now=NOW)
     assert done.created
@@ -350,11 +352,11 @@ async def test_registered_at_moves_with_the_address_and_the_owner(
 
 
 async def test_an_app_that_says_less_loses_nothing_of_the_same_user(handle: Handle) -> None:
-    profile = Profile(locale="sw-KE", app_version="4.2")
+    profile = Profile(locale="sw-KE", app_version="4.2", can="opened")
     await register(handle, user_id="mary", custom_id="c-mary", profile=profile)
-    again = await register(handle, user_id="mary", profile=Profile(app_version="4.3"))
+    again = await register(handle, user_id="mary", profile=Profile(app_version="4.3", can=""))
     assert (again.user_id, again.custom_id) == ("mary", "c-mary")
-    assert again.profile == Profile(locale="sw-KE", app_version="4.3")
+    assert again.profile == Profile(locale="sw-KE", app_version="4.3", can="")
 
 
 async def test_the_next_user_inherits_neither_ids_nor_profile(handle: Handle) -> None:

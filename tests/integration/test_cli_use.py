@@ -232,6 +232,23 @@ def test_a_minted_token_proves_its_user(place: Workplace) -> None:
     assert claims["exp"] - claims["iat"] == 60
 
 
+@pytest.mark.parametrize("user", ["", "a\x01b", "x" * 257])
+def test_no_token_is_minted_for_what_no_id_can_be(place: Workplace, user: str) -> None:
+    done = place.run("token", "mint", "--user", user)
+    assert (done.status, done.out) == (2, "")
+    assert "--user" in done.err
+
+
+@pytest.mark.parametrize(
+    "command", [("devices", "show"), ("events", "show"), ("devices", "list", "--app")]
+)
+def test_an_argument_that_is_no_text_is_told(place: Workplace, command: tuple[str, ...]) -> None:
+    done = place.run(*command, "\udcff")
+    assert done.status == 2
+    assert "not UTF-8 text" in done.err
+    assert "Traceback" not in done.err
+
+
 def test_without_a_secret_no_token_is_minted(place: Workplace) -> None:
     text = (place.folder / "inkpush.toml").read_text()
     (place.folder / "inkpush.toml").write_text(text.replace(JWT_SECRET, ""))

@@ -34,17 +34,25 @@ async def put(public: PublicListener, token: str, installation: str = "phone", *
     return await public.call("PUT", f"/v1/devices/{installation}", token=token, json=FCM | body)
 
 
+def shown(answer: Any) -> dict[str, Any]:
+    """The device that a registration answers with, as a list of devices has it."""
+    return {name: value for name, value in answer.json.items() if name != "ignored"}
+
+
 async def test_a_registration_answers_201_and_then_200_with_the_device(
     public: PublicListener,
 ) -> None:
     key = await public.key("devices:write", "devices:read")
     public.clock.now = 1_800_000_000.1239
-    profile = {
+    profile: dict[str, Any] = {
         "locale": "sw-KE",
         "timezone": "Africa/Nairobi",
         "app_version": "1.2",
         "os_version": "14",
         "device_model": "Pixel",
+        "notifications": "granted",
+        "measure": "denied",
+        "can": ["received", "opened"],
     }
     first = await put(public, key, user_id="u1", custom_id="mary", **profile)
     assert first.status == 201
@@ -63,13 +71,14 @@ async def test_a_registration_answers_201_and_then_200_with_the_device(
         "registered_at": "2027-01-15T08:00:00.123Z",
         "last_seen_at": "2027-01-15T08:00:00.123Z",
         "for": [WORDS.of_user("u1"), WORDS.of_custom("mary")],
+        "ignored": [],
     }
     public.clock.now += 60
     again = await put(public, key, user_id="u1", custom_id="mary", **profile)
     assert again.status == 200
     assert again.json == first.json | {"last_seen_at": "2027-01-15T08:01:00.123Z"}
     for name in ("u1", "mary"):
-        assert await public.devices_of(name, token=key) == [again.json]
+        assert await public.devices_of(name, token=key) == [shown(again)]
 
 
 async def test_no_answer_ever_holds_an_address(public: PublicListener) -> None:
@@ -77,7 +86,7 @@ async def test_no_answer_ever_holds_an_address(public: PublicListener) -> None:
     token = user_token("john")
     answers = [
         await put(public, key, user_id="u1", address="s3cret-address"),
-        await put(public, key, user_id="u1", address="s3cret address"),
+        await put(public, key, user_id="u1", address="s3cret\0address"),
         await put(public, token, user_id="u1", address="s3cret-address"),
         await put(public, token, old_address="s3cret-addres5"),
         await public.call("GET", "/v1/users/u1/devices", token=key),
@@ -101,7 +110,7 @@ async def test_a_new_address_replaces_the_old_one(public: PublicListener) -> Non
     assert after.status == 200
     assert after.json["address_hash"] != before.json["address_hash"]
     assert after.json["registered_at"] > before.json["registered_at"]
-    assert await public.devices_of("mary", token=token) == [after.json]
+    assert await public.devices_of("mary", token=token) == [shown(after)]
 
 
 async def test_the_same_phone_after_a_reinstall_is_one_device(public: PublicListener) -> None:
@@ -296,7 +305,32 @@ async def test_any_printable_user_id_finds_its_way_through_a_path(
     assert await public.devices_of(path, token=key) == []
 
 
-@pytest.mark.parametrize("user", ["%00", "%FF", "%ED%A0%80", "x" * 5000, "%0A", "'%3B--"])
+async def test_a_phone_is_registered_whatever_it_tells_of_itself(public: PublicListener) -> None:
+    told: dict[str, Any] = {
+        "locale": "en_US@rg=kezzzz",
+        "timezone": "Mars/Olympus",
+        "app_version": 412,
+        "os_version": ["18"],
+        "device_model": "x" * 300,
+        "notifications": "maybe",
+        "measure": None,
+        "can": {"received": True},
+        "enviroment": "sandbox",
+    }
+    answer = await put(public, user_token("mary"), **told)
+    assert answer.status == 201
+    assert answer.json["ignored"] == [
+        "enviroment",
+        "timezone",
+        "os_version",
+        "notifications",
+        "can",
+    ]
+    kept = {name: answer.json[name] for name in ("locale", "app_version", "device_model")}
+    assert kept == {"locale": "en-US", "app_version": "412", "device_model": "x" * 128}
+
+
+@pytest.mark.parametrize("user", ["%FF", "%ED%A0%80", "'%3B--"])
 async def test_an_odd_user_id_in_a_path_is_nobody(public: PublicListener, user: str) -> None:
     key = await public.key("admin")
     assert await public.devices_of(user, token=key) == []

@@ -103,6 +103,35 @@ async def look(public: PublicListener, token: str | None, **headers: str) -> Ans
     return await public.call("GET", MINE, token=token, headers=headers)
 
 
+async def test_published_keys_are_asked_for_with_their_query(
+    tmp_path: Path, keys: KeyServer
+) -> None:
+    asked: list[str] = []
+    app = web.Application()
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.raw_path)
+        return web.Response(body=key_set("a"))
+
+    app.add_routes([web.get("/keys", answer)])
+    async with TestServer(app) as server:
+        url = f"http://127.0.0.1:{server.port}/keys?p=B2C_1_signin&next=%2Fa%20b"
+        async with public_listener(tmp_path, rules=AuthRules(jwks_url=url)) as public:
+            assert (await look(public, signed_by("a"))).status == 200
+    assert asked == ["/keys?p=B2C_1_signin&next=%2Fa%20b"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Authorization": "Bearer bad"}, {"X-API-Key": "bad"}],
+)
+async def test_who_mistypes_an_api_key_hears_how_one_begins(
+    public: PublicListener, headers: dict[str, str]
+) -> None:
+    answer = await public.call("GET", MINE, headers=headers)
+    assert (answer.status, "ik_" in answer.json["detail"]) == (401, True)
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -167,7 +196,7 @@ async def test_an_expired_token_ends_at_its_leeway(public: PublicListener) -> No
     assert (await look(public, token)).status == 200
     public.clock.now += 60 + 31
     answer = await look(public, token)
-    assert (answer.status, answer.json["detail"]) == (401, "the token has expired")
+    assert (answer.status, answer.json["detail"]) == (401, "the token has expired: `exp` is past")
 
 
 async def test_a_revoked_key_ends_within_five_seconds(public: PublicListener) -> None:

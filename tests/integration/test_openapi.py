@@ -26,6 +26,7 @@ from gateway.app.vendors import VENDORS
 from gateway.core.model import Event, Record, Rejection
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.devices.auth import AuthRules
+from gateway.devices.profile import CAN, DESCRIPTIVE, MEASURE, NOTIFICATIONS
 from gateway.devices.schema import DeviceBody
 from gateway.ops.openapi import load_document
 from providers.contract import AddressKind, Environment, Platform
@@ -165,8 +166,10 @@ async def test_every_documented_answer_is_reached_and_shaped_as_documented(
 async def good_answers(walk: Walk) -> None:
     key = await walk.public.key("admin")
     device, event = "/v1/devices/{installation_id}", "/v1/events/{event_id}"
-    for sent in (DEVICE | {"custom_id": "mary"}, DEVICE | {"custom_id": "mary", "locale": "sw"}):
-        await walk.go("put", device, token=key, json=sent)
+    told = {"locale": "sw_KE", "os_version": 34, "can": ["opened"], "measure": "yes", "more": 1}
+    await walk.go("put", device, token=key, json=DEVICE | {"custom_id": "mary"})
+    again = await walk.go("put", device, token=key, json=DEVICE | {"custom_id": "mary"} | told)
+    assert again.json["ignored"] == ["more", "measure"]
     apns = {"platform": "ios", "provider": "apns", "address": "ab" * 32, "user_id": "u1"}
     await walk.public.call("PUT", "/v1/devices/iphone", token=key, json=apns)
     accepted = Event(
@@ -290,7 +293,7 @@ def properties(name: str) -> Mapping[str, Any]:
 
 
 def test_the_document_names_the_fields_that_the_gateway_reads() -> None:
-    assert set(properties("DeviceRegistration")) == set(DeviceBody.model_fields)
+    assert set(properties("DeviceRegistration")) == {*DeviceBody.model_fields, *DESCRIPTIVE}
     required = {name for name, field in DeviceBody.model_fields.items() if field.is_required()}
     assert set(DOCUMENT["components"]["schemas"]["DeviceRegistration"]["required"]) == required
 
@@ -304,6 +307,9 @@ def test_the_document_names_the_fields_that_the_gateway_reads() -> None:
         (properties("Device")["provider"], VENDORS),
         (properties("Device")["address_kind"], AddressKind),
         (properties("DeviceRegistration")["environment"], Environment),
+        (properties("Device")["notifications"], NOTIFICATIONS),
+        (properties("Device")["measure"], MEASURE),
+        (properties("Device")["can"]["items"], CAN),
     ],
 )
 def test_closed_sets_are_documented_whole(documented: dict[str, Any], states: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -90,3 +91,23 @@ async def test_a_users_own_token_needs_no_word(public: PublicListener) -> None:
     answer = await public.call("GET", "/v1/users/bob/devices", token=user_token("bob"))
     assert answer.status == 200
     assert [one["installation_id"] for one in answer.json["devices"]] == ["mallorys"]
+
+
+@pytest.mark.parametrize(("method", "path", "_status"), ROUTES)
+@pytest.mark.parametrize("no_id", ["%00", "a%0Ab", "a%C2%85", "x" * 257])
+async def test_what_no_id_can_be_is_said_so(
+    public: PublicListener, method: str, path: str, _status: int, no_id: str
+) -> None:
+    key = await public.key("admin")
+    answer = await public.call(method, path.replace("bob", no_id), token=key)
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, "id")
+
+
+@pytest.mark.parametrize("written", ["%E2%80%8Cx", "a%20b", "%F0%9F%91%A8%E2%80%8D%F0%9F%91%A7"])
+async def test_an_id_with_joiners_and_blanks_is_found_by_its_address(
+    public: PublicListener, written: str
+) -> None:
+    key = await public.key("admin")
+    await register(public, key, "phone", custom_id=unquote(written))
+    (device,) = await public.devices_of(written, token=key)
+    assert device["custom_id"] == unquote(written)

@@ -3,7 +3,7 @@ talk to. The clock is the test's own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from gateway.app.cors import allow_origins
 from gateway.app.door import Door, DoorRunner
 from gateway.app.skin import BODY_S, Intake, add_routes, problem_middleware, unread
 from gateway.app.vendors import VENDORS
@@ -109,6 +110,7 @@ async def public_listener(
     apps: Mapping[str, frozenset[str]] = ONE_APP,
     proxies: Sequence[str] = (),
     body_s: float = BODY_S,
+    origins: Collection[str] = (),
 ) -> AsyncIterator[PublicListener]:
     """Run a public listener on a new store in this folder."""
     clock = TestClock()
@@ -137,6 +139,7 @@ async def public_listener(
     )
     add_routes(app, listener.routes, intake)
     app.add_routes(OpenApiRoutes().routes())
+    allow_origins(app, lambda: origins)
     try:
         await client.start_server()
         yield listener

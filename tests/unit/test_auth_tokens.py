@@ -49,6 +49,10 @@ def verifier(**changed: Any) -> TokenVerifier:
 def token(
     claims: dict[str, Any], key: Any = SECRET, algorithm: str = "HS256", **header: Any
 ) -> str:
+    if algorithm in ("Ed25519", "Ed448"):  # names that PyJWT does not know
+        head = encode_part(json.dumps({"alg": algorithm} | header).encode())
+        signed = f"{head}.{encode_part(json.dumps(claims).encode())}"
+        return f"{signed}.{encode_part(key.sign(signed.encode()))}"
     return jwt.encode(claims, key, algorithm=algorithm, headers=header)
 
 
@@ -85,6 +89,7 @@ async def test_a_signed_claim_proves_the_other_id() -> None:
         (P256_KEY, "ES256"),
         (P384_KEY, "ES384"),
         (ED_KEY, "EdDSA"),
+        (ED_KEY, "Ed25519"),
     ],
 )
 async def test_a_configured_public_key_checks_its_own_algorithms(key: Any, algorithm: str) -> None:
@@ -309,6 +314,71 @@ async def test_no_text_makes_the_verifier_fail_otherwise(text: str) -> None:
 async def test_no_signed_bytes_make_the_verifier_fail_otherwise(head: bytes, body: bytes) -> None:
     with pytest.raises(BadToken):
         await verifier().verify(handmade(head, body))
+
+
+KINDS = {
+    "a text": "s3cr3t",
+    "a number": 31337,
+    "a truth value": True,
+    "a list": ["s3cr3t"],
+    "an object": {"s3cr3t": 31337},
+    "null": None,
+}
+
+
+@pytest.mark.parametrize(("kind", "value"), KINDS.items())
+@pytest.mark.parametrize("claim", ["sub", "user_id", "iss", "aud", "exp", "nbf"])
+async def test_a_refusal_names_the_claim_and_what_kind_of_thing_it_holds(
+    claim: str, kind: str, value: Any
+) -> None:
+    claims = {"sub": "mary", "iss": "acme", "aud": "inkpush"} | {claim: value}
+    signed = handmade({"alg": "HS256"}, claims)
+    strict = verifier(issuer="acme", audience="inkpush")
+    good = {
+        "sub": {"a text"},
+        "user_id": {"a text", "null"},
+        "exp": {"null"},
+        "nbf": {"a number", "null"},
+    }
+    if kind in good.get(claim, ()):
+        await strict.verify(signed)
+        return
+    with pytest.raises(BadToken) as caught:
+        await strict.verify(signed)
+    said = str(caught.value)
+    assert f"`{claim}`" in said
+    assert kind in said or (claim, kind) in {("exp", "a number"), ("sub", "null")}
+    assert "s3cr3t" not in said
+    assert "31337" not in said
+
+
+@pytest.mark.parametrize("claim", ["sub", "iss", "aud"])
+async def test_a_claim_that_is_lacking_is_named(claim: str) -> None:
+    claims = {"sub": "mary", "iss": "acme", "aud": "inkpush"}
+    del claims[claim]
+    with pytest.raises(BadToken, match=f"lacks the claim `{claim}`"):
+        await verifier(issuer="acme", audience="inkpush").verify(token(claims))
+
+
+@pytest.mark.parametrize("label", [None, "EdDSA", "Ed25519"])
+@pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519"])
+async def test_ed25519_goes_by_its_old_name_and_its_new_one(
+    label: str | None, algorithm: str
+) -> None:
+    jwk = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(ED_KEY.public_key()))
+    keys = parse_jwks({"keys": [jwk | ({"alg": label} if label else {}) | {"kid": "1"}]})
+    signed = token({"sub": "mary"}, ED_KEY, algorithm, kid="1")
+    assert await verifier(keys=keys).verify(signed) == UserRef(custom_id="mary")
+
+
+@pytest.mark.parametrize(
+    ("label", "algorithm"), [("Ed448", "Ed448"), ("ES256", "EdDSA"), ("Ed25519", "Ed448")]
+)
+async def test_no_name_makes_a_key_fit_what_it_is_not(label: str, algorithm: str) -> None:
+    jwk = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(ED_KEY.public_key()))
+    keys = parse_jwks({"keys": [jwk | {"alg": label}]})
+    with pytest.raises(BadToken):
+        await verifier(keys=keys).verify(token({"sub": "mary"}, ED_KEY, algorithm))
 
 
 async def test_reasons_hold_nothing_of_the_token() -> None:

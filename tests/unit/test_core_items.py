@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.core.items import MAX_ID, MAX_PATH, MAX_TEXT, parse_items
+from gateway.core.identifiers import MAX_ID
+from gateway.core.items import MAX_TEXT, parse_items
 from gateway.core.model import Item
+from gateway.core.paths import MAX_PATH
 
 GOOD: dict[str, Any] = {
     "title": "Hi Mary!",
@@ -72,28 +74,7 @@ def test_a_path_inside_the_app_is_passed_on_unchanged(path: str | None) -> None:
     assert accepted(path=path).path == path
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "",
-        "learning",
-        "//evil.example/x",
-        "https://evil.example/x",
-        "javascript:alert(1)",
-        "/\\evil.example",
-        "\\\\evil.example",
-        "/\t/evil.example",
-        "/\n/evil.example",
-        "/a\x00b",
-        "/a\x7fb",
-        " /learning",
-        7,
-        ["/learning"],
-        {"path": "/learning"},
-        "/" + "x" * MAX_PATH,
-        "/\ud800",
-    ],
-)
+@pytest.mark.parametrize("path", ["learning", "//x", "/.//x", "/\u202ex", "/\ud800", 7])
 def test_a_path_that_could_leave_the_app_or_cannot_be_sent_is_rejected(path: object) -> None:
     assert "path" in rejection(GOOD | {"path": path})
 
@@ -119,7 +100,8 @@ def test_limits_are_inclusive() -> None:
         ({"title": SECRET * MAX_TEXT}, f"title is over {MAX_TEXT} characters"),
         ({"body": "x" * (MAX_TEXT + 1)}, f"body is over {MAX_TEXT} characters"),
         ({"title": f"{SECRET}\ud83d"}, "title is not valid Unicode"),
-        ({"user_id": "\udc00"}, "user_id is not valid Unicode"),
+        ({"user_id": "\udc00"}, "user_id holds a control character, or half of a character"),
+        ({"custom_id": "a\0"}, "custom_id holds a control character, or half of a character"),
         ({"user_id": None, "custom_id": None}, "user_id and custom_id are both missing"),
         ({"user_id": "", "custom_id": ""}, "user_id and custom_id are both missing"),
         ({"user_id": 7}, "user_id is not a string"),
@@ -147,10 +129,5 @@ def test_a_bad_item_takes_no_neighbour_along_and_all_keep_their_index() -> None:
     assert [one.index for one in rejections] == [1, 2]
 
 
-def test_a_path_takes_every_character_but_backslash_and_controls() -> None:
-    refused = {
-        number
-        for number in range(0x3000)
-        if parse_items([GOOD | {"path": f"/{chr(number)}x"}])[1] and chr(number) != "/"
-    }
-    assert refused == {*range(0x20), 0x7F, ord("\\")}
+def test_an_empty_path_is_none() -> None:
+    assert accepted(path="").path is None

@@ -28,7 +28,9 @@ DEVICE = Device(
     state_reason="",
     registered_at=1_700_000_000.0,
     last_seen_at=1_700_000_100.0,
-    profile=Profile("en-US", "Africa/Nairobi", "1.0", "17", "iPhone"),
+    profile=Profile(
+        "en-US", "Africa/Nairobi", "1.0", "17", "iPhone", "granted", "unknown", "received"
+    ),
     words=("d29yZC1vZi11", "d29yZC1v_-Yt"),
 )
 ANDROID = replace(
@@ -73,7 +75,8 @@ def test_all_that_is_wrong_is_told_at_once_and_nothing_is_quoted() -> None:
         registration_of(record, vendors=VENDORS, apps=APPS)
 
     assert str(bad.value) == (
-        "platform must be ios with apns; address must be 32 to 200 hex digits, of even number"
+        "platform must be ios with apns; address must be 32 to 200 hex digits, of even number; "
+        "found 13 characters, not all of them hex digits"
     )
 
 

@@ -13,6 +13,7 @@ from gateway.core.model import Profile, Registration, UserRef
 from gateway.devices.schema import read_registration
 from gateway.problems import Problem
 from providers.contract import AddressKind, Environment, Platform
+from tests.kit.json_values import json_values
 
 BOTH = frozenset(VENDORS)
 ONE_APP = {"agent": BOTH}
@@ -62,6 +63,9 @@ def test_the_largest_registration() -> None:
         "app_version": "1.2.3",
         "os_version": "18.1",
         "device_model": "iPhone 15 Pro",
+        "notifications": "granted",
+        "measure": "denied",
+        "can": ["received", "opened"],
     }
     assert read(asked) == Registration(
         installation_id="phone-1",
@@ -74,7 +78,16 @@ def test_the_largest_registration() -> None:
         address_kind=AddressKind.TOKEN,
         environment=Environment.SANDBOX,
         old_address="cd" * 32,
-        profile=Profile("sw-KE", "Africa/Nairobi", "1.2.3", "18.1", "iPhone 15 Pro"),
+        profile=Profile(
+            "sw-KE",
+            "Africa/Nairobi",
+            "1.2.3",
+            "18.1",
+            "iPhone 15 Pro",
+            "granted",
+            "denied",
+            "received opened",
+        ),
     )
 
 
@@ -100,7 +113,7 @@ def test_null_and_empty_mean_absent() -> None:
 
 
 def test_everything_wrong_is_named_at_once() -> None:
-    bad = {"platform": "symbian", "provider": 7, "address": "short", "locale": "!", "user_id": 5}
+    bad = {"platform": "symbian", "provider": 7, "address": "short", "user_id": 5}
     assert set(wrong_fields(bad, installation_id="a b")) == {"installation_id", *bad}
     assert wrong_fields({}) == ["platform", "provider", "address"]
 
@@ -121,7 +134,7 @@ def test_user_ids_that_fit(name: str, value: str) -> None:
     assert getattr(read(FCM | {name: value}), name) == value
 
 
-@pytest.mark.parametrize("value", ["u" * 257, "a\x00b", "a\nb", "\ud800", "\u200b", 1, True, ["u"]])
+@pytest.mark.parametrize("value", ["u" * 257, "a\x00b", "a\nb", "\ud800", 1, True, ["u"]])
 @pytest.mark.parametrize("name", ["user_id", "custom_id"])
 def test_user_ids_that_do_not_fit(name: str, value: Any) -> None:
     assert wrong_fields(FCM | {name: value}) == [name]
@@ -137,10 +150,7 @@ def test_fcm_addresses_are_opaque(value: str) -> None:
     [
         "x" * 7,
         "x" * 4097,
-        "with space",
-        "with\ttab",
-        "line\nend",
-        "trailing\n",
+        "with \x00",
         "ümlautadr",
         12345678,
     ],
@@ -155,9 +165,7 @@ def test_apns_tokens_of_any_sensible_length_in_one_spelling(value: str) -> None:
     assert read(APNS | {"address": value}).address == value.lower()
 
 
-@pytest.mark.parametrize(
-    "value", ["ab" * 15, "ab" * 101, "a" * 65, "xy" * 32, "../" * 12, "ab" * 32 + "\n"]
-)
+@pytest.mark.parametrize("value", ["ab" * 15, "ab" * 101, "a" * 65, "xy" * 32, "../" * 12])
 def test_apns_tokens_that_do_not_fit(value: str) -> None:
     assert wrong_fields(APNS | {"address": value}) == ["address"]
 
@@ -200,35 +208,41 @@ def test_the_app_may_be_left_out_only_where_there_is_one() -> None:
     assert wrong_fields(APNS | {"app": "field"}, apps=two) == ["provider"]
 
 
-@pytest.mark.parametrize("value", ["en", "en-US", "zh-Hans-CN", "en_US", "de-CH-1996", "sw"])
-def test_locales_that_fit(value: str) -> None:
-    assert read(FCM | {"locale": value}).profile.locale == value.replace("_", "-")
+def test_words_of_closed_sets_are_read_in_any_case() -> None:
+    asked = {"platform": "iOS", "provider": "APNs ", "environment": "Sandbox"}
+    assert read(APNS | asked) == read(APNS | {"environment": "sandbox"})
+    assert read(FCM | {"platform": "Android", "address_kind": "FID"}).address_kind == "fid"
+
+
+def test_what_describes_a_phone_never_refuses_it() -> None:
+    told = {"locale": "!", "os_version": 34, "can": ["opened", "flown"], "measure": {}}
+    asked = read(FCM | told)
+    assert asked.profile == Profile(os_version="34", can="opened")
+    assert asked.ignored == ("locale", "measure", "can")
+
+
+def test_fields_that_are_not_known_are_named() -> None:
+    asked = read(FCM | {"enviroment": "sandbox", "x" * 200: 1, "locale": "sw"})
+    assert asked.ignored == ("enviroment", "x" * 96)
+    assert len(read(FCM | {f"f{number}": 1 for number in range(500)}).ignored) == 100
 
 
 @pytest.mark.parametrize(
-    "value", ["e", "en-", "-US", "en US", "e1", "en-" + "x" * 9, "en" + "-ab" * 30]
+    ("change", "message"),
+    [
+        ({"platform": "symbian"}, "must be android, ios or web"),
+        ({"environment": "dev"}, "must be production or sandbox"),
+        ({"provider": 7}, "must be a string"),
+        ({"address": None}, "must be a string, and no word for no token"),
+    ],
 )
-def test_locales_that_do_not_fit(value: str) -> None:
-    assert wrong_fields(FCM | {"locale": value}) == ["locale"]
-
-
-@pytest.mark.parametrize("value", ["Africa/Nairobi", "UTC", "America/Argentina/Buenos_Aires"])
-def test_timezones_that_fit(value: str) -> None:
-    assert read(FCM | {"timezone": value}).profile.timezone == value
-
-
-@pytest.mark.parametrize(
-    "value", ["GMT+03:00", "Nowhere/City", "../../etc/passwd", "africa/nairobi"]
-)
-def test_timezones_that_do_not_fit(value: str) -> None:
-    assert wrong_fields(FCM | {"timezone": value}) == ["timezone"]
-
-
-@pytest.mark.parametrize("name", ["app_version", "os_version", "device_model"])
-def test_labels_are_short_and_printable(name: str) -> None:
-    assert getattr(read(FCM | {name: "é" * 128}).profile, name) == "é" * 128
-    for value in ("x" * 129, "a\x1bb", 12):
-        assert wrong_fields(FCM | {name: value}) == [name]
+def test_what_is_wrong_is_said_in_one_voice(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(Problem) as caught:
+        read(FCM | change)
+    assert caught.value.errors == [{"field": next(iter(change)), "message": message}]
+    with pytest.raises(Problem) as caught:
+        read({})
+    assert {error["message"] for error in caught.value.errors or []} == {"is missing"}
 
 
 def test_a_backend_must_name_a_user() -> None:
@@ -260,21 +274,12 @@ def test_an_id_that_the_token_does_not_prove_is_refused(named: dict[str, str]) -
 
 
 def test_errors_quote_nothing_of_what_was_sent() -> None:
-    secret = "S3CR3T VALUE\n"
-    for name in (*FCM, "custom_id", "app", "old_address", "environment", "locale", "timezone"):
+    secret = "S3CR3T VALUE\0"
+    for name in (*FCM, "custom_id", "app", "old_address", "environment"):
         with pytest.raises(Problem) as caught:
             read(FCM | {name: secret})
         assert "S3CR3T" not in f"{caught.value}{caught.value.errors}{caught.value.__cause__}"
     assert FCM_TOKEN not in repr(read(FCM | {"old_address": FCM_TOKEN}))
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
 
 
 @given(st.dictionaries(st.sampled_from([*FCM, "app", "old_address", "timezone", "x"]), json_values))

@@ -1,4 +1,5 @@
 """Texts are cut to size without breaking what a reader sees as one character."""
+# ruff: noqa: RUF001  # letters of other scripts look like Latin ones
 
 from __future__ import annotations
 
@@ -16,6 +17,66 @@ NOW = 1_762_423_138.0  # 2025-11-06T09:58:58Z
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 FAMILY = "👨‍👩‍👧"
 CLUSTERS = ["a", "é", "e\u0301", "ß", FAMILY, "👍🏽", "🇰🇪", "한", "नि", '"', "\n", "\x01"]
+
+#: a word of a script, and what its readers see as one character each
+WORDS = {
+    "Latin, composed and not": "n|a|ï|v|e\u0301|t|é",
+    "Vietnamese": "V|i|ê\u0323|t",
+    "Greek with accents apart": "α\u0313\u0301|λ|λ|ο|ς",
+    "Cyrillic with titlo": "г\u0483|д|ь",
+    "Hebrew with points": "ש\u05b8\u05c1|ל|ו\u05b9|ם",
+    "Arabic with marks": "م\u064f|ح\u064e|م\u0651\u064e|د",
+    "Persian with a non-joiner": "م|ی\u200c|خ|و|ا|ه|م",
+    "Urdu": "ا\u064f|ر|د|و",
+    "Syriac": "ܫ\u0732|ܠ|ܡ",
+    "Thaana": "ދ\u07a8|ވ\u07ac|ހ\u07a8",
+    "N'Ko": "ߒ|ߞ\u07eb|ߏ",
+    "Devanagari": "न|म|स्ते",
+    "Devanagari, three in one": "स्त्री|लिं|ग",
+    "Devanagari with a joiner": "क्\u200dष|मा",
+    "Bengali": "ক্ষ|মা",
+    "Gurmukhi": "ਪੰ|ਜਾ|ਬੀ",
+    "Gujarati": "ક્ષ|મા",
+    "Odia": "ଓ|ଡ଼ି|ଆ",
+    "Tamil": "நி|லை",
+    "Telugu": "క్ష|మిం|చు",
+    "Kannada": "ಕ|ನ್|ನ|ಡ",
+    "Malayalam": "ക്ഷ|മി|ക്കു",
+    "Sinhala with a joiner": "ශ්\u200dරී|ලං|කා",
+    "Thai with SARA AM": "น้ำ|คำ",
+    "Lao with SARA AM": "ນ້ຳ|ຄຳ",
+    "Tibetan": "བོ|ད|སྐ|ད",
+    "Burmese": "မြ|န်|မာ",
+    "Khmer": "ខ្មែ|រ",
+    "Balinese": "ᬓ᭄ᬱ|ᬫ",
+    "Javanese": "ꦗ|ꦮ",
+    "Korean": "한|국|어",
+    "Korean in parts": "\u1112\u1161\u11ab|\u1100\u116e\u11a8",
+    "Japanese": "日|本|カ\u3099",
+    "Chinese with a variant": "葛\U000e0100|城",
+    "Ethiopic": "አ|ማ|ር\u135d",
+    "Mongolian": "ᠮ|ᠣ\u180b|ᠩ",
+    "Adlam": "𞤀|𞤣\U0001e94a|𞤤",
+    "Chakma": "𑄌|𑄋\U00011127",
+    "emoji": "👨\u200d👩\u200d👧|👍🏽|❤\ufe0f\u200d🔥|👩🏽\u200d🚀|1\ufe0f\u20e3|🏳\ufe0f\u200d🌈",
+    "flags": "🇰🇪|🇳🇵|🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f|🇬",
+    "line ends": "a|\r\n|b|\n|\n|c",
+}
+
+
+@pytest.mark.parametrize("written", WORDS.values(), ids=WORDS)
+@pytest.mark.parametrize("behind", ["", "a", "é"])
+def test_no_character_of_any_script_is_cut_in_two(written: str, behind: str) -> None:
+    characters = written.split("|")
+    text = "".join(characters) + behind
+    starts = {"".join(characters[:count]).rstrip() for count in range(len(characters) + 1)}
+
+    for room in range(3, json_size(text)):
+        kept = cut(text, room)
+        assert kept.removesuffix("…") in starts
+        # and no more is left out than must be
+        fitting = [one for one in starts if json_size(one) + 3 <= room]
+        assert len(kept) - 1 == max(map(len, fitting))
 
 
 @given(ANY_TEXT, st.integers(min_value=0, max_value=60))

@@ -172,12 +172,12 @@ def test_the_file_is_the_named_one_else_the_variables_else_the_working_directory
 
 def test_secrets_may_stand_in_files_of_their_own(folder: Path) -> None:
     (folder / "hooks").write_text(f"# rotated in May\n{OTHER_SECRET}\n\n")
-    (folder / "jwt").write_text("a secret\n")
+    (folder / "jwt").write_text("a secret, long enough\n")
     text = MINIMAL.replace("[webhook]", '[webhook]\nsecrets_file = "hooks"')
     settings = load(write(folder, text + '[auth]\njwt_secret_file = "jwt"\n'), {})
     secrets = [secret.get_secret_value() for secret in settings.webhook.secrets]
     assert secrets == [SECRET, OTHER_SECRET]
-    assert settings.auth.jwt_secret.get_secret_value() == "a secret"
+    assert settings.auth.jwt_secret.get_secret_value() == "a secret, long enough"
 
 
 def test_a_file_may_hold_several_public_keys(folder: Path) -> None:
@@ -367,7 +367,7 @@ def test_whatever_the_file_holds_the_answer_is_settings_or_a_list_of_mistakes(
 
 
 def test_secrets_never_appear_when_settings_are_shown(folder: Path) -> None:
-    settings = load(write(folder, MINIMAL + '[auth]\njwt_secret = "hunter2-hunter2"\n'), {})
+    settings = load(write(folder, MINIMAL + '[auth]\njwt_secret = "hunter2-hunter2-hunter2"\n'), {})
     shown = json.dumps(masked(settings)) + repr(settings) + str(settings)
     assert SECRET not in shown
     assert "hunter2" not in shown
@@ -381,11 +381,11 @@ def test_the_schema_describes_every_section() -> None:
 
 
 def test_weak_values_are_allowed_and_advised_against(folder: Path) -> None:
-    text = MINIMAL.replace(SECRET, "whsec_c2hvcnQ=") + "\n".join(
+    text = MINIMAL.replace(SECRET, "whsec_c2l4dGVlbiBieXRlcyAhIQ==") + "\n".join(
         [
             f"[apps.apns]\nkey_file = '{folder / 'fcm.json'}'",
             "key_id = 'AuthKey_X'\nteam_id = 'DEF123GHIJ'\ntopic = 'com.acme.agent'",
-            "[auth]\njwt_secret = 'short'\n[ops]\nhost = '0.0.0.0'",
+            "[auth]\njwt_secret = 'sixteen bytes !!'\n[ops]\nhost = '0.0.0.0'",
         ]
     )
     keys = [line.partition(":")[0] for line in checks.advice(load(write(folder, text), {}))]

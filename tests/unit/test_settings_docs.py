@@ -53,7 +53,11 @@ def test_the_example_shows_every_setting_with_its_default() -> None:
     data = tomllib.loads(uncommented)
     places = {tuple(0 if isinstance(key, int) else key for key in loc) for loc in shape.walk(data)}
     # an empty list has no single value
-    places |= {("auth", "jwt_public_keys"), ("server", "trusted_proxies")}
+    places |= {
+        ("auth", "jwt_public_keys"),
+        ("server", "trusted_proxies"),
+        ("server", "allowed_origins"),
+    }
     # a list has a place for each of its values
     assert {loc[:-1] if loc[-1] == 0 else loc for loc in places} == set(LEAVES)
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from multidict import CIMultiDict
 
-from gateway.ingest.signature import BadSignature, Verified, decode_secret, sign, verify
+from gateway.ingest.signature import (
+    BadSignature,
+    Key,
+    Verified,
+    decode_key,
+    decode_secret,
+    sign,
+    verify,
+)
 from tests.kit.signers import FAMILIES, SIGNERS, Signer, headers_of, secret_of, sign_as_svix
 
 KEY = b"a signing key of 24 byte"
@@ -21,7 +32,7 @@ def verified(
     headers: dict[str, str],
     body: bytes = BODY,
     *,
-    keys: tuple[bytes, ...] = (KEY,),
+    keys: tuple[Key, ...] = (KEY,),
     now: float = AT,
 ) -> Verified:
     return verify(CIMultiDict(headers), body, keys, now=now, tolerance_s=300.0)
@@ -31,7 +42,7 @@ def good(
     headers: dict[str, str],
     body: bytes = BODY,
     *,
-    keys: tuple[bytes, ...] = (KEY,),
+    keys: tuple[Key, ...] = (KEY,),
     now: float = AT,
 ) -> bool:
     return verified(headers, body, keys=keys, now=now).message_id == headers["svix-id"]
@@ -246,6 +257,69 @@ def test_a_timestamp_of_another_age_or_unit_is_stale(timestamp: str) -> None:
 def test_an_id_that_no_sender_makes_is_malformed(message_id: str) -> None:
     with pytest.raises(BadSignature, match="id is malformed"):
         verified(headers(message_id=message_id))
+
+
+# --- v1a: a public key ---------------------------------------------------------------------------
+
+PRIVATE = Ed25519PrivateKey.from_private_bytes(b"p" * 32)
+OTHER = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
+
+
+def public_of(private: Ed25519PrivateKey) -> Key:
+    return decode_key("whpk_" + b64encode(private.public_key().public_bytes_raw()).decode())
+
+
+def sign_publicly(private: Ed25519PrivateKey = PRIVATE, body: bytes = BODY) -> str:
+    signed = b".".join([MESSAGE_ID.encode(), str(AT).encode(), body])
+    return "v1a," + b64encode(private.sign(signed)).decode()
+
+
+def test_a_sender_may_sign_with_a_key_of_its_own() -> None:
+    assert good(headers(sign_publicly()), keys=(public_of(PRIVATE),))
+
+
+def test_secrets_and_public_keys_stand_beside_each_other() -> None:
+    keys = (KEY, public_of(OTHER), public_of(PRIVATE))
+    for signature in (
+        SIGNATURE,
+        sign_publicly(),
+        sign_publicly(OTHER),
+        f"v2,x v1a,AAAA {sign_publicly()} v9,{'A' * 99}",
+        f"v1a,{'A' * 88} {SIGNATURE}",
+    ):
+        assert good(headers(signature), keys=keys)
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        sign_publicly(OTHER),
+        sign_publicly(body=BODY + b" "),
+        sign_publicly().replace("v1a,", "v1,"),
+        SIGNATURE.replace("v1,", "v1a,"),
+        "v1a,",
+        "v1a",
+        "v1a,AAAA " * 4 + sign_publicly(),  # more than any sender has, and each costs a pass
+    ],
+)
+def test_what_the_key_did_not_sign_so_is_bad(signature: str) -> None:
+    for keys in ((public_of(PRIVATE),), (KEY, public_of(PRIVATE))):
+        with pytest.raises(BadSignature):
+            verified(headers(signature), keys=keys)
+
+
+def test_a_public_key_is_no_secret() -> None:
+    """Whoever knows the public key could else sign with it."""
+    raw = PRIVATE.public_key().public_bytes_raw()
+    forged = sign(raw, MESSAGE_ID, AT, BODY)
+    with pytest.raises(BadSignature):
+        verified(headers(forged), keys=(public_of(PRIVATE),))
+
+
+@pytest.mark.parametrize("text", ["whpk_", "whpk_AAAA", "whpk_not base64", "whpk_\u00e9"])
+def test_what_is_no_public_key_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not an Ed25519 public key"):
+        decode_key(text)
 
 
 # --- secrets -----------------------------------------------------------------------------------

@@ -40,8 +40,8 @@ _PURGE_BATCH = 1_000
 _INSERTED = (
     "app", "provider", "installation_id", "user_id", "custom_id", "address", "address_kind",
     "platform", "environment", "now", "registered_at", "seen_at", "locale", "timezone",
-    "app_version", "os_version", "device_model", "user_changed_at", "stated", "user_word",
-    "custom_word", "erased_at",
+    "app_version", "os_version", "device_model", "notifications", "measure", "can",
+    "user_changed_at", "stated", "user_word", "custom_word", "erased_at",
 )  # fmt: skip
 
 

@@ -9,10 +9,12 @@ ORDER BY id FOR UPDATE;
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
-    locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
-    custom_word, erased_at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17, $18,
-          $19, $20, $21, $22)
+    locale, timezone, app_version, os_version, device_model, notifications, measure, can,
+    user_changed_at, stated, user_word, custom_word, erased_at
+) VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17,
+    $18, $19, $20, $21, $22, $23, $24, $25
+)
 RETURNING *;
 
 -- New devices whose installations and addresses nobody has, which `devices_in_the_way` tells.
@@ -20,22 +22,23 @@ RETURNING *;
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
-    locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
-    custom_word, erased_at
+    locale, timezone, app_version, os_version, device_model, notifications, measure, can,
+    user_changed_at, stated, user_word, custom_word, erased_at
 )
 SELECT app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
        environment, 'active', state_at, registered_at, last_seen_at,
-       locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
-       custom_word, erased_at
+       locale, timezone, app_version, os_version, device_model, notifications, measure, can,
+       user_changed_at, stated, user_word, custom_word, erased_at
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::text[],
-    $14::text[], $15::text[], $16::text[], $17::text[], $18::float8[], $19::int[], $20::text[],
-    $21::text[], $22::float8[]
+    $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[],
+    $21::float8[], $22::int[], $23::text[], $24::text[], $25::float8[]
 ) AS asked (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state_at, registered_at, last_seen_at, locale, timezone, app_version,
-    os_version, device_model, user_changed_at, stated, user_word, custom_word, erased_at
+    os_version, device_model, notifications, measure, can, user_changed_at, stated, user_word,
+    custom_word, erased_at
 );
 
 -- The rows that a batch meets by an installation or an address, locked in the order of their ids.
@@ -57,9 +60,9 @@ UPDATE devices SET
     address_kind = $7, platform = $8, environment = $9, state = 'active', state_reason = '',
     state_at = CASE state WHEN 'active' THEN state_at ELSE $10 END,
     registered_at = $11, last_seen_at = $12, locale = $13, timezone = $14, app_version = $15,
-    os_version = $16, device_model = $17, user_changed_at = $18, stated = $19, user_word = $20,
-    custom_word = $21, erased_at = $22
-WHERE id = $23
+    os_version = $16, device_model = $17, notifications = $18, measure = $19, can = $20,
+    user_changed_at = $21, stated = $22, user_word = $23, custom_word = $24, erased_at = $25
+WHERE id = $26
 RETURNING *;
 
 -- name: devices_delete

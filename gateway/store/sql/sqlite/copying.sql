@@ -2,8 +2,8 @@
 -- name: copy_devices
 SELECT id, app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
        environment, state, state_reason, state_at, registered_at, last_seen_at, locale, timezone,
-       app_version, os_version, device_model, user_changed_at, stated, user_word, custom_word,
-       erased_at
+       app_version, os_version, device_model, notifications, measure, can, user_changed_at, stated,
+       user_word, custom_word, erased_at
 FROM devices WHERE id > ? ORDER BY id;
 
 -- name: copy_api_keys

@@ -8,13 +8,13 @@ SELECT * FROM devices WHERE address = :address AND provider = :provider AND app 
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at, erased_at,
-    locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
-    custom_word
+    locale, timezone, app_version, os_version, device_model, notifications, measure, can,
+    user_changed_at, stated, user_word, custom_word
 ) VALUES (
     :app, :provider, :installation_id, :user_id, :custom_id, :address, :address_kind, :platform,
     :environment, 'active', :now, :now, :seen_at, :erased_at,
-    :locale, :timezone, :app_version, :os_version, :device_model, :user_changed_at, :stated,
-    :user_word, :custom_word
+    :locale, :timezone, :app_version, :os_version, :device_model, :notifications, :measure, :can,
+    :user_changed_at, :stated, :user_word, :custom_word
 ) RETURNING *;
 
 -- name: device_update
@@ -25,7 +25,8 @@ UPDATE devices SET
     state_at = CASE state WHEN 'active' THEN state_at ELSE :now END,
     registered_at = :registered_at, last_seen_at = :seen_at, erased_at = :erased_at,
     locale = :locale, timezone = :timezone, app_version = :app_version,
-    os_version = :os_version, device_model = :device_model,
+    os_version = :os_version, device_model = :device_model, notifications = :notifications,
+    measure = :measure, can = :can,
     user_changed_at = :user_changed_at, stated = :stated, user_word = :user_word,
     custom_word = :custom_word
 WHERE id = :id

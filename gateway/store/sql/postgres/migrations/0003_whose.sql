@@ -69,3 +69,8 @@ CREATE INDEX IF NOT EXISTS dead_letters_custom ON dead_letters (custom_id) WHERE
 -- When the device's user was erased before they registered again: nothing that was received until
 -- then is for it.
 ALTER TABLE devices ADD COLUMN IF NOT EXISTS erased_at double precision NOT NULL DEFAULT 0;
+
+-- What the app tells of its person's consent, and what its build can do: words with a blank between.
+ALTER TABLE devices ADD COLUMN notifications text COLLATE "C";
+ALTER TABLE devices ADD COLUMN measure text COLLATE "C";
+ALTER TABLE devices ADD COLUMN can text COLLATE "C";

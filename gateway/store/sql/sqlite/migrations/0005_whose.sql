@@ -69,3 +69,8 @@ CREATE INDEX dead_letters_custom ON dead_letters (custom_id) WHERE custom_id IS 
 -- When the device's user was erased before they registered again: nothing that was received until
 -- then is for it.
 ALTER TABLE devices ADD COLUMN erased_at REAL NOT NULL DEFAULT 0;
+
+-- What the app tells of its person's consent, and what its build can do: words with a blank between.
+ALTER TABLE devices ADD COLUMN notifications TEXT;
+ALTER TABLE devices ADD COLUMN measure TEXT;
+ALTER TABLE devices ADD COLUMN can TEXT;
