@@ -23,14 +23,6 @@ Name = tuple[str, ...]
 Number = Callable[[Name], int]
 """Tells the number that stands for a name in a store."""
 
-Fresh = Callable[[], bytes]
-"""Makes the 32 random bytes that a store keeps for its hashes, if it has none yet."""
-
-
-def nobody_gives() -> bytes:
-    """The `Fresh` of a store that was opened without one: it can forget nothing."""
-    raise RuntimeError("Whoever opens a store that is to forget tells it where secrets come from.")
-
 
 class Gone(NamedTuple):
     """A name that no device has any more, since when, and whose device it was. `changed_at` is

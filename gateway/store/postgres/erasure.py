@@ -6,16 +6,19 @@ turn in between.
 
 from __future__ import annotations
 
+from gateway.core.hashes import Fresh
 from gateway.core.model import UserRef, day_of
 from gateway.store.erasing import ERASED, body_without, ended, items_without, spellings, whose
-from gateway.store.forgetting import Fresh, erased
+from gateway.store.forgetting import erased
 from gateway.store.postgres import memory
 from gateway.store.postgres.database import Session
 from gateway.store.postgres.partitions import make_partition
 from gateway.store.postgres.texts import findable
 
 
-async def erase_devices(session: Session, user: UserRef, *, now: float, fresh: Fresh) -> list[int]:
+async def erase_devices(
+    session: Session, user: UserRef, *, now: float, fresh: Fresh | None
+) -> list[int]:
     """Remove the user's devices: from then on nothing is sent to them, and no import brings them
     back. Returns which they were."""
     gone = await session.rows("erase_devices", *_ids(user))

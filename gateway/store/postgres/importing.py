@@ -11,8 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from gateway.core.hashes import Fresh
 from gateway.core.model import Registration
-from gateway.store.forgetting import Fresh, Memory, Name, Row, address, asked_for, installation
+from gateway.store.forgetting import Memory, Name, Row, address, asked_for, installation
 from gateway.store.ownership import says_nothing_new
 from gateway.store.postgres import memory
 from gateway.store.postgres.database import Session
@@ -38,7 +39,7 @@ async def part(
     registrations: Sequence[Registration],
     *,
     max_per_user: int,
-    fresh: Fresh,
+    fresh: Fresh | None,
     force: bool,
 ) -> Batch:
     """Part a batch. The rows it meets are locked, and what went is asked for after that: so

@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from functools import partial
 from typing import Any
 
+from gateway.core.hashes import Fresh
 from gateway.core.model import Device, Item, Registration, Target, UserRef
 from gateway.core.states import DeviceState
 from gateway.ports import Erased, Imported, Registered
-from gateway.store.forgetting import Fresh, Memory, Row, gone_with, purged
+from gateway.store.forgetting import Memory, Row, gone_with, purged
 from gateway.store.ownership import (
     Takeover,
     all_gone,
@@ -48,7 +49,9 @@ class PostgresRegistry:
     """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices; `fresh` makes
     the secret of what is remembered."""
 
-    def __init__(self, database: PostgresDatabase, *, max_per_user: int, fresh: Fresh) -> None:
+    def __init__(
+        self, database: PostgresDatabase, *, max_per_user: int, fresh: Fresh | None
+    ) -> None:
         self._database = database
         self._max_per_user = max_per_user
         self._fresh = fresh

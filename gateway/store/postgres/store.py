@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from gateway.core.hashes import Fresh
 from gateway.errors import StoreError
-from gateway.store.forgetting import Fresh, nobody_gives
 from gateway.store.postgres import memory
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.journal import PostgresJournal
@@ -22,7 +22,7 @@ class PostgresStore:
     database. `fresh` makes the store's secret, at the first thing that it forgets."""
 
     def __init__(
-        self, database: PostgresDatabase, *, max_per_user: int, fresh: Fresh = nobody_gives
+        self, database: PostgresDatabase, *, max_per_user: int, fresh: Fresh | None = None
     ) -> None:
         self.database = database
         self.wakeups = Wakeups(database)
@@ -45,7 +45,7 @@ class PostgresStore:
 
 
 async def open_postgres(
-    url: str, *, max_per_user: int = 20, fresh: Fresh = nobody_gives
+    url: str, *, max_per_user: int = 20, fresh: Fresh | None = None
 ) -> PostgresStore:
     """Open the database that a URL names, migrating it."""
     database = PostgresDatabase(url)

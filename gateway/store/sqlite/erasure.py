@@ -11,9 +11,10 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.core.hashes import Fresh
 from gateway.core.model import UserRef, day_of
 from gateway.store.erasing import ERASED, body_without, ended, items_without, spellings, whose
-from gateway.store.forgetting import Fresh, erased
+from gateway.store.forgetting import erased
 from gateway.store.sqlite import memory
 from gateway.store.sqlite.bulk import rows_of
 
@@ -24,7 +25,7 @@ def erase_devices(
     user: UserRef,
     *,
     now: float,
-    fresh: Fresh,
+    fresh: Fresh | None,
 ) -> list[int]:
     """Remove the user's devices: from then on nothing is sent to them, and no import brings them
     back. Returns which they were."""

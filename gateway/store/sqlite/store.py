@@ -6,8 +6,8 @@ import sqlite3
 from functools import partial
 from pathlib import Path
 
+from gateway.core.hashes import Fresh
 from gateway.core.stored import Forms
-from gateway.store.forgetting import Fresh, nobody_gives
 from gateway.store.sqlite import memory
 from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.journal import SqliteJournal
@@ -21,7 +21,7 @@ class SqliteStore:
     `fresh` makes the store's secret, at the first thing that it forgets."""
 
     def __init__(
-        self, database: SqliteDatabase, *, max_per_user: int, fresh: Fresh = nobody_gives
+        self, database: SqliteDatabase, *, max_per_user: int, fresh: Fresh | None = None
     ) -> None:
         self.database = database
         self.registry = SqliteRegistry(database, max_per_user=max_per_user, fresh=fresh)
@@ -67,7 +67,7 @@ def _touch(connection: sqlite3.Connection) -> None:
 
 
 async def open_sqlite(
-    path: Path, *, max_per_user: int = 20, fresh: Fresh = nobody_gives
+    path: Path, *, max_per_user: int = 20, fresh: Fresh | None = None
 ) -> SqliteStore:
     """Open the database file, creating or migrating it."""
     return SqliteStore(await open_database(path), max_per_user=max_per_user, fresh=fresh)
