@@ -1346,4 +1346,18 @@ DEFECTS = (
         ("moved",),
         "native",
     ),
+    Defect(
+        "old_export_wins",
+        "An import takes phones back from those who registered since the file was written.",
+        ("right_phone", "right_phone_at_lookup"),
+        20,
+        ("restore",),
+    ),
+    Defect(
+        "gone_not_remembered",
+        "Nobody remembers what was logged out, replaced or erased, and an import brings it back.",
+        ("right_phone", "right_phone_at_lookup"),
+        20,
+        ("restore",),
+    ),
 )
