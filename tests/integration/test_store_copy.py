@@ -172,7 +172,6 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "lane_parts": 1,
         "held_removals": 1,
         "events": EVENTS + 1,
-        "event_people": 1,
         "chunks_done": EVENTS,
         "deliveries": EVENTS * RECORDS,
         "dead_letters": EVENTS,
