@@ -37,7 +37,7 @@ from tests.kit.commands import Workplace
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import NatsCluster, running_cluster
 from tests.kit.postgres import databases
-from tests.kit.stores import batch, cut_again, jetstream_queue, leftover, record
+from tests.kit.stores import batch, cut_again, fresh_secret, jetstream_queue, leftover, record
 from tests.kit.streams import STREAMS
 
 LEASE_S = 60.0
@@ -87,7 +87,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     running_cluster()
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(databases().using(tmp_path))
-        store = await open_postgres(url)
+        store = await open_postgres(url, fresh=fresh_secret)
         stack.push_async_callback(store.aclose)
         spec = await stack.enter_async_context(STREAMS.using(tmp_path, LEASE_S))
         yield Rig(store, spec, stack)
