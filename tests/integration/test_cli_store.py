@@ -203,6 +203,24 @@ def test_a_user_is_erased_only_when_it_is_meant(peopled: Workplace) -> None:
     assert peopled.run("devices", "list", "--user", "mary", "--json").json["devices"] == []
 
 
+async def test_users_erase_waits_until_nothing_names_the_user(peopled: Workplace) -> None:
+    kept = Event("msg_1", "t", "ignored", 1.8e9, body=b'{"learner":"mary"}')
+    async with opened(peopled) as stores:
+        assert await stores.queue.accept(kept, [])
+    assert peopled.run("users", "erase", "--user", "mary", given="n\n").status == 1
+    asked = peopled.run("users", "erase", "--user", "mary", "--yes", "--json")
+    assert asked.json == {"forgotten": 1, "state": "running"}
+    async with opened(peopled) as stores:
+        assert await stores.store.erasures.waiting()
+    waited = peopled.run("users", "erase", "--user", "mary", "--yes", "--wait", "--json")
+    assert waited.json == {"forgotten": 0, "state": "done"}
+    async with opened(peopled) as stores:
+        assert not await stores.store.erasures.waiting()
+        summary = await stores.journal.event("msg_1")
+    assert summary is not None
+    assert summary.event.body == b""
+
+
 # --- keys --------------------------------------------------------------------------------------
 
 
