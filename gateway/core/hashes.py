@@ -10,6 +10,7 @@ from hashlib import blake2b
 
 Fresh = Callable[[], bytes]
 """Makes the secret of a store that has none yet."""
+
 SECRET_BYTES = 32
 WORD_BYTES = 16
 

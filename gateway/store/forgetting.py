@@ -24,11 +24,6 @@ Number = Callable[[Name], int]
 """Tells the number that stands for a name in a store."""
 
 
-def nobody_gives() -> bytes:
-    """The `Fresh` of a store that was opened without one: it can forget nothing."""
-    raise RuntimeError("Whoever opens a store that is to forget tells it where secrets come from.")
-
-
 class Gone(NamedTuple):
     """A name that no device has any more, since when, and whose device it was. `changed_at` is
     that device's last change of user. `erased`: it went with its user, who is not remembered."""

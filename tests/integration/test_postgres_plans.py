@@ -115,7 +115,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "erase_queued": (("queue_event",), ("msg_7",)),
     "event_standing": (("queue_event", "chunks_done_pkey", "deliveries_d100_pkey"), ("msg_7",)),
     "event_states": (("deliveries_d100_pkey",), ("msg_7",)),
-    "events_page": (("events_received",), (None, None, 50)),
+    "events_page": (("events_received",), (None, None, None, 50)),
     "events_purge": (("events_received", "queue_event"), (3.0, 50)),
     "events_requeue": (("events_received",), (1990.0,)),
     "events_stale": (("events_accepting",), (3.0, 50)),

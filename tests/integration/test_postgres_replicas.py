@@ -25,6 +25,7 @@ from tests.kit.gateway import eventually
 from tests.kit.postgres import databases
 from tests.kit.stores import (
     BACKENDS,
+    SECRET,
     Handle,
     accept,
     batch,
@@ -53,6 +54,7 @@ async def replicas(folder: Path, count: int) -> AsyncIterator[list[Handle]]:
 async def opened(url: str) -> AsyncIterator[Handle]:
     store = await open_postgres(url, fresh=fresh_secret)
     try:
+        await store.secret(SECRET)
         yield Handle(store, postgres_queue(store, clock=lambda: NOW))
     finally:
         await store.aclose()

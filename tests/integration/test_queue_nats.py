@@ -37,7 +37,16 @@ from tests.kit.commands import Workplace
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import NatsCluster, running_cluster
 from tests.kit.postgres import databases
-from tests.kit.stores import batch, cut_again, jetstream_queue, leftover, record
+from tests.kit.stores import (
+    SECRET,
+    batch,
+    cut_again,
+    eraser_on,
+    fresh_secret,
+    jetstream_queue,
+    leftover,
+    record,
+)
 from tests.kit.streams import STREAMS
 
 LEASE_S = 60.0
@@ -87,8 +96,9 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     running_cluster()
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(databases().using(tmp_path))
-        store = await open_postgres(url)
+        store = await open_postgres(url, fresh=fresh_secret)
         stack.push_async_callback(store.aclose)
+        await store.secret(SECRET)
         spec = await stack.enter_async_context(STREAMS.using(tmp_path, LEASE_S))
         yield Rig(store, spec, stack)
 
@@ -277,6 +287,7 @@ async def test_an_event_that_lost_a_user_half_way_comes_to_the_same_chunks(rig: 
         await ingest.accept(first.event, first.chunks)
     for who in ("user-5", "user-300"):
         await rig.store.registry.erase(UserRef(user_id=who), now=NOW)
+    await eraser_on(rig.store, lambda: NOW, queue=ingest).carry_on()
     assert await other.accept(first.event, first.chunks)
     assert (await other.depth()).notifications == first.event.notifications
     claims = await drain(other)
@@ -446,6 +457,7 @@ async def test_a_message_that_was_damaged_is_kept_as_its_items_which_erasure_can
     (letter,) = await rig.store.journal.dead(limit=9)
     assert (letter.event_id, letter.raw, letter.form) == ("msg_1", b'9 ["mary"]', 9)
     await rig.store.registry.erase(UserRef(user_id="mary"), now=NOW)
+    await eraser_on(rig.store, lambda: NOW, queue=queue).carry_on()
     assert [one.raw for one in await rig.store.journal.dead(limit=9)] == [b""]
 
 

@@ -146,6 +146,28 @@ async def test_whoever_holds_one_secret_cannot_swallow_the_others_batch(rig: Rel
     assert len(rig.shown_by(MARY)) == len(ids)
 
 
+async def test_a_reload_brings_a_source_and_takes_it_away(rig: RelayRig) -> None:
+    async with rig.gateway(settings(rig)) as running:
+        await running.register(MARY, TESTER)
+        assert (await post(running, "m", to(MARY)))[0] == 404
+        await running.reload(settings(rig, ONLY_TESTER))
+        counted = 'inkpush_webhook_events_total{result="%s",source="staging"} %s'
+        assert counted % ("accepted", "0.0") in running.gateway.metrics.render()[0].decode()
+        assert (await post(running, "m", to(MARY, TESTER)))[0] == 200
+        assert await running.settled("staging:m") == {"delivered": 1, "no_device": 1}
+        another = "whsec_" + base64.b64encode(b"another secret of staging...").decode()
+        await running.reload(settings(rig, {"secrets": [another]}))
+        assert (await post(running, "n", to(MARY)))[0] == 401
+        assert (await post(running, "n", to(MARY), secret=another))[0] == 200
+        assert await running.settled("staging:n") == {"delivered": 1}
+        await running.reload(settings(rig))
+        assert (await post(running, "o", to(MARY), secret=another))[0] == 404
+        text = running.gateway.metrics.render()[0].decode()
+        for result, count in (("accepted", "2.0"), ("unauthorized", "1.0")):
+            assert counted % (result, count) in text
+    assert len(rig.sent_to(MARY)) == 1
+
+
 # --- what a source may reach -------------------------------------------------------------------
 
 

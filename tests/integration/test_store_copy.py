@@ -20,7 +20,7 @@ from gateway.app.storage import sole_relay
 from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.errors import StoreError
-from gateway.ports import ApiKey
+from gateway.ports import ApiKey, Imported
 from gateway.store import copying
 from gateway.store.copying import TABLES, Checksum, Table
 from gateway.store.postgres import open_postgres
@@ -215,6 +215,25 @@ async def test_what_was_put_aside_is_copied_with_its_bytes_and_its_form(
         assert await store.journal.dead(limit=9) == before
         assert {(one.raw, one.form) for one in before} == {(None, None), (TOO_NEW, 3)}
         assert full in {one.item for one in before}
+    finally:
+        await store.aclose()
+
+
+async def test_what_went_is_remembered_in_the_copy(filled: Path, target: str) -> None:
+    """By the same secret: an old file brings nothing back there either."""
+    await copy(filled, target)
+    last = DEVICES - 1
+    old = [
+        registration(f"phone-{last}", f"address-{last}", user_id=f"user-{last}", seen_at=NOW),
+        registration("phone-0", "address-0", user_id="user-0", seen_at=NOW),
+        registration("unheard-of", "address-0", user_id="user-0", seen_at=NOW),
+    ]
+    store = await open_postgres(target)
+    try:
+        done = await store.registry.register_many(old, now=NOW + 9)
+        assert done == Imported(0, 0, newer=(0, 1, 2))
+        (device,) = await store.registry.devices_of(UserRef(user_id="another"))
+        assert device.user_changed_at == NOW + 1
     finally:
         await store.aclose()
 

@@ -18,7 +18,6 @@ def in_memory() -> sqlite3.Connection:
     """A new database of this version's schema, which ends with its connection."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrate(connection, Path(":memory:"))
-    connection.execute("INSERT INTO secrets VALUES ('hashes', zeroblob(32))")
     return connection
 
 

@@ -29,6 +29,7 @@ from tests.kit.stores import fresh_secret
 from tests.simulation.plan import Sizes
 
 APP = "demo"
+APPS = {APP: frozenset(VENDORS)}
 _WORDS = Words(fresh_secret())
 _KEY = b"a signing key of a history"
 _JWT_SECRET = "a secret of a history, long enough for HS256"
@@ -66,13 +67,12 @@ class Doors:
             chunk_items=sizes.chunk_items,
         )
         authenticator = Authenticator(AuthRules(jwt_secret=_JWT_SECRET), keys, clocks=clocks)
-        apps = {APP: frozenset(VENDORS)}
         self._devices = DeviceRoutes(
             registry,
             erasures,
             authenticator,
             VENDORS,
-            lambda: apps,
+            lambda: APPS,
             clocks,
             changed=changed,
             erasing=erasing,

@@ -86,7 +86,7 @@ class JetStreamQueue:
         self._stream = Stream(self._link, spec, forms=journal.forms, monotonic=clocks.monotonic)
         asides = Asides(journal, observer=observer, clock=clocks.wall, chunk_items=spec.chunk_items)
         self._unread = Unread(self._link, self._stream, journal, asides, leave=self._postpone)
-        self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._give_back)
+        self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._postpone)
         self._tries = Tries(self._link, spec)
         self._leases = Leases()
         self._handing = Handing(
@@ -113,7 +113,7 @@ class JetStreamQueue:
         for lease in self._leases.take_all():
             self._nak(lease.reply, lease.queue_id, 0.0)
         for message in self._handing.take_suspects():
-            self._give_back(message)
+            self._postpone(message)
         if self._background:
             await asyncio.wait(self._background, timeout=1.0)
         await self._link.aclose()
@@ -142,8 +142,8 @@ class JetStreamQueue:
     async def complete(self, *, stale_s: float = STALE_S) -> int:
         """Complete events that have been unfinished for `stale_s`, some at a time. Any number of
         processes may do so at once. Returns how many were completed."""
-        before = self._clock() - stale_s
-        stale = await self._journal.stale(before=before, limit=_COMPLETED_AT_ONCE)
+        last = self._clock() - stale_s
+        stale = await self._journal.stale(before=last, limit=_COMPLETED_AT_ONCE)
         completed = 0
         for event_id in stale:
             await self._started()
@@ -176,8 +176,7 @@ class JetStreamQueue:
 
     async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
         await self._started()
-        dead = await self._journal.revive(ids, now=now)
-        replayed = 0
+        dead, replayed = await self._journal.revive(ids, now=now), 0
         for taken_at, several in groupby(sorted(dead, key=_taken_at), key=_taken_at):
             taken = replay_of(list(several), named=ids is not None)
             # the name has the time of the first taking, so a repeated replay adds nothing
@@ -290,11 +289,12 @@ class JetStreamQueue:
 
     async def snooze(self, claim: Claim, *, until: float) -> None:
         lease = self._leases.find(claim)
-        if lease is not None:
-            await self._handing.given_back([lease])
-            self._leases.end(claim)
-            nap = max(0.0, until - self._clock())
-            self._nak(lease.reply, lease.queue_id, min(nap, self._nap_s or nap))
+        if lease is None:
+            return
+        await self._handing.given_back([lease])
+        self._leases.end(claim)
+        nap = max(0.0, until - self._clock())
+        self._nak(lease.reply, lease.queue_id, min(nap, self._nap_s or nap))
 
     async def let_go(self) -> None:
         leases = self._leases.take_all()
@@ -316,7 +316,7 @@ class JetStreamQueue:
     # --- inside -----------------------------------------------------------------------------------
 
     async def _publish(self, chunks: Sequence[Chunk]) -> None:
-        """Add chunks of known events, which may name somebody who was erased meanwhile."""
+        """Add chunks of known events; they may name who was erased meanwhile."""
         erased = await self._journal.erased_from({chunk.event_id for chunk in chunks})
         await self._stream.publish(map(erased.without_names, chunks) if erased else chunks)
 
@@ -340,7 +340,7 @@ class JetStreamQueue:
             for claim in claims:
                 self._unclaim(claim)
             for message in rest:
-                self._give_back(message)
+                self._postpone(message)
             raise
         return claims
 
@@ -366,16 +366,8 @@ class JetStreamQueue:
         return await self._handing.claim(message, chunk, until=until, now=now)
 
     async def _reject(self, message: Msg, reason: str) -> None:
-        """Move a message to the dead stream: first in there, then out of here."""
-        sequence = message.metadata.sequence.stream
-        headers = {
-            "Nats-Msg-Id": f"{self._spec.name}:{sequence}",
-            "Inkpush-Reason": reason,
-            "Inkpush-Subject": message.subject,
-        }
-        rest = message.subject.removeprefix(f"{self._spec.name}.")
-        await self._stream.bury(rest, message.data, headers)
-        await self._link.ask(message.reply, b"+TERM")
+        """Give up a message that cannot be worked on."""
+        await self._stream.bury(message, reason)
         where = f"moved to the stream {self._spec.dead}: {reason}"
         self._observer(Fault("a queued message", "it cannot be worked on", where))
 
@@ -385,15 +377,12 @@ class JetStreamQueue:
             self._leases.end(claim)
             self._nak(lease.reply, lease.queue_id, 0.0)
 
-    def _give_back(self, message: Msg) -> None:
-        self._postpone(message, 0.0)
-
     def _lane_nap(self, message: Msg) -> float:
         """Seconds until the next look: short at first, as the lane may open soon, then longer."""
-        naps = self._tries.postponed.of(message.metadata.sequence.stream)
-        return min(self._lane_nap_s, _FIRST_NAP_S * 2.0 ** min(naps, 8))
+        naps = min(self._tries.postponed.of(message.metadata.sequence.stream), 8)
+        return min(self._lane_nap_s, _FIRST_NAP_S * 2.0**naps)
 
-    def _postpone(self, message: Msg, seconds: float) -> None:
+    def _postpone(self, message: Msg, seconds: float = 0.0) -> None:
         self._nak(message.reply, message.metadata.sequence.stream, seconds)
 
     def _nak(self, reply: str, sequence: int, seconds: float) -> None:

@@ -30,6 +30,8 @@ class PostgresErasures:
 
     async def state(self, user: UserRef) -> Erasure | None:
         async def work(session: Session) -> Any:
+            if not (await session.row("erasure_exists"))[0]:
+                return None, None, 0
             return await session.row("erasure_state", *await words(session, user))
 
         asked_at, done_at, open_ = await self._database.read(work)

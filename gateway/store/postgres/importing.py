@@ -39,7 +39,7 @@ async def part(
     registrations: Sequence[Registration],
     *,
     max_per_user: int,
-    fresh: Fresh,
+    fresh: Fresh | None,
     force: bool,
 ) -> Batch:
     """Part a batch. The rows it meets are locked, and what went is asked for after that: so

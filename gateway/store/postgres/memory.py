@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.core.hashes import Fresh
 from gateway.core.model import Registration
+from gateway.errors import StoreError
 from gateway.store.forgetting import (
     Gone,
     Mark,
@@ -25,10 +26,12 @@ from gateway.store.postgres.database import Session
 _HASHES = "hashes"
 
 
-async def secret(session: Session, fresh: Fresh) -> bytes:
+async def secret(session: Session, fresh: Fresh | None) -> bytes:
     """The key of keyed hashes; `fresh` makes it where there is none yet."""
     key = await kept(session)
     if key is None:
+        if fresh is None:
+            raise StoreError("The store has no secret yet, and was not told where to get one.")
         # another replica may be first
         await session.run("secret_keep", _HASHES, fresh())
         key = await kept(session)
@@ -51,14 +54,14 @@ async def of_names(session: Session, names: Iterable[Name]) -> Memory | None:
 
 
 async def of_registrations(
-    session: Session, fresh: Fresh, registrations: Sequence[Registration]
+    session: Session, fresh: Fresh | None, registrations: Sequence[Registration]
 ) -> Memory:
     """What is remembered of all that a batch asks for, in one query."""
     key = await secret(session, fresh)
     return await _find(session, key, names_in(registrations))
 
 
-async def remember(session: Session, fresh: Fresh, gone: Sequence[Gone]) -> None:
+async def remember(session: Session, fresh: Fresh | None, gone: Sequence[Gone]) -> None:
     """Write down what went."""
     if gone:
         await keep(session, marks_of(numbers(await secret(session, fresh)), gone))

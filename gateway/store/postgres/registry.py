@@ -55,7 +55,7 @@ class PostgresRegistry:
         database: PostgresDatabase,
         *,
         max_per_user: int,
-        fresh: Fresh,
+        fresh: Fresh | None,
         words: Callable[[], Awaitable[Words | None]],
     ) -> None:
         self._database = database

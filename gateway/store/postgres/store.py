@@ -7,7 +7,6 @@ from functools import partial
 from gateway.core.hashes import Fresh
 from gateway.core.words import Words
 from gateway.errors import StoreError
-from gateway.store.forgetting import nobody_gives
 from gateway.store.postgres import memory
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.erasure import PostgresErasures
@@ -29,7 +28,7 @@ class PostgresStore:
     """
 
     def __init__(
-        self, database: PostgresDatabase, *, max_per_user: int, fresh: Fresh = nobody_gives
+        self, database: PostgresDatabase, *, max_per_user: int, fresh: Fresh | None = None
     ) -> None:
         self.database = database
         self._fresh = fresh
@@ -51,7 +50,7 @@ class PostgresStore:
         return known
 
     async def _words(self) -> Words | None:
-        if self._made is None and self._fresh is not nobody_gives:
+        if self._made is None and self._fresh is not None:
             self._made = Words(await self.secret(self._fresh()))
         return self._made
 
@@ -65,7 +64,7 @@ class PostgresStore:
 
 
 async def open_postgres(
-    url: str, *, max_per_user: int = 20, fresh: Fresh = nobody_gives
+    url: str, *, max_per_user: int = 20, fresh: Fresh | None = None
 ) -> PostgresStore:
     """Open the database that a URL names, migrating it."""
     database = PostgresDatabase(url)

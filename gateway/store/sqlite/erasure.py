@@ -30,6 +30,8 @@ class SqliteErasures:
 
     async def state(self, user: UserRef) -> Erasure | None:
         def work(connection: sqlite3.Connection) -> tuple[float | None, float | None, int]:
+            if not connection.execute(self._sql["erasure_exists"]).fetchone()[0]:
+                return None, None, 0
             who = words(connection, self._sql, user)
             found: tuple[float | None, float | None, int]
             found = connection.execute(self._sql["erasure_state"], who).fetchone()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.core.hashes import Fresh
 from gateway.core.model import Registration
+from gateway.errors import StoreError
 from gateway.store.forgetting import (
     Gone,
     Mark,
@@ -27,10 +28,12 @@ Sql = Mapping[str, str]
 _HASHES = "hashes"
 
 
-def secret(connection: sqlite3.Connection, sql: Sql, fresh: Fresh) -> bytes:
+def secret(connection: sqlite3.Connection, sql: Sql, fresh: Fresh | None) -> bytes:
     """The key of keyed hashes; `fresh` makes it where there is none yet."""
     key = kept(connection, sql)
     if key is None:
+        if fresh is None:
+            raise StoreError("The store has no secret yet, and was not told where to get one.")
         key = fresh()
         connection.execute(sql["secret_keep"], {"name": _HASHES, "value": key})
     return key
@@ -53,7 +56,7 @@ def of_names(connection: sqlite3.Connection, sql: Sql, names: Iterable[Name]) ->
 def of_registrations(
     connection: sqlite3.Connection,
     sql: Sql,
-    fresh: Fresh,
+    fresh: Fresh | None,
     registrations: Sequence[Registration],
 ) -> Memory:
     """What is remembered of all that a batch asks for, in one query."""
@@ -61,7 +64,9 @@ def of_registrations(
     return _find(connection, sql, key, names_in(registrations))
 
 
-def remember(connection: sqlite3.Connection, sql: Sql, fresh: Fresh, gone: Sequence[Gone]) -> None:
+def remember(
+    connection: sqlite3.Connection, sql: Sql, fresh: Fresh | None, gone: Sequence[Gone]
+) -> None:
     """Write down what went."""
     if gone:
         keep(connection, sql, marks_of(numbers(secret(connection, sql, fresh)), gone))

@@ -46,7 +46,7 @@ class SqliteRegistry:
         database: SqliteDatabase,
         *,
         max_per_user: int,
-        fresh: Fresh,
+        fresh: Fresh | None,
         words: Callable[[], Awaitable[Words | None]],
     ) -> None:
         self._database = database

@@ -9,7 +9,6 @@ from pathlib import Path
 from gateway.core.hashes import Fresh
 from gateway.core.stored import Forms
 from gateway.core.words import Words
-from gateway.store.forgetting import nobody_gives
 from gateway.store.sqlite import memory
 from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.erasure import SqliteErasures
@@ -27,7 +26,7 @@ class SqliteStore:
     """
 
     def __init__(
-        self, database: SqliteDatabase, *, max_per_user: int, fresh: Fresh = nobody_gives
+        self, database: SqliteDatabase, *, max_per_user: int, fresh: Fresh | None = None
     ) -> None:
         self.database = database
         self._fresh = fresh
@@ -49,7 +48,7 @@ class SqliteStore:
         return known
 
     async def _words(self) -> Words | None:
-        if self._made is None and self._fresh is not nobody_gives:
+        if self._made is None and self._fresh is not None:
             self._made = Words(await self.secret(self._fresh()))
         return self._made
 
@@ -86,7 +85,7 @@ def _touch(connection: sqlite3.Connection) -> None:
 
 
 async def open_sqlite(
-    path: Path, *, max_per_user: int = 20, fresh: Fresh = nobody_gives
+    path: Path, *, max_per_user: int = 20, fresh: Fresh | None = None
 ) -> SqliteStore:
     """Open the database file, creating or migrating it."""
     return SqliteStore(await open_database(path), max_per_user=max_per_user, fresh=fresh)

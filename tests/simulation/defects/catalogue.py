@@ -364,14 +364,14 @@ DEFECTS = (
         "erased_leftover_comes_back",
         "What goes back to the queue after an erase keeps the names and texts of the erased.",
         ("erased_is_gone",),
-        20,
+        100,
         ("erase", "mood", "slow"),
     ),
     Defect(
         "erased_name_comes_back",
         "A push that was in flight when its user was erased is journaled with the name.",
         ("erased_is_gone",),
-        20,
+        60,
         ("erase", "slow"),
     ),
     Defect(
@@ -973,8 +973,8 @@ DEFECTS = (
         "registered_again_gets_old",
         "A phone that an erased user registers again gets what was accepted before the erase.",
         ("erased_is_gone",),
-        20,
-        ("erase", "mood", "again", "slow"),
+        150,
+        ("erase", "again", "slow", "noise"),
     ),
     Defect(
         "registration_keeps_its_time",
@@ -1345,5 +1345,19 @@ DEFECTS = (
         60,
         ("moved",),
         "native",
+    ),
+    Defect(
+        "old_export_wins",
+        "An import takes phones back from those who registered since the file was written.",
+        ("right_phone", "right_phone_at_lookup"),
+        20,
+        ("restore",),
+    ),
+    Defect(
+        "gone_not_remembered",
+        "Nobody remembers what was logged out, replaced or erased, and an import brings it back.",
+        ("right_phone", "right_phone_at_lookup"),
+        20,
+        ("restore",),
     ),
 )

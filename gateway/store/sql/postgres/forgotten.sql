@@ -11,8 +11,8 @@ ON CONFLICT (hash) DO UPDATE SET
     user_changed_at = excluded.user_changed_at;
 
 -- name: forgotten_find
-SELECT hash, at, erased_at, user_hash, custom_hash, user_changed_at FROM forgotten
-WHERE hash = ANY($1::bigint[]);
+SELECT hash, at, erased_at, user_hash, custom_hash, user_changed_at
+FROM unnest($1::bigint[]) AS asked (hash) JOIN forgotten USING (hash);
 
 -- name: forgotten_purge
 DELETE FROM forgotten WHERE hash = ANY(ARRAY(

@@ -42,17 +42,24 @@ FROM unnest(
 );
 
 -- The rows that a batch meets by an installation or an address, locked in the order of their ids.
+-- Joins, here and below: in a table that was just filled, of which the planner knows nothing, each
+-- row would be compared with each name of an array.
 -- name: devices_in_the_way
-SELECT * FROM devices WHERE installation_id = ANY($1::text[]) OR address = ANY($2::text[])
+SELECT * FROM devices WHERE id IN (
+    SELECT d.id FROM unnest($1::text[]) AS asked (name)
+    JOIN devices d ON d.installation_id = asked.name
+    UNION
+    SELECT d.id FROM unnest($2::text[]) AS asked (name) JOIN devices d ON d.address = asked.name
+)
 ORDER BY id FOR UPDATE;
 
 -- How many rows there are of each user of a batch.
 -- name: devices_of_users
-SELECT 'user', user_id, count(*) FROM devices
-WHERE user_id = ANY($1::text[]) GROUP BY user_id
+SELECT 'user', user_id, count(*)
+FROM unnest($1::text[]) AS asked (name) JOIN devices ON user_id = asked.name GROUP BY user_id
 UNION ALL
-SELECT 'custom', custom_id, count(*) FROM devices
-WHERE custom_id = ANY($2::text[]) GROUP BY custom_id;
+SELECT 'custom', custom_id, count(*)
+FROM unnest($2::text[]) AS asked (name) JOIN devices ON custom_id = asked.name GROUP BY custom_id;
 
 -- name: device_update
 UPDATE devices SET
