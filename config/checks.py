@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from config import wording
-from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside
+from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside, signing_key
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from config.settings import OpsSettings, ServerSettings, Settings
     from config.sources import Gathered
 
@@ -82,6 +84,10 @@ def _misfits(
         yield f"apps: is missing; expected at least one [[apps]] with {' or '.join(vendors)}"
     if isinstance(apps, list):
         yield from _app_misfits(apps, vendors)
+    sources = data.get("sources", [])
+    if isinstance(sources, list):
+        yield from _source_misfits(sources, apps, role)
+        yield from _shared_secrets(webhook, sources)
 
 
 def _role(data: Mapping[str, Any]) -> Any:
@@ -109,8 +115,60 @@ def _app_misfits(apps: list[Any], vendors: Sequence[str]) -> Iterator[str]:
             yield f"apps[{i}].id: is the same as apps[{first}].id; expected another name"
 
 
+def _source_misfits(sources: list[Any], apps: Any, role: Any) -> Iterator[str]:
+    known = [str(app.get("id")) for app in _tables(apps)]
+    seen: dict[str, int] = {}
+    for i, source in enumerate(sources):
+        if not isinstance(source, dict):
+            continue
+        if "id" in source and (first := seen.setdefault(str(source["id"]), i)) != i:
+            yield f"sources[{i}].id: is the same as sources[{first}].id; expected another name"
+        if role in ("all", "ingest") and not source.get("secrets"):
+            yield (
+                f"sources[{i}].secrets: is missing; expected the signing secret (whsec_...) of its "
+                f"endpoint, here or in sources[{i}].secrets_file"
+            )
+        named = source.get("apps")
+        # an ingest may know no apps: those who send do
+        for j, app in enumerate(named if isinstance(named, list) and known else ()):
+            if app not in known:
+                yield (
+                    f'sources[{i}].apps[{j}]: is "{str(app)[:64]}", which no [[apps]] has; '
+                    f"expected {', '.join(known)}"
+                )
+
+
+def _shared_secrets(webhook: Any, sources: list[Any]) -> Iterator[str]:
+    """A secret proves a source, so that it stands in one only. Its text is not shown."""
+    tables = [("webhook", webhook), *((f"sources[{i}]", one) for i, one in enumerate(sources))]
+    first: dict[bytes, str] = {}
+    for table, content in tables:
+        given = content.get("secrets") if isinstance(content, dict) else None
+        for j, secret in enumerate(given if isinstance(given, list) else ()):
+            place, key = f"{table}.secrets[{j}]", signing_key(str(secret))
+            other = first.setdefault(key, place) if key else place
+            if not other.startswith(f"{table}."):
+                yield f"{place}: is the same secret as {other}; expected one of this source alone"
+
+
+def _tables(given: Any) -> list[dict[str, Any]]:
+    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+
+
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation)
+
+
+def _secrets_advice(table: str, secrets: Sequence[SecretStr]) -> Iterator[str]:
+    for i, signing in enumerate(secrets):
+        text = signing.get_secret_value().partition("_")[2].rstrip("=")
+        if len(text) * 3 // 4 < SIGNING_BYTES:
+            yield f"{table}.secrets[{i}]: is short; better at least {SIGNING_BYTES} bytes"
+    if len(secrets) > 1:
+        yield (
+            f"{table}.secrets: has {len(secrets)} secrets, which is right only while one is being "
+            "rotated; better one, and [[sources]] for every other sender, such as staging"
+        )
 
 
 def advice(settings: Settings) -> list[str]:
@@ -122,10 +180,9 @@ def _advice(settings: Settings) -> Iterator[str]:
     secret = settings.auth.jwt_secret.get_secret_value()
     if 0 < len(secret.encode()) < HS256_BYTES:
         yield f"auth.jwt_secret: is short; better {HS256_BYTES} random bytes or more (RFC 7518)"
-    for i, signing in enumerate(settings.webhook.secrets):
-        text = signing.get_secret_value().partition("_")[2].rstrip("=")
-        if len(text) * 3 // 4 < SIGNING_BYTES:
-            yield f"webhook.secrets[{i}]: is short; better at least {SIGNING_BYTES} bytes"
+    yield from _secrets_advice("webhook", settings.webhook.secrets)
+    for i, source in enumerate(settings.sources):
+        yield from _secrets_advice(f"sources[{i}]", source.secrets)
     if settings.ops.host in _EVERYWHERE:
         yield "ops.host: is reachable from everywhere; better loopback or a private address"
     for i, app in enumerate(settings.apps):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import re
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
@@ -14,6 +16,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import SecretStr
 
+#: sources that are always there: what [webhook] describes, own notifications, `inkpush send`
+RESERVED_SOURCES = frozenset({"learnink", "api", "cli"})
+_SOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HMAC_BLOCK = 64
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that marks a secret, not one
 SQLITE_PREFIX = "sqlite:///"
 _POSTGRES = "postgresql://user:password@host:5432/database"
@@ -30,6 +36,29 @@ def signing_secret(value: SecretStr) -> SecretStr:
         key = b""
     if not key:
         raise ValueError("has no base64 after whsec_; expected the secret as Svix shows it, whole")
+    return value
+
+
+def signing_key(text: str) -> bytes:
+    """What a signing secret is to HMAC-SHA256: two texts may be one key. b"": it is none."""
+    try:
+        key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    # RFC 2104: a longer key is hashed, a shorter one filled up with zeros
+    return (hashlib.sha256(key).digest() if len(key) > _HMAC_BLOCK else key).rstrip(b"\0")
+
+
+def source_id(value: str) -> str:
+    """Check the name of a source."""
+    if value in RESERVED_SOURCES:
+        raise ValueError(
+            f'is "{value}", which is always there; expected another name than learnink, api, cli'
+        )
+    if not _SOURCE_ID.fullmatch(value):
+        raise ValueError(
+            "is not the name of a source; expected letters, digits, - and _, 64 characters at most"
+        )
     return value
 
 

@@ -27,6 +27,9 @@ from providers.settings import Count, Filled, OptionalHttpUrl, OptionalPath, Sec
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Secrets = tuple[Annotated[SecretStr, AfterValidator(formats.signing_secret)], ...]
+BodyBytes = Annotated[int, Field(ge=1024)]
+UserId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class Section(BaseModel):
@@ -66,18 +69,47 @@ class OpsSettings(Section):
 
 
 class WebhookSettings(Section):
-    """How LearnInk's webhooks, delivered by Svix, are taken."""
+    """How LearnInk's webhooks, delivered by Svix, are taken: those of the source `learnink`."""
 
-    secrets: tuple[Annotated[SecretStr, AfterValidator(formats.signing_secret)], ...] = ()
+    secrets: Secrets = ()
     """Signing secrets (`whsec_` and base64), any of which may sign: several at once let a secret
-    be rotated without a gap, and staging share a gateway. Roles `all` and `ingest` need one."""
+    be rotated without a gap. For staging take `[[sources]]`, not a second secret: whoever has a
+    secret of this list reaches every phone. Roles `all` and `ingest` need one."""
     secrets_file: OptionalPath = None
     """File with more signing secrets, one a line, so that none stands in this file."""
     tolerance_s: Seconds = 300
     """Seconds a signature's timestamp may be off, either way: what the Standard Webhooks
     libraries allow. It bounds how long a captured request can be repeated."""
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    max_body_bytes: BodyBytes = 8 * 1024 * 1024
     """Bytes a webhook body may have: about 25 000 notifications of usual length."""
+
+
+class SourceSettings(Section):
+    """One more sender of webhooks, at an address of its own: staging, another organisation at
+    LearnInk. What it does not name is `[webhook]`'s. A relay needs the same sources as the process
+    that takes their webhooks."""
+
+    id: Annotated[str, AfterValidator(formats.source_id)]
+    """Name in the address (`POST /webhooks/<id>`), in front of its events' ids (`<id>:msg_...`),
+    and in metrics: letters, digits, `-` and `_`. `learnink`, `api` and `cli` are taken."""
+    secrets: Secrets = ()
+    """Its signing secrets. They are good at its own address only, and stand in no other source.
+    Roles `all` and `ingest` need one."""
+    secrets_file: OptionalPath = None
+    """File with more of its signing secrets, one a line, so that none stands in this file."""
+    apps: tuple[str, ...] = ()
+    """The apps that its pushes may reach. Empty: all."""
+    only_users: tuple[UserId, ...] = ()
+    """The users that its pushes may reach, by ids of either kind: an item must name one of them.
+    Empty: all."""
+    max_age_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Seconds after which a notification is stale, from the event's own timestamp. 0: its age
+    counts from receipt, and `relay.max_age_s` holds, for test examples with a fixed date. Not
+    given: `relay.max_age_s`."""
+    tolerance_s: Seconds | None = None
+    """Seconds a signature's timestamp may be off. Not given: `webhook.tolerance_s`."""
+    max_body_bytes: BodyBytes | None = None
+    """Bytes a webhook body may have. Not given: `webhook.max_body_bytes`."""
 
 
 class AuthSettings(Section):
@@ -198,6 +230,10 @@ class DevicesSettings(Section):
     """Devices a user may have; over it the least recently seen goes."""
     keep_pruned_days: Count = 30
     """Days a pruned device is kept, to come back to life when the app registers it again."""
+    keep_forgotten_days: Count = 400
+    """Days that installations and addresses which were forgotten, erased or replaced are
+    remembered, as keyed hashes, so that an old file does not bring them back. Over a year, as old
+    as an export may be."""
 
 
 class LogSettings(Section):
@@ -245,6 +281,8 @@ class Settings(Section):
     """The operators' listener."""
     webhook: WebhookSettings = WebhookSettings()
     """How webhooks are taken."""
+    sources: tuple[SourceSettings, ...] = ()
+    """Further sources of webhooks."""
     auth: AuthSettings = AuthSettings()
     """Who may use the API."""
     store: StoreSettings = StoreSettings()

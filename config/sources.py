@@ -99,7 +99,7 @@ def _overlay_environment(
             gathered.variables[loc] = name
         else:
             gathered.problems.append(
-                f"{name}: counts from an app that is not there; expected the numbers 0, 1, 2 ..."
+                f"{name}: counts from one that is not there; expected the numbers 0, 1, 2 ..."
             )
 
 
@@ -174,11 +174,10 @@ def _bring_in_secrets(gathered: Gathered) -> None:
                 "queue.password: is given here and as queue.password_file; expected one of them"
             )
         queue["password"] = text.strip()
-    webhook, auth = gathered.data.get("webhook"), gathered.data.get("auth")
-    if isinstance(webhook, dict) and (text := _read(webhook, "webhook.secrets_file", gathered)):
-        lines = [line.strip() for line in text.splitlines()]
-        secrets = [line for line in lines if line and not line.startswith("#")]
-        webhook["secrets"] = _joined(webhook.get("secrets", []), secrets)
+    auth, sources = gathered.data.get("auth"), gathered.data.get("sources")
+    _bring_in_signing_secrets(gathered.data.get("webhook"), "webhook", gathered)
+    for i, source in enumerate(sources if isinstance(sources, list) else ()):
+        _bring_in_signing_secrets(source, f"sources[{i}]", gathered)
     if not isinstance(auth, dict):
         return
     if text := _read(auth, "auth.jwt_secret_file", gathered):
@@ -191,6 +190,13 @@ def _bring_in_secrets(gathered: Gathered) -> None:
         end = "-----END PUBLIC KEY-----"
         keys = [part.strip() + f"\n{end}\n" for part in text.split(end) if part.strip()]
         auth["jwt_public_keys"] = _joined(auth.get("jwt_public_keys", []), keys)
+
+
+def _bring_in_signing_secrets(table: Any, name: str, gathered: Gathered) -> None:
+    if isinstance(table, dict) and (text := _read(table, f"{name}.secrets_file", gathered)):
+        lines = [line.strip() for line in text.splitlines()]
+        secrets = [line for line in lines if line and not line.startswith("#")]
+        table["secrets"] = _joined(table.get("secrets", []), secrets)
 
 
 def _joined(given: Any, more: list[str]) -> Any:

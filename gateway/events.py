@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.core.sources import LEARNINK
+
 
 @dataclass(frozen=True, slots=True)
 class WebhookAnswered:
-    """A webhook request was answered. `result`: accepted, duplicate, ignored, quarantined,
-    unauthorized, too_large, too_slow, overloaded or unavailable."""
+    """A webhook request to a source was answered. `result`: accepted, duplicate, ignored,
+    quarantined, unauthorized, too_large, too_slow, overloaded or
+    unavailable."""
 
     result: str
     seconds: float
@@ -21,6 +24,7 @@ class WebhookAnswered:
     notifications: int = 0
     rejected: int = 0
     reason: str = ""
+    source: str = LEARNINK
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,15 @@ class ItemsEnded:
     """Items ended without a push: `no_device` or `expired`."""
 
     result: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdsContradict:
+    """So many items of an event have a device that was left out: it was found by one id, and its
+    app has said another value of the other one."""
+
+    event_id: str
     count: int
 
 
@@ -181,6 +194,21 @@ class PutAside:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceUnknown:
+    """Chunks of a source wait that the configuration of this process does not name; told once."""
+
+    source: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKnown:
+    """A source whose chunks waited is named by the configuration now."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailed:
     """The store or queue did not answer; `what` was being done."""
 
@@ -212,6 +240,7 @@ GatewayEvent = (
     | AttemptsFinished
     | DeliveriesSettled
     | ItemsEnded
+    | IdsContradict
     | DevicesRemoved
     | LaneHeld
     | LaneResumed
@@ -224,6 +253,8 @@ GatewayEvent = (
     | ChunkBuried
     | PutAside
     | ConnectionRefused
+    | SourceUnknown
+    | SourceKnown
     | StoreFailed
     | Fault
     | Lifecycle

@@ -6,10 +6,10 @@ its id has a kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, cast, get_args
 
-from gateway.core.model import UserRef
+from gateway.core.model import Device, UserRef
 from gateway.errors import AmbiguousId
 from gateway.ports import Registry
 from gateway.problems import Problem
@@ -41,10 +41,32 @@ async def find_user(registry: Registry, identifier: str, by: By | None = None) -
         case None:
             pass
     either = UserRef.either(identifier)
-    kinds = {
-        (device.user_id == identifier, device.custom_id == identifier)
-        for device in await registry.devices_of(either)
-    }
+    _one_person(identifier, await registry.devices_of(either))
+    return either
+
+
+async def find_addressee(registry: Registry, identifier: str, by: By | None = None) -> UserRef:
+    """The same user as an item of a push names it: by no more ids than find all of the devices, for
+    a device contradicts an id too many. Raises AmbiguousId as `find_user` does."""
+    if by is not None:
+        return await find_user(registry, identifier, by)
+    devices = await registry.devices_of(UserRef.either(identifier))
+    _one_person(identifier, devices)
+    return fewest_ids(identifier, [(device.user_id, device.custom_id) for device in devices])
+
+
+def fewest_ids(identifier: str, owners: Sequence[tuple[str | None, str | None]]) -> UserRef:
+    """The id by which an item finds all devices of these owners (`user_id`, `custom_id`); both
+    where neither does, or where there is no device."""
+    if owners and all(user_id == identifier for user_id, _ in owners):
+        return UserRef(user_id=identifier)
+    if owners and all(custom_id == identifier for _, custom_id in owners):
+        return UserRef(custom_id=identifier)
+    return UserRef.either(identifier)
+
+
+def _one_person(identifier: str, devices: Sequence[Device]) -> None:
+    """Raise AmbiguousId where the id means the owners of two devices, and no device has both."""
+    kinds = {(one.user_id == identifier, one.custom_id == identifier) for one in devices}
     if {(True, False), (False, True)} <= kinds and (True, True) not in kinds:
         raise AmbiguousId
-    return either

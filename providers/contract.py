@@ -93,6 +93,9 @@ class Message:
 NO_DELIVERY = "00000000-0000-0000-0000-000000000000"
 """The delivery id of a check, which reaches nobody."""
 
+LONGEST_WORD = "-" * 16
+"""As long as a push's `word` may be; all its characters are plain ASCII."""
+
 
 @dataclass(slots=True)
 class Push:
@@ -103,6 +106,7 @@ class Push:
     `expires_at` is in epoch seconds: the vendor gets the remaining life as TTL or expiration.
     `start_by`, in the event loop's time, is when the first byte of its request must be written at
     the latest: later the address may be somebody else's, and the verdict is `NOT_STARTED`.
+    `word` tells the app whose push it is, passed as `data.for`; "": it is a check, or nobody knows.
     `context` belongs to the caller; a transport hands it back untouched.
     """
 
@@ -112,6 +116,7 @@ class Push:
     expires_at: float
     context: Any = None
     start_by: float = math.inf
+    word: str = ""
 
 
 # --- verdicts: the closed set of answers ------------------------------------------------------

@@ -6,7 +6,7 @@ a database, a broker or the vendors' libraries, which take most of a second to l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.app.copying import Copied, Progress
     from gateway.app.storage import Stores
     from gateway.app.submitting import Submitted
+    from gateway.whose import By
 
 __all__ = [
     "bench",
@@ -61,12 +62,12 @@ async def copy_store(
 
 
 async def submit(
-    settings: Settings, items: Sequence[dict[str, Any]], *, dry_run: bool
+    settings: Settings, content: dict[str, Any], *, user: str, by: By | None, dry_run: bool
 ) -> Submitted:
-    """Queue notifications in the store, as POST /v1/notifications does; or show where they go."""
-    from gateway.app.submitting import submit_items
+    """Queue a notification in the store, as POST /v1/notifications does; or show where it goes."""
+    from gateway.app.submitting import submit_item
 
-    return await submit_items(settings, items, dry_run=dry_run)
+    return await submit_item(settings, content, user=user, by=by, dry_run=dry_run)
 
 
 async def run_sandbox(

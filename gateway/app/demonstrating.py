@@ -172,6 +172,7 @@ async def _register(stage: Stage, phones: list[Phone]) -> None:
             ) as response,
         ):
             response.raise_for_status()
+            stage.sandbox.log_in(phone.address, (await response.json())["for"])
 
     await asyncio.gather(*(register(number, phone) for number, phone in enumerate(phones)))
 

@@ -108,6 +108,7 @@ async def open_gateway(
             await gateway.relay.start(plans)
             await stack.enter_async_context(stores.waking(gateway.relay.wake))
         await stack.enter_async_context(_running(gateway.device_counts.run()))
+        await stack.enter_async_context(_running(gateway.eraser.run()))
         if settings.server.role != "relay":
             server = settings.server
             application = public_application(gateway)

@@ -19,7 +19,10 @@ Probe = Callable[[], Awaitable[str | None]]
 
 
 class Gauges:
-    """Measures queue, lanes and registry for metrics, health and the webhook's high-water mark."""
+    """Measures queue, lanes and registry for metrics, health and the webhook's high-water mark.
+
+    `waiting` tells of sources whose events wait, because this process does not know them.
+    """
 
     def __init__(
         self,
@@ -28,6 +31,7 @@ class Gauges:
         metrics: Metrics,
         lanes: Mapping[str, Lane],
         *,
+        waiting: Callable[[], Mapping[str, Standing]],
         clock: WallClock,
         every_s: float,
     ) -> None:
@@ -35,6 +39,7 @@ class Gauges:
         self._device_counts = device_counts
         self._metrics = metrics
         self._lanes = lanes
+        self._waiting = waiting
         self._clock = clock
         self._every_s = every_s
         self._depth = Depth(0, None)
@@ -86,8 +91,9 @@ class Gauges:
         return {"store": self._store_answers, "queue": self._queue_answers}
 
     def lane_states(self) -> dict[str, Standing]:
-        """The standing of this process' lanes and parts that do not simply send."""
-        now, states = self._clock(), {}
+        """The standing of this process' lanes and parts that do not simply send, and of sources
+        whose events wait here."""
+        now, states = self._clock(), dict(self._waiting())
         for lane in self._lanes.values():
             if lane.quiet_for_s > 0:
                 reason, until = "the vendor asked for silence", now + lane.quiet_for_s

@@ -17,8 +17,7 @@ from gateway.core.remote import Network, networks
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import Fault, Observer
-from gateway.ingest.routes import WebhookLimits, WebhookRoute
-from gateway.ingest.signature import decode_secret
+from gateway.ingest.routes import WebhookRoute
 from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
 from gateway.ops.health import HealthRoutes
 from gateway.ops.lookup import LookupRoutes
@@ -40,7 +39,7 @@ def public_application(gateway: Gateway) -> web.Application:
     stores, clocks = gateway.stores, gateway.clocks
     webhook = WebhookRoute(
         stores.queue,
-        limits=lambda: webhook_limits(gateway.settings),
+        limits=gateway.webhook_limits,
         backlog=lambda: gateway.gauges.backlog,
         wake=gateway.wake,
         observer=gateway.observe,
@@ -49,14 +48,17 @@ def public_application(gateway: Gateway) -> web.Application:
     )
     devices = DeviceRoutes(
         stores.registry,
+        stores.store.erasures,
         gateway.authenticator,
         gateway.vendors,
         lambda: apps_of(gateway.settings),
-        clocks.wall,
+        clocks,
         changed=gateway.changed,
+        erasing=gateway.eraser.wake,
     )
     notifications = NotificationRoutes(
         stores.queue,
+        stores.journal,
         gateway.authenticator,
         limits=lambda: notification_limits(gateway.settings),
         backlog=lambda: gateway.gauges.backlog,
@@ -146,17 +148,6 @@ async def listen(
 def apps_of(settings: Settings) -> dict[str, frozenset[str]]:
     """The providers of each app."""
     return {app.id: frozenset(app.vendors) for app in settings.apps}
-
-
-def webhook_limits(settings: Settings) -> WebhookLimits:
-    """The settings of the webhook."""
-    return WebhookLimits(
-        keys=[decode_secret(secret.get_secret_value()) for secret in settings.webhook.secrets],
-        tolerance_s=settings.webhook.tolerance_s,
-        max_body_bytes=settings.webhook.max_body_bytes,
-        max_age_s=settings.relay.max_age_s,
-        max_backlog=settings.relay.max_backlog,
-    )
 
 
 def notification_limits(settings: Settings) -> NotificationLimits:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
 from gateway.app.relay import Relay
+from gateway.app.sources import limits_of, names_of, webhook_limits, word_with
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
@@ -21,6 +23,7 @@ from gateway.events import (
     Observer,
     WebhookAnswered,
 )
+from gateway.ingest.routes import WebhookLimits
 from gateway.observe.metrics import Metrics
 from gateway.relay.device_counts import DeviceCounts
 from providers.vendor import Vendors
@@ -58,13 +61,23 @@ class Gateway:
         self.public_port = 0
         self.ops_port = 0
         self._log = log
-        self.metrics = Metrics(CollectorRegistry(), vendors, lanes_of(settings), now=clocks.wall())
+        self._limits = limits_of(settings, word_with(stores.secret))
+        self.metrics = Metrics(
+            CollectorRegistry(),
+            vendors,
+            lanes_of(settings),
+            sources=names_of(settings),
+            now=clocks.wall(),
+        )
         self.authenticator = Authenticator(auth_rules(settings), stores.keys, clocks=clocks)
         self.device_counts = DeviceCounts(
             stores.registry,
             observer=self.observe,
             monotonic=clocks.monotonic,
             every_s=pace.device_counts_s,
+        )
+        self.eraser = eraser_of(
+            stores, name=ids.process(), observer=self.observe, clocks=clocks, pace=pace
         )
         self.relay: Relay | None = None
         if settings.server.role != "ingest":
@@ -79,9 +92,14 @@ class Gateway:
                 pace=pace,
                 failed=on_failure,
             )
-        lanes = self.relay.lanes if self.relay is not None else {}
         self.gauges = Gauges(
-            stores, self.device_counts, self.metrics, lanes, clock=clocks.wall, every_s=pace.depth_s
+            stores,
+            self.device_counts,
+            self.metrics,
+            self.relay.lanes if self.relay is not None else {},
+            waiting=self.relay.reaching.waiting if self.relay is not None else dict,
+            clock=clocks.wall,
+            every_s=pace.depth_s,
         )
 
     def observe(self, event: GatewayEvent) -> None:
@@ -104,6 +122,10 @@ class Gateway:
         if self.relay is not None:
             self.relay.changed(device_ids)
 
+    def webhook_limits(self, source: str) -> WebhookLimits | None:
+        """How a source's webhooks are taken now; None: there is no such source."""
+        return webhook_limits(self.settings, source, self._limits)
+
     def probes(self) -> dict[str, Probe]:
         """The probes of /readyz; while the gateway starts, one that reports the start."""
         probes = self.gauges.probes()
@@ -112,7 +134,7 @@ class Gateway:
         return probes
 
     async def reload(self, settings: Settings) -> None:
-        """Apply new credentials, limits and apps.
+        """Apply new credentials, limits, apps and sources.
 
         Raises ConfigurationError, and changes nothing, when the new settings cannot work.
         Listeners, store and role stay as they were started.
@@ -122,7 +144,10 @@ class Gateway:
         if self.relay is not None:
             await self.relay.reload(settings)
         await self.authenticator.reload(auth_rules(settings))
+        for source in names_of(settings):
+            self.metrics.add_source(source)
         self.settings = settings
+        self._limits = limits_of(settings, word_with(self.stores.secret))
         self.observe(Lifecycle("reloaded"))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
+from gateway.app.sources import limits_of, word_with
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
@@ -19,12 +20,13 @@ from gateway.relay.dispatcher import Dispatcher
 from gateway.relay.gate import Gate
 from gateway.relay.heartbeat import Heartbeat
 from gateway.relay.holds import Holds
-from gateway.relay.housekeeping import Housekeeping
+from gateway.relay.housekeeping import Housekeeping, Keep
 from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
 from gateway.relay.listeners import Listeners
 from gateway.relay.lookups import Lookups
 from gateway.relay.ports import RelayPorts
+from gateway.relay.reaching import Reaching
 from gateway.relay.settle import Settler
 from gateway.relay.watch import Watch
 from gateway.relay.write import Writer
@@ -66,8 +68,21 @@ class Relay:
         self.lanes: dict[str, Lane] = {}
         gate = Gate(self.lanes, monotonic=clocks.monotonic)
         wake = asyncio.Event()
+        self._word = word_with(stores.secret)
+        self.reaching = Reaching(
+            limits_of(settings, self._word),
+            self._word,
+            observer=observer,
+            clocks=clocks,
+            nap_s=pace.unknown_s,
+        )
         ports = RelayPorts(
-            stores.registry, stores.journal, stores.queue, stores.lanes, frozenset(vendors)
+            stores.registry,
+            stores.journal,
+            stores.queue,
+            stores.lanes,
+            frozenset(vendors),
+            self.reaching,
         )
         self._leases = Leases(
             stores.queue,
@@ -99,6 +114,7 @@ class Relay:
             stores.registry,
             stores.journal,
             self.lanes,
+            reaching=self.reaching,
             gone=self._settler.gone,
             returned=self._settler.returned,
             observer=observer,
@@ -132,8 +148,11 @@ class Relay:
             observer=observer,
             wall=clocks.wall,
             pace=pace,
-            retention_s=settings.relay.retention_days * _DAY_S,
-            keep_pruned_s=settings.devices.keep_pruned_days * _DAY_S,
+            keep=Keep(
+                journal_s=settings.relay.retention_days * _DAY_S,
+                pruned_s=settings.devices.keep_pruned_days * _DAY_S,
+                forgotten_s=settings.devices.keep_forgotten_days * _DAY_S,
+            ),
         )
         self._heartbeat = Heartbeat(
             stores.store.replicas,
@@ -176,12 +195,14 @@ class Relay:
         self._lookups.change(device_ids)
 
     async def reload(self, settings: Settings) -> None:
-        """Apply new credentials, limits and apps; pushes in flight end on the old transports.
+        """Apply new credentials, limits and apps, and what each source may reach; pushes in flight
+        end on the old transports.
 
         Raises ConfigurationError, with nothing changed, when a credential cannot be read.
         """
         planned = plan_lanes(settings, self._vendors, clock=self._clocks.wall)
         plans = {plan.name: plan for plan in planned}
+        self.reaching.learn(limits_of(settings, self._word))
         for name, plan in plans.items():
             lane = self.lanes.get(name)
             if lane is None:

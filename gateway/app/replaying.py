@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from gateway.app.clocks import SYSTEM
 from gateway.core.clocks import Clocks
 from gateway.core.model import CHUNK_SIZE, Chunk, Event, EventStatus, day_of
+from gateway.core.sources import Terms
 from gateway.errors import StoreError
 from gateway.ingest.schema import understand
 
@@ -51,6 +52,9 @@ async def replay(
         return Replayed(event_id, "not quarantined")
     event, chunks = _read_again(summary.event, max_age_s, now=clocks.wall(), fresh=fresh)
     if event.status != "quarantined":
+        if event.body != summary.event.body:
+            # it came before it was understood, with phone numbers
+            await journal.replace_body(event_id, summary.event.body, event.body)
         await queue.replay_event(event, chunks)
     return Replayed(event_id, event.status, event)
 
@@ -74,12 +78,14 @@ async def requeue(broker: JetStreamQueue | None, *, since: float, progress: Prog
 
 
 def cut_again(event: Event, *, max_age_s: float, chunk_items: int = CHUNK_SIZE) -> Sequence[Chunk]:
-    """The chunks of a kept event, as they were when it came, whoever was erased from it since."""
+    """The chunks of a kept event, as they were when it came, whoever was erased from it since, and
+    whatever its source may reach now."""
     return understand(
         event.event_id,
         event.body,
         received_at=event.received_at,
         max_age_s=max_age_s,
+        terms=Terms(event.source, event.limits),
         rejected={one.index for one in event.rejections},
         chunk_items=chunk_items,
     ).chunks
@@ -88,11 +94,23 @@ def cut_again(event: Event, *, max_age_s: float, chunk_items: int = CHUNK_SIZE) 
 def _read_again(
     event: Event, max_age_s: float, *, now: float, fresh: bool
 ) -> tuple[Event, tuple[Chunk, ...]]:
-    """An event as this version understands it, and its chunks: due now, on the day it came."""
-    understood = understand(event.event_id, event.body, received_at=now, max_age_s=max_age_s)
-    day = day_of(event.received_at)
-    chunks = tuple(
-        replace(chunk, day=day, deadline=now + max_age_s if fresh else chunk.deadline)
-        for chunk in understood.chunks
+    """An event as this version understands it, and its chunks: due now, on the day it came, for its
+    source as that was then."""
+    understood = understand(
+        event.event_id,
+        event.body,
+        received_at=now,
+        max_age_s=max_age_s,
+        terms=Terms(event.source, event.limits),
     )
-    return understood.event, chunks
+    day, own_s = day_of(event.received_at), event.limits.max_age_s
+    chunks = []
+    for chunk in understood.chunks:
+        deadline = chunk.deadline
+        if fresh:
+            deadline = now + (own_s or max_age_s)
+        elif own_s == 0:
+            # its age counts from receipt, which was then
+            deadline = event.received_at + max_age_s
+        chunks.append(replace(chunk, day=day, deadline=deadline))
+    return understood.event, tuple(chunks)

@@ -22,6 +22,7 @@ from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
 from gateway.app.replaying import cut_again
 from gateway.core.clocks import Clocks
+from gateway.core.hashes import SECRET_BYTES
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
@@ -53,7 +54,7 @@ class Stores:
     A relay enters `alone` while it runs: where leases are ended at start, it must be the only one.
     `waking`, while entered, calls back when another process may have queued something. `broker` is
     the queue if it is outside the database, and `brokered` the journal of a database that can be
-    beside a broker.
+    beside a broker. `secret` is what keyed hashes are made with.
     """
 
     store: Store
@@ -64,6 +65,7 @@ class Stores:
     waking: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] = _nobody_else
     broker: JetStreamQueue | None = None
     brokered: BrokeredJournal | None = None
+    secret: bytes = b""
 
     @property
     def registry(self) -> Registry:
@@ -105,6 +107,7 @@ async def open_store(
         settings.store.url, settings.devices.max_per_user, clocks, ids, pace, observer
     )
     try:
+        stores = replace(stores, secret=await stores.store.secret(ids.secret(SECRET_BYTES)))
         if settings.queue.url == "store":
             yield stores
             return
@@ -125,7 +128,8 @@ async def _sqlite(
     url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace, observer: Observer
 ) -> Stores:
     path = sqlite_path(url)
-    store = await open_sqlite(path, max_per_user=max_per_user)
+    fresh = partial(ids.secret, SECRET_BYTES)
+    store = await open_sqlite(path, max_per_user=max_per_user, fresh=fresh)
     queue = InStoreQueue(
         store.database,
         journal=store.journal,
@@ -146,7 +150,8 @@ async def _postgres(
 
     place = without_password(url)
     try:
-        store = await open_postgres(url, max_per_user=max_per_user)
+        fresh = partial(ids.secret, SECRET_BYTES)
+        store = await open_postgres(url, max_per_user=max_per_user, fresh=fresh)
     except StoreUnavailable as error:
         raise StoreUnavailable(f"{place}: {error}") from error
     try:

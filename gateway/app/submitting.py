@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.app.clocks import SYSTEM
@@ -15,6 +14,8 @@ from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
 from gateway.core.items import parse_items
 from gateway.core.model import Event
+from gateway.core.sources import CLI, Terms, event_id_of
+from gateway.whose import By, find_addressee
 from providers.contract import address_hash
 
 if TYPE_CHECKING:
@@ -42,18 +43,24 @@ class Submitted:
     destinations: tuple[Destination, ...]
 
 
-async def submit_items(
+async def submit_item(
     settings: Settings,
-    raw: Sequence[dict[str, Any]],
+    content: dict[str, Any],
     *,
+    user: str,
+    by: By | None,
     dry_run: bool,
     clocks: Clocks = SYSTEM,
     ids: Ids = RANDOM,
 ) -> Submitted:
-    """Queue notifications in the store; a running gateway takes them from there at once."""
-    items, rejections = parse_items(list(raw))
-    reasons = tuple(f"item {rejection.index}: {rejection.reason}" for rejection in rejections)
+    """Queue a notification to a user in the store; a running gateway takes it from there at once.
+
+    Raises AmbiguousId where the id means two people.
+    """
     async with open_store(settings, clocks=clocks, ids=ids) as stores:
+        raw = [content | asdict(await find_addressee(stores.registry, user, by))]
+        items, rejections = parse_items(raw, terms=Terms(CLI))
+        reasons = tuple(f"item {rejection.index}: {rejection.reason}" for rejection in rejections)
         targets = await stores.registry.targets(items)
         destinations = tuple(
             Destination(
@@ -69,10 +76,10 @@ async def submit_items(
         if dry_run or not items:
             return Submitted("", len(items), reasons, destinations)
         now = clocks.wall()
-        event_id = f"cli_{ids.new()}"
+        event_id = event_id_of(CLI, ids.new())
         deadline = deadline_of(None, now, settings.relay.max_age_s)
         chunks = cut(event_id, items, received_at=now, deadline=deadline)
-        body = {"type": "notifications.sent", "data": {"notifications": list(raw)}}
+        body = {"type": "notifications.sent", "data": {"notifications": raw}}
         event = Event(
             event_id=event_id,
             type="notifications.sent",
@@ -82,6 +89,7 @@ async def submit_items(
             rejections=tuple(rejections),
             chunks=len(chunks),
             body=json.dumps(body, ensure_ascii=False).encode(),
+            source=CLI,
         )
         await stores.queue.accept(event, chunks)
     return Submitted(event_id, len(items), reasons, destinations)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
@@ -27,19 +28,38 @@ class Answer:
         """Whether the request was accepted."""
         return 200 <= self.status < 300
 
+    def document(self) -> Any:
+        """What the answer says; None when it is not JSON."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
+
 
 async def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     """Post a JSON body. Raises ClickException without an answer."""
+    return await _ask("POST", url, {"Content-Type": "application/json", **headers}, body)
+
+
+async def get(url: str, headers: Mapping[str, str]) -> Answer:
+    """Look something up. Raises ClickException without an answer."""
+    return await _ask("GET", url, headers)
+
+
+async def _ask(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+) -> Answer:
     import aiohttp
 
     if not url.startswith(("http://", "https://")):
         raise click.ClickException(f"{url} is not a valid URL; expected http:// or https://")
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
-    sent = {"Content-Type": "application/json", **headers}
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(url, data=body, headers=sent, allow_redirects=False) as response,
+            session.request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response,
         ):
             return Answer(response.status, await response.text())
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:

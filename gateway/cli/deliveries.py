@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     "at",
     "event_id",
+    "source",
     "index",
     "installation_id",
     "app",

@@ -145,7 +145,7 @@ async def forget(
     as_json: bool,
 ) -> int:
     """Forget one installation, or erase a user for good."""
-    from gateway.whose import find_user
+    from gateway.cli.users import erase_now
 
     if (installation_id is None) == (user is None):
         raise click.UsageError("name an installation, or a user by --user")
@@ -154,23 +154,15 @@ async def forget(
             raise click.UsageError("--app goes with an installation: a user is erased whole")
         if not yes:
             click.confirm(f"Erase {user} for good?", abort=True, err=True)
-    unread = 0
     async with state.store() as stores:
         if user is not None:
-            whose = await find_user(stores.registry, user, by)
-            gone = len(await stores.registry.devices_of(whose))
-            unread = (await stores.registry.erase(whose, now=time.time())).unread
+            gone = await erase_now(stores, user, by, wait=True)
         else:
             assert installation_id is not None
-            gone = len(await stores.registry.forget(installation_id, proven=None, app=app))
+            now = time.time()
+            gone = len(await stores.registry.forget(installation_id, proven=None, app=app, now=now))
     if as_json:
         show.as_line({"forgotten": gone})
     else:
         click.echo(f"{gone} devices forgotten")
-    if unread:
-        click.echo(
-            f"{unread} queued chunks could not be read and stay for a version that reads them; "
-            "what they hold for the user has ended.",
-            err=True,
-        )
     return 0 if gone or user is not None else 1

@@ -12,7 +12,16 @@ from gateway.cli.base import Group, Moment, State, asynchronous, json_option
 if TYPE_CHECKING:
     from gateway.app.replaying import Replayed
 
-LIST_COLUMNS = ("received_at", "event_id", "type", "status", "notifications", "rejected", "reason")
+LIST_COLUMNS = (
+    "received_at",
+    "event_id",
+    "source",
+    "type",
+    "status",
+    "notifications",
+    "rejected",
+    "reason",
+)
 ITEM_COLUMNS = ("index", "device_id", "app", "provider", "state", "attempts", "reason", "at")
 
 
@@ -31,20 +40,29 @@ def events() -> None:
     type=click.Choice(["accepting", "accepted", "ignored", "quarantined"]),
     help="Only these.",
 )
+@click.option("--source", help="Only those of this source, like learnink, staging, api, cli.")
 @click.option("--before", type=Moment(), help="Only older ones: 2026-11-23T10:00:00Z, 90m, 7d.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @json_option
 @click.pass_obj
 @asynchronous
 async def list_events(
-    state: State, status: str | None, before: float | None, limit: int, as_json: bool
+    state: State,
+    status: str | None,
+    source: str | None,
+    before: float | None,
+    limit: int,
+    as_json: bool,
 ) -> None:
     """List events, newest first."""
     async with state.store() as stores:
-        found = await stores.journal.events(limit=limit, status=status, before=before)
+        found = await stores.journal.events(
+            limit=limit, status=status, source=source, before=before
+        )
     rows = [
         {
             "event_id": event.event_id,
+            "source": event.source,
             "type": event.type,
             "status": event.status,
             "received_at": show.moment(event.received_at),
@@ -87,6 +105,9 @@ async def show_event(state: State, event_id: str, items: bool, as_json: bool) ->
         show.as_line({**view, **({"items": rows, "rejections": rejections} if items else {})})
         return 0
     show.fields(view)
+    if not summary.settled and not _is_known(state, summary.event.source):
+        text = "Its source is not in this configuration; a relay that does not know it waits."
+        click.echo(text, err=True)
     if items:
         click.echo()
         show.table(rows, ITEM_COLUMNS, empty="No delivery is settled yet.")
@@ -155,6 +176,12 @@ async def requeue(state: State, since: float, as_json: bool) -> None:
         show.as_line({"events": found})
     else:
         click.echo(f"Events that are queued again: {found}")
+
+
+def _is_known(state: State, source: str) -> bool:
+    from gateway.core.sources import BUILT_IN
+
+    return source in BUILT_IN or source in {one.id for one in state.settings().sources}
 
 
 def _result(replayed: Replayed) -> dict[str, object]:

@@ -18,6 +18,7 @@ from gateway.cli.lanes import lanes
 from gateway.cli.sending import send
 from gateway.cli.serving import migrate, serve
 from gateway.cli.store import store
+from gateway.cli.users import users
 from gateway.cli.webhook import webhook
 
 
@@ -38,6 +39,7 @@ COMMANDS: tuple[click.Command, ...] = (
     send,
     webhook,
     devices,
+    users,
     deliveries,
     events,
     dead,

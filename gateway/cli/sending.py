@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Command, State, asynchronous, json_option
-from gateway.cli.calls import local_url, post
+from gateway.cli.base import Command, State, asynchronous, by_option, json_option
+from gateway.cli.calls import Answer, get, local_url, post
+
+if TYPE_CHECKING:
+    from gateway.whose import By
 
 COLUMNS = ("app", "provider", "platform", "address_hash")
+_CONFLICT = 409
 
 
 @click.command(
@@ -22,6 +27,7 @@ COLUMNS = ("app", "provider", "platform", "address_hash")
     example='inkpush send --user 3c2143e4 --title "Hi Mary!" --body "Time to learn" --dry-run',
 )
 @click.option("--user", required=True, help="The user's custom_id or user_id.")
+@by_option
 @click.option("--title", default="", help="The push's title.")
 @click.option("--body", default="", help="The push's text.")
 @click.option("--path", help="The place to open in the app, like /learning.")
@@ -35,6 +41,7 @@ COLUMNS = ("app", "provider", "platform", "address_hash")
 async def send(
     state: State,
     user: str,
+    by: By | None,
     title: str,
     body: str,
     path: str | None,
@@ -47,32 +54,42 @@ async def send(
     """Send one push to all devices of a user.
 
     With an API key it goes through the running gateway (POST /v1/notifications); without one it is
-    queued in the store, and a running gateway takes it from there.
+    queued in the store, and a running gateway takes it from there. A key without devices:read
+    cannot look up which id --user is: say it by --by.
     """
     if not title and not body:
         raise click.UsageError("give the push a --title, a --body or both")
-    item = {"title": title, "body": body, "path": path, "user_id": user, "custom_id": user}
+    content = {"title": title, "body": body, "path": path}
     if key and not dry_run:
-        url = url or local_url(state.settings())
-        return await _through_gateway(url, key, idempotency_key, item, as_json)
+        url = (url or local_url(state.settings())).rstrip("/")
+        bearer = {"Authorization": f"Bearer {key}"}
+        item = content | await _ids(url, bearer, user, by)
+        call = {"idempotency_key": idempotency_key or uuid4().hex, "notifications": [item]}
+        posted = await post(f"{url}/v1/notifications", json.dumps(call).encode(), bearer)
+        return _tell(posted, as_json)
     if url or idempotency_key:
         raise click.UsageError("--url and --idempotency-key need --key, and no --dry-run")
-    return await _through_store(state, item, dry_run, as_json)
+    return await _through_store(state, content, user, by, dry_run, as_json)
 
 
-async def _through_gateway(
-    url: str, key: str, idempotency_key: str | None, item: dict[str, Any], as_json: bool
-) -> int:
-    call = {"idempotency_key": idempotency_key or uuid4().hex, "notifications": [item]}
-    answer = await post(
-        f"{url.rstrip('/')}/v1/notifications",
-        json.dumps(call).encode(),
-        {"Authorization": f"Bearer {key}"},
-    )
-    try:
-        told = json.loads(answer.text)
-    except ValueError:
-        told = None
+async def _ids(url: str, bearer: dict[str, str], user: str, by: By | None) -> dict[str, Any]:
+    """The ids of an item to this user: the one that `--by` says, or by which the gateway knows the
+    user; both where it knows none, or where the key may not look."""
+    from gateway.errors import AmbiguousId
+    from gateway.whose import fewest_ids
+
+    if by is not None:
+        return {by: user}
+    answer = await get(f"{url}/v1/users/{quote(user, safe='')}/devices", bearer)
+    if answer.status == _CONFLICT:
+        raise AmbiguousId
+    told = answer.document()
+    devices = told.get("devices", []) if answer.ok and isinstance(told, dict) else []
+    return asdict(fewest_ids(user, [(one["user_id"], one["custom_id"]) for one in devices]))
+
+
+def _tell(answer: Answer, as_json: bool) -> int:
+    told = answer.document()
     if as_json or not isinstance(told, dict):
         click.echo(answer.text)
     elif answer.ok:
@@ -84,10 +101,17 @@ async def _through_gateway(
     return 0 if answer.ok else 1
 
 
-async def _through_store(state: State, item: dict[str, Any], dry_run: bool, as_json: bool) -> int:
+async def _through_store(
+    state: State,
+    content: dict[str, Any],
+    user: str,
+    by: By | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
     from gateway import app
 
-    submitted = await app.submit(state.settings(), [item], dry_run=dry_run)
+    submitted = await app.submit(state.settings(), content, user=user, by=by, dry_run=dry_run)
     if as_json:
         show.as_line(asdict(submitted))
         return 1 if submitted.rejections else 0

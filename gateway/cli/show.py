@@ -51,7 +51,7 @@ def fields(values: Mapping[str, Any]) -> None:
     """Print one thing, a line for each of its fields that has a value."""
     width = max(len(name) for name in values)
     for name, value in values.items():
-        if value not in (None, "", {}):
+        if value not in (None, "", {}, []):
             click.echo(f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
 
 

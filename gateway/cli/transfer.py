@@ -20,6 +20,7 @@ from gateway.cli.records import BadLine, Format, format_of, read_records, write_
 if TYPE_CHECKING:
     from gateway.app.storage import Stores
     from gateway.core.model import Device, Registration
+    from gateway.ports import Imported
 
 _BATCH = 500
 _TOLD = 1_000
@@ -39,6 +40,7 @@ class Tally:
 
     new: int = 0
     known: int = 0
+    newer: list[dict[str, Any]] = field(default_factory=list)
     bad: int = 0
     errors: list[dict[str, Any]] = field(default_factory=list)
 
@@ -49,6 +51,14 @@ class Tally:
             self.errors.append({"line": line, "reason": reason})
         click.echo(f"line {line}: {reason}", err=True)
 
+    def take(self, lines: list[tuple[int, Registration]], done: Imported) -> None:
+        """Count what became of good lines."""
+        self.new += done.new
+        self.known += done.known
+        for place in done.newer:
+            line, asked = lines[place]
+            self.newer.append({"line": line, "installation_id": asked.installation_id})
+
 
 @click.command(
     "import",
@@ -58,15 +68,27 @@ class Tally:
 )
 @click.argument("file", type=click.File("rb"))
 @format_option
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Let the file win over what is newer here; never over an erase.",
+)
 @json_option
 @click.pass_obj
 @asynchronous
-async def import_devices(state: State, file: BinaryIO, chosen: Format | None, as_json: bool) -> int:
+async def import_devices(
+    state: State, file: BinaryIO, chosen: Format | None, force: bool, as_json: bool
+) -> int:
     """Import devices from FILE (- for standard input), with the fields of the devices API.
 
     Each bad line is reported with its number and reason; the good ones are imported all the same.
     Exit status 1 if any was bad. The command may be repeated: a device already stored with this
     address is not changed. `last_seen_at`, if given, is when the app last confirmed the address.
+
+    A line that is not newer than what is known of its installation or address changes nothing, and
+    is listed as `newer here`: the app has registered since, or it was forgotten, erased or
+    replaced. A line without `last_seen_at` is newer than nothing. --force lets such lines win, but
+    for what an erase took.
     """
     settings = state.settings()
     apps = {app.id: frozenset(app.vendors) for app in settings.apps}
@@ -74,28 +96,38 @@ async def import_devices(state: State, file: BinaryIO, chosen: Format | None, as
     async with state.store() as stores:
         with show.progress("Importing", _size(file)) as advance:
             records = read_records(file, format_of(file.name, chosen), advance)
-            await _import(stores, records, apps, tally)
+            await _import(stores, records, apps, tally, force=force)
+    counts = {"new": tally.new, "known": tally.known, "newer here": len(tally.newer)}
+    counts["bad"] = tally.bad
     if as_json:
-        summary = {"new": tally.new, "known": tally.known, "bad": tally.bad}
-        show.as_line({**summary, "errors": tally.errors})
-    else:
-        click.echo(f"{tally.new} new, {tally.known} known, {tally.bad} bad")
+        summary = {name.replace(" ", "_"): count for name, count in counts.items()}
+        show.as_line({**summary, "newer": tally.newer, "errors": tally.errors})
+        return 1 if tally.bad else 0
+    click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+    if tally.newer:
+        click.echo("\nNewer here, and left as it is:")
+        show.table(tally.newer, ("line", "installation_id"), empty="")
     return 1 if tally.bad else 0
 
 
 async def _import(
-    stores: Stores, records: Iterator[tuple[int, Any]], apps: dict[str, Any], tally: Tally
+    stores: Stores,
+    records: Iterator[tuple[int, Any]],
+    apps: dict[str, Any],
+    tally: Tally,
+    *,
+    force: bool,
 ) -> None:
-    batch: list[Registration] = []
+    batch: list[tuple[int, Registration]] = []
     for line, record in records:
         registration = _registration(line, record, apps, tally)
         if registration is not None:
-            batch.append(registration)
+            batch.append((line, registration))
         if len(batch) == _BATCH:
-            await _register(stores, batch, tally)
+            await _register(stores, batch, tally, force=force)
             batch = []
     if batch:
-        await _register(stores, batch, tally)
+        await _register(stores, batch, tally, force=force)
 
 
 def _registration(
@@ -114,10 +146,11 @@ def _registration(
         return None
 
 
-async def _register(stores: Stores, batch: list[Registration], tally: Tally) -> None:
-    new, known = await stores.registry.register_many(batch, now=time.time())
-    tally.new += new
-    tally.known += known
+async def _register(
+    stores: Stores, batch: list[tuple[int, Registration]], tally: Tally, *, force: bool
+) -> None:
+    asked = [registration for _, registration in batch]
+    tally.take(batch, await stores.registry.register_many(asked, now=time.time(), force=force))
 
 
 @click.command(

@@ -6,12 +6,14 @@ import json
 import secrets
 import time
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import click
 
 from gateway.cli import show
 from gateway.cli.base import Group, State, asynchronous, json_option
 from gateway.cli.calls import post
+from gateway.core.sources import LEARNINK
 
 
 @click.group(cls=Group, short_help="Webhooks, for trying out an endpoint")
@@ -26,6 +28,7 @@ def webhook() -> None:
 )
 @click.argument("file", type=click.File("rb"))
 @click.option("--secret", help="Signing secret (whsec_...), instead of the configuration's first.")
+@click.option("--source", help="Whose secret to take: the one that --to names, else learnink.")
 @click.option("--id", "message_id", help="Message id; a repeated one counts as a duplicate.")
 @click.option("--to", "url", help="Post the body there, and print the answer.")
 @click.option("--now", is_flag=True, help="Set the event's timestamp to now: an old one is stale.")
@@ -36,6 +39,7 @@ async def sign(
     state: State,
     file: BinaryIO,
     secret: str | None,
+    source: str | None,
     message_id: str | None,
     url: str | None,
     now: bool,
@@ -50,7 +54,7 @@ async def sign(
     body = file.read()
     if now:
         body = _dated_now(body)
-    headers = _headers(_key(state, secret), message_id, body)
+    headers = _headers(_key(state, secret, source or _named_by(url)), message_id, body)
     if not url:
         _print(headers, body, as_json)
         return 0
@@ -74,13 +78,22 @@ def _headers(key: bytes, message_id: str | None, body: bytes) -> dict[str, str]:
     }
 
 
-def _key(state: State, secret: str | None) -> bytes:
+def _named_by(url: str | None) -> str:
+    """The source that an address names by its last word."""
+    head, _, source = urlsplit(url or "").path.rstrip("/").rpartition("/")
+    return source if head.endswith("/webhooks") else LEARNINK
+
+
+def _key(state: State, secret: str | None, source: str) -> bytes:
     from gateway.ingest.signature import decode_secret
 
     if secret is None:
-        known = state.settings().webhook.secrets
+        settings = state.settings()
+        by_source = {one.id: one.secrets for one in settings.sources}
+        known = {**by_source, LEARNINK: settings.webhook.secrets}.get(source)
         if not known:
-            raise click.UsageError("the configuration has no signing secret; give one by --secret")
+            text = f"the configuration has no signing secret of {source}; give one by --secret"
+            raise click.UsageError(text)
         secret = known[0].get_secret_value()
     try:
         return decode_secret(secret)

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, day_of
 
 
-def deadline_of(occurred_at: float | None, received_at: float, max_age_s: float) -> float:
-    """Until when the notifications of an event are fresh.
+def deadline_of(
+    occurred_at: float | None, received_at: float, max_age_s: float, own_s: float | None = None
+) -> float:
+    """Until when the notifications of an event are fresh. `own_s` is its source's own limit.
 
     The event's own timestamp counts, because an event may be days old when it arrives. A timestamp
     in the future (a clock that runs ahead) does not prolong the life: it counts as `received_at`.
+    With `own_s` 0 the age counts from receipt, and `max_age_s` holds.
     """
-    start = received_at if occurred_at is None else min(occurred_at, received_at)
-    return start + max_age_s
+    start = received_at if occurred_at is None or own_s == 0 else min(occurred_at, received_at)
+    return start + (own_s or max_age_s)
 
 
 def cut(

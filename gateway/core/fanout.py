@@ -9,18 +9,23 @@ time. The queue adds a leftover again only if no other message still holds that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gateway.core.instants import to_iso
 from gateway.core.model import Chunk, ChunkItem, Item, Record, Target
+from gateway.core.reach import Barred
 from gateway.core.states import DeliveryState
 
 #: what the journal knows: (index, device id) -> (state, attempts, when the next try is due)
 Known = Mapping[tuple[int, int], tuple[DeliveryState, int, float | None]]
 
+TOO_OLD = "too old"
 GONE = "the device was deleted, pruned or moved to another user"
+CONTRADICTION = "ids contradict"
+"""An id of the device, stated by its latest registration, is another than the item's."""
 
 
 class Send(NamedTuple):
@@ -42,19 +47,40 @@ class Wait(NamedTuple):
 
 @dataclass(slots=True)
 class Plan:
-    """The outcome for a chunk: deliveries to make, deliveries that wait, items that end at once."""
+    """The outcome for a chunk: deliveries to make, deliveries that wait, items that end at once.
+    `contradicting` counts the items of which a device was left out for its other id."""
 
     sends: list[Send] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     ended: list[Record] = field(default_factory=list)
+    contradicting: int = 0
 
 
-def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now: float) -> Plan:
-    """Work out the deliveries of a chunk; `targets` are the active devices of each item's user."""
+def plan(
+    chunk: Chunk,
+    targets: Sequence[Sequence[Target]],
+    known: Known,
+    *,
+    now: float,
+    barred: Barred = MappingProxyType({}),
+    contradicting: Mapping[int, Sequence[Target]] = MappingProxyType({}),
+) -> Plan:
+    """Work out the deliveries of a chunk; `targets` are the active devices of each item's user.
+    `barred` says which others the chunk's source may not reach, and why; `contradicting` has those
+    that were left out for their other id, by the item's place in the chunk."""
     result = Plan()
     rows_of: dict[int, list[int]] = {}
     for index, device_id in known:
         rows_of.setdefault(index, []).append(device_id)
+    others = {
+        chunk.items[place].item.index: {target.device_id for target in left_out}
+        for place, left_out in contradicting.items()
+    }
+    counted = {
+        entry.item.index
+        for entry in map(chunk.items.__getitem__, contradicting)
+        if entry.remainders is None and entry.item.index not in rows_of
+    }
     for entry, devices in zip(chunk.items, targets, strict=True):
         item, remainders = entry
         if devices and remainders is None and item.index not in rows_of:
@@ -70,11 +96,24 @@ def plan(chunk: Chunk, targets: Sequence[Sequence[Target]], known: Known, *, now
             if target is not None and ahead is not None:
                 result.waits.append(Wait(item, target, *ahead))
             elif target is None:
-                state, reason = DeliveryState.NO_DEVICE, GONE if device_id else ""
+                state = DeliveryState.NO_DEVICE
+                reason = barred.get((item.index, device_id)) or _why_none(
+                    device_id, others.get(item.index)
+                )
+                if reason == CONTRADICTION:
+                    counted.add(item.index)
                 result.ended.append(_ended(chunk, item, device_id, state, now, reason, attempts))
             else:
                 result.sends.append(Send(item, target, attempts))
+    result.contradicting = len(counted)
     return result
+
+
+def _why_none(device_id: int, others: Collection[int] | None) -> str:
+    """Why a delivery has no device; `others` are those that were left out for their other id."""
+    if device_id:
+        return CONTRADICTION if others and device_id in others else GONE
+    return CONTRADICTION if others else ""
 
 
 def begun(chunk: Chunk, known: Known) -> list[Item]:
@@ -95,8 +134,9 @@ def expire(
     rows_of: dict[int, list[int]] = {}
     for index, device_id in known:
         rows_of.setdefault(index, []).append(device_id)
+    reason = too_old(chunk)
     return [
-        _ended(chunk, entry.item, device_id, DeliveryState.EXPIRED, now, "too old", attempts)
+        _ended(chunk, entry.item, device_id, DeliveryState.EXPIRED, now, reason, attempts)
         for entry in chunk.items
         for device_id, attempts in _wanted(
             entry,
@@ -105,6 +145,23 @@ def expire(
             known,
         )
     ]
+
+
+def too_old(chunk: Chunk) -> str:
+    """Why a chunk comes too late. One that was too old already when it came names its own date: the
+    sender's test examples have a fixed one."""
+    occurred_at = chunk.items[0].item.occurred_at if chunk.items else None
+    if occurred_at is None or chunk.deadline > chunk.first_seen:
+        return TOO_OLD
+    return dated(occurred_at)
+
+
+def dated(occurred_at: float) -> str:
+    """The reason of what was too old already when it came."""
+    try:
+        return f"{TOO_OLD}: the event is dated {to_iso(occurred_at)[:10]}"
+    except (ValueError, OverflowError, OSError):
+        return TOO_OLD  # no calendar has such a date: what was stored is damaged
 
 
 def bury(chunk: Chunk, known: Known, *, now: float) -> list[Record]:

@@ -5,7 +5,11 @@ The key is the store's secret, so all replicas make the same word, and another g
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
+
+Fresh = Callable[[], bytes]
+"""Makes the secret of a store that has none yet."""
 
 SECRET_BYTES = 32
 WORD_BYTES = 16

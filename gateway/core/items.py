@@ -11,6 +11,7 @@ from collections.abc import Container, Sequence
 from typing import Any
 
 from gateway.core.model import Item, Rejection
+from gateway.core.sources import LEARNINK, LEARNINKS, UNLIMITED, Terms
 
 MAX_TEXT = 16_384
 """Characters a title or body may have; a push of more than 4 096 bytes is shortened later."""
@@ -33,27 +34,40 @@ class _Bad(ValueError):
 
 
 def parse_items(
-    raw: Sequence[Any], *, rejected: Container[int] | None = None
+    raw: Sequence[Any],
+    *,
+    rejected: Container[int] | None = None,
+    terms: Terms = LEARNINKS,
+    occurred_at: float | None = None,
 ) -> tuple[list[Item], list[Rejection]]:
-    """Sort a batch into items that can go out and rejections, both in order of their index.
+    """Sort a batch into items that can go out and rejections, both in order of their index. All
+    carry the terms of their source, and when their event occurred.
 
     When a batch is read again, `rejected` has the indexes that were rejected at first. Any other
     entry that was emptied since, for an erased user, stays an item, for nobody.
     """
     items: list[Item] = []
     rejections: list[Rejection] = []
+    carried = _carried(terms, occurred_at)
     for index, entry in enumerate(raw):
         if rejected is not None and entry == EMPTIED and index not in rejected:
-            items.append(Item(index, "", "", None, None, None))
+            items.append(Item(index, "", "", None, None, None, *carried))
             continue
         try:
-            items.append(_parse_item(index, entry))
+            items.append(_parse_item(index, entry, carried))
         except _Bad as bad:
             rejections.append(Rejection(index, str(bad)))
     return items, rejections
 
 
-def _parse_item(index: int, entry: Any) -> Item:
+def _carried(terms: Terms, occurred_at: float | None) -> tuple[Any, ...]:
+    """The later fields of each item, in their order. What LearnInk sends says no source."""
+    source = None if terms.source == LEARNINK else terms.source
+    limits = None if terms.limits == UNLIMITED else terms.limits
+    return source, None, occurred_at, None, limits
+
+
+def _parse_item(index: int, entry: Any, carried: tuple[Any, ...]) -> Item:
     if not isinstance(entry, dict):
         raise _Bad("the item is not an object")
     title = _text(entry, "title")
@@ -64,7 +78,7 @@ def _parse_item(index: int, entry: Any) -> Item:
     custom_id = _identifier(entry, "custom_id")
     if user_id is None and custom_id is None:
         raise _Bad("user_id and custom_id are both missing")
-    return Item(index, title, body, _path(entry.get("path")), user_id, custom_id)
+    return Item(index, title, body, _path(entry.get("path")), user_id, custom_id, *carried)
 
 
 def _text(entry: dict[str, Any], name: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from gateway.core.sources import LEARNINK, UNLIMITED, Limits
 from gateway.core.states import DeliveryState, DeviceState
 from providers.contract import Address, AddressKind, Environment, Platform, address_hash
 
@@ -25,8 +26,9 @@ class Item(NamedTuple):
     """One notification of an event; its identity is (event id, index).
 
     The fields with a default are carried along unchanged, by leftovers and dead letters too: the
-    source of its event, the part of a lane that it waits for, the event's own time, and the id
-    under which it replaces others on a phone (None: the delivery's).
+    source of its event (None: LearnInk), the part of a lane that it waits for, the event's own
+    time, the id under which it replaces others on a phone (None: the delivery's), and what its
+    source might reach when the event came (None: anything).
     """
 
     index: int  # type: ignore[assignment]  # not the method of a tuple, which nobody needs
@@ -39,6 +41,7 @@ class Item(NamedTuple):
     part: str | None = None
     occurred_at: float | None = None
     collapse_id: str | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,10 @@ class Event:
     """A webhook delivery, or a call to POST /v1/notifications, that was made durable.
 
     `occurred_at` is the event's own `timestamp` when it has a usable one. `body` is what was
-    received, kept for the retention period so that it can be replayed.
+    received, kept for the retention period so that it can be replayed; a batch is kept without
+    phone numbers. `people` are ids that it names and the journal will not, so that an erase finds
+    it; they are written with the event, and not read back. `source` is who sent it, and `limits`
+    what that source's pushes might reach when it came.
     """
 
     event_id: str
@@ -67,6 +73,9 @@ class Event:
     chunks: int = 0
     reason: str = ""
     body: bytes = b""
+    people: tuple[str, ...] = field(default=(), repr=False)
+    source: str = LEARNINK
+    limits: Limits = UNLIMITED
 
 
 class Remainder(NamedTuple):
@@ -167,7 +176,9 @@ class Registration:
 
     `environment` None: the app does not say; a known address keeps its environment, a new one gets
     production. `seen_at` is for imports: when the app itself last confirmed the address, 0 if
-    nobody knows. None: it does so now.
+    nobody knows. None: it does so now. `user_changed_at` and `words` are for imports, too: see
+    `Device`, and the words that answered the app then, one for each id, the `user_id`'s first; none
+    if nobody knows.
     """
 
     installation_id: str
@@ -181,7 +192,9 @@ class Registration:
     environment: Environment | None = None
     old_address: str | None = field(default=None, repr=False)
     seen_at: float | None = None
+    user_changed_at: float | None = None
     profile: Profile = Profile()
+    words: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +203,8 @@ class Device:
 
     `registered_at` is when this address became this user's. `last_seen_at` is when the app last
     confirmed it, 0 if it never did (an import); proof of death must be newer than that.
+    `user_changed_at` is when the phone last came from another user, None if no other is known.
+    `words` are those of its ids, the `user_id`'s first: see `gateway.core.words`.
     """
 
     id: int
@@ -207,17 +222,27 @@ class Device:
     registered_at: float
     last_seen_at: float
     profile: Profile
+    user_changed_at: float | None = None
+    words: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def address_hash(self) -> str:
         return address_hash(self.address)
 
 
+STATED_USER_ID, STATED_CUSTOM_ID = 1, 2
+"""Bits: which ids the latest registration of a device stated or proved. One that it carried over
+from an earlier registration has none."""
+
+
 class Target(NamedTuple):
     """An active device as the relay needs it: where to send, and what its row looked like.
 
     `seen_at` is the time of the registration; a late answer is compared with it before anything is
-    pruned. `fault` says why this version cannot send to the device, "" nearly always.
+    pruned. `stated` has the bits of the ids that contradict an item with another value; `user_word`
+    and `custom_word` are the words of its ids. `fault` says why this version cannot send to the
+    device, "" nearly always. `erased_at` is when its user was erased before they registered again,
+    0 nearly always.
     """
 
     device_id: int
@@ -227,7 +252,28 @@ class Target(NamedTuple):
     user_id: str | None
     custom_id: str | None
     seen_at: float
+    stated: int = 0
+    user_word: str | None = None
+    custom_word: str | None = None
     fault: str = ""
+    erased_at: float = 0.0
+
+    def word_for(self, item: Item) -> str:
+        """The word of the id by which an item finds the device, `user_id` first."""
+        is_user = item.user_id is not None and item.user_id == self.user_id
+        return (self.user_word if is_user else self.custom_word) or ""
+
+
+class Found(list[list[Target]]):
+    """The answer to a look-up: the devices of each item's user, one list per item.
+
+    `contradicting`: the devices that have one id of the item and, stated, another value of its
+    other id, by the item's place. They are left out of the lists.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contradicting: dict[int, list[Target]] = {}
 
 
 class Record(NamedTuple):

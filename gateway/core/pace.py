@@ -31,6 +31,8 @@ class Pace:
     needs no more: two per 30 ms are 17 000 deliveries a second."""
     idle_s: float = 0.25
     """Seconds until an empty queue in a database is looked at again, unless something wakes us."""
+    unknown_s: float = 5.0
+    """Seconds that a chunk is left alone whose source the configuration does not name."""
     full_s: float = 0.25
     """Seconds the dispatcher rests while its lanes have no room, unless a chunk finishes."""
     renew_again_s: float = 1.0
@@ -84,5 +86,7 @@ class Pace:
     """Minimum seconds between two counts of the devices; longer after a slow count."""
     depth_s: float = 1.0
     """Seconds for which a measurement of the queue's depth is reused."""
+    erase_s: float = 5.0
+    """Seconds between two looks for erases that another process left half way."""
     complete_s: float = 20.0
     """Seconds between two looks for events that an ingest left half way."""

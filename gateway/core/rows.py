@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.core.model import Event
 from gateway.core.stored import write_rejections
+from gateway.core.stored_limits import write_limits
 
 
 def event_row(event: Event, form: int) -> Mapping[str, Any]:
@@ -23,10 +24,13 @@ def event_row(event: Event, form: int) -> Mapping[str, Any]:
         "chunks": event.chunks,
         "reason": event.reason,
         "body": event.body,
+        "source": event.source,
+        "limits": write_limits(event.limits),
     }
 
 
 def replayed_row(event: Event, form: int) -> Mapping[str, Any]:
-    """The same for an event that is read again: its reception and body stay as they are."""
+    """The same for an event that is read again: what it came with stays as it is."""
     row = event_row(event, form)
-    return {name: value for name, value in row.items() if name not in ("received_at", "body")}
+    stays = ("received_at", "body", "source", "limits")
+    return {name: value for name, value in row.items() if name not in stays}

@@ -11,6 +11,9 @@ Rules of this file:
    it must not overlook makes the next version.
 3. Bytes that cannot be read raise `Unreadable`, in words without their content. They are never
    read as something else.
+4. What a source may reach must not be overlooked: version 2 is version 1 with `limits`. It is
+   written where there are any, whoever reads the store, and nowhere else: a release that reads
+   version 1 sends the rest.
 """
 
 from __future__ import annotations
@@ -22,11 +25,15 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.core.model import ChunkItem, Item, Rejection, Remainder
+from gateway.core.sources import BUILT_IN, Limits
+from gateway.core.stored_limits import limits_document, limits_in
 
 OLDEST = 0
 """The version that every release reads."""
-NEWEST = 1
-"""The version that this release writes when all who share the store read it."""
+NEWEST = 2
+"""The newest version that this release reads, and writes where it is needed."""
+PLAIN = 1
+"""The version of what has no limits, once all who share the store read it."""
 
 EMPTY = b""
 """The bytes that are left after a user was erased: never readable, and of no version."""
@@ -47,6 +54,7 @@ _TYPES: Mapping[str, frozenset[Any]] = {
     "part": _MAYBE_STR,
     "occurred_at": frozenset({float, int, type(None)}),
     "collapse_id": _MAYBE_STR,
+    "limits": frozenset({Limits, type(None)}),
 }
 #: the fields of version 0, in the order of its rows; remainders are a seventh place
 _ROW_0 = Item._fields[:6]
@@ -54,7 +62,9 @@ _ROW_0 = Item._fields[:6]
 _LATER = Item._fields[6:]
 _NONE = (None,) * len(_LATER)
 #: fields without personal data: they outlive an erasure
-_NAMELESS = frozenset({"index", "remainders", "source", "part", "occurred_at"})
+_NAMELESS = frozenset({"index", "remainders", "source", "part", "occurred_at", "limits"})
+#: the sources without limits; LearnInk's is not named
+_OVERLOOKED = BUILT_IN | {None}
 #: a version has at most this many digits
 _DIGITS = 4
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError)
@@ -107,19 +117,28 @@ def form_of(data: bytes) -> int | None:
 
 
 def write_items(entries: Sequence[ChunkItem], form: int = NEWEST) -> bytes:
-    """Write the items of a chunk in a version. Version 0 has no room for the later fields."""
-    if form == OLDEST:
-        return orjson.dumps([_row_0(item, remainders) for item, remainders in entries])
+    """Write the items of a chunk in a version, or in a later one if that has no room for their
+    limits. Version 0 has none for any of the later fields."""
     columns: dict[str, Sequence[Any]] = dict(
         zip(Item._fields, zip(*[entry.item for entry in entries], strict=True), strict=False)
     )
+    is_bound = _must_be_read(columns.get("source", ()), columns.get("limits", ()))
+    if form == OLDEST and not is_bound:
+        return orjson.dumps([_row_0(item, remainders) for item, remainders in entries])
+    if is_bound:
+        columns["limits"] = [limits_document(entry.item.limits) for entry in entries]
     lasting = [entry.remainders for entry in entries]
     if any(remainders is not None for remainders in lasting):
         columns["remainders"] = [
             None if some is None else [(one[0], one[1], int(one[2])) for one in some]
             for some in lasting
         ]
-    return _document(columns, Remainder._fields)
+    return _document(columns, Remainder._fields, NEWEST if is_bound else PLAIN)
+
+
+def _must_be_read(sources: Sequence[str | None], limits: Sequence[Limits | None]) -> bool:
+    """Whether a release that overlooks these sources and limits must not send the items."""
+    return not set(sources) <= _OVERLOOKED or limits.count(None) != len(limits)
 
 
 def read_items(data: bytes) -> tuple[ChunkItem, ...]:
@@ -128,7 +147,7 @@ def read_items(data: bytes) -> tuple[ChunkItem, ...]:
     try:
         if form == OLDEST:
             return _read_0(data)
-        if form == 1:
+        if form in (PLAIN, NEWEST):
             return _read_1(data)
     except _BROKEN as error:
         raise Unreadable(f"its items are broken ({type(error).__name__})", form) from None
@@ -155,7 +174,7 @@ def erase_items(data: bytes, theirs: Theirs) -> bytes:
         for one in entries
     ]
     columns = {name: [one[name] for one in kept] for name in (kept[0] if kept else ())}
-    return _document(columns, document.get("remainders", ()))
+    return _document(columns, document.get("remainders", ()), form_of(data) or PLAIN)
 
 
 def _row_0(item: Item, remainders: tuple[Remainder, ...] | None) -> tuple[Any, ...]:
@@ -197,10 +216,10 @@ def _read_1(data: bytes) -> tuple[ChunkItem, ...]:
     items: list[Iterable[Any]] = []
     for name in Item._fields:
         if name in columns:
-            items.append(_typed(name, columns[name]))
+            items.append(_typed(name, _column(name, columns[name])))
         else:
             value = shared.get(name) if name in _LATER else shared[name]
-            items.append(repeat(_typed(name, (value,))[0], count))
+            items.append(repeat(_typed(name, _column(name, (value,)))[0], count))
     lasting: Iterable[Any] = repeat(None, count)
     if "remainders" in columns:
         names = document["remainders"]
@@ -212,6 +231,10 @@ def _read_1(data: bytes) -> tuple[ChunkItem, ...]:
 def _entries(columns: Iterable[Iterable[Any]], lasting: Iterable[Any]) -> tuple[ChunkItem, ...]:
     items = map(Item._make, zip(*columns, strict=False))
     return tuple(map(ChunkItem._make, zip(items, lasting, strict=True)))
+
+
+def _column(name: str, column: Sequence[Any]) -> Sequence[Any]:
+    return [limits_in(said) for said in column] if name == "limits" else column
 
 
 def _typed(name: str, column: Sequence[Any]) -> Sequence[Any]:
@@ -230,8 +253,9 @@ def _remainders(some: Any, order: Iterable[int]) -> tuple[Remainder, ...] | None
     return left
 
 
-def _document(columns: Mapping[str, Sequence[Any]], remainders: Sequence[str]) -> bytes:
-    """Version 1: values that all items share are written once, the others in rows, all by name."""
+def _document(columns: Mapping[str, Sequence[Any]], remainders: Sequence[str], form: int) -> bytes:
+    """Since version 1: values that all items share are written once, the others in rows, all by
+    name."""
     shared: dict[str, Any] = {}
     varying: dict[str, Sequence[Any]] = {}
     for name, column in columns.items():
@@ -247,7 +271,7 @@ def _document(columns: Mapping[str, Sequence[Any]], remainders: Sequence[str]) -
     }
     if "remainders" in varying:
         document["remainders"] = list(remainders)
-    return b"1 " + orjson.dumps(document)
+    return b"%d %s" % (form, orjson.dumps(document))
 
 
 def _emptied(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,7 +287,7 @@ def write_rejections(rejections: Iterable[Rejection], form: int = NEWEST) -> str
     rows = [[one.index, one.reason] for one in rejections]
     if form == OLDEST or not rows:
         return orjson.dumps(rows).decode()
-    return "1 " + orjson.dumps({"fields": ["index", "reason"], "rows": rows}).decode()
+    return f"{PLAIN} " + orjson.dumps({"fields": ["index", "reason"], "rows": rows}).decode()
 
 
 def read_rejections(text: str) -> tuple[Rejection, ...]:
@@ -272,7 +296,7 @@ def read_rejections(text: str) -> tuple[Rejection, ...]:
     try:
         if form == OLDEST:
             return tuple(_rejections(orjson.loads(text), 0, 1))
-        if form == 1:
+        if form == PLAIN:
             document = orjson.loads(text.partition(" ")[2])
             places = map(document["fields"].index, ("index", "reason"))
             return tuple(_rejections(document["rows"], *places))
@@ -295,8 +319,13 @@ def write_later(item: Item) -> str | None:
     """The fields of a dead letter's item that have no column; None: there are none."""
     if item[6:] == _NONE:
         return None
-    said = {name: value for name, value in zip(_LATER, item[6:], strict=True) if value is not None}
-    return "1 " + orjson.dumps(said).decode()
+    said: dict[str, Any] = {
+        name: value for name, value in zip(_LATER, item[6:], strict=True) if value is not None
+    }
+    if item.limits is not None:
+        said["limits"] = limits_document(item.limits)
+    form = NEWEST if _must_be_read([item.source], [item.limits]) else PLAIN
+    return f"{form} {orjson.dumps(said).decode()}"
 
 
 def read_letter(columns: Sequence[Any], later: str | None) -> Item:
@@ -305,11 +334,11 @@ def read_letter(columns: Sequence[Any], later: str | None) -> Item:
     if later is None:
         return Item(*columns)
     form = form_of(later.encode(errors="replace"))
-    if form != 1:
+    if form not in (PLAIN, NEWEST):
         raise _unknown(later.encode(errors="replace"), form)
     try:
         said = orjson.loads(later.partition(" ")[2])
-        rest = [_typed(name, (said.get(name),))[0] for name in _LATER]
+        rest = [_typed(name, _column(name, (said.get(name),)))[0] for name in _LATER]
     except _BROKEN as error:
         raise Unreadable(f"its content is broken ({type(error).__name__})", form) from None
     return Item(*columns, *rest)

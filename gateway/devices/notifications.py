@@ -16,10 +16,12 @@ from gateway.core.chunks import cut, deadline_of
 from gateway.core.clocks import WallClock
 from gateway.core.items import FIELDS, parse_items
 from gateway.core.model import CHUNK_SIZE, Chunk, Event, Item, Rejection
+from gateway.core.private import people_in
+from gateway.core.sources import API, Terms, event_id_of
 from gateway.devices.auth import Authenticator, Caller
 from gateway.events import NotificationsPosted, Observer
 from gateway.exchange import Answer, Request, Route, read_object
-from gateway.ports import Queue
+from gateway.ports import Journal, Queue
 from gateway.problems import RETRY_AFTER_S, Problem
 
 _TYPE = "notifications.sent"
@@ -52,6 +54,7 @@ class NotificationRoutes:
     def __init__(
         self,
         queue: Queue,
+        journal: Journal,
         authenticator: Authenticator,
         *,
         limits: Callable[[], NotificationLimits],
@@ -62,6 +65,7 @@ class NotificationRoutes:
         chunk_items: int = CHUNK_SIZE,
     ) -> None:
         self._queue = queue
+        self._journal = journal
         self._authenticator = authenticator
         self._limits = limits
         self._backlog = backlog
@@ -84,12 +88,16 @@ class NotificationRoutes:
         if unknown := _unknown(document, raw):
             raise Problem("invalid", "a field is not known, and nothing was sent", errors=unknown)
         raw = [_without_phone_number(entry) for entry in raw]
-        event_id = _event_id(caller, _idempotency_key(document))
-        items, rejections = parse_items(raw)
+        message_id = _message_id(caller, _idempotency_key(document))
+        event_id = event_id_of(API, message_id)
+        items, rejections = parse_items(raw, terms=Terms(API))
         if not items:
             raise Problem("invalid", "no notification can go out", errors=_errors(rejections))
         if self._backlog() >= limits.max_backlog // 2:
             raise Problem("unavailable", "the backlog is full", retry_after=RETRY_AFTER_S)
+        if await self._journal.event(message_id) is not None:
+            # It was taken by a version whose ids named no source.
+            return _answer("duplicate", message_id, items, rejections)
         now = self._clock()
         deadline = deadline_of(None, now, limits.max_age_s)
         chunks = cut(
@@ -104,15 +112,14 @@ class NotificationRoutes:
         if accepted:
             self._wake()
             self._observer(NotificationsPosted(event_id, len(items), len(rejections)))
-        return Answer(
-            200,
-            {
-                "status": "accepted" if accepted else "duplicate",
-                "event_id": event_id,
-                "notifications": len(items),
-                "rejected": len(rejections),
-            },
-        )
+        return _answer("accepted" if accepted else "duplicate", event_id, items, rejections)
+
+
+def _answer(
+    status: str, event_id: str, items: Sequence[Item], rejections: Sequence[Rejection]
+) -> Answer:
+    counts = {"notifications": len(items), "rejected": len(rejections)}
+    return Answer(200, {"status": status, "event_id": event_id, **counts})
 
 
 def _idempotency_key(document: dict[str, Any]) -> str:
@@ -168,8 +175,8 @@ def _errors(rejections: list[Rejection]) -> list[dict[str, str]]:
     ]
 
 
-def _event_id(caller: Caller, idempotency_key: str) -> str:
-    """Name the event so that it tells neither the caller's key nor the idempotency key."""
+def _message_id(caller: Caller, idempotency_key: str) -> str:
+    """Name the call so that it tells neither the caller's key nor the idempotency key."""
     digest = hashlib.sha256(f"{caller.name}\0{idempotency_key}".encode()).hexdigest()
     return f"ntf_{digest[:32]}"
 
@@ -193,4 +200,6 @@ def _event(
         rejections=tuple(rejections),
         chunks=len(chunks),
         body=json.dumps(batch).encode(),
+        people=people_in([raw[one.index] for one in rejections]),
+        source=API,
     )

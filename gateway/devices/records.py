@@ -6,6 +6,7 @@ and their formats.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,8 +33,12 @@ FIELDS = (
     "app_version",
     "os_version",
     "device_model",
+    "for",
     "last_seen_at",
+    "user_changed_at",
 )
+_TIMES = ("last_seen_at", "user_changed_at")
+_WORDS = re.compile(r"[A-Za-z0-9_-]{1,16}(?: [A-Za-z0-9_-]{1,16})?")
 
 
 class BadRecord(Exception):
@@ -46,14 +51,14 @@ def registration_of(
     """Read a record by the rules of the devices API. Raises `BadRecord`.
 
     `last_seen_at` is when the app itself last confirmed the address. Without it nobody knows, and
-    any proof that the address is dead will count.
+    any proof that the address is dead will count. `user_changed_at` is when the phone last came
+    from another user. `for` has the words that answered the app then, one for each id: another
+    gateway's, perhaps, and the phone knows no others yet.
     """
     document = dict(record)
+    words = _words(document.pop("for", None))
     installation_id = document.pop("installation_id", None)
-    try:
-        seen_at = _seen_at(document.pop("last_seen_at", None))
-    except ValueError:
-        raise BadRecord("last_seen_at must be a time such as 2026-11-23T10:00:00Z") from None
+    seen_at, user_changed_at = (_time(name, document.pop(name, None)) for name in _TIMES)
     try:
         asked = read_registration(
             str(installation_id or ""), document, vendors=vendors, apps=apps, proven=None
@@ -62,22 +67,40 @@ def registration_of(
         errors = problem.errors or [{"field": problem.code, "message": problem.detail}]
         reasons = [f"{error['field']} {error['message']}" for error in errors]
         raise BadRecord("; ".join(reasons)) from None
-    return replace(asked, seen_at=seen_at)
+    ids = [one for one in (asked.user_id, asked.custom_id) if one is not None]
+    return replace(
+        asked,
+        seen_at=seen_at or 0.0,
+        user_changed_at=user_changed_at,
+        words=words if len(words) == len(ids) else (),
+    )
 
 
-def _seen_at(text: Any) -> float:
+def _words(text: Any) -> tuple[str, ...]:
+    """What cannot be words is left out, for new ones can be made."""
+    is_good = isinstance(text, str) and _WORDS.fullmatch(text)
+    return tuple(text.split()) if is_good else ()
+
+
+def _time(name: str, text: Any) -> float | None:
     if text in (None, ""):
-        return 0.0
-    moment = datetime.fromisoformat(str(text))
+        return None
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise BadRecord(f"{name} must be a time such as 2026-11-23T10:00:00Z") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def record_of(device: Device, vendors: Vendors) -> dict[str, str | None]:
     """A device with its address, as `registration_of` reads it."""
     values = {
-        name: getattr(device.profile if hasattr(device.profile, name) else device, name)
+        name: getattr(device.profile if hasattr(device.profile, name) else device, name, None)
         for name in FIELDS
     }
     values["environment"] = environment_of(device, vendors)
-    values["last_seen_at"] = to_iso(device.last_seen_at) if device.last_seen_at else None
+    values["for"] = " ".join(device.words) or None
+    for name in _TIMES:
+        moment = getattr(device, name)
+        values[name] = to_iso(moment) if moment else None
     return values

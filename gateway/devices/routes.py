@@ -8,39 +8,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gateway.core.clocks import WallClock
+from gateway.core.clocks import Clocks
+from gateway.core.instants import to_iso
 from gateway.core.model import UserRef
 from gateway.devices.auth import Authenticator, Caller
+from gateway.devices.limits import CallerLimits
 from gateway.devices.schema import Apps, device_view, read_registration
+from gateway.errors import StoreUnavailable
 from gateway.exchange import Answer, Request, Route, read_object
-from gateway.ports import Registry
+from gateway.ports import Erasures, Registry
+from gateway.problems import Problem
 from gateway.whose import by_of, find_user
 from providers.vendor import Vendors
 
 MAX_BODY = 16 * 1024
 """Bytes of a registration: the longest address leaves three quarters of it for the rest."""
+ERASES_PER_HOUR = 5
+"""How often a user token may erase its user in an hour: each time all that is kept is searched."""
 
 
 class DeviceRoutes:
     """`/v1/devices/...` and `/v1/users/{id}...` of the public listener. `changed` is told at once
-    which devices have another user or address, or are gone."""
+    which devices have another user or address, or are gone; `erasing` that an erase was asked."""
 
     def __init__(
         self,
         registry: Registry,
+        erasures: Erasures,
         authenticator: Authenticator,
         vendors: Vendors,
         apps: Apps,
-        clock: WallClock,
+        clocks: Clocks,
         *,
         changed: Callable[[Sequence[int]], None],
+        erasing: Callable[[], None],
     ) -> None:
         self._registry = registry
+        self._erasures = erasures
         self._authenticator = authenticator
         self._vendors = vendors
         self._apps = apps
-        self._clock = clock
+        self._clock = clocks.wall
         self._changed = changed
+        self._erasing = erasing
+        self._erases = CallerLimits(ERASES_PER_HOUR, monotonic=clocks.monotonic, window_s=3600.0)
 
     def routes(self) -> list[Route]:
         """What to add to the public listener."""
@@ -49,6 +60,7 @@ class DeviceRoutes:
             Route("DELETE", "/v1/devices/{installation_id}", self.delete_device),
             Route("GET", "/v1/users/{id}/devices", self.list_devices),
             Route("DELETE", "/v1/users/{id}", self.erase_user),
+            Route("GET", "/v1/users/{id}/erasure", self.show_erasure),
         ]
 
     async def put_device(self, request: Request) -> Answer:
@@ -77,6 +89,7 @@ class DeviceRoutes:
             request.path["installation_id"],
             proven=caller.proven,
             app=request.query.get("app") or None,
+            now=self._clock(),
         )
         self._changed(gone)
         return Answer(204)
@@ -89,12 +102,32 @@ class DeviceRoutes:
         return Answer(200, {"devices": views})
 
     async def erase_user(self, request: Request) -> Answer:
-        """Remove a user: devices, addresses, and the names and texts in the log."""
+        """Remove a user: the devices now, names and texts that were kept soon after."""
         caller = await self._authenticator.authorize(request, "devices:write")
         user = await self._user(caller, request)
-        erased = await self._registry.erase(user, now=self._clock())
-        self._changed(erased.devices)
+        if caller.proven is not None and (wait := self._erases.take(caller.name)):
+            raise Problem("too_many_requests", retry_after=wait)
+        try:
+            gone = await self._registry.erase(user, now=self._clock())
+        except StoreUnavailable:
+            self._erases.give_back(caller.name)
+            raise
+        self._changed(gone)
+        self._erasing()
         return Answer(204)
+
+    async def show_erasure(self, request: Request) -> Answer:
+        """Whether names and texts of an erased user are gone as well."""
+        caller = await self._authenticator.authorize(request, "devices:write")
+        erasure = await self._erasures.state(await self._user(caller, request))
+        if erasure is None:
+            raise Problem("not_found")
+        view: dict[str, object] = {
+            "state": "running" if erasure.done_at is None else "done",
+            "asked_at": to_iso(erasure.asked_at),
+            "done_at": None if erasure.done_at is None else to_iso(erasure.done_at),
+        }
+        return Answer(200, view)
 
     async def _user(self, caller: Caller, request: Request) -> UserRef:
         """The user that a path names; `?by=` says which id it is."""

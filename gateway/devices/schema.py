@@ -241,7 +241,8 @@ def environment_of(device: Device, vendors: Vendors) -> str | None:
 
 
 def device_view(device: Device, vendors: Vendors) -> dict[str, Any]:
-    """How a device is shown: all but its address, of which there is a short hash."""
+    """How a device is shown: all but its address, of which there is a short hash. `for` has the
+    words of its ids: an app drops a push with another one."""
     profile = device.profile
     return {
         "installation_id": device.installation_id,
@@ -262,4 +263,5 @@ def device_view(device: Device, vendors: Vendors) -> dict[str, Any]:
         "app_version": profile.app_version,
         "os_version": profile.os_version,
         "device_model": profile.device_model,
+        "for": list(device.words),
     }

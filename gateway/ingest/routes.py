@@ -1,4 +1,4 @@
-"""POST /webhooks/learnink: verify, understand, make durable, answer - in that order.
+"""POST /webhooks/{source}: verify, understand, make durable, answer - in that order.
 
 A 2xx leaves only after the event is on disk (or at the broker's quorum), and never after sending.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gateway.core.clocks import Clocks
 from gateway.core.model import CHUNK_SIZE
+from gateway.core.sources import UNLIMITED, Limits, Terms, event_id_of
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
 from gateway.exchange import Answer, Request, Route, UnreadableBody
@@ -29,27 +30,30 @@ _RESULTS = {
 
 @dataclass(frozen=True, slots=True)
 class WebhookLimits:
-    """The settings of the webhook. Seconds, bytes, notifications."""
+    """The settings of one source's webhook. Seconds, bytes, notifications; `pushes` is what its
+    pushes may reach."""
 
     keys: Sequence[bytes]
     tolerance_s: float
     max_body_bytes: int
     max_age_s: float
     max_backlog: int
+    pushes: Limits = UNLIMITED
 
 
 class WebhookRoute:
-    """Takes LearnInk's batches. `wake` tells the relay, in the same process, that work came.
+    """Takes LearnInk's batches, of each source at its own address. `wake` tells the relay, in the
+    same process, that work came.
 
-    `limits` is asked at each request, so that a reload takes effect; `backlog` is how many
-    notifications wait, as far as this process knows.
+    `limits` is asked at each request, so that a reload takes effect: those of a source, or None if
+    there is no such source. `backlog` is how many notifications wait, as far as this process knows.
     """
 
     def __init__(
         self,
         queue: Queue,
         *,
-        limits: Callable[[], WebhookLimits],
+        limits: Callable[[str], WebhookLimits | None],
         backlog: Callable[[], int],
         wake: Callable[[], None],
         observer: Observer,
@@ -66,21 +70,27 @@ class WebhookRoute:
 
     def routes(self) -> list[Route]:
         """What to add to the public listener."""
-        return [Route("POST", "/webhooks/learnink", self.receive)]
+        return [Route("POST", "/webhooks/{source}", self.receive)]
 
     async def receive(self, request: Request) -> Answer:
         """Answer one webhook request as the contract's table says."""
+        source = request.path["source"]
+        limits = self._limits(source)
+        if limits is None:
+            raise Problem("not_found", "there is no such source")
         monotonic = self._clocks.monotonic
         started = monotonic()
         try:
-            outcome = await self._receive(request)
+            outcome = await self._receive(request, source, limits)
         except Problem as problem:
             result = _RESULTS.get(problem.code, "unavailable")
             seconds = monotonic() - started
-            self._observer(WebhookAnswered(result, seconds, reason=problem.detail))
+            self._observer(WebhookAnswered(result, seconds, reason=problem.detail, source=source))
             raise
         except StoreUnavailable as error:
-            self._observer(WebhookAnswered("unavailable", monotonic() - started, reason=str(error)))
+            seconds = monotonic() - started
+            answered = WebhookAnswered("unavailable", seconds, reason=str(error), source=source)
+            self._observer(answered)
             raise
         self._observer(
             WebhookAnswered(
@@ -90,12 +100,12 @@ class WebhookRoute:
                 notifications=outcome.notifications,
                 rejected=outcome.rejected,
                 reason=outcome.reason,
+                source=source,
             )
         )
         return Answer(200, outcome.document())
 
-    async def _receive(self, request: Request) -> _Outcome:
-        limits = self._limits()
+    async def _receive(self, request: Request, source: str, limits: WebhookLimits) -> _Outcome:
         now = self._clocks.wall()
         try:
             claim = claimed(request.headers, now=now, tolerance_s=limits.tolerance_s)
@@ -107,10 +117,11 @@ class WebhookRoute:
         if self._backlog() >= limits.max_backlog:
             raise Problem("unavailable", "the backlog is full", retry_after=RETRY_AFTER_S)
         understood = understand(
-            verified.message_id,
+            event_id_of(source, verified.message_id),
             body,
             received_at=now,
             max_age_s=limits.max_age_s,
+            terms=Terms(source, limits.pushes),
             chunk_items=self._chunk_items,
         )
         event = understood.event

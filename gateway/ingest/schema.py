@@ -15,8 +15,11 @@ from typing import Any
 import orjson
 
 from gateway.core.chunks import cut, deadline_of
+from gateway.core.fanout import dated
 from gateway.core.items import parse_items
 from gateway.core.model import CHUNK_SIZE, Chunk, Event
+from gateway.core.private import people_in, without_phones
+from gateway.core.sources import LEARNINKS, Terms
 
 NOTIFICATIONS_SENT = "notifications.sent"
 _MOST_NOTIFICATIONS = 100_000
@@ -40,37 +43,50 @@ def understand(
     *,
     received_at: float,
     max_age_s: float,
+    terms: Terms = LEARNINKS,
     rejected: Container[int] | None = None,
     chunk_items: int = CHUNK_SIZE,
 ) -> Understood:
-    """Read an event; never raises. `max_age_s`: how long notifications stay fresh, in seconds.
-    They are cut into chunks of at most `chunk_items`.
+    """Read an event of a source; never raises. `max_age_s`: how long notifications stay fresh, in
+    seconds, unless the source's terms say so. They are cut into chunks of at most `chunk_items`.
 
     `rejected`, for an event that is read again: the indexes that were rejected at first, so that
     it comes to the same chunks.
     """
     event_type = ""
+    document: object = None
     try:
         document = _document(body)
         event_type = _type_of(document)
         if event_type != NOTIFICATIONS_SENT:
-            return Understood(
-                Event(
-                    event_id,
-                    event_type,
-                    "ignored",
-                    received_at,
-                    occurred_at=_occurred_at(document),
-                    body=body,
-                )
+            ignored = Event(
+                event_id,
+                event_type,
+                "ignored",
+                received_at,
+                occurred_at=_occurred_at(document),
+                body=body,
+                people=people_in(document),
+                source=terms.source,
+                limits=terms.limits,
             )
+            return Understood(ignored)
         return _notifications(
-            event_id, document, body, received_at, max_age_s, rejected, chunk_items
+            event_id, document, body, received_at, max_age_s, terms, rejected, chunk_items
         )
     except _NotUnderstood as reason:
-        return Understood(
-            Event(event_id, event_type, "quarantined", received_at, reason=str(reason), body=body)
+        quarantined = Event(
+            event_id,
+            event_type,
+            "quarantined",
+            received_at,
+            reason=str(reason),
+            body=body,
+            people=people_in(document),
+            source=terms.source,
+            limits=terms.limits,
         )
+        return Understood(quarantined)
 
 
 def _notifications(
@@ -79,6 +95,7 @@ def _notifications(
     body: bytes,
     received_at: float,
     max_age_s: float,
+    terms: Terms,
     rejected: Container[int] | None,
     chunk_items: int,
 ) -> Understood:
@@ -88,9 +105,11 @@ def _notifications(
         raise _NotUnderstood("data.notifications is not an array")
     if len(entries) > _MOST_NOTIFICATIONS:
         raise _NotUnderstood(f"more than {_MOST_NOTIFICATIONS} notifications")
-    items, rejections = parse_items(entries, rejected=rejected)
     occurred_at = _occurred_at(document)
-    deadline = deadline_of(occurred_at, received_at, max_age_s)
+    items, rejections = parse_items(
+        entries, rejected=rejected, terms=terms, occurred_at=occurred_at
+    )
+    deadline = deadline_of(occurred_at, received_at, max_age_s, terms.limits.max_age_s)
     chunks = tuple(
         cut(event_id, items, received_at=received_at, deadline=deadline, chunk_items=chunk_items)
     )
@@ -103,7 +122,11 @@ def _notifications(
         notifications=len(items),
         rejections=tuple(rejections),
         chunks=len(chunks),
-        body=body,
+        reason=dated(occurred_at) if occurred_at is not None and deadline <= received_at else "",
+        body=without_phones(body, document, entries),
+        people=people_in([entries[one.index] for one in rejections]),
+        source=terms.source,
+        limits=terms.limits,
     )
     return Understood(event, chunks)
 

@@ -26,6 +26,7 @@ from gateway.events import (
     DevicesRemoved,
     Fault,
     GatewayEvent,
+    IdsContradict,
     ItemsEnded,
     LaneHeld,
     LaneResumed,
@@ -37,6 +38,8 @@ from gateway.events import (
     PutAside,
     Refusal,
     RelaysCounted,
+    SourceKnown,
+    SourceUnknown,
     StoreFailed,
     WebhookAnswered,
 )
@@ -155,6 +158,8 @@ def say(event: GatewayEvent) -> Said:
             return "debug", "deliveries settled"
         case ItemsEnded(result):
             return "debug", f"notifications ended: {result}"
+        case IdsContradict():
+            return "warning", "ids contradict: devices left out"
         case DevicesRemoved(state=state):
             return "info", f"devices {state}"
         case (
@@ -173,6 +178,10 @@ def say(event: GatewayEvent) -> Said:
             return "error", "chunk given up: no process could finish it"
         case PutAside(what):
             return "error", f"unreadable {what} put aside: see `inkpush dead list`"
+        case SourceUnknown():
+            return "error", "events wait: the configuration does not name their source"
+        case SourceKnown():
+            return "info", "events go on: the configuration names their source"
         case Fault(what=what):
             return "error", f"unforeseen failure: {what}"
         case ConnectionRefused(reason):

@@ -1,4 +1,4 @@
-"""The metrics: every name, label set and bucket of Inkpush, and nothing else knows them.
+"""The metrics: every name and bucket of Inkpush, and nothing else knows them.
 
 Label values come from closed sets, so the number of series is known from the settings: an unknown
 value counts as "other". Every child exists at zero from the start, so that `rate()` and alerts
@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
 from gateway import __version__
-from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.sources import LEARNINK
+from gateway.core.states import DeviceState
 from gateway.events import (
     AttemptsFinished,
     BrakeReleased,
@@ -25,6 +26,7 @@ from gateway.events import (
     DevicesRemoved,
     Fault,
     GatewayEvent,
+    IdsContradict,
     ItemsEnded,
     LaneHeld,
     LaneResumed,
@@ -36,35 +38,26 @@ from gateway.events import (
     PutAside,
     Refusal,
     RelaysCounted,
+    SourceKnown,
+    SourceUnknown,
     StoreFailed,
     Unread,
     WebhookAnswered,
 )
 from gateway.observe.histogram import BatchHistogram
+from gateway.observe.labels import (
+    NOTIFICATION_RESULTS,
+    ODDITIES,
+    OTHER,
+    OUTCOMES,
+    PAUSE_REASONS,
+    VERDICTS,
+    WEBHOOK_RESULTS,
+    closed,
+)
 from gateway.ports import Depth, LaneRow
-from providers.contract import VERDICT_LABELS, CredentialStatus
+from providers.contract import CredentialStatus
 from providers.vendor import Vendors
-
-OTHER = "other"
-WEBHOOK_RESULTS = (
-    "accepted",
-    "duplicate",
-    "ignored",
-    "quarantined",
-    "unauthorized",
-    "too_large",
-    "too_slow",
-    "overloaded",
-    "unavailable",
-    OTHER,
-)
-NOTIFICATION_RESULTS = ("accepted", "rejected", "no_device", "expired", OTHER)
-OUTCOMES = (
-    *(state for state in DeliveryState if state not in {"pending", "no_device"}),
-    OTHER,
-)
-VERDICTS = (*VERDICT_LABELS, OTHER)
-PAUSE_REASONS = ("misconfigured", "operator")
 
 _OPENMETRICS = "application/openmetrics-text"
 _ACK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -76,7 +69,8 @@ class Metrics:
     """Listens to what happens, takes what the process measures, and renders both.
 
     An Observer: call it with an event. Lanes are (app, provider), each provider one of `vendors`;
-    `add_lane` makes the children of one that a reload brought.
+    `sources` are those with an address. `add_lane` and `add_source` make the children of one that a
+    reload brought.
     """
 
     def __init__(
@@ -85,6 +79,7 @@ class Metrics:
         vendors: Vendors,
         lanes: Iterable[tuple[str, str]],
         *,
+        sources: Iterable[str] = (LEARNINK,),
         now: float,
     ) -> None:
         self._registry = registry
@@ -93,8 +88,14 @@ class Metrics:
         self._children: dict[tuple[Counter, str, str, str], Counter] = {}
         self._webhook_events = Counter(
             "inkpush_webhook_events",
-            "Webhook requests answered, by result.",
-            ["result"],
+            "Webhook requests answered, by result and source.",
+            ["result", "source"],
+            registry=registry,
+        )
+        self._oddities = Counter(
+            "inkpush_webhook_oddities",
+            "Notifications that are taken and not as they should be, by kind.",
+            ["kind"],
             registry=registry,
         )
         self._webhook_ack = Histogram(
@@ -194,6 +195,9 @@ class Metrics:
         )
         build.labels(__version__).set(1)
         self._make_children(lanes)
+        self._sources: list[str] = []
+        for source in sources:
+            self.add_source(source)
 
     def _lane_counter(self, name: str, text: str, *label: str) -> Counter:
         labels = ["provider", "app", *label]
@@ -204,10 +208,10 @@ class Metrics:
         return Gauge(f"inkpush_{name}", text, labels, registry=self._registry)
 
     def _make_children(self, lanes: Iterable[tuple[str, str]]) -> None:
-        for result in WEBHOOK_RESULTS:
-            self._webhook_events.labels(result)
         for reason in get_args(Refusal):
             self._refused.labels(reason)
+        for kind in ODDITIES:
+            self._oddities.labels(kind)
         for result in NOTIFICATION_RESULTS:
             self._notifications.labels(result)
         for what in get_args(Unread):
@@ -247,6 +251,13 @@ class Metrics:
             for reason in PAUSE_REASONS:
                 self._paused.labels(provider, app, part, reason)
 
+    def add_source(self, source: str) -> None:
+        """Make the children of a source, at zero; one that has them keeps what it counted."""
+        if source not in self._sources:
+            self._sources.append(source)
+        for result in WEBHOOK_RESULTS:
+            self._webhook_events.labels(result, source)
+
     # --- what happens --------------------------------------------------------------------------
 
     def __call__(self, event: GatewayEvent) -> None:
@@ -263,7 +274,9 @@ class Metrics:
                 self._count(self._deliveries, provider, app, outcomes, OUTCOMES)
                 self._event_to_provider.observe(provider, ages)
             case ItemsEnded(result, count):
-                self._notifications.labels(_closed(result, NOTIFICATION_RESULTS)).inc(count)
+                self._notifications.labels(closed(result, NOTIFICATION_RESULTS)).inc(count)
+            case IdsContradict(count=count):
+                self._oddities.labels("ids").inc(count)
             case DevicesRemoved(app, provider, DeviceState.PRUNED, by_reason):
                 reasons = self._prune_reasons(provider)
                 self._count(self._pruned, provider, app, by_reason, reasons)
@@ -287,6 +300,8 @@ class Metrics:
                 self._unreadable.labels(what).inc(count)
             case ConnectionRefused(reason):
                 self._refused.labels(reason).inc()
+            case SourceUnknown() | SourceKnown():
+                pass  # /readyz and the log tell of them
             case ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
                 pass  # these are for the log
             case _:
@@ -308,13 +323,14 @@ class Metrics:
             child = self._children.get(key)
             if child is None:
                 # `labels` takes longer to find a child than `inc` to count
-                child = counter.labels(provider, app, _closed(value, known))
+                child = counter.labels(provider, app, closed(value, known))
                 if value in known:
                     self._children[key] = child
             child.inc(count)
 
     def _webhook(self, event: WebhookAnswered) -> None:
-        self._webhook_events.labels(_closed(event.result, WEBHOOK_RESULTS)).inc()
+        result = closed(event.result, WEBHOOK_RESULTS)
+        self._webhook_events.labels(result, closed(event.source, self._sources)).inc()
         self._webhook_ack.observe(event.seconds)
         if event.result == "accepted":
             self._accepted(event.notifications, event.rejected)
@@ -390,7 +406,3 @@ class Metrics:
         # the header itself is not passed on: what callers write there makes the library raise
         encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
         return encode(self._registry), content_type
-
-
-def _closed(value: str, known: Sequence[str]) -> str:
-    return value if value in known else OTHER

@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.core.instants import to_iso
 from gateway.core.model import Record
+from gateway.core.sources import source_of
 from gateway.core.states import DeliveryState
 from gateway.exchange import Answer, Request, Route
 from gateway.ports import EventSummary, Journal, Registry
@@ -74,6 +75,7 @@ def delivery_view(record: Record, installations: Mapping[int, str]) -> dict[str,
     """How a delivery is shown. `installations` gives the installation ids that are known."""
     return {
         "event_id": record.event_id,
+        "source": source_of(record.event_id),
         "index": record.index,
         "device_id": record.device_id or None,
         "installation_id": installations.get(record.device_id),
@@ -96,6 +98,7 @@ def event_view(summary: EventSummary) -> dict[str, Any]:
     event = summary.event
     return {
         "event_id": event.event_id,
+        "source": event.source,
         "type": event.type,
         "timestamp": None if event.occurred_at is None else to_iso(event.occurred_at),
         "received_at": to_iso(event.received_at),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.ports.erasures import KEPT, Asked, Cleared, Erasure, Erasures, Kept, Slice
 from gateway.ports.journal import (
     Aside,
     BrokeredJournal,
@@ -24,7 +25,7 @@ from gateway.ports.journal import (
 from gateway.ports.keys import SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing
 from gateway.ports.queue import Depth, Queue
-from gateway.ports.registry import Erased, Registered, Registry
+from gateway.ports.registry import Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
 from gateway.ports.store import Store
 
@@ -33,20 +34,26 @@ Clock = Callable[[], float]
 
 __all__ = [
     "FORM_S",
+    "KEPT",
     "REPLICA_ALIVE_S",
     "SCOPES",
     "ApiKey",
     "Aside",
+    "Asked",
     "BrokeredJournal",
+    "Cleared",
     "Clock",
     "DeadLetter",
     "Depth",
-    "Erased",
+    "Erasure",
+    "Erasures",
     "EventSummary",
     "Held",
     "HeldOf",
     "Holder",
+    "Imported",
     "Journal",
+    "Kept",
     "Keys",
     "LaneRow",
     "Lanes",
@@ -56,6 +63,7 @@ __all__ = [
     "Registered",
     "Registry",
     "Replicas",
+    "Slice",
     "Standing",
     "Store",
 ]

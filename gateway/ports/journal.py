@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.states import DeliveryState
 from gateway.core.stored import Forms, Unreadable, read_items, read_letter
@@ -166,9 +167,18 @@ class Journal(Protocol):
         """One event with the state of its deliveries."""
 
     async def events(
-        self, *, limit: int, status: str | None = None, before: float | None = None
+        self,
+        *,
+        limit: int,
+        status: str | None = None,
+        source: str | None = None,
+        before: float | None = None,
     ) -> list[Event]:
         """Events, newest first, without their bodies."""
+
+    async def replace_body(self, event_id: str, body: bytes, by: bytes) -> None:
+        """Keep another body of an event, if it still has this one: somebody may have been erased
+        from it."""
 
     async def items_of(self, event_id: str) -> list[Record]:
         """All journal rows of an event, by index."""
@@ -195,6 +205,9 @@ class BrokeredJournal(Journal, Protocol):
 
     async def begin(self, event: Event) -> Event | None:
         """Keep a new event. If its id is known, nothing changes and the kept event is returned."""
+
+    async def erased_from(self, event_ids: Collection[str]) -> Erased | None:
+        """Who was erased since these events came in; None, nearly always: nobody."""
 
     async def accepted(self, event_id: str) -> None:
         """All chunks of an `accepting` event are queued: it is `accepted`."""

@@ -63,6 +63,10 @@ class Queue(Protocol):
         deliveries any more.
         """
 
+    async def snooze(self, claim: Claim, *, until: float) -> None:
+        """Give a chunk back, as if it had never been claimed: it is due again at that time (epoch
+        seconds). Nothing happens if the lease was lost."""
+
     async def let_go(self) -> None:
         """This process ends in order: its unsettled chunks are due at once, as if it had never
         claimed them."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.model import Device, Item, Registration, Target, UserRef
+from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
 from providers.contract import Environment
 
@@ -22,11 +22,13 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
-    """The result of an erase: the devices that went, and how many chunks cannot be read."""
+class Imported:
+    """The result of a batch: how many installations are new, how many are known, and which lines,
+    by their place in the batch, changed nothing: what is known here is newer."""
 
-    devices: Sequence[int]
-    unread: int
+    new: int
+    known: int
+    newer: tuple[int, ...] = ()
 
 
 class Registry(Protocol):
@@ -44,16 +46,19 @@ class Registry(Protocol):
         """
 
     async def register_many(
-        self, registrations: Sequence[Registration], *, now: float
-    ) -> tuple[int, int]:
-        """Upsert all in one transaction, as an API key would. Returns (new, known).
+        self, registrations: Sequence[Registration], *, now: float, force: bool = False
+    ) -> Imported:
+        """Upsert all in one transaction, as an API key would.
 
         A registration with `seen_at` (an import) does not count as contact from the app: a device
-        already stored with this address is left unchanged, even if pruned.
+        already stored with this address is left unchanged, even if pruned. It takes no installation
+        and no address from a device that the app confirmed at that time or later, and brings none
+        back that went then or later, nor a user who was erased; without a time, it takes from no
+        device, and brings back none that ever went. `force` lifts that, but for what an erase took.
         """
 
     async def forget(
-        self, installation_id: str, *, proven: UserRef | None, app: str | None = None
+        self, installation_id: str, *, proven: UserRef | None, app: str | None = None, now: float
     ) -> Sequence[int]:
         """Delete an installation; somebody else's stays. Returns the devices that went."""
 
@@ -63,16 +68,21 @@ class Registry(Protocol):
     async def installations(self, installation_id: str) -> list[Device]:
         """The devices of an installation in any state: one per app that registered it."""
 
-    async def erase(self, user: UserRef, *, now: float) -> Erased:
-        """Remove a user's devices, and the user's names and texts from the journal.
+    async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
+        """Remove a user's devices, and note that names and texts are to go: `Erasures` has the
+        steps. Returns which devices went.
 
-        Items that wait for the user end at `now`. Queued chunks of the user's events that cannot be
-        read and do not show the name stay for a version that reads them, which finds the user's
-        items ended.
+        What was received until `now` is never for a device that the user registers later, and
+        nothing of it names the user when it is journaled or queued later. Asked again, it begins
+        anew.
         """
 
-    async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
-        """Look up the active devices of each item's user; one list per item, in order."""
+    async def targets(self, items: Sequence[Item]) -> Found:
+        """Look up the active devices of each item's user; one list per item, in order.
+
+        A device is found by either id. It is left out where its latest registration stated or
+        proved the item's other id with another value.
+        """
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment
@@ -89,3 +99,6 @@ class Registry(Protocol):
 
     async def purge(self, *, pruned_before: float) -> int:
         """Delete rows that were pruned before this time. Returns how many."""
+
+    async def purge_forgotten(self, *, before: float) -> int:
+        """Delete what is remembered of what went before this time. Returns how many names."""

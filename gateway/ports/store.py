@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from gateway.ports.erasures import Erasures
 from gateway.ports.journal import Journal
 from gateway.ports.keys import Keys
 from gateway.ports.lanes import Lanes
@@ -21,6 +22,10 @@ class Store(Protocol):
     @property
     def journal(self) -> Journal:
         """What happened."""
+
+    @property
+    def erasures(self) -> Erasures:
+        """Who is being erased, and how far that is."""
 
     @property
     def lanes(self) -> Lanes:

@@ -5,8 +5,10 @@ Owns only their interface; `gateway.store` implements it, and `gateway.app` brin
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
+
+from gateway.core.erased import Erased
 
 T = TypeVar("T")
 
@@ -27,6 +29,9 @@ class Database(Protocol):
     async def read(self, work: Callable[[Any], Any]) -> Any:
         """Run `work(connection)` on a reading connection."""
 
+    def erased_from(self, connection: Any, event_ids: Collection[str]) -> Erased | None:
+        """Who was erased since these events came in; None, nearly always: nobody."""
+
 
 class Session(Protocol):
     """A transaction on a database over a network: named queries."""
@@ -36,6 +41,9 @@ class Session(Protocol):
 
     async def run(self, query: str, *values: Any) -> int:
         """Run a query; returns how many rows it wrote."""
+
+    async def erased_from(self, event_ids: Collection[str]) -> Erased | None:
+        """Who was erased since these events came in; None, nearly always: nobody."""
 
 
 class SharedDatabase(Protocol):

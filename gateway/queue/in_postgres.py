@@ -78,7 +78,9 @@ class PostgresQueue:
         async def work(session: Session) -> bool:
             if not await session.run("event_insert", *values):
                 return False
-            await self._insert(session, chunks)
+            if event.people:
+                await session.run("people_insert", event.event_id, list(event.people))
+            await self._write(session, chunks)
             return True
 
         accepted = await self._database.write(work)
@@ -192,6 +194,9 @@ class PostgresQueue:
             self._tell_of(added)
         return settled
 
+    async def snooze(self, claim: Claim, *, until: float) -> None:
+        await self._run("queue_leave", claim.queue_id, claim.lease_id, until)
+
     async def rescue(self) -> int:
         """Ends no lease, because any may belong to a live replica; those of dead ones run out."""
         return 0
@@ -204,10 +209,12 @@ class PostgresQueue:
         replayed = 0
         for start in range(0, len(chosen), _LETTERS):
             some = chosen[start : start + _LETTERS]
-            replayed += await self._replay(some, named, now=now, deadline=now + max_age_s)
+            replayed += await self._replay(some, named, now=now, max_age_s=max_age_s)
         return replayed
 
-    async def _replay(self, ids: Sequence[int], named: bool, *, now: float, deadline: float) -> int:
+    async def _replay(
+        self, ids: Sequence[int], named: bool, *, now: float, max_age_s: float
+    ) -> int:
         async def work(session: Session) -> int:
             dead = await session.rows("dead_by_ids", ids)
             replay = replay_of(list(map(letter_of, dead)), named=named)
@@ -218,7 +225,7 @@ class PostgresQueue:
             await session.run("deliveries_revive", *deliveries, now)
             await session.run("deliveries_forget", *deliveries)
             chunks = revived_chunks(
-                replay.letters, now=now, deadline=deadline, chunk_items=self._chunk_items
+                replay.letters, now=now, max_age_s=max_age_s, chunk_items=self._chunk_items
             )
             await self._insert(session, chunks)
             await session.run("dead_delete", replay.ids)
@@ -246,6 +253,14 @@ class PostgresQueue:
         return Depth(notifications, oldest_at)
 
     async def _insert(self, session: Session, chunks: Sequence[Chunk]) -> None:
+        """Add chunks of known events, which may name somebody who was erased meanwhile."""
+        if chunks:
+            erased = await session.erased_from({chunk.event_id for chunk in chunks})
+            if erased is not None:
+                chunks = [erased.without_names(chunk) for chunk in chunks]
+            await self._write(session, chunks)
+
+    async def _write(self, session: Session, chunks: Sequence[Chunk]) -> None:
         if chunks:
             rows = [chunk_values(chunk, self._forms.writes) for chunk in chunks]
             await session.run("queue_insert", *_columns(rows))

@@ -51,21 +51,20 @@ class InStoreQueue:
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
         rows = self._rows(chunks)
         values = event_row(event, self._forms.writes)
+        people = [(person, event.event_id) for person in event.people]
 
         def work(connection: Any) -> bool:
             if connection.execute(self._sql["event_insert"], values).rowcount == 0:
                 return False
             self._database.write_rows(connection, "queue_insert", rows)
+            self._database.write_rows(connection, "people_insert", people)
             return True
 
         accepted: bool = await self._database.write(work)
         return accepted
 
     async def publish(self, chunks: Sequence[Chunk]) -> None:
-        rows = self._rows(chunks)
-        await self._database.write(
-            lambda connection: self._database.write_rows(connection, "queue_insert", rows)
-        )
+        await self._database.write(lambda connection: self._insert(connection, chunks))
 
     async def claim(
         self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
@@ -144,18 +143,23 @@ class InStoreQueue:
         self, claim: Claim, leftovers: Sequence[Chunk], postponed: Sequence[Chunk] = ()
     ) -> bool:
         # The chunk is still there, so it was not settled, and none of its leftovers was queued.
-        rows = self._rows((*leftovers, *postponed))
+        added = [*leftovers, *postponed]
         held = {"id": claim.queue_id, "lease_id": claim.lease_id}
 
         def work(connection: Any) -> bool:
             if connection.execute(self._sql["queue_settle"], held).rowcount == 0:
                 return False
-            if rows:
-                self._database.write_rows(connection, "queue_insert", rows)
+            if added:
+                self._insert(connection, added)
             return True
 
         settled: bool = await self._database.write(work)
         return settled
+
+    async def snooze(self, claim: Claim, *, until: float) -> None:
+        await self._run(
+            "queue_leave", {"id": claim.queue_id, "lease_id": claim.lease_id, "due_at": until}
+        )
 
     async def let_go(self) -> None:
         # includes chunks of a cancelled claim, which no caller knows of
@@ -186,10 +190,10 @@ class InStoreQueue:
             chunks = revived_chunks(
                 replay.letters,
                 now=now,
-                deadline=now + max_age_s,
+                max_age_s=max_age_s,
                 chunk_items=self._chunk_items,
             )
-            self._database.write_rows(connection, "queue_insert", self._rows(chunks))
+            self._insert(connection, chunks)
             connection.execute(self._sql["dead_delete"], {"ids": json.dumps(replay.ids)})
             return len(replay.ids)
 
@@ -197,12 +201,11 @@ class InStoreQueue:
         return replayed
 
     async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
-        rows = self._rows(chunks)
         values = event_row(event, self._forms.writes)
 
         def work(connection: Any) -> None:
             if connection.execute(self._sql["event_replace"], values).rowcount:
-                self._database.write_rows(connection, "queue_insert", rows)
+                self._insert(connection, chunks)
 
         await self._database.write(work)
 
@@ -211,6 +214,13 @@ class InStoreQueue:
             lambda connection: connection.execute(self._sql["queue_depth"]).fetchone()
         )
         return Depth(row[0], row[1])
+
+    def _insert(self, connection: Any, chunks: Sequence[Chunk]) -> None:
+        """Add chunks of known events, which may name somebody who was erased meanwhile."""
+        erased = self._database.erased_from(connection, {chunk.event_id for chunk in chunks})
+        if erased is not None:
+            chunks = [erased.without_names(chunk) for chunk in chunks]
+        self._database.write_rows(connection, "queue_insert", self._rows(chunks))
 
     def _rows(self, chunks: Sequence[Chunk]) -> list[tuple[Any, ...]]:
         return [chunk_values(chunk, self._forms.writes) for chunk in chunks]

@@ -52,19 +52,29 @@ def replay_of(dead: Sequence[DeadLetter], *, named: bool) -> Replay:
 
 
 def revived_chunks(
-    letters: Iterable[Letter], *, now: float, deadline: float, chunk_items: int = CHUNK_SIZE
+    letters: Iterable[Letter],
+    *,
+    now: float,
+    max_age_s: float,
+    born_at: float | None = None,
+    chunk_items: int = CHUNK_SIZE,
 ) -> list[Chunk]:
-    """Cut dead letters, sorted by event and index, into chunks of their events."""
+    """Cut dead letters, sorted by event and index, into chunks of their events, due `now`. Their
+    new life begins then, or when they were `born_at`; it is as long as their source has it, else
+    `max_age_s`."""
+    begins = now if born_at is None else born_at
     chunks = []
     for event_id, of_event in groupby(letters, key=lambda letter: letter.event_id):
         entries = []
-        day = 0
+        day, own_s = 0, None
         for _, of_item in groupby(of_event, key=lambda letter: letter.item.index):
             same = list(of_item)
-            day = same[0].day
+            day, limits = same[0].day, same[0].item.limits
+            own_s = own_s if limits is None else limits.max_age_s
             entries.append(ChunkItem(same[0].item, _remainders(same)))
         for start in range(0, len(entries), chunk_items):
             items = tuple(entries[start : start + chunk_items])
+            deadline = begins + (own_s or max_age_s)
             chunks.append(Chunk(event_id, -1, now, deadline, items, due_at=now, day=day))
     return chunks
 

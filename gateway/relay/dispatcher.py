@@ -13,9 +13,11 @@ from functools import partial
 from typing import TypeVar
 
 from gateway.core.clocks import Clocks
+from gateway.core.erased import for_their_time
 from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan
 from gateway.core.model import (
     Claim,
+    Found,
     Item,
     Record,
     Remainder,
@@ -25,7 +27,7 @@ from gateway.core.model import (
 )
 from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
-from gateway.events import ChunkBuried, Observer, PutAside, StoreFailed
+from gateway.events import ChunkBuried, IdsContradict, Observer, PutAside, StoreFailed
 from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
 from gateway.relay.ports import RelayPorts
@@ -170,24 +172,46 @@ class Dispatcher:
             return
         known = await self._known(work)
         is_hopeless, is_late = await self._trials.is_hopeless(work), chunk.deadline <= now
+        source = items[0].source
+        if not (is_hopeless or is_late or self._ports.reaching.knows(source)):
+            await self._leave(work, source or "")
+            return
         if is_hopeless:
             items = []  # no lookup, which may be what ends processes
         elif is_late:
             items = begun(chunk, known)
         looked_up = self._monotonic()
-        targets = await self._ports.registry.targets(items) if items else []
+        found = await self._ports.registry.targets(items) if items else Found()
+        targets, barred = self._ports.reaching.of(items, for_their_time(found, chunk.first_seen))
         if work.lost or work.proven_until <= self._monotonic():
             # The lookups took so long that another process may have the chunk and end it.
             self._leases.drop(work)
         elif is_hopeless:
             self._bury(work, known, now)
         elif is_late:
-            devices = {item.index: found for item, found in zip(items, targets, strict=True)}
+            devices = {item.index: theirs for item, theirs in zip(items, targets, strict=True)}
             self._settler.begin(work, expire(chunk, known, now=now, devices=devices))
         else:
-            todo = plan(chunk, targets, known, now=now)
+            todo = plan(
+                chunk,
+                targets,
+                known,
+                now=now,
+                barred=barred,
+                contradicting=found.contradicting,
+            )
+            if todo.contradicting:
+                self._observer(IdsContradict(chunk.event_id, todo.contradicting))
             self._keep(work, todo.waits)
             self._offer(work, todo.sends, todo.ended, looked_up)
+
+    async def _leave(self, work: Work, source: str) -> None:
+        """Leave a chunk to a process that knows its source; it comes again, and expires in time."""
+        reaching = self._ports.reaching
+        until = min(self._clock() + reaching.nap_s, work.chunk.deadline)
+        await self._ports.queue.snooze(work.claim, until=until)
+        self._leases.drop(work)
+        reaching.came(source)
 
     async def _known(self, work: Work) -> Known:
         chunk = work.chunk
@@ -236,6 +260,7 @@ class Dispatcher:
                 part=part,
                 looked_up=looked_up,
                 attempts=send.attempts,
+                word=target.word_for(item),
             )
             by_part.setdefault((name, part), []).append(delivery)
         if faults:

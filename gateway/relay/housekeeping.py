@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from gateway.core.clocks import WallClock
 from gateway.core.pace import Pace
@@ -16,6 +17,16 @@ from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
 from gateway.ports import Journal, LaneRow, Lanes, Registry
 from gateway.relay.lane import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long rows are kept, in seconds: what happened, pruned devices, and what is remembered of
+    devices that went."""
+
+    journal_s: float
+    pruned_s: float
+    forgotten_s: float
 
 
 class Housekeeping:
@@ -31,8 +42,7 @@ class Housekeeping:
         observer: Observer,
         wall: WallClock,
         pace: Pace,
-        retention_s: float,
-        keep_pruned_s: float,
+        keep: Keep,
     ) -> None:
         self._registry = registry
         self._journal = journal
@@ -41,8 +51,7 @@ class Housekeeping:
         self._observer = observer
         self._wall = wall
         self._pace = pace
-        self._retention_s = retention_s
-        self._keep_pruned_s = keep_pruned_s
+        self._keep = keep
 
     async def take_over(self, lane: Lane) -> None:
         """Start a lane that is new in this process from its stored state, before it sends."""
@@ -90,8 +99,9 @@ class Housekeeping:
     async def purge(self) -> None:
         """Delete rows whose retention period is over."""
         now = self._wall()
-        await self._journal.purge(before=now - self._retention_s)
-        await self._registry.purge(pruned_before=now - self._keep_pruned_s)
+        await self._journal.purge(before=now - self._keep.journal_s)
+        await self._registry.purge(pruned_before=now - self._keep.pruned_s)
+        await self._registry.purge_forgotten(before=now - self._keep.forgotten_s)
 
     # --- inside -------------------------------------------------------------------------------
 

@@ -8,25 +8,31 @@ for all that wait; while it is away, nothing old starts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from gateway.core.clocks import MonotonicClock
-from gateway.core.model import Item, Target, lane_name
-from gateway.events import Observer, StoreFailed
+from gateway.core.erased import is_in_time
+from gateway.core.fanout import CONTRADICTION, GONE
+from gateway.core.model import Found, Item, Target, lane_name
+from gateway.events import IdsContradict, Observer, StoreFailed
 from gateway.ports import Journal, Registry
 from gateway.relay.lane import Lane
 from gateway.relay.part import Part
+from gateway.relay.reaching import Reaching
 from gateway.relay.retrying import until_stored
 from gateway.relay.work import FRESH_S, Delivery
 
 Asked = tuple[Part, Sequence[Delivery]]
+Gone = tuple[Delivery, str]
+"""A delivery that ends without a device, and why."""
 
 
 class Lookups:
     """Looks up again what has waited. `lanes` is shared with app; `gone` gets deliveries whose
-    device is not their user's any more, and whether the journal has ended their items already, as
-    an erase does; `returned` gets those whose device changed and that begin again from the queue.
+    device is not their user's any more, or not their source's to reach, with the reason, and
+    whether the journal has ended their items already, as an erase does; `returned` gets those whose
+    device changed and that begin again from the queue.
     """
 
     def __init__(
@@ -35,7 +41,8 @@ class Lookups:
         journal: Journal,
         lanes: Mapping[str, Lane],
         *,
-        gone: Callable[[Sequence[Delivery], bool], None],
+        reaching: Reaching,
+        gone: Callable[[Sequence[Delivery], str, bool], None],
         returned: Callable[[Sequence[Delivery], str, float | None], None],
         observer: Observer,
         monotonic: MonotonicClock,
@@ -43,6 +50,7 @@ class Lookups:
         self._registry = registry
         self._journal = journal
         self._lanes = lanes
+        self._reaching = reaching
         self._gone = gone
         self._returned = returned
         self._observer = observer
@@ -81,15 +89,21 @@ class Lookups:
                 item: {target.device_id: target for target in devices}
                 for item, devices in zip(items, found, strict=True)
             }
-            gone: list[Delivery] = []
+            places = list(items)
+            others = {
+                (places[place], target.device_id)
+                for place, left_out in found.contradicting.items()
+                for target in left_out
+            }
+            gone: list[Gone] = []
             for part, deliveries in asked:
-                gone += self._judge(part, deliveries, targets, asked_at)
-            for (event_id, day), lost in _by_event(gone).items():
-                await self._end(event_id, day, lost)
+                gone += self._judge(part, deliveries, targets, others, asked_at)
+            for (event_id, day, reason), lost in _by_event(gone).items():
+                await self._end(event_id, day, reason, lost)
 
     # --- inside ---------------------------------------------------------------------------------
 
-    async def _look_up(self, items: Sequence[Item]) -> tuple[float, list[list[Target]]]:
+    async def _look_up(self, items: Sequence[Item]) -> tuple[float, Found]:
         """Ask once; the age of the answer counts from now."""
         asked_at = self._monotonic()
         return asked_at, await self._registry.targets(items)
@@ -99,26 +113,36 @@ class Lookups:
         part: Part,
         deliveries: Sequence[Delivery],
         targets: Mapping[int, Mapping[int, Target]],
+        others: Collection[tuple[int, int]],
         asked_at: float,
-    ) -> list[Delivery]:
-        """Let go on what may; returns what has no device any more."""
+    ) -> list[Gone]:
+        """Let go on what may; returns what has no device any more, and why. `others` has the items
+        (by `id`) and devices whose ids contradict each other."""
         fresh: list[Delivery] = []
-        gone: list[Delivery] = []
+        gone: list[Gone] = []
         changed: list[Delivery] = []
+        unknown: list[Delivery] = []
         for delivery in deliveries:
             before = delivery.target
             target = targets[id(delivery.item)].get(before.device_id)
             if delivery.work.lost:
                 changed.append(delivery)  # its chunk is another's by now, and what goes back ends
-            elif target is None:
-                gone.append(delivery)
+            elif target is None or not is_in_time(target, delivery.work.chunk.first_seen):
+                is_other = (id(delivery.item), before.device_id) in others
+                gone.append((delivery, CONTRADICTION if is_other else GONE))
+            elif not self._reaching.knows(delivery.item.source):
+                unknown.append(delivery)
+            elif why := self._reaching.bar(delivery.item, target):
+                gone.append((delivery, why))
             elif target.fault or target[1:4] != before[1:4]:  # its app, provider and address
                 changed.append(delivery)
             else:
                 delivery.target, delivery.looked_up = target, asked_at
+                delivery.word = target.word_for(delivery.item)
                 fresh.append(delivery)
         part.looked_up(len(deliveries))
         self._returned(changed, "its address has changed", None)
+        self._returned(unknown, "the configuration does not name its source", None)
         lane = self._lanes.get(lane_name(part.app, part.vendor))
         if lane is not None and lane.parts.get(part.name) is part:
             lane.resume(part, fresh)
@@ -126,26 +150,31 @@ class Lookups:
             part.give_back_these(fresh)
         return gone
 
-    async def _end(self, event_id: str, day: int, deliveries: Sequence[Delivery]) -> None:
+    async def _end(
+        self, event_id: str, day: int, reason: str, deliveries: Sequence[Delivery]
+    ) -> None:
         """End deliveries without a device: those of an erased user without a word of theirs."""
         indexes = [delivery.item.index for delivery in deliveries]
         known = await until_stored(
             partial(self._journal.progress, event_id, indexes, day=day), refused=self._refused
         )
-        groups: dict[bool, list[Delivery]] = {True: [], False: []}
+        groups: dict[bool, list[Delivery]] = {False: [], True: []}
         for delivery in deliveries:
             whole = known.get((delivery.item.index, 0))
             groups[whole is not None and whole[0].is_terminal].append(delivery)
         for is_ended, some in groups.items():
-            self._gone(some, is_ended)
+            self._gone(some, reason, is_ended)
+        if reason == CONTRADICTION and groups[False]:
+            count = len({delivery.item.index for delivery in groups[False]})
+            self._observer(IdsContradict(event_id, count))
 
     def _refused(self, error: BaseException | None) -> None:
         self._observer(StoreFailed("look up devices again", str(error)))
 
 
-def _by_event(deliveries: Sequence[Delivery]) -> dict[tuple[str, int], list[Delivery]]:
-    groups: dict[tuple[str, int], list[Delivery]] = {}
-    for delivery in deliveries:
+def _by_event(gone: Sequence[Gone]) -> dict[tuple[str, int, str], list[Delivery]]:
+    groups: dict[tuple[str, int, str], list[Delivery]] = {}
+    for delivery, reason in gone:
         chunk = delivery.work.chunk
-        groups.setdefault((chunk.event_id, chunk.day), []).append(delivery)
+        groups.setdefault((chunk.event_id, chunk.day, reason), []).append(delivery)
     return groups

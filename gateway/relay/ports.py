@@ -1,4 +1,4 @@
-"""The ports that the relay works with, as one."""
+"""What the relay works with, as one: the ports, and what its pushes may reach."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from gateway.ports import Journal, Lanes, Queue, Registry
+from gateway.relay.reaching import Reaching
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +18,4 @@ class RelayPorts:
     queue: Queue
     lanes: Lanes
     vendors: Collection[str]
+    reaching: Reaching

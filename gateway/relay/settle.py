@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from gateway.core.clocks import Clocks
-from gateway.core.fanout import GONE
+from gateway.core.fanout import TOO_OLD
 from gateway.core.model import Record, Remainder, Removal
 from gateway.core.retry import (
     Accuse,
@@ -105,15 +105,15 @@ class Settler:
             part.took()
         return delivered
 
-    def gone(self, deliveries: Sequence[Delivery], is_ended: bool) -> None:
-        """End deliveries whose device is not their user's any more. `is_ended`: the journal has
+    def gone(self, deliveries: Sequence[Delivery], reason: str, is_ended: bool) -> None:
+        """End deliveries whose device is not theirs to reach any more. `is_ended`: the journal has
         ended their items already, and nothing more is written."""
         now = self._clocks.wall()
         for delivery in deliveries:
             if is_ended or delivery.work.lost:
                 self._close(delivery)
             else:
-                self._end(delivery, DeliveryState.NO_DEVICE, GONE, now)
+                self._end(delivery, DeliveryState.NO_DEVICE, reason, now)
 
     def returned(self, deliveries: Sequence[Delivery], reason: str, due_at: float | None) -> None:
         """Take back deliveries that were not sent; no attempt is spent."""
@@ -122,7 +122,7 @@ class Settler:
             if delivery.work.lost:
                 self._close(delivery)
             elif delivery.expires_at <= now:
-                self._end(delivery, DeliveryState.EXPIRED, reason or "too old", now)
+                self._end(delivery, DeliveryState.EXPIRED, reason or TOO_OLD, now)
             else:
                 self._leave(delivery, now, reason, due_at=due_at or now)
 

@@ -92,9 +92,12 @@ def endings(
     return ended
 
 
-def letter_of(aside: Aside, rows: Iterable[Record], *, now: float) -> tuple[Any, ...]:
-    """The dead letter that keeps the chunk's bytes, as a new row. A row of the journal that names
-    nobody was somebody's who was erased: the bytes, which may name them, are not kept then."""
+def letter_of(
+    aside: Aside, rows: Iterable[Record], *, now: float, names_erased: bool = False
+) -> tuple[Any, ...]:
+    """The dead letter that keeps the chunk's bytes, as a new row. A row that names nobody was
+    somebody's who was erased: the bytes, which may name them, are not kept then. `names_erased`:
+    what ends with the chunk was somebody's who was."""
     record = Record(
         aside.event_id,
         NOT_AN_ITEM,
@@ -104,7 +107,7 @@ def letter_of(aside: Aside, rows: Iterable[Record], *, now: float) -> tuple[Any,
         now,
         reason=reason_of(aside),
     )
-    raw = EMPTY if any(map(_is_erased, rows)) else aside.raw
+    raw = EMPTY if names_erased or any(map(_is_erased, rows)) else aside.raw
     return raw_values(record, raw, aside.form)
 
 

@@ -7,14 +7,25 @@ rows are looked at is each engine's matter.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
 
 from gateway.core.items import EMPTIED
-from gateway.core.model import UserRef
+from gateway.core.model import UserRef, day_of
 from gateway.core.stored import EMPTY, Theirs, Unreadable, erase_items, read_rejections
 
 ERASED = "erased"
 """The reason in the journal of an item that ended so."""
+
+_NOT_JSON = (ValueError, RecursionError)
+_NO_BATCH = (*_NOT_JSON, LookupError, TypeError)
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+#: the ids of a user by the names of the fields that hold them; other fields may hold either
+_KINDS = ("user_id", "custom_id")
 
 
 def spellings(user: UserRef) -> list[str]:
@@ -28,6 +39,27 @@ def spellings(user: UserRef) -> list[str]:
             for ascii_only in (False, True)
         }
     )
+
+
+def needles(people: Iterable[UserRef]) -> list[str]:
+    """Texts of which each body in UTF-8 that names one of these people has some: the spellings, the
+    same in JSON within a string, and what else a spelling may be written with. A cheap sieve."""
+    names = {name for user in people for name in spellings(user)}
+    nested = {json.dumps(name, ensure_ascii=False)[1:-1] for name in names}
+    nested |= {f"{name[:-1]}\\" for name in names}
+    odd = {r"\u"} | ({r"\/"} if any("/" in name for name in names) else set())
+    return sorted(names | nested | odd)
+
+
+def who_is_named(body: bytes, people: Sequence[UserRef]) -> list[UserRef]:
+    """Which of these people a body names, in any field, at any depth, as value or as key."""
+    try:
+        document = _parsed(body)
+    except _NOT_JSON:
+        text = _plain(body.replace(b"\0", b"").decode("utf-8", "replace"))
+        return [user for user in people if _spelt(text, user)]
+    found = _names_in(document, people)
+    return [user for place, user in enumerate(people) if place in found]
 
 
 def whose(user: UserRef, indexes: Collection[int]) -> Theirs:
@@ -58,27 +90,31 @@ def items_without(items: bytes, theirs: Theirs, names: Iterable[str]) -> bytes |
 def names_of(body: bytes) -> dict[int, tuple[str | None, str | None]]:
     """Whom the entries of a batch name, by index: (user id, custom id). Nobody where it is none."""
     try:
-        entries = json.loads(body)["data"]["notifications"]
+        entries = _parsed(body)["data"]["notifications"]
         return {
             index: (_text(entry.get("user_id")), _text(entry.get("custom_id")))
             for index, entry in enumerate(entries)
             if isinstance(entry, dict)
         }
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except _NO_BATCH:
         return {}
 
 
-def body_without(body: bytes, theirs: Theirs) -> tuple[bytes, list[int]]:
-    """The body with the user's notifications emptied, and their indexes; one that is no batch goes
-    whole."""
+def body_without(body: bytes, theirs: Theirs, user: UserRef) -> tuple[bytes, list[int]]:
+    """The body with the user's notifications emptied, and their indexes. It goes whole when it is
+    no batch, and when it names the user elsewhere as well."""
     try:
-        document = json.loads(body)
+        document = _parsed(body)
         notifications = document["data"]["notifications"]
+        if not isinstance(notifications, list):
+            return b"", []
         found = [i for i, item in enumerate(notifications) if _item_is_theirs(i, item, theirs)]
         for index in found:
             notifications[index] = EMPTIED
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except _NO_BATCH:
         return b"", []
+    if _names_in(document, [user]):
+        return b"", found
     return json.dumps(document).encode() if found else body, found
 
 
@@ -93,6 +129,109 @@ def ended(status: str, rejections: str, found: Iterable[int]) -> list[int]:
     except Unreadable:
         rejected = set()
     return [index for index in found if index not in rejected]
+
+
+@dataclass(slots=True)
+class Rewrite:
+    """What an erase writes into one event: the body (None: it stays), the items that end, on the
+    event's day, and queued chunks by id. `indexes` are the user's items by the journal. `unread`
+    counts chunks that cannot be read and do not show the user. `later`: the body must go whole, and
+    is still needed to queue the event."""
+
+    indexes: list[int]
+    body: bytes | None = None
+    ended: list[int] = field(default_factory=list)
+    day: int = 0
+    queued: list[tuple[int, bytes]] = field(default_factory=list)
+    unread: int = 0
+    later: bool = False
+
+
+def rewrite(
+    user: UserRef, indexes: Iterable[int], event: Any, queued: Iterable[tuple[int, bytes]]
+) -> Rewrite:
+    """Work out what is to be written. `event` is (status, received at, rejections, body), or None
+    where it is unknown; `queued` are (id, items).
+
+    An item is the user's when it names them, or when the journal says that it went to them: it may
+    have named only the other of their two ids.
+    """
+    found = Rewrite(sorted(indexes))
+    theirs = whose(user, frozenset(found.indexes))
+    if event is not None:
+        status, received_at, rejections, body = event
+        left, emptied = body_without(body, theirs, user)
+        found.later = status == "accepting" and bool(body) and not left
+        found.body = None if left == body or found.later else left
+        found.ended, found.day = ended(status, rejections, emptied), day_of(received_at)
+    for queue_id, items in queued:
+        kept = items_without(items, theirs, spellings(user))
+        if kept is None:
+            found.unread += 1
+        elif kept != items:
+            found.queued.append((queue_id, kept))
+    return found
+
+
+# --- inside ---------------------------------------------------------------------------------------
+
+
+def _parsed(body: bytes) -> Any:
+    """What a body says. orjson is quick and strict: what it will not read, the other one may."""
+    try:
+        return orjson.loads(body)
+    except _NOT_JSON:
+        return json.loads(body)
+
+
+def _names_in(document: Any, people: Sequence[UserRef]) -> set[int]:
+    """The places of those people whom a document names. A field that is made for one kind of id
+    names nobody by the other."""
+    kinds = {
+        kind: {
+            value: place
+            for place, user in enumerate(people)
+            if (value := getattr(user, kind)) is not None
+        }
+        for kind in _KINDS
+    }
+    user_ids, custom_ids = kinds["user_id"], kinds["custom_id"]
+    found: set[int] = set()
+    for key, text in _strings(document):
+        if key != "custom_id" and text in user_ids:
+            found.add(user_ids[text])
+        if key != "user_id" and text in custom_ids:
+            found.add(custom_ids[text])
+        if '"' in text:
+            plain = _plain(text)
+            found |= {place for place, user in enumerate(people) if _spelt(plain, user)}
+    return found
+
+
+def _strings(document: Any) -> Iterator[tuple[object, str]]:
+    """All texts of a document, each with the key it stands under; keys stand under none."""
+    waiting: list[tuple[object, Any]] = [(None, document)]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, str):
+            yield key, value
+        elif isinstance(value, list):
+            waiting += [(key, one) for one in value]
+        elif isinstance(value, dict):
+            waiting += value.items()
+            waiting += [(None, name) for name in value]
+
+
+def _plain(text: str) -> str:
+    """A piece of JSON with its escapes undone, but for those of quotes and line ends."""
+    undone = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text).replace(r"\/", "/")
+    return undone.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _spelt(text: str, user: UserRef) -> bool:
+    """Whether a plain text has one of the spellings; in JSON within JSON, quotes are escaped."""
+    texts = (text, text.replace("\\", ""))
+    return any(_plain(name) in one for name in spellings(user) for one in texts)
 
 
 def _item_is_theirs(index: int, item: object, theirs: Theirs) -> bool:

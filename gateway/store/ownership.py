@@ -9,13 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.model import Device, Profile, Registration, UserRef
+from gateway.core.model import (
+    STATED_CUSTOM_ID,
+    STATED_USER_ID,
+    Device,
+    Profile,
+    Registration,
+    UserRef,
+)
 from gateway.core.states import DeviceState, as_it_is
+from gateway.core.words import Words
 from gateway.errors import InstallationOwned
+from gateway.store import forgetting
+from gateway.store.forgetting import Gone, Memory, Name, Row, gone_with, latest
 from providers.contract import AddressKind, Environment, Platform
-
-Row = Mapping[str, Any]
-"""A row of `devices`."""
 
 _WHOSE = ("user_id", "custom_id", "address", "environment")
 _PROFILE = ("locale", "timezone", "app_version", "os_version", "device_model")
@@ -24,14 +31,16 @@ _PROFILE = ("locale", "timezone", "app_version", "os_version", "device_model")
 @dataclass(frozen=True, slots=True)
 class Takeover:
     """What a registration does to the rows it found: `values` go into row `keep`, or into a new
-    one, and the rows `drop` make room first. `unchanged`: it says nothing new, all stays. `changed`
-    are the devices that have another user or address then, or are gone."""
+    one, and the rows `drop` make room first. `changed` are the devices that have another user or
+    address then, or are gone; `came` are the names that the row did not have before, and `gone`
+    those that no row has any more."""
 
     keep: int | None
     drop: tuple[int, ...]
     values: dict[str, Any]
-    unchanged: bool = False
-    changed: tuple[int, ...] = ()
+    changed: tuple[int, ...]
+    came: tuple[Name, ...]
+    gone: tuple[Gone, ...]
 
 
 def take_over(
@@ -40,12 +49,13 @@ def take_over(
     asked: Registration,
     *,
     now: float,
+    words: Words | None = None,
+    erased_at: float = 0.0,
 ) -> Takeover:
     """Decide a registration. `known` is the installation's row, `holders` are those that have the
-    address or the one it replaces, in this order."""
-    if known is not None and asked.seen_at is not None and _says_nothing_new(known, asked):
-        return Takeover(known["id"], (), {}, unchanged=True)
-    row, drop = known, []
+    address or the one it replaces, in this order. `words` makes those that the row keeps; None in a
+    store that has no secret. `erased_at` is when the user was erased last."""
+    row, dropped = known, []
     for other in holders:
         if known is not None and other["id"] == known["id"]:
             continue
@@ -53,11 +63,33 @@ def take_over(
             # The same user under a new installation id keeps the row, and with it what waits.
             row = other
         else:
-            drop.append(other["id"])
+            dropped.append(other)
     values = _values(row, asked, _environment(holders, asked), now)
+    values |= _words(row, values, asked, words)
+    values["erased_at"] = erased_at
+    before = dropped if row is None else [row, *dropped]
+    values["user_changed_at"] = _user_changed_at(before, asked, now)
+    drop = tuple(other["id"] for other in dropped)
     is_as_it_was = row is None or all(row[name] == values[name] for name in _WHOSE)
-    changed = drop if row is None or is_as_it_was else [*drop, row["id"]]
-    return Takeover(None if row is None else row["id"], tuple(drop), values, changed=tuple(changed))
+    return Takeover(
+        None if row is None else row["id"],
+        drop,
+        values,
+        changed=drop if row is None or is_as_it_was else (*drop, row["id"]),
+        came=_came(row, asked),
+        gone=_gone(before, asked, values["seen_at"]),
+    )
+
+
+def note_last_change(todo: Takeover, past: Memory | None, asked: Registration, now: float) -> None:
+    """Let the device know of a user that one of its names had before it went."""
+    found = None if past is None else past.changed_at(todo.came, asked, now)
+    todo.values["user_changed_at"] = latest([todo.values["user_changed_at"], found])
+
+
+def all_gone(todo: Takeover, evicted: Sequence[Row], now: float) -> list[Gone]:
+    """What is to be remembered of a registration: what it replaced, and what was too much."""
+    return [*todo.gone, *(one for row in evicted for one in gone_with(row, now))]
 
 
 def check_owner(known: Row | None, asked: Registration, proven: UserRef | None) -> None:
@@ -78,20 +110,20 @@ def same_user(row: Row, user_id: str | None, custom_id: str | None) -> bool:
     )
 
 
-def to_forget(rows: Sequence[Row], *, proven: UserRef | None, app: str | None) -> list[int]:
+def to_forget(rows: Sequence[Row], *, proven: UserRef | None, app: str | None) -> list[Row]:
     """Which of an installation's rows the caller may delete, in one app or in all."""
     return [
-        row["id"]
+        row
         for row in rows
         if (app is None or row["app"] == app)
         and (proven is None or same_user(row, proven.user_id, proven.custom_id))
     ]
 
 
-def over_the_cap(owned: Sequence[Row], saved_id: int, *, most: int) -> list[int]:
+def over_the_cap(owned: Sequence[Row], saved_id: int, *, most: int) -> list[Row]:
     """Which of a user's rows are too many; `owned` has the most recently seen first, and the one
     just saved stays."""
-    others = [row["id"] for row in owned if row["id"] != saved_id]
+    others = [row for row in owned if row["id"] != saved_id]
     return others[most - 1 :]
 
 
@@ -113,6 +145,8 @@ def device_of(row: Row) -> Device:
         registered_at=row["registered_at"],
         last_seen_at=row["last_seen_at"],
         profile=Profile(**{name: row[name] for name in _PROFILE}),
+        user_changed_at=row["user_changed_at"],
+        words=tuple(row[name] for name in ("user_word", "custom_word") if row[name]),
     )
 
 
@@ -125,6 +159,7 @@ def _values(
         "installation_id": asked.installation_id,
         "user_id": asked.user_id,
         "custom_id": asked.custom_id,
+        "stated": _stated(asked),
         "address": asked.address,
         "address_kind": asked.address_kind.value,
         "platform": asked.platform.value,
@@ -148,13 +183,72 @@ def _values(
     return values | profile
 
 
-def _says_nothing_new(known: Row, asked: Registration) -> bool:
+def _stated(asked: Registration) -> int:
+    """The bits of the ids that this registration itself states or proves."""
+    return (STATED_USER_ID if asked.user_id is not None else 0) | (
+        STATED_CUSTOM_ID if asked.custom_id is not None else 0
+    )
+
+
+def _words(
+    row: Row | None, values: Mapping[str, Any], asked: Registration, words: Words | None
+) -> dict[str, str | None]:
+    """The words of a row's ids, of those too that it carries over.
+
+    An import is no answer to the phone, which still has the words of its last registration: they
+    come with the line, or stand in the row.
+    """
+    user_id, custom_id = values["user_id"], values["custom_id"]
+    found = {
+        "user_word": None if words is None or user_id is None else words.of_user(user_id),
+        "custom_word": None if words is None or custom_id is None else words.of_custom(custom_id),
+    }
+    if asked.seen_at is not None:
+        brought = iter(asked.words)
+        for name, column in (("user_id", "user_word"), ("custom_id", "custom_word")):
+            if row is not None and row[name] == values[name]:
+                found[column] = row[column] or found[column]
+            if getattr(asked, name) is not None:
+                found[column] = next(brought, None) or found[column]
+    return found
+
+
+def says_nothing_new(known: Row | None, asked: Registration) -> bool:
     """Whether an import equals the stored device, and so does not count as contact from the app."""
     return (
-        known["address"] == asked.address
+        known is not None
+        and known["address"] == asked.address
         and known["provider"] == asked.provider
         and same_user(known, asked.user_id, asked.custom_id)
     )
+
+
+def _user_changed_at(before: Sequence[Row], asked: Registration, now: float) -> float | None:
+    """When a device whose names these rows had last came from another user."""
+    times = [
+        row["user_changed_at"] if same_user(row, asked.user_id, asked.custom_id) else now
+        for row in before
+    ]
+    return latest([asked.user_changed_at, *times])
+
+
+def _came(row: Row | None, asked: Registration) -> tuple[Name, ...]:
+    names = forgetting.asked_for(asked)
+    if row is None:
+        return names
+    had = (forgetting.installation(row), forgetting.address(row))
+    return tuple(name for name in names if name not in had)
+
+
+def _gone(before: Sequence[Row], asked: Registration, at: float) -> tuple[Gone, ...]:
+    """What the device has no more, and what those had that went; also an address that is old by
+    the app's own word."""
+    gone = [one for row in before for one in gone_with(row, at)]
+    if asked.old_address is not None:
+        old = ("address", asked.app, asked.provider, asked.old_address)
+        gone.insert(0, Gone(old, at, asked.user_id, asked.custom_id, asked.user_changed_at))
+    stays = forgetting.asked_for(asked)
+    return tuple(one for one in gone if one.name not in stays)
 
 
 def _environment(holders: Sequence[Row], asked: Registration) -> Environment:

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 from gateway.core.model import Event, EventStatus, Item, Record, Removal, lane_name
 from gateway.core.states import DeliveryState, DeviceState, as_it_is
 from gateway.core.stored import Unreadable, read_rejections, write_later
+from gateway.core.stored_limits import read_limits
 from gateway.errors import NotReplayable
 from gateway.ports import ApiKey, DeadLetter, EventSummary, LaneRow, PartRow, Progress
 
@@ -52,6 +53,8 @@ def _event(row: Sequence[Any]) -> Event:
         chunks=row[8],
         reason=row[9],
         body=row[10],
+        source=row[11],
+        limits=read_limits(row[12]),
     )
 
 

@@ -5,11 +5,12 @@ Owns which devices are an item's; finding their rows is each engine's matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from gateway.core.model import Item, Target
+from gateway.core.model import STATED_CUSTOM_ID, STATED_USER_ID, Found, Item, Target
 from gateway.core.states import as_it_is
+from gateway.core.words import Words
 from providers.contract import Address, AddressKind, Environment, Platform
 
 # A dict finds a member in a tenth of the time of a call of its class.
@@ -17,12 +18,32 @@ _KINDS = {one.value: one for one in AddressKind}
 _PLATFORMS = {one.value: one for one in Platform}
 _ENVIRONMENTS = {one.value: one for one in Environment}
 _NOBODY: list[Target] = []
+_STATED = STATED_USER_ID | STATED_CUSTOM_ID
 
 
-def target_of(row: Sequence[Any], seen_at: float) -> Target:
-    """A row of the lookup; what comes after its nine columns is the engine's way to say
-    `seen_at`."""
-    device_id, app, provider, address, kind, platform, environment, user_id, custom_id = row
+def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at: float) -> Target:
+    """A row of the lookup; what comes after its twelve columns is the engine's way to say
+    `seen_at` and `erased_at`."""
+    (
+        device_id,
+        app,
+        provider,
+        address,
+        kind,
+        platform,
+        environment,
+        user_id,
+        custom_id,
+        stated,
+        user_word,
+        custom_word,
+    ) = row
+    if words is not None:
+        # Only a row that this version's registrations have not reached yet has none.
+        if user_word is None and user_id is not None:
+            user_word = words.of_user(user_id)
+        if custom_word is None and custom_id is not None:
+            custom_word = words.of_custom(custom_id)
     try:
         return Target(
             device_id,
@@ -32,18 +53,25 @@ def target_of(row: Sequence[Any], seen_at: float) -> Target:
             user_id,
             custom_id,
             seen_at,
+            stated & _STATED,
+            user_word,
+            custom_word,
+            "",
+            erased_at,
         )
     except (KeyError, TypeError):
-        return _unknown(row, seen_at)
+        return _unknown(row, seen_at)._replace(erased_at=erased_at)
 
 
 def _unknown(row: Sequence[Any], seen_at: float) -> Target:
     """A device that a later version registered: it is sent nothing, and its neighbours are."""
-    device_id, app, provider, address, kind, platform, environment, user_id, custom_id = row
-    words = (
+    device_id, app, provider, address, kind, platform, environment, user_id, custom_id = row[:9]
+    stated = row[9] & _STATED if isinstance(row[9], int) else None
+    words: tuple[tuple[str, Any, Container[Any]], ...] = (
         ("kind of address", kind, _KINDS),
         ("platform", platform, _PLATFORMS),
         ("environment", environment, _ENVIRONMENTS),
+        ("stated ids", row[9], () if stated is None else (row[9],)),
     )
     unknown = [f"{name} {str(word)[:40]!r}" for name, word, known in words if word not in known]
     return Target(
@@ -59,11 +87,12 @@ def _unknown(row: Sequence[Any], seen_at: float) -> Target:
         user_id,
         custom_id,
         seen_at,
+        stated or 0,
         fault=f"this version does not know the device's {' and '.join(unknown)}",
     )
 
 
-def per_item(found: Iterable[Target], items: Sequence[Item]) -> list[list[Target]]:
+def per_item(found: Iterable[Target], items: Sequence[Item]) -> Found:
     """The devices of each item's user, by either id and each once; one list per item."""
     by_user: dict[str, list[Target]] = {}
     by_custom: dict[str, list[Target]] = {}
@@ -72,16 +101,37 @@ def per_item(found: Iterable[Target], items: Sequence[Item]) -> list[list[Target
             by_user.setdefault(target.user_id, []).append(target)
         if target.custom_id is not None:
             by_custom.setdefault(target.custom_id, []).append(target)
-    return [_merge(by_user, by_custom, item) for item in items]
+    result = Found()
+    for item in items:
+        user_id, custom_id = item.user_id, item.custom_id
+        first = _NOBODY if user_id is None else by_user.get(user_id, _NOBODY)
+        second = _NOBODY if custom_id is None else by_custom.get(custom_id, _NOBODY)
+        if user_id is None or custom_id is None:
+            result.append(first or second)
+        elif first == second:
+            result.append(first)  # all have both ids, or there is none
+        else:
+            result.append(_merge(first, second, item, result))
+    return result
 
 
 def _merge(
-    by_user: Mapping[str, list[Target]], by_custom: Mapping[str, list[Target]], item: Item
+    by_user: Sequence[Target], by_custom: Sequence[Target], item: Item, result: Found
 ) -> list[Target]:
-    """A user's devices by either id, each once."""
-    first = _NOBODY if item.user_id is None else by_user.get(item.user_id, _NOBODY)
-    second = _NOBODY if item.custom_id is None else by_custom.get(item.custom_id, _NOBODY)
-    if not first or not second or first == second:
-        return first or second
-    seen = {target.device_id for target in first}
-    return first + [target for target in second if target.device_id not in seen]
+    """Those of an item with both ids; `result` is told whose other id contradicts it."""
+    mine: list[Target] = []
+    others: list[Target] = []
+    for target in by_user:
+        is_other = target.stated & STATED_CUSTOM_ID and target.custom_id not in (
+            None,
+            item.custom_id,
+        )
+        (others if is_other else mine).append(target)
+    for target in by_custom:
+        if target.user_id == item.user_id:
+            continue  # it is among the first
+        is_other = target.stated & STATED_USER_ID and target.user_id is not None
+        (others if is_other else mine).append(target)
+    if others:
+        result.contradicting[len(result)] = others
+    return mine

@@ -82,7 +82,7 @@ class Codec:
             self.environment(push.address),
             path,
             render_headers(push, self._options.topic),
-            render_body(message, push.delivery_id, self._options.style),
+            render_body(message, push.delivery_id, push.word, self._options.style),
             push.delivery_id,
         )
 

@@ -208,7 +208,7 @@ class ApnsNativeProvider:
             + self._shared_fields(batch.credential, push.expires_at)
             + (_APNS_ID + coded_id + _COLLAPSE_ID + coded_id)
         )
-        return Request(fields, self._bodies.fill(message, delivery_id), (push, batch))
+        return Request(fields, self._bodies.fill(message, delivery_id, push.word), (push, batch))
 
     def _shared_fields(self, authorization: str, expires_at: float) -> bytes:
         """What the pushes of one event have in common, coded once."""

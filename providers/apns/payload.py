@@ -2,7 +2,8 @@
 
 Owns the fields and their limits. Refuses to know time, sockets and client libraries. The work is
 split by how often it is due: `fit_message` once per message, whatever the number of devices;
-`body` and `headers` per device, which add the delivery id and the expiration.
+`body` and `headers` per device, which add the delivery id, the word that says whose push it is, and
+the expiration.
 
 The app finds the place to open in `data.path`, beside `aps`, as it does with FCM.
 No thread-id unless one is set: iOS groups by app by itself, while a thread per event would put
@@ -17,8 +18,8 @@ from __future__ import annotations
 import re
 from dataclasses import astuple, dataclass, replace
 
-from providers.contract import NO_DELIVERY, Address, Message, Push
-from providers.wording.template import Template, Texts, message_gaps, unused_number
+from providers.contract import LONGEST_WORD, NO_DELIVERY, Address, Message, Push
+from providers.wording.template import Template, Texts, message_gaps, quoted, unused_number
 from providers.wording.text import encode
 
 LATEST_EXPIRATION = 4_102_444_800
@@ -46,14 +47,14 @@ def device_path(address: Address) -> str | None:
     return f"/3/device/{address.value}" if _DEVICE_TOKEN.match(address.value) else None
 
 
-def render_body(message: Message, delivery_id: str, style: ApnsStyle) -> bytes:
+def render_body(message: Message, delivery_id: str, word: str, style: ApnsStyle) -> bytes:
     """The body for one device; `message` is what `fit_message` made of the push's own."""
     aps: dict[str, object] = {"alert": {"title": message.title, "body": message.body}}
     if style.sound:
         aps["sound"] = style.sound
     if style.thread_id:
         aps["thread-id"] = style.thread_id
-    data = {"event_id": message.event_id, "delivery_id": delivery_id}
+    data = {"event_id": message.event_id, "delivery_id": delivery_id, "for": word}
     if message.path is not None:
         data["path"] = message.path
     return encode({"aps": aps, "data": data})
@@ -65,17 +66,19 @@ class BodyTemplates:
     def __init__(self, style: ApnsStyle) -> None:
         number = unused_number(astuple(style))
         delivery_id, texts = f"inkpush gap {number}", message_gaps(number)
-        gaps = texts | {"delivery_id": delivery_id}
+        word = f"inkpush gap for {number}"
+        gaps = texts | {"delivery_id": delivery_id, "word": word}
         message = Message(**texts)
-        self._with_path = Template(render_body(message, delivery_id, style), gaps)
+        self._with_path = Template(render_body(message, delivery_id, word, style), gaps)
         message = replace(message, path=None)
-        self._without = Template(render_body(message, delivery_id, style), gaps)
+        self._without = Template(render_body(message, delivery_id, word, style), gaps)
         self._texts = Texts()
 
-    def fill(self, message: Message, delivery_id: str) -> bytes:
+    def fill(self, message: Message, delivery_id: str, word: str) -> bytes:
         """The body for one device."""
         values = self._texts.of(message)
         values["delivery_id"] = f'"{delivery_id}"'
+        values["word"] = quoted(word)
         return (self._without if message.path is None else self._with_path).fill(values)
 
 
@@ -103,4 +106,4 @@ def expiration(expires_at: float) -> int:
 def frame_size(style: ApnsStyle) -> int:
     """The bytes of a body with empty texts, delivery id included: see `fit_message`."""
     empty = Message(event_id="", title="", body="", path="")
-    return len(render_body(empty, NO_DELIVERY, style))
+    return len(render_body(empty, NO_DELIVERY, LONGEST_WORD, style))

@@ -2,7 +2,8 @@
 
 Owns the fields and their limits. Refuses to know time (`now` is an argument), sockets and the
 SDK. The work is split by how often it is due: `fit_message` once per message, whatever the number
-of devices; `render` per device, which adds the target, the delivery id and the remaining life.
+of devices; `render` per device, which adds the target, the delivery id, the word that says whose
+push it is, and the remaining life.
 
 Sources: FCM REST v1 `Message`, "Set the lifespan of a message", "ErrorCode" (4096 bytes), as kept
 in the project's protocol notes.
@@ -13,7 +14,15 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, replace
 from typing import Any, assert_never
 
-from providers.contract import NO_DELIVERY, Address, AddressKind, Message, Platform, Push
+from providers.contract import (
+    LONGEST_WORD,
+    NO_DELIVERY,
+    Address,
+    AddressKind,
+    Message,
+    Platform,
+    Push,
+)
 from providers.wording.template import Template, Texts, message_gaps, quoted, unused_number
 from providers.wording.text import encode
 
@@ -42,7 +51,7 @@ def render(message: Message, push: Push, style: FcmStyle, now: float) -> dict[st
     """
     delivery_id = push.delivery_id
     ttl = ttl_seconds(push.expires_at, now)
-    data = {"event_id": message.event_id, "delivery_id": delivery_id}
+    data = {"event_id": message.event_id, "delivery_id": delivery_id, "for": push.word}
     if message.path is not None:
         data["path"] = message.path
     rendered: dict[str, Any] = {
@@ -80,6 +89,7 @@ class BodyTemplates:
             self._live(values, push.expires_at, now)
         values["target"] = quoted(address.value)
         values["delivery_id"] = f'"{push.delivery_id}"'
+        values["word"] = quoted(push.word)
         platform = address.platform
         if platform is Platform.WEB:
             values["topic"] = f'"{_bare(push.delivery_id)}"'
@@ -109,11 +119,12 @@ def send_request(rendered: dict[str, Any], *, validate_only: bool = False) -> by
 def _template(kind: AddressKind, platform: Platform, no_path: bool, style: FcmStyle) -> Template:
     ttl = unused_number(astuple(style))
     delivery_id, target, texts = f"inkpush-gap-{ttl}", f"inkpush gap {ttl}", message_gaps(ttl)
+    word = f"inkpush gap for {ttl}"
     message = Message(**texts)
     if no_path:
         message = replace(message, path=None)
-    push = Push(delivery_id, Address(target, kind, platform), message, expires_at=ttl)
-    gaps = texts | {"target": target, "delivery_id": delivery_id}
+    push = Push(delivery_id, Address(target, kind, platform), message, expires_at=ttl, word=word)
+    gaps = texts | {"target": target, "delivery_id": delivery_id, "word": word}
     match platform:
         case Platform.ANDROID:
             gaps["ttl"] = f"{ttl}s"
@@ -193,7 +204,8 @@ def frame_size(style: FcmStyle) -> int:
     empty = Message(event_id="", title="", body="", path="")
     sizes = []
     for platform in Platform:
-        push = Push(NO_DELIVERY, Address("", platform=platform), empty, expires_at=4e9)
+        address = Address("", platform=platform)
+        push = Push(NO_DELIVERY, address, empty, expires_at=4e9, word=LONGEST_WORD)
         frame = render(empty, push, style, now=4e9 - LONGEST_TTL_S)
         del frame["token"]
         sizes.append(len(encode(frame)))

@@ -38,6 +38,7 @@ def control_app(sandbox: Sandbox) -> web.Application:
             web.get("/pushes", control.get_pushes),
             web.delete("/pushes", control.delete_pushes),
             web.get("/phones/{address}", control.get_phone),
+            web.put("/phones/{address}", control.put_phone),
             web.get("/stats", control.get_stats),
             web.get("/settings", control.get_settings),
             web.put("/settings", control.put_settings),
@@ -98,6 +99,12 @@ class _Control:
     async def get_phone(self, request: web.Request) -> web.Response:
         shown = self._sandbox.phone(request.match_info["address"])
         return web.json_response({"shown": [push.to_json() for push in shown]})
+
+    async def put_phone(self, request: web.Request) -> web.Response:
+        """Log somebody in: {"for": [the words that answered the registration]}."""
+        words = _list(await _object(request), "for")
+        self._sandbox.log_in(request.match_info["address"], [str(word) for word in words])
+        return web.json_response({"for": len(words)})
 
     async def get_stats(self, _: web.Request) -> web.Response:
         return web.json_response(self._sandbox.stats())

@@ -6,7 +6,7 @@ Owns the memory of the sandbox. Refuses to know wires and vendors' words.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -70,6 +70,8 @@ class Record:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.pushes: list[ReceivedPush] = []
+        #: the words of whoever is logged in, by phone; one that is not here shows all
+        self._words: dict[str, frozenset[str]] = {}
         self._seq = 0
         self._reset_figures()
 
@@ -78,6 +80,7 @@ class Record:
         self._outcomes: Counter[tuple[str, int, str]] = Counter()
         self._deliveries: dict[str, int] = {}
         self._accepted = 0
+        self._dropped = 0
         self._repeated = 0
         self._largest_repeat = 0
 
@@ -111,6 +114,10 @@ class Record:
     def _deliver(self, push: ReceivedPush, delivery_id: str) -> None:
         self._accepted += 1
         shown = self._phones.setdefault(push.address, {})
+        words = self._words.get(push.address)
+        if words is not None and push.data.get("for") not in words:
+            self._dropped += 1
+            return
         # A push without a collapse id stands beside the others, even if it is a repeat.
         key = push.collapse_id or f"#{push.seq}"
         shown.pop(key, None)
@@ -120,6 +127,10 @@ class Record:
             self._deliveries[delivery_id] = times
             self._repeated += times == 2
             self._largest_repeat = max(self._largest_repeat, times)
+
+    def log_in(self, key: str, words: Collection[str]) -> None:
+        """From now on the phone with this address drops what is for nobody of these words."""
+        self._words[key] = frozenset(words)
 
     def phone(self, key: str) -> list[ReceivedPush]:
         """What the phone with this address shows, in the order of arrival."""
@@ -143,6 +154,7 @@ class Record:
         return {
             "requests": self._outcomes.total(),
             "accepted": self._accepted,
+            "dropped": self._dropped,
             "by_status": {name: dict(counts) for name, counts in by_status.items()},
             "by_reason": {name: dict(counts) for name, counts in by_reason.items()},
             "phones": len(self._phones),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Self
 
@@ -243,6 +244,11 @@ class Sandbox:
     def phone(self, address: str) -> list[ReceivedPush]:
         """What the phone shows: accepted pushes, the newest for each collapse id or tag."""
         return self._record.phone(address_key(address))
+
+    def log_in(self, address: str, words: Collection[str]) -> None:
+        """Have the phone do what app kits do: with the words that answered its registration, it
+        drops a push whose `for` is not among them. Without words, nobody is logged in."""
+        self._record.log_in(address_key(address), words)
 
     def clear_pushes(self) -> None:
         """Forget the pushes, what the phones show, and the figures about them."""

@@ -14,6 +14,7 @@ from tests.kit.build import NOW, item, target
 from tests.kit.stores import (
     Handle,
     accept,
+    erase,
     leftover,
     record,
     register,
@@ -56,14 +57,14 @@ async def test_a_users_devices_go_whichever_id_they_were_registered_under(handle
     await register(handle, "a", "a", user_id="mary")
     await register(handle, "b", "b", custom_id="mary")
     await register(handle, "c", "c", user_id="mary2")
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     left = [device async for page in handle.registry.export() for device in page]
     assert [device.user_id for device in left] == ["mary2"]
 
 
 async def test_an_erased_phone_may_be_registered_again(handle: Handle) -> None:
     await register(handle)
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     done = await handle.registry.register(registration(), proven=None, now=NOW)
     assert done.created
 
@@ -73,7 +74,7 @@ async def test_what_the_brake_held_back_of_a_user_goes(handle: Handle) -> None:
     bob = await register(handle, "b", "b", user_id="bob")
     await handle.lanes.trip_brake("agent", "fcm", now=NOW)
     await handle.lanes.hold_back([removal(mary), removal(bob)])
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     (lane,) = await handle.lanes.all()
     assert lane.held_back == 1
 
@@ -82,7 +83,7 @@ async def test_what_is_held_back_after_the_erasure_is_not_kept(handle: Handle) -
     """Its push was on its way meanwhile; the row would hold the address."""
     mary = await register(handle, "a", "a", user_id="mary")
     await handle.lanes.trip_brake("agent", "fcm", now=NOW)
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     await handle.lanes.hold_back([removal(mary)])
     (lane,) = await handle.lanes.all()
     assert lane.held_back == 0
@@ -91,7 +92,7 @@ async def test_what_is_held_back_after_the_erasure_is_not_kept(handle: Handle) -
 async def test_the_journal_keeps_what_happened_without_the_name(handle: Handle) -> None:
     bobs = record(index=1, user_id="bob", custom_id="c-bob")
     await handle.journal.record([record(user_id=None, custom_id="mary"), bobs], [])
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     erased, kept = await handle.journal.items_of("msg_1")
     assert (erased.user_id, erased.custom_id, erased.address_hash) == (None, None, "")
     assert erased.state is DeliveryState.DELIVERED
@@ -104,7 +105,7 @@ async def test_an_accepted_body_loses_the_users_items_alone(handle: Handle) -> N
     await accept(handle, items=3, body=body)
     lines = [record(index=n, user_id=who) for n, who in enumerate(("mary", "mary2", "mary"))]
     await handle.journal.record(lines, [])
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     left = json.loads(await body_now(handle, "msg_1"))["data"]["notifications"]
     assert left == [{"erased": True}, said_to("mary2"), {"erased": True}]
 
@@ -121,7 +122,7 @@ async def test_texts_that_went_to_the_user_under_the_other_id_go_too(handle: Han
         record(index=1, user_id="bob", custom_id="c-2", day=TODAY),
     ]
     await handle.journal.record(lines, [], dead=[(0, letter)])
-    await handle.registry.erase(UserRef(user_id="mary"), now=NOW)
+    await erase(handle, UserRef(user_id="mary"), now=NOW)
     assert SECRET.encode() not in await body_now(handle, "msg_1")
     assert await queued_texts(handle) == [("", None), ("to bob", "c-2")]
     assert await handle.journal.dead(limit=10) == []
@@ -137,7 +138,7 @@ async def test_queued_texts_go_before_anything_was_journaled(handle: Handle) -> 
     ]
     body = body_of(said_to("mary"), said_to("mary2"), said_to(None, "mary"))
     await accept(handle, items=items, body=body)
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     assert await queued_texts(handle) == [("", None), ("to mary2", "mary2"), ("", None)]
     assert SECRET.encode() not in await body_now(handle, "msg_1")
 
@@ -147,7 +148,7 @@ async def test_an_erased_item_still_ends_so_that_its_event_is_settled(handle: Ha
     """It stays in its chunk, for nobody: the relay finds no device and says so."""
     await accept(handle, items=[item(0), item(1, user_id="bob")])
     await handle.queue.publish([leftover("msg_1", Remainder(7, 2))])
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     assert (await handle.queue.depth()).notifications == 3
     claims = await handle.queue.claim(limit=10, lease_s=60.0, now=NOW)
     held = [entry for claim in claims for entry in claim.chunk.items]
@@ -169,7 +170,7 @@ async def test_what_waits_where_nothing_can_be_rewritten_ends_without_the_name(
         body=body_of(said_to("mary"), said_to("bob"), said_to(None, "mary")),
     )
     (claim,) = await handle.queue.claim(limit=10, lease_s=60.0, now=NOW)
-    await handle.registry.erase(MARY, now=NOW + 5)
+    await erase(handle, MARY, now=NOW + 5)
     ended = [line.at for line in await handle.journal.items_of("msg_1")]
     assert ended == [NOW + 5, NOW + 5]
     known = await handle.journal.progress("msg_1", range(3), day=TODAY)
@@ -196,7 +197,7 @@ async def test_a_delivery_that_waits_ends_without_the_name(handle: Handle) -> No
     pending = record(state=DeliveryState.PENDING, device_id=mary.id, next_at=NOW, day=TODAY)
     await handle.journal.record([pending], [])
     later = leftover("msg_1", Remainder(mary.id, 1), day=TODAY)
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     known = await handle.journal.progress("msg_1", [0], day=TODAY)
     (ended,) = plan(later, [[]], known, now=NOW).ended
     await handle.journal.record([ended], [])
@@ -212,7 +213,7 @@ async def test_a_rejected_item_is_erased_from_the_body_as_well(handle: Handle) -
         body=body,
         rejections=(Rejection(0, "path does not start with one /"),),
     )
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     left = json.loads(await body_now(handle, "msg_1"))["data"]["notifications"]
     assert left == [{"erased": True}, said_to("bob")]
 
@@ -228,14 +229,14 @@ async def test_a_body_that_was_not_understood_goes_whole_when_it_names_the_user(
     }
     for event_id, body in bodies.items():
         await _keep(handle, event_id, body)
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     left = {event_id: await body_now(handle, event_id) for event_id in bodies}
     assert left == dict.fromkeys(bodies, b"") | {"msg_other": bodies["msg_other"]}
 
 
 async def test_a_batch_that_was_not_understood_keeps_the_items_of_others(handle: Handle) -> None:
     await _keep(handle, "msg_1", body_of(said_to("mary"), said_to("bob")))
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     left = json.loads(await body_now(handle, "msg_1"))["data"]["notifications"]
     assert left == [{"erased": True}, said_to("bob")]
 
@@ -243,7 +244,7 @@ async def test_a_batch_that_was_not_understood_keeps_the_items_of_others(handle:
 async def test_an_id_is_found_however_json_spells_it(handle: Handle) -> None:
     await _keep(handle, "msg_plain", '{"user_id":"Zoë"}'.encode())
     await _keep(handle, "msg_escaped", b'{"user_id":"Zo\\u00eb"}')
-    await handle.registry.erase(UserRef.either("Zoë"), now=NOW)
+    await erase(handle, UserRef.either("Zoë"), now=NOW)
     assert await body_now(handle, "msg_plain") == b""
     assert await body_now(handle, "msg_escaped") == b""
 
@@ -252,15 +253,15 @@ async def test_dead_letters_of_the_user_go_and_nobody_elses(handle: Handle) -> N
     lines = [record(index=n, state=DeliveryState.DEAD, user_id=None) for n in range(3)]
     letters = [item(0), item(1, user_id="mary2"), item(2, user_id=None, custom_id="mary")]
     await handle.journal.record(lines, [], dead=list(enumerate(letters)))
-    await handle.registry.erase(MARY, now=NOW)
+    await erase(handle, MARY, now=NOW)
     assert [letter.item.user_id for letter in await handle.journal.dead(limit=10)] == ["mary2"]
 
 
 async def test_erasing_nobody_erases_nothing(handle: Handle) -> None:
     await register(handle)
     await accept(handle, items=[item(user_id=None, custom_id="c-1", body="kept")])
-    await handle.registry.erase(UserRef(), now=NOW)
-    await handle.registry.erase(UserRef.either("unknown"), now=NOW)
+    await erase(handle, UserRef(), now=NOW)
+    await erase(handle, UserRef.either("unknown"), now=NOW)
     assert len(await handle.registry.devices_of(MARY)) == 1
     assert await queued_texts(handle) == [("kept", "c-1")]
 
@@ -270,7 +271,7 @@ async def test_two_users_may_be_erased_from_one_batch(handle: Handle) -> None:
     items = [item(n, user_id=name) for n, name in enumerate(names)]
     await accept(handle, items=items, body=body_of(*map(said_to, names)))
     for name in ("mary", "bob"):
-        await handle.registry.erase(UserRef.either(name), now=NOW)
+        await erase(handle, UserRef.either(name), now=NOW)
     left = json.loads(await body_now(handle, "msg_1"))["data"]["notifications"]
     assert left == [{"erased": True}, {"erased": True}, said_to("carol")]
 

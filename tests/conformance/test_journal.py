@@ -192,7 +192,7 @@ async def test_an_import_in_between_spares_the_device_though_it_says_no_time(
 
 async def test_a_device_that_went_in_between_is_not_called_pruned(handle: Handle) -> None:
     device = await register(handle)
-    await handle.registry.forget("phone", proven=None)
+    await handle.registry.forget("phone", proven=None, now=NOW)
     line = record(device_id=device.id, state=DeliveryState.PRUNED)
     assert await handle.journal.record([line], [(0, removal(device))]) == set()
     (written,) = await handle.journal.items_of("msg_1")

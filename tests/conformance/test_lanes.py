@@ -284,7 +284,7 @@ async def test_a_release_spares_what_registered_meanwhile(handle: Handle) -> Non
     await handle.lanes.hold_back([removal(one) for one in (again, moved, gone, dead)])
     await register(handle, "again", "again", user_id="user-again", now=NOW)
     await register(handle, "moved", "another", user_id="user-moved", now=NOW)
-    await handle.registry.forget("gone", proven=None)
+    await handle.registry.forget("gone", proven=None, now=NOW)
     assert await handle.lanes.release(*LANE, now=NOW) == 1
     assert await devices(handle) == {
         "again": DeviceState.ACTIVE,

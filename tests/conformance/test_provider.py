@@ -58,6 +58,7 @@ async def test_a_push_arrives_with_text_path_and_ids(ready: Rig) -> None:
     assert seen.data["path"] == "/learning"
     assert seen.data["event_id"] == "msg_1"
     assert seen.data["delivery_id"] == str(push.delivery_id)
+    assert seen.data["for"] == push.word
     assert seen.collapse_id == str(push.delivery_id)
 
 

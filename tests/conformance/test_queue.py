@@ -203,6 +203,43 @@ async def test_a_chunk_that_is_too_old_is_handed_out_though_its_lane_is_closed(
     assert len(await claim(handle, NOW + 100, skip_lanes=["agent/apns"])) == 1
 
 
+async def test_a_chunk_that_is_given_back_for_a_while_counts_as_never_claimed(
+    handle: Handle,
+) -> None:
+    await handle.queue.publish([leftover("msg_left", due_at=NOW), leftover("msg_kept", due_at=NOW)])
+    claims = {one.chunk.event_id: one for one in await claim(handle, limit=2)}
+    await handle.queue.snooze(claims["msg_left"], until=NOW + 1)
+    assert (await handle.queue.depth()).notifications == 2
+    # nobody has it any more, and nobody loses it
+    assert await handle.queue.settle(claims["msg_left"], []) is False
+    for _ in range(50):
+        # as often as it comes by: as it was, and at its first try
+        again = await claim_in_time(handle, NOW + 2)
+        assert (again.chunk.event_id, again.tries) == ("msg_left", 1)
+        assert again.chunk.items == claims["msg_left"].chunk.items
+        await handle.queue.snooze(again, until=NOW + 1)
+    assert not await handle.queue.has_suspect(now=NOW + 2)
+    assert await handle.queue.settle(claims["msg_kept"], [])
+
+
+async def claim_in_time(handle: Handle, now: float) -> Claim:
+    """A broker hands out what comes back when its time is up."""
+    found: list[Claim] = []
+    for _ in range(50):
+        if found := await claim(handle, now):
+            break
+    (only,) = found
+    return only
+
+
+async def test_giving_back_what_was_lost_changes_nothing(handle: Handle) -> None:
+    await accept(handle)
+    held = await claim_one(handle)
+    assert await handle.queue.settle(held, [])
+    await handle.queue.snooze(held, until=NOW)
+    assert await claim(handle, NOW + 100) == []
+
+
 # --- leases -------------------------------------------------------------------------------------
 
 

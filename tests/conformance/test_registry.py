@@ -13,7 +13,7 @@ from gateway.core.states import DeviceState
 from gateway.errors import InstallationOwned
 from providers.contract import AddressKind, Environment, Platform
 from tests.kit.build import NOW, item
-from tests.kit.stores import Handle, register, registration, take_out
+from tests.kit.stores import WORDS, Handle, register, registration, take_out
 
 MARY = UserRef(user_id="mary")
 BOB = UserRef(user_id="bob")
@@ -60,6 +60,7 @@ async def test_a_registration_reads_back_as_it_was_written(handle: Handle) -> No
         registered_at=NOW,
         last_seen_at=NOW,
         profile=asked.profile,
+        words=(WORDS.of_user("mary"), WORDS.of_custom("3c2143e4")),
     )
     assert await handle.registry.devices_of(MARY) == [done.device]
     assert await handle.registry.installations("phone") == [done.device]
@@ -153,7 +154,7 @@ async def test_the_same_user_who_installs_again_keeps_the_device(handle: Handle)
 async def test_the_id_of_a_device_that_went_never_comes_back(handle: Handle) -> None:
     """A delivery is named after it: a new device would inherit what was settled for the old."""
     gone = await register(handle)
-    await handle.registry.forget("phone", proven=None)
+    await handle.registry.forget("phone", proven=None, now=NOW)
     assert (await register(handle)).id > gone.id
 
 
@@ -228,33 +229,33 @@ async def test_ownership_is_asked_per_app(handle: Handle) -> None:
 
 async def test_a_user_forgets_an_own_installation(handle: Handle) -> None:
     await register(handle)
-    assert len(await handle.registry.forget("phone", proven=MARY)) == 1
+    assert len(await handle.registry.forget("phone", proven=MARY, now=NOW)) == 1
     assert await everything(handle) == []
-    assert len(await handle.registry.forget("phone", proven=MARY)) == 0
+    assert len(await handle.registry.forget("phone", proven=MARY, now=NOW)) == 0
 
 
 async def test_a_user_cannot_forget_somebody_elses_installation(handle: Handle) -> None:
     await register(handle, "phone", user_id="mary", custom_id="c-mary")
     stranger = UserRef(user_id="bob", custom_id="c-bob")
-    assert len(await handle.registry.forget("phone", proven=stranger)) == 0
+    assert len(await handle.registry.forget("phone", proven=stranger, now=NOW)) == 0
     nobody = UserRef()
-    assert len(await handle.registry.forget("phone", proven=nobody)) == 0
+    assert len(await handle.registry.forget("phone", proven=nobody, now=NOW)) == 0
     assert len(await everything(handle)) == 1
 
 
 async def test_a_user_forgets_only_the_own_one_of_two_apps(handle: Handle) -> None:
     await register(handle, "phone", "address-1", user_id="mary", app="agent")
     await register(handle, "phone", "address-2", user_id="bob", app="learner")
-    assert len(await handle.registry.forget("phone", proven=MARY)) == 1
+    assert len(await handle.registry.forget("phone", proven=MARY, now=NOW)) == 1
     assert [device.user_id for device in await everything(handle)] == ["bob"]
 
 
 async def test_forgetting_may_be_narrowed_to_an_app(handle: Handle) -> None:
     await register(handle, "phone", app="agent")
     await register(handle, "phone", app="learner")
-    assert len(await handle.registry.forget("phone", proven=None, app="agent")) == 1
+    assert len(await handle.registry.forget("phone", proven=None, app="agent", now=NOW)) == 1
     assert [device.app for device in await everything(handle)] == ["learner"]
-    assert len(await handle.registry.forget("phone", proven=None)) == 1
+    assert len(await handle.registry.forget("phone", proven=None, now=NOW)) == 1
 
 
 # --- the cap ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.core.model import Device, UserRef
 from gateway.core.states import DeviceState
+from gateway.ports import Imported
 from providers.contract import Address, AddressKind, Environment, Platform
 from tests.kit.build import NOW, item
 from tests.kit.stores import Handle, register, registration, take_out
@@ -135,7 +136,7 @@ async def test_an_import_tells_new_from_known(handle: Handle) -> None:
         registration("new", "new"),
         registration("new", "newer"),
     ]
-    assert await handle.registry.register_many(asked, now=NOW) == (1, 2)
+    assert await handle.registry.register_many(asked, now=NOW) == Imported(1, 2)
     assert {d.address for d in await everything(handle)} == {"known", "newer"}
 
 
@@ -150,7 +151,7 @@ async def test_an_import_is_no_word_from_the_app(handle: Handle) -> None:
         registration("new", "new", seen_at=0.0),
         registration("old", "old", seen_at=NOW - 60),
     ]
-    assert await handle.registry.register_many(asked, now=NOW + 60) == (2, 2)
+    assert await handle.registry.register_many(asked, now=NOW + 60) == Imported(2, 2)
     after = {device.installation_id: device for device in await everything(handle)}
     assert after["known"] == before
     assert after["gone"].state is DeviceState.PRUNED
@@ -160,10 +161,10 @@ async def test_an_import_is_no_word_from_the_app(handle: Handle) -> None:
 
 async def test_an_import_moves_a_device_to_another_address(handle: Handle) -> None:
     await register(handle, "known", "known")
-    asked = [registration("known", "another", seen_at=0.0)]
-    assert await handle.registry.register_many(asked, now=NOW) == (0, 1)
+    asked = [registration("known", "another", seen_at=NOW + 60)]
+    assert await handle.registry.register_many(asked, now=NOW + 90) == Imported(0, 1)
     (device,) = await everything(handle)
-    assert (device.address, device.last_seen_at) == ("another", 0.0)
+    assert (device.address, device.last_seen_at) == ("another", NOW + 60)
 
 
 async def test_an_environment_is_remembered_of_the_address_alone(handle: Handle) -> None:
@@ -191,7 +192,7 @@ async def test_an_export_goes_on_over_devices_that_go_meanwhile(handle: Handle) 
         seen.update(device.installation_id for device in page)
         for device in page:
             if device.installation_id.endswith("7"):
-                await handle.registry.forget(device.installation_id, proven=None)
+                await handle.registry.forget(device.installation_id, proven=None, now=NOW)
     assert len(seen) == 1_100
 
 

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.model import CHUNK_SIZE, Claim, Remainder, UserRef, day_of
+from gateway.core.model import CHUNK_SIZE, Claim, Item, Remainder, UserRef, day_of
+from gateway.core.sources import Limits
 from gateway.core.states import DeliveryState, DeviceState
-from gateway.core.stored import NEWEST, OLDEST, Reading, write_items
+from gateway.core.stored import NEWEST, OLDEST, PLAIN, Reading, write_items
 from gateway.errors import NotReplayable
 from gateway.queue.nats import JetStreamQueue
 from tests.kit.build import NOW, item
 from tests.kit.planting import GARBAGE, TOO_NEW, change, plant
-from tests.kit.stores import Handle, batch, leftover, record, register, removal
+from tests.kit.stores import Handle, batch, erase, leftover, record, register, removal
 
 BODY = (
     b'{"data":{"notifications":['
@@ -39,7 +40,7 @@ async def accept_all_but(handle: Handle, number: int, items: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "form"), [(GARBAGE, None), (TOO_NEW, 2), (b"1 {}", 1), (b"[[0]]", 0), (b"", None)]
+    ("items", "form"), [(GARBAGE, None), (TOO_NEW, 3), (b"1 {}", 1), (b"[[0]]", 0), (b"", None)]
 )
 async def test_a_row_that_no_process_can_read_is_put_aside_and_the_next_one_goes_out(
     handle: Handle, items: bytes, form: int | None
@@ -115,7 +116,7 @@ async def test_what_another_chunk_holds_does_not_end_with_one_that_cannot_be_rea
 
 async def test_a_chunk_that_a_living_replica_reads_is_left_to_it(handle: Handle) -> None:
     await accept_all_but(handle, 1, TOO_NEW)
-    handle.journal.forms.learn(Reading(OLDEST, 2))
+    handle.journal.forms.learn(Reading(OLDEST, 3))
     claims = await claim_all(handle)
     assert sorted(claim.chunk.number for claim in claims) == [0, 2]
     assert await handle.journal.dead(limit=10) == []
@@ -124,7 +125,7 @@ async def test_a_chunk_that_a_living_replica_reads_is_left_to_it(handle: Handle)
     handle.journal.forms.learn(Reading(NEWEST, NEWEST))
     while not await handle.journal.dead(limit=10):
         await handle.queue.claim(limit=8, lease_s=60.0, now=NOW + 10)
-    assert [letter.form for letter in await handle.journal.dead(limit=10)] == [2]
+    assert [letter.form for letter in await handle.journal.dead(limit=10)] == [3]
 
 
 async def test_a_letter_that_cannot_be_read_yet_is_refused_a_replay_and_can_be_dropped(
@@ -133,7 +134,7 @@ async def test_a_letter_that_cannot_be_read_yet_is_refused_a_replay_and_can_be_d
     await accept_all_but(handle, 1, TOO_NEW)
     await claim_all(handle)
     (letter,) = await handle.journal.dead(limit=10)
-    with pytest.raises(NotReplayable, match="version 2"):
+    with pytest.raises(NotReplayable, match="version 3"):
         await handle.queue.replay_dead([letter.id], now=NOW, max_age_s=60.0)
     assert await handle.queue.replay_dead(None, now=NOW, max_age_s=60.0) == 0
     assert [one.id for one in await handle.journal.dead(limit=10)] == [letter.id]
@@ -212,7 +213,7 @@ async def test_where_it_is_not_known_what_was_rejected_a_chunk_ends_what_nobody_
 async def test_nobody_who_was_erased_is_named_by_what_was_put_aside(handle: Handle) -> None:
     await accept_all_but(handle, 1, b'2 {"rows":[["u300"],["u301"]]}')
     await claim_all(handle)
-    await handle.registry.erase(UserRef(user_id="u300"), now=NOW)
+    await erase(handle, UserRef(user_id="u300"), now=NOW)
     (letter,) = await handle.journal.dead(limit=10)
     assert (letter.raw, letter.form) == (b"", 2)
     summary = await handle.journal.event("msg_1")
@@ -227,7 +228,7 @@ async def test_bytes_that_are_put_aside_after_an_erasure_of_theirs_are_not_kept(
     handle: Handle,
 ) -> None:
     await accept_all_but(handle, 1, b"3 squeezed, so that nobody finds u300 in it")
-    left = (await handle.registry.erase(UserRef(user_id="u300"), now=NOW)).unread
+    left = sum((await erase(handle, UserRef(user_id="u300"))).unread.values())
     assert left == (0 if isinstance(handle.queue, JetStreamQueue) else 1)
     await claim_all(handle)
     (letter,) = await handle.journal.dead(limit=10)
@@ -239,7 +240,7 @@ async def test_a_chunk_that_cannot_be_read_and_names_an_erased_user_goes_whole(
 ) -> None:
     await accept_all_but(handle, 1, b'3 ["u300"]')
     await accept_other(handle, b'3 ["u301"]')
-    await handle.registry.erase(UserRef(user_id="u300"), now=NOW)
+    await erase(handle, UserRef(user_id="u300"), now=NOW)
     await claim_all(handle)
     letters = {one.event_id: one.raw for one in await handle.journal.dead(limit=10)}
     assert letters == {"msg_1": b"", "msg_2": b'3 ["u301"]'}
@@ -259,7 +260,7 @@ async def test_an_erasure_keeps_the_form_of_what_it_rewrites(handle: Handle, for
     event, chunks = batch(items=items)
     assert await handle.queue.accept(event, chunks)
     handle.journal.forms.learn(Reading(NEWEST, NEWEST))
-    await handle.registry.erase(UserRef(user_id="mary"), now=NOW)
+    await erase(handle, UserRef(user_id="mary"), now=NOW)
     (claim,) = await claim_all(handle)
     assert [entry.item.user_id for entry in claim.chunk.items] == [None, "zoe"]
     assert [entry.item.title for entry in claim.chunk.items] == ["", item(1).title]
@@ -378,8 +379,23 @@ async def test_a_dead_letter_of_a_later_version_is_listed_and_is_refused_a_repla
 @pytest.mark.parametrize("form", [OLDEST, NEWEST])
 async def test_a_leftover_and_a_replay_keep_what_an_item_says(handle: Handle, form: int) -> None:
     handle.journal.forms.learn(Reading(form, NEWEST))
-    full = item()._replace(source="s", part="ios", occurred_at=NOW, collapse_id="c")
+    full = item()._replace(source="api", part="ios", occurred_at=NOW, collapse_id="c")
     kept = full if form == NEWEST else item()
+    await goes_round(handle, full, kept)
+
+
+@pytest.mark.parametrize("form", [OLDEST, PLAIN, NEWEST])
+async def test_the_limits_of_a_source_are_kept_whatever_other_replicas_read(
+    handle: Handle, form: int
+) -> None:
+    handle.journal.forms.learn(Reading(form, NEWEST))
+    limits = Limits(frozenset({"agent"}), frozenset({"a word"}), 0)
+    bound = item()._replace(source="staging", limits=limits)
+    await goes_round(handle, bound, bound)
+
+
+async def goes_round(handle: Handle, full: Item, kept: Item) -> None:
+    """An item, of which this much is kept, by way of a leftover and of a dead letter."""
     event, chunks = batch(items=[full])
     assert await handle.queue.accept(event, chunks)
     (claim,) = await claim_all(handle)

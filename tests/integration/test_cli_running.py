@@ -36,6 +36,13 @@ EVENT = {
 }
 
 
+STAGING = """
+[[sources]]
+id = "staging"
+secrets = ["whsec_c3RhZ2luZydzIHNlY3JldCwgMjQgYnk="]
+"""
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """A workplace whose vendors are the sandbox, started by its own command."""
@@ -49,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
             if line.startswith("transport") and "[apps.apns]\n" in lines:
                 break
         configuration = "".join(lines[lines.index("[[apps]]\n") :])
-        yield Workplace.make(folder, configuration)
+        yield Workplace.make(folder, STAGING + configuration)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +97,40 @@ def test_with_an_api_key_a_push_goes_through_the_gateway_and_a_repeat_sends_noth
     assert settled(place, first.json["event_id"]) == {"delivered": 1}
 
 
+BOTH = {"user_id": "le2bB6", "custom_id": "3c2143e4"}
+
+
+@pytest.mark.parametrize("id_of", BOTH)
+@pytest.mark.parametrize("way", ["found", "said"])
+def test_a_push_through_the_gateway_reaches_a_phone_by_either_of_its_ids(
+    place: Workplace, url: str, id_of: str, way: str
+) -> None:
+    """The key may look up which id it is, or the command says so."""
+    line = DEVICES[0] | BOTH | {"installation_id": "both", "address": "both:APA91b" + "x" * 120}
+    assert place.run("devices", "import", "-", given=json.dumps(line)).status == 0
+    scopes = ["notifications:write", *(["devices:read"] if way == "found" else [])]
+    options = [word for scope in scopes for word in ("--scope", scope)]
+    key = place.run("keys", "create", *options, "--json").json["key"]
+    call = ("send", "--user", BOTH[id_of], "--title", "Hi", "--url", url, "--key", key, "--json")
+    sent = place.run(*call, *(["--by", id_of] if way == "said" else []))
+    assert settled(place, sent.json["event_id"]) == {"delivered": 1}
+
+
+def test_a_push_through_the_gateway_to_an_id_of_two_people_is_refused(
+    place: Workplace, url: str
+) -> None:
+    lines = [
+        DEVICES[0] | {"installation_id": "bobs", "user_id": "bob", "address": "bob:APA91bxxxxxx"},
+        DEVICES[1] | {"installation_id": "eves", "custom_id": "bob", "address": "cd" * 32},
+    ]
+    given = "\n".join(map(json.dumps, lines))
+    assert place.run("devices", "import", "-", given=given).status == 0
+    key = place.run("keys", "create", "--scope", "admin", "--json").json["key"]
+    done = place.run("send", "--user", "bob", "--title", "Hi", "--url", url, "--key", key)
+    assert done.status == 1
+    assert "say which is meant" in done.err
+
+
 def test_a_wrong_key_is_told(place: Workplace, url: str) -> None:
     done = place.run("send", "--user", "mary", "--title", "Hi", "--url", url, "--key", "ik_wrong")
     assert done.status == 1
@@ -104,6 +145,38 @@ def test_a_signed_event_is_posted_and_arrives(place: Workplace, url: str) -> Non
     assert done.out.startswith("200 ")
     assert settled(place, "msg_now") == {"delivered": 1}
     assert "duplicate" in place.run(*call).out
+
+
+def test_each_source_is_posted_to_with_its_own_secret_and_listed_by_it(
+    place: Workplace, url: str
+) -> None:
+    (place.folder / "event.json").write_text(json.dumps(EVENT))
+    for source in ("staging", "learnink"):
+        target = ("--to", f"{url}/webhooks/{source}", "--id", "msg_twice")
+        done = place.run("webhook", "sign", "event.json", "--now", *target)
+        assert done.status == 0, done.err
+    wrong = ("--to", f"{url}/webhooks/staging", "--source", "learnink")
+    assert place.run("webhook", "sign", "event.json", *wrong).out.startswith("401 ")
+    assert settled(place, "staging:msg_twice") == {"delivered": 1}
+    assert settled(place, "msg_twice") == {"delivered": 1}
+    listed = place.run("events", "list", "--source", "staging", "--json").json["events"]
+    assert [(one["event_id"], one["source"]) for one in listed] == [
+        ("staging:msg_twice", "staging")
+    ]
+    shown = place.run("events", "show", "staging:msg_twice", "--items", "--json").json
+    assert (shown["source"], shown["items"][0]["source"]) == ("staging", "staging")
+    told = place.run("deliveries", "show", "--user", "mary", "--json").json["deliveries"]
+    sources = {one["event_id"]: one["source"] for one in told}
+    assert sources["staging:msg_twice"] == "staging"
+    assert sources["msg_twice"] == "learnink"
+
+
+def test_what_is_sent_from_here_is_of_the_source_cli(place: Workplace, url: str) -> None:
+    sent = place.run("send", "--user", "mary", "--title", "Hi", "--json")
+    event_id = sent.json["event_id"]
+    assert event_id.startswith("cli:")
+    assert settled(place, event_id) == {"delivered": 1}
+    assert place.run("events", "show", event_id, "--json").json["source"] == "cli"
 
 
 def test_an_old_event_is_taken_and_expires(place: Workplace, url: str) -> None:

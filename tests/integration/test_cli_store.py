@@ -109,8 +109,9 @@ def test_an_import_tells_each_bad_line_and_takes_the_good_ones(place: Workplace)
     ]
     done = place.run("devices", "import", "-", "--json", given=b"\n".join(lines))
     assert done.status == 1
-    errors = done.json.pop("errors")
-    assert done.json | {"errors": errors} == {"new": 2, "known": 0, "bad": 5, "errors": errors}
+    errors = done.json["errors"]
+    counts = {"new": 2, "known": 0, "newer_here": 0, "bad": 5}
+    assert done.json == counts | {"newer": [], "errors": errors}
     assert [error["line"] for error in errors] == [2, 4, 5, 6, 7]
     assert done.err.splitlines()[0] == "line 2: is not JSON"
     assert "address" in errors[3]["reason"]
@@ -145,8 +146,8 @@ def test_a_csv_line_with_a_cell_too_many_is_told(peopled: Workplace) -> None:
     broken = "\n".join([rows[0], rows[1] + ",x", rows[2]])
     done = peopled.run("devices", "import", "-", "--format", "csv", given=broken)
     assert done.status == 1
-    assert done.err == "line 2: has 16 fields, the header 15\n"
-    assert done.out == "0 new, 1 known, 1 bad\n"
+    assert done.err == "line 2: has 17 fields, the header 16\n"
+    assert done.out == "0 new, 1 known, 0 newer here, 1 bad\n"
 
 
 def test_a_csv_without_the_needed_columns_is_told_once(place: Workplace) -> None:
@@ -251,6 +252,46 @@ def test_a_dry_run_shows_who_would_get_it_and_sends_nothing(peopled: Workplace) 
     for_people = peopled.run("send", "--user", "mary", "--title", "Hi", "--dry-run")
     assert address_hash(FCM_TOKEN) in for_people.out
     assert "Nothing was sent." in for_people.err
+
+
+TWO_PEOPLE = [
+    MARY | {"installation_id": "bobs", "user_id": "bob", "address": "fcm-token-of-bob"},
+    JOHN | {"installation_id": "eves", "user_id": "eve", "custom_id": "bob"},
+]
+
+
+@pytest.fixture
+def ambiguous(place: Workplace) -> Workplace:
+    """A store where bob is one person's user_id and another's custom_id."""
+    lines = "\n".join(json.dumps(record) for record in TWO_PEOPLE)
+    assert place.run("devices", "import", "-", given=lines).status == 0
+    return place
+
+
+@pytest.mark.parametrize(
+    ("by", "provider"), [("user_id", "fcm"), ("custom_id", "apns")], ids=["user_id", "custom_id"]
+)
+def test_a_push_to_an_id_of_two_people_has_to_say_which(
+    ambiguous: Workplace, by: str, provider: str
+) -> None:
+    call = ("send", "--user", "bob", "--title", "Hi", "--dry-run", "--json")
+    done = ambiguous.run(*call)
+    assert (done.status, done.out) == (1, "")
+    assert "say which is meant" in done.err
+    shown = ambiguous.run(*call, "--by", by).json["destinations"]
+    assert [one["provider"] for one in shown] == [provider]
+
+
+@pytest.mark.parametrize("id_of", ["user_id", "custom_id"])
+def test_a_push_reaches_a_phone_by_one_id_whatever_the_other_is(
+    place: Workplace, id_of: str
+) -> None:
+    """One id said as both kinds would contradict what the phone's app has stated."""
+    ids = {"user_id": "le2bB6", "custom_id": "3c2143e4"}
+    assert place.run("devices", "import", "-", given=json.dumps(MARY | ids)).status == 0
+    call = ("send", "--user", ids[id_of], "--title", "Hi", "--json")
+    assert len(place.run(*call, "--dry-run").json["destinations"]) == 1
+    assert len(place.run(*call).json["destinations"]) == 1
 
 
 async def test_a_push_waits_in_the_store_for_a_running_gateway(peopled: Workplace) -> None:

@@ -162,6 +162,56 @@ def test_a_signed_body_is_accepted_by_an_independent_verifier(place: Workplace) 
     assert Webhook(SECRET).verify(EVENT, named) == json.loads(EVENT)
 
 
+STAGING = "whsec_" + "c3RhZ2luZydzIHNlY3JldCwgMjQgYnk="
+SOURCE = f"""
+[[sources]]
+id = "staging"
+secrets = ["{STAGING}"]
+"""
+
+
+def with_staging(place: Workplace) -> Workplace:
+    file = place.folder / "inkpush.toml"
+    file.write_text(file.read_text() + SOURCE)
+    (place.folder / "event.json").write_text(EVENT)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("options", "secret"),
+    [((), SECRET), (("--source", "staging"), STAGING), (("--source", "learnink"), SECRET)],
+)
+def test_a_body_is_signed_for_its_source(
+    place: Workplace, options: tuple[str, ...], secret: str
+) -> None:
+    done = with_staging(place).run("webhook", "sign", "event.json", *options)
+    assert done.status == 0, done.err
+    headers = dict(line.split(": ", 1) for line in done.out.splitlines())
+    named = {name.replace("svix", "webhook"): value for name, value in headers.items()}
+    assert Webhook(secret).verify(EVENT, named)
+
+
+def test_a_source_without_a_secret_cannot_be_signed_for(place: Workplace) -> None:
+    done = with_staging(place).run("webhook", "sign", "event.json", "--source", "nobody")
+    assert done.status == 2
+    assert "no signing secret of nobody" in done.err
+
+
+def test_check_warns_of_two_secrets_and_refuses_one_in_two_sources(place: Workplace) -> None:
+    file = with_staging(place).folder / "inkpush.toml"
+    text = file.read_text()
+    more = "whsec_" + "dGhlIHRoaXJkIHNlY3JldCwgMjQgYnl0"
+    file.write_text(text.replace(f'["{SECRET}"]', f'["{SECRET}", "{more}"]'))
+    found = place.run("check", "--json").json["findings"]
+    warned = [one["what"] for one in found if one["level"] == "warning"]
+    assert [one for one in warned if one.startswith("webhook.secrets: has 2 secrets")]
+    file.write_text(text.replace(STAGING, SECRET))
+    done = place.run("check")
+    assert done.status == 2
+    assert "sources[0].secrets[0]: is the same secret as webhook.secrets[0]" in done.err
+    assert SECRET not in done.err
+
+
 def test_signing_for_now_sets_the_events_timestamp_and_signs_what_it_prints(
     place: Workplace,
 ) -> None:

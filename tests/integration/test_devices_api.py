@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,9 +14,11 @@ import pytest
 from gateway.app.vendors import VENDORS
 from gateway.core.model import Record, Removal, UserRef
 from gateway.core.states import DeliveryState, DeviceState
-from gateway.ports import SCOPES
+from gateway.devices.records import record_of, registration_of
+from gateway.ports import SCOPES, Imported
 from tests.kit.handlers import user_token
 from tests.kit.public import PublicListener, public_listener
+from tests.kit.stores import WORDS
 
 FCM = {"platform": "android", "provider": "fcm", "address": "fcm-address-1"}
 APNS = {"platform": "ios", "provider": "apns", "address": "AB" * 32}
@@ -60,6 +62,7 @@ async def test_a_registration_answers_201_and_then_200_with_the_device(
         "state_reason": "",
         "registered_at": "2027-01-15T08:00:00.123Z",
         "last_seen_at": "2027-01-15T08:00:00.123Z",
+        "for": [WORDS.of_user("u1"), WORDS.of_custom("mary")],
     }
     public.clock.now += 60
     again = await put(public, key, user_id="u1", custom_id="mary", **profile)
@@ -137,6 +140,42 @@ async def test_deleting_is_always_204_and_ends_the_device(public: PublicListener
         answer = await public.call("DELETE", path, token=token)
         assert (answer.status, answer.json) == (204, None)
     assert await public.devices_of("mary", token=token) == []
+
+
+async def logout(public: PublicListener, token: str) -> Any:
+    return await public.call("DELETE", "/v1/devices/phone", token=token)
+
+
+async def erase(public: PublicListener, token: str) -> Any:
+    return await public.call("DELETE", "/v1/users/mary", token=token)
+
+
+async def rotation(public: PublicListener, token: str) -> Any:
+    return await put(public, token, address="fcm-address-2")
+
+
+async def another_login(public: PublicListener, _token: str) -> Any:
+    return await put(public, user_token("bob"))
+
+
+@pytest.mark.parametrize("act", [logout, erase, rotation, another_login])
+async def test_no_export_of_before_undoes_what_an_app_asked_for(
+    public: PublicListener, act: Callable[[PublicListener, str], Awaitable[Any]]
+) -> None:
+    token, apps = user_token("mary"), {"agent": frozenset(VENDORS)}
+    await put(public, token)
+    records = [
+        record_of(one, VENDORS) async for page in public.store.registry.export() for one in page
+    ]
+    public.clock.now += 5
+    assert (await act(public, token)).status in (200, 204)
+    before = [page async for page in public.store.registry.export()]
+    lines = [registration_of(one, vendors=VENDORS, apps=apps) for one in records]
+    done = await public.store.registry.register_many(lines, now=public.clock.now + 5)
+    assert done == Imported(0, 0, newer=(0,))
+    assert [page async for page in public.store.registry.export()] == before
+    # and the phone itself is welcome
+    assert (await put(public, token)).status in (200, 201)
 
 
 async def test_the_twenty_first_device_pushes_out_the_least_recently_seen(

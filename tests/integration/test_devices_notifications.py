@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ async def test_one_notification_is_durable_and_waits_for_the_relay(public: Publi
     answer = await post(public, key, ITEM | {"idempotency_key": "k1", "phone_number": "+254"})
     assert answer.status == 200
     event_id = answer.json["event_id"]
-    assert re.fullmatch(r"ntf_[0-9a-f]{32}", event_id)
+    assert re.fullmatch(r"api:ntf_[0-9a-f]{32}", event_id)
     assert answer.json == {
         "status": "accepted",
         "event_id": event_id,
@@ -69,6 +71,26 @@ async def test_the_same_key_is_taken_once_even_at_once(public: PublicListener) -
     assert sorted(answer.json["status"] for answer in answers) == ["accepted"] + ["duplicate"] * 19
     assert len({answer.json["event_id"] for answer in answers}) == 1
     assert public.woken == 1
+    assert (await public.queue.depth()).notifications == 1
+
+
+async def test_a_call_that_a_version_before_took_is_not_taken_again(
+    public: PublicListener, tmp_path: Path
+) -> None:
+    """Its events' ids named no source."""
+    key = await public.key("notifications:write")
+    body = ITEM | {"idempotency_key": "k1"}
+    first = await post(public, key, body)
+    summary = await public.store.journal.event(first.json["event_id"])
+    assert summary is not None
+    assert summary.event.source == "api"
+    with closing(sqlite3.connect(tmp_path / "inkpush.db")) as connection, connection:
+        connection.execute(
+            "UPDATE events SET event_id = replace(event_id, 'api:', ''), source = 'learnink'"
+        )
+    again = await post(public, key, body)
+    assert again.json["status"] == "duplicate"
+    assert again.json["event_id"] == first.json["event_id"].removeprefix("api:")
     assert (await public.queue.depth()).notifications == 1
 
 

@@ -46,7 +46,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("put", "/v1/devices/{installation_id}"): DEVICE | {"custom_id": "mary"},
     ("post", "/v1/notifications"): ITEM,
 }
-OPEN = {"/openapi.json", "/webhooks/learnink"}
+OPEN = {"/openapi.json", "/webhooks/{source}"}
 AUTHENTICATED = [operation for operation in OPERATIONS if operation[1] not in OPEN]
 
 
@@ -58,9 +58,16 @@ class Walk:
     reached: set[tuple[str, str, str]] = field(default_factory=set)
 
     async def go(
-        self, method: str, path: str, *, query: str = "", event_id: str = "msg_1", **sent: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str = "",
+        event_id: str = "msg_1",
+        source: str = "learnink",
+        **sent: Any,
     ) -> Answer:
-        filled = path.format(installation_id="phone", id="mary", event_id=event_id)
+        filled = path.format(installation_id="phone", id="mary", event_id=event_id, source=source)
         answer = await self.public.call(method.upper(), filled + query, **sent)
         check_shape(method, path, answer)
         self.reached.add((method, path, str(answer.status)))
@@ -188,7 +195,9 @@ async def good_answers(walk: Walk) -> None:
     taken = await walk.go("put", device, token=john, json=DEVICE | {"address": "another-one"})
     assert taken.code == "installation_owned"
     await walk.go("delete", device, token=key)
+    assert (await walk.go("get", "/v1/users/{id}/erasure", token=key)).code == "not_found"
     await walk.go("delete", "/v1/users/{id}", token=key)
+    assert (await walk.go("get", "/v1/users/{id}/erasure", token=key)).json["state"] == "running"
 
 
 async def answers_to_strangers(walk: Walk) -> None:
@@ -234,10 +243,11 @@ async def answers_to_bad_requests(walk: Walk) -> None:
 
 
 async def answers_of_the_webhook(walk: Walk) -> None:
-    path = "/webhooks/learnink"
+    path = "/webhooks/{source}"
     body = json.dumps({"type": "notifications.sent", "data": {"notifications": []}}).encode()
     headers = signed(body, walk.public.clock())
     await walk.go("post", path, data=body)
+    await walk.go("post", path, source="nobody", data=body, headers=headers)
     await walk.go("post", path, data=b" " * 100_001, headers=headers)
     walk.public.backlog = 1_000
     await walk.go("post", path, data=body, headers=headers)

@@ -266,6 +266,14 @@ async def test_an_event_shows_its_items_and_its_rejections(inside: Browser) -> N
     _, html = await inside.get("/console/event?id=msg_1")
     for told in ("title is not a string", "refused", "#0123456789ab", "/console/user?id=mary"):
         assert told in html
+    assert "from <code>learnink</code>" in html
+
+
+async def test_lists_name_the_source_of_each_event(inside: Browser) -> None:
+    for page in ("/console", "/console/user?id=mary"):
+        _, html = await inside.get(page)
+        assert "<th>Source</th>" in html
+        assert "<td><code>learnink</code></td>" in html
 
 
 async def test_pages_hold_no_address_no_text_and_no_live_markup(inside: Browser) -> None:

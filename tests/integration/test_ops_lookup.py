@@ -90,6 +90,7 @@ async def test_a_delivery_tells_what_the_vendor_said_and_when_it_goes_on(
         "deliveries": [
             {
                 "event_id": "msg_1",
+                "source": "learnink",
                 "index": 3,
                 "device_id": device.id,
                 "installation_id": "phone",
@@ -177,6 +178,7 @@ async def test_an_event_counts_its_deliveries_until_none_is_pending(
     nothing = dict.fromkeys((state.value for state in DeliveryState), 0)
     expected = {
         "event_id": "msg_1",
+        "source": "learnink",
         "type": "notifications.sent",
         "timestamp": "2027-01-15T07:59:54.500Z",
         "received_at": "2027-01-15T08:00:00.000Z",

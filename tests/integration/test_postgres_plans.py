@@ -34,6 +34,9 @@ SELECT 'agent', CASE WHEN i % 3 > 0 THEN 'fcm' ELSE 'apns' END, 'phone-' || i,
        'production', CASE WHEN i % 50 > 0 THEN 'active' ELSE 'pruned' END, i, i, i
 FROM generate_series(0, 19999) i;
 
+INSERT INTO forgotten (hash, at, erased_at)
+SELECT i * 7919::bigint, i, 0 FROM generate_series(0, 19999) i;
+
 INSERT INTO events (
     event_id, type, status, received_at, notifications, rejected, rejections, chunks, reason, body
 )
@@ -89,18 +92,30 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "devices_proven": (("devices_pkey",), ([7, 8],)),
     "devices_purge": (("devices_pruned",), (30.0, 10)),
     "devices_remove": (("devices_pkey",), ([7], ["pruned"], ["r"], [1.0])),
+    "devices_in_the_way": (
+        ("devices_installation", "devices_address"),
+        (["phone-7", "phone-8"], ["address-7", "address-9"]),
+    ),
+    "devices_of_users": (("devices_user", "devices_custom"), (["user-7"], ["custom-8"])),
+    "forgotten_find": (("forgotten_pkey",), ([7, 8],)),
+    "forgotten_purge": (("forgotten_at", "forgotten_pkey"), (30.0, 10)),
     "erase_deliveries": (("deliveries_d100_pkey",), ("msg_7", [1])),
     "erase_devices": (("devices_user", "devices_custom"), ("user-7", "custom-7")),
     "erase_end": (("deliveries_d100_pkey",), ("msg_7", [1], 1.0, "erased", 100)),
     "erase_find_events": (
         ("deliveries_d100_user_id_at_idx", "deliveries_d100_custom_id_at_idx"),
-        ("user-6", "custom-6", [b"x"]),
+        ("user-6", "custom-6"),
     ),
+    "erased_items": (("deliveries_d100_pkey",), (["msg_7"],)),
+    "erased_since": (("events_pkey",), (["msg_7"],)),
+    "erase_names": (("deliveries_d100_pkey",), (["msg_7"], [1], [1], [100])),
+    "search_bodies": (("events_pkey",), ("msg_7", 10, [b"x"])),
+    "search_queue": (("queue_pkey",), (7, 10, [b"x"])),
     "erase_indexes": (("deliveries_d101_pkey",), ("msg_7", "user-6", "custom-6")),
     "erase_queued": (("queue_event",), ("msg_7",)),
     "event_standing": (("queue_event", "chunks_done_pkey", "deliveries_d100_pkey"), ("msg_7",)),
     "event_states": (("deliveries_d100_pkey",), ("msg_7",)),
-    "events_page": (("events_received",), (None, None, 50)),
+    "events_page": (("events_received",), (None, None, None, 50)),
     "events_purge": (("events_received", "queue_event"), (3.0, 50)),
     "events_requeue": (("events_received",), (1990.0,)),
     "events_stale": (("events_accepting",), (3.0, 50)),
@@ -121,11 +136,12 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
 
 #: what goes through a whole table, and why it may
 SCANS = {
-    "erase_find_events": "bodies and queued texts can only be found by reading them",
     "events_requeue": "once, when a stream was lost: what is pending, of all days",
 }
 
-LARGE = re.compile(r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done)\b")
+LARGE = re.compile(
+    r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done|forgotten)\b"
+)
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from tests.kit.stores import (
     Handle,
     accept,
     batch,
+    fresh_secret,
     leftover,
     postgres_queue,
     record,
@@ -50,7 +51,7 @@ async def replicas(folder: Path, count: int) -> AsyncIterator[list[Handle]]:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Handle]:
-    store = await open_postgres(url)
+    store = await open_postgres(url, fresh=fresh_secret)
     try:
         yield Handle(store, postgres_queue(store, clock=lambda: NOW))
     finally:
@@ -456,24 +457,55 @@ async def test_an_import_in_bulk_does_what_one_after_the_other_would(
                 user_id=rng.choice([None, *(f"user-{n}" for n in range(6))]),
                 custom_id=f"custom-{rng.randrange(6)}",
                 old_address=rng.choice([None, None, f"address-{rng.randrange(12)}"]),
-                seen_at=rng.choice([None, 0.0, NOW - 9]),
+                seen_at=rng.choice([None, 0.0, NOW - 9, NOW + 1, NOW + 3]),
             )
             for _ in range(rng.randrange(1, 9))
         ]
         for _ in range(6)
     ]
+    gone = [(f"phone-{rng.randrange(12)}", f"custom-{rng.randrange(6)}") for _ in batches]
+    forced = [rng.random() < 0.3 for _ in batches]
     told = []
     for backend in ("sqlite", "postgres"):
         async with BACKENDS[backend].open(tmp_path, lambda: NOW) as handle:
-            counts = [
-                await handle.registry.register_many(batch, now=NOW + n)
-                for n, batch in enumerate(batches)
-            ]
+            counts = []
+            for n, batch in enumerate(batches):
+                done = await handle.registry.register_many(batch, now=NOW + n, force=forced[n])
+                counts.append(done)
+                phone, person = gone[n]
+                await handle.registry.forget(phone, proven=None, now=NOW + n)
+                if n % 2:
+                    await handle.registry.erase(UserRef(custom_id=person), now=NOW + n)
             devices = [
                 replace(device, id=0) async for page in handle.registry.export() for device in page
             ]
         told.append((counts, sorted(devices, key=lambda one: (one.installation_id, one.app))))
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("address", ["address", "newer"], ids=["as it is", "moved"])
+async def test_an_import_beside_logouts_brings_none_of_them_back(
+    tmp_path: Path, address: str
+) -> None:
+    """Whether it meets the row or what is left of it: the last word is the logout's."""
+    async with replicas(tmp_path, 2) as (importing, other):
+        for turn in range(4):
+            phones = [f"phone-{turn}-{n}" for n in range(30)]
+            for phone in phones:
+                await register(importing, phone, f"address-{phone}", user_id=phone, now=NOW)
+            lines = [
+                registration(phone, f"{address}-{phone}", user_id=phone, seen_at=NOW + 1)
+                for phone in phones
+            ]
+            await asyncio.gather(
+                importing.registry.register_many(lines, now=NOW + 2),
+                *(other.registry.forget(phone, proven=None, now=NOW + 2) for phone in phones),
+                *(
+                    other.registry.erase(UserRef(user_id=phone), now=NOW + 2)
+                    for phone in phones[::5]
+                ),
+            )
+        assert await importing.registry.count() == {}
 
 
 async def test_what_a_process_claimed_comes_out_at_once_when_it_ends_in_order(

@@ -194,7 +194,7 @@ async def test_a_replay_that_is_repeated_while_the_first_waits_adds_nothing(rig:
     await accept_and_bury(rig, queue)
     letters = await rig.store.journal.revive(None, now=NOW)
     taken = [Letter(one.event_id, one.day, one.item, one.device_id) for one in letters]
-    await queue.publish(revived_chunks(taken, now=NOW, deadline=NOW + 60))
+    await queue.publish(revived_chunks(taken, now=NOW, max_age_s=60))
     assert await queue.replay_dead(None, now=NOW + 61, max_age_s=60.0) == 1
     assert (await queue.depth()).notifications == 1
     assert await rig.store.journal.dead(limit=1) == []

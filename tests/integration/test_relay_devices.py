@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, androids, notification
+from tests.kit.gateway import eventually
 from tests.kit.relay_rig import RelayRig
 
 ANDROID = Phone("fcm", 1, 1)
@@ -112,3 +114,19 @@ async def test_a_scrape_tells_the_last_count_of_devices_and_does_not_count(
         await running.gateway.gauges.refresh()
         told = running.gateway.metrics.render()[0].decode()
         assert 'inkpush_devices{app="demo",provider="fcm",state="active"} 3.0' in told
+
+
+async def test_what_went_is_remembered_for_as_long_as_it_is_set(rig: RelayRig) -> None:
+    def remembered() -> int:
+        ((count,),) = rig.sql("SELECT count(*) FROM forgotten")
+        return int(count)
+
+    settings = rig.settings(devices={"keep_forgotten_days": 3})
+    async with rig.gateway(settings, Pace(purge_s=0.02)) as running:
+        await running.register(ANDROID, SECOND)
+        await running.forget(ANDROID)
+        rig.clock.ahead_s += 2 * 86_400
+        await running.forget(SECOND)
+        assert remembered() == 4
+        rig.clock.ahead_s += 1.5 * 86_400
+        await eventually("the older one is purged", lambda: remembered() == 2)

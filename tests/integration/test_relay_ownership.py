@@ -40,7 +40,8 @@ async def moved_to_another_installation(running: Running) -> object:
 
 
 async def logged_out(running: Running) -> object:
-    return await running.stores.registry.forget(PHONE.installation, proven=None)
+    now = running.clock()
+    return await running.stores.registry.forget(PHONE.installation, proven=None, now=now)
 
 
 async def erased(running: Running) -> object:

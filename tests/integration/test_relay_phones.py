@@ -34,11 +34,13 @@ async def test_a_phone_shows_title_and_body_and_gets_path_and_ids(
     rig: RelayRig, phone: Phone
 ) -> None:
     push = await shown(rig, phone)
+    ((word,),) = rig.sql("SELECT coalesce(user_word, custom_word) FROM devices")
     assert (push.title, push.body) == ("Hi Mary!", "Don't forget to complete your training today")
     assert push.data == {
         "path": "/learning",
         "event_id": "msg_1",
         "delivery_id": push.collapse_id,
+        "for": word,
     }
 
 

@@ -83,6 +83,15 @@ async def test_phones_and_figures_can_be_looked_at(rig: SandboxRig) -> None:
     assert (stats["accepted"], stats["repeated"]) == (2, 0)
 
 
+async def test_somebody_can_be_logged_in_on_a_phone(rig: SandboxRig) -> None:
+    assert (await call(rig, "PUT", f"/phones/{TOKEN.upper()}", {"for": ["a", "b"]})).json() == {
+        "for": 2
+    }
+    await rig.apns()  # it is for nobody
+    assert (await call(rig, "GET", f"/phones/{TOKEN}")).json()["shown"] == []
+    assert (await call(rig, "GET", "/stats")).json()["dropped"] == 1
+
+
 async def test_settings_can_be_changed(rig: SandboxRig) -> None:
     change: dict[str, Any] = {"trust_apns_key": False, "latency_s": 0.01}
     response = await call(rig, "PUT", "/settings", change)
@@ -120,6 +129,7 @@ async def test_connections_can_be_ended(rig: SandboxRig) -> None:
     [
         ("PUT", "/scripts", "x", "the body must be a JSON object"),
         ("PUT", "/scripts", {}, 'the body must hold "scripts", a list'),
+        ("PUT", f"/phones/{TOKEN}", {}, 'the body must hold "for", a list'),
         ("PUT", "/scripts", {"scripts": [1]}, "a script is an object"),
         ("PUT", "/scripts", {"scripts": [{"address": 1}]}, "a script is an object"),
         ("PUT", "/scripts", {"scripts": [{"address": "a"}]}, 'the body must hold "answers"'),

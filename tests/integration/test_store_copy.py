@@ -20,12 +20,13 @@ from gateway.app.storage import sole_relay
 from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.errors import StoreError
-from gateway.ports import ApiKey
+from gateway.ports import ApiKey, Imported
 from gateway.store import copying
 from gateway.store.copying import TABLES, Checksum, Table
 from gateway.store.postgres import open_postgres
 from gateway.store.postgres.arrivals import PostgresArrivals
 from gateway.store.queries import load_queries
+from gateway.store.sqlite import open_sqlite
 from tests.kit.build import NOW, item
 from tests.kit.commands import INKPUSH, Workplace
 from tests.kit.planting import TOO_NEW, plant
@@ -81,7 +82,8 @@ async def fill(source: Handle) -> None:
     for number in range(DEVICES):
         await register(source, f"phone-{number}", f"address-{number}", user_id=f"user-{number}")
     # the largest id is gone, and must not come back
-    await source.registry.forget(f"phone-{DEVICES - 1}", proven=None)
+    await source.registry.forget(f"phone-{DEVICES - 1}", proven=None, now=NOW)
+    await register(source, "phone-0", "address-new", user_id="another", now=NOW + 1)
     await source.keys.add(ApiKey("k1", "backend", frozenset({"admin"}), NOW), b"d" * 32)
     await source.store.secret(b"s" * 32)
     await source.lanes.hold("agent", "fcm", "", by="operator", reason="quota", now=NOW)
@@ -103,7 +105,13 @@ async def fill(source: Handle) -> None:
         await source.journal.record(records, [], dead, [(event_id, 0)])
         (claim,) = await source.queue.claim(limit=1, lease_s=60, now=NOW)
         await source.queue.settle(claim, [])
-    quarantined = Event("msg_bad", "", "quarantined", NOW, reason="?", body=b"\xff{")
+    erased = UserRef(user_id="somebody")
+    await source.registry.erase(erased, now=NOW)
+    for asked in await source.store.erasures.take("job", now=NOW, until=NOW + 60):
+        await source.store.erasures.erase("msg_gone", asked, now=NOW, follow=True)
+    quarantined = Event(
+        "msg_bad", "", "quarantined", NOW, reason="?", body=b"\xff{", people=("user-1",)
+    )
     await source.queue.accept(quarantined, [])
 
 
@@ -156,6 +164,10 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "devices": DEVICES - 1,
         "api_keys": 1,
         "secrets": 1,
+        "forgotten": 4,
+        "erasures": 1,
+        "erased_events": 1,
+        "event_people": 1,
         "lanes": 2,
         "lane_parts": 1,
         "held_removals": 1,
@@ -169,7 +181,7 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
     found = await everything(target)
     assert {table: len(rows) for table, rows in found.items()} == counts
     assert [bytes(row[1]) for row in found["api_keys"]] == [b"d" * 32]
-    assert {row[-1] for row in found["events"]} == {b'{"n": 0}', b'{"n": 1}', b'{"n": 2}', b"\xff{"}
+    assert {row[10] for row in found["events"]} == {b'{"n": 0}', b'{"n": 1}', b'{"n": 2}', b"\xff{"}
     # what PostgreSQL cannot hold is dropped from texts, as when it is written there
     assert {row[9] for row in found["dead_letters"]} == {"Hi"}
 
@@ -201,8 +213,27 @@ async def test_what_was_put_aside_is_copied_with_its_bytes_and_its_form(
     store = await open_postgres(target)
     try:
         assert await store.journal.dead(limit=9) == before
-        assert {(one.raw, one.form) for one in before} == {(None, None), (TOO_NEW, 2)}
+        assert {(one.raw, one.form) for one in before} == {(None, None), (TOO_NEW, 3)}
         assert full in {one.item for one in before}
+    finally:
+        await store.aclose()
+
+
+async def test_what_went_is_remembered_in_the_copy(filled: Path, target: str) -> None:
+    """By the same secret: an old file brings nothing back there either."""
+    await copy(filled, target)
+    last = DEVICES - 1
+    old = [
+        registration(f"phone-{last}", f"address-{last}", user_id=f"user-{last}", seen_at=NOW),
+        registration("phone-0", "address-0", user_id="user-0", seen_at=NOW),
+        registration("unheard-of", "address-0", user_id="user-0", seen_at=NOW),
+    ]
+    store = await open_postgres(target)
+    try:
+        done = await store.registry.register_many(old, now=NOW + 9)
+        assert done == Imported(0, 0, newer=(0, 1, 2))
+        (device,) = await store.registry.devices_of(UserRef(user_id="another"))
+        assert device.user_changed_at == NOW + 1
     finally:
         await store.aclose()
 
@@ -259,8 +290,7 @@ async def test_a_registration_afterwards_gets_an_id_that_was_never_given(
 
 async def test_an_empty_store_is_copied_too(file: Path) -> None:
     target = await databases().create(empty=True)
-    async with sqlite(file.parent):
-        pass
+    await (await open_sqlite(file)).aclose()
     assert (await copy(file, target)).rows == 0
     store = await open_postgres(target)
     try:

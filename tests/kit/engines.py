@@ -18,6 +18,7 @@ def in_memory() -> sqlite3.Connection:
     """A new database of this version's schema, which ends with its connection."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrate(connection, Path(":memory:"))
+    connection.execute("INSERT INTO secrets VALUES ('hashes', zeroblob(32))")
     return connection
 
 
@@ -32,7 +33,7 @@ class LoopEngine:
         self.groups: list[int] = []
 
     def submit(self, job: Job, kind: Kind) -> None:
-        if kind == "read":
+        if kind != "write":
             job.loop.call_soon(self._read, job)
         else:
             self._writes.append(job)

@@ -17,6 +17,7 @@ import jwt
 from multidict import CIMultiDict
 
 from gateway.app.vendors import VENDORS
+from gateway.core.sources import LEARNINK
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
@@ -30,7 +31,7 @@ from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.clocks import both, wall
 from tests.kit.engines import LoopEngine, in_memory
-from tests.kit.stores import sqlite_queue
+from tests.kit.stores import fresh_secret, sqlite_queue
 
 JWT_SECRET = "a secret of at least thirty-two bytes"
 WEBHOOK_KEY = b"a webhook secret of some length"
@@ -110,7 +111,8 @@ class PublicHandlers:
 async def public_handlers() -> AsyncIterator[PublicHandlers]:
     """The handlers on a new store."""
     clock = TestClock()
-    store = SqliteStore(SqliteDatabase(LoopEngine(in_memory())), max_per_user=20)
+    database = SqliteDatabase(LoopEngine(in_memory()))
+    store = SqliteStore(database, max_per_user=20, fresh=fresh_secret)
     rules = AuthRules(jwt_secret=JWT_SECRET)
     authenticator = Authenticator(rules, store.keys, clocks=both(clock))
     queue = sqlite_queue(store, clock=clock)
@@ -166,14 +168,17 @@ def _routes(public: PublicHandlers) -> list[Route]:
     return [
         *DeviceRoutes(
             store.registry,
+            store.erasures,
             authenticator,
             VENDORS,
             lambda: public.apps,
-            wall(clock),
+            both(clock),
             changed=lambda _: None,
+            erasing=lambda: None,
         ).routes(),
         *NotificationRoutes(
             queue,
+            store.journal,
             authenticator,
             limits=lambda: NotificationLimits(3_600, 1_000, max_body_bytes=MAX_BODY),
             backlog=lambda: public.backlog,
@@ -184,7 +189,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
         *LookupRoutes(store.journal, store.registry, authenticator.authorize).routes(),
         *WebhookRoute(
             queue,
-            limits=lambda: WebhookLimits([WEBHOOK_KEY], 300, MAX_BODY, 3_600, 1_000),
+            limits={LEARNINK: WebhookLimits([WEBHOOK_KEY], 300, MAX_BODY, 3_600, 1_000)}.get,
             backlog=lambda: public.backlog,
             wake=woke,
             observer=public.events.append,

@@ -17,7 +17,7 @@ from gateway.store.postgres import PostgresStore
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.stores import Handle
 
-TOO_NEW = b"2 \x00what a later version writes"
+TOO_NEW = b"3 \x00what a later version writes"
 GARBAGE = b"\xff\x00no form at all"
 _LATER_S = 1e6
 

@@ -138,7 +138,8 @@ class Rig:
 
     def push(self, address: Address | None = None, message: Message = MESSAGE) -> Push:
         """A push that lives for an hour."""
-        return Push(str(uuid4()), address or self.address(), message, self.clock() + 3600)
+        address = address or self.address()
+        return Push(str(uuid4()), address, message, self.clock() + 3600, word="Zm9yLW1hcnktMTIz")
 
     def send(self, pushes: Sequence[Push]) -> None:
         """Hand over as they are, whatever `free` says."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.devices.auth import WRONG_KEYS_PER_MINUTE
+from gateway.devices.routes import ERASES_PER_HOUR
 from gateway.devices.routes import MAX_BODY as MAX_REGISTRATION
 from gateway.exchange import Answer
 from gateway.ingest.signature import sign
@@ -143,6 +144,13 @@ async def _an_event(public: PublicHandlers) -> Sent:
     return asked("GET", "/v1/events/msg_1?items=1", await public.key("deliveries:read"))
 
 
+async def _erased_often(public: PublicHandlers) -> Sent:
+    sent = asked("DELETE", "/v1/users/mary", MARY)
+    for _ in range(ERASES_PER_HOUR):
+        assert (await ask(public, sent)).status == 204
+    return sent
+
+
 _REGISTERED = asked("PUT", PHONE, MARY, DEVICE)
 _OWN = ITEM | {"idempotency_key": "k1"}
 _LARGE = b"{" + b" " * MAX_REGISTRATION
@@ -152,6 +160,9 @@ QUESTIONS = {
     "webhook again": Question(200, "duplicate", _after(posted(), posted())),
     "webhook of another type": Question(200, "ignored", _plain(posted(b'{"type":"x"}'))),
     "webhook that is no JSON": Question(200, "quarantined", _plain(posted(b"{"))),
+    "webhook of no source": Question(
+        404, "not_found", _plain(replace(posted(), path="/webhooks/nobody"))
+    ),
     "webhook unsigned": Question(401, "unauthorized", _plain(Sent("POST", WEBHOOK, {}, EXAMPLE))),
     "webhook by a stranger": Question(401, "unauthorized", _plain(posted(key=b"another's"))),
     "webhook that is stale": Question(401, "unauthorized", _plain(posted(at=T0 - 301))),
@@ -218,6 +229,29 @@ QUESTIONS = {
     ),
     "user erased without a store": Question(
         503, "unavailable", _without_store(asked("DELETE", "/v1/users/mary", MARY))
+    ),
+    "user erased too often": Question(429, "too_many_requests", _erased_often),
+    "erasure": Question(
+        200,
+        None,
+        _after(
+            asked("DELETE", "/v1/users/mary", MARY), asked("GET", "/v1/users/mary/erasure", MARY)
+        ),
+    ),
+    "erasure of nobody": Question(
+        404, "not_found", _plain(asked("GET", "/v1/users/mary/erasure", MARY))
+    ),
+    "erasure of somebody else": Question(
+        403, "forbidden", _plain(asked("GET", "/v1/users/mary/erasure", EVE))
+    ),
+    "erasure of two people": Question(
+        409, "ambiguous_id", _of_two("devices:write", "GET", "/v1/users/mary/erasure")
+    ),
+    "erasure by a word": Question(
+        422, "invalid", _with_key("devices:write", "GET", "/v1/users/mary/erasure?by=name")
+    ),
+    "erasure without a store": Question(
+        503, "unavailable", _without_store(asked("GET", "/v1/users/mary/erasure", MARY))
     ),
     "notification": Question(
         200, "accepted", _with_key("notifications:write", "POST", NOTIFICATIONS, _OWN)

@@ -71,7 +71,7 @@ class Running:
 
     async def forget(self, phone: Phone) -> None:
         """What the app does when its user logs out."""
-        await self.stores.registry.forget(phone.installation, proven=None)
+        await self.stores.registry.forget(phone.installation, proven=None, now=self.clock())
 
     async def queue(
         self, event_id: str, notifications: Sequence[dict[str, Any]], *, max_age_s: float = DAY_S

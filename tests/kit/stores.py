@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gateway.app.clocks import SYSTEM
+from gateway.app.erasing import Eraser
 from gateway.app.ids import RANDOM
 from gateway.core.chunks import cut
 from gateway.core.clocks import Clocks
+from gateway.core.hashes import SECRET_BYTES
 from gateway.core.ids import NewId
 from gateway.core.model import (
     Chunk,
@@ -28,8 +30,11 @@ from gateway.core.model import (
     Registration,
     Remainder,
     Removal,
+    UserRef,
 )
+from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.words import Words
 from gateway.events import GatewayEvent, Observer
 from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
@@ -45,7 +50,18 @@ from tests.kit.nats_cluster import running_cluster
 from tests.kit.postgres import databases
 from tests.kit.streams import STREAMS
 
+SECRET = b"s" * SECRET_BYTES
+WORDS = Words(SECRET)
+"""The words of ids, in every store of the tests that has a secret."""
+
+
+def fresh_secret() -> bytes:
+    """The secret of every store of the tests that needs one."""
+    return SECRET
+
+
 LIFE_S = 86_400.0
+SECRET = b"s" * SECRET_BYTES
 #: leases that a test can wait for, and that a busy machine does not outlast
 QUICK_LEASE_S = 3.0
 
@@ -105,8 +121,9 @@ class Backend:
 
 @asynccontextmanager
 async def _sqlite(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
-    store = await open_sqlite(folder / "inkpush.db")
+    store = await open_sqlite(folder / "inkpush.db", fresh=fresh_secret)
     try:
+        await store.secret(SECRET)
         yield Handle(store, sqlite_queue(store, clock=clock))
     finally:
         await store.aclose()
@@ -116,8 +133,9 @@ async def _sqlite(folder: Path, clock: Seconds) -> AsyncIterator[Handle]:
 async def _postgres_store(folder: Path) -> AsyncIterator[PostgresStore]:
     """The store of the folder's database."""
     async with databases().using(folder) as url:
-        store = await open_postgres(url)
+        store = await open_postgres(url, fresh=fresh_secret)
         try:
+            await store.secret(SECRET)
             yield store
         finally:
             await store.aclose()
@@ -227,6 +245,28 @@ BACKENDS = {
     ),
 }
 """A further backend joins every suite by its entry here."""
+
+
+async def erase(handle: Handle, user: UserRef, *, now: float = NOW) -> Eraser:
+    """Erase a user, and do what is left to do now, as a gateway does. A broker may still name them:
+    returns who carries on."""
+    await handle.registry.erase(user, now=now)
+    eraser = eraser_of_handle(handle, now=now)
+    await eraser.carry_on()
+    return eraser
+
+
+def eraser_of_handle(handle: Handle, *, now: float = NOW, name: str = "a test") -> Eraser:
+    """The background job of a process."""
+    queue = handle.queue
+    return Eraser(
+        handle.store.erasures,
+        texts_of=queue.texts_of if isinstance(queue, JetStreamQueue) else None,
+        name=name,
+        observer=_nobody,
+        clocks=Clocks(wall(lambda: now), SYSTEM.monotonic),
+        pace=Pace(),
+    )
 
 
 async def die(handle: Handle, now: float) -> float:

@@ -25,6 +25,7 @@ from gateway.app.skin import BODY_S, Intake, add_routes, problem_middleware
 from gateway.core.bodies import Bodies
 from gateway.core.clocks import MonotonicClock
 from gateway.core.model import Item
+from gateway.core.sources import LEARNINK
 from gateway.core.stored import read_items
 from gateway.events import ConnectionRefused, GatewayEvent, WebhookAnswered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
@@ -33,10 +34,10 @@ from gateway.store.sqlite.engine import ThreadEngine
 from gateway.store.sqlite.opening import open_connections
 from tests.kit.engines import CountingEngine
 from tests.kit.signers import headers_of, secret_of, sign_as_svix
-from tests.kit.stores import sqlite_queue
+from tests.kit.stores import fresh_secret, sqlite_queue
 
 HOST = "127.0.0.1"
-PATH = "/webhooks/learnink"
+PATH = f"/webhooks/{LEARNINK}"
 KEY = b"a signing key of 24 byte"
 SECRET = secret_of(KEY)
 LIMITS = WebhookLimits(
@@ -63,7 +64,8 @@ class Answer:
 
 @dataclass
 class Webhook:
-    """A running webhook, and what is behind it. `limits` and `backlog` are read at each request."""
+    """A running webhook, and what is behind it. `limits`, of LearnInk and the `others`, and
+    `backlog` are read at each request."""
 
     session: ClientSession
     port: int
@@ -71,6 +73,7 @@ class Webhook:
     engine: CountingEngine
     path: Path
     limits: WebhookLimits = LIMITS
+    others: dict[str, WebhookLimits] = field(default_factory=dict)
     backlog: int = 0
     woken: int = 0
     heard: list[GatewayEvent] = field(default_factory=list)
@@ -142,7 +145,7 @@ async def running_webhook(
     async with AsyncExitStack() as stack:
         connections = await asyncio.to_thread(open_connections, path)
         engine = CountingEngine(ThreadEngine(connections))
-        store = SqliteStore(SqliteDatabase(engine), max_per_user=20)
+        store = SqliteStore(SqliteDatabase(engine), max_per_user=20, fresh=fresh_secret)
         stack.push_async_callback(store.aclose)
         session = await stack.enter_async_context(ClientSession())
         webhook = Webhook(session, 0, store, engine, path, errors=errors)
@@ -166,9 +169,12 @@ def _route(webhook: Webhook) -> WebhookRoute:
     def woke() -> None:
         webhook.woken += 1
 
+    def limits(source: str) -> WebhookLimits | None:
+        return webhook.limits if source == LEARNINK else webhook.others.get(source)
+
     return WebhookRoute(
         sqlite_queue(webhook.store, clock=SYSTEM.wall),
-        limits=lambda: webhook.limits,
+        limits=limits,
         backlog=lambda: webhook.backlog,
         wake=woke,
         observer=webhook.heard.append,

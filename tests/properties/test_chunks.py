@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.model import CHUNK_SIZE, ChunkItem, Item, Rejection, Remainder
+from gateway.core.sources import BUILT_IN, NOTHING, UNLIMITED, Limits
 from gateway.core.stored import (
     NEWEST,
     OLDEST,
+    PLAIN,
     Unreadable,
     erase_items,
     form_of,
@@ -22,6 +25,7 @@ from gateway.core.stored import (
     write_later,
     write_rejections,
 )
+from gateway.core.stored_limits import read_limits, write_limits
 from tests.kit.build import NOW
 
 # everything `parse_items` lets through: any Unicode but lone surrogates, line separators included
@@ -40,6 +44,7 @@ items = st.builds(
     part=st.none(),
     occurred_at=st.none(),
     collapse_id=st.none(),
+    limits=st.none(),
 )
 remainders = st.builds(
     Remainder,
@@ -53,23 +58,66 @@ entries = st.builds(ChunkItem, items, st.none() | st.lists(remainders, max_size=
 later = st.fixed_dictionaries(
     {},
     optional={
-        "source": st.none() | texts,
+        "source": st.none() | st.sampled_from(["learnink", "api", "cli"]),
         "part": st.none() | texts,
         "occurred_at": st.none() | st.floats(0, 1e11),
         "collapse_id": st.none() | texts,
     },
 )
+names = st.none() | st.frozensets(texts, max_size=3)
+limits = st.builds(Limits, names, names, st.none() | st.floats(0, 1e6))
+bound = st.tuples(st.text(min_size=1).filter(lambda name: name not in BUILT_IN), st.none() | limits)
 full_items = st.builds(lambda item, more: item._replace(**more), items, later)
-full_entries = st.builds(
-    ChunkItem, full_items, st.none() | st.lists(remainders, max_size=4).map(tuple)
+some_remainders = st.none() | st.lists(remainders, max_size=4).map(tuple)
+full_entries = st.builds(ChunkItem, full_items, some_remainders)
+#: of a source that the configuration names
+bound_items = st.builds(
+    lambda item, named: item._replace(source=named[0], limits=named[1]), full_items, bound
 )
+any_items = full_items | bound_items
+any_entries = st.builds(ChunkItem, any_items, some_remainders)
 
 
-@given(st.lists(full_entries, max_size=8))
+def plainest(written: Sequence[ChunkItem], form: int) -> int:
+    """The version that a chunk is written in: of what has limits always the one that says them."""
+    named = [
+        one for one, _ in written if one.limits is not None or one.source not in {None, *BUILT_IN}
+    ]
+    return NEWEST if named else min(form, PLAIN)
+
+
+@given(st.lists(any_entries, max_size=8))
 def test_a_chunk_read_back_is_the_chunk_that_was_written(written: list[ChunkItem]) -> None:
     data = write_items(written)
-    assert form_of(data) == NEWEST
+    assert form_of(data) == plainest(written, NEWEST)
     assert read_items(data) == tuple(written)
+
+
+@given(st.lists(any_entries, max_size=8), st.lists(bound_items, min_size=1, max_size=2))
+def test_limits_are_kept_whatever_the_other_replicas_read(
+    others: list[ChunkItem], named: list[Item]
+) -> None:
+    written = [*others, *map(ChunkItem, named)]
+    for form in (OLDEST, PLAIN, NEWEST):
+        data = write_items(written, form)
+        assert form_of(data) == NEWEST
+        assert read_items(data) == tuple(written)
+
+
+@given(limits | st.just(UNLIMITED))
+def test_an_events_limits_read_back_are_those_that_were_written(given_: Limits) -> None:
+    assert read_limits(write_limits(given_)) == given_
+
+
+@given(limits, st.data())
+def test_limits_that_nobody_can_read_let_nothing_be_reached(
+    given_: Limits, data: st.DataObject
+) -> None:
+    good = write_limits(given_)
+    place = data.draw(st.integers(1, max(1, len(good) - 1)))
+    assert read_limits(good[:place]) in (NOTHING, given_)
+    for bad in ("3 {}", "2 []", '2 {"apps":"a"}', '2 {"apps":[1]}', '2 {"more":1}', "2 null", "x"):
+        assert read_limits(bad) == NOTHING
 
 
 @given(st.lists(entries, max_size=8))
@@ -108,14 +156,14 @@ def test_bytes_that_were_cut_or_changed_read_as_a_chunk_or_not_at_all(
     assert all(type(entry.item.title) is str for entry in found)
 
 
-@given(st.lists(full_entries, max_size=8), st.sampled_from([OLDEST, NEWEST]), texts)
+@given(st.lists(any_entries, max_size=8), st.sampled_from([OLDEST, PLAIN, NEWEST]), texts)
 def test_what_is_left_of_a_chunk_after_an_erasure_names_nobody_and_keeps_its_form(
     written: list[ChunkItem], form: int, user: str
 ) -> None:
     data = write_items(written, form)
     before = read_items(data)
     after = read_items(erase_items(data, lambda _index, user_id, _custom: user_id == user))
-    assert form_of(erase_items(data, lambda *_: True)) == form
+    assert form_of(erase_items(data, lambda *_: True)) == plainest(written, form)
     for old, new in zip(before, after, strict=True):
         assert new.remainders == old.remainders
         if old.item.user_id != user:
@@ -124,9 +172,10 @@ def test_what_is_left_of_a_chunk_after_an_erasure_names_nobody_and_keeps_its_for
         assert new.item[:6] == (old.item.index, "", "", None, None, None)
         assert new.item.collapse_id is None
         assert (new.item.source, new.item.part) == (old.item.source, old.item.part)
+        assert new.item.limits == old.item.limits
 
 
-@given(full_items)
+@given(any_items)
 def test_a_dead_letter_keeps_all_of_its_item(item: Item) -> None:
     assert read_letter(item[:6], write_later(item)) == item
 

@@ -43,5 +43,5 @@ def test_what_is_looked_up_is_what_was_registered(
     rows = orjson.loads(connection.execute(QUERY, asked).fetchone()[0])
     assert len(rows) == ("\0" not in text)
     for row in rows:
-        target = lookup._target(row)
+        target = lookup._target(None, row)
         assert (target.seen_at, target.user_id, target.address.value) == (seen_at, text, text)

@@ -22,13 +22,13 @@ APNS_STYLES = st.builds(apns.ApnsStyle, sound=own, thread_id=own)
 FCM_STYLES = st.builds(fcm.FcmStyle, android_channel_id=own, sound=own, thread_id=own)
 
 
-@given(APNS_STYLES, st.lists(st.tuples(messages, ids), min_size=1, max_size=5))
-def test_apns_bodies(style: apns.ApnsStyle, pushes: list[tuple[Message, str]]) -> None:
+@given(APNS_STYLES, st.lists(st.tuples(messages, ids, texts), min_size=1, max_size=5))
+def test_apns_bodies(style: apns.ApnsStyle, pushes: list[tuple[Message, str, str]]) -> None:
     templates = apns.BodyTemplates(style)
-    for message, delivery_id in pushes:
+    for message, delivery_id, word in pushes:
         for _ in range(2):  # the second device of a user
-            body = templates.fill(message, delivery_id)
-            assert body == apns.render_body(message, delivery_id, style)
+            body = templates.fill(message, delivery_id, word)
+            assert body == apns.render_body(message, delivery_id, word, style)
 
 
 @given(
@@ -39,6 +39,7 @@ def test_apns_bodies(style: apns.ApnsStyle, pushes: list[tuple[Message, str]]) -
             ids,
             st.builds(Address, texts, st.sampled_from(AddressKind), st.sampled_from(Platform)),
             st.floats(-10, 1e8),
+            texts,
         ),
         min_size=1,
         max_size=5,
@@ -46,11 +47,11 @@ def test_apns_bodies(style: apns.ApnsStyle, pushes: list[tuple[Message, str]]) -
     instants,
 )
 def test_fcm_bodies(
-    style: fcm.FcmStyle, pushes: list[tuple[Message, str, Address, float]], now: float
+    style: fcm.FcmStyle, pushes: list[tuple[Message, str, Address, float, str]], now: float
 ) -> None:
     templates = fcm.BodyTemplates(style)
-    for message, delivery_id, address, life_s in pushes:
-        push = Push(delivery_id, address, message, now + life_s)
+    for message, delivery_id, address, life_s, word in pushes:
+        push = Push(delivery_id, address, message, now + life_s, word=word)
         for at in (now, now, now + 1):
             body = templates.fill(message, push, at)
             assert body == fcm.send_request(fcm.render(message, push, style, at))

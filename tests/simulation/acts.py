@@ -7,7 +7,7 @@ that a plan may lose any of its acts and still be one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -178,6 +178,11 @@ class Acts(WireActs):
         `queue`, `devices`, `events` (with a chunk) or `deliveries` (one that was taken)."""
         self._world.disk.spoil(table, turn, self._world.truth)
 
+    def restore(self, seconds: float) -> None:
+        """An operator exports the devices, and imports that file some time later: it says nothing
+        new, and takes nothing back."""
+        self._world.spawn(self._restore(seconds))
+
     # --- store and vendors ----------------------------------------------------------------------
 
     def store(self, trouble: Any, seconds: float, slower: float = 1.0) -> None:
@@ -241,6 +246,13 @@ class Acts(WireActs):
         await Desk(self._world, "hold").run(lambda desk: desk.pause(provider))
         await asyncio.sleep(seconds)
         await Desk(self._world, "resume").run(lambda desk: desk.resume(provider))
+
+    async def _restore(self, seconds: float) -> None:
+        records: list[Mapping[str, Any]] = []
+        await Desk(self._world, "export").run(lambda desk: desk.export(records))
+        await asyncio.sleep(seconds)
+        if not self._world.findings.clock_is_off:
+            await Desk(self._world, "import").run(lambda desk: desk.restore(records))
 
     def _command(self, name: str, what: Callable[[Desk], Awaitable[object]]) -> None:
         self._world.spawn(Desk(self._world, name).run(what))

@@ -37,6 +37,7 @@ MUST_BE_SEEN = (
     "a chunk was buried",
     "a phone registered around its vendor's answer",
     "a repeat with a cause",
+    "an import met what is newer",
     "LaneHeld",
     "LaneResumed",
     "PartsFailing",

@@ -6,17 +6,22 @@ Owns that a command is repeated until the store takes it, as a person would.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
+from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Wall
 from gateway.core.model import lane_name
+from gateway.core.states import DeviceState
+from gateway.devices.records import BadRecord, record_of, registration_of
 from gateway.errors import StoreUnavailable
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
+from tests.kit.stores import fresh_secret
 from tests.simulation.disk import DiskEngine
-from tests.simulation.doors import APP
+from tests.simulation.doors import APP, APPS
 from tests.simulation.gateways import pace_of
 from tests.simulation.loop import Process
 
@@ -32,7 +37,9 @@ class Desk:
         self._name = name
         engine = DiskEngine(world.disk, Process(f"command {name}"))
         self._store = SqliteStore(
-            SqliteDatabase(engine), max_per_user=world.plan.sizes.most_devices
+            SqliteDatabase(engine),
+            max_per_user=world.plan.sizes.most_devices,
+            fresh=fresh_secret,
         )
         self._queue = InStoreQueue(
             self._store.database,
@@ -81,6 +88,24 @@ class Desk:
         replayed = await self._queue.replay_dead(None, now=now, max_age_s=max_age_s)
         self._world.findings.replayed(max_age_s)
         return replayed
+
+    async def export(self, records: list[Mapping[str, Any]]) -> int:
+        """`devices export`."""
+        records.clear()
+        async for page in self._store.registry.export(state=DeviceState.ACTIVE):
+            records += [record_of(device, VENDORS) for device in page]
+        return len(records)
+
+    async def restore(self, records: Sequence[Mapping[str, Any]]) -> int:
+        """`devices import` of that file."""
+        asked = []
+        for record in records:
+            with suppress(BadRecord):  # of a row that a later version wrote
+                asked.append(registration_of(record, vendors=VENDORS, apps=APPS))
+        done = await self._store.registry.register_many(asked, now=self._now())
+        if done.newer:
+            self._world.trace.count("an import met what is newer")
+        return len(done.newer)
 
     def _now(self) -> Wall:
         return Wall(self._world.truth.wall(self._world.truth.now))

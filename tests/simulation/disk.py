@@ -19,6 +19,7 @@ from gateway.errors import StoreUnavailable
 from gateway.store.sqlite.engine import Kind
 from gateway.store.sqlite.jobs import GROUP, Job, read_snapshot, write_group
 from gateway.store.sqlite.opening import migrate
+from tests.kit.stores import fresh_secret
 from tests.simulation.chance import Chance
 from tests.simulation.loop import Process
 from tests.simulation.trace import Trace
@@ -105,6 +106,7 @@ def _empty() -> bytes:
     """A database with this version's schema and no row."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrate(connection, "a history")
+    connection.execute("INSERT INTO secrets VALUES ('hashes', ?)", (fresh_secret(),))
     image = connection.serialize()
     connection.close()
     return image
@@ -305,7 +307,7 @@ class DiskEngine:
 
     def submit(self, job: Job, kind: Kind) -> None:
         self._idle.clear()
-        if kind == "read":
+        if kind != "write":
             self._reading += 1
             self._loop.call_later(self._disk.wait(f"{self._name}/read"), self._read, job)
             return

@@ -16,16 +16,21 @@ from multidict import CIMultiDict
 
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks
+from gateway.core.sources import LEARNINK
+from gateway.core.words import Words
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import Observer
 from gateway.exchange import Handler, Request, answered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.ingest.signature import sign
-from gateway.ports import Keys, Queue, Registry
+from gateway.ports import Erasures, Keys, Queue, Registry
+from tests.kit.stores import fresh_secret
 from tests.simulation.plan import Sizes
 
 APP = "demo"
+APPS = {APP: frozenset(VENDORS)}
+_WORDS = Words(fresh_secret())
 _KEY = b"a signing key of a history"
 _JWT_SECRET = "a secret of a history, long enough for HS256"
 
@@ -41,18 +46,20 @@ class Doors:
         self,
         queue: Queue,
         registry: Registry,
+        erasures: Erasures,
         keys: Keys,
         sizes: Sizes,
         *,
         wake: Callable[[], None],
         changed: Callable[[Sequence[int]], None],
+        erasing: Callable[[], None],
         observer: Observer,
         clocks: Clocks,
     ) -> None:
         limits = WebhookLimits([_KEY], 300.0, 1_000_000, sizes.max_age_s, 1_000_000)
         self._webhook = WebhookRoute(
             queue,
-            limits=lambda: limits,
+            limits={LEARNINK: limits}.get,
             backlog=lambda: 0,
             wake=wake,
             observer=observer,
@@ -60,9 +67,15 @@ class Doors:
             chunk_items=sizes.chunk_items,
         )
         authenticator = Authenticator(AuthRules(jwt_secret=_JWT_SECRET), keys, clocks=clocks)
-        apps = {APP: frozenset(VENDORS)}
         self._devices = DeviceRoutes(
-            registry, authenticator, VENDORS, lambda: apps, clocks.wall, changed=changed
+            registry,
+            erasures,
+            authenticator,
+            VENDORS,
+            lambda: APPS,
+            clocks,
+            changed=changed,
+            erasing=erasing,
         )
 
     async def post_webhook(
@@ -74,7 +87,7 @@ class Doors:
             "svix-timestamp": str(int(sent_at)),
             "svix-signature": sign(key, message_id, int(sent_at), body),
         }
-        return await _status(self._webhook.receive, headers, {}, body)
+        return await _status(self._webhook.receive, headers, {"source": LEARNINK}, body)
 
     async def put_device(self, installation: str, user: int, document: dict[str, Any]) -> int:
         """The app of a user registers its phone."""
@@ -104,6 +117,16 @@ def ids_of(user: int) -> dict[str, str]:
     customer's ids of somebody else."""
     ids = {"custom_id": custom_id(user)}
     return ids if user % 2 else ids | {"user_id": f"u{user}"}
+
+
+@cache
+def words_of(user: int) -> frozenset[str]:
+    """The words of a user's ids: nobody else has them, whatever the ids look like."""
+    ids = ids_of(user)
+    words = {_WORDS.of_custom(ids["custom_id"])}
+    if "user_id" in ids:
+        words.add(_WORDS.of_user(ids["user_id"]))
+    return frozenset(words)
 
 
 @cache

@@ -65,6 +65,7 @@ _FAULTS = {
     "kill_at_verdict": 0.05,
     "stop_at_renewal": 0.03,
     "reinstall": 0.05,
+    "restore": 0.06,
 } | SCENES
 """The share of the histories in which each fault is switched on."""
 
@@ -311,6 +312,8 @@ def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
                 one = lots.randrange(2 * sizes.users)
                 new = lots.choice(("installation", "both"))
                 add("register", phone=one, user=lots.randrange(sizes.users), new=new)
+        case "restore":
+            _restore(lots, sizes, add)
         case "move":
             add("register", phone=phone, user=lots.randrange(sizes.users))
         case "stranger":
@@ -322,6 +325,31 @@ def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             add("erase", user=lots.randrange(sizes.users))
         case _:
             pass
+
+
+def _restore(lots: Random, sizes: Sizes, add: Any) -> None:
+    """Phones change hands between an export and the import of that file; their former users are
+    sent to afterwards."""
+    at, seconds = _time(lots, sizes, 0.4), lots.choice((2.0, 5.0))
+    add("restore", at, seconds=seconds)
+    for number in range(3):
+        phone = lots.randrange(2 * sizes.users)
+        then = round(at + 0.3 + lots.random() * (seconds - 0.3), 4)
+        match lots.choice(("move", "move", "log_out", "token", "installation", "erase")):
+            case "move":
+                add("register", then, phone=phone, user=lots.randrange(sizes.users))
+            case "log_out":
+                add("log_out", then, phone=phone)
+            case "erase":
+                add("erase", then, user=phone % sizes.users)
+            case new:
+                add("register", then, phone=phone, user=phone % sizes.users, new=new)
+        add(
+            "batch",
+            round(at + seconds + 1.0, 4),
+            event=f"restored_{number}",
+            users=[phone % sizes.users],
+        )
 
 
 def _of_others(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:

@@ -13,6 +13,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from config.settings import Settings
+from gateway.app.erasing import eraser_of
 from gateway.app.ids import RANDOM
 from gateway.app.lanes import LanePlan
 from gateway.app.relay import Relay
@@ -43,6 +44,7 @@ from gateway.store.sqlite.store import SqliteStore
 from providers.contract import PushProvider
 from providers.vendor import Plan as VendorPlan
 from providers.vendor import Vendors
+from tests.kit.stores import fresh_secret
 from tests.simulation.disk import DiskEngine
 from tests.simulation.doors import APP, Doors
 from tests.simulation.invariants.leases import LeaseInvariants
@@ -319,6 +321,7 @@ class Life:
         store = SqliteStore(
             SqliteDatabase(DiskEngine(world.disk, self.process, self._written)),
             max_per_user=sizes.most_devices,
+            fresh=fresh_secret,
         )
         if sizes.relays > 1:
             store.replicas = SharedReplicas(world.household)  # type: ignore[assignment]
@@ -350,13 +353,22 @@ class Life:
             pace=pace,
             failed=self._failed,
         )
+        eraser = eraser_of(
+            stores,
+            name=self._new_id(),
+            observer=self._observe,
+            clocks=clocks,
+            pace=pace,
+        )
         self.doors = Doors(
             queue,
             store.registry,
+            store.erasures,
             store.keys,
             sizes,
             wake=relay.wake,
             changed=relay.changed,
+            erasing=eraser.wake,
             observer=self._observe,
             clocks=clocks,
         )
@@ -367,6 +379,7 @@ class Life:
             self._house.kill("start")
             return
         counting = asyncio.get_running_loop().create_task(counts.run())
+        erasing = asyncio.get_running_loop().create_task(eraser.run())
         self.ready = True
         if sizes.relays == 1:
             world.ends.no_orphan(self._lease_prefix, alone=True)
@@ -379,6 +392,7 @@ class Life:
         if world.disk.trouble is None and self.failure is None:
             world.ends.no_orphan(self._lease_prefix, alone=False)
         counting.cancel()
+        erasing.cancel()
         await store.aclose()
         self._house.kill("drained")
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Request = Callable[[Doors], Awaitable[int]]
 
 _PATIENCE_S = 15.0
+#: seconds between two looks whether an erase is done
+_LOOK_S = 0.5
 """Svix gives a request 15 seconds."""
 
 
@@ -308,7 +310,6 @@ class Apps:
         for phone in self.phones:
             phone.away = phone.away or phone.user == user
         self._world.trace.add("backend", "erases", user)
-        mark = self._world.ends.newest_chunk()
 
         def given_up() -> None:
             for story in stories:
@@ -317,9 +318,12 @@ class Apps:
         self._world.truth.erasing[user] = None
         await self._callers.until(lambda doors: doors.erase_user(user), (204,), given_up)
         self._world.truth.erasing.pop(user, None)
+        self._world.truth.erased[user] = (now, self._world.truth.now)
         for change in changes:
             change.answered_at = self._world.truth.now
-        self._world.ends.erased(user, now, mark)
+        while not self._world.ends.erasure_is_done():  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(_LOOK_S)
+        self._world.ends.erased(user, now)
 
     def uninstall(self, number: int) -> None:
         """The app goes: its address is dead from now on."""

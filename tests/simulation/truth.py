@@ -187,6 +187,8 @@ class Truth:
         self.addresses: dict[str, AddressStory] = {}
         #: users whose erase was asked for and is not answered
         self.erasing: dict[int, None] = {}
+        #: when the erase of a user was asked for and answered, the newest
+        self.erased: dict[int, tuple[float, float]] = {}
         #: events of which something stored was made unreadable: they may end as dead letters
         self.unreadable: dict[str, None] = {}
         #: devices whose row was made unreadable: their deliveries may end so, too

@@ -326,7 +326,7 @@ class WatchedTransport(PassingTransport):
         for push in pushes:
             assert isinstance(push, Delivery)
             key, address = key_of(push), push.address.value
-            self._pushes.says(key, push.message)
+            self._pushes.says(key, push.message, push.word)
             begun_at = push.work.since - MONOTONIC_BEGAN
             name = (self._who, self._lane, push.part)
             self._pushes.started(name, key, address, push.delivery_id, begun_at)

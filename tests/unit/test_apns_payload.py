@@ -24,6 +24,7 @@ from providers.wording.fitting import PAYLOAD_LIMIT, TOO_LARGE, fit_message
 ID = "3c2143e4-3e8e-478a-bf0b-9dc6e284fa33"
 MESSAGE = Message("msg_1", "Hi Mary!", "Don't forget your training", "/learning")
 STYLE = ApnsStyle()
+WORD = "Zm9yLW1hcnktMTIz"
 
 
 def fit(message: Message, style: ApnsStyle) -> Message | Refused:
@@ -31,7 +32,7 @@ def fit(message: Message, style: ApnsStyle) -> Message | Refused:
 
 
 def body(message: Message = MESSAGE, style: ApnsStyle = STYLE) -> Any:
-    return json.loads(render_body(message, ID, style))
+    return json.loads(render_body(message, ID, WORD, style))
 
 
 def headers(expires_at: float = 1_762_423_138.9) -> dict[str, str]:
@@ -45,7 +46,7 @@ def test_the_body_is_an_alert_and_the_place_to_open() -> None:
             "alert": {"title": "Hi Mary!", "body": "Don't forget your training"},
             "sound": "default",
         },
-        "data": {"path": "/learning", "event_id": "msg_1", "delivery_id": str(ID)},
+        "data": {"path": "/learning", "event_id": "msg_1", "delivery_id": str(ID), "for": WORD},
     }
 
 
@@ -59,7 +60,7 @@ def test_the_style_says_how_it_sounds_and_is_grouped() -> None:
 
 
 def test_the_body_is_compact_utf_8() -> None:
-    sent = render_body(Message("e", "é", "", None), ID, STYLE)
+    sent = render_body(Message("e", "é", "", None), ID, WORD, STYLE)
 
     assert "é".encode() in sent
     assert b'": ' not in sent
@@ -123,7 +124,7 @@ def test_whatever_fits_is_within_the_limit(
 
     assert isinstance(fitted, Message)
     assert fitted.path == path
-    assert len(render_body(fitted, ID, style)) <= PAYLOAD_LIMIT
+    assert len(render_body(fitted, ID, WORD, style)) <= PAYLOAD_LIMIT
 
 
 def test_a_long_body_fills_the_room_there_is() -> None:
@@ -131,7 +132,7 @@ def test_a_long_body_fills_the_room_there_is() -> None:
 
     assert isinstance(fitted, Message)
     assert fitted.title == "Title"
-    assert len(render_body(fitted, ID, STYLE)) == PAYLOAD_LIMIT
+    assert len(render_body(fitted, ID, WORD, STYLE)) == PAYLOAD_LIMIT
 
 
 def test_a_path_that_leaves_no_room_is_refused_not_cut() -> None:

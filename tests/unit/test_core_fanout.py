@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.fanout import GONE, Send, Wait, begun, bury, expire, plan
+from gateway.core.fanout import CONTRADICTION, GONE, Send, Wait, begun, bury, expire, plan
 from gateway.core.model import Record, Remainder
 from gateway.core.states import DeliveryState
 from gateway.ports import Progress
@@ -211,3 +211,49 @@ def test_a_leftover_is_buried_device_by_device() -> None:
 @pytest.mark.parametrize("state", TERMINAL)
 def test_what_ended_as_a_whole_is_not_buried_again(state: DeliveryState) -> None:
     assert bury(chunk(), {(0, 0): Progress(state, 0)}, now=NOW) == []
+
+
+# --- ids that contradict each other ---------------------------------------------------------------
+
+
+def test_an_item_of_which_nothing_is_left_says_that_its_ids_contradict() -> None:
+    todo = plan(chunk(), [[]], {}, now=NOW, contradicting={0: [target(1)]})
+    assert todo.ended == [ended(0, NO_DEVICE, CONTRADICTION)]
+    assert (todo.sends, todo.contradicting) == ([], 1)
+
+
+def test_an_item_of_which_something_is_left_tells_only_of_that() -> None:
+    todo = plan(chunk(), [[target(1)]], {}, now=NOW, contradicting={0: [target(2), target(3)]})
+    assert [send.target.device_id for send in todo.sends] == [1]
+    assert (todo.ended, todo.contradicting) == ([], 1)
+
+
+def test_each_item_with_a_device_left_out_is_counted_once() -> None:
+    items = [item(index) for index in range(4)]
+    left_out = {0: [target(1), target(2)], 2: [target(3)], 3: [target(4)]}
+    todo = plan(chunk(items), [[], [], [target(9)], []], {}, now=NOW, contradicting=left_out)
+    assert [(record.index, record.reason) for record in todo.ended] == [
+        (0, CONTRADICTION),
+        (1, ""),
+        (3, CONTRADICTION),
+    ]
+    assert todo.contradicting == 3
+
+
+@pytest.mark.parametrize("state", TERMINAL)
+def test_a_repeated_chunk_counts_nothing_again(state: DeliveryState) -> None:
+    for known in ({(0, 0): Progress(state, 0)}, {(0, 1): Progress(state, 1)}):
+        todo = plan(chunk(), [[target(1)]], known, now=NOW, contradicting={0: [target(2)]})
+        assert todo.contradicting == 0
+
+
+def test_a_leftover_whose_phone_has_stated_another_id_since_ends_so() -> None:
+    left = chunk([(item(), [Remainder(1, 1), Remainder(2, 1), Remainder(3, 1)])])
+    known = {(0, device): Progress(PENDING, 1) for device in (1, 2, 3)}
+    todo = plan(left, [[target(3)]], known, now=NOW, contradicting={0: [target(2)]})
+    assert todo.ended == [
+        ended(1, NO_DEVICE, GONE, attempts=1),
+        ended(2, NO_DEVICE, CONTRADICTION, attempts=1),
+    ]
+    assert [send.target.device_id for send in todo.sends] == [3]
+    assert todo.contradicting == 1

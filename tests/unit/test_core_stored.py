@@ -111,15 +111,15 @@ def test_what_cannot_be_read_says_so_and_reads_as_nothing_else(data: bytes) -> N
 
 
 def test_a_newer_version_is_told_from_garbage_without_being_read() -> None:
-    data = b"2 \x00whatever it may be"
-    assert form_of(data) == 2
-    with pytest.raises(Unreadable, match="version 2, and this Inkpush reads up to 1") as caught:
+    data = b"3 \x00whatever it may be"
+    assert form_of(data) == 3
+    with pytest.raises(Unreadable, match="version 3, and this Inkpush reads up to 2") as caught:
         read_items(data)
     assert caught.value.too_new
     with pytest.raises(Unreadable):
-        read_rejections("2 [[0]]")
+        read_rejections("3 [[0]]")
     with pytest.raises(Unreadable):
-        read_letter(item()[:6], "2 {}")
+        read_letter(item()[:6], "3 {}")
 
 
 def test_a_version_costs_bytes_for_each_chunk_and_none_for_each_item() -> None:

@@ -29,6 +29,7 @@ DEVICE = Device(
     registered_at=1_700_000_000.0,
     last_seen_at=1_700_000_100.0,
     profile=Profile("en-US", "Africa/Nairobi", "1.0", "17", "iPhone"),
+    words=("d29yZC1vZi11", "d29yZC1v_-Yt"),
 )
 ANDROID = replace(
     DEVICE,
@@ -52,6 +53,17 @@ def test_what_was_exported_is_imported_as_it_was(device: Device) -> None:
     assert asked.profile == device.profile
     assert asked.environment == (Environment.SANDBOX if device is DEVICE else None)
     assert asked.seen_at == device.last_seen_at
+    assert asked.words == device.words
+
+
+@pytest.mark.parametrize(
+    "said",
+    [None, "", "one", "one two three", "o+e two", "one " + "x" * 17, 5, ["one", "two"], "one\ntwo"],
+)
+def test_what_cannot_be_the_words_of_a_records_ids_is_left_out(said: object) -> None:
+    record = {**record_of(DEVICE, VENDORS), "for": said}
+
+    assert registration_of(record, vendors=VENDORS, apps=APPS).words == ()
 
 
 def test_all_that_is_wrong_is_told_at_once_and_nothing_is_quoted() -> None:

@@ -43,11 +43,14 @@ from gateway.events import (
     PartsReached,
     PutAside,
     RelaysCounted,
+    SourceKnown,
+    SourceUnknown,
     StoreFailed,
     WebhookAnswered,
 )
+from gateway.observe.labels import OTHER, WEBHOOK_RESULTS
 from gateway.observe.logs import say
-from gateway.observe.metrics import OTHER, WEBHOOK_RESULTS, Metrics
+from gateway.observe.metrics import Metrics
 from gateway.problems import PROBLEMS
 
 S = TypeVar("S", bound=StrEnum)
@@ -70,6 +73,8 @@ SAID: list[GatewayEvent] = [
     ChunkBuried("msg_1", 0, 20),
     PutAside("chunk", "msg_1", "it says no version"),
     PutAside("device", "msg_1", "unknown"),
+    SourceUnknown("staging", "name it"),
+    SourceKnown("staging"),
     StoreFailed("claim", "locked"),
     *(
         Lifecycle(phase)

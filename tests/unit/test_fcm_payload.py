@@ -23,6 +23,7 @@ NOW = 1_762_423_138.5
 ID = "3c2143e4-3e8e-478a-bf0b-9dc6e284fa33"
 MESSAGE = Message("msg_1", "Hi Mary!", "Don't forget to complete your training today", "/learning")
 STYLE = FcmStyle()
+WORD = "Zm9yLW1hcnktMTIz"
 
 
 def fit(message: Message, style: FcmStyle) -> Message | Refused:
@@ -35,7 +36,7 @@ def push(
     message: Message = MESSAGE,
     life: float = 600.0,
 ) -> Push:
-    return Push(ID, Address("address", kind, platform), message, NOW + life)
+    return Push(ID, Address("address", kind, platform), message, NOW + life, word=WORD)
 
 
 def rendered(
@@ -61,6 +62,7 @@ def test_every_platform_is_told_text_path_and_ids() -> None:
             "path": "/learning",
             "event_id": "msg_1",
             "delivery_id": str(ID),
+            "for": WORD,
         }
 
 

@@ -201,6 +201,7 @@ def test_a_webhook_is_one_line_with_its_facts() -> None:
         "event_id": "msg_1",
         "notifications": 3,
         "rejected": 1,
+        "source": "learnink",
     }
 
 

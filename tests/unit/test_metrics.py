@@ -28,6 +28,7 @@ from gateway.events import (
     DevicesRemoved,
     Fault,
     GatewayEvent,
+    IdsContradict,
     ItemsEnded,
     LaneHeld,
     LaneResumed,
@@ -38,6 +39,8 @@ from gateway.events import (
     PartsReached,
     PutAside,
     RelaysCounted,
+    SourceKnown,
+    SourceUnknown,
     StoreFailed,
     WebhookAnswered,
 )
@@ -54,6 +57,7 @@ EXAMPLES: list[GatewayEvent] = [
     AttemptsFinished("agent", "fcm", {"delivered": 2, "throttled": 1}, [0.1, 0.2, 0.3]),
     DeliveriesSettled("agent", "fcm", {"delivered": 2, "pruned": 1}, [0.5, 1.5]),
     ItemsEnded("no_device", 4),
+    IdsContradict("msg_1", 3),
     DevicesRemoved("agent", "fcm", "pruned", {"UNREGISTERED": 2, "something new": 1}),
     LaneHeld("agent", "fcm", "android", "misconfigured", "PERMISSION_DENIED", "grant the role"),
     LaneResumed("agent", "fcm", "android"),
@@ -66,13 +70,16 @@ EXAMPLES: list[GatewayEvent] = [
     ChunkBuried("msg_1", 0, 5),
     PutAside("chunk", "msg_1", "it says no version"),
     ConnectionRefused("slow"),
+    SourceUnknown("staging", "name it"),
+    SourceKnown("staging"),
     StoreFailed("claim", "database is locked"),
     Lifecycle("ready"),
     Fault("request", "KeyError", "trace"),
 ]
 #: contract.md section 6; the type is Prometheus'
 CONTRACT = {
-    "webhook_events_total": {"result"},
+    "webhook_events_total": {"result", "source"},
+    "webhook_oddities_total": {"kind"},
     "webhook_ack_seconds": set(),
     "refused_connections_total": {"reason"},
     "notifications_total": {"result"},
@@ -161,11 +168,22 @@ def test_no_event_makes_a_series_that_was_not_there(meter: Meter) -> None:
     assert set(meter.samples()) == before
 
 
+def test_a_source_is_there_at_zero_and_a_reload_brings_more(meter: Meter) -> None:
+    names = {"result": "unauthorized", "source": "staging"}
+    assert meter.value("webhook_events_total", **names) is None
+    meter.metrics.add_source("staging")
+    assert meter.value("webhook_events_total", **names) == 0
+    meter.metrics(WebhookAnswered("unauthorized", 0.1, source="staging"))
+    meter.metrics.add_source("staging")
+    assert meter.value("webhook_events_total", **names) == 1
+    assert meter.value("webhook_events_total", result="unauthorized", source="learnink") == 0
+
+
 def test_a_webhook_counts_itself_its_items_and_its_time(meter: Meter) -> None:
     meter.metrics(WebhookAnswered("accepted", 0.02, "msg_1", notifications=3, rejected=1))
     meter.metrics(WebhookAnswered("duplicate", 0.01, "msg_1", notifications=3, rejected=1))
-    assert meter.value("webhook_events_total", result="accepted") == 1
-    assert meter.value("webhook_events_total", result="duplicate") == 1
+    for result in ("accepted", "duplicate"):
+        assert meter.value("webhook_events_total", result=result, source="learnink") == 1
     assert meter.value("notifications_total", result="accepted") == 3
     assert meter.value("notifications_total", result="rejected") == 1
     assert meter.value("webhook_ack_seconds_count") == 2

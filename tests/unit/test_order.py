@@ -198,12 +198,12 @@ from gateway.store.sqlite import SqliteDatabase, SqliteStore
 from tests.kit.build import NOW, item
 from tests.kit.clocks import wall
 from tests.kit.engines import LoopEngine, in_memory
-from tests.kit.stores import Handle, accept, record, register
+from tests.kit.stores import Handle, accept, fresh_secret, record, register
 
 async def main():
     connection = in_memory()
     connection.set_trace_callback(print)
-    store = SqliteStore(SqliteDatabase(LoopEngine(connection)), max_per_user=2)
+    store = SqliteStore(SqliteDatabase(LoopEngine(connection)), max_per_user=2, fresh=fresh_secret)
     names = (f"name-{number}" for number in count())
     queue = InStoreQueue(
         store.database,

@@ -56,7 +56,7 @@ class Scene:
         await asides.take(aside, held=held, end=end, leave=leave)
 
 
-@pytest.mark.parametrize("form", [None, 0, 1, 2])
+@pytest.mark.parametrize("form", [None, 0, 1, 2, 3])
 async def test_a_chunk_ends_after_its_bytes_are_kept(form: int | None) -> None:
     scene = Scene()
     await scene.take(form)
@@ -64,14 +64,14 @@ async def test_a_chunk_ends_after_its_bytes_are_kept(form: int | None) -> None:
     assert scene.events == [PutAside("chunk", "msg_1", "why")]
 
 
-@pytest.mark.parametrize(("form", "most", "left"), [(2, 2, True), (2, 3, True), (3, 2, False)])
+@pytest.mark.parametrize(("form", "most", "left"), [(3, 3, True), (3, 4, True), (4, 3, False)])
 async def test_it_is_left_to_a_replica_that_reads_it(form: int, most: int, left: bool) -> None:
     scene = Scene(most=most)
     await scene.take(form)
     assert (scene.done == [AGAIN_S]) == left
 
 
-@pytest.mark.parametrize("form", [None, 0, 1])
+@pytest.mark.parametrize("form", [None, 0, 1, 2])
 async def test_damage_is_no_matter_for_a_later_version(form: int | None) -> None:
     scene = Scene(most=9)
     await scene.take(form)

@@ -21,6 +21,7 @@ from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
 from gateway.relay.ports import RelayPorts
+from gateway.relay.reaching import Reaching
 from gateway.relay.work import Work
 from gateway.relay.write import Batch, Writer
 from tests.kit.build import NOW, chunk, item
@@ -111,6 +112,7 @@ class Rig:
                 cast("Queue", store),
                 cast("Lanes", store),
                 frozenset(),
+                cast("Reaching", None),
             ),
             device_counts=DeviceCounts(
                 registry,

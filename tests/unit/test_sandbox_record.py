@@ -15,8 +15,10 @@ def arrive(
     title: str = "Hi",
     status: int = 200,
     reason: str = "",
+    word: str | None = None,
 ) -> None:
-    draft = Draft("apns", address=address, collapse_id=collapse_id, title=title)
+    data = {} if word is None else {"for": word}
+    draft = Draft("apns", address=address, collapse_id=collapse_id, title=title, data=data)
     draft.delivery_id = delivery_id
     record.add(draft, status=status, reason=reason, accepted=status == 200, at=1.0)
 
@@ -38,6 +40,24 @@ def test_pushes_without_a_collapse_id_pile_up() -> None:
     arrive(record, title="one")
     arrive(record, title="two")
     assert titles(record) == ["one", "two"]
+
+
+def test_a_phone_drops_what_is_for_nobody_who_is_logged_in_on_it() -> None:
+    record = Record(Settings())
+    arrive(record, title="before anybody logged in", word="anybody's")
+    record.log_in("phone", ["mary-1", "mary-2"])
+    for word in ("mary-1", "mary-2", "bob-1", None):
+        arrive(record, title=str(word), word=word)
+    record.log_in("phone", ["bob-1"])
+    for word in ("mary-1", "bob-1"):
+        arrive(record, title=f"later: {word}", word=word)
+    record.log_in("phone", [])
+    arrive(record, title="nobody is logged in", word="bob-1")
+    arrive(record, title="another phone", address="other", word="mary-1")
+    assert titles(record) == ["before anybody logged in", "mary-1", "mary-2", "later: bob-1"]
+    assert titles(record, "other") == ["another phone"]
+    figures = record.figures()
+    assert (figures["accepted"], figures["dropped"]) == (9, 4)
 
 
 def test_a_phone_never_sees_what_was_refused() -> None:

@@ -20,6 +20,7 @@ import gateway
 from gateway.core.clocks import WallClock
 from gateway.core.instants import to_iso
 from gateway.core.model import UserRef
+from gateway.core.sources import source_of
 from gateway.ops.console.session import LIFE_S, seal, unseal
 from gateway.ops.console.words import age, explain, meaning
 from gateway.ports import ApiKey, Journal, Keys, Lanes, Queue, Registry
@@ -76,7 +77,12 @@ class ConsoleRoutes:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"iso": to_iso, "age": age, "meaning": meaning}
+        self._templates.filters |= {
+            "iso": to_iso,
+            "age": age,
+            "meaning": meaning,
+            "source": source_of,
+        }
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the ops application."""

@@ -95,6 +95,20 @@ def chunk_subject(chunk: Chunk) -> str:
     return f"{_named(chunk.event_id)}.{chunk.number if chunk.number >= 0 else 'replay'}"
 
 
+def event_subject(event_id: str) -> str:
+    """The subject, behind the stream's name, of all chunks of an event."""
+    return _named(event_id)
+
+
+def items_in(data: bytes) -> bytes:
+    """The items of a message, in whatever form; all of it, if it has no first line."""
+    items = data.partition(b"\n")[2] or data
+    try:
+        return zlib.decompress(items)
+    except zlib.error:
+        return items
+
+
 def chunk_in(subject: str, event_ids: Iterable[str]) -> tuple[str, int]:
     """The chunk that a subject, behind the stream's name, is about, if its message does not say it:
     (event id, number), of one of these events. ("", -1): of none of them."""

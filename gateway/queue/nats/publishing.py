@@ -24,7 +24,9 @@ from gateway.queue.nats.coding import (
     TooLarge,
     chunk_of,
     chunk_subject,
+    event_subject,
     head_of,
+    items_in,
     messages_of,
     size_of,
 )
@@ -118,6 +120,20 @@ class Stream:
             return await self._others(own, event)
         found = await self._others(own, f"{event}.{number}")
         return found + await self._others(own, f"{event}.replay")
+
+    async def texts_of(self, event_id: str) -> list[bytes]:
+        """The items of all messages of an event, also of those that cannot be read; those of the
+        dead stream go, for no process will take them up again."""
+        found = []
+        event = event_subject(event_id)
+        await self._api(
+            f"STREAM.PURGE.{self._spec.dead}", {"filter": f"{self._spec.dead}.{event}.>"}
+        )
+        for subject in await self._subjects(f"{self._spec.name}.{event}.>"):
+            data = await self._get({"last_by_subj": subject})
+            if data is not None:
+                found.append(items_in(data))
+        return found
 
     # --- inside ---------------------------------------------------------------------------------
 

@@ -170,22 +170,25 @@ class JetStreamQueue:
             # by others, with the age that it has.
             await self._started()
             day = day_of(kept.event.received_at)
-            await self._stream.publish([replace(chunk, day=day) for chunk in chunks])
+            await self._publish([replace(chunk, day=day) for chunk in chunks])
         await self._journal.reopen(event)
         await self._journal.accepted(event.event_id)
 
     async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
         await self._started()
         dead = await self._journal.revive(ids, now=now)
-        deadline = now + max_age_s
         replayed = 0
         for taken_at, several in groupby(sorted(dead, key=_taken_at), key=_taken_at):
             taken = replay_of(list(several), named=ids is not None)
             # the name has the time of the first taking, so a repeated replay adds nothing
             chunks = revived_chunks(
-                taken.letters, now=taken_at, deadline=deadline, chunk_items=self._spec.chunk_items
+                taken.letters,
+                now=taken_at,
+                born_at=now,
+                max_age_s=max_age_s,
+                chunk_items=self._spec.chunk_items,
             )
-            await self._stream.publish(chunks)
+            await self._publish(chunks)
             if taken.ids:
                 replayed += await self._journal.drop_dead(taken.ids)
         return replayed
@@ -195,7 +198,12 @@ class JetStreamQueue:
     async def publish(self, chunks: Sequence[Chunk]) -> None:
         if chunks:
             await self._started()
-            await self._stream.publish(chunks)
+            await self._publish(chunks)
+
+    async def texts_of(self, event_id: str) -> list[bytes]:
+        """The items of all messages of an event, as they are stored."""
+        await self._started()
+        return await self._stream.texts_of(event_id)
 
     async def claim(
         self,
@@ -271,7 +279,7 @@ class JetStreamQueue:
                 return False
             if postponed:
                 postponed = await self._stream.not_held(lease.subject, claim.chunk, postponed)
-            await self._stream.publish([*leftovers, *postponed])
+            await self._publish([*leftovers, *postponed])
             if self._leases.find(claim) is None:
                 return False  # leftovers are added once, whichever process finishes the chunk
             await self._link.ask(lease.reply, b"+ACK")
@@ -279,6 +287,14 @@ class JetStreamQueue:
             self._leases.end(claim)
             self._tries.postponed.forget(claim.queue_id)
             return True
+
+    async def snooze(self, claim: Claim, *, until: float) -> None:
+        lease = self._leases.find(claim)
+        if lease is not None:
+            await self._handing.given_back([lease])
+            self._leases.end(claim)
+            nap = max(0.0, until - self._clock())
+            self._nak(lease.reply, lease.queue_id, min(nap, self._nap_s or nap))
 
     async def let_go(self) -> None:
         leases = self._leases.take_all()
@@ -298,6 +314,11 @@ class JetStreamQueue:
         return await self._stream.depth()
 
     # --- inside -----------------------------------------------------------------------------------
+
+    async def _publish(self, chunks: Sequence[Chunk]) -> None:
+        """Add chunks of known events, which may name somebody who was erased meanwhile."""
+        erased = await self._journal.erased_from({chunk.event_id for chunk in chunks})
+        await self._stream.publish(map(erased.without_names, chunks) if erased else chunks)
 
     async def _started(self) -> None:
         if not self._ready:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,7 +27,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from gateway.core.erased import Erased
 from gateway.errors import GatewayError, StoreUnavailable
+from gateway.store.postgres.erased import erased_from
 from gateway.store.postgres.failures import FOREIGN, is_broken, is_passing, translated
 from gateway.store.queries import load_queries
 
@@ -103,6 +105,11 @@ class Session:
     async def run(self, query: str, *values: Any) -> int:
         """Run a query; returns how many rows it wrote."""
         return await self.statement(self._sql[query], *values)
+
+    async def erased_from(self, event_ids: Collection[str]) -> Erased | None:
+        """Who was erased since these events came in; None, nearly always: nobody. Exact for a
+        transaction that has written before: see `erasure.settled`."""
+        return await erased_from(self, event_ids)
 
     async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Append rows to a table, by COPY: a fifth of what it takes to insert them."""

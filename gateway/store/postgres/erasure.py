@@ -1,64 +1,138 @@
-"""Erasing a user: devices, addresses, and the names and texts the log keeps.
+"""Erasing a user: devices at once, then the names and texts that were kept, step by step.
 
-Works event by event, each in a transaction of its own, so that the relays' own writes get their
-turn in between.
+Every step is a short transaction on one connection, so that the relays' own work gets its turn in
+between. What the server keeps of rows that are gone (until VACUUM), in its log and in backups is
+the server's: see deploy/docs/operations.md.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
 from gateway.core.model import UserRef, day_of
-from gateway.store.erasing import ERASED, body_without, ended, items_without, spellings, whose
-from gateway.store.postgres.database import Session
+from gateway.ports import Asked, Cleared, Erasure, Kept, Slice
+from gateway.store.erasing import ERASED, rewrite, who_is_named
+from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
+from gateway.store.postgres.erased import ids_of, words
 from gateway.store.postgres.partitions import make_partition
-from gateway.store.postgres.texts import findable
+
+_LOOK_S = 0.02
 
 
-async def erase_devices(session: Session, user: UserRef) -> list[int]:
-    """Remove the user's devices: from then on nothing is sent to them. Returns which they were."""
-    gone = [row[0] for row in await session.rows("erase_devices", *_ids(user))]
-    await session.run("erase_held")
-    return gone
+class PostgresErasures:
+    """The port `gateway.ports.Erasures`."""
 
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
 
-async def find_events(session: Session, user: UserRef) -> list[str]:
-    """The events that may name the user. Goes through whole bodies."""
-    names = [name.encode() for name in spellings(user)]
-    rows = await session.rows("erase_find_events", *_ids(user), names)
-    return [row[0] for row in rows]
+    async def state(self, user: UserRef) -> Erasure | None:
+        async def work(session: Session) -> Any:
+            return await session.row("erasure_state", *await words(session, user))
 
+        asked_at, done_at, open_ = await self._database.read(work)
+        return None if asked_at is None else Erasure(asked_at, None if open_ else done_at)
 
-async def erase_event(session: Session, event_id: str, user: UserRef, *, now: float) -> int:
-    """Remove the user from one event: body, queued chunks, dead letters and journal. Returns how
-    many chunks could not be read.
+    async def waiting(self) -> bool:
+        return bool((await self._database.rows("erasures_waiting"))[0][0])
 
-    An item is the user's when it names them, or when the journal says that it went to them: it may
-    have named only the other of their two ids.
-    """
-    ids = _ids(user)
-    kept = await session.row("erase_body", event_id)
-    if kept is not None:
-        # first of all: who drops a day takes the same locks in this order
-        await make_partition(session, day_of(kept["received_at"]))
-    indexes = sorted(row[0] for row in await session.rows("erase_indexes", event_id, *ids))
-    theirs = whose(user, frozenset(indexes))
-    if kept is not None:
-        body, found = body_without(kept["body"], theirs)
-        await session.run("erase_set_body", event_id, body)
-        if open_ := ended(kept["status"], kept["rejections"], found):
-            day = day_of(kept["received_at"])
-            await session.run("erase_end", event_id, open_, now, ERASED, day)
-    unread = 0
-    for queue_id, items in await session.rows("erase_queued", event_id):
-        kept = items_without(items, theirs, spellings(user))
-        if kept is None:
-            unread += 1
-        else:
-            await session.run("erase_set_queued", queue_id, kept)
-    await session.run("erase_dead", event_id, *ids, indexes)
-    await session.run("erase_raw", event_id)
-    await session.run("erase_deliveries", event_id, indexes)
-    return unread
+    async def take(self, holder: str, *, now: float, until: float) -> list[Asked]:
+        rows = await self._database.rows("erasures_take", holder, until, now)
+        return [
+            Asked((row[0], row[1]), row[2], UserRef(row[3], row[4]))
+            for row in sorted(rows, key=lambda row: tuple(row[:2]))
+        ]
 
+    async def hold(self, holder: str, *, until: float) -> None:
+        await self._database.rows("erasures_hold", holder, until)
 
-def _ids(user: UserRef) -> tuple[str | None, str | None]:
-    return findable(user.user_id), findable(user.custom_id)
+    async def let_go(self, holder: str) -> None:
+        await self._database.rows("erasures_let_go", holder)
+
+    async def settled(self) -> None:
+        """A transaction that began to write before the erase was committed did not see it."""
+        ((newest,),) = await self._database.rows("erase_writers")
+        while not (await self._database.rows("erase_writers_ended", newest))[0][0]:  # noqa: ASYNC110  # the server has no event for it
+            await asyncio.sleep(_LOOK_S)
+
+    async def indexed(self, user: UserRef) -> list[str]:
+        rows = await self._database.read(
+            lambda session: session.rows("erase_find_events", *ids_of(user)), pace=SLOW
+        )
+        return [row[0] for row in rows]
+
+    async def search(self, what: Kept, needles: Sequence[str], *, after: Any, rows: int) -> Slice:
+        first = "" if what == "bodies" else 0
+        texts = [text.encode("utf-8", "surrogatepass") for text in needles]
+        asked = (first if after is None else after, rows, texts)
+        end, events = await self._database.read(
+            lambda session: session.row(f"search_{what}", *asked), pace=SLOW
+        )
+        return Slice(end, events or [])
+
+    async def named(self, event_id: str, people: Sequence[UserRef]) -> list[UserRef]:
+        async def work(session: Session) -> list[bytes]:
+            return [
+                row[-1]
+                for query in ("erase_body", "erase_queued", "erase_raws")
+                for row in await session.rows(query, event_id)
+            ]
+
+        kept = await self._database.read(work)
+        found = await asyncio.to_thread(
+            lambda: {user for one in kept for user in who_is_named(one, people)}
+        )
+        return [user for user in people if user in found]
+
+    async def erase(self, event_id: str, asked: Asked, *, now: float, follow: bool) -> Cleared:
+        """What is written is worked out before, in a thread; the journal takes no name meanwhile,
+        and only the holder rewrites bodies and chunks."""
+        ids = ids_of(asked.user)
+
+        async def look(session: Session) -> tuple[list[int], Any, list[Any]]:
+            indexes = [row[0] for row in await session.rows("erase_indexes", event_id, *ids)]
+            event = await session.row("erase_body", event_id)
+            return indexes, event, await session.rows("erase_queued", event_id)
+
+        indexes, event, queued = await self._database.read(look, pace=SLOW)
+        found = await asyncio.to_thread(
+            partial(rewrite, asked.user, indexes, event and tuple(event), list(map(tuple, queued)))
+        )
+
+        async def work(session: Session) -> None:
+            if event is not None:
+                # first of all: who drops a day takes the same locks in this order
+                await make_partition(session, day_of(event["received_at"]))
+            if found.body is not None:
+                await session.run("erase_set_body", event_id, found.body)
+            if found.ended:
+                await session.run("erase_end", event_id, found.ended, now, ERASED, found.day)
+            for queue_id, items in found.queued:
+                await session.run("erase_set_queued", queue_id, items)
+            await session.run("erase_dead", event_id, *ids, found.indexes)
+            await session.run("erase_raw", event_id)
+            await session.run("erase_deliveries", event_id, found.indexes)
+            await session.run("erase_people", event_id, *ids)
+            if follow:
+                await session.run("erase_follow", *asked.words, event_id)
+
+        await self._database.write(work, pace=SLOW)
+        return Cleared(found.unread, found.later)
+
+    async def followed(self, asked: Asked) -> list[str]:
+        return [row[0] for row in await self._database.rows("erase_followed", *asked.words)]
+
+    async def unfollow(self, asked: Asked, event_id: str) -> None:
+        await self._database.rows("erase_unfollow", *asked.words, event_id)
+
+    async def unname(self, asked: Asked) -> None:
+        await self._database.rows("erasure_unname", *asked.words, asked.asked_at)
+
+    async def swept(self) -> bool:
+        """VACUUM is the server's."""
+        return True
+
+    async def done(self, asked: Asked, *, now: float) -> None:
+        await self._database.rows("erasure_done", *asked.words, asked.asked_at, now)

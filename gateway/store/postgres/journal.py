@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
 from gateway.core.rows import event_row, replayed_row
 from gateway.core.states import DeliveryState
@@ -68,10 +69,15 @@ class PostgresJournal:
 
         async def work(session: Session) -> Event | None:
             if await session.run("event_insert", *values):
+                if event.people:
+                    await session.run("people_insert", event.event_id, list(event.people))
                 return None
             return await _kept(session, event.event_id)
 
         return await self._database.write(work)
+
+    async def erased_from(self, event_ids: Collection[str]) -> Erased | None:
+        return await self._database.read(lambda session: session.erased_from(event_ids))
 
     async def accepted(self, event_id: str) -> None:
         await self._database.rows("event_accepted", event_id)
@@ -144,15 +150,21 @@ class PostgresJournal:
 
         async def work(session: Session) -> None:
             rows: list[Record] = []
+            names_erased = False
             if event is not None:
                 bounds = (day, aside.event_id, *span_of(event, aside.number, chunk_items))
                 rows = [_record(row) for row in await session.rows("deliveries_between", *bounds)]
                 ended = endings(event, rows, aside, elsewhere, now=now, chunk_items=chunk_items)
                 if ended:
+                    # a transaction that has a name has as good as written
+                    erased = await session.erased_from([aside.event_id])
+                    if erased is not None:
+                        names_erased = any(map(erased.hides, ended))
+                        ended = erased.told(ended)
                     await session.run("deliveries_upsert", [storable_row(one) for one in ended])
                 if aside.number >= 0:
                     await session.run("chunks_done", [aside.event_id], [aside.number])
-            letter = letter_of(aside, rows, now=now)
+            letter = letter_of(aside, rows, now=now, names_erased=names_erased)
             await session.run("dead_insert", *([value] for value in letter))
 
         await self._database.write(work)
@@ -168,6 +180,9 @@ class PostgresJournal:
             limit,
         )
         return [_record(row) for row in rows]
+
+    async def replace_body(self, event_id: str, body: bytes, by: bytes) -> None:
+        await self._database.rows("event_set_body", event_id, body, by)
 
     async def items_of(self, event_id: str) -> list[Record]:
         rows = await self._database.rows("deliveries_of_event", findable(event_id))
@@ -188,9 +203,14 @@ class PostgresJournal:
         return await self._database.read(work)
 
     async def events(
-        self, *, limit: int, status: str | None = None, before: float | None = None
+        self,
+        *,
+        limit: int,
+        status: str | None = None,
+        source: str | None = None,
+        before: float | None = None,
     ) -> list[Event]:
-        rows = await self._database.rows("events_page", status, before, limit)
+        rows = await self._database.rows("events_page", status, before, source, limit)
         return [event_of(row) for row in rows]
 
     async def dead(self, *, limit: int, event_id: str | None = None) -> list[DeadLetter]:
@@ -214,6 +234,7 @@ class PostgresJournal:
         purged += await self._database.write(
             lambda session: session.run("dead_orphans", midnight), pace=SLOW
         )
+        await self._database.rows("erasures_purge", midnight)
         events = 1
         while events:
             events, rows = await self._database.write(work)
@@ -239,10 +260,20 @@ class PostgresJournal:
                         carried_out.add(index)
                 spared = {index for index, _ in removals} - carried_out
                 told = [spared_record(r) if i in spared else r for i, r in enumerate(records)]
+            erased = None
             if told:
                 await session.run("deliveries_upsert", _last_words(told))
-            if dead:
-                letters = [dead_values(records[index], item) for index, item in dead]
+                erased = await session.erased_from({one.event_id for one in told})
+            if erased is not None:
+                hidden = [(*one[:3], one.day) for one in told if erased.hides(one)]
+                if hidden:
+                    await session.run("erase_names", *zip(*hidden, strict=True))
+            letters = [
+                dead_values(records[index], item)
+                for index, item in dead
+                if erased is None or not erased.hides(told[index])
+            ]
+            if letters:
                 by_delivery = {letter[:3]: letter for letter in letters}
                 await session.run("dead_insert", *zip(*by_delivery.values(), strict=True))
             if done:

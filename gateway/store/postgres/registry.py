@@ -8,70 +8,89 @@ each other; rows are locked in the order of their ids.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.core.model import Device, Item, Registration, Target, UserRef
+from gateway.core.hashes import Fresh
+from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
-from gateway.ports import Erased, Registered
-from gateway.store.ownership import check_owner, device_of, over_the_cap, take_over, to_forget
-from gateway.store.postgres import erasure, lookup
+from gateway.core.words import Words
+from gateway.ports import Imported, Registered
+from gateway.store.forgetting import Memory, Row, gone_by_erase, gone_with, purged
+from gateway.store.ownership import (
+    Takeover,
+    all_gone,
+    check_owner,
+    device_of,
+    note_last_change,
+    over_the_cap,
+    says_nothing_new,
+    take_over,
+    to_forget,
+)
+from gateway.store.postgres import erased, lookup, memory
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session, buckets
-from gateway.store.postgres.importing import part_new
+from gateway.store.postgres.importing import part
 from gateway.store.postgres.texts import findable
 from providers.contract import Environment
 
 _PAGE = 500
 _PURGE_BATCH = 1_000
-_ERASE_ROUNDS = 3
 #: what `device_insert` and `device_update` are given, in their order
 _INSERTED = (
     "app", "provider", "installation_id", "user_id", "custom_id", "address", "address_kind",
     "platform", "environment", "now", "registered_at", "seen_at", "locale", "timezone",
-    "app_version", "os_version", "device_model",
+    "app_version", "os_version", "device_model", "user_changed_at", "stated", "user_word",
+    "custom_word", "erased_at",
 )  # fmt: skip
 
 
 class PostgresRegistry:
-    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices."""
+    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices. `fresh` makes
+    the secret of what is remembered; `words` tells what makes the words of ids, where there is a
+    secret."""
 
-    def __init__(self, database: PostgresDatabase, *, max_per_user: int) -> None:
+    def __init__(
+        self,
+        database: PostgresDatabase,
+        *,
+        max_per_user: int,
+        fresh: Fresh | None,
+        words: Callable[[], Awaitable[Words | None]],
+    ) -> None:
         self._database = database
         self._max_per_user = max_per_user
+        self._fresh = fresh
+        self._words = words
 
     async def register(
         self, registration: Registration, *, proven: UserRef | None, now: float
     ) -> Registered:
+        words = await self._words()
         return await self._database.write(
-            lambda session: self._register(session, registration, proven, now),
+            lambda session: self._register(session, registration, proven, now, words),
             locks=_locks([registration]),
         )
 
     async def register_many(
-        self, registrations: Sequence[Registration], *, now: float
-    ) -> tuple[int, int]:
-        async def work(session: Session) -> tuple[int, int]:
-            fresh, others = await part_new(session, registrations, max_per_user=self._max_per_user)
-            if fresh:
-                rows = [_inserted(take_over(None, (), one, now=now).values) for one in fresh]
-                await session.run("devices_insert", *zip(*rows, strict=True))
-            new = len(fresh)
-            for one in others:
-                new += (await self._register(session, one, None, now)).created
-            return new, len(registrations) - new
-
-        return await self._database.write(work, locks=_locks(registrations), pace=SLOW)
+        self, registrations: Sequence[Registration], *, now: float, force: bool = False
+    ) -> Imported:
+        words = await self._words()
+        return await self._database.write(
+            lambda session: self._import(session, registrations, now, words, force=force),
+            locks=_locks(registrations),
+            pace=SLOW,
+        )
 
     async def forget(
-        self, installation_id: str, *, proven: UserRef | None, app: str | None = None
+        self, installation_id: str, *, proven: UserRef | None, app: str | None = None, now: float
     ) -> Sequence[int]:
         async def work(session: Session) -> Sequence[int]:
             rows = await session.rows("devices_of_installation_locked", installation_id)
             mine = to_forget(rows, proven=proven, app=app)
-            if mine:
-                await session.run("devices_delete", mine)
-            return mine
+            gone = [one for row in mine for one in gone_with(row, now)]
+            await memory.remember(session, self._fresh, gone)
+            return await _delete(session, mine)
 
         return await self._database.write(work)
 
@@ -85,22 +104,15 @@ class PostgresRegistry:
         rows = await self._database.rows("devices_of_installation", findable(installation_id))
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> Erased:
-        devices = await self._database.write(partial(erasure.erase_devices, user=user))
-        # More than once, for the relays go on writing down what was in flight.
-        unread: dict[str, int] = {}
-        for _ in range(_ERASE_ROUNDS):
-            found = await self._database.read(partial(erasure.find_events, user=user), pace=SLOW)
-            for event_id in found:
-                unread[event_id] = await self._database.write(
-                    partial(erasure.erase_event, event_id=event_id, user=user, now=now), pace=SLOW
-                )
-            if not found:
-                break
-        return Erased(devices, sum(unread.values()))
+    async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
+        return await self._database.write(
+            lambda session: self._erase(session, user, now),
+            # before or after what registers the user, and never beside it
+            locks=buckets([user.user_id, user.custom_id]),
+        )
 
-    async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
-        return await lookup.targets(self._database, items)
+    async def targets(self, items: Sequence[Item]) -> Found:
+        return await lookup.targets(self._database, items, await self._words())
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment
@@ -123,29 +135,121 @@ class PostgresRegistry:
 
     async def purge(self, *, pruned_before: float) -> int:
         """In small transactions, so that the relays' own writes get their turn in between."""
-        purged = 0
-        while count := await self._database.write(
-            lambda session: session.run("devices_purge", pruned_before, _PURGE_BATCH)
-        ):
-            purged += count
-        return purged
+
+        async def work(session: Session) -> int:
+            rows = await session.rows("devices_purge", pruned_before, _PURGE_BATCH)
+            gone = [one for row in rows for one in purged(row)]
+            await memory.remember(session, self._fresh, gone)
+            return len(rows)
+
+        return await self._all_of(work)
+
+    async def purge_forgotten(self, *, before: float) -> int:
+        return await self._all_of(
+            lambda session: session.run("forgotten_purge", before, _PURGE_BATCH)
+        )
+
+    async def _erase(self, session: Session, user: UserRef, now: float) -> Sequence[int]:
+        """Remove the user's devices, so that no import brings them back; returns which went."""
+        gone = await session.rows("erase_devices", *erased.ids_of(user))
+        await memory.remember(session, self._fresh, gone_by_erase(gone, user, now))
+        await erased.ask(session, user, now=now)
+        return [row["id"] for row in gone]
+
+    async def _all_of(self, work: Callable[[Session], Awaitable[int]]) -> int:
+        """Do it until it finds nothing more to do; returns how much it was."""
+        done = 0
+        while count := await self._database.write(work):
+            done += count
+        return done
 
     async def _register(
-        self, session: Session, asked: Registration, proven: UserRef | None, now: float
+        self,
+        session: Session,
+        asked: Registration,
+        proven: UserRef | None,
+        now: float,
+        words: Words | None,
     ) -> Registered:
-        addresses = [one for one in (asked.address, asked.old_address) if one is not None]
-        touched = await session.rows(
-            "devices_touched", asked.installation_id, asked.app, asked.provider, addresses
-        )
-        by_address = {row["address"]: row for row in touched if row["provider"] == asked.provider}
-        known = next(
-            (row for row in touched if row["installation_id"] == asked.installation_id), None
-        )
-        holders = [by_address[one] for one in dict.fromkeys(addresses) if one in by_address]
+        known, holders = await _met(session, asked)
         check_owner(known, asked, proven)
-        todo = take_over(known, holders, asked, now=now)
-        if known is not None and todo.unchanged:
-            return Registered(created=False, device=device_of(known))
+        times = await erased.erased_at(session, [_ids(asked)])
+        erased_at = times.get(_ids(asked), 0.0)
+        todo = take_over(known, holders, asked, now=now, words=words, erased_at=erased_at)
+        if todo.came:
+            past = await memory.of_names(session, todo.came)
+            note_last_change(todo, past, asked, now)
+        saved, evicted = await self._carry_out(session, todo)
+        await memory.remember(session, self._fresh, all_gone(todo, evicted, now))
+        changed = (*todo.changed, *(row["id"] for row in evicted))
+        return Registered(known is None, device_of(saved), changed)
+
+    async def _import(
+        self,
+        session: Session,
+        registrations: Sequence[Registration],
+        now: float,
+        words: Words | None,
+        *,
+        force: bool,
+    ) -> Imported:
+        batch = await part(
+            session,
+            registrations,
+            max_per_user=self._max_per_user,
+            fresh=self._fresh,
+            force=force,
+        )
+        past = batch.past
+        times = await erased.erased_at(session, map(_ids, registrations))
+        rows = []
+        for one in batch.fresh:
+            at = times.get(_ids(one), 0.0)
+            todo = take_over(None, (), one, now=now, words=words, erased_at=at)
+            note_last_change(todo, past, one, now)
+            past.add(todo.gone)
+            rows.append(_inserted(todo.values))
+        if rows:
+            await session.run("devices_insert", *zip(*rows, strict=True))
+        new, newer = len(rows), batch.newer
+        for place, one in batch.others:
+            created = await self._import_one(
+                session, one, past, now, words, times.get(_ids(one), 0.0), force=force
+            )
+            if created is None:
+                newer.append(place)
+            else:
+                new += created
+        await memory.keep(session, past.added)
+        known = len(registrations) - new - len(newer)
+        return Imported(new, known, tuple(sorted(newer)))
+
+    async def _import_one(
+        self,
+        session: Session,
+        asked: Registration,
+        past: Memory,
+        now: float,
+        words: Words | None,
+        erased_at: float,
+        *,
+        force: bool,
+    ) -> bool | None:
+        """Whether the installation is new; None where what is known is newer."""
+        known, holders = await _met(session, asked)
+        if asked.seen_at is not None:
+            if says_nothing_new(known, asked):
+                return False
+            if past.forbids(asked, known, holders, force=force):
+                return None
+        todo = take_over(known, holders, asked, now=now, words=words, erased_at=erased_at)
+        note_last_change(todo, past, asked, now)
+        _, evicted = await self._carry_out(session, todo)
+        past.add(all_gone(todo, evicted, now))
+        return known is None
+
+    async def _carry_out(self, session: Session, todo: Takeover) -> tuple[Row, Sequence[Row]]:
+        """Returns the device's row, and those that went for it over the cap."""
         if todo.drop:
             await session.run("devices_delete", sorted(todo.drop))
         values = _inserted(todo.values)
@@ -154,13 +258,36 @@ class PostgresRegistry:
         else:
             saved = await session.row("device_update", *values, todo.keep)
         owned = await session.rows("devices_of_user", saved["user_id"], saved["custom_id"])
-        if excess := over_the_cap(owned, saved["id"], most=self._max_per_user):
-            await session.run("devices_delete", sorted(excess))
-        return Registered(known is None, device_of(saved), (*todo.changed, *excess))
+        too_many = over_the_cap(owned, saved["id"], most=self._max_per_user)
+        await _delete(session, too_many)
+        return saved, too_many
+
+
+async def _met(session: Session, asked: Registration) -> tuple[Row | None, list[Row]]:
+    """The installation's row, and those that hold the address or the one it replaces; locked."""
+    addresses = [one for one in (asked.address, asked.old_address) if one is not None]
+    touched = await session.rows(
+        "devices_touched", asked.installation_id, asked.app, asked.provider, addresses
+    )
+    by_address = {row["address"]: row for row in touched if row["provider"] == asked.provider}
+    known = next((row for row in touched if row["installation_id"] == asked.installation_id), None)
+    holders = [by_address[one] for one in dict.fromkeys(addresses) if one in by_address]
+    return known, holders
+
+
+async def _delete(session: Session, rows: Sequence[Row]) -> list[int]:
+    ids = sorted(row["id"] for row in rows)
+    if ids:
+        await session.run("devices_delete", ids)
+    return ids
 
 
 def _inserted(values: Mapping[str, Any]) -> list[Any]:
     return [values[name] for name in _INSERTED]
+
+
+def _ids(asked: Registration) -> tuple[str | None, str | None]:
+    return asked.user_id, asked.custom_id
 
 
 def _locks(registrations: Sequence[Registration]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Writing many rows at once: few statements of many rows, not one for each.
+"""Rows as statements write and find them: many at once, not a statement for each.
 
 Owns a fact about the driver: at every row that `executemany` writes, it lets go of the interpreter
 and has to get it back, for which it waits up to 5 ms while the event loop computes. Measured beside
@@ -27,6 +27,12 @@ def write_rows(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[An
             some = rows[start : start + size]
             connection.execute(_for(sql, size), tuple(chain.from_iterable(some)))
             start += size
+
+
+def rows_of(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
+    """All rows that a query found, by the names of their columns."""
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
 
 @cache

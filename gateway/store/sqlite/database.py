@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gateway.core.erased import Erased
 from gateway.errors import StoreUnavailable
 from gateway.store.queries import load_queries
 from gateway.store.sqlite.bulk import write_rows
 from gateway.store.sqlite.engine import Engine, Kind, ThreadEngine
+from gateway.store.sqlite.erased import erased_from
 from gateway.store.sqlite.jobs import Job
 from gateway.store.sqlite.opening import open_connections
 
@@ -47,6 +49,17 @@ class SqliteDatabase:
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on one snapshot of the data, beside any writing."""
         return await self._submit(work, "read")
+
+    async def search(self, work: Callable[[sqlite3.Connection], T], *, alone: bool = False) -> T:
+        """The same for work that reads much: nobody waits behind it. `alone`: it needs no
+        snapshot."""
+        return await self._submit(work, "search", alone=alone)
+
+    def erased_from(
+        self, connection: sqlite3.Connection, event_ids: Collection[str]
+    ) -> Erased | None:
+        """Who was erased since these events came in; None, nearly always: nobody."""
+        return erased_from(connection, self.sql, event_ids)
 
     async def rows(self, query: str, parameters: Mapping[str, Any]) -> list[Any]:
         """All rows of one named query: a snapshot by itself, without a transaction around it."""

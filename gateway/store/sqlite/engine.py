@@ -17,12 +17,12 @@ from typing import Literal, Protocol
 from gateway.store.sqlite.jobs import GROUP, Job, read_snapshot, write_group
 from gateway.store.sqlite.opening import Connections
 
-Kind = Literal["write", "read"]
+Kind = Literal["write", "read", "search"]
 
 
 class Engine(Protocol):
     """Runs jobs. Those that write run one after the other, in the order they came; those that
-    read see what is committed."""
+    read see what is committed, and those that search keep no reader waiting."""
 
     def submit(self, job: Job, kind: Kind) -> None:
         """Run a job soon, and resolve it on its loop then. Not after `aclose`."""
@@ -32,7 +32,8 @@ class Engine(Protocol):
 
 
 class ThreadEngine:
-    """An `Engine` of one thread that writes, and one for each connection that reads.
+    """An `Engine` of one thread that writes, one for each connection that reads, and one that
+    searches.
 
     Writes that arrive while a commit is on its way to the disk wait together, and share the next.
     """
@@ -40,36 +41,50 @@ class ThreadEngine:
     def __init__(self, connections: Connections) -> None:
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._searches: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(
                 target=self._write_loop, args=(connections.writing,), name="sqlite-writer"
             )
         ]
         self._threads += [
-            threading.Thread(target=self._read_loop, args=(one,), name=f"sqlite-reader-{number}")
+            threading.Thread(
+                target=self._read_loop, args=(one, self._reads), name=f"sqlite-reader-{number}"
+            )
             for number, one in enumerate(connections.reading)
         ]
+        self._threads.append(
+            threading.Thread(
+                target=self._read_loop,
+                args=(connections.searching, self._searches),
+                name="sqlite-searcher",
+            )
+        )
+        self._queues = {"write": self._writes, "read": self._reads, "search": self._searches}
         self._closed = False
         for thread in self._threads:
             thread.start()
 
     def submit(self, job: Job, kind: Kind) -> None:
-        (self._writes if kind == "write" else self._reads).put(job)
+        self._queues[kind].put(job)
 
     async def aclose(self) -> None:
         if not self._closed:
             self._closed = True
             self._writes.put(None)
-            for _ in self._threads[1:]:
+            self._searches.put(None)
+            for _ in self._threads[1:-1]:
                 self._reads.put(None)
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
 
     # --- in the threads -----------------------------------------------------------------------
 
-    def _read_loop(self, connection: sqlite3.Connection) -> None:
+    def _read_loop(
+        self, connection: sqlite3.Connection, jobs: queue.SimpleQueue[Job | None]
+    ) -> None:
         with contextlib.closing(connection):
-            while (job := self._reads.get()) is not None:
+            while (job := jobs.get()) is not None:
                 read_snapshot(connection, job)
                 _resolve([job])
 

@@ -1,76 +1,166 @@
-"""Erasing a user: devices, addresses, and the names and texts the log keeps.
+"""Erasing a user: devices at once, then the names and texts that were kept, step by step.
 
-Works event by event, each in a transaction of its own: a body of 5 000 notifications takes tens of
-milliseconds to rewrite, and the relay's own writes must get their turn in between.
+Owns the promise that no step keeps others waiting: what reads much has a thread of its own, what
+writes is small.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.core.model import UserRef, day_of
-from gateway.store.erasing import ERASED, body_without, ended, items_without, spellings, whose
+from gateway.core.model import UserRef
+from gateway.ports import Asked, Cleared, Erasure, Kept, Slice
+from gateway.store.erasing import ERASED, Rewrite, rewrite, who_is_named
+from gateway.store.sqlite.database import SqliteDatabase
+from gateway.store.sqlite.erased import ids_of, words
+
+#: how long the last step may keep a writer waiting, in milliseconds
+_SWEEP_MS = 50
 
 
-def erase_devices(
-    connection: sqlite3.Connection, sql: Mapping[str, str], user: UserRef
-) -> list[int]:
-    """Remove the user's devices: from then on nothing is sent to them. Returns which they were."""
-    gone = [row[0] for row in connection.execute(sql["erase_devices"], _ids(user)).fetchall()]
-    connection.execute(sql["erase_held"])
-    return gone
+class SqliteErasures:
+    """The port `gateway.ports.Erasures`."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+        self._sql = database.sql
+
+    async def state(self, user: UserRef) -> Erasure | None:
+        def work(connection: sqlite3.Connection) -> tuple[float | None, float | None, int]:
+            who = words(connection, self._sql, user)
+            found: tuple[float | None, float | None, int]
+            found = connection.execute(self._sql["erasure_state"], who).fetchone()
+            return found
+
+        asked_at, done_at, open_ = await self._database.read(work)
+        return None if asked_at is None else Erasure(asked_at, None if open_ else done_at)
+
+    async def waiting(self) -> bool:
+        ((found,),) = await self._database.rows("erasures_waiting", {})
+        return bool(found)
+
+    async def take(self, holder: str, *, now: float, until: float) -> list[Asked]:
+        rows = await self._run("erasures_take", {"holder": holder, "now": now, "until": until})
+        return [Asked((row[0], row[1]), row[2], UserRef(row[3], row[4])) for row in sorted(rows)]
+
+    async def hold(self, holder: str, *, until: float) -> None:
+        await self._run("erasures_hold", {"holder": holder, "until": until})
+
+    async def let_go(self, holder: str) -> None:
+        await self._run("erasures_let_go", {"holder": holder})
+
+    async def settled(self) -> None:
+        """One writes at a time, and sees what the last one wrote."""
+
+    async def indexed(self, user: UserRef) -> list[str]:
+        def work(connection: sqlite3.Connection) -> list[str]:
+            oldest, newest = connection.execute(self._sql["runs"]).fetchone()
+            asked = {**ids_of(user), "oldest": oldest, "newest": newest}
+            return [row[0] for row in connection.execute(self._sql["erase_find_events"], asked)]
+
+        return await self._database.search(work)
+
+    async def search(self, what: Kept, needles: Sequence[str], *, after: Any, rows: int) -> Slice:
+        asked = {"needles": json.dumps(needles), "after": after or 0, "rows": rows}
+        end, events = await self._database.search(
+            lambda connection: connection.execute(self._sql[f"search_{what}"], asked).fetchone()
+        )
+        return Slice(end, json.loads(events))
+
+    async def named(self, event_id: str, people: Sequence[UserRef]) -> list[UserRef]:
+        key = {"event_id": event_id}
+
+        def work(connection: sqlite3.Connection) -> list[UserRef]:
+            rows = [
+                *connection.execute(self._sql["erase_body"], key),
+                *connection.execute(self._sql["erase_queued"], key),
+                *connection.execute(self._sql["erase_raws"], key),
+            ]
+            found = {
+                user
+                for row in rows
+                if isinstance(row[-1], bytes)
+                for user in who_is_named(row[-1], people)
+            }
+            return [user for user in people if user in found]
+
+        return await self._database.search(work)
+
+    async def erase(self, event_id: str, asked: Asked, *, now: float, follow: bool) -> Cleared:
+        """An item is the user's when it names them, or when the journal says that it went to them:
+        it may have named only the other of their two ids.
+
+        What is written is worked out before, beside the writers; the journal takes no name
+        meanwhile, and only the holder rewrites bodies and chunks.
+        """
+        sql, user = self._sql, asked.user
+        key: dict[str, Any] = {**ids_of(user), "event_id": event_id}
+
+        def look(connection: sqlite3.Connection) -> Rewrite:
+            indexes = [row[0] for row in connection.execute(sql["erase_indexes"], key)]
+            event = connection.execute(sql["erase_body"], key).fetchone()
+            queued = connection.execute(sql["erase_queued"], key).fetchall()
+            return rewrite(user, indexes, event, queued)
+
+        found = await self._database.search(look)
+
+        def work(connection: sqlite3.Connection) -> None:
+            told = key | {"indexes": json.dumps(found.indexes), "reason": ERASED, "now": now}
+            if found.body is not None:
+                connection.execute(sql["erase_set_body"], key | {"body": found.body})
+            if found.ended:
+                ending = {"ended": json.dumps(found.ended), "day": found.day}
+                connection.execute(sql["erase_end"], told | ending)
+            for queue_id, items in found.queued:
+                connection.execute(sql["erase_set_queued"], {"id": queue_id, "items": items})
+            for query in ("erase_dead", "erase_raw", "erase_deliveries", "erase_people"):
+                connection.execute(sql[query], told)
+            if follow:
+                connection.execute(sql["erase_follow"], key | _named(asked))
+
+        await self._database.write(work)
+        return Cleared(found.unread, found.later)
+
+    async def followed(self, asked: Asked) -> list[str]:
+        rows = await self._database.rows("erase_followed", _named(asked))
+        return [row[0] for row in rows]
+
+    async def unfollow(self, asked: Asked, event_id: str) -> None:
+        await self._run("erase_unfollow", {**_named(asked), "event_id": event_id})
+
+    async def unname(self, asked: Asked) -> None:
+        await self._run("erasure_unname", {**_named(asked), "asked_at": asked.asked_at})
+
+    async def swept(self) -> bool:
+        """The log beside the file has pages of before: they go into the file, and it is cut. Most
+        of it is moved while others write. It cannot be cut while somebody reads."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+            try:
+                connection.execute(f"PRAGMA busy_timeout = {_SWEEP_MS}")
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return bool(row[0] == 0)
+            except sqlite3.OperationalError:
+                return False
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {patience}")
+
+        return await self._database.search(work, alone=True)
+
+    async def done(self, asked: Asked, *, now: float) -> None:
+        await self._run("erasure_done", {**_named(asked), "asked_at": asked.asked_at, "now": now})
+
+    async def _run(self, query: str, values: Mapping[str, Any]) -> list[Any]:
+        rows: list[Any] = await self._database.write(
+            lambda connection: connection.execute(self._sql[query], values).fetchall()
+        )
+        return rows
 
 
-def find_events(connection: sqlite3.Connection, sql: Mapping[str, str], user: UserRef) -> list[str]:
-    """The events that may name the user. Goes through whole bodies: for a reading connection."""
-    oldest, newest = connection.execute(sql["runs"]).fetchone()
-    runs = {"oldest": oldest, "newest": newest}
-    parameters = {**_ids(user), **runs, "names": json.dumps(spellings(user))}
-    return [row[0] for row in connection.execute(sql["erase_find_events"], parameters)]
-
-
-def erase_event(
-    connection: sqlite3.Connection,
-    sql: Mapping[str, str],
-    event_id: str,
-    user: UserRef,
-    *,
-    now: float,
-) -> int:
-    """Remove the user from one event: body, queued chunks, dead letters and journal. Returns how
-    many chunks could not be read.
-
-    An item is the user's when it names them, or when the journal says that it went to them: it may
-    have named only the other of their two ids.
-    """
-    key: dict[str, Any] = {**_ids(user), "event_id": event_id}
-    indexes = {row[0] for row in connection.execute(sql["erase_indexes"], key)}
-    key["indexes"] = json.dumps(sorted(indexes))
-
-    theirs = whose(user, indexes)
-    row = connection.execute(sql["erase_body"], key).fetchone()
-    if row is not None:
-        status, received_at, rejections, body = row
-        body, found = body_without(body, theirs)
-        connection.execute(sql["erase_set_body"], {**key, "body": body})
-        open_ = ended(status, rejections, found)
-        told = {"ended": json.dumps(open_), "reason": ERASED, "day": day_of(received_at)}
-        connection.execute(sql["erase_end"], {**key, **told, "now": now})
-    unread = 0
-    for queue_id, items in connection.execute(sql["erase_queued"], key).fetchall():
-        kept = items_without(items, theirs, spellings(user))
-        if kept is None:
-            unread += 1
-        else:
-            connection.execute(sql["erase_set_queued"], {"id": queue_id, "items": kept})
-    connection.execute(sql["erase_dead"], key)
-    connection.execute(sql["erase_raw"], key)
-    connection.execute(sql["erase_deliveries"], key)
-    return unread
-
-
-def _ids(user: UserRef) -> dict[str, str | None]:
-    return {"user_id": user.user_id, "custom_id": user.custom_id}
+def _named(asked: Asked) -> dict[str, str]:
+    return dict(zip(("who_user", "who_custom"), asked.words, strict=True))

@@ -92,10 +92,15 @@ class SqliteJournal:
             told = records
             if spared:
                 told = [spared_record(one) if i in spared else one for i, one in enumerate(records)]
+            letters = dead
+            erased = self._database.erased_from(connection, {one.event_id for one in told})
+            if erased is not None:
+                letters = [(i, item) for i, item in dead if not erased.hides(told[i])]
+                told = erased.told(told)
             rows = [_values(one, run) for one in told]
             self._database.write_rows(connection, "delivery_upsert", rows)
-            letters = [dead_values(records[i], item) for i, item in dead]
-            self._database.write_rows(connection, "dead_insert", letters)
+            dead_rows = [dead_values(records[i], item) for i, item in letters]
+            self._database.write_rows(connection, "dead_insert", dead_rows)
             self._database.write_rows(connection, "chunk_done", done)
             return carried_out
 
@@ -107,19 +112,24 @@ class SqliteJournal:
 
         def work(connection: sqlite3.Connection) -> None:
             rows: list[Record] = []
+            names_erased = False
             if event is not None:
                 low, high = span_of(event, aside.number, chunk_items)
                 bounds = {"event_id": aside.event_id, "low": low, "high": high}
                 found = connection.execute(self._sql["deliveries_between"], bounds).fetchall()
                 rows = [_record(row) for row in found]
                 ended = endings(event, rows, aside, elsewhere, now=now, chunk_items=chunk_items)
+                erased = self._database.erased_from(connection, [aside.event_id])
+                if erased is not None:
+                    names_erased = any(map(erased.hides, ended))
+                    ended = erased.told(ended)
                 run = self._run_for(connection, len(ended))
                 upserts = [_values(one, run) for one in ended]
                 self._database.write_rows(connection, "delivery_upsert", upserts)
                 if aside.number >= 0:
                     done = [(aside.event_id, aside.number)]
                     self._database.write_rows(connection, "chunk_done", done)
-            letters = [letter_of(aside, rows, now=now)]
+            letters = [letter_of(aside, rows, now=now, names_erased=names_erased)]
             self._database.write_rows(connection, "dead_insert", letters)
 
         await self._database.write(work)
@@ -131,6 +141,12 @@ class SqliteJournal:
             lambda connection: newest_of(connection, self._sql, user, limit=limit, since=since)
         )
         return [_record(row) for row in rows]
+
+    async def replace_body(self, event_id: str, body: bytes, by: bytes) -> None:
+        values = {"event_id": event_id, "body": body, "by": by}
+        await self._database.write(
+            lambda connection: connection.execute(self._sql["event_set_body"], values).rowcount
+        )
 
     async def items_of(self, event_id: str) -> list[Record]:
         rows = await self._database.rows("deliveries_of_event", {"event_id": event_id})
@@ -158,9 +174,14 @@ class SqliteJournal:
         return None if row is None else event_of(row)
 
     async def events(
-        self, *, limit: int, status: str | None = None, before: float | None = None
+        self,
+        *,
+        limit: int,
+        status: str | None = None,
+        source: str | None = None,
+        before: float | None = None,
     ) -> list[Event]:
-        page = {"limit": limit, "status": status, "before": before}
+        page = {"limit": limit, "status": status, "source": source, "before": before}
         rows = await self._database.read(
             lambda connection: connection.execute(self._sql["events_page"], page).fetchall()
         )
@@ -196,6 +217,10 @@ class SqliteJournal:
         )
         while count := await self._database.write(work):
             purged += count
+        over = {"before": before}
+        await self._database.write(
+            lambda connection: connection.execute(self._sql["erasures_purge"], over).rowcount
+        )
         return purged
 
     def _purge_event(self, connection: sqlite3.Connection, event_id: str, *, limit: int) -> int:
@@ -203,6 +228,7 @@ class SqliteJournal:
         key = {"event_id": event_id, "limit": limit}
         rows = connection.execute(self._sql["event_deliveries_delete"], key).rowcount
         if rows < limit:
+            connection.execute(self._sql["event_people_delete"], key)
             for query in ("event_chunks_delete", "event_dead_delete", "event_delete"):
                 rows += connection.execute(self._sql[query], key).rowcount
         return rows

@@ -24,16 +24,19 @@ _SETTINGS = (
     "synchronous = FULL",
     "cache_size = -32768",  # KiB
     "wal_autocheckpoint = 4000",  # pages
+    "secure_delete = ON",  # what is deleted is overwritten
 )
 _READING = ("query_only = ON",)
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """One that writes, and those that read beside it. Whoever gets them closes them."""
+    """One that writes, those that read beside it, and one that reads much at a time. Whoever gets
+    them closes them."""
 
     writing: sqlite3.Connection
     reading: tuple[sqlite3.Connection, ...]
+    searching: sqlite3.Connection
 
 
 def open_connections(path: Path) -> Connections:
@@ -49,12 +52,12 @@ def open_connections(path: Path) -> Connections:
         with contextlib.closing(_connect(path)) as connection:
             migrate(connection, path)
         opened.append(_connect(path))
-        opened.extend(_connect(path, read_only=True) for _ in range(_READERS))
+        opened.extend(_connect(path, read_only=True) for _ in range(_READERS + 1))
     except (sqlite3.Error, OSError) as error:
         for connection in opened:
             connection.close()
         raise StoreUnavailable(f"{path} cannot be opened: {error}") from error
-    return Connections(opened[0], tuple(opened[1:]))
+    return Connections(opened[0], tuple(opened[1:-1]), opened[-1])
 
 
 def migrate(connection: sqlite3.Connection, place: object) -> None:

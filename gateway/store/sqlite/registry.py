@@ -7,58 +7,79 @@ change hands in one transaction; by which rules is `gateway.store.ownership`'s.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.core.model import Device, Item, Registration, Target, UserRef
+from gateway.core.hashes import Fresh
+from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
-from gateway.ports import Erased, Registered
-from gateway.store.ownership import check_owner, device_of, over_the_cap, take_over, to_forget
-from gateway.store.sqlite import erasure, lookup
+from gateway.core.words import Words
+from gateway.ports import Imported, Registered
+from gateway.store.forgetting import Gone, Row, gone_by_erase, gone_with, purged
+from gateway.store.ownership import (
+    Takeover,
+    all_gone,
+    check_owner,
+    device_of,
+    note_last_change,
+    over_the_cap,
+    says_nothing_new,
+    take_over,
+    to_forget,
+)
+from gateway.store.sqlite import erased, lookup, memory
+from gateway.store.sqlite.bulk import rows_of
 from gateway.store.sqlite.database import SqliteDatabase
 from providers.contract import Environment
 
 _PAGE = 500
 _PURGE_BATCH = 1_000
-_ERASE_ROUNDS = 3
-Row = dict[str, Any]
 
 
 class SqliteRegistry:
-    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices."""
+    """The port `gateway.ports.Registry`. A user keeps at most `max_per_user` devices. `fresh` makes
+    the secret of what is remembered; `words` tells what makes the words of ids, where there is a
+    secret."""
 
-    def __init__(self, database: SqliteDatabase, *, max_per_user: int) -> None:
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        *,
+        max_per_user: int,
+        fresh: Fresh | None,
+        words: Callable[[], Awaitable[Words | None]],
+    ) -> None:
         self._database = database
         self._max_per_user = max_per_user
+        self._fresh = fresh
+        self._words = words
 
     async def register(
         self, registration: Registration, *, proven: UserRef | None, now: float
     ) -> Registered:
+        words = await self._words()
         return await self._database.write(
-            lambda connection: self._register(connection, registration, proven, now)
+            lambda connection: self._register(connection, registration, proven, now, words)
         )
 
     async def register_many(
-        self, registrations: Sequence[Registration], *, now: float
-    ) -> tuple[int, int]:
-        def work(connection: sqlite3.Connection) -> tuple[int, int]:
-            done = [self._register(connection, one, None, now) for one in registrations]
-            new = sum(one.created for one in done)
-            return new, len(done) - new
-
-        return await self._database.write(work)
+        self, registrations: Sequence[Registration], *, now: float, force: bool = False
+    ) -> Imported:
+        words = await self._words()
+        return await self._database.write(
+            lambda connection: self._import(connection, registrations, now, words, force=force)
+        )
 
     async def forget(
-        self, installation_id: str, *, proven: UserRef | None, app: str | None = None
+        self, installation_id: str, *, proven: UserRef | None, app: str | None = None, now: float
     ) -> Sequence[int]:
         def work(connection: sqlite3.Connection) -> Sequence[int]:
             rows = self._rows(
                 connection, "devices_of_installation", {"installation_id": installation_id}
             )
             mine = to_forget(rows, proven=proven, app=app)
-            self._delete(connection, mine)
-            return mine
+            self._remember(connection, [one for row in mine for one in gone_with(row, now)])
+            return self._delete(connection, mine)
 
         return await self._database.write(work)
 
@@ -80,23 +101,13 @@ class SqliteRegistry:
         )
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> Erased:
-        sql = self._database.sql
-        devices = await self._database.write(partial(erasure.erase_devices, sql=sql, user=user))
-        # More than once, for the relay goes on writing down what was in flight.
-        unread: dict[str, int] = {}
-        for _ in range(_ERASE_ROUNDS):
-            found = await self._database.read(partial(erasure.find_events, sql=sql, user=user))
-            for event_id in found:
-                unread[event_id] = await self._database.write(
-                    partial(erasure.erase_event, sql=sql, event_id=event_id, user=user, now=now)
-                )
-            if not found:
-                break
-        return Erased(devices, sum(unread.values()))
+    async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
+        if user == UserRef():
+            return []
+        return await self._database.write(lambda connection: self._erase(connection, user, now))
 
-    async def targets(self, items: Sequence[Item]) -> list[list[Target]]:
-        return await lookup.targets(self._database, items)
+    async def targets(self, items: Sequence[Item]) -> Found:
+        return await lookup.targets(self._database, items, await self._words())
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment
@@ -135,23 +146,35 @@ class SqliteRegistry:
     async def purge(self, *, pruned_before: float) -> int:
         """In small transactions, so that the relay's own writes get their turn in between."""
         page = {"before": pruned_before, "limit": _PURGE_BATCH}
-        purged = 0
-        while count := await self._database.write(
+
+        def work(connection: sqlite3.Connection) -> int:
+            rows = self._rows(connection, "devices_purge", page)
+            self._remember(connection, [one for row in rows for one in purged(row)])
+            return len(rows)
+
+        return await self._all_of(work)
+
+    async def purge_forgotten(self, *, before: float) -> int:
+        page = {"before": before, "limit": _PURGE_BATCH}
+        return await self._all_of(
             lambda connection: (
-                connection.execute(self._database.sql["devices_purge"], page).rowcount
+                connection.execute(self._database.sql["forgotten_purge"], page).rowcount
             )
-        ):
-            purged += count
-        return purged
+        )
+
+    async def _all_of(self, work: Callable[[sqlite3.Connection], int]) -> int:
+        """Do it until it finds nothing more to do; returns how much it was."""
+        done = 0
+        while count := await self._database.write(work):
+            done += count
+        return done
 
     # --- in the database's threads ------------------------------------------------------------
 
     def _rows(
         self, connection: sqlite3.Connection, query: str, parameters: Mapping[str, Any]
-    ) -> list[Row]:
-        cursor = connection.execute(self._database.sql[query], parameters)
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+    ) -> Sequence[Row]:
+        return rows_of(connection.execute(self._database.sql[query], parameters))
 
     def _row(
         self, connection: sqlite3.Connection, query: str, parameters: Mapping[str, Any]
@@ -159,28 +182,84 @@ class SqliteRegistry:
         rows = self._rows(connection, query, parameters)
         return rows[0] if rows else None
 
+    def _erase(self, connection: sqlite3.Connection, user: UserRef, now: float) -> Sequence[int]:
+        """Remove the user's devices, so that no import brings them back; returns which went."""
+        sql = self._database.sql
+        gone = rows_of(connection.execute(sql["erase_devices"], erased.ids_of(user)))
+        memory.remember(connection, sql, self._fresh, gone_by_erase(gone, user, now))
+        erased.ask(connection, sql, user, now=now)
+        return [row["id"] for row in gone]
+
     def _register(
         self,
         connection: sqlite3.Connection,
         asked: Registration,
         proven: UserRef | None,
         now: float,
+        words: Words | None,
     ) -> Registered:
+        known, holders = self._met(connection, asked)
+        check_owner(known, asked, proven)
+        at = erased.erased_at(connection, self._database.sql, asked.user_id, asked.custom_id)
+        todo = take_over(known, holders, asked, now=now, words=words, erased_at=at)
+        if todo.came:
+            past = memory.of_names(connection, self._database.sql, todo.came)
+            note_last_change(todo, past, asked, now)
+        saved, evicted = self._carry_out(connection, todo)
+        self._remember(connection, all_gone(todo, evicted, now))
+        changed = (*todo.changed, *(row["id"] for row in evicted))
+        return Registered(known is None, device_of(saved), changed)
+
+    def _import(
+        self,
+        connection: sqlite3.Connection,
+        registrations: Sequence[Registration],
+        now: float,
+        words: Words | None,
+        *,
+        force: bool,
+    ) -> Imported:
+        sql = self._database.sql
+        past = memory.of_registrations(connection, sql, self._fresh, registrations)
+        new, newer = 0, []
+        for place, asked in enumerate(registrations):
+            known, holders = self._met(connection, asked)
+            if asked.seen_at is not None:
+                if says_nothing_new(known, asked):
+                    continue
+                if past.forbids(asked, known, holders, force=force):
+                    newer.append(place)
+                    continue
+            at = erased.erased_at(connection, sql, asked.user_id, asked.custom_id)
+            todo = take_over(known, holders, asked, now=now, words=words, erased_at=at)
+            note_last_change(todo, past, asked, now)
+            _, evicted = self._carry_out(connection, todo)
+            past.add(all_gone(todo, evicted, now))
+            new += known is None
+        memory.keep(connection, sql, past.added)
+        return Imported(new, len(registrations) - new - len(newer), tuple(newer))
+
+    def _met(
+        self, connection: sqlite3.Connection, asked: Registration
+    ) -> tuple[Row | None, list[Row]]:
+        """The installation's row, and those that hold its addresses."""
         known = self._row(
             connection,
             "device_by_installation",
             {"installation_id": asked.installation_id, "app": asked.app},
         )
-        check_owner(known, asked, proven)
-        todo = take_over(known, self._holders(connection, asked), asked, now=now)
-        if known is not None and todo.unchanged:
-            return Registered(created=False, device=device_of(known))
-        self._delete(connection, todo.drop)
+        return known, self._holders(connection, asked)
+
+    def _carry_out(
+        self, connection: sqlite3.Connection, todo: Takeover
+    ) -> tuple[Row, Sequence[Row]]:
+        """Returns the device's row, and those that went for it over the cap."""
+        for one in todo.drop:
+            connection.execute(self._database.sql["device_delete"], {"id": one})
         query = "device_insert" if todo.keep is None else "device_update"
         saved = self._row(connection, query, {**todo.values, "id": todo.keep})
         assert saved is not None
-        evicted = self._evict(connection, saved)
-        return Registered(known is None, device_of(saved), (*todo.changed, *evicted))
+        return saved, self._evict(connection, saved)
 
     def _holders(self, connection: sqlite3.Connection, asked: Registration) -> list[Row]:
         """Rows that hold the address or the one it replaces."""
@@ -197,7 +276,7 @@ class SqliteRegistry:
                 holders.append(row)
         return holders
 
-    def _evict(self, connection: sqlite3.Connection, saved: Row) -> Sequence[int]:
+    def _evict(self, connection: sqlite3.Connection, saved: Row) -> Sequence[Row]:
         """Keep the most recently seen devices of the user; the one just saved stays. Returns those
         that went."""
         owned = self._rows(
@@ -209,6 +288,10 @@ class SqliteRegistry:
         self._delete(connection, too_many)
         return too_many
 
-    def _delete(self, connection: sqlite3.Connection, ids: Sequence[int]) -> None:
-        for one in ids:
-            connection.execute(self._database.sql["device_delete"], {"id": one})
+    def _delete(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> list[int]:
+        for row in rows:
+            connection.execute(self._database.sql["device_delete"], {"id": row["id"]})
+        return [row["id"] for row in rows]
+
+    def _remember(self, connection: sqlite3.Connection, gone: Sequence[Gone]) -> None:
+        memory.remember(connection, self._database.sql, self._fresh, gone)

@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from gateway.core.hashes import Fresh
 from gateway.core.stored import Forms
+from gateway.core.words import Words
+from gateway.store.sqlite import memory
 from gateway.store.sqlite.database import SqliteDatabase, open_database
+from gateway.store.sqlite.erasure import SqliteErasures
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
 from gateway.store.sqlite.registry import SqliteRegistry
 
-_HASHES = "hashes"
-
 
 class SqliteStore:
-    """The port `gateway.ports.Store`; `database` is for the queue that lives in the same file."""
+    """The port `gateway.ports.Store`; `database` is for the queue that lives in the same file.
 
-    def __init__(self, database: SqliteDatabase, *, max_per_user: int) -> None:
+    `fresh` makes 32 random bytes, which become the secret where there is none yet, once one is
+    needed; without it nothing can be forgotten, and no words are made.
+    """
+
+    def __init__(
+        self, database: SqliteDatabase, *, max_per_user: int, fresh: Fresh | None = None
+    ) -> None:
         self.database = database
-        self.registry = SqliteRegistry(database, max_per_user=max_per_user)
+        self._fresh = fresh
+        self._made: Words | None = None
+        self.registry = SqliteRegistry(
+            database, max_per_user=max_per_user, fresh=fresh, words=self._words
+        )
         self.replicas = SoleReplica()
         self.journal = SqliteJournal(database, self.replicas.forms)
+        self.erasures = SqliteErasures(database)
         self.lanes = SqliteLanes(database)
         self.keys = SqliteKeys(database)
 
     async def secret(self, fresh: bytes) -> bytes:
-        value: bytes = await self.database.write(partial(_secret, self.database.sql, fresh))
-        return value
+        known = await self.database.read(partial(memory.kept, sql=self.database.sql))
+        if known is None:
+            work = partial(memory.secret, sql=self.database.sql, fresh=lambda: fresh)
+            known = await self.database.write(work)
+        return known
+
+    async def _words(self) -> Words | None:
+        if self._made is None and self._fresh is not None:
+            self._made = Words(await self.secret(self._fresh()))
+        return self._made
 
     async def ping(self) -> None:
         """Really writes, for a full disk shows in nothing less."""
@@ -58,18 +78,14 @@ class SoleReplica:
         """Nobody is told."""
 
 
-def _secret(sql: Mapping[str, str], fresh: bytes, connection: sqlite3.Connection) -> bytes:
-    connection.execute(sql["secret_keep"], {"name": _HASHES, "value": fresh})
-    value: bytes = connection.execute(sql["secret_find"], {"name": _HASHES}).fetchone()[0]
-    return value
-
-
 def _touch(connection: sqlite3.Connection) -> None:
     """Write the first page of the file as it is."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     connection.execute(f"PRAGMA user_version = {version}")
 
 
-async def open_sqlite(path: Path, *, max_per_user: int = 20) -> SqliteStore:
+async def open_sqlite(
+    path: Path, *, max_per_user: int = 20, fresh: Fresh | None = None
+) -> SqliteStore:
     """Open the database file, creating or migrating it."""
-    return SqliteStore(await open_database(path), max_per_user=max_per_user)
+    return SqliteStore(await open_database(path), max_per_user=max_per_user, fresh=fresh)

@@ -132,7 +132,7 @@ def apns_request(places: Places) -> tuple[dict[str, str], bytes]:
         places.apns_key_file, places.key_id, places.team_id, clock=lambda: push.expires_at
     ).header()
     headers = {"authorization": header, **dict(render_headers(push, places.topic))}
-    return headers, render_body(push.message, push.delivery_id, ApnsStyle())
+    return headers, render_body(push.message, push.delivery_id, push.word, ApnsStyle())
 
 
 def fcm_request() -> tuple[dict[str, str], bytes]:

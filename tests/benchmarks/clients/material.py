@@ -28,6 +28,7 @@ def pushes(provider: str, count: int) -> list[Push]:
             address=Address(token(provider, number), AddressKind.TOKEN, platform),
             message=Message("msg_2bench5f4c3d2e1f0a9b8c7d", TITLE, BODY, PATH),
             expires_at=expires_at,
+            word=f"{number:016x}",
         )
         for number in range(count)
     ]

@@ -247,7 +247,7 @@ DEFECTS = (
     Defect(
         "custom_id_is_user_id",
         "A user is found by a user_id that is somebody else's custom_id.",
-        ("right_phone_at_lookup",),
+        ("right_phone_at_lookup", "right_word"),
         20,
     ),
     Defect(
@@ -314,7 +314,7 @@ DEFECTS = (
     Defect(
         "duplicate_accepted",
         "The same event id is accepted a second time and its chunks are queued again.",
-        ("done_is_done", "no_repeat"),
+        ("done_is_done", "no_repeat", "asked_wait"),
         20,
     ),
     Defect(
@@ -359,6 +359,20 @@ DEFECTS = (
         ("erased_is_gone",),
         20,
         ("erase",),
+    ),
+    Defect(
+        "erased_leftover_comes_back",
+        "What goes back to the queue after an erase keeps the names and texts of the erased.",
+        ("erased_is_gone",),
+        20,
+        ("erase", "mood", "slow"),
+    ),
+    Defect(
+        "erased_name_comes_back",
+        "A push that was in flight when its user was erased is journaled with the name.",
+        ("erased_is_gone",),
+        20,
+        ("erase", "slow"),
     ),
     Defect(
         "every_failure_is_unseen",
@@ -454,6 +468,13 @@ DEFECTS = (
         20,
         (),
         "native",
+    ),
+    Defect(
+        "former_users_word",
+        "A phone that moves to another user keeps the word of the former one.",
+        ("right_word",),
+        45,
+        ("move", "reinstall"),
     ),
     Defect(
         "full_backlog_drops",
@@ -949,6 +970,13 @@ DEFECTS = (
         "native",
     ),
     Defect(
+        "registered_again_gets_old",
+        "A phone that an erased user registers again gets what was accepted before the erase.",
+        ("erased_is_gone",),
+        20,
+        ("erase", "mood", "again", "slow"),
+    ),
+    Defect(
         "registration_keeps_its_time",
         "A registration of a known address does not move the time that a proof of death is held against.",
         ("proof", "registered_is_active"),
@@ -1317,5 +1345,19 @@ DEFECTS = (
         60,
         ("moved",),
         "native",
+    ),
+    Defect(
+        "old_export_wins",
+        "An import takes phones back from those who registered since the file was written.",
+        ("right_phone", "right_phone_at_lookup"),
+        20,
+        ("restore",),
+    ),
+    Defect(
+        "gone_not_remembered",
+        "Nobody remembers what was logged out, replaced or erased, and an import brings it back.",
+        ("right_phone", "right_phone_at_lookup"),
+        20,
+        ("restore",),
     ),
 )

@@ -94,17 +94,21 @@ class EndInvariants:
                 what = f"chunk {number} of {event_id} for {lane}/{part}"
                 self._broken("alone", f"{what} is not claimed")
 
-    def newest_chunk(self) -> int:
-        """The id of the chunk that was queued last."""
-        newest: int | None = self._connection.execute("SELECT max(id) FROM queue").fetchone()[0]
-        return newest or 0
+    def erasure_is_done(self) -> bool:
+        """Whether every erase that was answered is done."""
+        waiting = "SELECT EXISTS (SELECT 1 FROM erasures WHERE done_at IS NULL)"
+        return not self._connection.execute(waiting).fetchone()[0]
 
-    def erased(self, user: int, asked_at: float, mark: int) -> None:
-        """Of a user who was erased nothing is left that was there when it was asked: the chunks
-        up to `mark`. A push on its way then leaves another chunk (see issue 12)."""
+    def erased(self, user: int, asked_at: float) -> None:
+        """Of a user who was erased nothing is left of what was accepted before it was asked: no
+        text, and no line of the journal with their name."""
+        if self._findings.clock_is_off:
+            return
         bodies = dict(self._connection.execute("SELECT event_id, body FROM events"))
-        older = self._connection.execute("SELECT event_id, items FROM queue WHERE id <= ?", (mark,))
-        queued = older.fetchall()
+        queued = self._connection.execute("SELECT event_id, items FROM queue").fetchall()
+        told = self._connection.execute(
+            "SELECT event_id, item_index FROM deliveries WHERE custom_id = ?", (f"u{user + 1}",)
+        ).fetchall()
         for batch in self._truth.batches.values():
             if batch.accepted_at is None or batch.accepted_at > asked_at:
                 continue
@@ -112,6 +116,9 @@ class EndInvariants:
             kept += [items for event_id, items in queued if event_id == batch.event_id]
             for index, whose in enumerate(batch.users):
                 said = f'"{batch.title(index)}"'.encode()
+                if whose == user and (batch.event_id, index) in told:
+                    key = (batch.event_id, index)
+                    self._broken("erased_is_gone", f"{key} names user {user}, erased")
                 if whose == user and any(said in one for one in kept):
                     self._broken("erased_is_gone", f"{said.decode()} is for user {user}, erased")
 

@@ -15,6 +15,7 @@ from providers.contract import (
     Unavailable,
     Verdict,
 )
+from tests.simulation.doors import words_of
 from tests.simulation.invariants.environments import EnvironmentInvariants
 from tests.simulation.invariants.findings import SLACK_S, Findings
 from tests.simulation.invariants.parts import Name, PartInvariants
@@ -66,6 +67,7 @@ class PushInvariants:
         self._trace.add(who, "sends", lane, *key)
         self._same_id(story, key, delivery_id)
         self._right_phone(story, begun_at, now)
+        self._not_of_before(story, now)
         self._done_is_done(key, begun_at)
         self._is_in_service(story, begun_at)
         self._no_repeat(who, story)
@@ -78,11 +80,15 @@ class PushInvariants:
         self._environments.started(key, address, part, begun_at)
         story.in_flight[who] = now
 
-    def says(self, key: Key, message: Message) -> None:
-        """A push says what LearnInk wrote for its item."""
+    def says(self, key: Key, message: Message, word: str) -> None:
+        """A push says what LearnInk wrote for its item, and has a word of that item's user."""
         batch = self._truth.batches.get(key[0])
-        if batch is not None and message.title != batch.title(key[1]):
+        if batch is None:
+            return
+        if message.title != batch.title(key[1]):
             self._broken("right_text", f"{key} says {message.title!r}")
+        if word not in words_of(batch.users[key[1]]):
+            self._broken("right_word", f"{key} has a word that is not its user's")
 
     def closing(self, who: str, in_flight: int) -> None:
         """A transport is closed when all was answered, or when the time of a drain is over."""
@@ -112,6 +118,16 @@ class PushInvariants:
         whose = sorted(map(str, owners))
         text = f"{name} is for user {story.user}, and phone {address.phone} is of {whose}"
         self._broken(invariant, text)
+
+    def _not_of_before(self, story: DeliveryStory, now: float) -> None:
+        """What was accepted before its user was erased is never sent, also not to a phone that
+        they registered since."""
+        asked_at, answered_at = self._truth.erased.get(story.user, (-1.0, now))
+        accepted_at = self._truth.batches[story.event_id].accepted_at
+        is_of_before = accepted_at is not None and accepted_at < asked_at
+        if is_of_before and now > answered_at + MOVED_S and not self._findings.clock_is_off:
+            name = f"{story.event_id}/{story.index}"
+            self._broken("erased_is_gone", f"{name} is sent, and user {story.user} was erased")
 
     def _done_is_done(self, key: Key, begun_at: float) -> None:
         """A chunk that was begun after the end was on record has no excuse: it had to look."""

@@ -1,15 +1,22 @@
 -- name: event_insert
 INSERT INTO events (
     event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-    chunks, reason, body
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    chunks, reason, body, source, limits
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (event_id) DO NOTHING;
+
+-- name: people_insert
+INSERT INTO event_people (person, event_id)
+SELECT person, $1 FROM unnest($2::text[]) person ORDER BY person ON CONFLICT DO NOTHING;
 
 -- name: event_replace
 UPDATE events SET
     type = $2, status = $3, occurred_at = $4, notifications = $5, rejected = $6, rejections = $7,
     chunks = $8, reason = $9
 WHERE event_id = $1 AND status NOT IN ('accepting', 'accepted');
+
+-- name: event_set_body
+UPDATE events SET body = $3 WHERE event_id = $1 AND body = $2;
 
 -- name: event_accepted
 UPDATE events SET status = 'accepted' WHERE event_id = $1 AND status = 'accepting';
@@ -27,15 +34,16 @@ WHERE status = 'accepted' AND received_at >= $1
 
 -- name: event_get
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-       chunks, reason, body
+       chunks, reason, body, source, limits
 FROM events WHERE event_id = $1;
 
 -- name: events_page
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-       chunks, reason, ''::bytea AS body
+       chunks, reason, ''::bytea AS body, source, limits
 FROM events
 WHERE ($1::text IS NULL OR status = $1) AND ($2::float8 IS NULL OR received_at < $2)
-ORDER BY received_at DESC LIMIT $3;
+  AND ($3::text IS NULL OR source = $3)
+ORDER BY received_at DESC LIMIT $4;
 
 -- name: event_states
 SELECT state, count(*) FROM deliveries WHERE event_id = $1 GROUP BY state;
@@ -179,6 +187,8 @@ WITH old AS (
     ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), chunks AS (
     DELETE FROM chunks_done WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
+), people AS (
+    DELETE FROM event_people WHERE event_id = ANY(ARRAY(SELECT event_id FROM old))
 ), letters AS (
     DELETE FROM dead_letters WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
 ), gone AS (

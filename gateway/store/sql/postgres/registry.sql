@@ -9,8 +9,10 @@ ORDER BY id FOR UPDATE;
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
-    locale, timezone, app_version, os_version, device_model
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17)
+    locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
+    custom_word, erased_at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17, $18,
+          $19, $20, $21, $22)
 RETURNING *;
 
 -- New devices whose installations and addresses nobody has, which `devices_in_the_way` tells.
@@ -18,34 +20,43 @@ RETURNING *;
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
-    locale, timezone, app_version, os_version, device_model
+    locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
+    custom_word, erased_at
 )
 SELECT app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
        environment, 'active', state_at, registered_at, last_seen_at,
-       locale, timezone, app_version, os_version, device_model
+       locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
+       custom_word, erased_at
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::text[],
-    $14::text[], $15::text[], $16::text[], $17::text[]
+    $14::text[], $15::text[], $16::text[], $17::text[], $18::float8[], $19::int[], $20::text[],
+    $21::text[], $22::float8[]
 ) AS asked (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state_at, registered_at, last_seen_at, locale, timezone, app_version,
-    os_version, device_model
+    os_version, device_model, user_changed_at, stated, user_word, custom_word, erased_at
 );
 
--- How many rows there are of each installation, address and user of a batch.
+-- The rows that a batch meets by an installation or an address, locked in the order of their ids.
+-- Joins, here and below: in a table that was just filled, of which the planner knows nothing, each
+-- row would be compared with each name of an array.
 -- name: devices_in_the_way
-SELECT 'installation', installation_id, count(*) FROM devices
-WHERE installation_id = ANY($1::text[]) GROUP BY installation_id
+SELECT * FROM devices WHERE id IN (
+    SELECT d.id FROM unnest($1::text[]) AS asked (name)
+    JOIN devices d ON d.installation_id = asked.name
+    UNION
+    SELECT d.id FROM unnest($2::text[]) AS asked (name) JOIN devices d ON d.address = asked.name
+)
+ORDER BY id FOR UPDATE;
+
+-- How many rows there are of each user of a batch.
+-- name: devices_of_users
+SELECT 'user', user_id, count(*)
+FROM unnest($1::text[]) AS asked (name) JOIN devices ON user_id = asked.name GROUP BY user_id
 UNION ALL
-SELECT 'address', address, count(*) FROM devices
-WHERE address = ANY($2::text[]) GROUP BY address
-UNION ALL
-SELECT 'user', user_id, count(*) FROM devices
-WHERE user_id = ANY($3::text[]) GROUP BY user_id
-UNION ALL
-SELECT 'custom', custom_id, count(*) FROM devices
-WHERE custom_id = ANY($4::text[]) GROUP BY custom_id;
+SELECT 'custom', custom_id, count(*)
+FROM unnest($2::text[]) AS asked (name) JOIN devices ON custom_id = asked.name GROUP BY custom_id;
 
 -- name: device_update
 UPDATE devices SET
@@ -53,8 +64,9 @@ UPDATE devices SET
     address_kind = $7, platform = $8, environment = $9, state = 'active', state_reason = '',
     state_at = CASE state WHEN 'active' THEN state_at ELSE $10 END,
     registered_at = $11, last_seen_at = $12, locale = $13, timezone = $14, app_version = $15,
-    os_version = $16, device_model = $17
-WHERE id = $18
+    os_version = $16, device_model = $17, user_changed_at = $18, stated = $19, user_word = $20,
+    custom_word = $21, erased_at = $22
+WHERE id = $23
 RETURNING *;
 
 -- name: devices_delete
@@ -75,11 +87,11 @@ ORDER BY last_seen_at DESC, id DESC;
 -- Two searches by index and each device once: one condition with OR costs twice at a million rows.
 -- name: targets
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
-       last_seen_at
+       stated, user_word, custom_word, last_seen_at, erased_at
 FROM devices WHERE user_id = ANY($1::text[]) AND state = 'active'
 UNION
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
-       last_seen_at
+       stated, user_word, custom_word, last_seen_at, erased_at
 FROM devices WHERE custom_id = ANY($2::text[]) AND state = 'active';
 
 -- name: device_remember_environment
@@ -97,7 +109,7 @@ SELECT provider, app, state, count(*) FROM devices GROUP BY provider, app, state
 DELETE FROM devices WHERE id = ANY(ARRAY(
     SELECT id FROM devices WHERE state = 'pruned' AND state_at < $1
     ORDER BY state_at LIMIT $2 FOR UPDATE SKIP LOCKED
-));
+)) RETURNING *;
 
 -- What the rows of these proofs are like now, locked in the order of their ids.
 -- name: devices_proven

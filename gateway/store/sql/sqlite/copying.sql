@@ -2,7 +2,8 @@
 -- name: copy_devices
 SELECT id, app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
        environment, state, state_reason, state_at, registered_at, last_seen_at, locale, timezone,
-       app_version, os_version, device_model
+       app_version, os_version, device_model, user_changed_at, stated, user_word, custom_word,
+       erased_at
 FROM devices WHERE id > ? ORDER BY id;
 
 -- name: copy_api_keys
@@ -10,6 +11,18 @@ SELECT id, digest, name, scopes, created_at, revoked_at FROM api_keys WHERE id >
 
 -- name: copy_secrets
 SELECT name, value FROM secrets WHERE name > ? ORDER BY name;
+
+-- name: copy_forgotten
+SELECT hash, at, erased_at, user_hash, custom_hash, user_changed_at
+FROM forgotten WHERE hash > ? ORDER BY hash;
+
+-- name: copy_erasures
+SELECT who_user, who_custom, asked_at, done_at, user_id, custom_id, holder, held_until
+FROM erasures WHERE (who_user, who_custom) > (?, ?) ORDER BY who_user, who_custom;
+
+-- name: copy_erased_events
+SELECT who_user, who_custom, event_id FROM erased_events
+WHERE (who_user, who_custom, event_id) > (?, ?, ?) ORDER BY who_user, who_custom, event_id;
 
 -- name: copy_lanes
 SELECT app, provider, held, reason, hint, held_at, brake_at, rate, errors, waiting, seen_at,
@@ -27,8 +40,12 @@ FROM held_removals WHERE device_id > ? ORDER BY device_id;
 
 -- name: copy_events
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-       chunks, reason, body
+       chunks, reason, body, source, limits
 FROM events WHERE event_id > ? ORDER BY event_id;
+
+-- name: copy_event_people
+SELECT person, event_id FROM event_people
+WHERE (person, event_id) > (?, ?) ORDER BY person, event_id;
 
 -- name: copy_chunks_done
 SELECT event_id, number FROM chunks_done
@@ -61,10 +78,14 @@ FROM queue WHERE id > ? ORDER BY id;
 SELECT 'devices', count(*) FROM devices UNION ALL
 SELECT 'api_keys', count(*) FROM api_keys UNION ALL
 SELECT 'secrets', count(*) FROM secrets UNION ALL
+SELECT 'forgotten', count(*) FROM forgotten UNION ALL
+SELECT 'erasures', count(*) FROM erasures UNION ALL
+SELECT 'erased_events', count(*) FROM erased_events UNION ALL
 SELECT 'lanes', count(*) FROM lanes UNION ALL
 SELECT 'lane_parts', count(*) FROM lane_parts UNION ALL
 SELECT 'held_removals', count(*) FROM held_removals UNION ALL
 SELECT 'events', count(*) FROM events UNION ALL
+SELECT 'event_people', count(*) FROM event_people UNION ALL
 SELECT 'chunks_done', count(*) FROM chunks_done UNION ALL
 SELECT 'deliveries', count(*) FROM deliveries UNION ALL
 SELECT 'dead_letters', count(*) FROM dead_letters UNION ALL

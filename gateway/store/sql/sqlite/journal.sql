@@ -1,11 +1,14 @@
 -- name: event_insert
 INSERT INTO events (
     event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-    chunks, reason, body
+    chunks, reason, body, source, limits
 ) VALUES (
     :event_id, :type, :status, :received_at, :occurred_at, :notifications, :rejected, :rejections,
-    :chunks, :reason, :body
+    :chunks, :reason, :body, :source, :limits
 ) ON CONFLICT (event_id) DO NOTHING;
+
+-- name: people_insert
+INSERT INTO event_people (person, event_id) VALUES (?, ?) ON CONFLICT DO NOTHING;
 
 -- name: event_replace
 UPDATE events SET
@@ -13,14 +16,20 @@ UPDATE events SET
     rejected = :rejected, rejections = :rejections, chunks = :chunks, reason = :reason
 WHERE event_id = :event_id AND status NOT IN ('accepting', 'accepted');
 
+-- name: event_set_body
+UPDATE events SET body = :by WHERE event_id = :event_id AND body = :body;
+
 -- name: event_get
-SELECT * FROM events WHERE event_id = :event_id;
+SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
+       chunks, reason, body, source, limits
+FROM events WHERE event_id = :event_id;
 
 -- name: events_page
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-       chunks, reason, x'' AS body
+       chunks, reason, x'' AS body, source, limits
 FROM events
 WHERE (:status IS NULL OR status = :status) AND (:before IS NULL OR received_at < :before)
+  AND (:source IS NULL OR source = :source)
 ORDER BY received_at DESC LIMIT :limit;
 
 -- name: event_states
@@ -135,6 +144,9 @@ WHERE event_id = :event_id AND (item_index, device_id) IN (
 
 -- name: event_chunks_delete
 DELETE FROM chunks_done WHERE event_id = :event_id;
+
+-- name: event_people_delete
+DELETE FROM event_people WHERE event_id = :event_id;
 
 -- name: event_dead_delete
 DELETE FROM dead_letters WHERE event_id = :event_id;

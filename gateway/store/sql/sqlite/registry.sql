@@ -7,12 +7,14 @@ SELECT * FROM devices WHERE address = :address AND provider = :provider AND app 
 -- name: device_insert
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
-    environment, state, state_at, registered_at, last_seen_at,
-    locale, timezone, app_version, os_version, device_model
+    environment, state, state_at, registered_at, last_seen_at, erased_at,
+    locale, timezone, app_version, os_version, device_model, user_changed_at, stated, user_word,
+    custom_word
 ) VALUES (
     :app, :provider, :installation_id, :user_id, :custom_id, :address, :address_kind, :platform,
-    :environment, 'active', :now, :now, :seen_at,
-    :locale, :timezone, :app_version, :os_version, :device_model
+    :environment, 'active', :now, :now, :seen_at, :erased_at,
+    :locale, :timezone, :app_version, :os_version, :device_model, :user_changed_at, :stated,
+    :user_word, :custom_word
 ) RETURNING *;
 
 -- name: device_update
@@ -21,9 +23,11 @@ UPDATE devices SET
     custom_id = :custom_id, address = :address, address_kind = :address_kind,
     platform = :platform, environment = :environment, state = 'active', state_reason = '',
     state_at = CASE state WHEN 'active' THEN state_at ELSE :now END,
-    registered_at = :registered_at, last_seen_at = :seen_at,
+    registered_at = :registered_at, last_seen_at = :seen_at, erased_at = :erased_at,
     locale = :locale, timezone = :timezone, app_version = :app_version,
-    os_version = :os_version, device_model = :device_model
+    os_version = :os_version, device_model = :device_model,
+    user_changed_at = :user_changed_at, stated = :stated, user_word = :user_word,
+    custom_word = :custom_word
 WHERE id = :id
 RETURNING *;
 
@@ -47,8 +51,10 @@ ORDER BY last_seen_at DESC, id DESC;
 -- name: targets
 SELECT json_group_array(json_array(
     id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
+    stated, user_word, custom_word,
     CAST(last_seen_at AS INTEGER),
-    CAST((last_seen_at - CAST(last_seen_at AS INTEGER)) * 4503599627370496.0 AS INTEGER)
+    CAST((last_seen_at - CAST(last_seen_at AS INTEGER)) * 4503599627370496.0 AS INTEGER),
+    CASE erased_at WHEN 0 THEN 0 ELSE printf('%!.17g', erased_at) END
 ))
 FROM devices
 WHERE id IN (
@@ -72,7 +78,7 @@ SELECT provider, app, state, count(*) FROM devices GROUP BY provider, app, state
 DELETE FROM devices WHERE id IN (
     SELECT id FROM devices WHERE state = 'pruned' AND state_at < :before
     ORDER BY state_at LIMIT :limit
-);
+) RETURNING *;
 
 -- name: device_remove
 UPDATE devices SET state = :state, state_reason = :reason, state_at = :at
