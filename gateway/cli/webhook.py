@@ -54,7 +54,7 @@ async def sign(
     body = file.read()
     if now:
         body = _dated_now(body)
-    headers = _headers(_key(state, secret, source or _named_by(url)), message_id, body)
+    headers = _headers(_key(state, secret, source, url), message_id, body)
     if not url:
         _print(headers, body, as_json)
         return 0
@@ -84,13 +84,16 @@ def _named_by(url: str | None) -> str:
     return source if head.endswith("/webhooks") else LEARNINK
 
 
-def _key(state: State, secret: str | None, source: str) -> bytes:
+def _key(state: State, secret: str | None, source: str | None, url: str | None) -> bytes:
     from gateway.ingest.signature import decode_secret
 
     if secret is None:
         settings = state.settings()
         by_source = {one.id: one.secrets for one in settings.sources}
-        known = {**by_source, LEARNINK: settings.webhook.secrets}.get(source)
+        by_source[LEARNINK] = settings.webhook.secrets
+        named = _named_by(url)
+        source = source or (named if named in by_source else LEARNINK)
+        known = by_source.get(source)
         if not known:
             text = f"the configuration has no signing secret of {source}; give one by --secret"
             raise click.UsageError(text)

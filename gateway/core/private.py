@@ -20,8 +20,10 @@ MOST_PEOPLE = 32
 #: values of a body that are looked through for ids
 _MOST_VALUES = 2_000
 
-#: A phone number with its name, and a comma behind it. Quotes within a JSON string are escaped, so
-#: this never begins inside of one.
+#: A phone number with its name and the comma in front, as nearly all are written. Quotes within a
+#: JSON string are escaped, so this never begins inside of one.
+_USUAL = re.compile(rb',\s*"phone_number"\s*:\s*(?:null|"[^"\\]*")')
+#: any other, with a comma behind it
 _MEMBER = re.compile(
     rb'"phone_number"\s*:\s*(?:"[^"\\]*(?:\\.[^"\\]*)*"|[-+.\w]+)(\s*,)?', re.DOTALL
 )
@@ -34,23 +36,15 @@ def without_phones(body: bytes, document: Any, entries: Sequence[Any]) -> bytes:
     numbers = [one[PHONE] for one in entries if type(one) is dict and PHONE in one]
     if not numbers and PHONE.encode() not in body:
         return body
-    kept = bytearray()
-    end = found = 0
-    for member in _MEMBER.finditer(body):
-        found += 1
-        kept += body[end : member.start()]
-        if member[1] is None:
-            # the last of its object: the comma in front of it goes
-            place = len(kept.rstrip(_SPACE))
-            if kept[place - 1 : place] == b",":
-                del kept[place - 1 :]
-        end = member.end()
-    kept += body[end:]
+    left, found = _USUAL.subn(b"", body)
+    if PHONE.encode() in left:
+        left, more = _without_members(left)
+        found += more
     is_odd = found < len(numbers) or any(type(one) in (dict, list) for one in numbers)
-    if is_odd or (b"\\u" in body and not _is_clean(bytes(kept))):
+    if is_odd or (b"\\u" in body and not _is_clean(left)):
         # written in a way of its own: the name with an escape, or a list for a number
         return json.dumps(_cleaned(document)).encode()
-    return bytes(kept)
+    return left
 
 
 def people_in(value: Any) -> tuple[str, ...]:
@@ -70,6 +64,24 @@ def people_in(value: Any) -> tuple[str, ...]:
                 elif name in ("user_id", "custom_id") or (name == "id" and under == "user"):
                     _note(part, found)
     return tuple(found)
+
+
+def _without_members(body: bytes) -> tuple[bytes, int]:
+    """The body without phone numbers, wherever they stand in their object; and how many there
+    were."""
+    kept = bytearray()
+    end = found = 0
+    for member in _MEMBER.finditer(body):
+        found += 1
+        kept += body[end : member.start()]
+        if member[1] is None:
+            # the last of its object: the comma in front of it goes
+            place = len(kept.rstrip(_SPACE))
+            if kept[place - 1 : place] == b",":
+                del kept[place - 1 :]
+        end = member.end()
+    kept += body[end:]
+    return bytes(kept), found
 
 
 def _note(value: Any, found: dict[str, None]) -> None:

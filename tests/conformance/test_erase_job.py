@@ -16,6 +16,7 @@ from gateway.core.model import Event, Rejection, Remainder, UserRef, day_of
 from gateway.core.private import people_in
 from gateway.core.states import DeliveryState
 from gateway.ports import Aside
+from gateway.queue.nats import JetStreamQueue
 from tests.kit.build import NOW, item
 from tests.kit.stores import (
     Handle,
@@ -393,3 +394,47 @@ async def _keep(handle: Handle, event_id: str, body: bytes, status: str) -> None
         return
     kept = Event(event_id, "", status, NOW, body=body)  # type: ignore[arg-type]  # a status
     assert await handle.queue.accept(kept, [])
+
+
+async def test_it_is_done_only_when_no_chunk_names_the_user(handle: Handle) -> None:
+    """A broker's message cannot be rewritten: it is waited for, and for nobody else's."""
+    await accept(handle, "msg_1", items=[item(user_id="mary", body=SECRET)], body=batch_of(HERS))
+    await accept(handle, "msg_2", items=[item(user_id="bob")], body=batch_of(OTHERS))
+    eraser = await erase(handle, MARY)
+    is_rewritten = not isinstance(handle.queue, JetStreamQueue)
+    assert await is_done(handle) == is_rewritten
+    claims = await handle.queue.claim(limit=10, lease_s=60.0, now=NOW)
+    (hers,) = [claim for claim in claims if claim.chunk.event_id == "msg_1"]
+    assert (hers.chunk.items[0].item.user_id is None) == is_rewritten
+    await eraser.carry_on()
+    assert await is_done(handle) == is_rewritten
+    left = leftover("msg_1", Remainder(1, 1), due_at=LATER, day=TODAY)
+    await handle.queue.settle(hers, [left])
+    await eraser.carry_on()
+    assert await is_done(handle)
+
+
+@pytest.mark.needs("a broker")
+async def test_an_event_that_is_just_being_accepted_keeps_its_body_until_it_is(
+    handle: Handle,
+) -> None:
+    """Its chunks are cut from it again if its ingest fails."""
+    body = batch_of(OTHERS, about="mary")
+    event = Event("msg_1", "notifications.sent", "accepting", NOW, notifications=1, body=body)
+    assert await handle.brokered.begin(event) is None
+    eraser = await erase(handle, MARY)
+    assert not await is_done(handle)
+    assert await body_of(handle, "msg_1") == body
+    await handle.brokered.accepted("msg_1")
+    await eraser.carry_on()
+    assert await is_done(handle)
+    assert await body_of(handle, "msg_1") == b""
+
+
+async def test_a_body_is_replaced_only_if_it_is_what_it_was(handle: Handle) -> None:
+    """A replay takes phone numbers out; somebody may have been erased meanwhile."""
+    await _keep(handle, "msg_1", b'{"x":1,"phone_number":2}', "quarantined")
+    await handle.journal.replace_body("msg_1", b"another", b'{"x":2}')
+    assert await body_of(handle, "msg_1") == b'{"x":1,"phone_number":2}'
+    await handle.journal.replace_body("msg_1", b'{"x":1,"phone_number":2}', b'{"x":1}')
+    assert await body_of(handle, "msg_1") == b'{"x":1}'

@@ -270,7 +270,7 @@ async def test_a_suspect_that_a_living_replica_reads_is_left_to_it_and_was_not_t
     await accept(handle)
     now = await suspected(handle)
     kept = await spoil(handle, "msg_1", TOO_NEW)
-    handle.journal.forms.learn(Reading(OLDEST, 2))
+    handle.journal.forms.learn(Reading(OLDEST, 3))
     for _ in range(3):
         assert await claim_suspect(handle, now) is None
         now = await die(handle, now)

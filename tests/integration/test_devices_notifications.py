@@ -15,6 +15,7 @@ import pytest
 
 from gateway.events import NotificationsPosted
 from tests.kit.public import Answer, PublicListener, public_listener
+from tests.kit.stores import eraser_on
 
 ITEM = {"title": "Hi Mary!", "body": "Training", "path": "/learning", "user_id": "u1"}
 
@@ -203,6 +204,7 @@ async def test_erasing_a_user_takes_the_text_out_of_what_was_posted(
     body = {"notifications": [ITEM, other], "idempotency_key": "k1"}
     event_id = (await post(public, key, body)).json["event_id"]
     assert (await public.call("DELETE", "/v1/users/u1", token=key)).status == 204
+    await eraser_on(public.store, public.clock).carry_on()
     summary = await public.store.journal.event(event_id)
     assert summary is not None
     kept = json.loads(summary.event.body)["data"]["notifications"]

@@ -8,15 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.app.clocks import SYSTEM
-from gateway.app.erasing import Eraser
-from gateway.core.clocks import Clocks
-from gateway.core.pace import Pace
 from gateway.devices.routes import ERASES_PER_HOUR
 from gateway.errors import StoreUnavailable
-from tests.kit.clocks import wall
 from tests.kit.handlers import user_token
 from tests.kit.public import PublicListener, public_listener
+from tests.kit.stores import eraser_on
 
 HERS = "/v1/users/mary"
 
@@ -25,17 +21,6 @@ HERS = "/v1/users/mary"
 async def public(tmp_path: Path) -> AsyncIterator[PublicListener]:
     async with public_listener(tmp_path) as listener:
         yield listener
-
-
-def eraser(public: PublicListener) -> Eraser:
-    return Eraser(
-        public.store.erasures,
-        texts_of=None,
-        name="gateway",
-        observer=public.events.append,
-        clocks=Clocks(wall(public.clock), SYSTEM.monotonic),
-        pace=Pace(),
-    )
 
 
 @pytest.mark.parametrize("by_key", [False, True])
@@ -50,7 +35,7 @@ async def test_an_erase_runs_and_is_done(public: PublicListener, by_key: bool) -
         {"state": "running", "asked_at": "2027-01-15T08:00:00.250Z", "done_at": None},
     )
     public.clock.now += 2
-    await eraser(public).carry_on()
+    await eraser_on(public.store, public.clock).carry_on()
     done = await public.call("GET", f"{HERS}/erasure", token=token)
     assert done.json == {
         "state": "done",

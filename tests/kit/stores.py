@@ -258,13 +258,19 @@ async def erase(handle: Handle, user: UserRef, *, now: float = NOW) -> Eraser:
 
 def eraser_of_handle(handle: Handle, *, now: float = NOW, name: str = "a test") -> Eraser:
     """The background job of a process."""
-    queue = handle.queue
+    return eraser_on(handle.store, lambda: now, queue=handle.queue, name=name)
+
+
+def eraser_on(
+    store: Store, clock: Seconds, *, queue: Queue | None = None, name: str = "a test"
+) -> Eraser:
+    """The same on a store, with a clock that moves."""
     return Eraser(
-        handle.store.erasures,
+        store.erasures,
         texts_of=queue.texts_of if isinstance(queue, JetStreamQueue) else None,
         name=name,
         observer=_nobody,
-        clocks=Clocks(wall(lambda: now), SYSTEM.monotonic),
+        clocks=Clocks(wall(clock), SYSTEM.monotonic),
         pace=Pace(),
     )
 

@@ -364,14 +364,14 @@ DEFECTS = (
         "erased_leftover_comes_back",
         "What goes back to the queue after an erase keeps the names and texts of the erased.",
         ("erased_is_gone",),
-        20,
+        100,
         ("erase", "mood", "slow"),
     ),
     Defect(
         "erased_name_comes_back",
         "A push that was in flight when its user was erased is journaled with the name.",
         ("erased_is_gone",),
-        20,
+        60,
         ("erase", "slow"),
     ),
     Defect(
@@ -973,8 +973,8 @@ DEFECTS = (
         "registered_again_gets_old",
         "A phone that an erased user registers again gets what was accepted before the erase.",
         ("erased_is_gone",),
-        20,
-        ("erase", "mood", "again", "slow"),
+        150,
+        ("erase", "again", "slow", "noise"),
     ),
     Defect(
         "registration_keeps_its_time",

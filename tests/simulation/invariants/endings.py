@@ -28,6 +28,8 @@ class EndInvariants:
         self._at_fault = at_fault
         self._truth = findings.truth
         self._broken = findings.broken
+        #: users whose erase is done, and when it was asked
+        self._erased: dict[int, float] = {}
 
     @property
     def queued(self) -> int:
@@ -36,7 +38,10 @@ class EndInvariants:
         return count
 
     def accepted_is_kept(self) -> None:
-        """Each item of an accepted event is queued, or all of it has ended."""
+        """Each item of an accepted event is queued, or all of it has ended. Who was erased is in
+        neither."""
+        for user, asked_at in self._erased.items():
+            self._erased_is_gone(user, asked_at)
         held = held_by_queue(self._connection)
         rows: dict[tuple[str, int], list[tuple[int, str]]] = {}
         for (event_id, index, device_id), state in self._findings.states.items():
@@ -100,6 +105,11 @@ class EndInvariants:
         return not self._connection.execute(waiting).fetchone()[0]
 
     def erased(self, user: int, asked_at: float) -> None:
+        """An erase is done: nothing is left, and nothing comes back."""
+        self._erased[user] = asked_at
+        self._erased_is_gone(user, asked_at)
+
+    def _erased_is_gone(self, user: int, asked_at: float) -> None:
         """Of a user who was erased nothing is left of what was accepted before it was asked: no
         text, and no line of the journal with their name."""
         if self._findings.clock_is_off:
