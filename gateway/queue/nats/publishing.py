@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
+from nats.aio.msg import Msg
 
 from gateway.core.clocks import MonotonicClock
 from gateway.core.model import Chunk
@@ -73,12 +74,20 @@ class Stream:
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    async def bury(self, subject: str, data: bytes, headers: Mapping[str, str]) -> None:
-        """Keep a message in the dead stream; returns when its quorum has it."""
-        answer = orjson.loads(await self._link.ask(f"{self._spec.dead}.{subject}", data, headers))
+    async def bury(self, message: Msg, reason: str) -> None:
+        """Move a message to the dead stream: first in there, which its quorum confirms, then out of
+        here."""
+        headers = {
+            "Nats-Msg-Id": f"{self._spec.name}:{message.metadata.sequence.stream}",
+            "Inkpush-Reason": reason,
+            "Inkpush-Subject": message.subject,
+        }
+        subject = f"{self._spec.dead}.{message.subject.removeprefix(f'{self._spec.name}.')}"
+        answer = orjson.loads(await self._link.ask(subject, message.data, headers))
         if "error" in answer:
             text = answer["error"].get("description", "no reason given")
             raise StoreUnavailable(f"{self._spec.dead} does not take a message ({text}).")
+        await self._link.ask(message.reply, b"+TERM")
 
     async def check_room(self) -> None:
         """Raise StoreUnavailable when the stream has no room for new events."""

@@ -366,16 +366,8 @@ class JetStreamQueue:
         return await self._handing.claim(message, chunk, until=until, now=now)
 
     async def _reject(self, message: Msg, reason: str) -> None:
-        """Move a message to the dead stream: first in there, then out of here."""
-        sequence = message.metadata.sequence.stream
-        headers = {
-            "Nats-Msg-Id": f"{self._spec.name}:{sequence}",
-            "Inkpush-Reason": reason,
-            "Inkpush-Subject": message.subject,
-        }
-        rest = message.subject.removeprefix(f"{self._spec.name}.")
-        await self._stream.bury(rest, message.data, headers)
-        await self._link.ask(message.reply, b"+TERM")
+        """Give up a message that cannot be worked on."""
+        await self._stream.bury(message, reason)
         where = f"moved to the stream {self._spec.dead}: {reason}"
         self._observer(Fault("a queued message", "it cannot be worked on", where))
 
