@@ -229,7 +229,7 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
     """The process changed phase: starting, ready, reloaded, reload_refused, draining, stopped;
-    or failed. Or, before that, `files`: how many it may open."""
+    or failed. Or `files`, once: how many it may open."""
 
     phase: str
     detail: str = ""

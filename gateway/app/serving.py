@@ -35,7 +35,6 @@ async def _serve(settings: Settings, reload: Callable[[], Settings], files: str)
     ended = asyncio.Event()
     failures: list[BaseException] = []
     observer = logs.LogObserver(SYSTEM.monotonic)
-    observer(Lifecycle("files", files))
 
     def failed(error: BaseException) -> None:
         failures.append(error)
@@ -49,6 +48,7 @@ async def _serve(settings: Settings, reload: Callable[[], Settings], files: str)
         async with open_gateway(settings, log=observer, on_failure=failed) as gateway:
             reloads = _Reloads(gateway, reload)
             loop.add_signal_handler(signal.SIGHUP, reloads.ask)
+            observer(Lifecycle("files", files))
             _collect_seldom()
             await ended.wait()
             loop.remove_signal_handler(signal.SIGHUP)

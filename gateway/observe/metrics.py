@@ -44,6 +44,7 @@ from gateway.events import (
     Unread,
     WebhookAnswered,
 )
+from gateway.observe import histogram
 from gateway.observe.children import Children
 from gateway.observe.histogram import BatchHistogram
 from gateway.observe.labels import (
@@ -61,9 +62,6 @@ from providers.contract import CredentialStatus
 from providers.vendor import Vendors
 
 _OPENMETRICS = "application/openmetrics-text"
-_ACK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_SEND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
-_AGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 43_200, 86_400)
 
 
 class Metrics:
@@ -87,35 +85,25 @@ class Metrics:
         self._vendors = vendors
         self._lanes: dict[tuple[str, str], None] = {}
         self._children = Children()
-        self._webhook_events = Counter(
-            "inkpush_webhook_events",
-            "Webhook requests answered, by result and source.",
-            ["result", "source"],
-            registry=registry,
+        self._webhook_events = self._counter(
+            "webhook_events", "Webhook requests answered, by result and source.", "result", "source"
         )
-        self._oddities = Counter(
-            "inkpush_webhook_oddities",
+        self._oddities = self._counter(
+            "webhook_oddities",
             "Webhooks and notifications that are taken and not as they should be, by kind.",
-            ["kind"],
-            registry=registry,
+            "kind",
         )
         self._webhook_ack = Histogram(
             "inkpush_webhook_ack_seconds",
             "Seconds from a webhook's arrival to its answer.",
-            buckets=_ACK_BUCKETS,
+            buckets=histogram.ACK_BUCKETS,
             registry=registry,
         )
-        self._refused = Counter(
-            "inkpush_refused_connections",
-            "Connections that a listener ended, by reason.",
-            ["reason"],
-            registry=registry,
+        self._refused = self._counter(
+            "refused_connections", "Connections that a listener ended, by reason.", "reason"
         )
-        self._notifications = Counter(
-            "inkpush_notifications",
-            "Notifications taken, rejected, or ended without a push.",
-            ["result"],
-            registry=registry,
+        self._notifications = self._counter(
+            "notifications", "Notifications taken, rejected, or ended without a push.", "result"
         )
         self._deliveries = self._lane_counter(
             "deliveries", "Deliveries that reached a terminal state.", "outcome"
@@ -128,7 +116,7 @@ class Metrics:
             "Seconds from handing a push to the transport to its verdict.",
             "provider",
             vendors,
-            buckets=_SEND_BUCKETS,
+            buckets=histogram.SEND_BUCKETS,
             created=now,
             registry=registry,
         )
@@ -137,7 +125,7 @@ class Metrics:
             "Seconds from an event's receipt to the vendor's acceptance of a push.",
             "provider",
             vendors,
-            buckets=_AGE_BUCKETS,
+            buckets=histogram.AGE_BUCKETS,
             created=now,
             registry=registry,
         )
@@ -199,6 +187,9 @@ class Metrics:
         self._sources: list[str] = []
         for source in sources:
             self.add_source(source)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"inkpush_{name}", text, labels, registry=self._registry)
 
     def _lane_counter(self, name: str, text: str, *label: str) -> Counter:
         labels = ["provider", "app", *label]

@@ -193,5 +193,8 @@ async def test_guesses_behind_the_proxy_are_counted_by_whom_it_heard(ports: Port
     direct = request(
         "GET", "/v1/users/mary/devices", "X-API-Key: ik_x", forwarded, "Connection: close"
     )
-    heard = [await through(ports.direct, direct) for _ in range(WRONG_KEYS_PER_MINUTE + 1)]
-    assert heard[-1].status == 429
+    # at once, so that a slow machine does not give back as many as it takes
+    heard = await asyncio.gather(
+        *(through(ports.direct, direct) for _ in range(2 * WRONG_KEYS_PER_MINUTE))
+    )
+    assert {one.status for one in heard} == {401, 429}

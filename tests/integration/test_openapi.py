@@ -266,7 +266,7 @@ async def answers_to_the_slow(walk: Walk) -> None:
         assert (await walk.go(method, path, headers=packed)).code == "unsupported_encoding"
     key = {"X-API-Key": await walk.public.key("admin")}
     headers = dict.fromkeys(BODIES, key)
-    headers["post", "/webhooks/learnink"] = signed(b"", walk.public.clock())
+    headers["post", "/webhooks/{source}"] = signed(b"", walk.public.clock())
     for (method, path), sent in headers.items():
         answer = await walk.go(method, path, data=never(), headers=sent)
         assert answer.code == "body_too_slow"

@@ -42,7 +42,7 @@ class Ingest:
     def _ports(self) -> tuple[int, int]:
         ends = time.monotonic() + _READY_S
         while time.monotonic() < ends and self.process.poll() is None:
-            for line in self.logged("ready"):
+            for line in self.logged("ready") if self.logged("files") else ():
                 words = line.replace(",", "").split()
                 public, ops = (int(word) for word in words if word.isdigit())
                 return public, ops

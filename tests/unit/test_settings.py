@@ -401,3 +401,30 @@ def test_the_replicas_of_a_stream_are_odd_and_may_come_as_a_variable(folder: Pat
     assert load(file, {"INKPUSH_QUEUE__REPLICAS": "1"}).queue.replicas == 1
     (problem,) = problems_of(file, {"INKPUSH_QUEUE__REPLICAS": "2"})
     assert "expected 1, 3 or 5" in problem
+
+
+# --- strangers at the door ---------------------------------------------------------------------
+
+
+def test_proxies_are_addresses_and_networks(folder: Path) -> None:
+    text = '[server]\ntrusted_proxies = ["10.0.0.7", "10.1.2.3/8", "::1", "fd00::/8"]\n' + MINIMAL
+    settings = load(write(folder, text), {})
+    assert settings.server.trusted_proxies == ("10.0.0.7", "10.1.2.3/8", "::1", "fd00::/8")
+    settings = load(write(folder), {"INKPUSH_SERVER__TRUSTED_PROXIES": '["192.0.2.0/24"]'})
+    assert settings.server.trusted_proxies == ("192.0.2.0/24",)
+
+
+@pytest.mark.parametrize("value", ["", "proxy", "10.0.0.0/33", "10.0.0", "1.2.3.4:80", "*"])
+def test_what_is_no_proxy_is_refused_by_its_place(folder: Path, value: str) -> None:
+    text = f'[server]\ntrusted_proxies = ["::1", "{value}"]\n' + MINIMAL
+    (problem,) = problems_of(write(folder, text))
+    assert problem.startswith("server.trusted_proxies[1]")
+    assert "is no address and no network" in problem
+
+
+def test_the_memory_for_bodies_has_room_for_the_largest_webhook(folder: Path) -> None:
+    largest = MINIMAL.replace("[webhook]", "[webhook]\nmax_body_bytes = {size}")
+    server = "[server]\nmax_body_memory_mib = 16\n"
+    load(write(folder, server + largest.format(size=12 * 2**20)), {})
+    (problem,) = problems_of(write(folder, server + largest.format(size=12 * 2**20 + 1)))
+    assert problem.startswith("server.max_body_memory_mib: has room for bodies of 12582912 bytes")
