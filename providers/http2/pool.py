@@ -101,7 +101,7 @@ class Pool:
     def in_flight(self) -> int:
         """How many requests have not ended."""
         sent = sum(wire.channel.in_flight for wire in (*self._live, *self._ending))
-        return sent + len(self._waiting) + len(self._early)
+        return sent + self._waiting.requests + len(self._early)
 
     @property
     def free(self) -> int:
@@ -111,7 +111,7 @@ class Pool:
         if not self._serving:
             return 1 if not self._waiting and (self._opening or self._may_open) else 0
         room = min(self._room, self._limits.most_in_flight - self.in_flight)
-        return max(0, room - len(self._waiting))
+        return max(0, room - self._waiting.requests)
 
     @property
     def trouble(self) -> Trouble | None:
@@ -146,7 +146,7 @@ class Pool:
             return
         rest = requests if self._waiting else self._place(requests, deadline)
         if rest:
-            self._waiting.add(Waiting(deadline, start_by, rest))
+            self._waiting.append(Waiting(deadline, start_by, rest))
         if rest or not self._room:
             self._open_more()
             self._give_up_if_hopeless()
@@ -234,9 +234,9 @@ class Pool:
             return
         self._end_early(self._waiting.end_late(self._loop.time()))
         while self._waiting:
-            waiting = self._waiting.pop()
+            waiting = self._waiting.popleft()
             if rest := self._place(waiting.requests, waiting.deadline):
-                self._waiting.put_back(waiting._replace(requests=rest))
+                self._waiting.appendleft(waiting._replace(requests=rest))
                 self._open_more()
                 self._give_up_if_hopeless()
                 return

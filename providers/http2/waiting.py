@@ -27,51 +27,34 @@ class Waiting(NamedTuple):
         return min(self.deadline, self.start_by)
 
 
-class WaitingLine:
-    """The line of a pool. Its length is in requests."""
+class WaitingLine(deque[Waiting]):
+    """The line of a pool."""
 
-    def __init__(self) -> None:
-        self._line: deque[Waiting] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._line)
-
-    def __len__(self) -> int:
-        return sum(len(waiting.requests) for waiting in self._line)
+    @property
+    def requests(self) -> int:
+        """How many requests wait."""
+        return sum(len(waiting.requests) for waiting in self)
 
     @property
     def dues(self) -> list[float]:
         """When the requests must have left."""
-        return [waiting.due for waiting in self._line]
-
-    def add(self, waiting: Waiting) -> None:
-        """Join at the end."""
-        self._line.append(waiting)
-
-    def pop(self) -> Waiting:
-        """Take the oldest."""
-        return self._line.popleft()
-
-    def put_back(self, waiting: Waiting) -> None:
-        """Be the oldest again."""
-        self._line.appendleft(waiting)
+        return [waiting.due for waiting in self]
 
     def end_late(self, now: float) -> Ends:
         """Take out what waited for too long to be started."""
         ends: Ends = []
-        still: deque[Waiting] = deque()
-        for waiting in self._line:
+        for _ in range(len(self)):
+            waiting = self.popleft()
             if waiting.deadline <= now:
                 ends += [(request, _NEVER_SENT) for request in waiting.requests]
             elif waiting.start_by <= now:
                 ends += [(request, NOT_STARTED) for request in waiting.requests]
             else:
-                still.append(waiting)
-        self._line = still
+                self.append(waiting)
         return ends
 
     def end_all(self, end: NotProcessed) -> Ends:
         """Take out all."""
-        ends: Ends = [(request, end) for waiting in self._line for request in waiting.requests]
-        self._line.clear()
+        ends: Ends = [(request, end) for waiting in self for request in waiting.requests]
+        self.clear()
         return ends
