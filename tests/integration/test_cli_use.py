@@ -17,6 +17,7 @@ from tests.kit.commands import JWT_SECRET, SECRET, Workplace
 
 EVENT = '{"type": "notifications.sent", "timestamp": "2025-11-06T09:58:58.233Z", "data": {}}'
 GROUPS = {
+    "users": ("erase",),
     "webhook": {"sign"},
     "devices": {"list", "show", "import", "export", "forget"},
     "deliveries": {"show"},
