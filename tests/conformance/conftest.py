@@ -36,8 +36,11 @@ STORE_SUITES = {
     "test_keys.py",
     "test_lanes.py",
     "test_registry.py",
+    "test_registry_ids.py",
+    "test_registry_imports.py",
     "test_registry_lookup.py",
     "test_replicas.py",
+    "test_secret.py",
 }
 
 

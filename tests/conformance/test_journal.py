@@ -182,7 +182,7 @@ async def test_an_import_in_between_spares_the_device_though_it_says_no_time(
     await handle.registry.register_many([registration(seen_at=0.0)], now=NOW)
     before = await device_now(handle)
     other = registration("phone", "address-2", seen_at=0.0)
-    await handle.registry.register_many([other], now=NOW)
+    await handle.registry.register_many([other], now=NOW, force=True)
     after = await device_now(handle)
     assert (after.address, after.last_seen_at) == ("address-2", before.last_seen_at)
     line = record(device_id=before.id, state=DeliveryState.PRUNED)
