@@ -10,11 +10,12 @@ PYTHON = $(shell for p in python3.11 python3.12 python3.13 python3; do \
 LOCKED := deploy/constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# suites that wait more than they compute, and may do so beside each other; acceptance measures
+# suites that wait more than they compute, and may do so beside each other; acceptance, whose
+# tests start processes of their own, two at a time
 BESIDE := tests/unit tests/properties tests/conformance tests/integration
 JOBS ?= 3
-# histories that `make test` goes through: about two minutes on two cores
-HISTORIES ?= 2000
+# histories that `make test` goes through: about a minute and a half on two cores
+HISTORIES ?= 1500
 NATIVE_HISTORIES ?= 400
 
 .DEFAULT_GOAL := help
@@ -31,7 +32,7 @@ test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites
 	$(BIN)/pytest --numprocesses $(JOBS) tests/simulation
 	$(BIN)/python -m tests.simulation --seeds $(HISTORIES) --strict
 	$(BIN)/python -m tests.simulation --tier native --seeds $(NATIVE_HISTORIES)
-	$(BIN)/pytest tests/acceptance
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/acceptance
 
 check: $(VENV)/.dev  ## format, lint, types and import rules
 	$(BIN)/ruff format --check .

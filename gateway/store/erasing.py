@@ -147,6 +147,12 @@ class Rewrite:
     later: bool = False
 
 
+def came_later(event: Any, asked_at: float) -> bool:
+    """Whether an event, as `rewrite` has it, was received after an erase was asked: it is for
+    somebody who came back, and stays."""
+    return event is not None and event[1] > asked_at
+
+
 def rewrite(
     user: UserRef, indexes: Iterable[int], event: Any, queued: Iterable[tuple[int, bytes]]
 ) -> Rewrite:

@@ -316,6 +316,7 @@ class Apps:
                 story.dispute()
 
         self._world.truth.erasing[user] = None
+        self._world.truth.erased_at[user] = now
         await self._callers.until(lambda doors: doors.erase_user(user), (204,), given_up)
         self._world.truth.erasing.pop(user, None)
         self._world.truth.erased[user] = (now, self._world.truth.now)

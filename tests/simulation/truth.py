@@ -189,6 +189,8 @@ class Truth:
         self.erasing: dict[int, None] = {}
         #: when the erase of a user was asked for and answered, the newest
         self.erased: dict[int, tuple[float, float]] = {}
+        #: when each user's erase was last asked for
+        self.erased_at: dict[int, float] = {}
         #: events of which something stored was made unreadable: they may end as dead letters
         self.unreadable: dict[str, None] = {}
         #: devices whose row was made unreadable: their deliveries may end so, too

@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.core.model import UserRef, day_of
 from gateway.ports import Asked, Cleared, Erasure, Kept, Slice
-from gateway.store.erasing import ERASED, rewrite, who_is_named
+from gateway.store.erasing import ERASED, came_later, rewrite, who_is_named
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.erased import ids_of, words
 from gateway.store.postgres.partitions import make_partition
@@ -99,6 +99,8 @@ class PostgresErasures:
             return indexes, event, await session.rows("erase_queued", event_id)
 
         indexes, event, queued = await self._database.read(look, pace=SLOW)
+        if came_later(event, asked.asked_at):
+            return Cleared(0, False)
         found = await asyncio.to_thread(
             partial(rewrite, asked.user, indexes, event and tuple(event), list(map(tuple, queued)))
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.core.model import UserRef
 from gateway.ports import Asked, Cleared, Erasure, Kept, Slice
-from gateway.store.erasing import ERASED, Rewrite, rewrite, who_is_named
+from gateway.store.erasing import ERASED, Rewrite, came_later, rewrite, who_is_named
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.erased import ids_of, words
 
@@ -101,13 +101,17 @@ class SqliteErasures:
         sql, user = self._sql, asked.user
         key: dict[str, Any] = {**ids_of(user), "event_id": event_id}
 
-        def look(connection: sqlite3.Connection) -> Rewrite:
+        def look(connection: sqlite3.Connection) -> Rewrite | None:
             indexes = [row[0] for row in connection.execute(sql["erase_indexes"], key)]
             event = connection.execute(sql["erase_body"], key).fetchone()
+            if came_later(event, asked.asked_at):
+                return None
             queued = connection.execute(sql["erase_queued"], key).fetchall()
             return rewrite(user, indexes, event, queued)
 
         found = await self._database.search(look)
+        if found is None:
+            return Cleared(0, False)
 
         def work(connection: sqlite3.Connection) -> None:
             told = key | {"indexes": json.dumps(found.indexes), "reason": ERASED, "now": now}
