@@ -438,3 +438,15 @@ async def test_a_body_is_replaced_only_if_it_is_what_it_was(handle: Handle) -> N
     assert await body_of(handle, "msg_1") == b'{"x":1,"phone_number":2}'
     await handle.journal.replace_body("msg_1", b'{"x":1,"phone_number":2}', b'{"x":1}')
     assert await body_of(handle, "msg_1") == b'{"x":1}'
+
+
+async def test_what_came_after_the_erase_was_asked_stays(handle: Handle) -> None:
+    """She registered again at once, and what is for her now ends as it would without the erase."""
+    body = batch_of(HERS)
+    await handle.registry.erase(UserRef(user_id="mary"), now=NOW)
+    await accept(handle, "msg_later", items=[item(user_id="mary")], at=LATER, body=body)
+    await eraser_of_handle(handle, now=LATER).carry_on()
+    assert await body_of(handle, "msg_later") == body
+    assert await handle.journal.items_of("msg_later") == []
+    (claim,) = await handle.queue.claim(limit=1, lease_s=60.0, now=LATER)
+    assert [one.item.user_id for one in claim.chunk.items] == ["mary"]

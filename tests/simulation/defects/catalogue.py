@@ -973,8 +973,8 @@ DEFECTS = (
         "registered_again_gets_old",
         "A phone that an erased user registers again gets what was accepted before the erase.",
         ("erased_is_gone",),
-        150,
-        ("erase", "again", "slow", "noise"),
+        400,
+        ("restore", "trickle", "erase", "again"),
     ),
     Defect(
         "registration_keeps_its_time",
