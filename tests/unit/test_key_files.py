@@ -268,7 +268,11 @@ def test_any_bytes_are_a_key_or_are_refused_in_words(
             load(file)
 
 
-@given(text=st.text(alphabet=st.characters(blacklist_categories=["Cs"]), max_size=50))
+# without NUL: behind UTF-16's mark it reads as UTF-32's
+_TEXT = st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")
+
+
+@given(text=st.text(alphabet=_TEXT, max_size=50))
 def test_a_text_is_the_same_in_every_encoding_an_editor_gives_it(text: str) -> None:
     plain = text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
     for encoding in ("utf-8-sig", "utf-16", "utf-32"):
