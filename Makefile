@@ -14,9 +14,9 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # tests start processes of their own, two at a time
 BESIDE := tests/unit tests/properties tests/conformance tests/integration
 JOBS ?= 3
-# histories that `make test` goes through: about a minute and a half on two cores
-HISTORIES ?= 1500
-NATIVE_HISTORIES ?= 400
+# histories that `make test` goes through: about a minute on two cores
+HISTORIES ?= 1000
+NATIVE_HISTORIES ?= 300
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check simulate bench soak .bench-tools format lock clean

@@ -111,14 +111,14 @@ class RowInvariants:
             self._broken("dead_by_rule", f"{key} is dead, and no letter says so")
         if batch is None:
             return
-        if batch.event_id in self._truth.unreadable:
+        if reason.startswith(_UNREADABLE) and key[2] in self._truth.spoilt_devices:
+            self._trace.count("a delivery to an unreadable device")
+        elif batch.event_id in self._truth.unreadable:
             self._ended_with_its_chunk(key, reason)
         elif reason == _BURIED:
             self._trace.count("a chunk was buried")
             if batch.poison is None:
                 self._broken("dead_by_rule", f"{key} was buried, and ended nobody")
-        elif reason.startswith(_UNREADABLE) and key[2] in self._truth.spoilt_devices:
-            self._trace.count("a delivery to an unreadable device")
         elif story is None or story.spent + story.perhaps_spent < self._sizes.max_attempts:
             spent = 0 if story is None else story.spent
             self._broken("dead_by_rule", f"{key} is dead after {spent} attempts")
