@@ -204,7 +204,7 @@ def test_a_user_is_erased_only_when_it_is_meant(peopled: Workplace) -> None:
 
 
 async def test_users_erase_waits_until_nothing_names_the_user(peopled: Workplace) -> None:
-    kept = Event("msg_1", "t", "ignored", 1.8e9, body=b'{"learner":"mary"}')
+    kept = Event("msg_1", "t", "ignored", 1.7e9, body=b'{"learner":"mary"}')
     async with opened(peopled) as stores:
         assert await stores.queue.accept(kept, [])
     assert peopled.run("users", "erase", "--user", "mary", given="n\n").status == 1
