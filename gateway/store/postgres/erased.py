@@ -10,6 +10,9 @@ from gateway.core.model import UserRef
 from gateway.errors import StoreError
 from gateway.store.postgres.texts import findable
 
+HASHES = "hashes"
+"""The name of the secret that keyed hashes are made with."""
+
 
 class Session(Protocol):
     """What is asked of a transaction here."""
@@ -58,12 +61,17 @@ async def erased_from(session: Session, event_ids: Collection[str]) -> Erased | 
     )
 
 
+async def kept_secret(session: Session) -> bytes | None:
+    """The key of keyed hashes, if there is one yet."""
+    row = await session.row("secret_find", HASHES)
+    return None if row is None else row[0]
+
+
 async def secret_of(session: Session) -> bytes:
-    """The store's secret, by which words are made."""
-    row = await session.row("secret_find", "hashes")
-    if row is None:
+    """The key of keyed hashes. Raises StoreError where there is none."""
+    secret = await kept_secret(session)
+    if secret is None:
         raise StoreError("The store has no secret yet.")
-    secret: bytes = row[0]
     return secret
 
 

@@ -22,32 +22,25 @@ from gateway.store.forgetting import (
     numbers,
 )
 from gateway.store.postgres.database import Session
-
-_HASHES = "hashes"
+from gateway.store.postgres.erased import HASHES, kept_secret
 
 
 async def secret(session: Session, fresh: Fresh | None) -> bytes:
     """The key of keyed hashes; `fresh` makes it where there is none yet."""
-    key = await kept(session)
+    key = await kept_secret(session)
     if key is None:
         if fresh is None:
             raise StoreError("The store has no secret yet, and was not told where to get one.")
         # another replica may be first
-        await session.run("secret_keep", _HASHES, fresh())
-        key = await kept(session)
+        await session.run("secret_keep", HASHES, fresh())
+        key = await kept_secret(session)
     assert key is not None
     return key
 
 
-async def kept(session: Session) -> bytes | None:
-    """The key of keyed hashes, if there is one yet."""
-    row = await session.row("secret_find", _HASHES)
-    return None if row is None else row[0]
-
-
 async def of_names(session: Session, names: Iterable[Name]) -> Memory | None:
     """What is remembered of these names; None in a store that never forgot anything."""
-    key = await kept(session)
+    key = await kept_secret(session)
     if key is None:
         return None
     return await _find(session, key, names)

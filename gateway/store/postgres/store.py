@@ -9,6 +9,7 @@ from gateway.core.words import Words
 from gateway.errors import StoreError
 from gateway.store.postgres import memory
 from gateway.store.postgres.database import PostgresDatabase
+from gateway.store.postgres.erased import kept_secret
 from gateway.store.postgres.erasure import PostgresErasures
 from gateway.store.postgres.journal import PostgresJournal
 from gateway.store.postgres.keys import PostgresKeys
@@ -44,7 +45,7 @@ class PostgresStore:
         self.keys = PostgresKeys(database)
 
     async def secret(self, fresh: bytes) -> bytes:
-        known = await self.database.read(memory.kept)
+        known = await self.database.read(kept_secret)
         if known is None:
             known = await self.database.write(partial(memory.secret, fresh=lambda: fresh))
         return known

@@ -11,6 +11,8 @@ from gateway.core.model import UserRef
 from gateway.errors import StoreError
 
 Sql = Mapping[str, str]
+HASHES = "hashes"
+"""The name of the secret that keyed hashes are made with."""
 
 
 def ask(connection: sqlite3.Connection, sql: Sql, user: UserRef, *, now: float) -> None:
@@ -47,12 +49,17 @@ def erased_from(
     return Erased(secret_of(connection, sql), rows, received, set(items))
 
 
+def kept_secret(connection: sqlite3.Connection, sql: Sql) -> bytes | None:
+    """The key of keyed hashes, if there is one yet."""
+    row = connection.execute(sql["secret_find"], {"name": HASHES}).fetchone()
+    return None if row is None else row[0]
+
+
 def secret_of(connection: sqlite3.Connection, sql: Sql) -> bytes:
-    """The store's secret, by which words are made."""
-    row = connection.execute(sql["secret_find"], {"name": "hashes"}).fetchone()
-    if row is None:
+    """The key of keyed hashes. Raises StoreError where there is none."""
+    secret = kept_secret(connection, sql)
+    if secret is None:
         raise StoreError("The store has no secret yet.")
-    secret: bytes = row[0]
     return secret
 
 

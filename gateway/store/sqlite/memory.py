@@ -23,31 +23,25 @@ from gateway.store.forgetting import (
     numbers,
 )
 from gateway.store.sqlite.bulk import write_rows
+from gateway.store.sqlite.erased import HASHES, kept_secret
 
 Sql = Mapping[str, str]
-_HASHES = "hashes"
 
 
 def secret(connection: sqlite3.Connection, sql: Sql, fresh: Fresh | None) -> bytes:
     """The key of keyed hashes; `fresh` makes it where there is none yet."""
-    key = kept(connection, sql)
+    key = kept_secret(connection, sql)
     if key is None:
         if fresh is None:
             raise StoreError("The store has no secret yet, and was not told where to get one.")
         key = fresh()
-        connection.execute(sql["secret_keep"], {"name": _HASHES, "value": key})
+        connection.execute(sql["secret_keep"], {"name": HASHES, "value": key})
     return key
-
-
-def kept(connection: sqlite3.Connection, sql: Sql) -> bytes | None:
-    """The key of keyed hashes, if there is one yet."""
-    row = connection.execute(sql["secret_find"], {"name": _HASHES}).fetchone()
-    return None if row is None else row[0]
 
 
 def of_names(connection: sqlite3.Connection, sql: Sql, names: Iterable[Name]) -> Memory | None:
     """What is remembered of these names; None in a store that never forgot anything."""
-    key = kept(connection, sql)
+    key = kept_secret(connection, sql)
     if key is None:
         return None
     return _find(connection, sql, key, names)

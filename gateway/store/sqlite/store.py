@@ -11,6 +11,7 @@ from gateway.core.stored import Forms
 from gateway.core.words import Words
 from gateway.store.sqlite import memory
 from gateway.store.sqlite.database import SqliteDatabase, open_database
+from gateway.store.sqlite.erased import kept_secret
 from gateway.store.sqlite.erasure import SqliteErasures
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
@@ -41,7 +42,7 @@ class SqliteStore:
         self.keys = SqliteKeys(database)
 
     async def secret(self, fresh: bytes) -> bytes:
-        known = await self.database.read(partial(memory.kept, sql=self.database.sql))
+        known = await self.database.read(partial(kept_secret, sql=self.database.sql))
         if known is None:
             work = partial(memory.secret, sql=self.database.sql, fresh=lambda: fresh)
             known = await self.database.write(work)
