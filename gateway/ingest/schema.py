@@ -17,7 +17,7 @@ from gateway.core.chunks import cut, deadline_of
 from gateway.core.fanout import dated
 from gateway.core.instants import read_instant
 from gateway.core.items import parse_items
-from gateway.core.model import CHUNK_SIZE, Chunk, Event
+from gateway.core.model import CHUNK_SIZE, Chunk, Event, EventStatus
 from gateway.core.private import people_in, without_phones
 from gateway.core.sources import LEARNINKS, Terms
 
@@ -58,38 +58,32 @@ def understand(
     """
     event_type = ""
     document: object = None
-    try:
-        document = _document(body)
-        event_type = _type_of(document)
-        if event_type != NOTIFICATIONS_SENT:
-            ignored = Event(
-                event_id,
-                event_type,
-                "ignored",
-                received_at,
-                occurred_at=_occurred_at(document),
-                body=body,
-                people=people_in(document),
-                source=terms.source,
-                limits=terms.limits,
-            )
-            return Understood(ignored)
-        return _notifications(
-            event_id, document, body, received_at, max_age_s, terms, rejected, chunk_items
-        )
-    except _NotUnderstood as reason:
-        quarantined = Event(
+
+    def kept(status: EventStatus, **told: Any) -> Understood:
+        """An event without notifications: its body is kept as it came."""
+        event = Event(
             event_id,
             event_type,
-            "quarantined",
+            status,
             received_at,
-            reason=str(reason),
             body=body,
             people=people_in(document),
             source=terms.source,
             limits=terms.limits,
+            **told,
         )
-        return Understood(quarantined)
+        return Understood(event)
+
+    try:
+        document = _document(body)
+        event_type = _type_of(document)
+        if event_type != NOTIFICATIONS_SENT:
+            return kept("ignored", occurred_at=_occurred_at(document))
+        return _notifications(
+            event_id, document, body, received_at, max_age_s, terms, rejected, chunk_items
+        )
+    except _NotUnderstood as reason:
+        return kept("quarantined", reason=str(reason))
 
 
 def _notifications(
