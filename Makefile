@@ -11,29 +11,37 @@ LOCKED := deploy/constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # suites that wait more than they compute, and may do so beside each other; acceptance, whose
-# tests start processes of their own, two at a time
-BESIDE := tests/unit tests/properties tests/conformance tests/integration
-JOBS ?= 3
+# tests start processes of their own, fewer at a time
+BESIDE := tests/unit tests/properties tests/conformance tests/integration tests/simulation
+JOBS ?= 4
 # histories that `make test` goes through: about a minute on two cores, in
 # which all is seen that must be
 HISTORIES ?= 1000
 NATIVE_HISTORIES ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check simulate bench soak .bench-tools format lock clean
+.PHONY: help demo test test-long check simulate bench soak .bench-tools format lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.runtime  ## see it work: sandbox, gateway and simulated phones; no account, no network
 	@$(BIN)/inkpush demo --once
 
 test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites, the killed processes last
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(BESIDE)
-	$(BIN)/pytest --numprocesses $(JOBS) tests/simulation
 	$(BIN)/python -m tests.simulation --first 1000 --seeds $(HISTORIES) --strict
 	$(BIN)/python -m tests.simulation --tier native --seeds $(NATIVE_HISTORIES)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/acceptance
+	$(BIN)/pytest --numprocesses 3 --dist worksteal tests/acceptance
+
+test-long: check $(VENV)/.servers  ## test with more of all that has a number: some hours
+	$(BIN)/pytest --hypothesis-profile long --numprocesses $(JOBS) --dist loadfile \
+		$(filter-out tests/simulation,$(BESIDE))
+	DEFECT_ROUNDS=3 $(BIN)/pytest --numprocesses $(JOBS) tests/simulation
+	$(BIN)/python -m tests.simulation --seeds 20000 --strict
+	$(BIN)/python -m tests.simulation --tier native --seeds 3000
+	SOAK_PUSHES=1000000 KILL_PUSHES=500000 INGEST_KILLS=200 $(BIN)/pytest \
+		-o faulthandler_timeout=1500 --numprocesses 2 --dist worksteal tests/acceptance
 
 check: $(VENV)/.dev  ## format, lint, types and import rules
 	$(BIN)/ruff format --check .

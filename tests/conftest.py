@@ -14,6 +14,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
     derandomize="CI" in os.environ,
 )
+settings.register_profile("long", settings.get_profile("inkpush"), max_examples=1000)
 settings.load_profile("inkpush")
 
 

@@ -16,6 +16,7 @@ from tests.kit.stores import (
     accept,
     erase,
     leftover,
+    queued,
     record,
     register,
     registration,
@@ -149,7 +150,7 @@ async def test_an_erased_item_still_ends_so_that_its_event_is_settled(handle: Ha
     await accept(handle, items=[item(0), item(1, user_id="bob")])
     await handle.queue.publish([leftover("msg_1", Remainder(7, 2))])
     await erase(handle, MARY, now=NOW)
-    assert (await handle.queue.depth()).notifications == 3
+    await queued(handle.queue, 3)
     claims = await handle.queue.claim(limit=10, lease_s=60.0, now=NOW)
     held = [entry for claim in claims for entry in claim.chunk.items]
     assert [(entry.item.index, entry.item.user_id) for entry in held] == [

@@ -12,7 +12,7 @@ from gateway.core.stored import NEWEST, OLDEST, Reading
 from gateway.ports import Depth
 from tests.conformance.conftest import LeaseClock
 from tests.kit.build import NOW, item
-from tests.kit.stores import LIFE_S, Handle, accept, batch, leftover, record
+from tests.kit.stores import LIFE_S, Handle, accept, batch, leftover, queued, record
 
 
 async def claim(
@@ -65,7 +65,7 @@ async def test_an_event_posted_50_times_at_once_is_queued_once(
     handle: Handle, replica: Handle
 ) -> None:
     assert any(await post_50_times(handle, replica))
-    assert (await handle.queue.depth()).notifications == CHUNK_SIZE * 2
+    await queued(handle.queue, CHUNK_SIZE * 2)
     assert not await replica.queue.accept(*batch(items=CHUNK_SIZE * 2))
 
 
@@ -80,7 +80,7 @@ async def test_events_that_arrive_together_are_all_accepted(handle: Handle) -> N
     batches = [batch(f"msg_{n}") for n in range(200)]
     answers = await asyncio.gather(*(handle.queue.accept(*one) for one in batches))
     assert all(answers)
-    assert (await handle.queue.depth()).notifications == 200
+    await queued(handle.queue, 200)
 
 
 async def test_an_event_without_chunks_is_remembered_as_well(handle: Handle) -> None:
@@ -141,7 +141,7 @@ async def test_a_published_chunk_keeps_what_was_left_of_it(handle: Handle) -> No
 
 async def test_publishing_nothing_is_fine(handle: Handle) -> None:
     await handle.queue.publish([])
-    assert await handle.queue.depth() == Depth(0, None)
+    await queued(handle.queue, 0)
 
 
 # --- lanes that are closed ----------------------------------------------------------------------
@@ -209,7 +209,7 @@ async def test_a_chunk_that_is_given_back_for_a_while_counts_as_never_claimed(
     await handle.queue.publish([leftover("msg_left", due_at=NOW), leftover("msg_kept", due_at=NOW)])
     claims = {one.chunk.event_id: one for one in await claim(handle, limit=2)}
     await handle.queue.snooze(claims["msg_left"], until=NOW + 1)
-    assert (await handle.queue.depth()).notifications == 2
+    await queued(handle.queue, 2)
     # nobody has it any more, and nobody loses it
     assert await handle.queue.settle(claims["msg_left"], []) is False
     for _ in range(50):
@@ -308,7 +308,7 @@ async def test_a_settled_chunk_never_comes_again(handle: Handle) -> None:
     await accept(handle)
     assert await handle.queue.settle(await claim_one(handle), [])
     assert await claim(handle, NOW + 10_000) == []
-    assert await handle.queue.depth() == Depth(0, None)
+    await queued(handle.queue, 0)
 
 
 async def test_what_could_not_be_settled_comes_back_when_it_is_due(handle: Handle) -> None:
@@ -331,7 +331,7 @@ async def test_only_the_holder_of_the_lease_settles(
     late = await claim_one(handle, NOW)
     holder = await claim_one(replica, await lease_clock.at(1))
     assert not await handle.queue.settle(late, [leftover()])
-    assert (await handle.queue.depth()).notifications == 1
+    await queued(handle.queue, 1)
     assert await replica.queue.settle(holder, [])
     assert await claim(handle, NOW + 10_000) == []
 
@@ -342,7 +342,7 @@ async def test_a_chunk_is_settled_once_even_if_asked_twice(handle: Handle) -> No
     held = await claim_one(handle)
     answers = await asyncio.gather(*(handle.queue.settle(held, [leftover()]) for _ in range(5)))
     assert sorted(answers) == [False] * 4 + [True]
-    assert (await handle.queue.depth()).notifications == 1
+    await queued(handle.queue, 1)
 
 
 async def test_an_expired_lease_that_nobody_took_may_still_settle(handle: Handle) -> None:
@@ -371,7 +371,7 @@ async def test_a_rescue_with_nobody_dead_does_nothing(handle: Handle) -> None:
 
 
 async def test_the_depth_counts_notifications_leased_ones_included(handle: Handle) -> None:
-    assert await handle.queue.depth() == Depth(0, None)
+    await queued(handle.queue, 0)
     await accept(handle, "msg_1", CHUNK_SIZE + 1, at=NOW - 100)
     await accept(handle, "msg_2", 2)
     await claim(handle, limit=1)
@@ -447,7 +447,7 @@ async def test_a_letter_is_replayed_once(handle: Handle) -> None:
     letters = await bury(handle, "msg_1", 7)
     answers = await asyncio.gather(*(replay(handle, letters) for _ in range(5)))
     assert sorted(answers) == [0, 0, 0, 0, 1]
-    assert (await handle.queue.depth()).notifications == 1
+    await queued(handle.queue, 1)
 
 
 async def test_letters_may_be_replayed_some_or_all(handle: Handle) -> None:
@@ -480,7 +480,7 @@ async def test_a_quarantined_event_is_replayed_once(handle: Handle) -> None:
     event, chunks = batch(items=2, at=NOW + 500, occurred_at=NOW - 3)
     for _ in range(3):
         await handle.queue.replay_event(event, chunks)
-    assert (await handle.queue.depth()).notifications == 2
+    await queued(handle.queue, 2)
     summary = await handle.journal.event("msg_1")
     assert summary is not None
     assert (summary.event.status, summary.event.reason) == ("accepted", "")
@@ -497,11 +497,11 @@ async def test_an_event_replayed_many_times_at_once_is_queued_once(
     await asyncio.gather(
         *((handle, replica)[n % 2].queue.replay_event(event, chunks) for n in range(10))
     )
-    assert (await handle.queue.depth()).notifications == 1
+    await queued(handle.queue, 1)
 
 
 async def test_an_accepted_or_unknown_event_is_not_replayed(handle: Handle) -> None:
     await accept(handle, "msg_1")
     for event_id in ("msg_1", "msg_unknown"):
         await handle.queue.replay_event(*batch(event_id, 5))
-    assert (await handle.queue.depth()).notifications == 1
+    await queued(handle.queue, 1)

@@ -14,7 +14,7 @@ from gateway.errors import NotReplayable
 from gateway.queue.nats import JetStreamQueue
 from tests.kit.build import NOW, item
 from tests.kit.planting import GARBAGE, TOO_NEW, change, plant
-from tests.kit.stores import Handle, batch, erase, leftover, record, register, removal
+from tests.kit.stores import Handle, batch, erase, leftover, queued, record, register, removal
 
 BODY = (
     b'{"data":{"notifications":['
@@ -62,7 +62,7 @@ async def test_a_row_that_no_process_can_read_is_put_aside_and_the_next_one_goes
     assert summary.settled
     assert summary.deliveries["delivered"] == 2 * CHUNK_SIZE
     assert summary.deliveries["dead"] == CHUNK_SIZE
-    assert (await handle.queue.depth()).notifications == 0
+    await queued(handle.queue, 0)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ async def test_a_chunk_that_a_living_replica_reads_is_left_to_it(handle: Handle)
     claims = await claim_all(handle)
     assert sorted(claim.chunk.number for claim in claims) == [0, 2]
     assert await handle.journal.dead(limit=10) == []
-    assert (await handle.queue.depth()).notifications == 3 * CHUNK_SIZE
+    await queued(handle.queue, 3 * CHUNK_SIZE)
     # and put aside when none reads it any more
     handle.journal.forms.learn(Reading(NEWEST, NEWEST))
     while not await handle.journal.dead(limit=10):

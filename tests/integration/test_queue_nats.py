@@ -46,6 +46,7 @@ from tests.kit.stores import (
     fresh_secret,
     jetstream_queue,
     leftover,
+    queued,
     record,
 )
 from tests.kit.streams import STREAMS
@@ -184,7 +185,7 @@ async def test_a_repeat_after_the_duplicate_window_queues_nothing_twice(rig: Rig
 
     queue._stream._messages = under_other_ids  # type: ignore[method-assign]  # ids are forgotten
     await queue.publish(chunks)
-    assert (await queue.depth()).notifications == CHUNK_SIZE * 2
+    await queued(queue, CHUNK_SIZE * 2)
 
 
 async def test_dead_letters_whose_replay_failed_are_replayed_later(rig: Rig) -> None:
@@ -207,7 +208,7 @@ async def test_a_replay_that_is_repeated_while_the_first_waits_adds_nothing(rig:
     taken = [Letter(one.event_id, one.day, one.item, one.device_id) for one in letters]
     await queue.publish(revived_chunks(taken, now=NOW, max_age_s=60))
     assert await queue.replay_dead(None, now=NOW + 61, max_age_s=60.0) == 1
-    assert (await queue.depth()).notifications == 1
+    await queued(queue, 1)
     assert await rig.store.journal.dead(limit=1) == []
 
 
@@ -290,7 +291,7 @@ async def test_an_event_that_lost_a_user_half_way_comes_to_the_same_chunks(rig: 
         await rig.store.registry.erase(UserRef(user_id=who), now=NOW)
     await eraser_on(rig.store, lambda: NOW, queue=ingest).carry_on()
     assert await other.accept(first.event, first.chunks)
-    assert (await other.depth()).notifications == first.event.notifications
+    await queued(other, first.event.notifications)
     claims = await drain(other)
     assert sorted(claim.chunk.number for claim in claims) == list(range(first.event.chunks))
 
@@ -327,7 +328,7 @@ async def test_a_person_queues_again_what_a_lost_stream_held(tmp_path: Path, rig
     done = place.run("events", "requeue", "--since", "1h")
     assert (done.status, done.out) == (0, "Events that are queued again: 1\n"), done.err
     assert await rig.status() == "accepted"
-    assert (await (await rig.queue()).depth()).notifications == 1
+    await queued(await rig.queue(), 1)
     again = place.run("events", "requeue", "--since", "5s", "--json")
     assert again.json == {"events": 0}
 
@@ -352,15 +353,6 @@ async def test_a_chunk_that_comes_again_adds_only_what_no_leftover_holds(rig: Ri
     ]
 
 
-async def holds(queue: JetStreamQueue, notifications: int) -> None:
-    """A message that was acknowledged leaves the stream a moment later."""
-
-    async def so() -> bool:
-        return (await queue.depth()).notifications == notifications
-
-    await eventually(f"{notifications} are left", so)
-
-
 async def test_of_two_copies_that_are_behind_one_adds_what_is_missing(rig: Rig) -> None:
     """If each relied on the other, the delivery would be lost."""
     queue = await rig.queue()
@@ -372,7 +364,7 @@ async def test_of_two_copies_that_are_behind_one_adds_what_is_missing(rig: Rig) 
     last = leftover("msg_1", Remainder(7, 2), due_at=NOW + 60)
     done = await asyncio.gather(*(queue.settle(claim, [], [last]) for claim in claims))
     assert done == [True, True]
-    await holds(queue, 1)
+    await queued(queue, 1)
 
 
 async def test_a_settle_that_failed_half_way_adds_its_leftovers_once(rig: Rig) -> None:
@@ -385,7 +377,7 @@ async def test_a_settle_that_failed_half_way_adds_its_leftovers_once(rig: Rig) -
         await queue.settle(claim, left)
     mend()
     assert await queue.settle(claim, left)
-    await holds(queue, 3)
+    await queued(queue, 3)
 
 
 # --- what cannot be worked on --------------------------------------------------------------------
@@ -414,7 +406,7 @@ async def test_what_does_not_even_say_whose_it_is_is_put_aside_whole(
     assert len(await drain(queue)) == 1
     (letter,) = await rig.store.journal.dead(limit=9)
     assert (letter.raw, letter.event_id) == (data, "")
-    assert (await queue.depth()).notifications == 0
+    await queued(queue, 0)
     assert [type(event) for event in rig.events] == [PutAside]
 
 
@@ -442,7 +434,7 @@ async def test_numbers_and_names_that_no_column_holds_stop_nothing(rig: Rig) -> 
     assert sorted((one.event_id, one.form or 0) for one in letters) == [("ab", 0)] * 3 + [
         ("ab", 99)
     ]
-    assert (await queue.depth()).notifications == 0
+    await queued(queue, 0)
 
 
 async def test_a_message_that_was_damaged_is_kept_as_its_items_which_erasure_can_read(

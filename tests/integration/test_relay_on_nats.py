@@ -20,7 +20,7 @@ from tests.kit.audience import Phone, androids
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import running_cluster
 from tests.kit.relay_rig import RelayRig, Running, both
-from tests.kit.stores import Handle, die
+from tests.kit.stores import Handle, die, queued
 
 ANDROID = Phone("fcm", 1, 1)
 INGEST: dict[str, Any] = {"role": "ingest", "host": "127.0.0.1", "port": 0}
@@ -135,7 +135,7 @@ async def test_a_chunk_that_comes_again_leaves_a_delivery_until_it_is_due(
         (row,) = await running.rows("msg_1")
         assert (row.state, row.attempts) == (DeliveryState.PENDING, 1)
         assert len(shared_rig.sent_to(ANDROID)) == 1
-        assert (await running.stores.queue.depth()).notifications == 1
+        await queued(running.stores.queue, 1)
 
 
 async def test_a_stream_made_anew_under_a_relay_gives_its_chunks_their_own_pushes(

@@ -22,7 +22,7 @@ from tests.kit.nats_cluster import running_cluster
 from tests.kit.planting import GARBAGE, TOO_NEW, change, plant
 from tests.kit.postgres import databases
 from tests.kit.relay_rig import RelayRig, Running
-from tests.kit.stores import Handle, batch
+from tests.kit.stores import Handle, batch, queued
 
 Site = tuple[RelayRig, dict[str, Any]]
 """Where a gateway runs, and what its settings say of the queue."""
@@ -183,7 +183,7 @@ async def test_a_row_that_is_too_new_waits_for_a_replica_that_reads_it_and_is_pu
         await running.queue_for("msg_good", phones)
         assert await running.settled("msg_good") == {"delivered": CHUNK_SIZE}
         assert await running.stores.journal.dead(limit=1) == []
-        assert (await running.stores.queue.depth()).notifications == 1
+        await queued(running.stores.queue, 1)
         await change(handle, GONE)
         await eventually("the later replica is gone", lambda: forms.most == NEWEST)
         shared_rig.clock.ahead_s += 30  # the row's delay

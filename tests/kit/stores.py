@@ -46,6 +46,7 @@ from gateway.store.sqlite.store import SqliteStore
 from providers.contract import Platform
 from tests.kit.build import NOW, item
 from tests.kit.clocks import Seconds, wall
+from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import running_cluster
 from tests.kit.postgres import databases
 from tests.kit.streams import STREAMS
@@ -396,3 +397,12 @@ def leftover(
     """What a chunk could not settle: Mary's notification for some of her devices."""
     entry = ChunkItem(item(), remainders or (Remainder(1, 1),))
     return Chunk(event_id, 0, NOW, deadline, (entry,), due_at, lane, part, day=day)
+
+
+async def queued(queue: Queue, notifications: int) -> None:
+    """Wait until so many wait: a broker removes a message a moment after it said so."""
+
+    async def told() -> bool:
+        return (await queue.depth()).notifications == notifications
+
+    await eventually(f"{notifications} are queued", told)

@@ -1,16 +1,25 @@
-"""That each defect, put back into a copy of the code, is found by the simulation."""
+"""That each defect, put back into a copy of the code, is found by the simulation.
+
+By the first seeds; DEFECT_ROUNDS=3 looks for each three times, with other seeds each time.
+"""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 
 from tests.simulation.defects.catalogue import DEFECTS, Defect
 from tests.simulation.judging import PATCHES, judge
 
+FIRST_SEEDS = range(0, 100_000 * int(os.environ.get("DEFECT_ROUNDS", "1")), 100_000)
 
+
+@pytest.mark.parametrize("first", FIRST_SEEDS)
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
-def test_a_defect_is_found(defect: Defect) -> None:
-    found = judge(defect.name, range(defect.within), defect.focus, defect.tier)
+def test_a_defect_is_found(defect: Defect, first: int) -> None:
+    seeds = range(first, first + defect.within)
+    found = judge(defect.name, seeds, defect.focus, defect.tier)
     assert found.invariant in defect.invariants, (
         f"{defect.what} Within {found.histories} histories spoke: {found.invariant or 'nobody'} "
         f"({found.text}); {defect.invariants} should have."
