@@ -85,6 +85,8 @@ def _without_members(body: bytes) -> tuple[bytes, int]:
 
 
 def _note(value: Any, found: dict[str, None]) -> None:
+    if type(value) is int:
+        value = str(value)
     if isinstance(value, str) and 0 < len(value) <= MAX_ID and "\0" not in value:
         try:
             value.encode()

@@ -26,6 +26,9 @@ _NO_BATCH = (*_NOT_JSON, LookupError, TypeError)
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 #: the ids of a user by the names of the fields that hold them; other fields may hold either
 _KINDS = ("user_id", "custom_id")
+#: where a number is an id: there alone, for numbers stand everywhere
+_NUMBERS = (*_KINDS, "user.id")
+_WHOLE = re.compile(r"-?[0-9]+")
 
 
 def spellings(user: UserRef) -> list[str]:
@@ -44,11 +47,13 @@ def spellings(user: UserRef) -> list[str]:
 def needles(people: Iterable[UserRef]) -> list[str]:
     """Texts of which each body in UTF-8 that names one of these people has some: the spellings, the
     same in JSON within a string, and what else a spelling may be written with. A cheap sieve."""
+    people = list(people)
     names = {name for user in people for name in spellings(user)}
+    numbers = {number for user in people for number in _as_numbers(user)}
     nested = {json.dumps(name, ensure_ascii=False)[1:-1] for name in names}
     nested |= {f"{name[:-1]}\\" for name in names}
     odd = {r"\u"} | ({r"\/"} if any("/" in name for name in names) else set())
-    return sorted(names | nested | odd)
+    return sorted(names | numbers | nested | odd)
 
 
 def who_is_named(body: bytes, people: Sequence[UserRef]) -> list[UserRef]:
@@ -203,7 +208,7 @@ def _names_in(document: Any, people: Sequence[UserRef]) -> set[int]:
     }
     user_ids, custom_ids = kinds["user_id"], kinds["custom_id"]
     found: set[int] = set()
-    for key, text in _strings(document):
+    for key, text in _texts(document):
         if key != "custom_id" and text in user_ids:
             found.add(user_ids[text])
         if key != "user_id" and text in custom_ids:
@@ -214,17 +219,24 @@ def _names_in(document: Any, people: Sequence[UserRef]) -> set[int]:
     return found
 
 
-def _strings(document: Any) -> Iterator[tuple[object, str]]:
-    """All texts of a document, each with the key it stands under; keys stand under none."""
+def _texts(document: Any) -> Iterator[tuple[object, str]]:
+    """All texts of a document, and the numbers where ids stand, each with the key it stands under;
+    keys stand under none."""
     waiting: list[tuple[object, Any]] = [(None, document)]
     while waiting:
         key, value = waiting.pop()
         if isinstance(value, str):
             yield key, value
+        elif type(value) is int and key in _NUMBERS:
+            yield key, str(value)
         elif isinstance(value, list):
             waiting += [(key, one) for one in value]
         elif isinstance(value, dict):
-            waiting += value.items()
+            of_user = key == "user"
+            waiting += [
+                ("user.id" if of_user and name == "id" else name, one)
+                for name, one in value.items()
+            ]
             waiting += [(None, name) for name in value]
 
 
@@ -237,7 +249,16 @@ def _plain(text: str) -> str:
 def _spelt(text: str, user: UserRef) -> bool:
     """Whether a plain text has one of the spellings; in JSON within JSON, quotes are escaped."""
     texts = (text, text.replace("\\", ""))
-    return any(_plain(name) in one for name in spellings(user) for one in texts)
+    return any(_plain(name) in one for name in spellings(user) for one in texts) or any(
+        re.search(rf'id"\s*:\s*{value}(?![0-9])', one)
+        for value in _as_numbers(user)
+        for one in texts
+    )
+
+
+def _as_numbers(user: UserRef) -> list[str]:
+    """Those of the user's ids that a body may hold as a number."""
+    return [one for one in (user.user_id, user.custom_id) if one and _WHOLE.fullmatch(one)]
 
 
 def _item_is_theirs(index: int, item: object, theirs: Theirs) -> bool:
@@ -246,9 +267,14 @@ def _item_is_theirs(index: int, item: object, theirs: Theirs) -> bool:
 
 
 def _is_user(user_id: object, custom_id: object, user: UserRef) -> bool:
-    return (user.user_id is not None and user_id == user.user_id) or (
-        user.custom_id is not None and custom_id == user.custom_id
+    return (user.user_id is not None and _id(user_id) == user.user_id) or (
+        user.custom_id is not None and _id(custom_id) == user.custom_id
     )
+
+
+def _id(value: object) -> object:
+    """An id as text: a number was rejected, and is kept as it came."""
+    return str(value) if type(value) is int else value
 
 
 def _text(value: object) -> str | None:

@@ -102,7 +102,7 @@ _MALFORMED = [
     f"{PLANTED}\r\n\r\n".encode(),
     f"GET /{PLANTED} HTTP/9.9\r\n\r\n".encode(),
     f"POST / HTTP/1.1\r\nHost: a\r\nx: {PLANTED}\x01\r\n\r\n".encode(),
-    f"POST {PATH} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\n{PLANTED}".encode(),
+    f"POST {PATH} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{PLANTED}".encode(),
 ]
 
 

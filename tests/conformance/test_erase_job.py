@@ -250,6 +250,32 @@ async def test_an_id_with_signs_of_json_is_found(handle: Handle) -> None:
     assert [await body_of(handle, event_id) for event_id in left] == [b""] * 24
 
 
+async def test_an_id_that_came_as_a_number_is_found_where_ids_stand(handle: Handle) -> None:
+    hers: dict[str, bytes] = {
+        "a batch's": batch_of(OTHERS | {"user_id": 4711}),
+        "a learning event's": b'{"type":"user.course.completed","data":{"user":{"id":4711}}}',
+        "with blanks": b'{"data": {"custom_id" : 4711 }}',
+        "within a string": batch_of(OTHERS, payload=json.dumps({"user_id": 4711})),
+        "broken": b'{"data":{"notifications":[{"user_id": 4711,"title":"for her e',
+        "broken, in its middle": b'{"data":{"user":{"id":4711',
+    }
+    kept: dict[str, bytes] = {
+        "a number that is no id": batch_of(OTHERS, count=4711, course={"id": 4711}),
+        "a longer one": b'{"data":{"user_id":47110}}',
+        "a longer one, broken": b'{"data":{"user_id":47110',
+        "a yes": b'{"data":{"user_id":true}}',
+    }
+    ids = {name: f"msg_{n}" for n, name in enumerate(hers | kept)}
+    for name, body in (hers | kept).items():
+        await _keep(handle, ids[name], body, "rejected")
+    await erase(handle, UserRef.either("4711"))
+    left = {name: await body_of(handle, ids[name]) for name in ids}
+    emptied = left.pop("a batch's")
+    assert b"4711" not in emptied
+    del hers["a batch's"]
+    assert left == dict.fromkeys(hers, b"") | kept
+
+
 async def test_a_field_for_one_kind_of_id_names_nobody_by_the_other(handle: Handle) -> None:
     await _keep(handle, "msg_1", b'{"x":{"custom_id":"mary"}}', "ignored")
     await _keep(handle, "msg_2", b'{"x":{"user_id":"mary"}}', "ignored")

@@ -119,7 +119,7 @@ def test_people_are_those_of_fields_for_ids() -> None:
         },
         "user_id": "u4",
     }
-    assert set(people_in(document)) == {"u1", "c1", "u2", "u3", "u4"}
+    assert set(people_in(document)) == {"u1", "c1", "u2", "7", "u3", "u4"}
 
 
 @pytest.mark.parametrize("odd", [None, "text", 7, [], {}, [None, [1]]])
