@@ -23,5 +23,18 @@ def load(path: Path | None, env: Mapping[str, str], vendors: Vendors = VENDORS) 
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of the configuration file."""
-    return settings_model().model_json_schema()
+    """The JSON schema of the configuration file: numbers may be text too, such as "24h"."""
+    made = settings_model().model_json_schema()
+    _let_text_be_numbers(made)
+    return made
+
+
+def _let_text_be_numbers(schema: Any) -> None:
+    if isinstance(schema, list):
+        for one in schema:
+            _let_text_be_numbers(one)
+    elif isinstance(schema, dict):
+        for one in schema.values():
+            _let_text_be_numbers(one)
+        if schema.get("type") in ("integer", "number"):
+            schema["type"] = [schema["type"], "string"]

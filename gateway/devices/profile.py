@@ -27,6 +27,8 @@ MEASURE = ("granted", "denied", "unknown")
 """Whether the person lets receipts be kept."""
 CAN = ("received", "displayed", "opened", "dismissed", "data_messages")
 """What a build of the app may report or handle."""
+NO_CAN = "none"
+"""How a file says that a build can do none of it: an empty cell says nothing."""
 
 _MAX_LABEL = 128
 _MAX_LOCALE = 64
@@ -130,9 +132,10 @@ def _one_of(words: tuple[str, ...]) -> Callable[[Any], _Read]:
 
 
 def _can(given: Any) -> _Read:
-    """A list of words; in a file, words with a blank or a comma between them."""
+    """A list of words; in a file, words with a blank or a comma between them, or `NO_CAN`."""
     if isinstance(given, str):
-        given = re.split(r"[\s,;]+", given.strip())
+        text = given.strip().lower()
+        given = [] if text == NO_CAN else re.split(r"[\s,;]+", text)
     if not isinstance(given, list):
         return _Read(None)
     said = {one.strip().lower() for one in given if isinstance(one, str)}

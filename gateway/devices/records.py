@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.core.instants import read_instant, to_iso
 from gateway.core.model import Device, Registration
+from gateway.devices.profile import NO_CAN
 from gateway.devices.schema import environment_of, read_registration
 from gateway.problems import Problem
 from providers.vendor import Vendors
@@ -101,6 +102,8 @@ def record_of(device: Device, vendors: Vendors) -> dict[str, str | None]:
     }
     values["environment"] = environment_of(device, vendors)
     values["for"] = " ".join(device.words) or None
+    if device.profile.can == "":
+        values["can"] = NO_CAN
     for name in _TIMES:
         moment = getattr(device, name)
         values[name] = to_iso(moment) if moment else None

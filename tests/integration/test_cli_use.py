@@ -150,7 +150,11 @@ def test_the_settings_in_force_are_shown_with_secrets_masked(place: Workplace) -
 
 
 def test_the_schema_is_json(place: Workplace) -> None:
-    assert "webhook" in place.run("config", "schema").json["properties"]
+    schema = place.run("config", "schema").json
+    assert "webhook" in schema["properties"]
+    # an editor lets "24h" stand where it is read
+    tolerance = schema["$defs"]["WebhookSettings"]["properties"]["tolerance_s"]
+    assert tolerance["type"] == ["number", "string"]
 
 
 def test_a_signed_body_is_accepted_by_an_independent_verifier(place: Workplace) -> None:

@@ -40,6 +40,7 @@ ANDROID = replace(
     address="cX1:APA91b-_token",
     environment=Environment.PRODUCTION,
     last_seen_at=0.0,
+    profile=Profile(can=""),
 )
 
 
