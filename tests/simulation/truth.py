@@ -129,6 +129,8 @@ class DeliveryStory:
     delivery_id: str = ""
     #: process -> when its last push of this delivery started, while it has no verdict
     in_flight: dict[str, float] = field(default_factory=dict)
+    #: process -> where its last push of this delivery went, and when that one's chunk was begun
+    went: dict[str, tuple[str, float]] = field(default_factory=dict)
     #: process -> when it heard that the vendor took it
     heard: dict[str, float] = field(default_factory=dict)
     #: failed attempts of which a living process heard
@@ -144,7 +146,9 @@ class DeliveryStory:
     recorded: tuple[float, float] = (0.0, 0.0)
     #: process -> how often in a row the vendor did not look at it
     unseen: Counter[str] = field(default_factory=Counter)
-    #: since when the vendor says that its address is dead; None: it does not say
+    #: where the push went whose address is dead, as the vendor says, and when its chunk was begun
+    gone: tuple[str, float] = ("", 0.0)
+    #: since when the vendor says so; None: it does not say
     gone_since: float | None = None
     #: the latest moment that any vendor's word or back-off lets it wait for
     may_wait_until: float = 0.0

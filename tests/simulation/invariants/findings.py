@@ -42,6 +42,8 @@ class Findings:
         self.moved_at: dict[Key, float] = {}
         #: (process, lane or device) -> until when the vendor asked that process for silence
         self.quiet: dict[tuple[str, str], float] = {}
+        #: the same of silences that a person may have ended
+        self.perhaps_quiet: dict[tuple[str, str], float] = {}
         #: process -> what it heard was taken and is not on record, oldest first, and since when
         self.unwritten: dict[str, dict[Key, float]] = {}
         #: process -> when the store last answered that something is durable
@@ -99,12 +101,11 @@ class Findings:
         """A person is about to let a lane go: relays may learn of it before the person does."""
         self.paused.pop(lane, None)
         self.resumed_until[lane] = float("inf")
+        _forget(self.perhaps_quiet, lane)
 
     def resumed(self, lane: str) -> None:
         """A person let a lane go, and with it ended the vendor's silence."""
-        for who, name in list(self.quiet):
-            if name == lane:
-                del self.quiet[who, name]
+        _forget(self.quiet, lane)
         # relays learn of it at their next look, and end what was asked until then
         self.resumed_until[lane] = self.truth.now + self.sizes.follow_s + 3.0
 
@@ -127,5 +128,16 @@ class Findings:
     def quiet_until(self, lane: str, device_id: int) -> float:
         """Until when some vendor asked for silence that concerns this delivery."""
         concerned = (lane, f"device {device_id}")
-        asked = [until for (_, name), until in self.quiet.items() if name in concerned]
+        asked = [
+            until
+            for known in (self.quiet, self.perhaps_quiet)
+            for (_, name), until in known.items()
+            if name in concerned
+        ]
         return max(asked, default=0.0)
+
+
+def _forget(silences: dict[tuple[str, str], float], lane: str) -> None:
+    for who, name in list(silences):
+        if name == lane:
+            del silences[who, name]

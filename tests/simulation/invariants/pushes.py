@@ -78,7 +78,7 @@ class PushInvariants:
         self._gate(who, now)
         self.parts.started(name, key)
         self._environments.started(key, address, part, begun_at)
-        story.in_flight[who] = now
+        story.in_flight[who], story.went[who] = now, (address, begun_at)
 
     def says(self, key: Key, message: Message, word: str) -> None:
         """A push says what LearnInk wrote for its item, and has a word of that item's user."""
@@ -260,9 +260,10 @@ class PushInvariants:
                 wait = told or 60.0
                 story.wait_until(now + 1.1 * wait)
                 quiet = lane if scope == "lane" else f"device {story.device_id}"
-                if now > findings.followed_at(quiet):
-                    known = findings.quiet.get((who, quiet), 0.0)
-                    findings.quiet[who, quiet] = max(known, now + wait)
+                # a relay that has yet to learn of a resume ends a silence of after it, too
+                is_sure = now > findings.followed_at(quiet)
+                known = findings.quiet if is_sure else findings.perhaps_quiet
+                known[who, quiet] = max(known.get((who, quiet), 0.0), now + wait)
                 story.verdict = f"throttled {scope}"
             case Unavailable(looked_at=False, retry_after=told):
                 story.verdict = "not looked at"
@@ -288,4 +289,5 @@ class PushInvariants:
                 story.spent += fault == "environment"
                 story.verdict = "suspect" if fault == "address" else verdict.label
             case TokenGone(since_ms=since_ms):
+                story.gone = story.went[who]
                 story.gone_since = None if since_ms is None else since_ms / 1000 - EPOCH

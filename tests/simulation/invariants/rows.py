@@ -142,7 +142,9 @@ class RowInvariants:
             return
         now = self._truth.now
         waits_until = now if story is None else max(now, story.may_wait_until)
-        asked = max(self._findings.quiet.values(), default=0.0)
+        findings = self._findings
+        silences = (*findings.quiet.values(), *findings.perhaps_quiet.values())
+        asked = max(silences, default=0.0)
         if max(waits_until, asked) < batch.deadline - SLACK_S:
             self._broken("in_time", f"{key} expires {batch.deadline - now:.2f} s early")
 
@@ -155,15 +157,16 @@ class RowInvariants:
     def _gone_is_pruned(self, key: Key, story: DeliveryStory, reason: str) -> None:
         """A device whose address is dead goes, unless the app confirmed it or the brake is on."""
         row = "SELECT 1 FROM devices WHERE id = ? AND address = ? AND state = 'active'"
-        is_there = self._connection.execute(row, (key[2], story.address)).fetchone()
+        gone, begun_at = story.gone
+        is_there = self._connection.execute(row, (key[2], gone)).fetchone()
         if is_there is None or "brake" in reason or self._findings.clock_is_off:
             return
-        address = self._truth.addresses[story.address]
+        address = self._truth.addresses[gone]
         answered = [one.answered_at for one in address.changes]
         confirmed = max((at or self._truth.now for at in answered), default=0.0)
         since = story.gone_since
         # a vendor may tell in whole milliseconds
-        if confirmed < story.begun_at and (since is None or since > confirmed + 0.002):
+        if confirmed < begun_at and (since is None or since > confirmed + 0.002):
             self._broken("gone_is_pruned", f"device {key[2]} stays, and its address is dead")
 
     def _count_decision(self, after: str, story: DeliveryStory) -> None:
