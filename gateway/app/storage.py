@@ -32,6 +32,7 @@ from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
 from gateway.store.sqlite import open_sqlite
+from gateway.store.sqlite.engine import Threadless
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -47,7 +48,7 @@ def _nobody_else(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]
 
 
 class Threads(Protocol):
-    """The threads that work on a database."""
+    """What works on a database in this process."""
 
     def standstill(self, limit_s: float) -> str:
         """What has not moved for so long although there is work for it; "" when all moves."""
@@ -56,17 +57,7 @@ class Threads(Protocol):
         """Have it told when one of them has ended: nothing is stored from then on."""
 
 
-class _NoThreads:
-    """A database that is spoken to on the event loop alone."""
-
-    def standstill(self, limit_s: float) -> str:  # noqa: ARG002  # as `Threads`
-        return ""
-
-    def on_end(self, told: Callable[[StoreEnded], None]) -> None:
-        """Nothing ends."""
-
-
-NO_THREADS = _NoThreads()
+NO_THREADS = Threadless()
 
 
 @dataclass(frozen=True, slots=True)

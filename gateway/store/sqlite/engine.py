@@ -48,6 +48,16 @@ class Engine(Protocol):
         """Finish what was submitted, then close the connections. May be called again."""
 
 
+class Threadless:
+    """What is worked on by nothing of its own: on the event loop, which its callers wait for."""
+
+    def standstill(self, limit_s: float) -> str:  # noqa: ARG002  # as `Engine`
+        return ""
+
+    def on_end(self, told: Ended) -> None:
+        """Nothing ends."""
+
+
 class _Line:
     """Jobs that wait, and when one was last taken (the loop's time)."""
 
