@@ -19,22 +19,21 @@ Told = Callable[[signal.Signals], None]
 
 _early: list[signal.Signals] = []
 _told: list[Told] = []
-#: whoever started the process wants SIGHUP ignored: `nohup`
-_ignored: list[bool] = []
+#: what whoever started the process wants ignored: `nohup` does so with SIGHUP
+_ignored: list[set[signal.Signals]] = []
+_ALL = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def remember() -> None:
-    """From now on SIGHUP and SIGTERM end nothing: they are kept for whoever listens."""
-    _ignored.append(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)
-    for number in (signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, _take)
+    """From now on no signal ends anything: each is kept for whoever listens."""
+    _ignored.append({one for one in _ALL if signal.getsignal(one) is signal.SIG_IGN})
+    _take_all()
 
 
 def listen(told: Told) -> None:
-    """Have a server told of every SIGHUP, SIGTERM and SIGINT, those that came before included."""
+    """Have a server told of each, those that came before included."""
     _told.append(told)
-    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _take)
+    _take_all()
     while _early:
         told(_early.pop(0))
 
@@ -42,22 +41,33 @@ def listen(told: Told) -> None:
 def as_usual() -> None:
     """Have signals end a command that is no server.
 
-    SIGTERM does it as ever. SIGHUP, which says that the terminal is gone, does what Ctrl-C does: a
-    command undoes what is half done. A process that was started to outlive its terminal does.
+    SIGTERM and SIGINT do it as ever. SIGHUP, which says that the terminal is gone, does what Ctrl-C
+    does: a command undoes what is half done. A process that was started to outlive its terminal
+    does.
     """
     if not _ignored:
         return  # not a process of its own
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN if _ignored[-1] else _interrupt)
+    usual = {
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGHUP: _interrupt,
+    }
+    for number, handler in usual.items():
+        signal.signal(number, signal.SIG_IGN if number in _ignored[-1] else handler)
     while _early:
         signal.raise_signal(_early.pop(0))
 
 
 def ignore() -> None:
     """All is done: what comes now changes nothing, not even the exit status."""
-    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+    for number in _ALL:
         if signal.getsignal(number) in (_take, _interrupt):
             signal.signal(number, signal.SIG_IGN)
+
+
+def _take_all() -> None:
+    for number in _ALL:
+        signal.signal(number, _take)
 
 
 def _take(number: int, _frame: FrameType | None) -> None:
