@@ -26,8 +26,9 @@ Kind = Literal["write", "read", "search"]
 Ended = Callable[[StoreEnded], None]
 """Is told that the store has ended, on its event loop."""
 
-#: a query that goes on for long tells after so many steps of SQLite's that it moves: milliseconds
-_STEPS = 100_000
+#: a query that goes on for long tells after so many steps of SQLite that it moves: a tenth of a
+#: second, for it has to wait for the interpreter then
+_STEPS = 1_000_000
 _AGAIN_S = 0.05
 
 
