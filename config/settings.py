@@ -77,6 +77,10 @@ class OpsSettings(Section):
     metrics and console are not for the public."""
     port: Port = 9090
     """TCP port; 0 takes a free one."""
+    stall_s: Seconds = 30
+    """Seconds that the database's threads may stand still while there is work for them, before
+    `/healthz` fails and a watchdog is told nothing more, so that a supervisor starts the process
+    anew. Longer than the disk ever takes."""
 
 
 class WebhookSettings(Section):

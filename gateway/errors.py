@@ -4,6 +4,7 @@
     +-- ConfigurationError     settings or credentials that cannot work; exit status 2
     +-- StoreError             the database or broker did not do what was asked
     |   +-- StoreUnavailable   it is away, full or too slow: nothing was stored, try later
+    |   |   +-- StoreEnded     for good, in this process: a thread of it is gone
     |   +-- SchemaMismatch     the database belongs to another version of Inkpush
     +-- NotReplayable          a dead letter that this version cannot read
     +-- InstallationOwned      the installation belongs to another user
@@ -37,6 +38,15 @@ class StoreError(GatewayError):
 
 class StoreUnavailable(StoreError):
     """The store is away or full; nothing was stored."""
+
+
+class StoreEnded(StoreUnavailable):
+    """The store works no more in this process, which ends."""
+
+    def __init__(self, thread: str, cause: BaseException) -> None:
+        self.thread = thread
+        super().__init__(f"The database's thread {thread} has ended: {type(cause).__name__}.")
+        self.__cause__ = cause
 
 
 class SchemaMismatch(StoreError):

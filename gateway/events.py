@@ -228,8 +228,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """The process changed phase: starting, ready, reloaded, reload_refused, draining, stopped;
-    or failed. Or `files`, once: how many it may open."""
+    """The process changed phase: starting, ready, reloaded, reload_refused, draining, stopped; or
+    failed, or given_up, by a third signal. Or `files`, once: how many it may open. Or stood_still:
+    it did not run for a while. Or stalled, and moves_again: a thread of it does not, or does."""
 
     phase: str
     detail: str = ""

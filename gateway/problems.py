@@ -32,7 +32,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid": (422, "Some fields are missing or wrong."),
     "too_many_requests": (429, "Too many requests from this caller."),
     "internal": (500, "Something failed inside the gateway; the log has the details."),
-    "overloaded": (503, "Too many bodies come in at once; try again later."),
+    "overloaded": (503, "Too much comes in at once; try again later."),
     "unavailable": (503, "The request could not be stored now; try again later."),
 }
 
@@ -87,5 +87,7 @@ def answer_to(error: Exception) -> Problem | None:
             return Problem("ambiguous_id")
         case StoreUnavailable():
             return Problem("unavailable", retry_after=RETRY_AFTER_S)
+        case MemoryError():
+            return Problem("overloaded", "there is no memory left", retry_after=RETRY_AFTER_S)
         case _:
             return None

@@ -45,8 +45,8 @@ EXPECTS = web.RequestKey("expects", bool)
 _SWEEP_S = 1.0
 _READ = 64 * 1024
 
-Answering = Callable[[], web.Response]
-"""Makes the answer to what is no HTTP."""
+Answering = Callable[[BaseException | None], web.Response]
+"""Makes the answer to what is no HTTP, or where an error came before there was a request."""
 
 
 class Door(web.Server):
@@ -218,7 +218,13 @@ class Connection(RequestHandler):
         known, body = self._request_count, self._body
         between = body is None or body.is_eof()
         self.begun = self.begun or bool(data)
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except MemoryError as error:
+            if body is None or between:
+                raise
+            # whoever reads this body hears it, and answers
+            body.set_exception(error)
         if self._request_count > known:
             self._begin(body)
         elif data and between:
@@ -297,7 +303,7 @@ class Connection(RequestHandler):
         """Answer what is no HTTP, without a word of it: neither in the answer nor in the log."""
         if status >= 500:
             self._door.observer(Fault("request", type(exc).__name__, _place(exc)))
-        answer = self._door.unread()
+        answer = self._door.unread(exc)
         answer.force_close()
         return answer
 

@@ -45,8 +45,8 @@ async def open_gateway(
     back the rest, and closes.
 
     `vendors` are those that the settings were read with. `on_failure` is called when a fault ends a
-    loop of the relay. The process should end then, so that a supervisor starts it anew; leases and
-    journal make that harmless. Raises ConfigurationError
+    loop of the gateway, or a thread of the database. The process should end then, so that a
+    supervisor starts it anew; leases and journal make that harmless. Raises ConfigurationError
     for credentials that cannot work, StoreUnavailable for a database that cannot be opened,
     OSError for an address that cannot be listened on.
     """
@@ -63,10 +63,11 @@ async def open_gateway(
         stores = await stack.enter_async_context(
             open_store(settings, clocks=clocks, ids=ids, pace=pace, observer=tell)
         )
+        stores.threads.on_end(on_failure)
         if stores.broker is not None:
             await stores.broker.start()
             completing = complete_events(stores.broker, log, every_s=pace.complete_s)
-            await stack.enter_async_context(_running(completing))
+            await stack.enter_async_context(_running(completing, on_failure))
         if with_relay:
             stack.enter_context(stores.alone())
         else:
@@ -93,7 +94,7 @@ async def open_gateway(
         gateway.observe(Lifecycle("starting", f"Inkpush {__version__}"))
         stack.callback(gateway.observe, Lifecycle("stopped"))
         stack.push_async_callback(gateway.authenticator.aclose)
-        await stack.enter_async_context(_running(gateway.gauges.run()))
+        await stack.enter_async_context(_running(gateway.gauges.run(), on_failure))
         ops = settings.ops
         gateway.ops_port = await listen(
             stack,
@@ -107,8 +108,8 @@ async def open_gateway(
             stack.push_async_callback(gateway.relay.stop, settings.relay.drain_s)
             await gateway.relay.start(plans)
             await stack.enter_async_context(stores.waking(gateway.relay.wake))
-        await stack.enter_async_context(_running(gateway.device_counts.run()))
-        await stack.enter_async_context(_running(gateway.eraser.run()))
+        await stack.enter_async_context(_running(gateway.device_counts.run(), on_failure))
+        await stack.enter_async_context(_running(gateway.eraser.run(), on_failure))
         if settings.server.role != "relay":
             server = settings.server
             application = public_application(gateway)
@@ -126,8 +127,15 @@ async def open_gateway(
 
 
 @asynccontextmanager
-async def _running(loop: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def _running(
+    loop: Coroutine[Any, Any, None], failed: Callable[[BaseException], None]
+) -> AsyncIterator[None]:
+    def look_at(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            failed(error)
+
     task = asyncio.get_running_loop().create_task(loop)
+    task.add_done_callback(look_at)
     try:
         yield
     finally:

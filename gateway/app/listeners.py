@@ -91,6 +91,7 @@ def ops_application(gateway: Gateway) -> web.Application:
         probes=gateway.probes,
         lanes=gateway.gauges.lane_states,
         draining=lambda: gateway.draining,
+        standstill=gateway.standstill,
         render=gateway.metrics.render,
         refresh=gateway.gauges.refresh,
         monotonic=gateway.clocks.monotonic,

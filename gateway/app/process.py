@@ -126,6 +126,20 @@ class Gateway:
         """How a source's webhooks are taken now; None: there is no such source."""
         return webhook_limits(self.settings, source, self._limits)
 
+    def standstill(self) -> str:
+        """What has not moved for `ops.stall_s` although there is work for it; "": all moves."""
+        return self.stores.threads.standstill(self.settings.ops.stall_s)
+
+    def stood_still(self, seconds: float) -> None:
+        """This process did not run for so long: what it holds is asked for anew before it sends."""
+        self.observe(Lifecycle("stood_still", f"nothing ran here for about {seconds:.1f} s"))
+        if self.relay is not None:
+            self.relay.stood_still()
+
+    def given_up(self) -> str:
+        """What would be given up by an end at once, for people."""
+        return "nothing" if self.relay is None else self.relay.given_up()
+
     def probes(self) -> dict[str, Probe]:
         """The probes of /readyz; while the gateway starts, one that reports the start."""
         probes = self.gauges.probes()

@@ -196,6 +196,19 @@ class Relay:
         """This process changed these devices: they have another user or address, or are gone."""
         self._lookups.change(device_ids)
 
+    def stood_still(self) -> None:
+        """The process did not run for a while: leases are checked before anything is sent."""
+        self._leases.doubt()
+
+    def given_up(self) -> str:
+        """What would be given up by an end at once, for people."""
+        in_flight = sum(lane.transport.in_flight for lane in self.lanes.values())
+        return (
+            f"{in_flight} pushes in flight and {self._writer.batch.size} results that are not on "
+            f"record yet (they may be sent again), {self._dispatcher.unfinished} chunks (they go "
+            "on at the next start)"
+        )
+
     async def reload(self, settings: Settings) -> None:
         """Apply new credentials, limits and apps, and what each source may reach; pushes in flight
         end on the old transports.

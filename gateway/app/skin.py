@@ -150,9 +150,10 @@ def _response(answer: Answer, *, keep: bool = True) -> web.Response:
     return response
 
 
-def unread() -> web.Response:
-    """The answer to what is no HTTP."""
-    return _response(Answer.of(Problem("bad_request")), keep=False)
+def unread(error: BaseException | None) -> web.Response:
+    """The answer to what is no HTTP, or where memory ran out before there was a request."""
+    known = answer_to(error) if isinstance(error, MemoryError) else None
+    return _response(Answer.of(known or Problem("bad_request")), keep=False)
 
 
 def problem_middleware(on_error: Callable[[Exception], None]) -> Any:

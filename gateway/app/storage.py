@@ -15,7 +15,7 @@ from contextlib import (
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from config.formats import is_postgres, no_broker_beside, without_password
 from gateway.app.clocks import SYSTEM
@@ -25,13 +25,14 @@ from gateway.core.clocks import Clocks
 from gateway.core.hashes import SECRET_BYTES
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
-from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
+from gateway.errors import ConfigurationError, GatewayError, StoreEnded, StoreUnavailable
 from gateway.events import GatewayEvent, Observer, StoreFailed
 from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
 from gateway.store.sqlite import open_sqlite
+from gateway.store.sqlite.engine import Threadless
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -46,6 +47,19 @@ def _nobody_else(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]
     return nullcontext()
 
 
+class Threads(Protocol):
+    """What works on a database in this process."""
+
+    def standstill(self, limit_s: float) -> str:
+        """What has not moved for so long although there is work for it; "" when all moves."""
+
+    def on_end(self, told: Callable[[StoreEnded], None]) -> None:
+        """Have it told when one of them has ended: nothing is stored from then on."""
+
+
+NO_THREADS = Threadless()
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
     """The open database with its ports, and the queue; for people, `place` says where it is, and
@@ -54,7 +68,8 @@ class Stores:
     A relay enters `alone` while it runs: where leases are ended at start, it must be the only one.
     `waking`, while entered, calls back when another process may have queued something. `broker` is
     the queue if it is outside the database, and `brokered` the journal of a database that can be
-    beside a broker. `secret` is what keyed hashes are made with.
+    beside a broker. `secret` is what keyed hashes are made with, `threads` what a database in this
+    process works with.
     """
 
     store: Store
@@ -66,6 +81,7 @@ class Stores:
     broker: JetStreamQueue | None = None
     brokered: BrokeredJournal | None = None
     secret: bytes = b""
+    threads: Threads = NO_THREADS
 
     @property
     def registry(self) -> Registry:
@@ -139,7 +155,8 @@ async def _sqlite(
         observer=observer,
     )
     advice = "Check the disk and the file's permissions."
-    return Stores(store, queue, str(path), advice, alone=partial(sole_relay, path))
+    alone = partial(sole_relay, path)
+    return Stores(store, queue, str(path), advice, alone=alone, threads=store.database)
 
 
 async def _postgres(

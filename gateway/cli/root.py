@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gateway import __version__
+from gateway import __version__, signals
 from gateway.cli.access import keys, token
 from gateway.cli.base import Group, State
 from gateway.cli.benching import bench
@@ -28,6 +28,8 @@ from gateway.cli.webhook import webhook
 def inkpush(ctx: click.Context) -> None:
     """The push notification relay for LearnInk: signed webhooks in, FCM and APNs pushes out."""
     ctx.ensure_object(State)
+    if ctx.invoked_subcommand != serve.name:
+        signals.as_usual()
 
 
 COMMANDS: tuple[click.Command, ...] = (

@@ -87,9 +87,10 @@ class WebhookRoute:
             seconds = monotonic() - started
             self._observer(WebhookAnswered(result, seconds, reason=problem.detail, source=source))
             raise
-        except StoreUnavailable as error:
+        except (StoreUnavailable, MemoryError) as error:
             seconds = monotonic() - started
-            answered = WebhookAnswered("unavailable", seconds, reason=str(error), source=source)
+            result = "overloaded" if isinstance(error, MemoryError) else "unavailable"
+            answered = WebhookAnswered(result, seconds, reason=str(error), source=source)
             self._observer(answered)
             raise
         self._observer(

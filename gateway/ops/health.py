@@ -35,9 +35,10 @@ class HealthRoutes:
     """`/healthz`, `/readyz` and `/metrics` of the ops listener.
 
     `probes` are of what the gateway cannot do without, `lanes` tells of those that do not simply
-    send; both and `draining` are asked every time: lanes come and go with a reload. `render` gives
-    the metrics in the format that an Accept header asks for, and their content type; `refresh`
-    brings those up to date that are read from the store.
+    send; both and `draining` are asked every time: lanes come and go with a reload. `standstill`
+    says what of this process does not move; "" when all does. `render` gives the metrics in the
+    format that an Accept header asks for, and their content type; `refresh` brings those up to date
+    that are read from the store.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class HealthRoutes:
         probes: Callable[[], Mapping[str, Probe]],
         lanes: Callable[[], Mapping[str, Standing]],
         draining: Callable[[], bool],
+        standstill: Callable[[], str],
         render: Callable[[str], tuple[bytes, str]],
         refresh: Callable[[], Awaitable[None]],
         monotonic: MonotonicClock,
@@ -53,6 +55,7 @@ class HealthRoutes:
         self._probes = probes
         self._lanes = lanes
         self._draining = draining
+        self._standstill = standstill
         self._render = render
         self._refresh = refresh
         self._monotonic = monotonic
@@ -68,8 +71,13 @@ class HealthRoutes:
         ]
 
     async def healthz(self, _request: web.Request) -> web.Response:
-        """The process lives and its event loop turns."""
-        return web.json_response({"status": "alive"})
+        """The process lives: its event loop turns, as this answer shows, and its threads move."""
+        reason = self._standstill()
+        return web.json_response(
+            {"status": "stalled", "reason": reason} if reason else {"status": "alive"},
+            status=503 if reason else 200,
+            headers={"Cache-Control": "no-store"},
+        )
 
     async def readyz(self, _request: web.Request) -> web.Response:
         """Whether traffic should come here, and what is not well.

@@ -183,6 +183,7 @@ class Dispatcher:
         looked_up = self._monotonic()
         found = await self._ports.registry.targets(items) if items else Found()
         targets, barred = self._ports.reaching.of(items, for_their_time(found, chunk.first_seen))
+        await self._leases.prove([work])
         if work.lost or work.proven_until <= self._monotonic():
             # The lookups took so long that another process may have the chunk and end it.
             self._leases.drop(work)

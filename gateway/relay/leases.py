@@ -8,6 +8,8 @@ earlier claim have ended and are on record: what one process sent, it never send
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -51,6 +53,9 @@ class Leases:
         self._leaving: dict[Work, None] = {}
         #: chunks that must not begin yet, each with those that have to end before
         self._behind: dict[Work, list[Work]] = {}
+        #: nothing that was known before this moment (monotonic) proves a lease
+        self._doubted_at = -math.inf
+        self._doubted = asyncio.Event()
         self.lease_s = lease_s
         self.changed = asyncio.Event()
         """Set when a chunk was finished or dropped; whoever waits for it clears it."""
@@ -71,6 +76,7 @@ class Leases:
 
         None: it goes on under the new lease, or it comes by `ready` once its earlier pushes ended.
         """
+        proven_until = self._proof(proven_until)
         at_work = self._works.get(claim.queue_id)
         if at_work is not None and _what(at_work.chunk) == _what(claim.chunk):
             # The lease ran out while we held it (the clock jumped, or the process stood still).
@@ -151,6 +157,18 @@ class Leases:
 
     # --- renewal --------------------------------------------------------------------------------
 
+    def doubt(self) -> None:
+        """The process stood still, for who knows how long: nothing is sent under the leases that it
+        holds until each is renewed, or found lost, which begins now."""
+        self._doubted_at = self._monotonic()
+        for work in self._works.values():
+            work.proven_until = min(work.proven_until, self._doubted_at)
+        self._doubted.set()
+
+    def _proof(self, until: float) -> float:
+        """Until when a lease is proven, by what was asked for: doubt came since, or not."""
+        return until if until - self.lease_s > self._doubted_at else self._doubted_at
+
     async def keep(self) -> None:
         """Renew the leases of this process until cancelled; drop the chunks whose lease was lost.
 
@@ -161,7 +179,10 @@ class Leases:
         every = self.lease_s / 3
         wait = every
         while True:
-            await asyncio.sleep(wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._doubted.wait()
+            self._doubted.clear()
             wait = every
             if self._works and self._is_stuck():
                 wait = min(every, self._pace.renew_again_s)
@@ -198,7 +219,7 @@ class Leases:
             if claim.queue_id in lost:
                 self.drop(work)
             else:
-                work.proven_until = proven_until
+                work.proven_until = self._proof(proven_until)
 
 
 def _what(chunk: Chunk) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ class Parts:
     answers: dict[str, str | BaseException | None] = field(default_factory=dict)
     lanes: dict[str, Standing] = field(default_factory=dict)
     draining: bool = False
+    standstill: str = ""
     now: float = 1_000.0
     asked: int = 0
     refresh_error: Exception | None = None
@@ -63,6 +64,7 @@ async def client(parts: Parts) -> AsyncIterator[Client]:
         probes=parts.probes,
         lanes=lambda: parts.lanes,
         draining=lambda: parts.draining,
+        standstill=lambda: parts.standstill,
         render=lambda accept: (b"inkpush_up 1\n", f"text/plain; version=0.0.4; accepted={accept}"),
         refresh=parts.refresh,
         monotonic=monotonic(lambda: parts.now),
@@ -82,6 +84,16 @@ async def ready(client: Client) -> tuple[int, Any]:
 async def test_it_lives(client: Client) -> None:
     async with client.get("/healthz") as response:
         assert (response.status, await response.json()) == (200, {"status": "alive"})
+
+
+async def test_it_does_not_live_while_a_thread_stands_still(client: Client, parts: Parts) -> None:
+    parts.standstill = "the writer has not moved for 31 s"
+    async with client.get("/healthz") as response:
+        told = {"status": "stalled", "reason": "the writer has not moved for 31 s"}
+        assert (response.status, await response.json()) == (503, told)
+    parts.standstill = ""
+    async with client.get("/healthz") as response:
+        assert response.status == 200
 
 
 async def test_it_is_ready_when_every_part_is(client: Client, parts: Parts) -> None:

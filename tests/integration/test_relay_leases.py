@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -251,3 +251,63 @@ async def test_a_journal_that_stands_still_stops_the_lanes_and_lets_them_go_on(
         assert await running.settled("msg_1") == {"delivered": 200}
         await running.empty()
     assert len(rig.sandbox.pushes) == 200
+
+
+# --- after a standstill -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stolen", [True, False], ids=["taken over", "still ours"])
+async def test_after_a_standstill_nothing_starts_before_the_lease_is_asked_for(
+    rig: RelayRig, stolen: bool
+) -> None:
+    """By this process' clock the lease holds for half a minute more; how long the machine really
+    stood still, nobody knows."""
+    first, *waiting = iphones([1, 2, 3, 4])
+    rig.sandbox.script(first.address, Answer.slow(0.5))
+    rig.sandbox.settings.stream_limit_before_auth = 1
+    rig.sandbox.settings.stream_limit = 1
+    async with rig.running(apns={"max_connections": 1}) as running:
+        await running.register(first, *waiting)
+        await running.queue_for("msg_1", [first, *waiting])
+        await rig.arrived(first)
+        if stolen:
+            rig.sql(STEAL, rig.clock() + 3600)
+        running.gateway.stood_still(5.0)
+        if stolen:
+            await lost(running)
+            await eventually("the answer is here", lambda: rig_is_idle(running))
+        else:
+            assert await running.settled("msg_1") == {"delivered": 4}
+            await running.empty()
+    assert len(rig.sent_to(first)) == 1
+    assert [len(rig.sent_to(one)) for one in waiting] == [0 if stolen else 1] * 3
+
+
+def rig_is_idle(running: Running) -> bool:
+    relay = running.gateway.relay
+    assert relay is not None
+    return not any(lane.transport.in_flight for lane in relay.lanes.values())
+
+
+async def test_a_chunk_whose_devices_are_looked_up_in_a_standstill_goes_on_at_once(
+    rig: RelayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig.running() as running:
+        await running.register(ANDROID)
+        registry = running.gateway.stores.registry
+        targets = type(registry).targets
+        stood_still = 0
+
+        async def slow(self: Any, items: Any) -> Any:
+            nonlocal stood_still
+            found = await targets(self, items)
+            if not stood_still:
+                running.gateway.stood_still(5.0)
+            stood_still += 1
+            return found
+
+        monkeypatch.setattr(type(registry), "targets", slow)
+        await running.queue_for("msg_1", [ANDROID])
+        assert await running.settled("msg_1") == {"delivered": 1}
+    assert stood_still
+    assert len(rig.sent_to(ANDROID)) == 1

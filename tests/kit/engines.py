@@ -9,7 +9,7 @@ import sqlite3
 from collections import deque
 from pathlib import Path
 
-from gateway.store.sqlite.engine import Engine, Kind
+from gateway.store.sqlite.engine import Engine, Kind, Threadless
 from gateway.store.sqlite.jobs import GROUP, Job, read_snapshot, write_group
 from gateway.store.sqlite.opening import migrate
 
@@ -21,7 +21,7 @@ def in_memory() -> sqlite3.Connection:
     return connection
 
 
-class LoopEngine:
+class LoopEngine(Threadless):
     """An `Engine` on one connection, which it closes at the end. `groups` is how many writes each
     commit so far had."""
 
@@ -62,7 +62,7 @@ class LoopEngine:
         self._arrange()
 
 
-class CountingEngine:
+class CountingEngine(Threadless):
     """An engine that counts the writes it was asked for, and has another one do them."""
 
     def __init__(self, engine: Engine) -> None:

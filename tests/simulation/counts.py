@@ -29,6 +29,7 @@ MUST_BE_SEEN = (
     # guards, and what they are for
     "the gate was closed",
     "a lease was lost",
+    "a standstill was noticed",
     "a chunk waited for its own earlier pushes",
     "the brake was on",
     "leftovers",

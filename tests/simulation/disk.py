@@ -16,7 +16,7 @@ from functools import cache, partial
 from typing import Any, Literal, Protocol
 
 from gateway.errors import StoreUnavailable
-from gateway.store.sqlite.engine import Kind
+from gateway.store.sqlite.engine import Kind, Threadless
 from gateway.store.sqlite.jobs import GROUP, Job, read_snapshot, write_group
 from gateway.store.sqlite.opening import migrate
 from tests.kit.stores import fresh_secret
@@ -285,7 +285,7 @@ def _broken(_connection: sqlite3.Connection) -> Any:
     raise sqlite3.OperationalError("disk I/O error")
 
 
-class DiskEngine:
+class DiskEngine(Threadless):
     """The port `gateway.store.sqlite.engine.Engine` of one process, on its event loop.
 
     A killed process leaves behind what is committed: a group is written at one moment, and its

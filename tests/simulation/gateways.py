@@ -381,6 +381,8 @@ class Life:
         counting = asyncio.get_running_loop().create_task(counts.run())
         erasing = asyncio.get_running_loop().create_task(eraser.run())
         self.ready = True
+        if self.process.patience is not None:
+            self.process.patience.tell(self._stood_still)
         if sizes.relays == 1:
             world.ends.no_orphan(self._lease_prefix, alone=True)
         world.findings.relay_began()
@@ -395,6 +397,10 @@ class Life:
         erasing.cancel()
         await store.aclose()
         self._house.kill("drained")
+
+    def _stood_still(self, _seconds: float) -> None:
+        self._house.world.trace.count("a standstill was noticed")
+        self.relay.stood_still()
 
     def _look(self) -> None:
         """Look now and then at what tells nobody."""

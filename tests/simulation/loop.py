@@ -1,8 +1,10 @@
 """The event loop of a history: asyncio on a clock that jumps, with processes that can be killed.
 
 Owns time, the order of what is due, and what becomes of a process' callbacks when it is killed or
-stopped. Refuses to know the gateway. Ready callbacks run in the order they came, which is asyncio's
-promise; callbacks due at the same moment run in an order drawn by lot, which is nobody's promise.
+stopped. Refuses to know the gateway, but for its patience, which is a part of its loop in life.
+Ready callbacks run in the order they came, which is asyncio's promise; callbacks due at the same
+moment run in an order drawn by lot, which is nobody's promise. A process that goes on after a stop
+finds its timers first, and then what came to its sockets: the worst order that libuv has.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from contextvars import Context, ContextVar
 from itertools import count
 from random import Random
 from typing import Any
+
+from gateway.app.patience import Patience
 
 STEP_S = 1e-5
 """Virtual seconds that one callback takes, so that loops without a wait end."""
@@ -41,6 +45,9 @@ class Process:
         self.context = contextvars.copy_context()
         self.context.run(OWNER.set, self)
         self.parked: list[asyncio.Handle] = []
+        #: what lay in its sockets when it went on, and was not read yet
+        self.unread: dict[asyncio.Handle, None] = {}
+        self.patience: Patience | None = None
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -62,6 +69,8 @@ class Loop(asyncio.AbstractEventLoop):
         self.steps = 0
         #: called with the process and what went wrong when an exception reaches the loop
         self.on_fault: Callable[[Process | None, dict[str, Any]], None] = lambda _owner, _what: None
+        #: what comes to a socket, of all that is due
+        self._arrivals: set[asyncio.Handle] = set()
         #: callbacks of a process until it is killed; see `kill_after`
         self._kills: dict[Process, tuple[int, Callable[[], None]]] = {}
 
@@ -96,6 +105,9 @@ class Loop(asyncio.AbstractEventLoop):
         if owner is not None and owner.frozen:
             owner.parked.append(handle)
             return
+        self._arrivals.discard(handle)
+        if owner is not None and owner.unread:
+            owner.unread.pop(handle, None)
         self.steps += 1
         self._now += STEP_S
         self._running = owner
@@ -128,9 +140,12 @@ class Loop(asyncio.AbstractEventLoop):
         process.frozen = True
 
     def thaw(self, process: Process) -> None:
-        """SIGCONT: what came meanwhile runs, in the order it came."""
+        """SIGCONT: what came due meanwhile runs, and then what came, each in its order."""
         process.frozen = False
-        self._ready.extend((process, handle) for handle in process.parked)
+        came = dict.fromkeys(one for one in process.parked if one in self._arrivals)
+        due = [one for one in process.parked if one not in came]
+        process.unread.update(came)
+        self._ready.extend((process, handle) for handle in (*due, *came))
         process.parked.clear()
 
     def end(self) -> None:
@@ -170,9 +185,30 @@ class Loop(asyncio.AbstractEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
+        owner = OWNER.get() if context is None else context.get(OWNER)
+        if owner is None:
+            return self._due(when, callback, args, context, owner)
+        if owner.patience is None:
+            owner.patience = Patience(self.call_soon, self.time)
+        patient = owner.patience.timer(when - self._now, callback, args)
+        handle = self._due(when, patient, (), context, owner)
+        patient.handle = handle
+        return handle
+
+    def come_at(self, when: float, callback: Callable[[], None], *, context: Context) -> None:
+        """Something comes to a socket then."""
+        self._arrivals.add(self._due(when, callback, (), context, context.get(OWNER)))
+
+    def _due(
+        self,
+        when: float,
+        callback: Callable[..., Any],
+        args: tuple[Any, ...],
+        context: Context | None,
+        owner: Process | None,
+    ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         if not self._over:
-            owner = OWNER.get() if context is None else context.get(OWNER)
             entry = (when, self._lots.random(), next(self._numbers), owner, timer)
             heapq.heappush(self._timers, entry)
         return timer

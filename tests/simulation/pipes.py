@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from random import Random
 from typing import Any, Literal
 
@@ -111,7 +112,8 @@ class End(asyncio.Transport):
 
     def fail_later(self, seconds: float, error: Exception) -> None:
         """This end learns in some time that the connection is broken."""
-        self._loop.call_later(seconds, self._fail, error, context=self.context)
+        at = self._loop.time() + seconds
+        self._loop.come_at(at, partial(self._fail, error), context=self.context)
 
     def hang_up(self) -> None:
         """The kernel closes the socket of a dead process: what was not on its way is lost."""
@@ -150,7 +152,7 @@ class End(asyncio.Transport):
         self.arrives_at = at
         self._flying += len(piece)
         self._way.append(piece)
-        self._loop.call_at(at, self._arrive, context=self.peer.context)
+        self._loop.come_at(at, self._arrive, context=self.peer.context)
 
     def _arrive(self) -> None:
         """A piece is there, in the peer's context: the oldest one, whatever was to come first."""

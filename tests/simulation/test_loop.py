@@ -99,6 +99,32 @@ def test_a_stopped_process_stands_still_and_goes_on_in_order() -> None:
     assert told == [("one", 1), ("two", 12), ("three", 13)]
 
 
+def test_what_came_to_a_stopped_process_is_unread_until_it_is_read_and_its_timers_wait() -> None:
+    told: list[str] = []
+
+    async def main(loop: Loop) -> None:
+        process = Process("reading")
+
+        def read() -> None:
+            told.append("read")
+
+        def expire() -> None:
+            told.append("expired")
+
+        process.context.run(loop.call_later, 2, expire)
+        loop.come_at(5, read, context=process.context)
+        await asyncio.sleep(1)
+        loop.freeze(process)
+        await asyncio.sleep(10)
+        loop.thaw(process)
+        assert len(process.unread) == 1
+        await asyncio.sleep(1)
+        assert not process.unread
+
+    run(main)
+    assert told == ["read", "expired"]
+
+
 def test_a_process_can_be_killed_at_any_of_its_steps() -> None:
     steps: list[int] = []
 

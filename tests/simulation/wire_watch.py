@@ -214,6 +214,8 @@ class WireWatch(PassingTransport):
                 if not verdict.is_answer:
                     self._recovery.unanswered(self.who, place, verdict, opened[1])
                 self._trace.count(f"wire: {verdict.reason}")
+                if verdict.reason == "Timeout" and self.process is not None and self.process.unread:
+                    self._broken("reads_first", push, "is given up, and not all that came is read")
             is_sound = partial(self._is_sound, place)
             self._sightings.heard(self.who, push.delivery_id, verdict, is_sound=is_sound)
         settle(verdicts)

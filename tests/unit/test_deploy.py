@@ -345,3 +345,21 @@ def test_the_rendered_pods_have_a_configuration_that_works(tmp_path: Path) -> No
 def test_a_secret_does_not_get_into_the_configmap(value: str) -> None:
     with pytest.raises(AssertionError, match="has no place in a ConfigMap"):
         rendered(f"--set=config.{value}")
+
+
+# --- systemd -----------------------------------------------------------------------------------
+
+
+def test_the_unit_is_told_of_each_step_and_gives_each_its_time() -> None:
+    unit: dict[str, str] = {}
+    for line in (DEPLOY / "systemd" / "inkpush.service").read_text().splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            unit[key] = value
+    assert unit["Type"] == "notify", "notify-reload asks for systemd 253"
+    assert unit["NotifyAccess"] == "main"
+    assert unit["ExecReload"] == "kill -HUP $MAINPID"
+    assert unit["TimeoutStartSec"] == "infinity", "a migration takes as long as it takes"
+    assert float(unit["WatchdogSec"]) >= OpsSettings().stall_s, "it is heard four times in that"
+    assert float(unit["TimeoutStopSec"]) >= LONGEST_S
+    assert "AF_UNIX" in unit["RestrictAddressFamilies"], "where NOTIFY_SOCKET is"

@@ -16,7 +16,7 @@ from gateway.core.erased import Erased
 from gateway.errors import StoreUnavailable
 from gateway.store.queries import load_queries
 from gateway.store.sqlite.bulk import write_rows
-from gateway.store.sqlite.engine import Engine, Kind, ThreadEngine
+from gateway.store.sqlite.engine import Ended, Engine, Kind, ThreadEngine
 from gateway.store.sqlite.erased import erased_from
 from gateway.store.sqlite.jobs import Job
 from gateway.store.sqlite.opening import open_connections
@@ -67,6 +67,14 @@ class SqliteDatabase:
         return await self._submit(
             lambda connection: connection.execute(sql, parameters).fetchall(), "read", alone=True
         )
+
+    def standstill(self, limit_s: float) -> str:
+        """What has not moved for so long although there is work for it; "" when all moves."""
+        return self._engine.standstill(limit_s)
+
+    def on_end(self, told: Ended) -> None:
+        """Have it told when nothing is done any more, though nobody closed."""
+        self._engine.on_end(told)
 
     async def aclose(self) -> None:
         """Finish what was asked, then close the file."""

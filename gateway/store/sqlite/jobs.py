@@ -17,6 +17,9 @@ from typing import Any
 
 from gateway.errors import GatewayError, StoreUnavailable
 
+_FAILURES = (sqlite3.Error, MemoryError)
+"""What SQLite fails with: memory that it does not get is no error of its own to the driver."""
+
 GROUP = 64
 """Writes that may share one commit: enough to spread an fsync, few enough to answer soon."""
 
@@ -56,13 +59,14 @@ def read_snapshot(connection: sqlite3.Connection, job: Job) -> None:
     except BaseException as error:  # noqa: BLE001  # the caller gets it
         job.error = _translated(error)
     finally:
-        if connection.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
+        _undo(connection)
 
 
 def write_group(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
-    """Run the jobs in one transaction; what fails is undone alone, a failed commit fails all."""
+    """Run the jobs in one transaction; what fails is undone alone, a failed commit fails all.
+
+    Raises when what failed cannot be undone: the connection is good for nothing any more.
+    """
     try:
         connection.execute("BEGIN IMMEDIATE")
         if len(jobs) > 1:
@@ -71,12 +75,19 @@ def write_group(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
         elif not _write_alone(connection, jobs[0]):
             return
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        if connection.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
+    except _FAILURES as error:
         for job in jobs:
             job.error = job.error or _translated(error)
+        _undo(connection)
+
+
+def _undo(connection: sqlite3.Connection) -> None:
+    """Undo what is open. SQLite may have done it itself: a full disk ends the transaction."""
+    with contextlib.suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    if connection.in_transaction:
+        raise StoreUnavailable("What failed cannot be undone.")
 
 
 def _write_alone(connection: sqlite3.Connection, job: Job) -> bool:
@@ -86,9 +97,7 @@ def _write_alone(connection: sqlite3.Connection, job: Job) -> bool:
         return True
     except BaseException as error:  # noqa: BLE001  # the caller gets it
         job.error = _translated(error)
-        # A full disk has ended the transaction already.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        _undo(connection)
         return False
 
 
@@ -104,8 +113,9 @@ def _write_beside_others(connection: sqlite3.Connection, job: Job) -> None:
 
 
 def _translated(error: BaseException) -> BaseException:
-    if isinstance(error, GatewayError) or not isinstance(error, sqlite3.Error):
+    if isinstance(error, GatewayError) or not isinstance(error, _FAILURES):
         return error
-    unavailable = StoreUnavailable(f"The database did not do it: {error}")
+    why = str(error) or "there is no memory left"
+    unavailable = StoreUnavailable(f"The database did not do it: {why}")
     unavailable.__cause__ = error
     return unavailable

@@ -79,6 +79,14 @@ DEFECTS = (
         50,
     ),
     Defect(
+        "answers_left_unread",
+        "What comes due in a standstill is timed out before what came meanwhile is read.",
+        ("reads_first",),
+        60,
+        ("stop", "standstill", "hesitant"),
+        "native",
+    ),
+    Defect(
         "apns_429_is_unavailable",
         "Apple's word that a device gets too many pushes is read as a failure of Apple's.",
         ("right_verdict",),
