@@ -229,7 +229,8 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
     """The process changed phase: starting, ready, reloaded, reload_refused, draining, stopped;
-    or failed. Or `files`, once: how many it may open."""
+    or failed. Or what was found at the start: `files` (how many it may open), `new_database`,
+    `database_doubted`, `relay_unknown`."""
 
     phase: str
     detail: str = ""

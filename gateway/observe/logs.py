@@ -228,7 +228,13 @@ def _say_of_lane(
             assert_never(event)
 
 
-_PHASE_LEVELS: dict[str, Level] = {"reload_refused": "error", "failed": "error"}
+_PHASE_LEVELS: dict[str, Level] = {
+    "reload_refused": "error",
+    "failed": "error",
+    "new_database": "warning",
+    "database_doubted": "error",
+    "relay_unknown": "warning",
+}
 #: anybody can cause these, as many as they like: one line of each in so many seconds tells enough
 _STRANGERS = frozenset({"unauthorized", "too_large", "too_slow", "overloaded"})
 STRANGERS_S = 10.0
