@@ -60,6 +60,7 @@ class ThreadEngine:
                 name="sqlite-searcher",
             )
         )
+        self._file = connections.file
         self._queues = {"write": self._writes, "read": self._reads, "search": self._searches}
         self._closed = False
         for thread in self._threads:
@@ -102,7 +103,11 @@ class ThreadEngine:
                         last = True
                         break
                     jobs.append(job)
-                write_group(connection, jobs)
+                if (gone := self._file.gone()) is None:
+                    write_group(connection, jobs)
+                else:
+                    for job in jobs:
+                        job.error = gone
                 _resolve(jobs)
                 if last:
                     return

@@ -71,6 +71,7 @@ class DatabaseFile:
         self._open = entry
         self._key = key
         self._is_closed = False
+        self._watched: list[tuple[Path, os.stat_result]] = []
 
     @classmethod
     def open(cls, given: Path, *, alone: bool = False) -> DatabaseFile:
@@ -113,6 +114,24 @@ class DatabaseFile:
     def size(self) -> int:
         """Bytes of the file."""
         return os.fstat(self._open.descriptor).st_size
+
+    def watch(self) -> None:
+        """SQLite has it open now: from here on it, and its log, must stay where they are."""
+        self._watched = [(path, path.stat()) for path in (self.path, self.log) if path.exists()]
+
+    def gone(self) -> StoreUnavailable | None:
+        """Why nothing may be written: it would go where nobody finds it. None: all is there."""
+        for path, known in self._watched:
+            try:
+                if os.path.samestat(path.stat(), known):
+                    continue
+            except OSError:
+                pass
+            return StoreUnavailable(
+                f"{path} was removed or replaced while this process has it open. Put it back, or "
+                "restart on what is there now."
+            )
+        return None
 
     def is_also(self, path: Path) -> bool:
         """Whether that name leads to this file, too. Raises OSError."""

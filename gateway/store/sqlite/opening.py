@@ -74,6 +74,7 @@ def open_connections(
                 unknown = holding.take(connection, load_queries("sqlite"), holder, file.path)
         opened.append(_connect(file.path))
         opened.extend(_connect(file.path, read_only=True) for _ in range(_READERS + 1))
+        file.watch()
     except BaseException as error:
         for connection in opened:
             connection.close()
