@@ -167,6 +167,9 @@ class AuthSettings(Section):
 class StoreSettings(Section):
     """The database: registry, journal, events, keys."""
 
+    expect: Literal["any", "existing"] = "any"
+    """`any`: where there is no database, one is made, so that a newcomer needs no step before.
+    `existing`: never; for production, where a missing one is a volume that is not mounted."""
     url: Annotated[str, AfterValidator(formats.store_url), Field(repr=False)] = (
         "sqlite:///inkpush.db"
     )

@@ -4,7 +4,8 @@
     +-- ConfigurationError     settings or credentials that cannot work; exit status 2
     +-- StoreError             the database or broker did not do what was asked
     |   +-- StoreUnavailable   it is away, full or too slow: nothing was stored, try later
-    |   |   +-- StoreEnded     for good, in this process: a thread of it is gone
+    |   |   +-- StoreEnded       for good, in this process: a thread of it is gone
+    |   |   +-- DatabaseRefused  what is there is damaged, not ours, or gone: a person must decide
     |   +-- SchemaMismatch     the database belongs to another version of Inkpush
     +-- NotReplayable          a dead letter that this version cannot read
     +-- InstallationOwned      the installation belongs to another user
@@ -51,6 +52,10 @@ class StoreEnded(StoreUnavailable):
 
 class SchemaMismatch(StoreError):
     """The database belongs to another version of Inkpush."""
+
+
+class DatabaseRefused(StoreUnavailable):
+    """The database is damaged, not ours, or gone; nothing was changed, and a person must decide."""
 
 
 class NotReplayable(GatewayError):

@@ -229,8 +229,9 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
     """The process changed phase: starting, ready, reloaded, reload_refused, draining, stopped; or
-    failed, or given_up, by a third signal. Or `files`, once: how many it may open. Or stood_still:
-    it did not run for a while. Or stalled, and moves_again: a thread of it does not, or does."""
+    failed, or given_up, by a third signal. Or stood_still: it did not run for a while. Or stalled,
+    and moves_again: a thread of it does not, or does. Or what was found at the start: `files` (how
+    many it may open), `new_database`, `database_doubted`, `relay_unknown`."""
 
     phase: str
     detail: str = ""

@@ -38,11 +38,22 @@ def serve(settings: Settings, *, reload: Callable[[], Settings]) -> int:
     return run(settings, reload)
 
 
-def open_store(settings: Settings) -> AbstractAsyncContextManager[Stores]:
-    """Open the database and the queue that the settings name, until the context ends."""
+def open_store(
+    settings: Settings, *, made: Callable[[str], None]
+) -> AbstractAsyncContextManager[Stores]:
+    """Open the database and the queue that the settings name, until the context ends. `made` is
+    called with the place of a database that was made for it."""
     from gateway.app import storage
+    from gateway.events import GatewayEvent, Lifecycle
 
-    return storage.open_store(settings)
+    def hear(event: GatewayEvent) -> None:
+        match event:
+            case Lifecycle("new_database", place):
+                made(place)
+            case _:
+                pass
+
+    return storage.open_store(settings, observer=hear)
 
 
 async def check(settings: Settings, *, online: bool, file: Path | None = None) -> list[Finding]:

@@ -17,6 +17,7 @@ from gateway.app.storage import open_store, sqlite_path
 from gateway.app.surroundings import Site, Warned
 from gateway.app.vendors import VENDORS
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
+from gateway.events import GatewayEvent, Lifecycle
 from gateway.ports import LaneRow
 from gateway.queue.nats import JetStreamQueue
 from providers.contract import Misconfigured, PushProvider, Unavailable
@@ -105,10 +106,13 @@ async def _ways(settings: Settings, plans: list[LanePlan], *, online: bool) -> l
 
 
 async def _store(settings: Settings) -> list[Finding]:
+    made: list[GatewayEvent] = []
     try:
-        async with open_store(settings) as stores:
+        async with open_store(settings, observer=made.append) as stores:
             await stores.store.ping()
             found = [Finding("ok", f"store: {stores.place} can be read and written")]
+            if any(isinstance(one, Lifecycle) and one.phase == "new_database" for one in made):
+                found.append(Finding("ok", f"store: a new database was made: {stores.place}"))
             if stores.broker is not None:
                 found += await _broker(stores.broker)
             for row in await stores.lanes.all():

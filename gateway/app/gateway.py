@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.app.beating import beating
 from gateway.app.clocks import SYSTEM
 from gateway.app.descriptors import OPS_CONNECTIONS
+from gateway.app.doubts import keeping_notes, stop_pruning
 from gateway.app.ids import RANDOM
 from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
@@ -61,16 +62,14 @@ async def open_gateway(
             heard[-1](event)
 
         stores = await stack.enter_async_context(
-            open_store(settings, clocks=clocks, ids=ids, pace=pace, observer=tell)
+            open_store(settings, relay=with_relay, clocks=clocks, ids=ids, pace=pace, observer=tell)
         )
         stores.threads.on_end(on_failure)
         if stores.broker is not None:
             await stores.broker.start()
             completing = complete_events(stores.broker, log, every_s=pace.complete_s)
             await stack.enter_async_context(_running(completing, on_failure))
-        if with_relay:
-            stack.enter_context(stores.alone())
-        else:
+        if not with_relay:
             beats = beating(
                 stores.store.replicas,
                 name=ids.process(),
@@ -105,6 +104,12 @@ async def open_gateway(
             most=OPS_CONNECTIONS,
         )
         if gateway.relay is not None:
+            gateway.doubts = await stop_pruning(
+                stores, plans, now=clocks.wall(), observer=gateway.observe
+            )
+            await stack.enter_async_context(
+                keeping_notes(stores, gateway.observe, every_s=pace.note_s)
+            )
             stack.push_async_callback(gateway.relay.stop, settings.relay.drain_s)
             await gateway.relay.start(plans)
             await stack.enter_async_context(stores.waking(gateway.relay.wake))

@@ -21,7 +21,8 @@ Probe = Callable[[], Awaitable[str | None]]
 class Gauges:
     """Measures queue, lanes and registry for metrics, health and the webhook's high-water mark.
 
-    `waiting` tells of sources whose events wait, because this process does not know them.
+    `waiting` tells of what waits for a person: sources that this process does not know, a database
+    in doubt.
     """
 
     def __init__(

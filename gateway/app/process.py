@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from gateway.app.doubts import standing
 from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
 from gateway.app.relay import Relay
@@ -25,6 +26,7 @@ from gateway.events import (
 )
 from gateway.ingest.routes import WebhookLimits
 from gateway.observe.metrics import Metrics
+from gateway.ports import Doubt, Standing
 from gateway.relay.device_counts import DeviceCounts
 from providers.vendor import Vendors
 
@@ -36,6 +38,7 @@ class Gateway:
     """One running process. Made by `gateway.app.gateway.open_gateway`.
 
     `relay` is None in the role `ingest`. `settings` are those in force; a reload replaces them.
+    `doubts` speak against the database being what it was, until a person has released the lanes.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Gateway:
         self.pace = pace
         self.ready = False
         self.draining = False
+        self.doubts: list[Doubt] = []
         self.public_port = 0
         self.ops_port = 0
         self._log = log
@@ -97,10 +101,20 @@ class Gateway:
             self.device_counts,
             self.metrics,
             self.relay.lanes if self.relay is not None else {},
-            waiting=self.relay.reaching.waiting if self.relay is not None else dict,
+            waiting=self._waiting,
             clock=clocks.wall,
             every_s=pace.depth_s,
         )
+
+    def _waiting(self) -> dict[str, Standing]:
+        """What waits for a person: sources that are not configured, a database in doubt."""
+        if self.relay is None:
+            return {}
+        if not any(lane.brake.on for lane in self.relay.lanes.values()):
+            self.doubts.clear()
+        doubt = standing(self.doubts)
+        waiting = dict(self.relay.reaching.waiting())
+        return waiting if doubt is None else {**waiting, "store": doubt}
 
     def observe(self, event: GatewayEvent) -> None:
         """Report an event to metrics and log."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-from collections.abc import AsyncIterator, Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
-    AbstractContextManager,
     asynccontextmanager,
     contextmanager,
     nullcontext,
+    suppress,
 )
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,17 +22,26 @@ from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
 from gateway.app.replaying import cut_again
 from gateway.core.clocks import Clocks
-from gateway.core.hashes import SECRET_BYTES
+from gateway.core.hashes import SECRET_BYTES, keyed
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
-from gateway.errors import ConfigurationError, GatewayError, StoreEnded, StoreUnavailable
-from gateway.events import GatewayEvent, Observer, StoreFailed
+from gateway.errors import (
+    ConfigurationError,
+    GatewayError,
+    StoreEnded,
+    StoreError,
+    StoreUnavailable,
+)
+from gateway.events import GatewayEvent, Lifecycle, Observer, StoreFailed
 from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
-from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
-from gateway.store.sqlite import open_sqlite
+from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, newest_event, servers_of
+from gateway.store.sqlite import SqliteStore, open_sqlite
 from gateway.store.sqlite.engine import Threadless
+from gateway.store.sqlite.file import DatabaseFile
+from gateway.store.sqlite.holding import Holder
+from gateway.store.sqlite.lock_file import Reached
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -65,20 +74,21 @@ class Stores:
     """The open database with its ports, and the queue; for people, `place` says where it is, and
     `advice` what to do when it does not work.
 
-    A relay enters `alone` while it runs: where leases are ended at start, it must be the only one.
-    `waking`, while entered, calls back when another process may have queued something. `broker` is
-    the queue if it is outside the database, and `brokered` the journal of a database that can be
-    beside a broker. `secret` is what keyed hashes are made with, `threads` what a database in this
-    process works with.
+    `file` is the SQLite file if this process is the only relay on it. `waking`, while entered,
+    calls back when another process may have queued something. `broker` is the queue if it is
+    outside the database, `newest_queued` asks it for the event of its newest chunk, and `brokered`
+    is the journal of a database that can be beside a broker. `secret` is what keyed hashes are made
+    with, `threads` what a database in this process works with.
     """
 
     store: Store
     queue: Queue
     place: str
     advice: str
-    alone: Callable[[], AbstractContextManager[None]] = nullcontext
+    file: RelayFile | None = None
     waking: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] = _nobody_else
     broker: JetStreamQueue | None = None
+    newest_queued: Callable[[], Awaitable[str | None]] | None = None
     brokered: BrokeredJournal | None = None
     secret: bytes = b""
     threads: Threads = NO_THREADS
@@ -108,6 +118,7 @@ def _ignore(_event: GatewayEvent) -> None:
 async def open_store(
     settings: Settings,
     *,
+    relay: bool = False,
     clocks: Clocks = SYSTEM,
     ids: Ids = RANDOM,
     pace: Pace = Pace(),
@@ -116,12 +127,11 @@ async def open_store(
     """Open the store, creating or migrating it; closes it at the end.
 
     The connection to a broker is made at its first use, so that commands that only read the store
-    work without it.
+    work without it. A `relay` is alone on a SQLite file, or refused with ConfigurationError: it
+    ends the leases of those before it.
     """
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
-    stores = await opened(
-        settings.store.url, settings.devices.max_per_user, clocks, ids, pace, observer
-    )
+    stores = await opened(settings, relay, clocks, ids, pace, observer)
     try:
         stores = replace(stores, secret=await stores.store.secret(ids.secret(SECRET_BYTES)))
         if settings.queue.url == "store":
@@ -129,48 +139,86 @@ async def open_store(
             return
         if stores.brokered is None:
             raise ConfigurationError([no_broker_beside(stores.place)])
-        broker = _broker(
-            settings, stores.brokered, clocks=clocks, ids=ids, pace=pace, observer=observer
+        link, spec = _link(settings, ids), _stream(settings, pace)
+        broker = JetStreamQueue(
+            link,
+            spec,
+            journal=stores.brokered,
+            cut=partial(
+                cut_again, max_age_s=settings.relay.max_age_s, chunk_items=pace.chunk_items
+            ),
+            clocks=clocks,
+            observer=observer,
         )
         try:
-            yield replace(stores, queue=broker, broker=broker, waking=_nobody_else)
+            yield replace(
+                stores,
+                queue=broker,
+                broker=broker,
+                newest_queued=partial(newest_event, link, spec),
+                waking=_nobody_else,
+            )
         finally:
             await broker.aclose()
     finally:
+        if stores.file is not None:
+            await stores.file.leave()
         await stores.store.aclose()
 
 
 async def _sqlite(
-    url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace, observer: Observer
+    settings: Settings, relay: bool, clocks: Clocks, ids: Ids, pace: Pace, observer: Observer
 ) -> Stores:
-    path = sqlite_path(url)
-    fresh = partial(ids.secret, SECRET_BYTES)
-    store = await open_sqlite(path, max_per_user=max_per_user, fresh=fresh)
+    path = sqlite_path(settings.store.url)
+    name = ids.new()
+    holder = None
+    if relay:
+        holder = Holder(str(os.getpid()), ids.host(), running_system(), clocks.wall(), name)
+    store = await open_sqlite(
+        path,
+        max_per_user=settings.devices.max_per_user,
+        fresh=partial(ids.secret, SECRET_BYTES),
+        may_make=settings.store.expect == "any",
+        holder=holder,
+    )
+    opened = store.database.opened
+    if opened is not None and opened.is_new:
+        observer(Lifecycle("new_database", str(path)))
+    for one in opened.unknown if opened is not None else ():
+        told = f"{one}: it may be alive, so its leases run out by themselves"
+        observer(Lifecycle("relay_unknown", told))
     queue = InStoreQueue(
         store.database,
         journal=store.journal,
         clock=clocks.wall,
-        new_id=ids.new,
+        new_id=lambda: name,
         pace=pace,
         observer=observer,
     )
     advice = "Check the disk and the file's permissions."
-    alone = partial(sole_relay, path)
-    return Stores(store, queue, str(path), advice, alone=alone, threads=store.database)
+    file = RelayFile(store, holder) if holder is not None else None
+    return Stores(store, queue, str(path), advice, file=file, threads=store.database)
 
 
 async def _postgres(
-    url: str, max_per_user: int, clocks: Clocks, ids: Ids, pace: Pace, observer: Observer
+    settings: Settings, _relay: bool, clocks: Clocks, ids: Ids, pace: Pace, observer: Observer
 ) -> Stores:
     from gateway.store.postgres import open_postgres
     from gateway.store.postgres.arrivals import unfinished
 
+    url = settings.store.url
     place = without_password(url)
     try:
-        fresh = partial(ids.secret, SECRET_BYTES)
-        store = await open_postgres(url, max_per_user=max_per_user, fresh=fresh)
-    except StoreUnavailable as error:
-        raise StoreUnavailable(f"{place}: {error}") from error
+        store = await open_postgres(
+            url,
+            max_per_user=settings.devices.max_per_user,
+            fresh=partial(ids.secret, SECRET_BYTES),
+            may_make=settings.store.expect == "any",
+        )
+    except StoreError as error:
+        raise type(error)(f"{place}: {error}") from error
+    if store.is_new:
+        observer(Lifecycle("new_database", place))
     try:
         if (source := await unfinished(store.database)) is not None:
             raise ConfigurationError([_HALF_COPIED.format(source=source)])
@@ -196,16 +244,8 @@ async def _postgres(
     )
 
 
-def _broker(
-    settings: Settings,
-    journal: BrokeredJournal,
-    *,
-    clocks: Clocks,
-    ids: Ids,
-    pace: Pace,
-    observer: Observer,
-) -> JetStreamQueue:
-    queue, relay = settings.queue, settings.relay
+def _link(settings: Settings, ids: Ids) -> Link:
+    queue = settings.queue
     broker = Broker(
         servers=servers_of(queue.url),
         user=queue.user,
@@ -213,20 +253,18 @@ def _broker(
         credentials_file=queue.credentials_file,
         ca_file=queue.ca_file,
     )
-    return JetStreamQueue(
-        Link(broker, new_id=ids.new),
-        StreamSpec(
-            name=queue.stream,
-            replicas=queue.replicas,
-            duplicate_window_s=queue.duplicate_window_s,
-            max_bytes=queue.max_bytes,
-            ack_wait_s=relay.lease_s,
-            chunk_items=pace.chunk_items,
-        ),
-        journal=journal,
-        cut=partial(cut_again, max_age_s=relay.max_age_s, chunk_items=pace.chunk_items),
-        clocks=clocks,
-        observer=observer,
+    return Link(broker, new_id=ids.new)
+
+
+def _stream(settings: Settings, pace: Pace) -> StreamSpec:
+    queue = settings.queue
+    return StreamSpec(
+        name=queue.stream,
+        replicas=queue.replicas,
+        duplicate_window_s=queue.duplicate_window_s,
+        max_bytes=queue.max_bytes,
+        ack_wait_s=settings.relay.lease_s,
+        chunk_items=pace.chunk_items,
     )
 
 
@@ -248,16 +286,55 @@ def sqlite_path(url: str) -> Path:
 
 @contextmanager
 def sole_relay(path: Path) -> Iterator[None]:
-    """Be the only relay on a SQLite file, because a relay ends all leases at its start.
+    """Be the only relay on a SQLite file, without working on it.
 
-    The lock ends with the process, in whatever way that ends.
+    The lock ends with the process, in whatever way that ends. Raises ConfigurationError where
+    there is another one.
     """
-    lock_path = path.with_name(path.name + ".relay.lock")
-    with lock_path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigurationError(
-                [f"store.url: another relay works on {path}; stop it first"]
-            ) from None
+    file = DatabaseFile.open(path, alone=True)
+    try:
         yield
+    finally:
+        file.close()
+
+
+def running_system() -> str:
+    """The id of the running system, which changes at every boot; empty where none is known."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+class RelayFile:
+    """A SQLite file on which this process is the only relay.
+
+    `before` is how far the database had come when its lock file was written last; None: unknown.
+    """
+
+    def __init__(self, store: SqliteStore, holder: Holder) -> None:
+        assert store.database.opened is not None
+        self._store = store
+        self._holder = holder
+        self.is_new = store.database.opened.is_new
+        self._lock_file = store.database.opened.file.lock_file
+        assert self._lock_file is not None
+        self.before = self._lock_file.reached()
+
+    async def reached(self, secret: bytes) -> Reached:
+        """How far the database has come."""
+        name = keyed(secret, "store").hex()
+        return Reached(name, await self._store.doubts.ids_given())
+
+    def note(self, reached: Reached) -> None:
+        """Write that into the lock file, where it outlives the database. Raises OSError."""
+        assert self._lock_file is not None
+        self._lock_file.write(self._holder, reached)
+
+    async def leave(self) -> None:
+        """This process ends in order, and has no leases."""
+        sql = self._store.database.sql["relays_leave"]
+        with suppress(StoreUnavailable):
+            await self._store.database.write(
+                lambda connection: connection.execute(sql, (self._holder.name,)).rowcount
+            )

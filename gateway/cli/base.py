@@ -41,10 +41,13 @@ class State:
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[Stores]:
-        """Open the store that the settings name."""
+        """Open the store that the settings name; says so where one was made."""
         from gateway.app import open_store
 
-        async with open_store(self.settings()) as stores:
+        def made(place: str) -> None:
+            click.echo(f"A new database was made: {place}", err=True)
+
+        async with open_store(self.settings(), made=made) as stores:
             yield stores
 
 

@@ -57,7 +57,7 @@ async def copy(
     """
     from config.formats import without_password
     from gateway import app
-    from gateway.errors import StoreUnavailable
+    from gateway.errors import DatabaseRefused, StoreUnavailable
 
     settings = state.settings()
     file = _source(source, settings.store.url)
@@ -66,6 +66,8 @@ async def copy(
     queued = settings.queue.url == "store"
     try:
         copied = await app.copy_store(file, url, queued=queued, live=live, progress=show.progress)
+    except DatabaseRefused:
+        raise
     except StoreUnavailable as error:
         raise StoreUnavailable(
             f"From {file} to {place}: {error}\nRun the same command again: it goes on where it "

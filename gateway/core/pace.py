@@ -86,6 +86,8 @@ class Pace:
     """Minimum seconds between two counts of the devices; longer after a slow count."""
     depth_s: float = 1.0
     """Seconds for which a measurement of the queue's depth is reused."""
+    note_s: float = 10.0
+    """Seconds between two notes of how far a SQLite file has come."""
     erase_s: float = 5.0
     """Seconds between two looks for erases that another process left half way."""
     complete_s: float = 20.0

@@ -234,6 +234,9 @@ _PHASE_LEVELS: dict[str, Level] = {
     "given_up": "error",
     "stalled": "error",
     "stood_still": "warning",
+    "new_database": "warning",
+    "database_doubted": "error",
+    "relay_unknown": "warning",
 }
 #: anybody can cause these, as many as they like: one line of each in so many seconds tells enough
 _STRANGERS = frozenset({"unauthorized", "too_large", "too_slow", "overloaded"})

@@ -92,7 +92,8 @@ class HealthRoutes:
         status = "not_ready" if parts else "degraded" if degraded else "ready"
         if self._draining():
             status = "draining"
-        shown = {**parts, **{name: _shown(one) for name, one in lanes.items()}}
+        # what fails is said before what is doubted of the same part
+        shown = {**{name: _shown(one) for name, one in lanes.items()}, **parts}
         return web.json_response(
             {"status": status, "parts": shown},
             status=200 if status in ("ready", "degraded") else 503,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.ports.doubts import Doubt, Doubts
 from gateway.ports.erasures import KEPT, Asked, Cleared, Erasure, Erasures, Kept, Slice
 from gateway.ports.journal import (
     Aside,
@@ -45,6 +46,8 @@ __all__ = [
     "Clock",
     "DeadLetter",
     "Depth",
+    "Doubt",
+    "Doubts",
     "Erasure",
     "Erasures",
     "EventSummary",

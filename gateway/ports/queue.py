@@ -72,7 +72,7 @@ class Queue(Protocol):
         claimed them."""
 
     async def rescue(self) -> int:
-        """End the leases of dead processes; does so only if this process is known to be alone."""
+        """End the leases of processes that are known to be gone, where a store can know that."""
 
     async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
         """Queue dead letters again (None: all) with a new life. Returns how many."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from gateway.ports.doubts import Doubts
 from gateway.ports.erasures import Erasures
 from gateway.ports.journal import Journal
 from gateway.ports.keys import Keys
@@ -38,6 +39,10 @@ class Store(Protocol):
     @property
     def replicas(self) -> Replicas:
         """Who else runs."""
+
+    @property
+    def doubts(self) -> Doubts:
+        """What speaks against this being the database that was worked on last."""
 
     async def secret(self, fresh: bytes) -> bytes:
         """The key of keyed hashes, the same for every replica and for ever: `fresh`, 32 random

@@ -128,10 +128,12 @@ INDEXES = {
 #: what goes through a whole table, and why it may; a covering index is not the table
 SCANS = {
     "copy_counts": "for the progress of a copy, which reads every row after it",
+    "doubts_newest": "once, at the start of a process: the last ten thousand devices",
     "events_page": "along the index, newest first, until the limit",
     "queue_let_go": "once, at the end of a process",
     "queue_rescue": "once, at the start of a process",
     "queue_suspect": "along the index of suspects, fewest lone ends first, until one is due",
+    "relays_gone": "once, at the start of a process, and for relays of other machines only",
 }
 
 LARGE = re.compile(r"SCAN (devices|d|deliveries|queue|events|forgotten)\b(?! USING COVERING INDEX)")

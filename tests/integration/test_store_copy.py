@@ -40,8 +40,8 @@ EVENTS = 3
 RECORDS = 40
 DEVICES = 25
 #: about processes and servers, not data: heartbeats, what a health check writes, whether the
-#: server crashed, which schema there is, how far a copy is
-NOT_COPIED = {"replicas", "pulse", "server_life", "schema_migrations", "store_copy"}
+#: server crashed, which schema there is, how far a copy is, what people were told of it
+NOT_COPIED = {"replicas", "pulse", "server_life", "schema_migrations", "store_copy", "doubts"}
 
 
 @contextmanager

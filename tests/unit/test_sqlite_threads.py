@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from gateway.errors import StoreEnded, StoreUnavailable
 from gateway.store.sqlite import SqliteDatabase, engine
 from gateway.store.sqlite.engine import ThreadEngine
-from gateway.store.sqlite.opening import Connections, open_connections
+from gateway.store.sqlite.opening import open_connections
 
 
 class Failing(sqlite3.Connection):
@@ -46,7 +47,12 @@ class Rig:
         opened.searching.close()
         self.writing, self.reading, self.searching = connect(), (connect(), connect()), connect()
         self.writing.execute("CREATE TABLE things (name)")
-        self.engine = ThreadEngine(Connections(self.writing, self.reading, self.searching))
+        failing = {
+            "writing": self.writing,
+            "reading": self.reading,
+            "searching": self.searching,
+        }
+        self.engine = ThreadEngine(replace(opened, **failing))
         self.database = SqliteDatabase(self.engine)
         self.ended: list[StoreEnded] = []
         self.database.on_end(self.ended.append)

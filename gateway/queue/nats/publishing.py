@@ -243,3 +243,15 @@ class Stream:
             return await self._link.api(call, asked)
         except ApiError as error:
             raise StoreUnavailable(f"JetStream refused ({error}).") from error
+
+
+async def newest_event(link: Link, spec: StreamSpec) -> str | None:
+    """The event of the newest chunk that waits; None where there is none, it cannot be read, or it
+    is a replay, which may outlive its event."""
+    asked = {"last_by_subj": f"{spec.name}.>"}
+    try:
+        answer = await link.api(f"STREAM.MSG.GET.{spec.name}", asked)
+        chunk = head_of(base64.b64decode(answer["message"].get("data", ""))).chunk
+    except (ApiError, Unreadable):
+        return None
+    return chunk.event_id if chunk.number >= 0 else None

@@ -1,27 +1,48 @@
 """Bringing a PostgreSQL database to this version's schema, by several replicas at once.
 
 Owns which schema this version works with: its own, and that of the next version, so that replicas
-can be upgraded one after the other. See sql/postgres/migrations/README.md.
+can be upgraded one after the other; and that no other application's database is written to. See
+sql/postgres/migrations/README.md.
 """
 
 from __future__ import annotations
 
-from gateway.errors import SchemaMismatch
+from gateway.errors import DatabaseRefused, SchemaMismatch
 from gateway.store.postgres.database import PATIENT, PostgresDatabase, Session
 from gateway.store.queries import load_migrations
 
 _LOCK = 0x1A4C
+_OURS = frozenset({"chunks_done", "dead_letters", "held_removals"})
+"""Tables that every schema of ours has, and hardly any other."""
 #: how many versions a schema may be ahead of the code
 _AHEAD = 1
 
 
-async def migrate(database: PostgresDatabase) -> None:
-    """Apply what is missing: one transaction each, under a lock that replicas share."""
+async def migrate(database: PostgresDatabase, *, may_make: bool = True) -> bool:
+    """Apply what is missing: one transaction each, under a lock that replicas share. True: there
+    was nothing of ours.
+
+    Raises DatabaseRefused for another application's tables, and, without `may_make`, where there
+    are none of ours; SchemaMismatch for a schema of a later version.
+    """
     migrations = load_migrations("postgres")
     latest = migrations[-1][0]
 
     async def look(session: Session) -> int:
-        if not (await session.row("schema_exists"))[0]:
+        tables = {name for (name,) in await session.rows("schema_tables")}
+        if not tables and not may_make:
+            raise DatabaseRefused(
+                'The database has no tables, and store.expect = "existing" makes no new ones. Is '
+                "store.url right, and was the database restored?"
+            )
+        if tables and not ("schema_migrations" in tables and tables & _OURS):
+            some = ", ".join(sorted(tables)[:3])
+            raise DatabaseRefused(
+                f"The database is another application's: it has other tables ({some}), and none "
+                "of ours. Nothing was changed; take an empty database, or an empty schema of it "
+                "(search_path)."
+            )
+        if not tables:
             return 0
         version: int = (await session.row("schema_version"))[0]
         return version
@@ -38,6 +59,7 @@ async def migrate(database: PostgresDatabase) -> None:
         return version
 
     version = await database.read(look)
+    is_new = version == 0
     if version < latest:
         while version < latest:
             version = await database.write(step, pace=PATIENT)
@@ -47,3 +69,4 @@ async def migrate(database: PostgresDatabase) -> None:
             f"The database has schema {version}, this Inkpush knows {latest} and works with "
             f"{latest + _AHEAD}: install the newer version again."
         )
+    return is_new

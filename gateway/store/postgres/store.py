@@ -9,6 +9,7 @@ from gateway.core.words import Words
 from gateway.errors import StoreError
 from gateway.store.postgres import memory
 from gateway.store.postgres.database import PostgresDatabase
+from gateway.store.postgres.doubts import PostgresDoubts
 from gateway.store.postgres.erased import kept_secret
 from gateway.store.postgres.erasure import PostgresErasures
 from gateway.store.postgres.journal import PostgresJournal
@@ -25,13 +26,20 @@ class PostgresStore:
     database.
 
     `fresh` makes 32 random bytes, which become the secret where there is none yet, once one is
-    needed; without it nothing can be forgotten, and no words are made.
+    needed; without it nothing can be forgotten, and no words are made. `is_new`: its tables
+    were made now.
     """
 
     def __init__(
-        self, database: PostgresDatabase, *, max_per_user: int, fresh: Fresh | None = None
+        self,
+        database: PostgresDatabase,
+        *,
+        max_per_user: int,
+        fresh: Fresh | None = None,
+        is_new: bool = False,
     ) -> None:
         self.database = database
+        self.is_new = is_new
         self._fresh = fresh
         self._made: Words | None = None
         self.wakeups = Wakeups(database)
@@ -43,6 +51,7 @@ class PostgresStore:
         self.erasures = PostgresErasures(database)
         self.lanes = PostgresLanes(database)
         self.keys = PostgresKeys(database)
+        self.doubts = PostgresDoubts(database)
 
     async def secret(self, fresh: bytes) -> bytes:
         known = await self.database.read(kept_secret)
@@ -65,14 +74,15 @@ class PostgresStore:
 
 
 async def open_postgres(
-    url: str, *, max_per_user: int = 20, fresh: Fresh | None = None
+    url: str, *, max_per_user: int = 20, fresh: Fresh | None = None, may_make: bool = True
 ) -> PostgresStore:
-    """Open the database that a URL names, migrating it."""
+    """Open the database that a URL names, migrating it; without `may_make` there must be tables of
+    ours."""
     database = PostgresDatabase(url)
     await database.open()
     try:
-        await migrate(database)
-        store = PostgresStore(database, max_per_user=max_per_user, fresh=fresh)
+        is_new = await migrate(database, may_make=may_make)
+        store = PostgresStore(database, max_per_user=max_per_user, fresh=fresh, is_new=is_new)
         await store.replicas.look()
     except StoreError:
         await database.aclose()

@@ -18,8 +18,9 @@ from gateway.store.queries import load_queries
 from gateway.store.sqlite.bulk import write_rows
 from gateway.store.sqlite.engine import Ended, Engine, Kind, ThreadEngine
 from gateway.store.sqlite.erased import erased_from
+from gateway.store.sqlite.holding import Holder
 from gateway.store.sqlite.jobs import Job
-from gateway.store.sqlite.opening import open_connections
+from gateway.store.sqlite.opening import Connections, open_connections
 
 T = TypeVar("T")
 
@@ -27,8 +28,10 @@ T = TypeVar("T")
 class SqliteDatabase:
     """Runs work on a SQLite database; as `gateway.queue.databases.Database`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, opened: Connections | None = None) -> None:
         self.sql = load_queries("sqlite")
+        self.opened = opened
+        """What was found where this was opened; None for a database in memory."""
         self._engine = engine
         self._closed = False
 
@@ -80,6 +83,8 @@ class SqliteDatabase:
         """Finish what was asked, then close the file."""
         self._closed = True
         await self._engine.aclose()
+        if self.opened is not None:
+            self.opened.file.close()
 
     async def _submit(
         self, work: Callable[[sqlite3.Connection], T], kind: Kind, *, alone: bool = False
@@ -92,6 +97,10 @@ class SqliteDatabase:
         return result
 
 
-async def open_database(path: Path) -> SqliteDatabase:
-    """Create or migrate the file, and start the threads that work on it."""
-    return SqliteDatabase(ThreadEngine(await asyncio.to_thread(open_connections, path)))
+async def open_database(
+    path: Path, *, may_make: bool = True, holder: Holder | None = None
+) -> SqliteDatabase:
+    """Create or migrate the file, and start the threads that work on it. With a `holder` it is the
+    only relay on the file; without `may_make` there must be a database."""
+    opened = await asyncio.to_thread(open_connections, path, may_make=may_make, holder=holder)
+    return SqliteDatabase(ThreadEngine(opened), opened)

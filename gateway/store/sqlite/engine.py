@@ -17,6 +17,7 @@ from functools import partial
 from typing import Literal, Protocol
 
 from gateway.errors import StoreEnded
+from gateway.store.sqlite.file import DatabaseFile
 from gateway.store.sqlite.jobs import GROUP, Job, read_snapshot, write_group
 from gateway.store.sqlite.opening import Connections
 
@@ -156,6 +157,7 @@ class ThreadEngine:
             threading.Thread(target=self._run, args=(worker,), name=worker.name)
             for worker in self._workers
         ]
+        self._file = connections.file
         self._closed = False
         for thread in self._threads:
             thread.start()
@@ -194,7 +196,7 @@ class ThreadEngine:
         try:
             with contextlib.closing(worker.connection):
                 if worker is self._workers[0]:
-                    _write(worker)
+                    _write(worker, self._file)
                 else:
                     _read(worker)
         except BaseException as error:  # noqa: BLE001  # whatever it is: nobody else would tell
@@ -228,7 +230,7 @@ def _read(worker: _Worker) -> None:
         worker.ends()
 
 
-def _write(worker: _Worker) -> None:
+def _write(worker: _Worker, file: DatabaseFile) -> None:
     while (first := worker.line.take()) is not None:
         jobs = worker.begins(first)
         last = False
@@ -241,7 +243,11 @@ def _write(worker: _Worker) -> None:
                 last = True
                 break
             jobs.append(job)
-        write_group(worker.connection, jobs)
+        if (gone := file.gone()) is None:
+            write_group(worker.connection, jobs)
+        else:
+            for waiting in jobs:
+                waiting.error = gone
         worker.ends()
         if last:
             return

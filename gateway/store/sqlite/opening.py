@@ -1,20 +1,26 @@
 """Opening a SQLite file: its connections, how they are set, and its schema.
 
-Owns migrations and settings. Refuses to know what is done with the connections, and by whom. WAL
-with `synchronous=FULL`: a commit that returned survives a power cut.
+Owns migrations and settings, and that nothing is written to a file before it was judged. Refuses to
+know what is done with the connections, and by whom. WAL with `synchronous=FULL`: a commit that
+returned survives a power cut.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
-from gateway.errors import SchemaMismatch, StoreUnavailable
-from gateway.store.queries import load_migrations
+from gateway.errors import StoreUnavailable
+from gateway.store.queries import load_migrations, load_queries
+from gateway.store.sqlite import holding
+from gateway.store.sqlite.file import DatabaseFile
+from gateway.store.sqlite.holding import Holder
+from gateway.store.sqlite.judging import judge, mark, there_is, too_new
 
 _READERS = 2
 _BUSY_TIMEOUT_S = 5
@@ -32,32 +38,52 @@ _READING = ("query_only = ON",)
 @dataclass(frozen=True, slots=True)
 class Connections:
     """One that writes, those that read beside it, and one that reads much at a time. Whoever gets
-    them closes them."""
+    them closes them, and then the file.
+
+    `is_new`: there was no database. `unknown` are relays of before that may be alive.
+    """
 
     writing: sqlite3.Connection
     reading: tuple[sqlite3.Connection, ...]
     searching: sqlite3.Connection
+    file: DatabaseFile
+    is_new: bool
+    unknown: tuple[Holder, ...]
 
 
-def open_connections(path: Path) -> Connections:
-    """Create or migrate the file, then open what will work with it: what fails, fails here.
+def open_connections(
+    path: Path, *, may_make: bool = True, holder: Holder | None = None
+) -> Connections:
+    """Judge the file, create or migrate it, then open what will work with it: what fails, fails
+    here. With a `holder` it is the only relay on the file.
 
-    Waits for the disk, and up to five seconds for another process. Raises StoreUnavailable, and
-    SchemaMismatch for a file that a later version has worked on.
+    Waits for the disk, and up to five seconds for another process. Raises StoreUnavailable;
+    DatabaseRefused for what must not be written to; SchemaMismatch for a file that a later version
+    has worked on; ConfigurationError where another relay, or another name, has the file.
     """
     opened: list[sqlite3.Connection] = []
+    file, unknown = None, []
     try:
-        # It holds device addresses: for its owner alone. The files beside it take its mode.
-        path.touch(mode=0o600)
-        with contextlib.closing(_connect(path)) as connection:
+        there_is(path, Path(os.path.realpath(path)), new=may_make)
+        file = DatabaseFile.open(path, alone=holder is not None)
+        is_new = judge(file)
+        with contextlib.closing(_connect(file.path)) as connection:
             migrate(connection, path)
-        opened.append(_connect(path))
-        opened.extend(_connect(path, read_only=True) for _ in range(_READERS + 1))
-    except (sqlite3.Error, OSError) as error:
+            mark(connection)
+            if holder is not None:
+                unknown = holding.take(connection, load_queries("sqlite"), holder, file.path)
+        opened.append(_connect(file.path))
+        opened.extend(_connect(file.path, read_only=True) for _ in range(_READERS + 1))
+        file.watch()
+    except BaseException as error:
         for connection in opened:
             connection.close()
-        raise StoreUnavailable(f"{path} cannot be opened: {error}") from error
-    return Connections(opened[0], tuple(opened[1:-1]), opened[-1])
+        if file is not None:
+            file.close()
+        if isinstance(error, sqlite3.Error | OSError):
+            raise StoreUnavailable(f"{path} cannot be opened: {error}") from error
+        raise
+    return Connections(opened[0], tuple(opened[1:-1]), opened[-1], file, is_new, tuple(unknown))
 
 
 def migrate(connection: sqlite3.Connection, place: object) -> None:
@@ -86,14 +112,6 @@ def _migrate(connection: sqlite3.Connection, place: object) -> None:
         if number > version:
             _run_script(connection, script)
     connection.execute(f"PRAGMA user_version = {latest}")
-
-
-def too_new(place: object, version: int, latest: int) -> SchemaMismatch:
-    """A database that a later version of Inkpush has worked on."""
-    return SchemaMismatch(
-        f"{place} has schema {version}, this Inkpush knows {latest}: "
-        "install the newer version again."
-    )
 
 
 def _is_busy(error: BaseException) -> bool:

@@ -1,7 +1,8 @@
 """A SQLite store as it is at one moment, read from the first row to the last.
 
 Owns one reading transaction, beside whatever is written. Changes nothing in the file, not even its
-schema. Blocks whoever calls: a thread would have to get the interpreter back at each row.
+schema; one that is damaged is not opened. Blocks whoever calls: a thread would have to get the
+interpreter back at each row.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from types import TracebackType
 from gateway.errors import SchemaMismatch, StoreError, StoreUnavailable
 from gateway.store.copying import Key, Row, Table, is_full, storable_rows
 from gateway.store.queries import load_migrations, load_queries
-from gateway.store.sqlite.opening import too_new
+from gateway.store.sqlite.file import DatabaseFile
+from gateway.store.sqlite.judging import physically, too_new
 
 _STEP = 256
 
@@ -30,13 +32,19 @@ class SqliteSnapshot:
         self._sql = load_queries("sqlite")
         if not path.is_file():
             raise StoreError(f"{path}: there is no such file")
-        with self._told():
-            # autocommit: the transaction is begun by hand
-            self._connection = sqlite3.connect(path, isolation_level=None)
+        self._file = DatabaseFile.open(path)
         try:
-            self._begin()
-        except StoreError:
-            self._connection.close()
+            physically(self._file)
+            with self._told():
+                # autocommit: the transaction is begun by hand
+                self._connection = sqlite3.connect(self._file.path, isolation_level=None)
+            try:
+                self._begin()
+            except StoreError:
+                self._connection.close()
+                raise
+        except BaseException:
+            self._file.close()
             raise
 
     def __enter__(self) -> SqliteSnapshot:
@@ -49,6 +57,7 @@ class SqliteSnapshot:
         _trace: TracebackType | None,
     ) -> None:
         self._connection.close()
+        self._file.close()
 
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""

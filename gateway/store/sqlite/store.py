@@ -11,8 +11,10 @@ from gateway.core.stored import Forms
 from gateway.core.words import Words
 from gateway.store.sqlite import memory
 from gateway.store.sqlite.database import SqliteDatabase, open_database
+from gateway.store.sqlite.doubts import SqliteDoubts
 from gateway.store.sqlite.erased import kept_secret
 from gateway.store.sqlite.erasure import SqliteErasures
+from gateway.store.sqlite.holding import Holder
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
@@ -40,6 +42,7 @@ class SqliteStore:
         self.erasures = SqliteErasures(database)
         self.lanes = SqliteLanes(database)
         self.keys = SqliteKeys(database)
+        self.doubts = SqliteDoubts(database)
 
     async def secret(self, fresh: bytes) -> bytes:
         known = await self.database.read(partial(kept_secret, sql=self.database.sql))
@@ -86,7 +89,13 @@ def _touch(connection: sqlite3.Connection) -> None:
 
 
 async def open_sqlite(
-    path: Path, *, max_per_user: int = 20, fresh: Fresh | None = None
+    path: Path,
+    *,
+    max_per_user: int = 20,
+    fresh: Fresh | None = None,
+    may_make: bool = True,
+    holder: Holder | None = None,
 ) -> SqliteStore:
-    """Open the database file, creating or migrating it."""
-    return SqliteStore(await open_database(path), max_per_user=max_per_user, fresh=fresh)
+    """Open the database file, creating or migrating it; see `open_database`."""
+    database = await open_database(path, may_make=may_make, holder=holder)
+    return SqliteStore(database, max_per_user=max_per_user, fresh=fresh)

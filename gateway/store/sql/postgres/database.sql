@@ -4,9 +4,16 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
--- Whether there is a table of migrations to read: looking changes nothing.
--- name: schema_exists
-SELECT to_regclass('schema_migrations') IS NOT NULL;
+-- The tables beside the table of migrations, or where it would come to; but for those that extensions
+-- brought.
+-- name: schema_tables
+SELECT c.relname::text FROM pg_class c
+WHERE c.relkind IN ('r', 'p')
+  AND c.relnamespace = coalesce(
+      (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('schema_migrations')),
+      to_regnamespace(quote_ident(current_schema())))
+  AND NOT EXISTS (SELECT 1 FROM pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e');
 
 -- name: schema_version
 SELECT coalesce(max(version), 0) FROM schema_migrations;

@@ -1,0 +1,143 @@
+"""Whether the database is the one that was worked on last, as far as that can be known.
+
+Owns what is compared, and what follows: people are told, and no device is taken out of service
+until a person releases the lanes (`inkpush lanes release`). An older copy has addresses and dates
+of before, and proof of death is held against them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from gateway.app.storage import RelayFile, Stores
+from gateway.core.clocks import Wall
+from gateway.core.instants import to_iso
+from gateway.errors import StoreUnavailable
+from gateway.events import Lifecycle, Observer, StoreFailed
+from gateway.ports import Doubt, LaneRow, Standing
+from gateway.tasks import end
+
+if TYPE_CHECKING:
+    from gateway.app.lanes import LanePlan
+
+AHEAD_S = 300.0
+"""A date so far in the future is none of a clock that is merely imprecise."""
+_HINT = (
+    "devices are not pruned until you run `inkpush lanes release`; see the runbook, `A database "
+    "that is not what it was`"
+)
+
+
+async def look(stores: Stores, *, now: Wall) -> list[Doubt]:
+    """What speaks against this database, now."""
+    found = []
+    if stores.file is not None and (doubt := await _copy(stores.file, stores.secret, now)):
+        found.append(doubt)
+    newest = await stores.store.doubts.newest()
+    if newest is not None and newest > now + AHEAD_S:
+        reason = (
+            f"the database has dates of the future: the latest is {to_iso(newest)}, and it is "
+            f"{to_iso(now)}; this machine's clock is wrong, or another's was, or the database "
+            "came from elsewhere"
+        )
+        found.append(Doubt("future", to_iso(newest), reason, now))
+    event_id = await stores.newest_queued() if stores.newest_queued is not None else None
+    if event_id is not None and await stores.journal.event(event_id) is None:
+        reason = (
+            "the queue has chunks of an event that the database does not know: the database is "
+            "an older copy, or the queue is another one's"
+        )
+        found.append(Doubt("queue", event_id, reason, now))
+    return found
+
+
+async def stop_pruning(
+    stores: Stores, plans: Sequence[LanePlan], *, now: Wall, observer: Observer
+) -> list[Doubt]:
+    """Look, tell people what they were not told before, and turn the brakes of all lanes on.
+
+    Returns the doubts that are open: of now, and of before with a brake that is still on.
+    """
+    for doubt in await look(stores, now=now):
+        if await stores.store.doubts.tell(doubt):
+            observer(Lifecycle("database_doubted", f"{doubt.reason}; {_HINT}"))
+            for app, provider in await _lanes(stores, plans):
+                await stores.lanes.trip_brake(app, provider, now=now)
+    told = await stores.store.doubts.told()
+    return [doubt for doubt in told if _is_open(doubt, await stores.lanes.all())] if told else []
+
+
+def standing(doubts: Iterable[Doubt]) -> Standing | None:
+    """What /readyz says; None: nothing."""
+    doubts = list(doubts)
+    if not doubts:
+        return None
+    reason = "; ".join(doubt.reason for doubt in doubts)
+    return Standing("doubted", reason, _HINT, since=doubts[0].at)
+
+
+@asynccontextmanager
+async def keeping_notes(
+    stores: Stores, observer: Observer, *, every_s: float
+) -> AsyncIterator[None]:
+    """Write down how far a SQLite file has come: now, every `every_s`, and at the end."""
+    file = stores.file
+    if file is None:
+        yield
+        return
+
+    async def note() -> None:
+        try:
+            file.note(await file.reached(stores.secret))
+        except (StoreUnavailable, OSError) as error:
+            observer(StoreFailed("lock file", str(error)))
+
+    async def note_on() -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            await note()
+
+    await note()
+    task = asyncio.get_running_loop().create_task(note_on())
+    try:
+        yield
+    finally:
+        await end(task)
+        await note()
+
+
+# --- inside -----------------------------------------------------------------------------------
+
+
+async def _copy(file: RelayFile, secret: bytes, now: Wall) -> Doubt | None:
+    """Whether the file had come further before, or another one was here."""
+    before = file.before
+    if before is None or file.is_new:
+        return None
+    here = await file.reached(secret)
+    if here.store != before.store:
+        reason = "the file is another database than the one that was here before"
+        return Doubt("copy", f"{before.store} {here.store}", reason, now)
+    behind = [name for name, largest in before.ids.items() if here.ids.get(name, 0) < largest]
+    if not behind:
+        return None
+    reason = (
+        "the file is an older copy of the database that was here before: what came after it is "
+        f"not in it (fewer rows were ever in {', '.join(sorted(behind))})"
+    )
+    return Doubt("copy", " ".join(f"{name}:{before.ids[name]}" for name in behind), reason, now)
+
+
+async def _lanes(stores: Stores, plans: Sequence[LanePlan]) -> list[tuple[str, str]]:
+    """The lanes that are configured or were ever seen."""
+    names = [(plan.app, plan.vendor.name) for plan in plans]
+    names += [(row.app, row.provider) for row in await stores.lanes.all()]
+    return sorted(set(names))
+
+
+def _is_open(doubt: Doubt, lanes: Sequence[LaneRow]) -> bool:
+    """Whether a brake that was on when the doubt came is on still."""
+    return any(row.brake_at is not None and row.brake_at <= doubt.at for row in lanes)
