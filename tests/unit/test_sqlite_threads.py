@@ -47,12 +47,10 @@ class Rig:
         opened.searching.close()
         self.writing, self.reading, self.searching = connect(), (connect(), connect()), connect()
         self.writing.execute("CREATE TABLE things (name)")
-        failing = {
-            "writing": self.writing,
-            "reading": self.reading,
-            "searching": self.searching,
-        }
-        self.engine = ThreadEngine(replace(opened, **failing))
+        failing = replace(
+            opened, writing=self.writing, reading=self.reading, searching=self.searching
+        )
+        self.engine = ThreadEngine(failing)
         self.database = SqliteDatabase(self.engine)
         self.ended: list[StoreEnded] = []
         self.database.on_end(self.ended.append)
