@@ -5,6 +5,7 @@
     +-- StoreError             the database or broker did not do what was asked
     |   +-- StoreUnavailable   it is away, full or too slow: nothing was stored, try later
     |   +-- SchemaMismatch     the database belongs to another version of Inkpush
+    +-- DevicesUncounted       a brake would trip on an old count: count the devices first
     +-- NotReplayable          a dead letter that this version cannot read
     +-- InstallationOwned      the installation belongs to another user
     +-- AmbiguousId            an id that means two people
@@ -41,6 +42,10 @@ class StoreUnavailable(StoreError):
 
 class SchemaMismatch(StoreError):
     """The database belongs to another version of Inkpush."""
+
+
+class DevicesUncounted(GatewayError):
+    """A prune brake would trip on an old count of devices; nothing was stored."""
 
 
 class NotReplayable(GatewayError):

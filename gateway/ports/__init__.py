@@ -21,6 +21,7 @@ from gateway.ports.journal import (
     HeldOf,
     Journal,
     Progress,
+    Recorded,
 )
 from gateway.ports.keys import SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing
@@ -60,6 +61,7 @@ __all__ = [
     "PartRow",
     "Progress",
     "Queue",
+    "Recorded",
     "Registered",
     "Registry",
     "Replicas",

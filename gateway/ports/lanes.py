@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from gateway.core.model import Removal
-
 Holder = Literal["operator", "misconfigured"]
 """Who holds: a person, or a relay whose vendor rejects the configuration."""
 
@@ -145,15 +143,9 @@ class Lanes(Protocol):
         hold. An operator's word also ends a quiet time and clears what single targets are accused
         of; relays follow it at once. False: there was nothing to lift."""
 
-    async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
-        """Stop pruning for this lane until a person releases it."""
-
-    async def hold_back(self, removals: Sequence[Removal]) -> None:
-        """Keep removals that the brake stopped, to carry them out by the same proof later."""
-
     async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
-        """Release the brake and carry out the removals that it held back, by the same proof; or
-        `discard` them, if the proof came of a fault. Returns how many devices went."""
+        """Release the brake, begin to count anew, and carry out the removals that it held back, by
+        the same proof; or `discard` them, if the proof came of a fault. Returns how many went."""
 
     async def report(self, rows: Sequence[LaneRow]) -> None:
         """Write a relay's reports of its lanes and their parts."""

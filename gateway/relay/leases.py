@@ -8,6 +8,7 @@ earlier claim have ended and are on record: what one process sent, it never send
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -51,6 +52,7 @@ class Leases:
         self._leaving: dict[Work, None] = {}
         #: chunks that must not begin yet, each with those that have to end before
         self._behind: dict[Work, list[Work]] = {}
+        self._doubted = asyncio.Event()
         self.lease_s = lease_s
         self.changed = asyncio.Event()
         """Set when a chunk was finished or dropped; whoever waits for it clears it."""
@@ -161,7 +163,10 @@ class Leases:
         every = self.lease_s / 3
         wait = every
         while True:
-            await asyncio.sleep(wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._doubted.wait()
+            self._doubted.clear()
             wait = every
             if self._works and self._is_stuck():
                 wait = min(every, self._pace.renew_again_s)
@@ -171,6 +176,10 @@ class Leases:
                 except StoreUnavailable as error:
                     self._observer(StoreFailed("extend leases", str(error)))
                     wait = min(every, self._pace.renew_again_s)
+
+    def doubt(self) -> None:
+        """Leases may have ended before their time: ask at once."""
+        self._doubted.set()
 
     async def prove(self, works: Iterable[Work]) -> None:
         """Renew those of these leases that are no longer proven; drop the chunks that are lost.

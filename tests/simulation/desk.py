@@ -77,7 +77,7 @@ class Desk:
 
     async def release(self, provider: str) -> None:
         """`lanes release`."""
-        self._world.findings.released()
+        self._world.findings.releasing()
         await self._store.lanes.release(APP, provider, now=self._now())
         self._world.findings.released()
 

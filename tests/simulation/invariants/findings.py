@@ -115,9 +115,13 @@ class Findings:
             return float("-inf")
         return max(self.resumed_until[lane], self.shaken_at + self.sizes.follow_s + 3.0)
 
+    def releasing(self) -> None:
+        """A person is about to release a brake: what it held back goes."""
+        self.released_until = float("inf")
+
     def released(self) -> None:
-        """A person released a brake: what it held back goes now, or when its relay follows."""
-        self.released_until = self.truth.now + self.sizes.follow_s + 10.0
+        """A person has released a brake."""
+        self.released_until = self.truth.now + SLACK_S
 
     def replayed(self, max_age_s: float) -> None:
         """A person queued the dead letters again: each has a new life."""
