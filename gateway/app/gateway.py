@@ -94,6 +94,9 @@ async def open_gateway(
         stack.callback(gateway.observe, Lifecycle("stopped"))
         stack.push_async_callback(gateway.authenticator.aclose)
         await stack.enter_async_context(_running(gateway.gauges.run()))
+        await stack.enter_async_context(_running(gateway.storing.run()))
+        if stores.guarding is not None:
+            await stack.enter_async_context(_running(stores.guarding(pace.schema_s)))
         ops = settings.ops
         gateway.ops_port = await listen(
             stack,

@@ -12,15 +12,18 @@ from gateway.app.gauges import Gauges, Probe
 from gateway.app.relay import Relay
 from gateway.app.sources import limits_of, names_of, webhook_limits, word_with
 from gateway.app.storage import Stores
+from gateway.app.storing import Storing
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.events import (
+    DeliveriesSettled,
     GatewayEvent,
     Lifecycle,
     NotificationsPosted,
     Observer,
+    StoreFailed,
     WebhookAnswered,
 )
 from gateway.ingest.routes import WebhookLimits
@@ -76,6 +79,7 @@ class Gateway:
             monotonic=clocks.monotonic,
             every_s=pace.device_counts_s,
         )
+        self.storing = Storing(stores.store.trial, every_s=pace.trial_s)
         self.eraser = eraser_of(
             stores, name=ids.process(), observer=self.observe, clocks=clocks, pace=pace
         )
@@ -98,6 +102,7 @@ class Gateway:
             self.metrics,
             self.relay.lanes if self.relay is not None else {},
             waiting=self.relay.reaching.waiting if self.relay is not None else dict,
+            storing=self.storing,
             clock=clocks.wall,
             every_s=pace.depth_s,
         )
@@ -107,6 +112,10 @@ class Gateway:
         match event:
             case WebhookAnswered(result="accepted") | NotificationsPosted():
                 self.gauges.accepted(event.notifications)
+            case StoreFailed(what="journal"):
+                self.storing.refused("journal", event.error)
+            case DeliveriesSettled():
+                self.storing.stored("journal")
             case _:
                 pass
         self.metrics(event)

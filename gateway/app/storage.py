@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -15,7 +15,7 @@ from contextlib import (
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from config.formats import is_postgres, no_broker_beside, without_password
 from gateway.app.clocks import SYSTEM
@@ -27,7 +27,16 @@ from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.events import GatewayEvent, Observer, StoreFailed
-from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.ports import (
+    BrokeredJournal,
+    Journal,
+    Keys,
+    Lanes,
+    Queue,
+    Registry,
+    Standing,
+    Store,
+)
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
@@ -54,7 +63,9 @@ class Stores:
     A relay enters `alone` while it runs: where leases are ended at start, it must be the only one.
     `waking`, while entered, calls back when another process may have queued something. `broker` is
     the queue if it is outside the database, and `brokered` the journal of a database that can be
-    beside a broker. `secret` is what keyed hashes are made with.
+    beside a broker. `secret` is what keyed hashes are made with. `guarding` runs beside a gateway,
+    looks every so many seconds whether the database is what it was, and mends what it can;
+    `troubles` tells what it found, by part.
     """
 
     store: Store
@@ -66,6 +77,8 @@ class Stores:
     broker: JetStreamQueue | None = None
     brokered: BrokeredJournal | None = None
     secret: bytes = b""
+    guarding: Callable[[float], Coroutine[Any, Any, None]] | None = None
+    troubles: Callable[[], Mapping[str, Standing]] = dict
 
     @property
     def registry(self) -> Registry:
@@ -176,7 +189,23 @@ async def _postgres(
         advice=f"Look at PostgreSQL: {place}.",
         waking=store.wakeups.listening,
         brokered=store.journal,
+        guarding=lambda every_s: store.schema.run(every_s=every_s),
+        troubles=store.troubles,
     )
+
+
+async def make_missing(settings: Settings) -> list[str]:
+    """Make what somebody dropped of a PostgreSQL database, without what it held: tables and
+    indexes, whose names are returned."""
+    if not is_postgres(settings.store.url):
+        return []
+    from gateway.store.postgres import open_postgres
+
+    store = await open_postgres(settings.store.url, whatever_is_missing=True)
+    try:
+        return await store.schema.make_missing()
+    finally:
+        await store.aclose()
 
 
 def _broker(

@@ -86,6 +86,10 @@ class Pace:
     """Minimum seconds between two counts of the devices; longer after a slow count."""
     depth_s: float = 1.0
     """Seconds for which a measurement of the queue's depth is reused."""
+    trial_s: float = 5.0
+    """Seconds between two trial rows, while what was to be stored last could not be."""
+    schema_s: float = 5.0
+    """Seconds between two looks at whether the database still has its tables and indexes."""
     erase_s: float = 5.0
     """Seconds between two looks for erases that another process left half way."""
     complete_s: float = 20.0

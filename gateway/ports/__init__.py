@@ -24,7 +24,7 @@ from gateway.ports.journal import (
     Recorded,
 )
 from gateway.ports.keys import SCOPES, ApiKey, Keys
-from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing
+from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
 from gateway.ports.queue import Depth, Queue
 from gateway.ports.registry import Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
@@ -68,4 +68,5 @@ __all__ = [
     "Slice",
     "Standing",
     "Store",
+    "quiet",
 ]

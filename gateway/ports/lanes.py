@@ -31,6 +31,13 @@ class Standing:
     until: float | None = None
 
 
+def quiet(reason: str, until: float) -> Standing:
+    """How a lane stands whose vendor asked for silence, in these words."""
+    words = f": {reason}" if reason else ""
+    hint = "It ends by itself; `inkpush lanes resume` ends it at once."
+    return Standing("quiet", f"the vendor asked for silence{words}", hint, until=until)
+
+
 @dataclass(frozen=True, slots=True)
 class PartRow:
     """A part of a lane as the store knows it.
@@ -61,7 +68,8 @@ class LaneRow:
 
     `held` is a hold of the whole lane: by a person, or by a relay of an earlier version, which knew
     no parts. `brake_at` is set while the prune brake is on. `rate` is the limit in force for all
-    relays together (pushes per second, 0 none), `quiet_until` the end of the vendor's back-off.
+    relays together (pushes per second, 0 none), `quiet_until` the end of the vendor's back-off, and
+    `quiet_reason` what it said.
     `errors`, `waiting` and `seen_at` are as in `PartRow`. Relays write them for people; the metrics
     are complete.
     """
@@ -77,6 +85,7 @@ class LaneRow:
     held_back: int = 0
     rate: float = 0.0
     quiet_until: float | None = None
+    quiet_reason: str = ""
     errors: float = 0.0
     waiting: int = 0
     seen_at: float | None = None
@@ -107,7 +116,7 @@ class LaneRow:
         if part.trouble == "failing":
             return Standing("failing", *told)
         if self.quiet_until is not None and self.quiet_until > now:
-            return Standing("quiet", "the vendor asked for silence", until=self.quiet_until)
+            return quiet(self.quiet_reason, self.quiet_until)
         return Standing("open", *told)
 
 

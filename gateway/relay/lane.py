@@ -74,7 +74,6 @@ class Lane:
         }
         self._order = list(self._parts.values())
         self._settles = {name: partial(self._settle, part) for name, part in self._parts.items()}
-        #: its prune brake is on, as far as this process knows: the store decides
         self._braked = False
         #: until when (monotonic) held parts gather deliveries before they probe
         self._gathering: dict[Part, float] = {}
@@ -104,12 +103,12 @@ class Lane:
 
     @property
     def brake_rule(self) -> BrakeRule:
-        """The rule of its prune brake, which is in the store."""
+        """The rule of its prune brake."""
         return self._brake_rule
 
     @property
     def braked(self) -> bool:
-        """Whether its prune brake is on, as of the last look at the store."""
+        """Whether its prune brake is on, as far as this process knows: the store decides."""
         return self._braked
 
     @property
@@ -131,6 +130,11 @@ class Lane:
     def quiet_for_s(self) -> float:
         """Seconds that the vendor's back-off still lasts; 0 when there is none."""
         return self._silence.left(self._clocks.monotonic())
+
+    @property
+    def quiet_reason(self) -> str:
+        """What the vendor said when it asked for that; "" when it did not."""
+        return self._silence.reason if self.quiet_for_s else ""
 
     @property
     def room(self) -> int:
@@ -209,11 +213,11 @@ class Lane:
             wait = 0.0 if more else self._pace.recheck_s
         self._wake_in(wait)
 
-    def quiet(self, seconds: float) -> None:
+    def quiet(self, seconds: float, reason: str) -> None:
         """The vendor throttled the lane: slow down, and send nothing for this many seconds."""
         now = self._clocks.monotonic()
         self._limiter.throttled(now)
-        self._silence.ask(now, Monotonic(now + seconds))
+        self._silence.ask(now, Monotonic(now + seconds), reason)
         self._rest()
 
     def quiet_device(self, device_id: int, until: float) -> None:
@@ -297,9 +301,9 @@ class Lane:
         return LaneRow(
             app=self.app,
             provider=self.vendor,
-            # the rate of all relays together; each has an equal part
             rate=self.rate * self._limiter.replicas,
             quiet_until=now + self.quiet_for_s if self.quiet_for_s else None,
+            quiet_reason=self.quiet_reason,
             errors=errors.share,
             waiting=sum(len(part.backlog) for part in self._order),
             seen_at=now,

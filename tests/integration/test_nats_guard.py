@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import nats
 import pytest
@@ -23,14 +23,15 @@ from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import running_cluster
 from tests.kit.relay_rig import RelayRig, Running
 
+T = TypeVar("T")
+
 
 @dataclass
 class Site:
-    """A rig whose gateways share a stream, and a person who has the `nats` command."""
+    """A rig whose gateways share a stream."""
 
     rig: RelayRig
     stream: str
-    jetstream: JetStreamContext
 
     @property
     def queue(self) -> dict[str, Any]:
@@ -39,15 +40,28 @@ class Site:
     def settings(self) -> Settings:
         return self.rig.settings(queue=self.queue)
 
+    async def asked(self, act: Callable[[JetStreamContext], Awaitable[T]]) -> T:
+        """What a person does by hand."""
+        async with person() as jetstream:
+            return await act(jetstream)
+
     def running(self, **overrides: Any) -> AbstractAsyncContextManager[Running]:
         return self.rig.running(queue=self.queue, **overrides)
 
 
 @pytest.fixture
-async def site(shared_rig: RelayRig) -> AsyncIterator[Site]:
+def site(shared_rig: RelayRig) -> Site:
+    return Site(shared_rig, f"t{time.monotonic_ns()}")
+
+
+@asynccontextmanager
+async def person() -> AsyncIterator[JetStreamContext]:
+    """Somebody with the `nats` command."""
     client = await nats.connect(running_cluster().servers)
-    yield Site(shared_rig, f"t{time.monotonic_ns()}", client.jetstream())
-    await client.close()
+    try:
+        yield client.jetstream()
+    finally:
+        await client.close()
 
 
 @contextmanager
@@ -76,7 +90,7 @@ async def test_a_deleted_consumer_is_made_anew_under_what_waits(site: Site, rela
     async with site.running() as first:
         await first.register(*phones)
         async with paused(first, phones, "msg_1"):
-            await site.jetstream.delete_consumer(site.stream, CONSUMER)
+            await site.asked(lambda js: js.delete_consumer(site.stream, CONSUMER))
         if relays == 2:
             async with site.running():
                 assert await first.settled("msg_1") == {"delivered": 400}
@@ -94,21 +108,23 @@ async def test_a_consumer_that_is_deleted_in_full_flight_doubles_nothing(site: S
         for number in range(3):
             await first.queue_for(f"msg_{number}", phones[number * 100 : (number + 1) * 100])
         await eventually("some went", lambda: len(site.rig.sandbox.pushes) > 40)
-        await site.jetstream.delete_consumer(site.stream, CONSUMER)
+        await site.asked(lambda js: js.delete_consumer(site.stream, CONSUMER))
         for number in range(3):
             assert await second.settled(f"msg_{number}") == {"delivered": 100}
     assert site.rig.times_delivered() == Counter({1: 300})
 
 
 async def lose(site: Site) -> None:
-    await site.jetstream.delete_stream(site.stream)
+    async with person() as jetstream:
+        await jetstream.delete_stream(site.stream)
 
 
 async def recreate(site: Site) -> None:
     """By hand, from what was there: as it must be, and empty."""
-    config = (await site.jetstream.stream_info(site.stream)).config
-    await site.jetstream.delete_stream(site.stream)
-    await site.jetstream.add_stream(config)
+    async with person() as jetstream:
+        config = (await jetstream.stream_info(site.stream)).config
+        await jetstream.delete_stream(site.stream)
+        await jetstream.add_stream(config)
 
 
 @pytest.mark.parametrize(("act", "says"), [(lose, "is lost"), (recreate, "was made anew")])
@@ -149,27 +165,31 @@ async def test_a_lost_stream_is_told_until_a_person_queues_again_what_it_held(
 
 
 async def longer_lease(site: Site) -> None:
-    (info,) = await site.jetstream.consumers_info(site.stream)
-    info.config.ack_wait = 300.0
-    await site.jetstream.add_consumer(site.stream, info.config)
+    async with person() as jetstream:
+        (info,) = await jetstream.consumers_info(site.stream)
+        info.config.ack_wait = 300.0
+        await jetstream.add_consumer(site.stream, info.config)
 
 
 async def usual_lease(site: Site) -> None:
-    (info,) = await site.jetstream.consumers_info(site.stream)
-    info.config.ack_wait = 120.0
-    await site.jetstream.add_consumer(site.stream, info.config)
+    async with person() as jetstream:
+        (info,) = await jetstream.consumers_info(site.stream)
+        info.config.ack_wait = 120.0
+        await jetstream.add_consumer(site.stream, info.config)
 
 
 async def with_age(site: Site) -> None:
-    config = (await site.jetstream.stream_info(site.stream)).config
-    config.max_age = 3600.0
-    await site.jetstream.update_stream(config)
+    async with person() as jetstream:
+        config = (await jetstream.stream_info(site.stream)).config
+        config.max_age = 3600.0
+        await jetstream.update_stream(config)
 
 
 async def without_age(site: Site) -> None:
-    config = (await site.jetstream.stream_info(site.stream)).config
-    config.max_age = 0.0
-    await site.jetstream.update_stream(config)
+    async with person() as jetstream:
+        config = (await jetstream.stream_info(site.stream)).config
+        config.max_age = 0.0
+        await jetstream.update_stream(config)
 
 
 @pytest.mark.parametrize(
@@ -211,11 +231,11 @@ async def test_streams_of_which_nothing_waits_are_made_anew(site: Site) -> None:
     async with site.running() as running:
         await running.register(*phones)
         for name in (f"{site.stream}-dead", f"{site.stream}-tries"):
-            await site.jetstream.delete_stream(name)
+            await site.asked(lambda js, name=name: js.delete_stream(name))  # type: ignore[misc]
 
         async def are_there() -> bool:
             await told(running)
-            streams = {one.config.name for one in await site.jetstream.streams_info()}
+            streams = {one.config.name for one in await site.asked(lambda js: js.streams_info())}
             return {f"{site.stream}-dead", f"{site.stream}-tries"} <= streams
 
         await eventually("they are there", are_there)
@@ -226,15 +246,15 @@ async def test_streams_of_which_nothing_waits_are_made_anew(site: Site) -> None:
 async def test_another_leader_makes_no_other_stream(site: Site) -> None:
     async with site.running() as running:
         for _ in range(3):
-            info = await site.jetstream.stream_info(site.stream)
-            for what in (
-                f"STREAM.LEADER.STEPDOWN.{site.stream}",
-                f"CONSUMER.LEADER.STEPDOWN.{site.stream}.{CONSUMER}",
-            ):
-                await site.jetstream._api_request(f"$JS.API.{what}")
+            async with person() as jetstream:
+                before = await jetstream.stream_info(site.stream)
+                for what in ("STREAM.LEADER.STEPDOWN", "CONSUMER.LEADER.STEPDOWN"):
+                    of = f"{site.stream}.{CONSUMER}" if "CONSUMER" in what else site.stream
+                    await jetstream._nc.request(f"$JS.API.{what}.{of}", timeout=5)
 
-            async def has_leader() -> bool:
+            async def is_well() -> bool:
                 return await told(running) == ""
 
-            await eventually("it is well", has_leader)
-            assert (await site.jetstream.stream_info(site.stream)).created == info.created
+            await eventually("it is well", is_well)
+            info = await site.asked(lambda js: js.stream_info(site.stream))
+            assert info.created == before.created

@@ -259,6 +259,8 @@ class RowInvariants:
         out, and however often those start. All begin to count anew at a person's release."""
         if now <= self._findings.released_until:
             return
+        if lane in self._findings.brakes:
+            self._broken("brake", f"a device of {lane} went while the brake was on")
         since = max(now - self._sizes.brake_window_s, self._findings.released_until)
         removed = [at for at in self._removed.get(lane, []) if at > since] + [now]
         self._removed[lane] = removed

@@ -1,7 +1,7 @@
 -- name: lanes_all
 SELECT app, provider, held, reason, hint, held_at, resumed_at, brake_at,
        (SELECT count(*) FROM held_removals h WHERE h.app = l.app AND h.provider = l.provider),
-       rate, quiet_until, errors, waiting, seen_at
+       rate, quiet_until, quiet_reason, errors, waiting, seen_at
 FROM lanes l ORDER BY app, provider;
 
 -- name: lane_parts_all
@@ -93,13 +93,15 @@ ON CONFLICT (app, provider, at) DO UPDATE SET gone = brake_window.gone + exclude
 DELETE FROM brake_window WHERE app = $1 AND provider = $2;
 
 -- name: lane_report
-INSERT INTO lanes (app, provider, rate, quiet_until, errors, waiting, seen_at)
+INSERT INTO lanes (app, provider, rate, quiet_until, quiet_reason, errors, waiting, seen_at)
 SELECT * FROM unnest(
-    $1::text[], $2::text[], $3::float8[], $4::float8[], $5::float8[], $6::int[], $7::float8[]
-) AS told (app, provider, rate, quiet_until, errors, waiting, seen_at)
+    $1::text[], $2::text[], $3::float8[], $4::float8[], $5::text[], $6::float8[], $7::int[],
+    $8::float8[]
+) AS told (app, provider, rate, quiet_until, quiet_reason, errors, waiting, seen_at)
 ORDER BY app, provider
 ON CONFLICT (app, provider) DO UPDATE SET
-    rate = excluded.rate, quiet_until = excluded.quiet_until, errors = excluded.errors,
+    rate = excluded.rate, quiet_until = excluded.quiet_until,
+    quiet_reason = excluded.quiet_reason, errors = excluded.errors,
     waiting = excluded.waiting, seen_at = excluded.seen_at;
 
 -- name: part_report

@@ -26,7 +26,7 @@ WHERE (who_user, who_custom, event_id) > (?, ?, ?) ORDER BY who_user, who_custom
 
 -- name: copy_lanes
 SELECT app, provider, held, reason, hint, held_at, brake_at, rate, errors, waiting, seen_at,
-       resumed_at, quiet_until
+       resumed_at, quiet_until, quiet_reason
 FROM lanes WHERE (app, provider) > (?, ?) ORDER BY app, provider;
 
 -- name: copy_lane_parts

@@ -1,7 +1,7 @@
 -- name: lanes_all
 SELECT app, provider, held, reason, hint, held_at, resumed_at, brake_at,
        (SELECT count(*) FROM held_removals h WHERE h.app = l.app AND h.provider = l.provider),
-       rate, quiet_until, errors, waiting, seen_at
+       rate, quiet_until, quiet_reason, errors, waiting, seen_at
 FROM lanes l ORDER BY app, provider;
 
 -- name: lane_parts_all
@@ -94,10 +94,11 @@ ON CONFLICT (app, provider, at) DO UPDATE SET gone = gone + excluded.gone;
 DELETE FROM brake_window WHERE app = :app AND provider = :provider;
 
 -- name: lane_report
-INSERT INTO lanes (app, provider, rate, quiet_until, errors, waiting, seen_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO lanes (app, provider, rate, quiet_until, quiet_reason, errors, waiting, seen_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (app, provider) DO UPDATE SET
-    rate = excluded.rate, quiet_until = excluded.quiet_until, errors = excluded.errors,
+    rate = excluded.rate, quiet_until = excluded.quiet_until,
+    quiet_reason = excluded.quiet_reason, errors = excluded.errors,
     waiting = excluded.waiting, seen_at = excluded.seen_at;
 
 -- name: part_report

@@ -20,3 +20,13 @@ CREATE TABLE streams (
     name    text COLLATE "C" PRIMARY KEY,
     created text COLLATE "C" NOT NULL
 );
+
+-- What the vendor said when it asked for silence.
+ALTER TABLE lanes ADD COLUMN quiet_reason text COLLATE "C" NOT NULL DEFAULT '';
+
+-- Empty but for a moment: a row of 1 MiB is written and deleted here after something could not be
+-- stored, for a small one may still fit on a full disk. As it is, without being packed.
+CREATE TABLE trial (
+    data bytea NOT NULL
+);
+ALTER TABLE trial ALTER COLUMN data SET STORAGE EXTERNAL;

@@ -13,3 +13,6 @@ INSERT INTO brake_window (app, provider, at, gone, devices)
 SELECT app, provider, CAST(state_at AS INTEGER) + 1.0, count(*), 0 FROM devices
 WHERE state <> 'active' AND state_at > strftime('%s', 'now') - 86400
 GROUP BY 1, 2, 3;
+
+-- What the vendor said when it asked for silence.
+ALTER TABLE lanes ADD COLUMN quiet_reason TEXT NOT NULL DEFAULT '';
