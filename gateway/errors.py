@@ -7,6 +7,7 @@
     |   |   +-- StoreEnded       for good, in this process: a thread of it is gone
     |   |   +-- DatabaseRefused  what is there is damaged, not ours, or gone: a person must decide
     |   +-- SchemaMismatch     the database belongs to another version of Inkpush
+    +-- DevicesUncounted       a brake would trip on an old count: count the devices first
     +-- NotReplayable          a dead letter that this version cannot read
     +-- InstallationOwned      the installation belongs to another user
     +-- AmbiguousId            an id that means two people
@@ -56,6 +57,10 @@ class SchemaMismatch(StoreError):
 
 class DatabaseRefused(StoreUnavailable):
     """The database is damaged, not ours, or gone; nothing was changed, and a person must decide."""
+
+
+class DevicesUncounted(GatewayError):
+    """A prune brake would trip on an old count of devices; nothing was stored."""
 
 
 class NotReplayable(GatewayError):

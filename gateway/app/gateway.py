@@ -94,6 +94,10 @@ async def open_gateway(
         stack.callback(gateway.observe, Lifecycle("stopped"))
         stack.push_async_callback(gateway.authenticator.aclose)
         await stack.enter_async_context(_running(gateway.gauges.run(), on_failure))
+        await stack.enter_async_context(_running(gateway.storing.run(), on_failure))
+        if stores.guarding is not None:
+            guarding = stores.guarding(pace.schema_s)
+            await stack.enter_async_context(_running(guarding, on_failure))
         ops = settings.ops
         gateway.ops_port = await listen(
             stack,

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.app.storage import Stores
+from gateway.app.storing import Storing
 from gateway.core.clocks import WallClock
 from gateway.errors import StoreUnavailable
 from gateway.observe.metrics import Metrics
-from gateway.ports import Depth, Standing
+from gateway.ports import Depth, Standing, quiet
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.lane import Lane
 
@@ -22,7 +23,7 @@ class Gauges:
     """Measures queue, lanes and registry for metrics, health and the webhook's high-water mark.
 
     `waiting` tells of what waits for a person: sources that this process does not know, a database
-    in doubt.
+    in doubt; `storing` what could not be stored lately.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Gauges:
         lanes: Mapping[str, Lane],
         *,
         waiting: Callable[[], Mapping[str, Standing]],
+        storing: Storing,
         clock: WallClock,
         every_s: float,
     ) -> None:
+        self._storing = storing
         self._stores = stores
         self._device_counts = device_counts
         self._metrics = metrics
@@ -92,13 +95,13 @@ class Gauges:
         return {"store": self._store_answers, "queue": self._queue_answers}
 
     def lane_states(self) -> dict[str, Standing]:
-        """The standing of this process' lanes and parts that do not simply send, and of sources
-        whose events wait here."""
+        """The standing of this process' lanes and parts that do not simply send, of sources whose
+        events wait here, and of what the database lacks and can do without."""
         now, states = self._clock(), dict(self._waiting())
+        states |= {part: one for part, one in self._stores.troubles().items() if part != "store"}
         for lane in self._lanes.values():
             if lane.quiet_for_s > 0:
-                reason, until = "the vendor asked for silence", now + lane.quiet_for_s
-                states[lane.name] = Standing("quiet", reason, until=until)
+                states[lane.name] = quiet(lane.quiet_reason, now + lane.quiet_for_s)
             for part in lane.parts.values():
                 cause = part.cause
                 if part.state != "open" and cause is not None:
@@ -114,6 +117,10 @@ class Gauges:
             await self._stores.store.ping()
         except StoreUnavailable as error:
             return f"{error} {self._stores.advice}"
+        if (trouble := self._stores.troubles().get("store")) is not None:
+            return trouble.reason
+        if (failure := self._storing.failure) is not None:
+            return f"{failure} {self._stores.advice}"
         return None
 
     async def _queue_answers(self) -> str | None:

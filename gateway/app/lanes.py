@@ -11,7 +11,7 @@ from gateway.core.clocks import Clocks
 from gateway.core.limiter import Limiter
 from gateway.core.model import lane_name
 from gateway.core.pace import Pace
-from gateway.core.prune import Brake, BrakeRule
+from gateway.core.prune import BrakeRule
 from gateway.errors import ConfigurationError
 from gateway.ports import Clock
 from gateway.relay.lane import Lane
@@ -109,7 +109,7 @@ def make_lane(
         Route(plan.app, vendor.name, vendor.parts, vendor.part_of),
         plan.make(),
         limiter=Limiter(plan.rate_per_s, plan.ramp_s),
-        brake=Brake(brake_rule(settings)),
+        brake_rule=brake_rule(settings),
         probe_s=settings.relay.probe_s,
         clocks=clocks,
         pace=pace,

@@ -38,9 +38,10 @@ _MIB = 1024 * 1024
 
 def public_application(gateway: Gateway) -> web.Application:
     """Webhooks, devices, notifications, deliveries."""
-    stores, clocks = gateway.stores, gateway.clocks
+    stores, clocks, watched = gateway.stores, gateway.clocks, gateway.storing.watched
+    queue = watched(stores.queue, "event", "accept")
     webhook = WebhookRoute(
-        stores.queue,
+        queue,
         limits=gateway.webhook_limits,
         backlog=lambda: gateway.gauges.backlog,
         wake=gateway.wake,
@@ -49,7 +50,7 @@ def public_application(gateway: Gateway) -> web.Application:
         chunk_items=gateway.pace.chunk_items,
     )
     devices = DeviceRoutes(
-        stores.registry,
+        watched(stores.registry, "registration", "register", "forget", "erase"),
         stores.store.erasures,
         gateway.authenticator,
         gateway.vendors,
@@ -59,7 +60,7 @@ def public_application(gateway: Gateway) -> web.Application:
         erasing=gateway.eraser.wake,
     )
     notifications = NotificationRoutes(
-        stores.queue,
+        queue,
         stores.journal,
         gateway.authenticator,
         limits=lambda: notification_limits(gateway.settings),

@@ -13,15 +13,18 @@ from gateway.app.gauges import Gauges, Probe
 from gateway.app.relay import Relay
 from gateway.app.sources import limits_of, names_of, webhook_limits, word_with
 from gateway.app.storage import Stores
+from gateway.app.storing import Storing
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.events import (
+    DeliveriesSettled,
     GatewayEvent,
     Lifecycle,
     NotificationsPosted,
     Observer,
+    StoreFailed,
     WebhookAnswered,
 )
 from gateway.ingest.routes import WebhookLimits
@@ -80,6 +83,7 @@ class Gateway:
             monotonic=clocks.monotonic,
             every_s=pace.device_counts_s,
         )
+        self.storing = Storing(stores.store.trial, every_s=pace.trial_s)
         self.eraser = eraser_of(
             stores, name=ids.process(), observer=self.observe, clocks=clocks, pace=pace
         )
@@ -102,6 +106,7 @@ class Gateway:
             self.metrics,
             self.relay.lanes if self.relay is not None else {},
             waiting=self._waiting,
+            storing=self.storing,
             clock=clocks.wall,
             every_s=pace.depth_s,
         )
@@ -110,7 +115,7 @@ class Gateway:
         """What waits for a person: sources that are not configured, a database in doubt."""
         if self.relay is None:
             return {}
-        if not any(lane.brake.on for lane in self.relay.lanes.values()):
+        if not any(lane.braked for lane in self.relay.lanes.values()):
             self.doubts.clear()
         doubt = standing(self.doubts)
         waiting = dict(self.relay.reaching.waiting())
@@ -121,6 +126,10 @@ class Gateway:
         match event:
             case WebhookAnswered(result="accepted") | NotificationsPosted():
                 self.gauges.accepted(event.notifications)
+            case StoreFailed(what="journal"):
+                self.storing.refused("journal", event.error)
+            case DeliveriesSettled():
+                self.storing.stored("journal")
             case _:
                 pass
         self.metrics(event)

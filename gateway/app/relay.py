@@ -96,6 +96,8 @@ class Relay:
             lease_s=settings.relay.lease_s,
             pace=pace,
         )
+        if stores.broker is not None:
+            stores.broker.when_lost(self._leases.doubt)
         self._writer = Writer(
             ports=ports,
             device_counts=device_counts,
@@ -161,7 +163,6 @@ class Relay:
             name=ids.process(),
             role=settings.server.role,
             lanes=self.lanes,
-            writer=self._writer,
             observer=observer,
             clock=clocks.wall,
             every_s=pace.beat_s,

@@ -69,7 +69,6 @@ async def requeue(broker: JetStreamQueue | None, *, since: float, progress: Prog
         raise StoreError(
             "queue.url is the database itself: what is queued is lost with it or not at all"
         )
-    await broker.start()
     found = await broker.requeue(since=since)
     with progress("Queueing events", found) as advance:
         while completed := await broker.complete(stale_s=0.0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     asynccontextmanager,
@@ -15,7 +15,7 @@ from contextlib import (
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from config.formats import is_postgres, no_broker_beside, without_password
 from gateway.app.clocks import SYSTEM
@@ -33,7 +33,16 @@ from gateway.errors import (
     StoreUnavailable,
 )
 from gateway.events import GatewayEvent, Lifecycle, Observer, StoreFailed
-from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.ports import (
+    BrokeredJournal,
+    Journal,
+    Keys,
+    Lanes,
+    Queue,
+    Registry,
+    Standing,
+    Store,
+)
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, newest_event, servers_of
@@ -78,7 +87,9 @@ class Stores:
     calls back when another process may have queued something. `broker` is the queue if it is
     outside the database, `newest_queued` asks it for the event of its newest chunk, and `brokered`
     is the journal of a database that can be beside a broker. `secret` is what keyed hashes are made
-    with, `threads` what a database in this process works with.
+    with, `threads` what a database in this process works with. `guarding` runs beside a gateway,
+    looks every so many seconds whether the database is what it was, and mends what it can;
+    `troubles` tells what it found, by part.
     """
 
     store: Store
@@ -92,6 +103,8 @@ class Stores:
     brokered: BrokeredJournal | None = None
     secret: bytes = b""
     threads: Threads = NO_THREADS
+    guarding: Callable[[float], Coroutine[Any, Any, None]] | None = None
+    troubles: Callable[[], Mapping[str, Standing]] = dict
 
     @property
     def registry(self) -> Registry:
@@ -241,7 +254,23 @@ async def _postgres(
         advice=f"Look at PostgreSQL: {place}.",
         waking=store.wakeups.listening,
         brokered=store.journal,
+        guarding=lambda every_s: store.schema.run(every_s=every_s),
+        troubles=store.troubles,
     )
+
+
+async def make_missing(settings: Settings) -> list[str]:
+    """Make what somebody dropped of a PostgreSQL database, without what it held: tables and
+    indexes, whose names are returned."""
+    if not is_postgres(settings.store.url):
+        return []
+    from gateway.store.postgres import open_postgres
+
+    store = await open_postgres(settings.store.url, whatever_is_missing=True)
+    try:
+        return await store.schema.make_missing()
+    finally:
+        await store.aclose()
 
 
 def _link(settings: Settings, ids: Ids) -> Link:

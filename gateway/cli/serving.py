@@ -37,13 +37,23 @@ def serve(state: State, role: str | None) -> int:
     short_help="Create or upgrade the database",
     example="inkpush migrate --config inkpush.toml",
 )
+@click.option(
+    "--missing",
+    is_flag=True,
+    help="Make tables and indexes anew that somebody dropped; what the tables held is lost.",
+)
 @click.pass_obj
 @asynchronous
-async def migrate(state: State) -> None:
+async def migrate(state: State, missing: bool) -> None:
     """Create the database, or upgrade it to this version's schema.
 
     `inkpush serve` does the same at its start; this command is for doing it before.
     """
+    if missing:
+        from gateway.app.storage import make_missing
+
+        made = await make_missing(state.settings())
+        click.echo(f"Made anew: {', '.join(made) or 'nothing was missing'}")
     async with state.store() as stores:
         await stores.store.ping()
         click.echo(f"The schema of {stores.place} is up to date.")

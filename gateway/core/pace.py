@@ -88,6 +88,10 @@ class Pace:
     """Seconds for which a measurement of the queue's depth is reused."""
     note_s: float = 10.0
     """Seconds between two notes of how far a SQLite file has come."""
+    trial_s: float = 5.0
+    """Seconds between two trial rows, while what was to be stored last could not be."""
+    schema_s: float = 5.0
+    """Seconds between two looks at whether the database still has its tables and indexes."""
     erase_s: float = 5.0
     """Seconds between two looks for erases that another process left half way."""
     complete_s: float = 20.0

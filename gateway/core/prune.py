@@ -2,13 +2,16 @@
 
 A wrong topic, a wrong project or a fault at the vendor looks as if all devices had died at once.
 When more than a share of a lane's devices (and at least a minimum) would go within a window,
-removals stop and are held back; pushes go on.
+removals stop and are held back; pushes go on. What went is counted in the store, for all relays and
+over their restarts, in the transaction that takes them out: see `gateway/store/removing.py`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.core.clocks import WallClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,45 +27,53 @@ class BrakeRule:
         return max(self.minimum, int(devices * self.share))
 
 
-@dataclass(slots=True)
-class Brake:
-    """Counts the removals of one lane. `on` lasts until `release`.
+LaneKey = tuple[str, str]
+"""An app and its vendor."""
 
-    `devices` is how many the lane had when the window began: those still there, and `gone`.
-    """
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """What a relay tells of a lane's brake: its rule, how many devices the lane has, whether they
+    were `counted` just now, and the clock by which the window goes, unless the store has one."""
 
     rule: BrakeRule
-    on: bool = False
-    _window: deque[tuple[float, int]] = field(default_factory=deque)
-    _count: int = 0
+    devices: int
+    counted: bool
+    clock: WallClock
 
-    def would_trip(self, wanted: int, *, devices: int, now: float) -> bool:
-        """Whether `admit` would turn the brake on; asked before the devices are counted anew."""
-        return not self.on and wanted > self._room(devices, now)
 
-    def admit(self, wanted: int, *, devices: int, now: float) -> int:
-        """Return how many of `wanted` removals may go; fewer means that the brake is on."""
-        if self.on:
-            return 0
-        admitted = min(wanted, self._room(devices, now))
-        if admitted:
-            self._window.append((now, admitted))
-            self._count += admitted
-        if admitted < wanted:
-            self.on = True
-        return admitted
+NO_BRAKES: Mapping[LaneKey, Brake] = {}
 
-    def gone(self, now: float) -> int:
-        """How many went within the window."""
-        while self._window and self._window[0][0] <= now - self.rule.window_s:
-            self._count -= self._window.popleft()[1]
-        return self._count
 
-    def _room(self, devices: int, now: float) -> int:
-        return max(0, self.rule.threshold(devices) - self.gone(now))
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What went of a lane within the window; `devices`: how many it had when the first went."""
 
-    def release(self) -> None:
-        """Begin to count anew."""
-        self.on = False
-        self._window.clear()
-        self._count = 0
+    count: int = 0
+    devices: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How many of the wanted removals may go; fewer than wanted: the brake is on.
+
+    `tripped`: by this. `devices`: how many the lane had when the window began.
+    """
+
+    count: int
+    tripped: bool
+    devices: int
+
+
+def admission(brake: Brake, wanted: int, gone: Gone, *, on: bool) -> Admission | None:
+    """What the brake says to so many removals. `on`: it is on already.
+
+    None: the devices have to be counted anew, because the brake would trip on an old count.
+    """
+    devices = max(brake.devices, gone.devices)
+    if on:
+        return Admission(0, tripped=False, devices=devices)
+    count = min(wanted, max(0, brake.rule.threshold(devices) - gone.count))
+    if count < wanted and not brake.counted:
+        return None
+    return Admission(count, tripped=count < wanted, devices=devices)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.model import Event
 from gateway.core.stored import write_rejections
 from gateway.core.stored_limits import write_limits
+
+#: of a row of the queue as it is written
+_QUEUE_COLUMNS = 10
 
 
 def event_row(event: Event, form: int) -> Mapping[str, Any]:
@@ -34,3 +37,16 @@ def replayed_row(event: Event, form: int) -> Mapping[str, Any]:
     row = event_row(event, form)
     stays = ("received_at", "body", "source", "limits")
     return {name: value for name, value in row.items() if name not in stays}
+
+
+def arriving(event: Event, form: int, queued: Sequence[tuple[Any, ...]] = ()) -> tuple[Any, ...]:
+    """What PostgreSQL's `event_insert` takes: the event, who it names, its rows of the queue."""
+    columns = list(zip(*queued, strict=True)) or [()] * _QUEUE_COLUMNS
+    return (*event_row(event, form).values(), list(event.people), *columns)
+
+
+def has_arrived(event: Event, answer: Sequence[Any], *, again: bool) -> bool:
+    """Whether `event_insert` wrote this event. Asked `again`, because the first answer was lost, it
+    may find what it wrote itself: then it is known by the time when it was received."""
+    is_new, received_at = answer
+    return bool(is_new) or (again and received_at == event.received_at)

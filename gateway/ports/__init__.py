@@ -22,9 +22,10 @@ from gateway.ports.journal import (
     HeldOf,
     Journal,
     Progress,
+    Recorded,
 )
 from gateway.ports.keys import SCOPES, ApiKey, Keys
-from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing
+from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
 from gateway.ports.queue import Depth, Queue
 from gateway.ports.registry import Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
@@ -63,10 +64,12 @@ __all__ = [
     "PartRow",
     "Progress",
     "Queue",
+    "Recorded",
     "Registered",
     "Registry",
     "Replicas",
     "Slice",
     "Standing",
     "Store",
+    "quiet",
 ]

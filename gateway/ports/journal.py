@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef
+from gateway.core.prune import NO_BRAKES, Admission, Brake, LaneKey
 from gateway.core.states import DeliveryState
 from gateway.core.stored import Forms, Unreadable, read_items, read_letter
 
@@ -18,6 +19,17 @@ class Progress(NamedTuple):
     state: DeliveryState
     attempts: int
     next_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What came of removals: `gone` are the indexes of those whose device is out of service, now or
+    since earlier; `went`, one a device, those that took it out now. `tripped` has the brakes that
+    went on, and how many devices were to go."""
+
+    gone: Collection[int] = frozenset()
+    went: Sequence[Removal] = ()
+    tripped: Mapping[LaneKey, tuple[int, Admission]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +154,18 @@ class Journal(Protocol):
         removals: Sequence[tuple[int, Removal]],
         dead: Sequence[tuple[int, Item]] = (),
         done: Sequence[tuple[str, int]] = (),
-    ) -> set[int]:
+        brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
+    ) -> Recorded:
         """Write the states of deliveries, in one transaction.
 
         A removal is carried out if the device's row is unchanged since the proof. Its number is the
-        index of its record, which becomes `refused` if the row has changed. Returns the indexes of
-        the removals that are carried out, now or earlier. `dead` gives, by record index, the items
-        to keep as dead letters. `done` names the (event id, chunk number) that are finished. A
-        terminal row is never overwritten.
+        index of its record, which becomes `refused` if the row has changed, or if the lane's prune
+        brake keeps the device. A brake counts what went, for all who write here, until it has left
+        the window; what it keeps is held back, to be carried out by the same proof later, and it is
+        on then. A lane that is not among `brakes` has none. `dead` gives, by record index, the
+        items to keep as dead letters. `done` names the (event id, chunk number) that are finished.
+        A terminal row is never overwritten. Raises DevicesUncounted, with nothing written: see
+        `core.prune.admission`.
         """
 
     async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:
@@ -218,6 +234,12 @@ class BrokeredJournal(Journal, Protocol):
     async def requeue(self, *, since: float) -> int:
         """The queue is lost: make events that were accepted since then `accepting` again, except
         those whose deliveries have all ended. Returns how many."""
+
+    async def stream(self, name: str) -> str | None:
+        """When the stream of this name was made in which events wait; None: none is known."""
+
+    async def remember_stream(self, name: str, created: str) -> None:
+        """Events wait in the stream of this name that was made then."""
 
     async def reopen(self, event: Event) -> Event | None:
         """Replace an event that was not accepted by this one, but keep its body and reception.

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from gateway.core.model import Removal
-
 Holder = Literal["operator", "misconfigured"]
 """Who holds: a person, or a relay whose vendor rejects the configuration."""
 
@@ -32,6 +30,13 @@ class Standing:
     hint: str = ""
     since: float | None = None
     until: float | None = None
+
+
+def quiet(reason: str, until: float) -> Standing:
+    """How a lane stands whose vendor asked for silence, in these words."""
+    words = f": {reason}" if reason else ""
+    hint = "It ends by itself; `inkpush lanes resume` ends it at once."
+    return Standing("quiet", f"the vendor asked for silence{words}", hint, until=until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ class LaneRow:
 
     `held` is a hold of the whole lane: by a person, or by a relay of an earlier version, which knew
     no parts. `brake_at` is set while the prune brake is on. `rate` is the limit in force for all
-    relays together (pushes per second, 0 none), `quiet_until` the end of the vendor's back-off.
+    relays together (pushes per second, 0 none), `quiet_until` the end of the vendor's back-off, and
+    `quiet_reason` what it said.
     `errors`, `waiting` and `seen_at` are as in `PartRow`. Relays write them for people; the metrics
     are complete.
     """
@@ -80,6 +86,7 @@ class LaneRow:
     held_back: int = 0
     rate: float = 0.0
     quiet_until: float | None = None
+    quiet_reason: str = ""
     errors: float = 0.0
     waiting: int = 0
     seen_at: float | None = None
@@ -110,7 +117,7 @@ class LaneRow:
         if part.trouble == "failing":
             return Standing("failing", *told)
         if self.quiet_until is not None and self.quiet_until > now:
-            return Standing("quiet", "the vendor asked for silence", until=self.quiet_until)
+            return quiet(self.quiet_reason, self.quiet_until)
         return Standing("open", *told)
 
 
@@ -149,12 +156,9 @@ class Lanes(Protocol):
     async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
         """Stop pruning for this lane until a person releases it."""
 
-    async def hold_back(self, removals: Sequence[Removal]) -> None:
-        """Keep removals that the brake stopped, to carry them out by the same proof later."""
-
     async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
-        """Release the brake and carry out the removals that it held back, by the same proof; or
-        `discard` them, if the proof came of a fault. Returns how many devices went."""
+        """Release the brake, begin to count anew, and carry out the removals that it held back, by
+        the same proof; or `discard` them, if the proof came of a fault. Returns how many went."""
 
     async def report(self, rows: Sequence[LaneRow]) -> None:
         """Write a relay's reports of its lanes and their parts."""

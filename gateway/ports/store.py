@@ -51,5 +51,9 @@ class Store(Protocol):
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless the store can read and write now."""
 
+    async def trial(self) -> None:
+        """Write a row of 1 MiB and delete it: where `ping` works, this may not. Raises
+        `StoreUnavailable`."""
+
     async def aclose(self) -> None:
         """Finish the open calls and close."""

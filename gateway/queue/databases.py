@@ -52,6 +52,9 @@ class SharedDatabase(Protocol):
     async def rows(self, query: str, *values: Any) -> list[Any]:
         """All rows of one query, which must be safe to run twice."""
 
+    async def row_or_again(self, query: str, *values: Any) -> tuple[Any, bool]:
+        """The row of such a query, and whether it was asked again, because an answer was lost."""
+
     async def write(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """Run `work(session)`, perhaps several times, in a transaction; returns when it is durable.
 

@@ -14,7 +14,7 @@ from gateway.core.clocks import WallClock
 from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
 from gateway.core.pace import Pace
-from gateway.core.rows import event_row, replayed_row
+from gateway.core.rows import arriving, has_arrived, replayed_row
 from gateway.core.stored import Unreadable
 from gateway.core.suspects import Past
 from gateway.events import Observer
@@ -73,17 +73,11 @@ class PostgresQueue:
             self._announce()
 
     async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
-        values = event_row(event, self._forms.writes).values()
-
-        async def work(session: Session) -> bool:
-            if not await session.run("event_insert", *values):
-                return False
-            if event.people:
-                await session.run("people_insert", event.event_id, list(event.people))
-            await self._write(session, chunks)
-            return True
-
-        accepted = await self._database.write(work)
+        form = self._forms.writes
+        queued = [chunk_values(chunk, form) for chunk in chunks]
+        values = arriving(event, form, queued)
+        answer, again = await self._database.row_or_again("event_insert", *values)
+        accepted = has_arrived(event, answer, again=again)
         if accepted:
             self._tell_of(chunks)
         return accepted

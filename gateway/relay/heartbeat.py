@@ -1,6 +1,6 @@
 """The heartbeat: announces that this process relays. Owns how many relays there are.
 
-Relays divide rate limits and the prune brake evenly, without talking to each other.
+Relays divide rate limits evenly, without talking to each other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from gateway.errors import StoreUnavailable
 from gateway.events import Observer, RelaysCounted, StoreFailed
 from gateway.ports import Replicas
 from gateway.relay.lane import Lane
-from gateway.relay.write import Writer
 
 
 class Heartbeat:
@@ -29,7 +28,6 @@ class Heartbeat:
         name: str,
         role: str,
         lanes: Mapping[str, Lane],
-        writer: Writer,
         observer: Observer,
         clock: WallClock,
         every_s: float,
@@ -38,7 +36,6 @@ class Heartbeat:
         self._name = name
         self._role = role
         self._lanes = lanes
-        self._writer = writer
         self._observer = observer
         self._clock = clock
         self._every_s = every_s
@@ -59,7 +56,6 @@ class Heartbeat:
         if relays != self.relays:
             self._observer(RelaysCounted(relays))
         self.relays = relays
-        self._writer.share(relays)
         for lane in self._lanes.values():
             self.share(lane)
 

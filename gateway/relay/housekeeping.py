@@ -87,14 +87,12 @@ class Housekeeping:
     async def follow(self) -> None:
         """Report the lanes to the store, then apply what people decided about them."""
         await self._lane_store.report([lane.row() for lane in self._lanes.values()])
-        # Taken before the store is read: a brake that it knew and lists no more was released.
-        braked = {lane for lane in self._lanes.values() if lane.brake_known}
+        # Taken before the store is read: a brake that it lists no more was released.
+        braked = {lane for lane in self._lanes.values() if lane.braked}
         known = {(row.app, row.provider): row for row in await self._lane_store.all()}
         for lane in list(self._lanes.values()):
             row = known.get((lane.app, lane.vendor), LaneRow(lane.app, lane.vendor))
-            if lane.follow(row, brake_was_known=lane in braked):
-                # Removals held back until this process learned of the release go now.
-                await self._lane_store.release(lane.app, lane.vendor, now=self._wall())
+            lane.follow(row, was_braked=lane in braked)
 
     async def purge(self) -> None:
         """Delete rows whose retention period is over."""

@@ -15,7 +15,7 @@ from functools import partial
 from gateway.core.clocks import Clocks, Monotonic, Wall
 from gateway.core.limiter import Limiter
 from gateway.core.pace import Pace
-from gateway.core.prune import Brake, BrakeRule
+from gateway.core.prune import BrakeRule
 from gateway.events import BrakeReleased
 from gateway.ports import LaneRow, PartRow
 from gateway.relay.listeners import Listeners
@@ -47,7 +47,7 @@ class Lane:
         transport: PushProvider,
         *,
         limiter: Limiter,
-        brake: Brake,
+        brake_rule: BrakeRule,
         probe_s: float,
         clocks: Clocks,
         pace: Pace,
@@ -56,7 +56,7 @@ class Lane:
         self._route = route
         self._transport = transport
         self._limiter = limiter
-        self._brake = brake
+        self._brake_rule = brake_rule
         self._clocks = clocks
         self._pace = pace
         self._listeners = listeners
@@ -74,8 +74,7 @@ class Lane:
         }
         self._order = list(self._parts.values())
         self._settles = {name: partial(self._settle, part) for name, part in self._parts.items()}
-        #: the store has stored that the brake is on: only then can its absence mean a release
-        self._brake_known = False
+        self._braked = False
         #: until when (monotonic) held parts gather deliveries before they probe
         self._gathering: dict[Part, float] = {}
         self._silence = Silence(route.app, route.vendor, listeners.observer)
@@ -103,14 +102,14 @@ class Lane:
         return self._parts
 
     @property
-    def brake(self) -> Brake:
-        """The prune brake; the writer consults it."""
-        return self._brake
+    def brake_rule(self) -> BrakeRule:
+        """The rule of its prune brake."""
+        return self._brake_rule
 
     @property
-    def brake_known(self) -> bool:
-        """Whether the store has stored that the brake is on."""
-        return self._brake_known
+    def braked(self) -> bool:
+        """Whether its prune brake is on, as far as this process knows: the store decides."""
+        return self._braked
 
     @property
     def stopped(self) -> bool:
@@ -131,6 +130,11 @@ class Lane:
     def quiet_for_s(self) -> float:
         """Seconds that the vendor's back-off still lasts; 0 when there is none."""
         return self._silence.left(self._clocks.monotonic())
+
+    @property
+    def quiet_reason(self) -> str:
+        """What the vendor said when it asked for that; "" when it did not."""
+        return self._silence.reason if self.quiet_for_s else ""
 
     @property
     def room(self) -> int:
@@ -209,11 +213,11 @@ class Lane:
             wait = 0.0 if more else self._pace.recheck_s
         self._wake_in(wait)
 
-    def quiet(self, seconds: float) -> None:
+    def quiet(self, seconds: float, reason: str) -> None:
         """The vendor throttled the lane: slow down, and send nothing for this many seconds."""
         now = self._clocks.monotonic()
         self._limiter.throttled(now)
-        self._silence.ask(now, Monotonic(now + seconds))
+        self._silence.ask(now, Monotonic(now + seconds), reason)
         self._rest()
 
     def quiet_device(self, device_id: int, until: float) -> None:
@@ -239,29 +243,25 @@ class Lane:
 
     def begin(self, row: LaneRow) -> None:
         """Start from the stored state, before anything is sent."""
-        self._brake.on = self._brake_known = row.brake_at is not None
+        self._braked = row.brake_at is not None
         for part in self._order:
             part.begin(row)
 
-    def follow(self, row: LaneRow, *, brake_was_known: bool) -> bool:
-        """Apply the stored decisions. True: a person has released the brake, and the removals that
-        were held back until now may go."""
+    def follow(self, row: LaneRow, *, was_braked: bool) -> None:
+        """Apply the stored decisions. `was_braked`: the brake was on before the row was read."""
         freed = [part.follow(row) for part in self._order]
         if any(freed):
             self._silence.end()
             self.pump()
         if row.brake_at is not None:
-            self._brake.on = self._brake_known = True
-        elif brake_was_known:
-            self._brake.release()
-            self._brake_known = False
+            self._braked = True
+        elif was_braked:
+            self._braked = False
             self._listeners.observer(BrakeReleased(self.app, self.vendor))
-            return True
-        return False
 
-    def brake_written(self) -> None:
-        """The store has stored that the brake is on."""
-        self._brake_known = True
+    def brake_tripped(self) -> None:
+        """The store has put the brake on."""
+        self._braked = True
 
     def share(self, relays: int) -> None:
         """Take this process' part of the rate limit, which this many relays share."""
@@ -283,7 +283,7 @@ class Lane:
         """Apply new limits; an unchanged rate limit keeps what it has learnt."""
         if (self._limiter.rate, self._limiter.ramp_s) != (rate_per_s, ramp_s):
             self._limiter = Limiter(rate_per_s, ramp_s, self._limiter.replicas)
-        self._brake.rule = rule
+        self._brake_rule = rule
 
     # --- what it reports ------------------------------------------------------------------------
 
@@ -301,9 +301,9 @@ class Lane:
         return LaneRow(
             app=self.app,
             provider=self.vendor,
-            # the rate of all relays together; each has an equal part
             rate=self.rate * self._limiter.replicas,
             quiet_until=now + self.quiet_for_s if self.quiet_for_s else None,
+            quiet_reason=self.quiet_reason,
             errors=errors.share,
             waiting=sum(len(part.backlog) for part in self._order),
             seen_at=now,

@@ -238,7 +238,7 @@ class Settler:
     def _keep_quiet(self, lane: Lane, delivery: Delivery, snooze: Snooze, now: float) -> None:
         """Apply the vendor's back-off to the device, or to the whole lane."""
         if snooze.scope == "lane":
-            lane.quiet(snooze.at - now)
+            lane.quiet(snooze.at - now, snooze.reason)
         else:
             lane.quiet_device(delivery.target.device_id, snooze.at)
 

@@ -23,10 +23,12 @@ class Silence:
         self._devices: OrderedDict[int, float] = OrderedDict()
         self._told_until = _NEVER
         self.until = _NEVER
+        self.reason = ""
 
-    def ask(self, now: Monotonic, until: Monotonic) -> None:
-        """The vendor throttled the lane: send nothing until then."""
-        self.until = max(self.until, until)
+    def ask(self, now: Monotonic, until: Monotonic, reason: str) -> None:
+        """The vendor throttled the lane, for this reason: send nothing until then."""
+        if until > self.until:
+            self.until, self.reason = until, reason
         self.tell(now, until, "vendor")
 
     def end(self) -> None:

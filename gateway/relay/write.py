@@ -1,7 +1,7 @@
 """Writing: what was decided becomes rows, in batches.
 
-Owns the order of a flush - what the brakes hold back, then the journal, then the queue - and with
-it the promise that a chunk is given up only after its deliveries are on record. The writer sleeps
+Owns the order of a flush - the journal, with what the brakes keep, then the queue - and with it the
+promise that a chunk is given up only after its deliveries are on record. The writer sleeps
 while there is nothing to write: the first record wakes it, and 20 ms later it writes all that came
 in. A slow flush closes the gate: pushes that are not on record when the process dies may be sent
 again, under the same ids, so their number must not grow.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -20,7 +20,9 @@ from typing import TypeVar
 from gateway.core.clocks import Clocks
 from gateway.core.model import Item, Record, Removal
 from gateway.core.pace import Pace
-from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.prune import Brake
+from gateway.core.states import DeliveryState
+from gateway.errors import DevicesUncounted
 from gateway.events import (
     BrakeTripped,
     DeliveriesSettled,
@@ -29,6 +31,7 @@ from gateway.events import (
     Observer,
     StoreFailed,
 )
+from gateway.ports import Recorded
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
@@ -39,9 +42,6 @@ from gateway.relay.work import Work
 from providers.contract import Address
 
 T = TypeVar("T")
-
-#: how many devices taken out lately are remembered; more than a brake allows in its window
-_TAKEN_OUT = 100_000
 
 
 @dataclass(slots=True)
@@ -98,14 +98,6 @@ class Batch:
         self.finished.append(work)
         self.grown()
 
-    def removals_by_lane(self) -> dict[Lane, dict[int, list[tuple[int, Removal]]]]:
-        """The removals of each lane, by device: several pushes may prove the same one dead."""
-        by_lane: dict[Lane, dict[int, list[tuple[int, Removal]]]] = {}
-        for index, removal, lane in self.removals:
-            by_device = by_lane.setdefault(lane, {})
-            by_device.setdefault(removal.device_id, []).append((index, removal))
-        return by_lane
-
 
 class Writer:
     """Writes `batch` when it is due.
@@ -128,7 +120,6 @@ class Writer:
         self._journal = ports.journal
         self._queue = ports.queue
         self._registry = ports.registry
-        self._lane_store = ports.lanes
         self._device_counts = device_counts
         self._leases = leases
         self.gate = gate
@@ -138,14 +129,7 @@ class Writer:
         self._wanted = asyncio.Event()
         self._large = asyncio.Event()
         self._flushing = asyncio.Lock()
-        #: (device, registration) of what was taken out lately, oldest first
-        self._taken_out: dict[tuple[int, float], None] = {}
-        self._relays = 1
         self.batch = Batch(self._grown)
-
-    def share(self, relays: int) -> None:
-        """This many processes relay: each has an equal part of what a brake allows."""
-        self._relays = relays
 
     def _grown(self) -> None:
         """Something was added to the batch: wake up, and write at once if the batch is large."""
@@ -169,7 +153,7 @@ class Writer:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write the batch: first what the brakes hold back, then the journal, then the queue.
+        """Write the batch: first the journal, then the queue.
 
         Each step is repeated until the store takes it, which is safe because rows are upserts and a
         settled chunk stays settled. Meanwhile the lanes start nothing that cannot be journaled.
@@ -186,26 +170,30 @@ class Writer:
             self.gate.open()
 
     async def _write(self, batch: Batch) -> None:
-        gone_before = self._part_known(batch)
-        if self._would_trip(batch):
-            # The count may be older than the registrations of the last seconds.
-            await self._until_stored(self._device_counts.count)
-        removals, held_back, tripped = self._ask_brakes(batch)
-        for lane in tripped:
-            await self._until_stored(partial(self._trip, lane))
-        if held_back:
-            await self._until_stored(lambda: self._lane_store.hold_back(held_back))
-        gone = await self._until_stored(partial(self._record, batch, [*gone_before, *removals]))
-        removed = {removal.device_id: removal for index, removal in removals if index in gone}
-        self._device_counts.took_out(removed.values())
-        self._remember(removed.values())
+        recorded = await self._recorded(batch)
+        self._device_counts.took_out(recorded.went)
         if batch.finished or batch.environments:
             open_ = dict.fromkeys(batch.finished)
             await self._until_stored(lambda: self._settle_finished(open_, batch))
-        self._report(batch, {index for index, _ in [*gone_before, *removals]} - gone)
-        self._report_removed(removed.values())
+        self._report(batch, {index for index, _, _ in batch.removals}.difference(recorded.gone))
+        self._report_removed(recorded.went)
 
-    async def _record(self, batch: Batch, removals: Sequence[tuple[int, Removal]]) -> set[int]:
+    async def _recorded(self, batch: Batch) -> Recorded:
+        """Journal the batch, once the store takes it; tells which brakes went on by that."""
+        try:
+            recorded = await self._until_stored(partial(self._record, batch, counted=False))
+        except DevicesUncounted:
+            # The count may be older than the registrations of the last seconds.
+            await self._until_stored(self._device_counts.count)
+            recorded = await self._until_stored(partial(self._record, batch, counted=True))
+        for lane in {lane for _, _, lane in batch.removals}:
+            if (told := recorded.tripped.get((lane.app, lane.vendor))) is not None:
+                wanted, found = told
+                lane.brake_tripped()
+                self._observer(BrakeTripped(lane.app, lane.vendor, wanted, found.devices))
+        return recorded
+
+    async def _record(self, batch: Batch, *, counted: bool) -> Recorded:
         """Journal the batch, once. Of a chunk that another process may have no delivery is
         journaled that waits: the chunk may have ended by then, and nobody would end the delivery.
         So the leases are proven anew each time: an outage may outlast them."""
@@ -216,25 +204,19 @@ class Writer:
             for work in batch.finished
             if work.chunk.number >= 0 and not work.lost
         ]
-        return await self._journal.record(batch.records + waiting, removals, batch.dead, done)
-
-    def _part_known(self, batch: Batch) -> list[tuple[int, Removal]]:
-        """Take devices out of the batch that were removed already: a brake counts a device once,
-        however many of its notifications were on their way."""
-        known = [
-            (index, removal)
-            for index, removal, _ in batch.removals
-            if (removal.device_id, removal.seen_at) in self._taken_out
-        ]
-        indexes = {index for index, _ in known}
-        batch.removals = [order for order in batch.removals if order[0] not in indexes]
-        return known
-
-    def _remember(self, removed: Iterable[Removal]) -> None:
-        for removal in removed:
-            self._taken_out[removal.device_id, removal.seen_at] = None
-        while len(self._taken_out) > _TAKEN_OUT:
-            del self._taken_out[next(iter(self._taken_out))]
+        brakes = {
+            (lane.app, lane.vendor): Brake(
+                lane.brake_rule,
+                self._device_counts.active(lane.vendor, lane.app),
+                counted,
+                self._clocks.wall,
+            )
+            for _, _, lane in batch.removals
+        }
+        removals = [(index, removal) for index, removal, _ in batch.removals]
+        return await self._journal.record(
+            batch.records + waiting, removals, batch.dead, done, brakes
+        )
 
     async def _until_stored(self, step: Callable[[], Awaitable[T]]) -> T:
         """Repeat a step until the store takes it."""
@@ -244,10 +226,6 @@ class Writer:
             self._observer(StoreFailed("journal", str(error)))
 
         return await until_stored(step, refused=refused)
-
-    async def _trip(self, lane: Lane) -> None:
-        await self._lane_store.trip_brake(lane.app, lane.vendor, now=self._clocks.wall())
-        lane.brake_written()
 
     async def _settle_finished(self, open_: dict[Work, None], batch: Batch) -> None:
         """Settle the chunks that are still `open_`, and write what else the batch has."""
@@ -271,43 +249,6 @@ class Writer:
             # Its lease ended meanwhile, and this process claimed it again: settle that claim.
         open_.pop(work, None)
         work.ended(work)
-
-    def _would_trip(self, batch: Batch) -> bool:
-        now = self._clocks.monotonic()
-        return any(
-            lane.brake.would_trip(len(orders), devices=self._devices_of(lane, now), now=now)
-            for lane, orders in batch.removals_by_lane().items()
-        )
-
-    def _devices_of(self, lane: Lane, now: float) -> int:
-        """The lane's devices before the brake's window took some: else the threshold shrinks."""
-        devices = self._device_counts.active(lane.vendor, lane.app)
-        return devices // self._relays + lane.brake.gone(now)
-
-    def _ask_brakes(
-        self, batch: Batch
-    ) -> tuple[list[tuple[int, Removal]], list[Removal], list[Lane]]:
-        """Let the brakes decide: removals that go, those held back, lanes that tripped."""
-        admitted: list[tuple[int, Removal]] = []
-        held_back: list[Removal] = []
-        tripped: list[Lane] = []
-        now = self._clocks.monotonic()
-        for lane, orders in batch.removals_by_lane().items():
-            devices = self._devices_of(lane, now)
-            was_on = lane.brake.on
-            count = lane.brake.admit(len(orders), devices=devices, now=now)
-            for place, same_device in enumerate(orders.values()):
-                if place < count:
-                    admitted += same_device
-                    continue
-                held_back.append(same_device[0][1])
-                for index, removal in same_device:
-                    if removal.to is DeviceState.PRUNED:
-                        batch.records[index] = _kept(batch.records[index])
-            if lane.brake.on and not was_on:
-                tripped.append(lane)
-                self._observer(BrakeTripped(lane.app, lane.vendor, len(orders), devices))
-        return admitted, held_back, tripped
 
     # --- reporting ----------------------------------------------------------------------------
 
@@ -342,9 +283,3 @@ class Writer:
             groups.setdefault(key, Counter())[removal.reason] += 1
         for (app, provider, state), reasons in groups.items():
             self._observer(DevicesRemoved(app, provider, state, reasons))
-
-
-def _kept(record: Record) -> Record:
-    """The record of a delivery whose device would have been pruned, had the brake not been on."""
-    reason = f"{record.reason}; the prune brake keeps the device"
-    return record._replace(state=DeliveryState.REFUSED, reason=reason)

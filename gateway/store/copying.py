@@ -44,6 +44,7 @@ TABLES = (
     Table("erased_events", ("", "", ""), lossy=True),
     Table("lanes", ("", "")),
     Table("lane_parts", ("", "", "")),
+    Table("brake_window", ("", "", -1.0)),
     Table("held_removals", (0,)),
     Table("events", ("",), bulk=10, lossy=True),
     Table("event_people", ("", ""), lossy=True),

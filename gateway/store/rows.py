@@ -173,6 +173,7 @@ def lane_values(row: LaneRow) -> tuple[Any, ...]:
         row.provider,
         row.rate,
         row.quiet_until,
+        row.quiet_reason,
         row.errors,
         row.waiting,
         row.seen_at,

@@ -156,7 +156,7 @@ async def test_a_proven_removal_is_carried_out_with_its_delivery(
     assert to is not DeviceState.ACTIVE
     device = await register(handle)
     line = record(device_id=device.id, state=DeliveryState.PRUNED)
-    assert await handle.journal.record([line], [(0, removal(device, to))]) == {0}
+    assert (await handle.journal.record([line], [(0, removal(device, to))])).gone == {0}
     after = await device_now(handle)
     assert (after.state, after.state_reason) == (to, "UNREGISTERED")
     assert after.last_seen_at == device.last_seen_at
@@ -168,7 +168,7 @@ async def test_a_registration_in_between_spares_the_device(handle: Handle, addre
     before = await register(handle, now=NOW)
     after = await register(handle, address=address, now=NOW)
     line = record(device_id=before.id, state=DeliveryState.PRUNED)
-    assert await handle.journal.record([line], [(0, removal(before))]) == set()
+    assert (await handle.journal.record([line], [(0, removal(before))])).gone == set()
     assert await device_now(handle) == after
     (written,) = await handle.journal.items_of("msg_1")
     assert written.state is DeliveryState.REFUSED
@@ -186,7 +186,7 @@ async def test_an_import_in_between_spares_the_device_though_it_says_no_time(
     after = await device_now(handle)
     assert (after.address, after.last_seen_at) == ("address-2", before.last_seen_at)
     line = record(device_id=before.id, state=DeliveryState.PRUNED)
-    assert await handle.journal.record([line], [(0, removal(before))]) == set()
+    assert (await handle.journal.record([line], [(0, removal(before))])).gone == set()
     assert await device_now(handle) == after
 
 
@@ -194,7 +194,7 @@ async def test_a_device_that_went_in_between_is_not_called_pruned(handle: Handle
     device = await register(handle)
     await handle.registry.forget("phone", proven=None, now=NOW)
     line = record(device_id=device.id, state=DeliveryState.PRUNED)
-    assert await handle.journal.record([line], [(0, removal(device))]) == set()
+    assert (await handle.journal.record([line], [(0, removal(device))])).gone == set()
     (written,) = await handle.journal.items_of("msg_1")
     assert written.state is DeliveryState.REFUSED
 
@@ -210,7 +210,7 @@ async def test_a_removal_is_numbered_by_its_record(handle: Handle) -> None:
         record(index=3, device_id=pruned.id, state=DeliveryState.PRUNED),
     ]
     orders = [(1, removal(spared)), (3, removal(pruned))]
-    assert await handle.journal.record(lines, orders) == {3}
+    assert (await handle.journal.record(lines, orders)).gone == {3}
     states = [line.state.value for line in await handle.journal.items_of("msg_1")]
     assert states == ["delivered", "refused", "delivered", "pruned"]
 
@@ -220,8 +220,8 @@ async def test_two_proofs_of_one_death_both_stand(handle: Handle) -> None:
     device = await register(handle)
     lines = [record(index=n, device_id=device.id, state=DeliveryState.PRUNED) for n in range(3)]
     order = removal(device)
-    assert await handle.journal.record(lines[:2], [(0, order), (1, order)]) == {0, 1}
-    assert await handle.journal.record(lines[2:], [(0, order)]) == {0}
+    assert (await handle.journal.record(lines[:2], [(0, order), (1, order)])).gone == {0, 1}
+    assert (await handle.journal.record(lines[2:], [(0, order)])).gone == {0}
     assert await handle.journal.items_of("msg_1") == lines
 
 
@@ -230,7 +230,7 @@ async def test_a_removal_that_is_written_again_changes_nothing(handle: Handle) -
     device = await register(handle)
     line = record(device_id=device.id, state=DeliveryState.PRUNED)
     for _ in range(2):
-        assert await handle.journal.record([line], [(0, removal(device))]) == {0}
+        assert (await handle.journal.record([line], [(0, removal(device))])).gone == {0}
     assert await handle.journal.items_of("msg_1") == [line]
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Literal
 
+import pytest
+
 from gateway.core.model import Device, UserRef
-from gateway.core.states import DeviceState
+from gateway.core.prune import Admission, BrakeRule
+from gateway.core.states import DeliveryState, DeviceState
+from gateway.errors import DevicesUncounted
 from gateway.ports import Holder, LaneRow, PartRow
 from gateway.ports.lanes import Trouble
 from tests.kit.build import NOW, chunk, item
-from tests.kit.stores import Handle, register, removal
+from tests.kit.stores import Handle, hold_back, prune, register, removal, trip
 
 LANE = ("agent", "fcm")
 WHOLE = (*LANE, "")
@@ -104,7 +109,7 @@ async def test_an_operator_lifts_any_hold_once(handle: Handle) -> None:
 async def test_lanes_do_not_touch_each_other(handle: Handle) -> None:
     for lane in (("agent", "apns"), ("agent", "fcm"), ("learner", "fcm")):
         await handle.lanes.hold(*lane, "", by="operator", reason="", now=NOW)
-        await handle.lanes.trip_brake(*lane, now=NOW)
+        await trip(handle, *lane, now=NOW)
     await resume(handle, "operator")
     await handle.lanes.release(*LANE, now=NOW)
     found = [(one.app, one.provider, one.held, one.brake_at) for one in await handle.lanes.all()]
@@ -224,15 +229,15 @@ async def test_a_part_tells_its_trouble_and_changes_no_decision(handle: Handle) 
 
 
 async def test_the_brake_stays_on_from_the_moment_it_tripped(handle: Handle) -> None:
-    await handle.lanes.trip_brake(*LANE, now=NOW)
-    await handle.lanes.trip_brake(*LANE, now=NOW + 60)
+    await trip(handle, *LANE, now=NOW)
+    await trip(handle, *LANE, now=NOW + 60)
     assert (await row(handle)).brake_at == NOW
     await handle.lanes.release(*LANE, now=NOW)
     assert (await row(handle)).brake_at is None
 
 
 async def test_the_brake_and_a_hold_are_two_things(handle: Handle) -> None:
-    await handle.lanes.trip_brake(*LANE, now=NOW)
+    await trip(handle, *LANE, now=NOW)
     await hold(handle, "operator")
     await resume(handle, "operator")
     assert (await row(handle)).brake_at == NOW
@@ -243,19 +248,15 @@ async def test_the_brake_and_a_hold_are_two_things(handle: Handle) -> None:
 
 async def test_what_the_brake_held_back_waits_and_is_counted(handle: Handle) -> None:
     a, b = await phones(handle, "a", "b")
-    await handle.lanes.trip_brake(*LANE, now=NOW)
-    await handle.lanes.hold_back([removal(a), removal(b)])
-    await handle.lanes.hold_back([removal(a)])
+    await hold_back(handle, [removal(a), removal(b)])
+    await hold_back(handle, [removal(a)])
     assert (await row(handle)).held_back == 2
     assert set((await devices(handle)).values()) == {DeviceState.ACTIVE}
 
 
 async def test_a_release_carries_out_what_was_held_back(handle: Handle) -> None:
     a, b, _ = await phones(handle, "a", "b", "c")
-    await handle.lanes.trip_brake(*LANE, now=NOW)
-    await handle.lanes.hold_back(
-        [removal(a), removal(b, DeviceState.QUARANTINED, "INVALID_ARGUMENT")]
-    )
+    await hold_back(handle, [removal(a), removal(b, DeviceState.QUARANTINED, "INVALID_ARGUMENT")])
     assert await handle.lanes.release(*LANE, now=NOW) == 2
     assert await devices(handle) == {
         "a": DeviceState.PRUNED,
@@ -270,8 +271,7 @@ async def test_a_release_carries_out_what_was_held_back(handle: Handle) -> None:
 
 async def test_a_release_may_discard_what_was_held_back(handle: Handle) -> None:
     (device,) = await phones(handle, "a")
-    await handle.lanes.trip_brake(*LANE, now=NOW)
-    await handle.lanes.hold_back([removal(device)])
+    await hold_back(handle, [removal(device)])
     assert await handle.lanes.release(*LANE, now=NOW, discard=True) == 0
     assert await devices(handle) == {"a": DeviceState.ACTIVE}
     assert await row(handle) == LaneRow(*LANE)
@@ -280,8 +280,7 @@ async def test_a_release_may_discard_what_was_held_back(handle: Handle) -> None:
 
 async def test_a_release_spares_what_registered_meanwhile(handle: Handle) -> None:
     again, moved, gone, dead = await phones(handle, "again", "moved", "gone", "dead")
-    await handle.lanes.trip_brake(*LANE, now=NOW)
-    await handle.lanes.hold_back([removal(one) for one in (again, moved, gone, dead)])
+    await hold_back(handle, [removal(one) for one in (again, moved, gone, dead)])
     await register(handle, "again", "again", user_id="user-again", now=NOW)
     await register(handle, "moved", "another", user_id="user-moved", now=NOW)
     await handle.registry.forget("gone", proven=None, now=NOW)
@@ -296,24 +295,146 @@ async def test_a_release_spares_what_registered_meanwhile(handle: Handle) -> Non
 async def test_the_newest_proof_counts(handle: Handle) -> None:
     """A device that registered again and died again after the brake had tripped."""
     (before,) = await phones(handle, "a")
-    await handle.lanes.trip_brake(*LANE, now=NOW)
-    await handle.lanes.hold_back([removal(before)])
+    await hold_back(handle, [removal(before)])
     after = await register(handle, "a", "a", user_id="user-a", now=NOW + 60)
-    await handle.lanes.hold_back([removal(after)])
+    await hold_back(handle, [removal(after)])
     assert await handle.lanes.release(*LANE, now=NOW) == 1
 
 
 async def test_a_device_already_out_of_service_is_not_counted_again(handle: Handle) -> None:
     (device,) = await phones(handle, "a")
-    await handle.lanes.hold_back([removal(device)])
+    await hold_back(handle, [removal(device)])
     assert await handle.lanes.release(*LANE, now=NOW) == 1
-    await handle.lanes.hold_back([removal(device)])
+    await hold_back(handle, [removal(device)])
     assert await handle.lanes.release(*LANE, now=NOW) == 0
 
 
-async def test_holding_nothing_back_is_fine(handle: Handle) -> None:
-    await handle.lanes.hold_back([])
-    assert await handle.lanes.release(*LANE, now=NOW) == 0
+# --- what the brake counts ----------------------------------------------------------------------
+
+RULE = BrakeRule(share=0.1, minimum=2, window_s=600.0)
+
+
+async def die(
+    handle: Handle,
+    *dead: Device,
+    rule: BrakeRule = RULE,
+    devices: int = 30,
+    counted: bool = True,
+    now: float = NOW,
+) -> int:
+    """How many of these go, when all are proven dead, from a lane of 30."""
+    orders = [removal(device) for device in dead]
+    recorded = await prune(handle, orders, rule=rule, devices=devices, counted=counted, now=now)
+    return len(recorded.went)
+
+
+async def test_all_relays_share_one_threshold(handle: Handle, replica: Handle) -> None:
+    one, two, three, four = await phones(handle, "1", "2", "3", "4")
+    assert await die(handle, one) == 1
+    assert await die(replica, two) == 1
+    recorded = await prune(handle, [removal(three), removal(four)], rule=RULE, devices=30)
+    assert recorded.gone == {0}
+    assert recorded.tripped == {LANE: (2, Admission(1, tripped=True, devices=30))}
+    seen = await row(replica)
+    assert (seen.brake_at, seen.held_back) == (NOW, 1)
+    assert list((await devices(replica)).values()).count(DeviceState.PRUNED) == 3
+
+
+async def test_relays_that_prune_at_once_share_one_threshold(
+    handle: Handle, replica: Handle
+) -> None:
+    some = await phones(handle, *map(str, range(12)))
+    turns = zip(some, [handle, replica] * 6, strict=True)
+    assert sum(await asyncio.gather(*(die(who, one) for one, who in turns))) == 3
+    assert (await row(handle)).held_back == 9
+
+
+async def test_while_the_brake_is_on_all_is_held_back(handle: Handle) -> None:
+    one, two, three = await phones(handle, "1", "2", "3")
+    await hold_back(handle, [removal(one)])
+    assert await die(handle, two, three, devices=10_000, counted=False) == 0
+    assert await die(handle, three) == 0
+    assert (await row(handle)).held_back == 3
+
+
+async def test_what_the_brake_keeps_is_told_in_the_journal(handle: Handle) -> None:
+    (device,) = await phones(handle, "1")
+    await hold_back(handle, [removal(device)])
+    (line,) = await handle.journal.items_of("msg_dead")
+    assert line.state is DeliveryState.REFUSED
+    assert line.reason.endswith("the prune brake keeps the device")
+
+
+async def test_a_device_is_counted_once_however_often_it_is_proven_dead(handle: Handle) -> None:
+    one, two, three, four = await phones(handle, "1", "2", "3", "4")
+    for _ in range(3):
+        recorded = await prune(handle, [removal(one), removal(one)], rule=RULE, devices=30)
+        assert recorded.gone == {0, 1}
+    assert await die(handle, two, three) == 2
+    assert await die(handle, four) == 0
+
+
+async def test_what_is_not_as_it_was_proven_is_not_counted(handle: Handle) -> None:
+    before = await phones(handle, "1", "2", "3")
+    after = [
+        await register(handle, one.installation_id, one.address, user_id="u", now=NOW + 9)
+        for one in before
+    ]
+    assert await die(handle, *before) == 0
+    assert await die(handle, *after) == 3
+
+
+async def test_one_that_came_back_counts_again(handle: Handle) -> None:
+    one, two = await phones(handle, "1", "2")
+    for turn in range(3):
+        assert await die(handle, one) == 1
+        one = await register(handle, "1", "1", user_id="user-1", now=NOW + turn)
+    assert await die(handle, two) == 0
+
+
+async def test_a_share_is_of_what_the_lane_had_before_the_first_went(handle: Handle) -> None:
+    some = await phones(handle, *"1234")
+    assert [await die(handle, some[n], devices=30 - n) for n in range(4)] == [1, 1, 1, 0]
+
+
+async def test_a_lane_that_grew_has_more_to_give(handle: Handle) -> None:
+    some = await phones(handle, *"1234")
+    assert await die(handle, *some[:2], devices=2) == 2
+    assert await die(handle, *some[2:], devices=40) == 2
+
+
+async def test_an_old_count_trips_nothing_and_changes_nothing(handle: Handle) -> None:
+    some = await phones(handle, *"1234")
+    with pytest.raises(DevicesUncounted):
+        await die(handle, *some, counted=False)
+    assert set((await devices(handle)).values()) == {DeviceState.ACTIVE}
+    assert await handle.journal.items_of("msg_dead") == []
+    assert await die(handle, *some, devices=100) == 4
+
+
+async def test_a_release_begins_to_count_anew(handle: Handle) -> None:
+    some = await phones(handle, *"12345678")
+    assert await die(handle, *some[:4]) == 3
+    assert await handle.lanes.release(*LANE, now=NOW, discard=True) == 0
+    assert await die(handle, *some[4:7]) == 3
+    assert await die(handle, some[7]) == 0
+
+
+async def test_lanes_count_apart(handle: Handle) -> None:
+    some = await phones(handle, *"123")
+    assert await die(handle, *some) == 3
+    await trip(handle, "agent", "apns", now=NOW)
+    seen = {one.provider: one.brake_at for one in await handle.lanes.all()}
+    assert (seen.get("fcm"), seen["apns"]) == (None, NOW)
+
+
+async def test_what_left_the_window_counts_no_more(handle: Handle) -> None:
+    """The window counts by the server's clock where there is one, so this one is short."""
+    one, two = await phones(handle, "1", "2")
+    short = BrakeRule(share=0.0, minimum=1, window_s=0.01)
+    assert await die(handle, one, rule=short) == 1
+    await asyncio.sleep(1.1)
+    assert await die(handle, two, rule=short, now=NOW + 2) == 1
 
 
 # --- reports ------------------------------------------------------------------------------------
@@ -321,7 +442,7 @@ async def test_holding_nothing_back_is_fine(handle: Handle) -> None:
 
 async def test_a_report_tells_how_a_lane_fares_and_changes_no_decision(handle: Handle) -> None:
     await hold(handle, "operator")
-    await handle.lanes.trip_brake(*LANE, now=NOW)
+    await trip(handle, *LANE, now=NOW)
     told = LaneRow(*LANE, rate=600.5, errors=0.25, waiting=17, seen_at=NOW + 1)
     await handle.lanes.report([told, LaneRow("learner", "apns", seen_at=NOW)])
     first, second = await handle.lanes.all()
@@ -332,6 +453,7 @@ async def test_a_report_tells_how_a_lane_fares_and_changes_no_decision(handle: H
         hint="what to do",
         held_at=NOW,
         brake_at=NOW,
+        held_back=1,
         rate=600.5,
         errors=0.25,
         waiting=17,

@@ -14,7 +14,17 @@ from gateway.errors import NotReplayable
 from gateway.queue.nats import JetStreamQueue
 from tests.kit.build import NOW, item
 from tests.kit.planting import GARBAGE, TOO_NEW, change, plant
-from tests.kit.stores import Handle, batch, erase, leftover, queued, record, register, removal
+from tests.kit.stores import (
+    Handle,
+    batch,
+    erase,
+    hold_back,
+    leftover,
+    queued,
+    record,
+    register,
+    removal,
+)
 
 BODY = (
     b'{"data":{"notifications":['
@@ -347,7 +357,7 @@ async def test_a_device_of_a_kind_of_a_later_version_hides_none_of_its_owners_ot
 async def test_a_held_removal_of_a_later_version_hides_none_of_the_others(handle: Handle) -> None:
     odd = await register(handle, "odd", "address-odd", user_id="mary")
     good = await register(handle, "good", "address-good", user_id="mary")
-    await handle.lanes.hold_back([removal(odd), removal(good)])
+    await hold_back(handle, [removal(odd), removal(good)])
     await change(handle, f"UPDATE held_removals SET state = 'x' WHERE device_id = {odd.id}")
     assert await handle.lanes.release("agent", "fcm", now=NOW) == 1
     devices = await handle.registry.devices_of(UserRef(user_id="mary"))

@@ -19,14 +19,14 @@ from gateway.core.model import (
     Item,
     Record,
     Remainder,
-    Removal,
     UserRef,
 )
-from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.states import DeliveryState
 from gateway.devices.api_keys import key_digest
 from gateway.ports import LaneRow, PartRow
 from providers.contract import address_hash
 from tests.kit.commands import Workplace
+from tests.kit.stores import Handle, hold_back, removal
 
 APNS_TOKEN = "ab" * 32
 FCM_TOKEN = "fcm-token-of-mary"
@@ -479,17 +479,7 @@ async def test_releasing_the_brake_prunes_what_it_held_back(peopled: Workplace) 
     assert peopled.run("lanes", "release").status == 1
     async with opened(peopled) as stores:
         (device,) = await stores.registry.devices_of(UserRef(user_id="mary"))
-        removal = Removal(
-            device.id,
-            device.address,
-            device.last_seen_at,
-            "agent",
-            "fcm",
-            DeviceState.PRUNED,
-            "UNREGISTERED",
-        )
-        await stores.lanes.trip_brake("agent", "fcm", now=1000.0)
-        await stores.lanes.hold_back([removal])
+        await hold_back(Handle(stores.store, stores.queue), [removal(device)], now=1000.0)
     assert "ON since" in peopled.run("lanes", "list").out
     done = peopled.run("lanes", "release", "agent/fcm", "--json")
     assert done.json == {"released": [{"lane": "agent/fcm", "pruned": 1}]}

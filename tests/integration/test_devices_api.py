@@ -412,4 +412,4 @@ def _user(custom_id: str) -> Any:
 
 async def _remove(public: PublicListener, removal: Removal) -> None:
     record = Record("e", 0, removal.device_id, DeliveryState.PRUNED, 1, public.clock())
-    assert await public.store.journal.record([record], [(0, removal)]) == {0}
+    assert (await public.store.journal.record([record], [(0, removal)])).gone == {0}

@@ -15,6 +15,7 @@ import pytest
 
 from gateway.core.model import Record
 from gateway.errors import StoreUnavailable
+from gateway.ports import Recorded
 from gateway.store.postgres import PostgresStore, open_postgres
 from tests.kit.build import NOW, item
 from tests.kit.cut_line import Line
@@ -133,7 +134,7 @@ async def test_rows_of_the_journal_whose_last_word_was_lost_are_written_again(
     else:
         site.line.lose_request = b"COMMIT"
     rows = [record(index=index) for index in range(2)]
-    assert await site.handle.journal.record(rows, [], done=[(rows[0].event_id, 0)]) == set()
+    assert await site.handle.journal.record(rows, [], done=[(rows[0].event_id, 0)]) == Recorded()
     assert site.line.lost == 1
     assert await site.beside.journal.items_of(rows[0].event_id) == rows
 

@@ -71,7 +71,7 @@ INDEXES = {
     "delivery_revive": ("PRIMARY KEY (event_id=? AND item_index=? AND device_id=?)",),
     "device_by_address": ("devices_address (address=? AND provider=? AND app=?)",),
     "device_by_installation": ("devices_installation (installation_id=? AND app=?)",),
-    "device_is_removed": ("INTEGER PRIMARY KEY (rowid=?)",),
+    "device_standing": ("INTEGER PRIMARY KEY (rowid=?)",),
     "device_remove": ("INTEGER PRIMARY KEY (rowid=?)",),
     "devices_count": ("COVERING INDEX devices_state",),
     "devices_of_installation": ("devices_installation (installation_id=?)",),

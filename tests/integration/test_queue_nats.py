@@ -79,11 +79,15 @@ class Rig:
     def cluster(self) -> NatsCluster:
         return running_cluster()
 
-    async def queue(self, **changed: Any) -> JetStreamQueue:
+    def unopened(self, **changed: Any) -> JetStreamQueue:
         queue = jetstream_queue(
             self.store, self.spec, clock=lambda: NOW, observer=self.events.append, **changed
         )
         self._stack.push_async_callback(queue.aclose)
+        return queue
+
+    async def queue(self, **changed: Any) -> JetStreamQueue:
+        queue = self.unopened(**changed)
         await queue.start()
         return queue
 
@@ -263,8 +267,10 @@ async def test_what_a_lost_stream_held_is_queued_again_and_what_has_ended_is_not
     await client.jetstream().delete_stream(rig.name)
     await client.close()
 
-    anew = await rig.queue()
-    assert await journal.requeue(since=NOW - 50) == 2
+    with pytest.raises(StoreUnavailable, match="inkpush events requeue"):
+        await rig.queue()
+    anew = rig.unopened()
+    assert await anew.requeue(since=NOW - 50) == 2
     assert await anew.complete(stale_s=0.0) == 2
     assert {await rig.status(one) for one in ("msg_new", "msg_waits", "msg_old")} == {"accepted"}
     claims = await drain(anew)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+
+import pytest
+
 from gateway.events import BrakeReleased, BrakeTripped
 from providers.sandbox import Answer
 from tests.kit.audience import APP, Phone, androids
 from tests.kit.gateway import eventually
+from tests.kit.postgres import databases
 from tests.kit.relay_rig import RelayRig, Running
 
 FCM = "fcm"
@@ -103,7 +109,7 @@ async def test_a_brake_that_is_released_at_once_is_released(rig: RelayRig) -> No
         await running.settled("msg_1")
         await release(running)
         lane = running.lane_in_memory(FCM)
-        await eventually("the gateway heard of it", lambda: not lane.brake.on)
+        await eventually("the gateway heard of it", lambda: not lane.braked)
         assert (await running.lane(FCM)).brake_at is None
 
 
@@ -138,3 +144,84 @@ async def test_several_notifications_to_one_dead_phone_count_once(rig: RelayRig)
             await running.settled(f"msg_{number}")
         assert await counts(running) == {"active": 70, "pruned": 30}
         assert running.told(BrakeTripped) == []
+
+
+# --- over lives and relays --------------------------------------------------------------------
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def any_rig(request: pytest.FixtureRequest, rig: RelayRig) -> AsyncIterator[RelayRig]:
+    """One whose store is a file, or a PostgreSQL."""
+    if request.param == "sqlite":
+        yield rig
+        return
+    async with databases().using(rig.folder) as url:
+        rig.store_url = url
+        yield rig
+
+
+async def test_the_brake_counts_over_restarts(any_rig: RelayRig) -> None:
+    """45 dead phones between two restarts, ten times: each life alone would let all go."""
+    phones = androids(range(1000))
+    for life in range(10):
+        async with any_rig.running() as running:
+            if life == 0:
+                await running.register(*phones)
+            dead = die(any_rig, phones[life * 45 : (life + 1) * 45])
+            await running.queue_for(f"msg_{life}", dead)
+            states = await running.settled(f"msg_{life}")
+            assert (
+                states
+                == ({"pruned": 45}, {"pruned": 5, "refused": 40}, {"refused": 45})[min(life, 2)]
+            )
+            assert (await counts(running))["pruned"] == min(50, (life + 1) * 45)
+            row = await running.lane(FCM)
+            assert (row.brake_at is not None) == (life > 0)
+
+
+async def prune_together(relays: Sequence[Running], event_id: str, dead: Sequence[Phone]) -> None:
+    """A notification for each of these, in chunks that any of these relays may take."""
+    for number, phone in enumerate(dead):
+        await relays[number % len(relays)].queue_for(f"{event_id}_{number}", [phone])
+    for number in range(len(dead)):
+        await relays[0].settled(f"{event_id}_{number}")
+
+
+async def test_relays_share_the_threshold_and_not_only_a_share_of_it(shared_rig: RelayRig) -> None:
+    phones = androids(range(1000))
+    dead = die(shared_rig, phones[:150])
+    async with AsyncExitStack() as stack:
+        relays = [await stack.enter_async_context(shared_rig.running()) for _ in range(4)]
+        await relays[0].register(*phones)
+        await prune_together(relays, "msg", dead)
+        assert (await counts(relays[0])) == {"active": 950, "pruned": 50}
+        assert (await relays[0].lane(FCM)).held_back == 100
+        # told once, by the relay over which it tripped
+        assert sum(len(one.told(BrakeTripped)) for one in relays) == 1
+
+
+async def test_a_rolling_upgrade_begins_no_window_of_its_own(shared_rig: RelayRig) -> None:
+    """One relay after another is replaced by a new one, and phones die all the while."""
+    phones = androids(range(1000))
+    async with shared_rig.running() as stays:
+        await stays.register(*phones)
+        for turn in range(4):
+            async with shared_rig.running() as comes:
+                dead = die(shared_rig, phones[turn * 20 : (turn + 1) * 20])
+                await prune_together([stays, comes], f"msg_{turn}", dead)
+        assert (await counts(stays)) == {"active": 950, "pruned": 50}
+        assert (await stays.lane(FCM)).held_back == 30
+
+
+async def test_what_the_version_before_pruned_lately_counts(rig: RelayRig) -> None:
+    """The upgrade itself is a restart, too: the migration fills the window."""
+    phones = androids(range(1000))
+    async with rig.running() as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", die(rig, phones[:40]))
+        await running.settled("msg_1")
+    rig.sql("DROP TABLE brake_window")
+    rig.sql("PRAGMA user_version = 5")
+    async with rig.running() as running:
+        await running.queue_for("msg_2", die(rig, phones[40:60]))
+        assert await running.settled("msg_2") == {"pruned": 10, "refused": 10}

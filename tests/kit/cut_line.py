@@ -24,6 +24,11 @@ class Line:
     lose_answer_to: bytes = b""
     lose_request: bytes = b""
     lost: int = 0
+    #: seconds that a byte is on its way, each way
+    delay_s: float = 0.0
+    #: how often the client asked something, and waited for an answer before it asked more
+    turns: int = 0
+    _answered: bool = True
     _open: asyncio.Event = field(default_factory=asyncio.Event)
 
     def hold(self) -> None:
@@ -73,8 +78,9 @@ class Line:
                 self.lose_answer_to = b""
                 self.lost += 1
                 deaf.set()
-            there.write(data)
-            await there.drain()
+            self.turns += self._answered
+            self._answered = False
+            await self._pass_on(there, data)
             if loses:
                 # `_answer` ends the connection, when the server has done it
                 await asyncio.Event().wait()
@@ -86,5 +92,18 @@ class Line:
             await self._open.wait()
             if deaf.is_set():
                 return
-            writer.write(data)
-            await writer.drain()
+            self._answered = True
+            await self._pass_on(writer, data)
+
+    async def _pass_on(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        if self.delay_s > 0:
+            # what comes behind is on its way as well: nothing waits for its predecessor
+            asyncio.get_running_loop().call_later(self.delay_s, _write, writer, data)
+            return
+        writer.write(data)
+        await writer.drain()
+
+
+def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
+    if not writer.transport.is_closing():
+        writer.write(data)

@@ -33,10 +33,11 @@ from gateway.core.model import (
     UserRef,
 )
 from gateway.core.pace import Pace
+from gateway.core.prune import Brake, BrakeRule
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.core.words import Words
 from gateway.events import GatewayEvent, Observer
-from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Recorded, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
@@ -327,6 +328,41 @@ def record(event_id: str = "msg_1", index: int = 0, device_id: int = 1, **change
     return Record(event_id, index, device_id, **(values | changed))
 
 
+NONE_MAY_GO = BrakeRule(share=0.0, minimum=0)
+
+
+async def prune(
+    handle: Handle,
+    removals: Sequence[Removal],
+    *,
+    rule: BrakeRule,
+    devices: int = 0,
+    counted: bool = True,
+    now: float = NOW,
+) -> Recorded:
+    """Journal that these devices are dead, as a relay does, under such a brake."""
+    lines = [
+        record("msg_dead", index, one.device_id, state=DeliveryState.PRUNED, at=now)
+        for index, one in enumerate(removals)
+    ]
+    brake = Brake(rule, devices, counted, wall(lambda: now))
+    brakes = {(one.app, one.provider): brake for one in removals}
+    return await handle.journal.record(lines, list(enumerate(removals)), brakes=brakes)
+
+
+async def hold_back(handle: Handle, removals: Sequence[Removal], *, now: float = NOW) -> None:
+    """Let the brakes hold these removals back."""
+    recorded = await prune(handle, removals, rule=NONE_MAY_GO, now=now)
+    assert not recorded.went
+
+
+async def trip(handle: Handle, app: str, provider: str, *, now: float) -> None:
+    """Let a lane's brake trip over a device of its own."""
+    name = f"dead-{app}-{provider}"
+    dead = await register(handle, name, name, app=app, provider=provider, user_id=name)
+    await hold_back(handle, [removal(dead)], now=now)
+
+
 def removal(
     device: Device,
     to: Literal[DeviceState.PRUNED, DeviceState.QUARANTINED] = DeviceState.PRUNED,
@@ -353,7 +389,7 @@ async def take_out(
 ) -> None:
     """Prune or quarantine a device, the way the relay does."""
     line = record("msg_that_proved_it", 0, device.id, state=DeliveryState.PRUNED, at=at)
-    assert await handle.journal.record([line], [(0, removal(device, to))]) == {0}
+    assert (await handle.journal.record([line], [(0, removal(device, to))])).gone == {0}
 
 
 def batch(

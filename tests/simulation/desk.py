@@ -77,9 +77,10 @@ class Desk:
 
     async def release(self, provider: str) -> None:
         """`lanes release`."""
-        self._world.findings.released()
+        lane = lane_name(APP, provider)
+        self._world.findings.releasing(lane)
         await self._store.lanes.release(APP, provider, now=self._now())
-        self._world.findings.released()
+        self._world.findings.released(lane)
 
     async def replay(self) -> int:
         """`dead replay`."""

@@ -26,6 +26,7 @@ from gateway.core.model import Chunk, Claim, lane_name
 from gateway.core.pace import Pace
 from gateway.core.stored import Forms
 from gateway.events import (
+    BrakeReleased,
     BrakeTripped,
     Fault,
     GatewayEvent,
@@ -283,8 +284,11 @@ class Life:
         trace = self._house.world.trace
         self._observe_parts(event)
         match event:
-            case BrakeTripped():
+            case BrakeTripped(app=app, provider=provider):
                 trace.count("the brake was on")
+                self._house.world.findings.braked(lane_name(app, provider))
+            case BrakeReleased(app=app, provider=provider):
+                self._house.world.findings.let_go(lane_name(app, provider))
             case StoreFailed(what=what):
                 trace.count(f"store failed: {what}")
             case Fault(what=what, error=error):

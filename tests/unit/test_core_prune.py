@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.prune import Brake, BrakeRule
+from gateway.core.clocks import Wall
+from gateway.core.prune import Admission, Brake, BrakeRule, Gone, admission
 
 LARGE = 10_000
 """Devices of a lane whose threshold is 500."""
+
+
+NOW = Wall(0.0)
+NONE = Gone()
+RULE = BrakeRule()
+
+
+def ask(
+    wanted: int,
+    gone: Gone = NONE,
+    *,
+    rule: BrakeRule = RULE,
+    devices: int = LARGE,
+    on: bool = False,
+) -> Admission:
+    brake = Brake(rule, devices, counted=True, clock=lambda: NOW)
+    found = admission(brake, wanted, gone, on=on)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -27,92 +47,50 @@ def test_the_threshold_is_5_percent_and_at_least_50(devices: int, threshold: int
 
 
 def test_up_to_the_threshold_all_go_and_the_brake_stays_off() -> None:
-    brake = Brake(BrakeRule())
-    assert brake.admit(499, devices=LARGE, now=0.0) == 499
-    assert brake.admit(1, devices=LARGE, now=1.0) == 1
-    assert not brake.on
+    assert ask(500) == Admission(500, tripped=False, devices=LARGE)
+    assert ask(1, Gone(499, LARGE)) == Admission(1, tripped=False, devices=LARGE)
 
 
-def test_one_more_trips_the_brake_and_from_then_on_none_goes() -> None:
-    brake = Brake(BrakeRule())
-    assert brake.admit(500, devices=LARGE, now=0.0) == 500
-    assert brake.admit(1, devices=LARGE, now=1.0) == 0
-    assert brake.on
-    # not even when the window is over or the lane has grown: a person has to look
-    assert brake.admit(1, devices=100 * LARGE, now=1_000_000.0) == 0
+def test_one_more_trips_the_brake() -> None:
+    assert ask(1, Gone(500, LARGE)) == Admission(0, tripped=True, devices=LARGE)
 
 
 def test_of_a_batch_that_crosses_the_threshold_the_first_part_goes() -> None:
-    brake = Brake(BrakeRule())
-    assert brake.admit(700, devices=LARGE, now=0.0) == 500
-    assert brake.on
+    assert ask(700, Gone(100, LARGE)) == Admission(400, tripped=True, devices=LARGE)
+
+
+def test_while_it_is_on_none_goes_however_large_the_lane_has_become() -> None:
+    found = ask(1, Gone(0, LARGE), devices=100 * LARGE, on=True)
+    assert found == Admission(0, tripped=False, devices=100 * LARGE)
 
 
 def test_asking_for_nothing_trips_nothing() -> None:
-    brake = Brake(BrakeRule(minimum=0))
-    assert brake.admit(0, devices=0, now=0.0) == 0
-    assert not brake.on
-
-
-def test_removals_count_for_ten_minutes_and_no_longer() -> None:
-    brake = Brake(BrakeRule())
-    assert brake.admit(300, devices=LARGE, now=0.0) == 300
-    assert brake.admit(200, devices=LARGE, now=300.0) == 200
-    # at 600 s the first 300 have left the window, the 200 of 300 s have not
-    assert brake.admit(300, devices=LARGE, now=600.0) == 300
-    assert not brake.on
-    assert brake.admit(1, devices=LARGE, now=899.9) == 0
-    assert brake.on
-
-
-def test_a_steady_trickle_under_the_threshold_never_trips() -> None:
-    brake = Brake(BrakeRule())
-    minutes = 10_000
-    # 49 a minute are 490 in any ten minutes
-    gone = sum(brake.admit(49, devices=LARGE, now=60.0 * minute) for minute in range(minutes))
-    assert gone == 49 * minutes
-    assert not brake.on
+    assert not ask(0, rule=BrakeRule(minimum=0), devices=0).tripped
 
 
 def test_when_the_audience_shrinks_to_nothing_the_minimum_still_goes() -> None:
-    brake = Brake(BrakeRule())
-    assert brake.admit(60, devices=60, now=0.0) == 50
-    assert brake.on
+    assert ask(60, devices=60) == Admission(50, tripped=True, devices=60)
 
 
-def test_a_release_begins_to_count_anew() -> None:
-    brake = Brake(BrakeRule())
-    brake.admit(501, devices=LARGE, now=0.0)
-    brake.release()
-    assert not brake.on
-    assert brake.admit(500, devices=LARGE, now=1.0) == 500
-    assert brake.admit(1, devices=LARGE, now=1.0) == 0
+@pytest.mark.parametrize("left", [LARGE, LARGE - 250, LARGE - 499])
+def test_a_wave_neither_lowers_nor_raises_its_own_threshold(left: int) -> None:
+    """Whatever of the wave the last count has seen."""
+    assert ask(2, Gone(499, LARGE), devices=left) == Admission(1, tripped=True, devices=LARGE)
 
 
-def test_the_rule_can_be_changed_while_it_counts() -> None:
-    brake = Brake(BrakeRule())
-    brake.admit(100, devices=LARGE, now=0.0)
-    brake.rule = BrakeRule(share=0.01, minimum=10, window_s=60.0)
-    assert brake.admit(1, devices=LARGE, now=1.0) == 0
-    assert brake.on
+def test_more_gone_than_the_rule_now_allows_lets_none_go() -> None:
+    strict = BrakeRule(share=0.01, minimum=10)
+    found = ask(1, Gone(100, 1000), rule=strict, devices=1000)
+    assert found == Admission(0, tripped=True, devices=1000)
 
 
 @pytest.mark.parametrize("wanted", [0, 199, 200, 201, 10_000])
-def test_whether_it_would_trip_is_what_admitting_then_does(wanted: int) -> None:
-    brake = Brake(BrakeRule())
-    brake.admit(300, devices=LARGE, now=0.0)
-    foreseen = brake.would_trip(wanted, devices=LARGE, now=1.0)
-    assert foreseen is (wanted > 200)
-    brake.admit(wanted, devices=LARGE, now=1.0)
-    assert brake.on is foreseen
+def test_only_a_brake_that_would_trip_asks_for_a_new_count(wanted: int) -> None:
+    brake = Brake(BrakeRule(), LARGE, counted=False, clock=lambda: NOW)
+    found = admission(brake, wanted, Gone(300, LARGE), on=False)
+    assert (found is None) is (wanted > 200)
 
 
-def test_a_brake_that_is_on_cannot_trip_again() -> None:
-    assert not Brake(BrakeRule(), on=True).would_trip(10_000, devices=0, now=0.0)
-
-
-def test_what_went_is_counted_for_ten_minutes() -> None:
-    brake = Brake(BrakeRule())
-    brake.admit(3, devices=LARGE, now=0.0)
-    brake.admit(4, devices=LARGE, now=300.0)
-    assert [brake.gone(now) for now in (300.0, 599.9, 600.0, 900.0)] == [7, 7, 4, 0]
+def test_a_brake_that_is_on_asks_for_no_count() -> None:
+    brake = Brake(BrakeRule(), 0, counted=False, clock=lambda: NOW)
+    assert admission(brake, 10_000, Gone(), on=True) == Admission(0, tripped=False, devices=0)

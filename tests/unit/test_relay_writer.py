@@ -15,7 +15,7 @@ from gateway.core.model import Claim, Record, day_of
 from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
-from gateway.ports import Journal, Lanes, Queue, Registry
+from gateway.ports import Journal, Lanes, Queue, Recorded, Registry
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
@@ -52,7 +52,8 @@ class Store:
         _removals: object,
         _dead: object,
         done: Sequence[tuple[str, int]],
-    ) -> set[int]:
+        _brakes: object,
+    ) -> Recorded:
         self.asked += 1
         await self.answers.wait()
         if self.fails is not None:
@@ -61,7 +62,7 @@ class Store:
             raise StoreUnavailable("the test cut the cable")
         self.records += records
         self.done += done
-        return set()
+        return Recorded()
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         assert lease_s > 0

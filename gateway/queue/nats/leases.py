@@ -81,3 +81,7 @@ class Postponed:
 
     def forget(self, sequence: int) -> None:
         self._counts.pop(sequence, None)
+
+    def clear(self) -> None:
+        """Another consumer counts from the beginning."""
+        self._counts.clear()

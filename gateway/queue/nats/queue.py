@@ -9,7 +9,6 @@ to repeat.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -25,13 +24,15 @@ from gateway.events import Fault, Observer
 from gateway.ports import BrokeredJournal, Depth
 from gateway.queue.asides import Asides
 from gateway.queue.nats.coding import chunk_of, head_of
+from gateway.queue.nats.guard import Guard
 from gateway.queue.nats.handing import Handing
 from gateway.queue.nats.leases import Leases
 from gateway.queue.nats.link import Link
 from gateway.queue.nats.one_at_a_time import OneAtATime
 from gateway.queue.nats.publishing import Stream
 from gateway.queue.nats.pulling import Puller
-from gateway.queue.nats.stream import CONSUMER, StreamSpec, ensure
+from gateway.queue.nats.returning import Returning
+from gateway.queue.nats.stream import CONSUMER, StreamSpec
 from gateway.queue.nats.tries import Tries
 from gateway.queue.nats.unread import Unread
 from gateway.queue.replays import replay_of, revived_chunks
@@ -44,7 +45,6 @@ WAIT_S = 2.0
 #: how long a chunk of a closed lane is left alone at most, in seconds; once the lane opens, the
 #: chunk may wait as long
 LANE_NAP_S = 10.0
-_FIRST_NAP_S = 0.5
 #: an event that is `accepting` for longer was left unfinished by its ingest, in seconds
 STALE_S = 60.0
 _COMPLETED_AT_ONCE = 100
@@ -81,21 +81,22 @@ class JetStreamQueue:
         self._clock = clocks.wall
         self._observer = observer
         self._wait_s = wait_s
-        self._lane_nap_s = lane_nap_s
         self._nap_s = nap_s
         self._stream = Stream(self._link, spec, forms=journal.forms, monotonic=clocks.monotonic)
-        asides = Asides(journal, observer=observer, clock=clocks.wall, chunk_items=spec.chunk_items)
-        self._unread = Unread(self._link, self._stream, journal, asides, leave=self._postpone)
-        self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._postpone)
         self._tries = Tries(self._link, spec)
+        self._back = Returning(self._link, self._tries.postponed, lane_nap_s=lane_nap_s)
+        asides = Asides(journal, observer=observer, clock=clocks.wall, chunk_items=spec.chunk_items)
+        self._unread = Unread(self._link, self._stream, journal, asides, leave=self._back.postpone)
+        self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._back.postpone)
         self._leases = Leases()
         self._handing = Handing(
             self._link, self._leases, self._tries, lease_s=spec.ack_wait_s, reject=self._reject
         )
+        self._guard = Guard(self._link, spec, journal, lost=self._lose_all, observer=observer)
+        self._when_lost: Callable[[], None] | None = None
         self._ready = False
         self._starting = asyncio.Lock()
         self._one_at_a_time = OneAtATime()
-        self._background: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect, and make or check the streams. The first call of any method does it as well.
@@ -105,17 +106,20 @@ class JetStreamQueue:
         async with self._starting:
             if not self._ready:
                 await self._link.open()
-                await ensure(self._link, self._spec)
+                await self._guard.begin()
                 self._ready = True
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call this when leases have ended before their time."""
+        self._when_lost = tell
 
     async def aclose(self) -> None:
         """Close: unsettled chunks are available to other processes at once."""
         for lease in self._leases.take_all():
-            self._nak(lease.reply, lease.queue_id, 0.0)
+            self._back.give_back(lease)
         for message in self._handing.take_suspects():
-            self._postpone(message)
-        if self._background:
-            await asyncio.wait(self._background, timeout=1.0)
+            self._back.postpone(message)
+        await self._back.aclose()
         await self._link.aclose()
 
     # --- events -----------------------------------------------------------------------------------
@@ -157,9 +161,13 @@ class JetStreamQueue:
         return completed
 
     async def requeue(self, *, since: float) -> int:
-        """The stream is lost: mark events that were accepted since then for `complete`. Returns
-        how many."""
-        return await self._journal.requeue(since=since)
+        """What waited in the stream is lost: make it anew if it is not there, and mark events that
+        were accepted since then for `complete`. Returns how many."""
+        await self._link.open()
+        await self._guard.make_anew()
+        marked = await self._journal.requeue(since=since)
+        await self._guard.accept_loss()
+        return marked
 
     async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
         kept = await self._journal.event(event.event_id)
@@ -215,6 +223,9 @@ class JetStreamQueue:
         """Waits for work for a moment. The consumer's configuration sets how long leases last."""
         await self._started()
         loop = asyncio.get_running_loop()
+        if (quiet_s := self._guard.quiet_for_s) > 0.0:
+            await asyncio.sleep(min(quiet_s, self._wait_s))
+            return []
         ahead = now - self._clock()
         ends_at = loop.time() + self._wait_s
         skip = frozenset(skip_lanes)
@@ -232,6 +243,7 @@ class JetStreamQueue:
                     skip=skip,
                 )
             except StoreUnavailable:
+                self._guard.doubt()
                 if not claims:
                     raise
                 break
@@ -294,7 +306,7 @@ class JetStreamQueue:
         await self._handing.given_back([lease])
         self._leases.end(claim)
         nap = max(0.0, until - self._clock())
-        self._nak(lease.reply, lease.queue_id, min(nap, self._nap_s or nap))
+        self._back.give_back(lease, min(nap, self._nap_s or nap))
 
     async def let_go(self) -> None:
         leases = self._leases.take_all()
@@ -302,7 +314,7 @@ class JetStreamQueue:
             await self._handing.given_back(leases)
         finally:
             for lease in leases:
-                self._nak(lease.reply, lease.queue_id, 0.0)
+                self._back.give_back(lease)
 
     async def rescue(self) -> int:
         """Ends none: the broker finds out by itself whether a process is dead."""
@@ -323,6 +335,15 @@ class JetStreamQueue:
     async def _started(self) -> None:
         if not self._ready:
             await self.start()
+        await self._guard.check()
+
+    def _lose_all(self) -> None:
+        """Another consumer hands out what this process has in work: none of its leases holds."""
+        self._leases.take_all()
+        self._handing.take_suspects()
+        self._tries.postponed.clear()
+        if self._when_lost is not None:
+            self._when_lost()
 
     async def _claims(
         self, messages: list[Msg], *, until: float, now: float, skip: frozenset[str]
@@ -340,7 +361,7 @@ class JetStreamQueue:
             for claim in claims:
                 self._unclaim(claim)
             for message in rest:
-                self._postpone(message)
+                self._back.postpone(message)
             raise
         return claims
 
@@ -354,10 +375,10 @@ class JetStreamQueue:
                 life = chunk.deadline - now
                 if chunk.due_at > now:
                     nap = chunk.due_at - now
-                    self._postpone(message, min(nap, life, self._nap_s or nap))
+                    self._back.postpone(message, min(nap, life, self._nap_s or nap))
                     return None
                 if chunk.waits_for(skip):
-                    self._postpone(message, min(self._lane_nap(message), life))
+                    self._back.postpone(message, min(self._back.lane_nap(message), life))
                     return None
             chunk = chunk_of(head, message.data)
         except Unreadable as error:
@@ -375,25 +396,4 @@ class JetStreamQueue:
         lease = self._leases.find(claim)
         if lease is not None:
             self._leases.end(claim)
-            self._nak(lease.reply, lease.queue_id, 0.0)
-
-    def _lane_nap(self, message: Msg) -> float:
-        """Seconds until the next look: short at first, as the lane may open soon, then longer."""
-        naps = min(self._tries.postponed.of(message.metadata.sequence.stream), 8)
-        return min(self._lane_nap_s, _FIRST_NAP_S * 2.0**naps)
-
-    def _postpone(self, message: Msg, seconds: float = 0.0) -> None:
-        self._nak(message.reply, message.metadata.sequence.stream, seconds)
-
-    def _nak(self, reply: str, sequence: int, seconds: float) -> None:
-        """Send a message back, unread. If that is lost, it comes when its lease ends."""
-        self._tries.postponed.count(sequence)
-
-        async def say() -> None:
-            with contextlib.suppress(StoreUnavailable):
-                delay = b' {"delay": %d}' % round(seconds * 1e9) if seconds > 0 else b""
-                await self._link.say(reply, b"-NAK" + delay)
-
-        task = asyncio.get_running_loop().create_task(say())
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+            self._back.give_back(lease)

@@ -14,7 +14,7 @@ was never tried is 4 000.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,58 @@ async def ensure(link: Link, spec: StreamSpec) -> None:
         problems += await _consumer(link, spec)
     if problems:
         raise ConfigurationError(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The streams as they are: when the work stream and its consumer were made (None: they are not
+    there), whether anything is missing, and what is not as it must be."""
+
+    created: str | None
+    consumer: str | None
+    missing: bool
+    problems: Sequence[str]
+
+
+async def look(link: Link, spec: StreamSpec) -> Found:
+    """Look at the streams and the consumer, and change nothing. Raises StoreUnavailable."""
+    streams = (_work(spec), _dead(spec), _tries(spec))
+    path = f"{spec.name}.{CONSUMER}"
+    answers = await asyncio.gather(
+        *(_info(link, f"STREAM.INFO.{one['name']}") for one in streams),
+        _info(link, f"CONSUMER.INFO.{path}"),
+    )
+    wanted = [(f"the JetStream stream {one['name']}", one) for one in streams]
+    wanted.append((f"the consumer {CONSUMER} of the JetStream stream {spec.name}", _durable(spec)))
+    problems = [
+        problem
+        for (what, config), answer in zip(wanted, answers, strict=True)
+        if answer is not None
+        for problem in _differences(what, config, answer["config"])
+    ]
+    work, consumer = answers[0], answers[-1]
+    return Found(
+        created=None if work is None else work["created"],
+        consumer=None if consumer is None else consumer["created"],
+        missing=None in answers,
+        problems=problems,
+    )
+
+
+async def mend(link: Link, spec: StreamSpec, found: Found) -> None:
+    """Make what is missing of a work stream that is there: nothing is lost by that."""
+    if found.created is not None:
+        await ensure(link, spec)
+
+
+async def _info(link: Link, call: str) -> Mapping[str, Any] | None:
+    """What JetStream tells of a stream or consumer; None: there is none."""
+    try:
+        return await link.api(call, within_s=_ROUND_S)
+    except ApiError as error:
+        if error.code in (_NO_STREAM, _NO_CONSUMER):
+            return None
+        raise _refused(error) from error
 
 
 def _work(spec: StreamSpec) -> dict[str, Any]:

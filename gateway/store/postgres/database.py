@@ -200,6 +200,19 @@ class PostgresDatabase:
 
         return await _within(QUICK, once)
 
+    async def row_or_again(self, query: str, *values: Any) -> tuple[Any, bool]:
+        """The row of such a query, and whether it was asked again, because an answer was lost."""
+        sql, asked = self.sql[query], 0
+
+        async def once() -> Any:
+            nonlocal asked
+            async with self._connection() as connection:
+                asked += 1
+                return await connection.fetchrow(sql, *values)
+
+        row = await _within(QUICK, once)
+        return row, asked > 1
+
     async def read(self, work: Work[T], *, pace: Pace = QUICK) -> T:
         """Run `work(session)` on one snapshot of the data."""
 

@@ -12,17 +12,19 @@ from typing import Any
 
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
-from gateway.core.rows import event_row, replayed_row
+from gateway.core.prune import NO_BRAKES, Brake, LaneKey
+from gateway.core.rows import arriving, has_arrived, replayed_row
 from gateway.core.states import DeliveryState
 from gateway.core.stored import Forms
 from gateway.errors import StoreUnavailable
-from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress
+from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress, Recorded
 from gateway.store.asides import endings, is_told, letter_of, span_of
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
 from gateway.store.postgres.partitions import Partitions
 from gateway.store.postgres.texts import findable, storable, storable_row
+from gateway.store.removing import removed
 from gateway.store.rows import (
     REPLAY_S,
     dead_values,
@@ -30,7 +32,6 @@ from gateway.store.rows import (
     delivery_state,
     event_of,
     progress_of,
-    spared_record,
     summary_of,
 )
 
@@ -65,16 +66,11 @@ class PostgresJournal:
         return {(index, device_id) for index, device_id in rows if index in wanted}
 
     async def begin(self, event: Event) -> Event | None:
-        values = event_row(event, self.forms.writes).values()
-
-        async def work(session: Session) -> Event | None:
-            if await session.run("event_insert", *values):
-                if event.people:
-                    await session.run("people_insert", event.event_id, list(event.people))
-                return None
-            return await _kept(session, event.event_id)
-
-        return await self._database.write(work)
+        values = arriving(event, self.forms.writes)
+        answer, again = await self._database.row_or_again("event_insert", *values)
+        if has_arrived(event, answer, again=again):
+            return None
+        return await self._database.read(lambda session: _kept(session, event.event_id))
 
     async def erased_from(self, event_ids: Collection[str]) -> Erased | None:
         return await self._database.read(lambda session: session.erased_from(event_ids))
@@ -89,6 +85,13 @@ class PostgresJournal:
         return await self._database.write(
             lambda session: session.run("events_requeue", since), pace=SLOW
         )
+
+    async def stream(self, name: str) -> str | None:
+        rows = await self._database.rows("stream_get", name)
+        return rows[0][0] if rows else None
+
+    async def remember_stream(self, name: str, created: str) -> None:
+        await self._database.rows("stream_set", name, created)
 
     async def reopen(self, event: Event) -> Event | None:
         values = replayed_row(event, self.forms.writes).values()
@@ -125,10 +128,11 @@ class PostgresJournal:
         removals: Sequence[tuple[int, Removal]],
         dead: Sequence[tuple[int, Item]] = (),
         done: Sequence[tuple[str, int]] = (),
-    ) -> set[int]:
+        brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
+    ) -> Recorded:
         await self._partitions.ensure({record.day for record in records})
         try:
-            return await self._record(records, removals, dead, done)
+            return await self._record(records, removals, dead, done, brakes)
         except StoreUnavailable as error:
             if is_day_missing(error):
                 self._partitions.doubt()
@@ -138,7 +142,7 @@ class PostgresJournal:
                 dead = [(index, storable_row(item)) for index, item in dead]
             else:
                 raise
-        return await self._record(records, removals, dead, done)
+        return await self._record(records, removals, dead, done, brakes)
 
     async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:
         aside = replace(aside, event_id=storable(aside.event_id))
@@ -248,18 +252,14 @@ class PostgresJournal:
         removals: Sequence[tuple[int, Removal]],
         dead: Sequence[tuple[int, Item]],
         done: Sequence[tuple[str, int]],
-    ) -> set[int]:
-        async def work(session: Session) -> set[int]:
-            carried_out: set[int] = set()
-            told = records
+        brakes: Mapping[LaneKey, Brake],
+    ) -> Recorded:
+        async def work(session: Session) -> Recorded:
+            done_with, told = Recorded(), records
             if removals:
                 orders = [(removal, records[index].at) for index, removal in removals]
-                gone, _ = await remove_devices(session, orders)
-                for (index, _), went in zip(removals, gone, strict=True):
-                    if went:
-                        carried_out.add(index)
-                spared = {index for index, _ in removals} - carried_out
-                told = [spared_record(r) if i in spared else r for i, r in enumerate(records)]
+                removing = await remove_devices(session, orders, brakes)
+                done_with, told = removed(records, removals, removing)
             erased = None
             if told:
                 await session.run("deliveries_upsert", _last_words(told))
@@ -278,7 +278,7 @@ class PostgresJournal:
                 await session.run("dead_insert", *zip(*by_delivery.values(), strict=True))
             if done:
                 await session.run("chunks_done", *zip(*done, strict=True))
-            return carried_out
+            return done_with
 
         # Upserts may be repeated; by then another process may have changed a letter or a device.
         return await self._database.write(work, repeatable=not removals and not dead)

@@ -5,12 +5,13 @@ Owns removals by proof, which the journal shares: a row goes out of service only
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from gateway.core.model import Removal
+from gateway.core.prune import NO_BRAKES, Brake, Gone, LaneKey
 from gateway.ports import Holder, LaneRow
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
+from gateway.store.removing import Order, Removing
 from gateway.store.rows import held_values, lane_rows, lane_values, part_values, removal_of
 
 
@@ -68,21 +69,17 @@ class PostgresLanes:
     async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
         await self._database.rows("lane_trip", app, provider, now)
 
-    async def hold_back(self, removals: Sequence[Removal]) -> None:
-        # one row a device, and the last word counts
-        by_device = {removal.device_id: removal for removal in removals}
-        if by_device:
-            columns = zip(*map(held_values, by_device.values()), strict=True)
-            await self._database.rows("held_insert", *map(list, columns))
-
     async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
         async def work(session: Session) -> int:
+            # the lane first, as whoever asks its brake does: nothing is held back behind a release
+            await session.row("lane_lock", app, provider)
             held = await session.rows("held_of_lane", app, provider)
             orders = [(order, now) for row in held if (order := removal_of(row))]
             gone = 0
             if orders and not discard:
-                _, gone = await remove_devices(session, orders)
+                gone = len((await remove_devices(session, orders)).leaving)
             await session.run("held_delete", app, provider, [row["device_id"] for row in held])
+            await session.run("brake_clear", app, provider)
             await session.run("lane_release", app, provider)
             return gone
 
@@ -98,32 +95,40 @@ class PostgresLanes:
             await self._database.rows("part_report", *_columns(parts))
 
 
+async def _lock(session: Session, lane: tuple[str, str]) -> float | None:
+    """Lock a lane's row until the end of the transaction; returns since when its brake is on."""
+    while (row := await session.row("lane_lock", *lane)) is None:
+        await session.run("lane_known", *lane)
+    brake_at: float | None = row[0]
+    return brake_at
+
+
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
     return list(map(list, zip(*rows, strict=True)))
 
 
 async def remove_devices(
-    session: Session, orders: Sequence[tuple[Removal, float]]
-) -> tuple[list[bool], int]:
-    """Take devices out of service, each at its time, whose rows are what the proofs are about.
-
-    Tells for each order whether its row is out of service now: two pushes to a dead address are two
-    proofs of one death, and the second stands too. And how many rows went.
-    """
+    session: Session, orders: Sequence[Order], brakes: Mapping[LaneKey, Brake] = NO_BRAKES
+) -> Removing:
+    """Take devices out of service, each at its time, whose rows are what the proofs are about, as
+    far as the brakes let them. The window counts by the server's clock: those of relays differ."""
+    # lanes first, in one order, then devices in theirs: two who meet wait in one direction
+    lanes = sorted({(one.app, one.provider) for one, _ in orders} & brakes.keys())
+    on = [await _lock(session, lane) is not None for lane in lanes]
     ids = sorted({removal.device_id for removal, _ in orders})
     rows = await session.rows("devices_proven", ids)
-    standing = {row["id"]: (row["address"], row["last_seen_at"]) for row in rows}
-    active = {row["id"] for row in rows if row["state"] == "active"}
-    proven = [
-        standing.get(removal.device_id) == (removal.address, removal.seen_at)
-        for removal, _ in orders
-    ]
-    leaving: dict[int, tuple[int, str, str, float]] = {}
-    for (removal, at), holds in zip(orders, proven, strict=True):
-        if holds and removal.device_id in active:
-            leaving.setdefault(
-                removal.device_id, (removal.device_id, removal.to.value, removal.reason, at)
-            )
-    if leaving:
-        await session.run("devices_remove", *map(list, zip(*leaving.values(), strict=True)))
-    return proven, len(leaving)
+    removing = Removing(orders, {row[0]: (row[1], row[2], row[3]) for row in rows})
+    for lane, is_on in zip(lanes, on, strict=True):
+        brake = brakes[lane]
+        gone = Gone(*await session.row("brake_window", *lane, brake.rule.window_s))
+        found = removing.ask(lane, brake, gone, on=is_on)
+        if found.count:
+            await session.run("brake_count", *lane, found.count, found.devices)
+        if found.tripped:
+            await session.run("lane_trip", *lane, brake.clock())
+    if removing.held:
+        await session.run("held_insert", *_columns(list(map(held_values, removing.held))))
+    if removing.leaving:
+        leaving = [(one.device_id, one.to.value, one.reason, at) for one, at in removing.leaving]
+        await session.run("devices_remove", *_columns(leaving))
+    return removing

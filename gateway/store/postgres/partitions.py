@@ -73,7 +73,8 @@ async def make_partition(session: Session, day: int) -> None:
     await session.rows("partition_lock", _LOCK)
     if (await session.row("partition_exists", day))[0]:
         return
-    await session.statement(f"CREATE TABLE deliveries_d{day:d} (LIKE deliveries INCLUDING ALL)")
+    if not (await session.row("partition_is_apart", day))[0]:
+        await session.statement(f"CREATE TABLE deliveries_d{day:d} (LIKE deliveries INCLUDING ALL)")
     await session.statement(
         f"ALTER TABLE deliveries ATTACH PARTITION deliveries_d{day:d} "
         f"FOR VALUES FROM ({day:d}) TO ({day + 1:d})"

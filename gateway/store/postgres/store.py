@@ -6,7 +6,8 @@ from functools import partial
 
 from gateway.core.hashes import Fresh
 from gateway.core.words import Words
-from gateway.errors import StoreError
+from gateway.errors import StoreError, StoreUnavailable
+from gateway.ports import Standing
 from gateway.store.postgres import memory
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.doubts import PostgresDoubts
@@ -18,7 +19,9 @@ from gateway.store.postgres.lanes import PostgresLanes
 from gateway.store.postgres.migrating import migrate
 from gateway.store.postgres.registry import PostgresRegistry
 from gateway.store.postgres.replicas import PostgresReplicas
+from gateway.store.postgres.schema import SchemaWatch
 from gateway.store.postgres.wakeups import Wakeups
+from gateway.store.trial import trial_data
 
 
 class PostgresStore:
@@ -43,6 +46,7 @@ class PostgresStore:
         self._fresh = fresh
         self._made: Words | None = None
         self.wakeups = Wakeups(database)
+        self.schema = SchemaWatch(database)
         self.registry = PostgresRegistry(
             database, max_per_user=max_per_user, fresh=fresh, words=self._words
         )
@@ -68,22 +72,51 @@ class PostgresStore:
         """Really writes, for a full disk and a standby show in nothing less."""
         await self.database.write(lambda session: session.run("ping"))
 
+    def troubles(self) -> dict[str, Standing]:
+        """What was found that should not be, by part: `store` where nothing can be stored."""
+        found = {}
+        if (refusal := self.schema.refusal) is not None:
+            found["store"] = Standing("failing", refusal)
+        if (standing := self.schema.standing) is not None:
+            found["store/indexes"] = standing
+        if (trouble := self.wakeups.trouble) is not None:
+            hint = (
+                "Work is found a quarter of a second later. Look at what is between here and there."
+            )
+            found["queue/wakeups"] = Standing("failing", trouble, hint)
+        return found
+
+    async def trial(self) -> None:
+        data = trial_data()
+        await self.database.write(lambda session: session.run("trial_write", data))
+        await self.database.write(lambda session: session.run("trial_end"))
+
     async def aclose(self) -> None:
         await self.wakeups.aclose()
         await self.database.aclose()
 
 
 async def open_postgres(
-    url: str, *, max_per_user: int = 20, fresh: Fresh | None = None, may_make: bool = True
+    url: str,
+    *,
+    max_per_user: int = 20,
+    fresh: Fresh | None = None,
+    may_make: bool = True,
+    whatever_is_missing: bool = False,
 ) -> PostgresStore:
     """Open the database that a URL names, migrating it; without `may_make` there must be tables of
-    ours."""
+    ours. Raises StoreUnavailable for one that has lost tables, unless it is opened for that:
+    `whatever_is_missing`."""
     database = PostgresDatabase(url)
     await database.open()
     try:
         is_new = await migrate(database, may_make=may_make)
         store = PostgresStore(database, max_per_user=max_per_user, fresh=fresh, is_new=is_new)
-        await store.replicas.look()
+        if not whatever_is_missing:
+            await store.schema.look()
+            if (refusal := store.schema.refusal) is not None:
+                raise StoreUnavailable(refusal)
+            await store.replicas.look()
     except StoreError:
         await database.aclose()
         raise

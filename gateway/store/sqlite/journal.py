@@ -13,19 +13,20 @@ from functools import partial
 from typing import Any
 
 from gateway.core.model import Event, Item, Record, Removal, UserRef
+from gateway.core.prune import NO_BRAKES, Brake, LaneKey
 from gateway.core.stored import Forms
-from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress
+from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress, Recorded
 from gateway.store.asides import endings, is_told, letter_of, span_of
+from gateway.store.removing import removed
 from gateway.store.rows import (
     dead_values,
     delivery_state,
     event_of,
     progress_of,
-    spared_record,
     summary_of,
 )
 from gateway.store.sqlite.database import SqliteDatabase
-from gateway.store.sqlite.lanes import is_removed, remove_device
+from gateway.store.sqlite.lanes import remove_devices
 
 #: rows in a run: of these few its place in the indexes by user is still warm when it is written
 _RUN_ROWS = 4096
@@ -78,20 +79,15 @@ class SqliteJournal:
         removals: Sequence[tuple[int, Removal]],
         dead: Sequence[tuple[int, Item]] = (),
         done: Sequence[tuple[str, int]] = (),
-    ) -> set[int]:
-        def work(connection: sqlite3.Connection) -> set[int]:
-            carried_out: set[int] = set()
-            spared: set[int] = set()
-            for index, removal in removals:
-                # Two pushes to a dead address are two proofs of one death: the second stands too.
-                gone = remove_device(
-                    connection, self._sql, removal, records[index].at
-                ) or is_removed(connection, self._sql, removal)
-                (carried_out if gone else spared).add(index)
+        brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
+    ) -> Recorded:
+        def work(connection: sqlite3.Connection) -> Recorded:
+            done_with, told = Recorded(), records
+            if removals:
+                orders = [(removal, records[index].at) for index, removal in removals]
+                removing = remove_devices(connection, self._sql, orders, brakes)
+                done_with, told = removed(records, removals, removing)
             run = self._run_for(connection, len(records))
-            told = records
-            if spared:
-                told = [spared_record(one) if i in spared else one for i, one in enumerate(records)]
             letters = dead
             erased = self._database.erased_from(connection, {one.event_id for one in told})
             if erased is not None:
@@ -102,7 +98,7 @@ class SqliteJournal:
             dead_rows = [dead_values(records[i], item) for i, item in letters]
             self._database.write_rows(connection, "dead_insert", dead_rows)
             self._database.write_rows(connection, "chunk_done", done)
-            return carried_out
+            return done_with
 
         return await self._database.write(work)
 

@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from gateway.core.model import Removal
+from gateway.core.prune import NO_BRAKES, Brake, Gone, LaneKey
 from gateway.ports import Holder, LaneRow
+from gateway.store.removing import Order, Removing
 from gateway.store.rows import held_values, lane_rows, lane_values, part_values, removal_of
 from gateway.store.sqlite.database import SqliteDatabase
 
@@ -67,12 +68,9 @@ class SqliteLanes:
         return await self._database.write(work)
 
     async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
-        await self._execute("lane_trip", app, provider, {"now": now})
-
-    async def hold_back(self, removals: Sequence[Removal]) -> None:
-        rows = [held_values(removal) for removal in removals]
+        values = {"app": app, "provider": provider, "now": now}
         await self._database.write(
-            lambda connection: connection.executemany(self._sql["held_insert"], rows).rowcount
+            lambda connection: connection.execute(self._sql["lane_trip"], values).rowcount
         )
 
     async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
@@ -81,10 +79,11 @@ class SqliteLanes:
         def work(connection: sqlite3.Connection) -> int:
             held = connection.execute(self._sql["held_of_lane"], lane).fetchall()
             orders = [] if discard else [order for row in held if (order := removal_of(row))]
-            gone = sum(remove_device(connection, self._sql, order, now) for order in orders)
+            removing = remove_devices(connection, self._sql, [(order, now) for order in orders])
             connection.execute(self._sql["held_delete"], lane)
+            connection.execute(self._sql["brake_clear"], lane)
             connection.execute(self._sql["lane_release"], lane)
-            return gone
+            return len(removing.leaving)
 
         return await self._database.write(work)
 
@@ -98,32 +97,33 @@ class SqliteLanes:
 
         await self._database.write(work)
 
-    async def _execute(
-        self, query: str, app: str, provider: str, parameters: Mapping[str, Any]
-    ) -> int:
-        given = {"app": app, "provider": provider, **parameters}
-        return await self._database.write(
-            lambda connection: connection.execute(self._sql[query], given).rowcount
-        )
 
-
-def remove_device(
-    connection: sqlite3.Connection, sql: Mapping[str, str], removal: Removal, at: float
-) -> bool:
-    """Take a device out of service if its row still is what the proof was about."""
-    order = {**_proof(removal), "state": removal.to.value, "reason": removal.reason, "at": at}
-    return connection.execute(sql["device_remove"], order).rowcount > 0
-
-
-def is_removed(connection: sqlite3.Connection, sql: Mapping[str, str], removal: Removal) -> bool:
-    """Whether the row the proof is about is out of service already."""
-    row = connection.execute(sql["device_is_removed"], _proof(removal)).fetchone()
-    return row is not None
-
-
-def _proof(removal: Removal) -> dict[str, Any]:
-    return {
-        "device_id": removal.device_id,
-        "address": removal.address,
-        "seen_at": removal.seen_at,
-    }
+def remove_devices(
+    connection: sqlite3.Connection,
+    sql: Mapping[str, str],
+    orders: Sequence[Order],
+    brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
+) -> Removing:
+    """Take devices out of service, each at its time, whose rows are what the proofs are about, as
+    far as the brakes let them."""
+    ids = {removal.device_id for removal, _ in orders}
+    found = [connection.execute(sql["device_standing"], (one,)).fetchone() for one in ids]
+    removing = Removing(orders, {row[0]: row[1:] for row in found if row is not None})
+    for lane in sorted({(one.app, one.provider) for one, _ in orders} & brakes.keys()):
+        brake = brakes[lane]
+        now = brake.clock()
+        values: dict[str, Any] = {"app": lane[0], "provider": lane[1]}
+        values |= {"now": now, "since": now - brake.rule.window_s}
+        (on,) = connection.execute(sql["lane_is_braked"], values).fetchone()
+        gone = Gone(*connection.execute(sql["brake_window"], values).fetchone())
+        admitted = removing.ask(lane, brake, gone, on=bool(on))
+        if admitted.count:
+            connection.execute(sql["brake_forget"], values)
+            counts = {"gone": admitted.count, "devices": admitted.devices}
+            connection.execute(sql["brake_count"], values | counts)
+        if admitted.tripped:
+            connection.execute(sql["lane_trip"], values)
+    connection.executemany(sql["held_insert"], map(held_values, removing.held))
+    leaving = [(one.to.value, one.reason, at, one.device_id) for one, at in removing.leaving]
+    connection.executemany(sql["device_remove"], leaving)
+    return removing

@@ -19,6 +19,7 @@ from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
 from gateway.store.sqlite.registry import SqliteRegistry
+from gateway.store.trial import trial_data
 
 
 class SqliteStore:
@@ -60,6 +61,12 @@ class SqliteStore:
         """Really writes, for a full disk shows in nothing less."""
         await self.database.read(lambda connection: connection.execute("SELECT 1").fetchone())
         await self.database.write(_touch)
+
+    async def trial(self) -> None:
+        data = (trial_data(),)
+        write, end = self.database.sql["trial_write"], self.database.sql["trial_end"]
+        await self.database.write(lambda connection: connection.execute(write, data).rowcount)
+        await self.database.write(lambda connection: connection.execute(end).rowcount)
 
     async def aclose(self) -> None:
         await self.database.aclose()

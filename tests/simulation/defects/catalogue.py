@@ -190,6 +190,13 @@ DEFECTS = (
         ("wave",),
     ),
     Defect(
+        "brake_forgets_restart",
+        "The prune brake counts only what went since its relay started.",
+        ("brake",),
+        40,
+        ("wave", "crash_loop"),
+    ),
+    Defect(
         "brake_forgets_window",
         "The prune brake counts each flush for itself: its window is forgotten at once.",
         ("brake",),
@@ -205,7 +212,7 @@ DEFECTS = (
     ),
     Defect(
         "brake_not_shared",
-        "Each of several relays allows itself the whole share of the prune brake.",
+        "Each relay counts for the prune brake what it took out itself: several allow several times as much.",
         ("brake",),
         40,
         ("wave", "several"),

@@ -59,6 +59,9 @@ class Findings:
         self.out_since: dict[int, float] = {}
         self.begins: list[float] = []
         self.released_until = 0.0
+        #: lanes whose brake is on, and those whose brake a person has released
+        self.brakes: dict[str, None] = {}
+        self.releases: dict[str, None] = {}
         self.resumed_until: dict[str, float] = {}
         #: lane -> since when a person's pause of it is durable
         self.paused: dict[str, float] = {}
@@ -116,9 +119,25 @@ class Findings:
             return float("-inf")
         return max(self.resumed_until[lane], self.shaken_at + self.sizes.follow_s + 3.0)
 
-    def released(self) -> None:
-        """A person released a brake: what it held back goes now, or when its relay follows."""
-        self.released_until = self.truth.now + self.sizes.follow_s + 10.0
+    def braked(self, lane: str) -> None:
+        """A relay says that a brake is on."""
+        self.brakes[lane] = None
+
+    def let_go(self, lane: str) -> None:
+        """A relay says that a brake was released."""
+        if lane not in self.releases:
+            self.broken("brake", f"nobody released the brake of {lane}")
+
+    def releasing(self, lane: str) -> None:
+        """A person is about to release a brake: what it held back goes."""
+        self.releases[lane] = None
+        self.brakes.pop(lane, None)
+        self.released_until = float("inf")
+
+    def released(self, lane: str) -> None:
+        """A person has released a brake."""
+        self.brakes.pop(lane, None)
+        self.released_until = self.truth.now + SLACK_S
 
     def replayed(self, max_age_s: float) -> None:
         """A person queued the dead letters again: each has a new life."""

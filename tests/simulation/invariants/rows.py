@@ -258,29 +258,18 @@ class RowInvariants:
         self._brake(f"{story.app}/{story.provider}", self._truth.now)
 
     def _brake(self, lane: str, now: float) -> None:
-        """No more devices of a lane go within a window than its share. Each relay has its part, and
-        one that starts begins to count anew, as all do at a person's release."""
+        """No more devices of a lane go within any window than its share, whichever relays take them
+        out, and however often those start. All begin to count anew at a person's release."""
         if now <= self._findings.released_until:
             return
+        if lane in self._findings.brakes:
+            self._broken("brake", f"a device of {lane} went while the brake was on")
         since = max(now - self._sizes.brake_window_s, self._findings.released_until)
         removed = [at for at in self._removed.get(lane, []) if at > since] + [now]
         self._removed[lane] = removed
-        lives = self._sizes.relays + sum(at > max(since, 1.0) for at in self._findings.begins)
         devices = sum(f"{one.app}/{one.provider}" == lane for one in self._truth.addresses.values())
         # one that went and came back within the window counts as gone and as there
         devices += sum(at > since for at in self._revived.get(lane, []))
-        share = self._share_of_a_brake(devices, removed[0])
-        if len(removed) > lives * share:
+        most = max(self._sizes.brake_min_devices, int(self._sizes.brake_share * devices))
+        if len(removed) > most:
             self._broken("brake", f"{len(removed)} devices of {lane} went within a window")
-
-    def _share_of_a_brake(self, devices: int, since: float) -> int:
-        """How many devices of a lane one relay may take out. `since`: when the first one went.
-
-        A relay divides what it counts by the relays that it knows of, and adds what it took out.
-        """
-        findings, share = self._findings, self._sizes.brake_share
-        met_at = max(findings.begins[-1], findings.thawed_at) + self._sizes.beat_s + SLACK_S
-        is_known = since > met_at and not findings.draining and not findings.is_shaken(since)
-        relays = self._sizes.relays if is_known else 1
-        most = int(share * devices / (relays - share * (relays - 1)))
-        return max(self._sizes.brake_min_devices, most)

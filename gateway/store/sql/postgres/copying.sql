@@ -37,6 +37,7 @@ SELECT name FROM (VALUES
     ('erasures', EXISTS (SELECT 1 FROM erasures)),
     ('erased_events', EXISTS (SELECT 1 FROM erased_events)),
     ('lanes', EXISTS (SELECT 1 FROM lanes)),
+    ('brake_window', EXISTS (SELECT 1 FROM brake_window)),
     ('held_removals', EXISTS (SELECT 1 FROM held_removals)),
     ('events', EXISTS (SELECT 1 FROM events)),
     ('event_people', EXISTS (SELECT 1 FROM event_people)),

@@ -24,6 +24,16 @@ INSERT INTO schema_migrations (version) VALUES ($1);
 -- name: schema_lock
 SELECT pg_advisory_xact_lock($1, 0);
 
+-- What there is, with the size of tables: of a partitioned one, that of its parts.
+-- name: schema_relations
+SELECT relname AS name, coalesce(indisvalid, true) AS is_valid,
+       CASE relkind WHEN 'r' THEN pg_relation_size(c.oid)
+       WHEN 'p' THEN (SELECT coalesce(sum(pg_relation_size(inhrelid)), 0)
+                      FROM pg_inherits WHERE inhparent = c.oid)
+       ELSE 0 END::bigint AS bytes
+FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid
+WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'i', 'I');
+
 -- The name of this transaction, by which its end can be asked for when the answer to it was lost.
 -- name: transaction_name
 SELECT pg_current_xact_id()::text;
@@ -36,7 +46,15 @@ SELECT pg_current_xact_id()::text, count(pg_advisory_xact_lock($1, one)) FROM un
 SELECT pg_xact_status($1::text::xid8);
 
 -- name: ping
-UPDATE pulse SET beat_at = clock_timestamp() WHERE id = 1;
+INSERT INTO pulse VALUES (1, clock_timestamp())
+ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at;
+
+-- name: trial_write
+INSERT INTO trial VALUES ($1);
+
+-- Gives its disk back at once, unlike DELETE.
+-- name: trial_end
+TRUNCATE trial;
 
 -- name: announce
 SELECT pg_notify($1, '');

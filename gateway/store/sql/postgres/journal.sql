@@ -1,13 +1,29 @@
+-- An event with all that hangs on it, in one statement: over a slow network a webhook waits for one
+-- answer. Whether it is new; if not, when the one that is there was received: by that a repeat of
+-- this statement, whose first answer was lost, knows itself again. (NULL: another one is just there.)
 -- name: event_insert
-INSERT INTO events (
-    event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-    chunks, reason, body, source, limits
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-ON CONFLICT (event_id) DO NOTHING;
-
--- name: people_insert
-INSERT INTO event_people (person, event_id)
-SELECT person, $1 FROM unnest($2::text[]) person ORDER BY person ON CONFLICT DO NOTHING;
+WITH new AS (
+    INSERT INTO events (
+        event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
+        chunks, reason, body, source, limits
+    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    ON CONFLICT (event_id) DO NOTHING
+    RETURNING event_id
+), people AS (
+    INSERT INTO event_people (person, event_id)
+    SELECT person, new.event_id FROM new, unnest($14::text[]) person ORDER BY person
+    ON CONFLICT DO NOTHING
+), chunks AS (
+    INSERT INTO queue (
+        event_id, number, lane, part, first_seen, deadline, due_at, tries, size, items, day
+    )
+    SELECT given.event_id, number, lane, part, first_seen, deadline, due_at, 0, size, items, day
+    FROM new, unnest(
+        $15::text[], $16::int[], $17::text[], $18::text[], $19::float8[], $20::float8[],
+        $21::float8[], $22::int[], $23::bytea[], $24::int[]
+    ) AS given (event_id, number, lane, part, first_seen, deadline, due_at, size, items, day)
+)
+SELECT EXISTS (SELECT 1 FROM new), (SELECT received_at FROM events WHERE event_id = $1);
 
 -- name: event_replace
 UPDATE events SET
@@ -202,3 +218,10 @@ SELECT (SELECT count(*) FROM gone),
 DELETE FROM dead_letters d
 WHERE raw IS NOT NULL AND died_at < $1
   AND NOT EXISTS (SELECT 1 FROM events e WHERE e.event_id = d.event_id);
+
+-- name: stream_get
+SELECT created FROM streams WHERE name = $1;
+
+-- name: stream_set
+INSERT INTO streams (name, created) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET created = excluded.created;

@@ -1,7 +1,7 @@
 -- name: lanes_all
 SELECT app, provider, held, reason, hint, held_at, resumed_at, brake_at,
        (SELECT count(*) FROM held_removals h WHERE h.app = l.app AND h.provider = l.provider),
-       rate, quiet_until, errors, waiting, seen_at
+       rate, quiet_until, quiet_reason, errors, waiting, seen_at
 FROM lanes l ORDER BY app, provider;
 
 -- name: lane_parts_all
@@ -69,14 +69,39 @@ ON CONFLICT (app, provider) DO UPDATE SET brake_at = coalesce(lanes.brake_at, ex
 -- name: lane_release
 UPDATE lanes SET brake_at = NULL WHERE app = $1 AND provider = $2;
 
+-- name: lane_lock
+SELECT brake_at FROM lanes WHERE app = $1 AND provider = $2 FOR UPDATE;
+
+-- What went within the last $3 seconds, and how many devices there were then; what is older goes.
+-- name: brake_window
+WITH old AS (
+    DELETE FROM brake_window
+    WHERE app = $1 AND provider = $2
+      AND at <= extract(epoch FROM clock_timestamp()) - $3::float8
+)
+SELECT coalesce(sum(gone), 0)::bigint, coalesce((array_agg(devices ORDER BY at))[1], 0)
+FROM brake_window
+WHERE app = $1 AND provider = $2 AND at > extract(epoch FROM clock_timestamp()) - $3::float8;
+
+-- By the second, rounded up: so few rows, and none leaves the window too soon.
+-- name: brake_count
+INSERT INTO brake_window (app, provider, at, gone, devices)
+VALUES ($1, $2, ceil(extract(epoch FROM clock_timestamp())), $3, $4)
+ON CONFLICT (app, provider, at) DO UPDATE SET gone = brake_window.gone + excluded.gone;
+
+-- name: brake_clear
+DELETE FROM brake_window WHERE app = $1 AND provider = $2;
+
 -- name: lane_report
-INSERT INTO lanes (app, provider, rate, quiet_until, errors, waiting, seen_at)
+INSERT INTO lanes (app, provider, rate, quiet_until, quiet_reason, errors, waiting, seen_at)
 SELECT * FROM unnest(
-    $1::text[], $2::text[], $3::float8[], $4::float8[], $5::float8[], $6::int[], $7::float8[]
-) AS told (app, provider, rate, quiet_until, errors, waiting, seen_at)
+    $1::text[], $2::text[], $3::float8[], $4::float8[], $5::text[], $6::float8[], $7::int[],
+    $8::float8[]
+) AS told (app, provider, rate, quiet_until, quiet_reason, errors, waiting, seen_at)
 ORDER BY app, provider
 ON CONFLICT (app, provider) DO UPDATE SET
-    rate = excluded.rate, quiet_until = excluded.quiet_until, errors = excluded.errors,
+    rate = excluded.rate, quiet_until = excluded.quiet_until,
+    quiet_reason = excluded.quiet_reason, errors = excluded.errors,
     waiting = excluded.waiting, seen_at = excluded.seen_at;
 
 -- name: part_report

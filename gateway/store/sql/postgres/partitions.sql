@@ -14,6 +14,13 @@ SELECT EXISTS (
     WHERE inhparent = 'deliveries'::regclass AND child.relname = 'deliveries_d' || $1::int
 );
 
+-- A day's table that somebody has detached: it still has what it had.
+-- name: partition_is_apart
+SELECT EXISTS (
+    SELECT 1 FROM pg_class
+    WHERE relname = 'deliveries_d' || $1::int AND relnamespace = current_schema()::regnamespace
+);
+
 -- name: day_is_queued
 SELECT EXISTS (SELECT 1 FROM queue WHERE day = $1);
 

@@ -26,13 +26,17 @@ WHERE (who_user, who_custom, event_id) > (?, ?, ?) ORDER BY who_user, who_custom
 
 -- name: copy_lanes
 SELECT app, provider, held, reason, hint, held_at, brake_at, rate, errors, waiting, seen_at,
-       resumed_at, quiet_until
+       resumed_at, quiet_until, quiet_reason
 FROM lanes WHERE (app, provider) > (?, ?) ORDER BY app, provider;
 
 -- name: copy_lane_parts
 SELECT app, provider, part, held, reason, hint, held_at, resumed_at, trouble, trouble_reason,
        trouble_hint, trouble_at, errors, waiting, seen_at
 FROM lane_parts WHERE (app, provider, part) > (?, ?, ?) ORDER BY app, provider, part;
+
+-- name: copy_brake_window
+SELECT app, provider, at, gone, devices FROM brake_window
+WHERE (app, provider, at) > (?, ?, ?) ORDER BY app, provider, at;
 
 -- name: copy_held_removals
 SELECT device_id, address, seen_at, app, provider, state, reason
@@ -83,6 +87,7 @@ SELECT 'erasures', count(*) FROM erasures UNION ALL
 SELECT 'erased_events', count(*) FROM erased_events UNION ALL
 SELECT 'lanes', count(*) FROM lanes UNION ALL
 SELECT 'lane_parts', count(*) FROM lane_parts UNION ALL
+SELECT 'brake_window', count(*) FROM brake_window UNION ALL
 SELECT 'held_removals', count(*) FROM held_removals UNION ALL
 SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'event_people', count(*) FROM event_people UNION ALL

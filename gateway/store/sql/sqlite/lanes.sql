@@ -1,7 +1,7 @@
 -- name: lanes_all
 SELECT app, provider, held, reason, hint, held_at, resumed_at, brake_at,
        (SELECT count(*) FROM held_removals h WHERE h.app = l.app AND h.provider = l.provider),
-       rate, quiet_until, errors, waiting, seen_at
+       rate, quiet_until, quiet_reason, errors, waiting, seen_at
 FROM lanes l ORDER BY app, provider;
 
 -- name: lane_parts_all
@@ -69,11 +69,36 @@ ON CONFLICT (app, provider) DO UPDATE SET brake_at = coalesce(lanes.brake_at, ex
 -- name: lane_release
 UPDATE lanes SET brake_at = NULL WHERE app = :app AND provider = :provider;
 
+-- name: lane_is_braked
+SELECT EXISTS (
+    SELECT 1 FROM lanes WHERE app = :app AND provider = :provider AND brake_at IS NOT NULL
+);
+
+-- What went since then, and how many devices there were when the first did.
+-- name: brake_window
+SELECT coalesce(sum(gone), 0),
+       coalesce((SELECT devices FROM brake_window
+                 WHERE app = :app AND provider = :provider AND at > :since ORDER BY at LIMIT 1), 0)
+FROM brake_window WHERE app = :app AND provider = :provider AND at > :since;
+
+-- name: brake_forget
+DELETE FROM brake_window WHERE app = :app AND provider = :provider AND at <= :since;
+
+-- By the second, rounded up: so few rows, and none leaves the window too soon.
+-- name: brake_count
+INSERT INTO brake_window (app, provider, at, gone, devices)
+VALUES (:app, :provider, CAST(:now AS INTEGER) + 1.0, :gone, :devices)
+ON CONFLICT (app, provider, at) DO UPDATE SET gone = gone + excluded.gone;
+
+-- name: brake_clear
+DELETE FROM brake_window WHERE app = :app AND provider = :provider;
+
 -- name: lane_report
-INSERT INTO lanes (app, provider, rate, quiet_until, errors, waiting, seen_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO lanes (app, provider, rate, quiet_until, quiet_reason, errors, waiting, seen_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (app, provider) DO UPDATE SET
-    rate = excluded.rate, quiet_until = excluded.quiet_until, errors = excluded.errors,
+    rate = excluded.rate, quiet_until = excluded.quiet_until,
+    quiet_reason = excluded.quiet_reason, errors = excluded.errors,
     waiting = excluded.waiting, seen_at = excluded.seen_at;
 
 -- name: part_report

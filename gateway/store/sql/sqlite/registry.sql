@@ -81,10 +81,9 @@ DELETE FROM devices WHERE id IN (
     ORDER BY state_at LIMIT :limit
 ) RETURNING *;
 
--- name: device_remove
-UPDATE devices SET state = :state, state_reason = :reason, state_at = :at
-WHERE id = :device_id AND address = :address AND last_seen_at = :seen_at AND state = 'active';
+-- name: device_standing
+SELECT id, address, last_seen_at, state FROM devices WHERE id = ?;
 
--- name: device_is_removed
-SELECT 1 FROM devices
-WHERE id = :device_id AND address = :address AND last_seen_at = :seen_at AND state <> 'active';
+-- name: device_remove
+UPDATE devices SET state = ?, state_reason = ?, state_at = ? WHERE id = ?;
+

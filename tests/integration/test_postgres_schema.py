@@ -1,0 +1,185 @@
+"""What others drop in the database while a gateway runs: noticed, told, made if nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.core.model import day_of
+from gateway.core.pace import Pace
+from gateway.errors import StoreUnavailable
+from gateway.ports import Standing
+from gateway.store.postgres import open_postgres
+from gateway.store.postgres.schema import schema
+from tests.kit.audience import androids
+from tests.kit.commands import Workplace
+from tests.kit.gateway import eventually
+from tests.kit.relay_rig import RelayRig, Running
+
+SOON = Pace(schema_s=0.1)
+
+
+@dataclass
+class Site:
+    rig: RelayRig
+    connection: Any
+
+    def running(self) -> Any:
+        return self.rig.gateway(self.rig.settings(), SOON)
+
+    async def sql(self, text: str) -> Any:
+        return await self.connection.fetch(text)
+
+    async def relations(self) -> set[str]:
+        rows = await self.sql(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+            "AND relkind IN ('r', 'p', 'i', 'I') AND relname !~ '_d[0-9]+'"
+        )
+        return {row[0] for row in rows}
+
+
+@pytest.fixture
+async def site(shared_rig: RelayRig) -> AsyncIterator[Site]:
+    connection = await asyncpg.connect(shared_rig.store_url)
+    yield Site(shared_rig, connection)
+    await connection.close()
+
+
+async def told(running: Running) -> dict[str, str]:
+    """What /readyz says is not well."""
+    found = {name: await probe() for name, probe in running.gateway.probes().items()}
+    standing: dict[str, Standing] = running.gateway.gauges.lane_states()
+    reasons = {name: one.reason for name, one in standing.items()}
+    return {name: reason for name, reason in (found | reasons).items() if reason}
+
+
+async def test_the_schema_is_what_the_migrations_come_to(site: Site) -> None:
+    async with site.running():
+        there = await site.relations() - {"schema_migrations", "schema_migrations_pkey"}
+    whole = schema()
+    assert there == whole.tables.keys() | whole.indexes.keys() | whole.keys.keys()
+
+
+@pytest.mark.parametrize("index", sorted(schema().indexes))
+async def test_an_index_that_is_dropped_is_built_again(site: Site, index: str) -> None:
+    async with site.running():
+        before = await site.sql(f"SELECT pg_get_indexdef('{index}'::regclass)")
+        await site.sql(f"DROP INDEX {index}")
+
+        async def is_back() -> bool:
+            return index in await site.relations()
+
+        await eventually("it is there", is_back)
+        assert await site.sql(f"SELECT pg_get_indexdef('{index}'::regclass)") == before
+
+
+@pytest.mark.parametrize("table", ["pulse", "replicas", "server_life", "trial"])
+async def test_a_table_that_holds_nothing_that_lasts_is_made_again(site: Site, table: str) -> None:
+    phones = androids(range(3))
+    columns = (
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+        f"WHERE attrelid = '{table}'::regclass AND attnum > 0 ORDER BY attnum"
+    )
+    async with site.running() as running:
+        before = await site.sql(columns)
+        await site.sql(f"DROP TABLE {table}")
+
+        async def is_well() -> bool:
+            return table in await site.relations() and await told(running) == {}
+
+        await eventually("it is well", is_well)
+        assert await site.sql(columns) == before
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        assert await running.settled("msg_1") == {"delivered": 3}
+
+
+@pytest.mark.parametrize("act", ["DROP TABLE {}", "ALTER TABLE deliveries DETACH PARTITION {}"])
+async def test_a_day_that_is_gone_is_made_or_attached_again(site: Site, act: str) -> None:
+    phones = androids(range(3))
+    async with site.running() as running:
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        assert await running.settled("msg_1") == {"delivered": 3}
+        await site.sql(act.format(f"deliveries_d{day_of(running.clock())}"))
+        await running.queue_for("msg_2", phones)
+        assert await running.settled("msg_2") == {"delivered": 3}
+        kept = {"delivered": 3} if "DETACH" in act else {}
+        assert await running.states("msg_1") == kept
+
+
+@pytest.mark.parametrize("table", ["devices", "events", "queue", "deliveries", "lanes"])
+async def test_a_table_of_what_lasts_is_asked_for_until_a_person_makes_it(
+    site: Site, table: str
+) -> None:
+    place = Workplace.make(site.rig.folder / "place")
+    place.variables["INKPUSH_STORE__URL"] = site.rig.store_url
+    async with site.running() as running:
+        await site.sql(f"DROP TABLE {table} CASCADE")
+
+        async def is_told() -> bool:
+            found = (await told(running)).get("store", "")
+            return f"table {table}" in found and "inkpush migrate --missing" in found
+
+        await eventually("it is told", is_told)
+        with pytest.raises(StoreUnavailable, match="inkpush migrate --missing"):
+            await open_postgres(site.rig.store_url)
+        made = place.run("migrate", "--missing")
+        assert made.status == 0, made.err
+        assert table in made.out
+
+        async def is_well() -> bool:
+            return await told(running) == {}
+
+        await eventually("it is well", is_well)
+        phones = androids(range(3))
+        await running.register(*phones)
+        await running.queue_for("msg_1", phones)
+        assert await running.settled("msg_1") == {"delivered": 3}
+
+
+async def test_a_listener_that_is_cut_off_is_told_and_listens_again(site: Site) -> None:
+    async with site.running() as running:
+        wakeups = running.stores.store.wakeups
+
+        async def hears() -> bool:
+            return wakeups.trouble is None
+
+        await eventually("it hears", hears)
+        heard: list[str] = []
+        kill = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND query LIKE '%pg_notify%' "
+            "AND pid <> pg_backend_pid()"
+        )
+        await site.sql(kill)
+
+        def is_told() -> bool:
+            heard.extend(
+                one.reason
+                for part, one in running.gateway.gauges.lane_states().items()
+                if part == "queue/wakeups"
+            )
+            return bool(heard)
+
+        await eventually("it is told", is_told)
+        assert "LISTEN" in heard[0]
+        await eventually("it hears again", hears)
+
+
+async def test_a_listener_that_hears_nothing_is_told(site: Site) -> None:
+    """As behind a pooler that gives each statement another connection."""
+    async with site.running() as running:
+        wakeups = running.stores.store.wakeups
+        wakeups._database.sql = dict(wakeups._database.sql) | {
+            "announce": "SELECT 1 WHERE $1::text <> ''"
+        }
+
+        async def is_told() -> bool:
+            return "session mode" in (await told(running)).get("queue/wakeups", "")
+
+        await eventually("it is told", is_told)
