@@ -27,7 +27,7 @@ from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.events import GatewayEvent, Observer, StoreFailed
-from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.ports import Audit, BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
@@ -82,6 +82,10 @@ class Stores:
     @property
     def keys(self) -> Keys:
         return self.store.keys
+
+    @property
+    def audit(self) -> Audit:
+        return self.store.audit
 
 
 def _ignore(_event: GatewayEvent) -> None:

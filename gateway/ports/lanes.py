@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from gateway.core.audit import Act
 from gateway.core.model import Removal
 
 Holder = Literal["operator", "misconfigured"]
@@ -135,11 +136,19 @@ class Lanes(Protocol):
         reason: str,
         hint: str = "",
         now: float,
+        act: Act | None = None,
     ) -> None:
         """Stop a part, or the whole lane. An operator's hold is not overwritten by a relay's."""
 
     async def resume(
-        self, app: str, provider: str, part: str, *, by: Literal["operator", "relay"], now: float
+        self,
+        app: str,
+        provider: str,
+        part: str,
+        *,
+        by: Literal["operator", "relay"],
+        now: float,
+        act: Act | None = None,
     ) -> bool:
         """Let a part go, or the whole lane with all of its parts. A relay cannot lift an operator's
         hold. An operator's word also ends a quiet time and clears what single targets are accused
@@ -151,7 +160,15 @@ class Lanes(Protocol):
     async def hold_back(self, removals: Sequence[Removal]) -> None:
         """Keep removals that the brake stopped, to carry them out by the same proof later."""
 
-    async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
+    async def release(
+        self,
+        app: str,
+        provider: str,
+        *,
+        now: float,
+        discard: bool = False,
+        act: Act | None = None,
+    ) -> int:
         """Release the brake and carry out the removals that it held back, by the same proof; or
         `discard` them, if the proof came of a fault. Returns how many devices went."""
 

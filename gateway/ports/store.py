@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from gateway.ports.audit import Audit
 from gateway.ports.erasures import Erasures
 from gateway.ports.journal import Journal
 from gateway.ports.keys import Keys
@@ -34,6 +35,10 @@ class Store(Protocol):
     @property
     def keys(self) -> Keys:
         """API keys."""
+
+    @property
+    def audit(self) -> Audit:
+        """Who did what."""
 
     @property
     def replicas(self) -> Replicas:

@@ -36,7 +36,7 @@ from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.core.words import Words
 from gateway.events import GatewayEvent, Observer
-from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
+from gateway.ports import Audit, BrokeredJournal, Journal, Keys, Lanes, Queue, Registry, Store
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
@@ -95,6 +95,10 @@ class Handle:
     @property
     def keys(self) -> Keys:
         return self.store.keys
+
+    @property
+    def audit(self) -> Audit:
+        return self.store.audit
 
 
 Opener = Callable[[Path, Seconds], AbstractAsyncContextManager[Handle]]

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gateway.core.audit import Act
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
 from gateway.core.rows import event_row, replayed_row
@@ -18,6 +19,7 @@ from gateway.core.stored import Forms
 from gateway.errors import StoreUnavailable
 from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress
 from gateway.store.asides import endings, is_told, letter_of, span_of
+from gateway.store.postgres import audit
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
@@ -64,13 +66,14 @@ class PostgresJournal:
         rows = await self._database.rows("journaled_since", day, event_id, low, high, since)
         return {(index, device_id) for index, device_id in rows if index in wanted}
 
-    async def begin(self, event: Event) -> Event | None:
+    async def begin(self, event: Event, *, act: Act | None = None) -> Event | None:
         values = event_row(event, self.forms.writes).values()
 
         async def work(session: Session) -> Event | None:
             if await session.run("event_insert", *values):
                 if event.people:
                     await session.run("people_insert", event.event_id, list(event.people))
+                await audit.note(session, act, count=event.notifications)
                 return None
             return await _kept(session, event.event_id)
 
@@ -85,23 +88,29 @@ class PostgresJournal:
     async def stale(self, *, before: float, limit: int) -> list[str]:
         return [row[0] for row in await self._database.rows("events_stale", before, limit)]
 
-    async def requeue(self, *, since: float) -> int:
-        return await self._database.write(
-            lambda session: session.run("events_requeue", since), pace=SLOW
-        )
+    async def requeue(self, *, since: float, act: Act | None = None) -> int:
+        async def work(session: Session) -> int:
+            found = await session.run("events_requeue", since)
+            await audit.note(session, act if found else None, count=found)
+            return found
 
-    async def reopen(self, event: Event) -> Event | None:
+        return await self._database.write(work, pace=SLOW)
+
+    async def reopen(self, event: Event, *, act: Act | None = None) -> Event | None:
         values = replayed_row(event, self.forms.writes).values()
 
         async def work(session: Session) -> Event | None:
-            await session.run("event_replace", *values)
+            if await session.run("event_replace", *values):
+                await audit.note(session, act, count=event.notifications)
             kept = await _kept(session, event.event_id)
             # One that is accepting stopped half way, and goes on.
             return kept if kept is not None and kept.status == event.status else None
 
         return await self._database.write(work)
 
-    async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
+    async def revive(
+        self, ids: Sequence[int] | None, *, now: float, act: Act | None = None
+    ) -> list[DeadLetter]:
         chosen = None if ids is None else list(ids)
 
         async def work(session: Session) -> list[DeadLetter]:
@@ -115,6 +124,7 @@ class PostgresJournal:
                 columns = list(zip(*dead, strict=True))
                 await session.run("deliveries_revive", *columns, now)
                 await session.run("deliveries_forget", *columns)
+            await audit.note(session, act if letters else None, count=len(letters))
             return letters
 
         return await self._database.write(work, pace=SLOW)
@@ -217,11 +227,15 @@ class PostgresJournal:
         rows = await self._database.rows("dead_page", event_id, limit)
         return [DeadLetter.from_row(row) for row in rows]
 
-    async def drop_dead(self, ids: Sequence[int] | None) -> int:
+    async def drop_dead(self, ids: Sequence[int] | None, *, act: Act | None = None) -> int:
         chosen = None if ids is None else list(ids)
-        return await self._database.write(
-            lambda session: session.run("dead_delete", chosen), pace=SLOW
-        )
+
+        async def work(session: Session) -> int:
+            dropped = await session.run("dead_delete", chosen)
+            await audit.note(session, act if dropped else None, count=dropped)
+            return dropped
+
+        return await self._database.write(work, pace=SLOW)
 
     async def purge(self, *, before: float) -> int:
         """By whole days, in UTC: what is over by less is kept until its day is."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from gateway.core.audit import Act
 from gateway.core.model import Removal
 from gateway.ports import Holder, LaneRow
+from gateway.store.postgres import audit
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.rows import held_values, lane_rows, lane_values, part_values, removal_of
 
@@ -34,6 +36,7 @@ class PostgresLanes:
         reason: str,
         hint: str = "",
         now: float,
+        act: Act | None = None,
     ) -> None:
         told = (by, reason.replace("\0", ""), hint.replace("\0", ""), now)
 
@@ -43,11 +46,19 @@ class PostgresLanes:
                 await session.run("part_hold", app, provider, part, *told)
             else:
                 await session.run("lane_hold", app, provider, *told)
+            await audit.note(session, act)
 
         await self._database.write(work)
 
     async def resume(
-        self, app: str, provider: str, part: str, *, by: Literal["operator", "relay"], now: float
+        self,
+        app: str,
+        provider: str,
+        part: str,
+        *,
+        by: Literal["operator", "relay"],
+        now: float,
+        act: Act | None = None,
     ) -> bool:
         async def work(session: Session) -> bool:
             # the lane first, as all who write both do: two that meet wait in one direction
@@ -61,6 +72,7 @@ class PostgresLanes:
             if by == "operator":
                 changed += await session.run("part_acquit", app, provider, part)
                 await session.run("part_resumed", app, provider, part, now)
+            await audit.note(session, act if changed else None)
             return changed > 0
 
         return await self._database.write(work)
@@ -75,7 +87,15 @@ class PostgresLanes:
             columns = zip(*map(held_values, by_device.values()), strict=True)
             await self._database.rows("held_insert", *map(list, columns))
 
-    async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
+    async def release(
+        self,
+        app: str,
+        provider: str,
+        *,
+        now: float,
+        discard: bool = False,
+        act: Act | None = None,
+    ) -> int:
         async def work(session: Session) -> int:
             held = await session.rows("held_of_lane", app, provider)
             orders = [(order, now) for row in held if (order := removal_of(row))]
@@ -83,7 +103,8 @@ class PostgresLanes:
             if orders and not discard:
                 _, gone = await remove_devices(session, orders)
             await session.run("held_delete", app, provider, [row["device_id"] for row in held])
-            await session.run("lane_release", app, provider)
+            if await session.run("lane_release", app, provider):
+                await audit.note(session, act, count=gone)
             return gone
 
         return await self._database.write(work, pace=SLOW)

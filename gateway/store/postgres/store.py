@@ -8,6 +8,7 @@ from gateway.core.hashes import Fresh
 from gateway.core.words import Words
 from gateway.errors import StoreError
 from gateway.store.postgres import memory
+from gateway.store.postgres.audit import PostgresAudit
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.erased import kept_secret
 from gateway.store.postgres.erasure import PostgresErasures
@@ -43,6 +44,7 @@ class PostgresStore:
         self.erasures = PostgresErasures(database)
         self.lanes = PostgresLanes(database)
         self.keys = PostgresKeys(database)
+        self.audit = PostgresAudit(database)
 
     async def secret(self, fresh: bytes) -> bytes:
         known = await self.database.read(kept_secret)
