@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -274,21 +275,31 @@ async def test_no_act_without_its_row(handle: Handle, case: Case) -> None:
     if case.prepare is not None:
         await case.prepare(handle)
     before = await _all_there_is(handle)
-    await _refuse_rows(handle)
-    with pytest.raises((StoreError, sqlite3.Error)):
-        await case.do(handle, BACKEND.does(case.what, case.thing, at=LATER))
+    async with _no_rows(handle):
+        with pytest.raises((StoreError, sqlite3.Error)):
+            await case.do(handle, BACKEND.does(case.what, case.thing, at=LATER))
     assert await _all_there_is(handle) == before
 
 
-async def _refuse_rows(handle: Handle) -> None:
+@asynccontextmanager
+async def _no_rows(handle: Handle) -> AsyncIterator[None]:
+    """The audit table takes nothing."""
     store = handle.store
     if isinstance(store, SqliteStore):
         refuse = "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END"
         await store.database.write(lambda connection: connection.execute(refuse).rowcount)
-    else:
-        assert isinstance(store, PostgresStore)
-        refuse = "ALTER TABLE audit ADD CONSTRAINT full CHECK (false) NOT VALID"
-        await store.database.write(lambda session: session.statement(refuse))
+        yield
+        return
+    assert isinstance(store, PostgresStore)
+    change = "ALTER TABLE audit {} CONSTRAINT no_rows {}"
+    refuse = change.format("ADD", "CHECK (false) NOT VALID")
+    await store.database.write(lambda session: session.statement(refuse))
+    try:
+        yield
+    finally:
+        # the next test has the same database
+        again = change.format("DROP", "")
+        await store.database.write(lambda session: session.statement(again))
 
 
 async def _all_there_is(handle: Handle) -> Any:
@@ -446,6 +457,18 @@ async def test_an_erase_leaves_who_did_what_and_takes_what_names_the_person(
         "as (erased) said",
         "letter of (erased)",
     }
+
+
+async def test_what_is_written_of_a_person_during_their_erase_goes_before_it_is_done(
+    handle: Handle,
+) -> None:
+    await handle.registry.erase(MARY, now=NOW)
+    late = replace(ALICE, reason="was that mary?").does("lanes.pause", "agent/fcm", at=NOW)
+    await handle.audit.note(late)
+    (asked,) = await handle.store.erasures.take("job", now=NOW, until=NOW + 60)
+    await handle.store.erasures.unname(asked)
+    (row,) = await handle.audit.page(limit=10)
+    assert row.reason == "was that (erased)?"
 
 
 async def test_an_erase_leaves_the_rows_of_others(handle: Handle) -> None:

@@ -28,14 +28,16 @@ from gateway.cli import main
 from gateway.cli.root import inkpush
 from gateway.core.audit import ACTS
 from gateway.core.model import Chunk, ChunkItem, Event, Item, Record, Remainder, Removal, UserRef
+from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.devices.records import registration_of
 from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Registry
-from tests.kit.build import NOW
+from tests.kit.build import ALICE, NOW
 from tests.kit.commands import Workplace
+from tests.kit.gateway import eventually
 from tests.kit.handlers import user_token
 from tests.kit.public import PublicListener, public_listener
-from tests.kit.relay_rig import RelayRig
+from tests.kit.relay_rig import DAY_S, RelayRig
 
 GATEWAY = Path(ports.__file__).parents[1]
 MARY = {
@@ -146,8 +148,7 @@ ACTING: dict[str, tuple[Does, ...]] = {
 }
 """Commands that change lanes, devices of others, keys, dead letters, events or clocks."""
 BROKERED = {"events requeue"}
-"""Those that act on what a broker held: tests/integration/test_relay_sources.py and
-tests/conformance/test_audit.py have them."""
+"""Those that act on what a broker held: tests/integration/test_relay_sources.py has them."""
 LOOKING = {
     "audit": "shows rows",
     "bench": "works on a store of its own",
@@ -419,6 +420,8 @@ async def test_a_push_that_was_sent_before_has_no_row(public: PublicListener) ->
 #: rooms that act for somebody: not the relay, which acts for itself
 ROOMS = ("cli", "app", "devices", "ops", "ingest")
 NOBODYS = {
+    # a store of its own, which ends with it
+    "app/benching/bench.py: stores.registry.register_many",
     # a lane that was paused as a whole is let go in part: one act, which the resume has
     "app/holding.py: stores.lanes.hold",
     # the sender's event is its own record
@@ -469,3 +472,28 @@ def test_whoever_acts_says_so() -> None:
 def test_the_runbook_explains_every_act() -> None:
     text = (GATEWAY.parent / "deploy/docs/operations.md").read_text()
     assert [what for what in ACTS if f"`{what}`" not in text] == []
+
+
+# --- retention --------------------------------------------------------------------------------
+
+
+async def test_rows_are_kept_for_as_long_as_it_is_set(rig: RelayRig) -> None:
+    settings = rig.settings(retention={"audit_days": 3}, relay={"retention_days": 1})
+    async with rig.gateway(settings, Pace(purge_s=0.02)) as running:
+        audit, at = running.stores.audit, rig.clock()
+        await audit.note(ALICE.does("lanes.pause", "agent/fcm", at=at))
+        await audit.note(ALICE.does("devices.register", "phone", at=at, routine=True))
+
+        async def left() -> list[str]:
+            return [row.what for row in await audit.page(limit=10)]
+
+        async def only_the_pause() -> bool:
+            return await left() == ["lanes.pause"]
+
+        async def nothing() -> bool:
+            return await left() == []
+
+        rig.clock.ahead_s += 1.5 * DAY_S
+        await eventually("what is done all day goes with the journal", only_the_pause)
+        rig.clock.ahead_s += 2 * DAY_S
+        await eventually("a person's act goes in its time", nothing)

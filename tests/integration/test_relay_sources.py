@@ -305,8 +305,13 @@ async def test_what_a_lost_stream_held_comes_back_with_its_limits(shared_rig: Re
         await client.jetstream().delete_stream(queue["stream"])
         await client.close()
     async with shared_rig.gateway(settings(shared_rig, {}, queue=queue)) as running:
-        assert (
-            await replaying.requeue(broker(running), since=0.0, progress=_quietly, actor=ALICE) == 1
+        found = await replaying.requeue(broker(running), since=0.0, progress=_quietly, actor=ALICE)
+        assert found == 1
+        (row,) = await running.stores.audit.page(limit=10)
+        assert (row.what, row.object, row.affected) == (
+            "events.requeue",
+            "since 1970-01-01T00:00:00.000Z",
+            1,
         )
         assert await running.settled("staging:m") == {"delivered": 1, "no_device": 1}
     assert shared_rig.sent_to(MARY) == []

@@ -11,7 +11,7 @@ from gateway.core.erased import NOBODY
 from gateway.core.model import UserRef
 from gateway.store.postgres.database import SLOW, PostgresDatabase
 from gateway.store.postgres.erased import Session, ids_of, secret_of, words
-from gateway.store.postgres.texts import storable
+from gateway.store.postgres.texts import findable
 
 _PURGE_BATCH = 1_000
 _KEY = 6
@@ -36,7 +36,9 @@ class PostgresAudit:
         what: str = "",
         user: UserRef | None = None,
     ) -> list[Row]:
-        asked = (since, before, storable(who), storable(what), user is None)
+        if findable(who) is None or findable(what) is None:
+            return []
+        asked = (since, before, who, what, user is None)
 
         async def work(session: Session) -> list[Row]:
             about = (NOBODY, NOBODY) if user is None else await words(session, user)
