@@ -261,6 +261,15 @@ class DevicesSettings(Section):
     as an export may be."""
 
 
+class RetentionSettings(Section):
+    """How long is kept what has no time of its own."""
+
+    audit_days: Count = 400
+    """Days that it is kept who did what (`inkpush audit`). Over a year, to look back at the last
+    time. What a backend does all day, its registrations and its own notifications, is kept for
+    `relay.retention_days` only."""
+
+
 class LogSettings(Section):
     """What is written to standard error."""
 
@@ -318,6 +327,8 @@ class Settings(Section):
     """How pushes are sent."""
     devices: DevicesSettings = DevicesSettings()
     """The device registry."""
+    retention: RetentionSettings = RetentionSettings()
+    """How long it is kept who did what."""
     log: LogSettings = LogSettings()
     """What is logged."""
     apps: tuple[AppSettings, ...] = ()

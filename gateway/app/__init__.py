@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.app.copying import Copied, Progress
     from gateway.app.storage import Stores
     from gateway.app.submitting import Submitted
+    from gateway.core.audit import Actor
     from gateway.whose import By
 
 __all__ = [
@@ -74,12 +75,18 @@ async def copy_store(
 
 
 async def submit(
-    settings: Settings, content: dict[str, Any], *, user: str, by: By | None, dry_run: bool
+    settings: Settings,
+    content: dict[str, Any],
+    *,
+    user: str,
+    by: By | None,
+    dry_run: bool,
+    actor: Actor,
 ) -> Submitted:
     """Queue a notification in the store, as POST /v1/notifications does; or show where it goes."""
     from gateway.app.submitting import submit_item
 
-    return await submit_item(settings, content, user=user, by=by, dry_run=dry_run)
+    return await submit_item(settings, content, user=user, by=by, dry_run=dry_run, actor=actor)
 
 
 async def run_sandbox(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.app.storage import Stores
+from gateway.core.audit import Actor, names_of
 from gateway.core.clocks import Wall
 from gateway.core.model import lane_name
 from gateway.errors import GatewayError
@@ -76,47 +77,68 @@ def named(known: Sequence[Place], names: Sequence[str]) -> list[Place]:
     return [place for place in known if not names or any(_stands_for(n, place) for n in names)]
 
 
-async def pause(stores: Stores, chosen: Sequence[Place], *, reason: str, now: Wall) -> list[str]:
+async def pause(
+    stores: Stores, chosen: Sequence[Place], *, reason: str, now: Wall, actor: Actor
+) -> list[str]:
     """Pause parts; a whole lane at once, so that relays of any version obey. Without a reason the
     previous one stays. Returns the names of what is paused."""
     held = []
     for row, parts, whole in _by_lane(chosen):
-        for part in [""] if whole else parts:
+        names = _names(row, parts, whole=whole)
+        for part, name in zip([""] if whole else parts, names, strict=True):
             before = row if row.held == "operator" else row.part(part)
             kept = before.reason if before.held == "operator" else ""
             await stores.lanes.hold(
-                row.app, row.provider, part, by="operator", reason=reason or kept, now=now
+                row.app,
+                row.provider,
+                part,
+                by="operator",
+                reason=reason or kept,
+                now=now,
+                act=actor.does("lanes.pause", name, at=now),
             )
-        held += _names(row, parts, whole=whole)
+        held += names
     return held
 
 
-async def resume(stores: Stores, chosen: Sequence[Place], *, now: Wall) -> list[str]:
+async def resume(stores: Stores, chosen: Sequence[Place], *, now: Wall, actor: Actor) -> list[str]:
     """Resume parts. If their lane is paused as a whole, its other parts stay paused. Returns the
     names of what was paused, held, accused or quiet."""
     lifted = []
     for row, parts, whole in _by_lane(chosen):
         if not whole and row.held == "operator":
-            lifted += await _resume_some(stores, row, parts, _all_parts(chosen, row), now=now)
+            every = _all_parts(chosen, row)
+            lifted += await _resume_some(stores, row, parts, every, now=now, actor=actor)
             continue
         names = _names(row, parts, whole=whole)
         for part, name in zip([""] if whole else parts, names, strict=True):
-            if await stores.lanes.resume(row.app, row.provider, part, by="operator", now=now):
+            act = actor.does("lanes.resume", name, at=now)
+            if await stores.lanes.resume(
+                row.app, row.provider, part, by="operator", now=now, act=act
+            ):
                 lifted.append(name)
     return lifted
 
 
 async def _resume_some(
-    stores: Stores, row: LaneRow, parts: Sequence[str], all_parts: Sequence[str], *, now: Wall
+    stores: Stores,
+    row: LaneRow,
+    parts: Sequence[str],
+    all_parts: Sequence[str],
+    *,
+    now: Wall,
+    actor: Actor,
 ) -> list[str]:
     """Resume some parts of a lane that is paused as a whole: pause the others one by one."""
-    await stores.lanes.resume(row.app, row.provider, "", by="operator", now=now)
+    names = _names(row, parts, whole=False)
+    act = actor.does("lanes.resume", names_of(names), at=now)
+    await stores.lanes.resume(row.app, row.provider, "", by="operator", now=now, act=act)
     for part in all_parts:
         if part not in parts:
             await stores.lanes.hold(
                 row.app, row.provider, part, by="operator", reason=row.reason, now=now
             )
-    return _names(row, parts, whole=False)
+    return names
 
 
 def _stands_for(name: str, place: Place) -> bool:

@@ -148,6 +148,7 @@ class Relay:
             registry=stores.registry,
             journal=stores.journal,
             lane_store=stores.lanes,
+            audit=stores.audit,
             lanes=self.lanes,
             observer=observer,
             wall=clocks.wall,
@@ -156,6 +157,7 @@ class Relay:
                 journal_s=settings.relay.retention_days * _DAY_S,
                 pruned_s=settings.devices.keep_pruned_days * _DAY_S,
                 forgotten_s=settings.devices.keep_forgotten_days * _DAY_S,
+                audit_s=settings.retention.audit_days * _DAY_S,
             ),
         )
         self._heartbeat = Heartbeat(

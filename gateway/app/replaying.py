@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from gateway.app.clocks import SYSTEM
+from gateway.core.audit import Actor
 from gateway.core.clocks import Clocks
+from gateway.core.instants import to_iso
 from gateway.core.model import CHUNK_SIZE, Chunk, Event, EventStatus, day_of
 from gateway.core.sources import Terms
 from gateway.errors import StoreError
@@ -39,6 +41,7 @@ async def replay(
     *,
     max_age_s: float,
     fresh: bool,
+    actor: Actor,
     clocks: Clocks = SYSTEM,
 ) -> Replayed:
     """Read a quarantined event again and queue its notifications; no other event is touched.
@@ -50,16 +53,25 @@ async def replay(
         return Replayed(event_id, "unknown")
     if summary.event.status != "quarantined":
         return Replayed(event_id, "not quarantined")
-    event, chunks = _read_again(summary.event, max_age_s, now=clocks.wall(), fresh=fresh)
+    now = clocks.wall()
+    event, chunks = _read_again(summary.event, max_age_s, now=now, fresh=fresh)
     if event.status != "quarantined":
         if event.body != summary.event.body:
             # it came before it was understood, with phone numbers
             await journal.replace_body(event_id, summary.event.body, event.body)
-        await queue.replay_event(event, chunks)
+        act = actor.does("events.replay", event_id, at=now)
+        await queue.replay_event(event, chunks, act=act)
     return Replayed(event_id, event.status, event)
 
 
-async def requeue(broker: JetStreamQueue | None, *, since: float, progress: Progress) -> int:
+async def requeue(
+    broker: JetStreamQueue | None,
+    *,
+    since: float,
+    progress: Progress,
+    actor: Actor,
+    clocks: Clocks = SYSTEM,
+) -> int:
     """Queue the events again that came since then, from the database; returns how many.
 
     A lost stream is made anew. Deliveries that have ended are not sent again, and no chunk is
@@ -69,7 +81,8 @@ async def requeue(broker: JetStreamQueue | None, *, since: float, progress: Prog
         raise StoreError(
             "queue.url is the database itself: what is queued is lost with it or not at all"
         )
-    found = await broker.requeue(since=since)
+    act = actor.does("events.requeue", f"since {to_iso(since)}", at=clocks.wall())
+    found = await broker.requeue(since=since, act=act)
     with progress("Queueing events", found) as advance:
         while completed := await broker.complete(stale_s=0.0):
             advance(completed)

@@ -34,6 +34,7 @@ from gateway.errors import (
 )
 from gateway.events import GatewayEvent, Lifecycle, Observer, StoreFailed
 from gateway.ports import (
+    Audit,
     BrokeredJournal,
     Journal,
     Keys,
@@ -121,6 +122,10 @@ class Stores:
     @property
     def keys(self) -> Keys:
         return self.store.keys
+
+    @property
+    def audit(self) -> Audit:
+        return self.store.audit
 
 
 def _ignore(_event: GatewayEvent) -> None:

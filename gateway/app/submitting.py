@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
 from gateway.app.storage import open_store
+from gateway.core.audit import Actor
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
@@ -50,6 +51,7 @@ async def submit_item(
     user: str,
     by: By | None,
     dry_run: bool,
+    actor: Actor,
     clocks: Clocks = SYSTEM,
     ids: Ids = RANDOM,
 ) -> Submitted:
@@ -91,5 +93,6 @@ async def submit_item(
             body=json.dumps(body, ensure_ascii=False).encode(),
             source=CLI,
         )
-        await stores.queue.accept(event, chunks)
+        act = actor.does("notifications.send", event_id, at=now)
+        await stores.queue.accept(event, chunks, act=act)
     return Submitted(event_id, len(items), reasons, destinations)

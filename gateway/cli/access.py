@@ -8,7 +8,17 @@ import time
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, Pasted, Span, State, UserId, asynchronous, json_option
+from gateway.cli.acting import actor
+from gateway.cli.base import (
+    Group,
+    Pasted,
+    Span,
+    State,
+    UserId,
+    asynchronous,
+    json_option,
+    reason_option,
+)
 from gateway.ports import SCOPES
 
 COLUMNS = ("id", "name", "scopes", "created_at", "revoked_at")
@@ -34,16 +44,20 @@ def keys() -> None:
     help="What the key allows; may be given several times. `admin` allows everything.",
 )
 @click.option("--name", default="", help="What the key is for.")
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
-async def create(state: State, scopes: tuple[str, ...], name: str, as_json: bool) -> None:
+async def create(
+    state: State, scopes: tuple[str, ...], name: str, reason: str, as_json: bool
+) -> None:
     """Make an API key. It is shown only once, because the store keeps only its hash."""
     from gateway.devices.api_keys import key_digest, new_key
 
     key, text = new_key(name, scopes, now=time.time(), random=secrets.token_bytes)
+    act = actor(reason).does("keys.create", key.id, at=key.created_at)
     async with state.store() as stores:
-        await stores.keys.add(key, key_digest(text))
+        await stores.keys.add(key, key_digest(text), act=act)
     if as_json:
         show.as_line({"id": key.id, "key": text})
     else:
@@ -76,12 +90,15 @@ async def list_keys(state: State, as_json: bool) -> None:
 
 @keys.command("revoke", short_help="End an API key", example="inkpush keys revoke 0a1b2c3d")
 @click.argument("key_id", metavar="ID", type=Pasted())
+@reason_option
 @click.pass_obj
 @asynchronous
-async def revoke(state: State, key_id: str) -> None:
+async def revoke(state: State, key_id: str, reason: str) -> None:
     """End an API key; running gateways refuse it within seconds."""
+    now = time.time()
+    act = actor(reason).does("keys.revoke", key_id, at=now)
     async with state.store() as stores:
-        if not await stores.keys.revoke(key_id, now=time.time()):
+        if not await stores.keys.revoke(key_id, now=now, act=act):
             raise click.ClickException(f"key {key_id} is unknown or revoked")
     click.echo(f"Key {key_id} is revoked.")
 

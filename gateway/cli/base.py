@@ -109,6 +109,9 @@ by_option = click.option(
     type=click.Choice(["user_id", "custom_id"]),
     help="Which id --user is, where it is one person's user_id and another's custom_id.",
 )
+reason_option = click.option(
+    "--reason", default="", help="Why, for `inkpush audit`; name no person in it."
+)
 yes_option = click.confirmation_option("--yes", "-y", prompt="Are you sure?")
 
 

@@ -7,7 +7,16 @@ import time
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, State, asynchronous, json_option, yes_option
+from gateway.cli.acting import actor
+from gateway.cli.base import (
+    Group,
+    State,
+    asynchronous,
+    json_option,
+    reason_option,
+    yes_option,
+)
+from gateway.core.audit import names_of
 
 COLUMNS = ("id", "died_at", "event_id", "index", "app", "provider", "attempts", "reason")
 
@@ -62,15 +71,20 @@ all_option = click.option("--all", "every", is_flag=True, help="All of them.")
 @dead.command("replay", short_help="Queue dead letters again", example="inkpush dead replay 17 18")
 @ids_argument
 @all_option
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
-async def replay(state: State, ids: tuple[int, ...], every: bool, as_json: bool) -> int:
+async def replay(
+    state: State, ids: tuple[int, ...], every: bool, reason: str, as_json: bool
+) -> int:
     """Queue dead letters again, with a new life of relay.max_age_s."""
     chosen = _chosen(ids, every)
     max_age_s = state.settings().relay.max_age_s
     async with state.store() as stores:
-        count = await stores.queue.replay_dead(chosen, now=time.time(), max_age_s=max_age_s)
+        now = time.time()
+        act = actor(reason).does("dead.replay", names_of(chosen), at=now)
+        count = await stores.queue.replay_dead(chosen, now=now, max_age_s=max_age_s, act=act)
     return _tell("replayed", count, ids, as_json)
 
 
@@ -78,14 +92,16 @@ async def replay(state: State, ids: tuple[int, ...], every: bool, as_json: bool)
 @ids_argument
 @all_option
 @yes_option
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
-async def drop(state: State, ids: tuple[int, ...], every: bool, as_json: bool) -> int:
+async def drop(state: State, ids: tuple[int, ...], every: bool, reason: str, as_json: bool) -> int:
     """Delete dead letters; the journal keeps the failure of their deliveries."""
     chosen = _chosen(ids, every)
     async with state.store() as stores:
-        count = await stores.journal.drop_dead(chosen)
+        act = actor(reason).does("dead.drop", names_of(chosen), at=time.time())
+        count = await stores.journal.drop_dead(chosen, act=act)
     return _tell("dropped", count, ids, as_json)
 
 

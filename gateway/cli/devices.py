@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, Pasted, State, UserId, asynchronous, by_option, json_option
+from gateway.cli.acting import actor
+from gateway.cli.base import (
+    Group,
+    Pasted,
+    State,
+    UserId,
+    asynchronous,
+    by_option,
+    json_option,
+    reason_option,
+)
 from gateway.cli.transfer import export_devices, import_devices
 
 if TYPE_CHECKING:
@@ -134,6 +144,7 @@ async def show_device(state: State, installation_id: str, as_json: bool) -> None
 @by_option
 @click.option("--app", help="Only the installation's row of this app.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before a user is erased.")
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
@@ -144,6 +155,7 @@ async def forget(
     by: By | None,
     app: str | None,
     yes: bool,
+    reason: str,
     as_json: bool,
 ) -> int:
     """Forget one installation, or erase a user for good."""
@@ -158,11 +170,16 @@ async def forget(
             click.confirm(f"Erase {user} for good?", abort=True, err=True)
     async with state.store() as stores:
         if user is not None:
-            gone = await erase_now(stores, user, by, wait=True)
+            gone = await erase_now(stores, user, by, wait=True, reason=reason)
         else:
             assert installation_id is not None
             now = time.time()
-            gone = len(await stores.registry.forget(installation_id, proven=None, app=app, now=now))
+            act = actor(reason).does("devices.forget", installation_id, at=now)
+            gone = len(
+                await stores.registry.forget(
+                    installation_id, proven=None, app=app, now=now, act=act
+                )
+            )
     if as_json:
         show.as_line({"forgotten": gone})
     else:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, Moment, Pasted, State, asynchronous, json_option
+from gateway.cli.acting import actor
+from gateway.cli.base import (
+    Group,
+    Moment,
+    Pasted,
+    State,
+    asynchronous,
+    json_option,
+    reason_option,
+)
 
 if TYPE_CHECKING:
     from gateway.app.replaying import Replayed
@@ -124,10 +133,13 @@ async def show_event(state: State, event_id: str, items: bool, as_json: bool) ->
 )
 @click.argument("event_ids", metavar="EVENT_ID...", nargs=-1, required=True, type=Pasted())
 @click.option("--fresh", is_flag=True, help="Count its age from now, else stale pushes expire.")
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
-async def replay(state: State, event_ids: tuple[str, ...], fresh: bool, as_json: bool) -> int:
+async def replay(
+    state: State, event_ids: tuple[str, ...], fresh: bool, reason: str, as_json: bool
+) -> int:
     """Read quarantined events again, as this version understands them, and send their pushes."""
     from gateway.app import replaying
 
@@ -135,7 +147,12 @@ async def replay(state: State, event_ids: tuple[str, ...], fresh: bool, as_json:
     async with state.store() as stores:
         replayed = [
             await replaying.replay(
-                stores.journal, stores.queue, event_id, max_age_s=max_age_s, fresh=fresh
+                stores.journal,
+                stores.queue,
+                event_id,
+                max_age_s=max_age_s,
+                fresh=fresh,
+                actor=actor(reason),
             )
             for event_id in event_ids
         ]
@@ -159,10 +176,11 @@ async def replay(state: State, event_ids: tuple[str, ...], fresh: bool, as_json:
     required=True,
     help="Only events received since then: 2026-11-23T10:00:00Z, 90m, 7d.",
 )
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
-async def requeue(state: State, since: float, as_json: bool) -> None:
+async def requeue(state: State, since: float, reason: str, as_json: bool) -> None:
     """Queue the events again, from the database, that a lost NATS stream held.
 
     Deliveries that have ended are not sent again, and chunks that the stream still has are not
@@ -171,7 +189,9 @@ async def requeue(state: State, since: float, as_json: bool) -> None:
     from gateway.app import replaying
 
     async with state.store() as stores:
-        found = await replaying.requeue(stores.broker, since=since, progress=show.progress)
+        found = await replaying.requeue(
+            stores.broker, since=since, progress=show.progress, actor=actor(reason)
+        )
     if as_json:
         show.as_line({"events": found})
     else:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, State, asynchronous, json_option
+from gateway.cli.acting import actor
+from gateway.cli.base import Group, State, asynchronous, json_option, reason_option
 
 if TYPE_CHECKING:
     from gateway.app.holding import Place
     from gateway.app.storage import Stores
+    from gateway.core.audit import What
 
 COLUMNS = (
     "lane",
@@ -79,7 +81,9 @@ async def pause(state: State, names: tuple[str, ...], reason: str, as_json: bool
         raise click.UsageError("name the lanes to pause, as `inkpush lanes list` shows them")
     async with state.store() as stores:
         chosen = await _named(state, stores, names)
-        paused = await holding.pause(stores, chosen, reason=reason, now=SYSTEM.wall())
+        paused = await holding.pause(
+            stores, chosen, reason=reason, now=SYSTEM.wall(), actor=actor(reason)
+        )
     if as_json:
         show.as_line({"held": paused})
     else:
@@ -91,10 +95,11 @@ async def pause(state: State, names: tuple[str, ...], reason: str, as_json: bool
     "resume", short_help="Resume lanes or parts of them", example="inkpush lanes resume agent/fcm"
 )
 @lanes_argument
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
-async def resume(state: State, names: tuple[str, ...], as_json: bool) -> int:
+async def resume(state: State, names: tuple[str, ...], reason: str, as_json: bool) -> int:
     """Resume lanes or parts that are paused, held or quiet; all of them when none is named.
 
     Accusations of single targets are cleared as well. A part that the gateway held itself is held
@@ -105,7 +110,7 @@ async def resume(state: State, names: tuple[str, ...], as_json: bool) -> int:
 
     async with state.store() as stores:
         chosen = await _named(state, stores, names)
-        lifted = await holding.resume(stores, chosen, now=SYSTEM.wall())
+        lifted = await holding.resume(stores, chosen, now=SYSTEM.wall(), actor=actor(reason))
     if as_json:
         show.as_line({"resumed": lifted})
     elif lifted:
@@ -120,10 +125,13 @@ async def resume(state: State, names: tuple[str, ...], as_json: bool) -> int:
 )
 @click.option("--discard", is_flag=True, help="Keep the devices: the proof came of a fault.")
 @click.argument("names", metavar="[APP[/PROVIDER]]...", nargs=-1)
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
-async def release(state: State, names: tuple[str, ...], discard: bool, as_json: bool) -> int:
+async def release(
+    state: State, names: tuple[str, ...], discard: bool, reason: str, as_json: bool
+) -> int:
     """Release the prune brake, on all lanes when none is named.
 
     The devices that it held back are pruned by the same proof, or kept with --discard. Look at
@@ -137,8 +145,11 @@ async def release(state: State, names: tuple[str, ...], discard: bool, as_json: 
         rows = {place.lane: place.row for place in await _named(state, stores, names)}
         for name, row in rows.items():
             if row.brake_at is not None:
+                now = SYSTEM.wall()
+                what: What = "lanes.discard" if discard else "lanes.release"
+                act = actor(reason).does(what, name, at=now)
                 gone = await stores.lanes.release(
-                    row.app, row.provider, now=SYSTEM.wall(), discard=discard
+                    row.app, row.provider, now=now, discard=discard, act=act
                 )
                 released.append({"lane": name, "pruned": gone})
     if as_json:

@@ -6,6 +6,7 @@ import click
 
 from gateway import __version__, signals
 from gateway.cli.access import keys, token
+from gateway.cli.audit import audit
 from gateway.cli.base import Group, State
 from gateway.cli.benching import bench
 from gateway.cli.configuration import check, config
@@ -48,6 +49,7 @@ COMMANDS: tuple[click.Command, ...] = (
     lanes,
     keys,
     token,
+    audit,
     migrate,
     store,
     config,

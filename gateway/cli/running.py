@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -14,11 +15,11 @@ from gateway.errors import ConfigurationError, GatewayError
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
 
-def run() -> int:
-    """Run the command that this process was started with, and return its exit status. No user's
-    mistake shows a stack trace."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (None: those of the process), and return its exit
+    status. No user's mistake shows a stack trace."""
     try:
-        status = inkpush.main(prog_name="inkpush", standalone_mode=False)
+        status = inkpush.main(arguments, prog_name="inkpush", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -11,6 +11,7 @@ from uuid import uuid4
 import click
 
 from gateway.cli import show
+from gateway.cli.acting import actor
 from gateway.cli.base import (
     Command,
     Pasted,
@@ -19,6 +20,7 @@ from gateway.cli.base import (
     asynchronous,
     by_option,
     json_option,
+    reason_option,
 )
 from gateway.cli.calls import Answer, get, local_url, post
 
@@ -48,6 +50,7 @@ _CONFLICT = 409
 )
 @click.option("--url", help="Where the gateway is, instead of server.host and server.port.")
 @click.option("--idempotency-key", help="A repeat with the same one sends nothing.")
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
@@ -62,6 +65,7 @@ async def send(
     key: str | None,
     url: str | None,
     idempotency_key: str | None,
+    reason: str,
     as_json: bool,
 ) -> int:
     """Send one push to all devices of a user.
@@ -74,6 +78,8 @@ async def send(
         raise click.UsageError("give the push a --title, a --body or both")
     content = {"title": title, "body": body, "path": path}
     if key and not dry_run:
+        if reason:
+            raise click.UsageError("--reason goes without --key: the API takes none")
         url = (url or local_url(state.settings())).rstrip("/")
         bearer = {"Authorization": f"Bearer {key}"}
         item = content | await _ids(url, bearer, user, by)
@@ -82,7 +88,7 @@ async def send(
         return _tell(posted, as_json)
     if url or idempotency_key:
         raise click.UsageError("--url and --idempotency-key need --key, and no --dry-run")
-    return await _through_store(state, content, user, by, dry_run, as_json)
+    return await _through_store(state, content, user, by, dry_run, reason, as_json)
 
 
 async def _ids(url: str, bearer: dict[str, str], user: str, by: By | None) -> dict[str, Any]:
@@ -120,16 +126,19 @@ async def _through_store(
     user: str,
     by: By | None,
     dry_run: bool,
+    reason: str,
     as_json: bool,
 ) -> int:
     from gateway import app
 
-    submitted = await app.submit(state.settings(), content, user=user, by=by, dry_run=dry_run)
+    submitted = await app.submit(
+        state.settings(), content, user=user, by=by, dry_run=dry_run, actor=actor(reason)
+    )
     if as_json:
         show.as_line(asdict(submitted))
         return 1 if submitted.rejections else 0
-    for reason in submitted.rejections:
-        click.echo(f"rejected: {reason}", err=True)
+    for why in submitted.rejections:
+        click.echo(f"rejected: {why}", err=True)
     if submitted.rejections:
         return 1
     rows = [asdict(destination) for destination in submitted.destinations]

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Command, State, asynchronous, json_option
+from gateway.cli.acting import actor
+from gateway.cli.base import Command, State, asynchronous, json_option, reason_option
 from gateway.cli.records import Format, format_of, read_records, write_record
 from gateway.cli.spreadsheets import BadLine
 from gateway.cli.writing import whole_file
 
 if TYPE_CHECKING:
     from gateway.app.storage import Stores
+    from gateway.core.audit import Act
     from gateway.core.model import Device, Registration
     from gateway.ports import Imported
 
@@ -73,11 +75,12 @@ class Tally:
     is_flag=True,
     help="Let the file win over what is newer here; never over an erase.",
 )
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
 async def import_devices(
-    state: State, file: BinaryIO, chosen: Format | None, force: bool, as_json: bool
+    state: State, file: BinaryIO, chosen: Format | None, force: bool, reason: str, as_json: bool
 ) -> int:
     """Import devices from FILE (- for standard input), with the fields of the devices API.
 
@@ -95,10 +98,12 @@ async def import_devices(
     settings = state.settings()
     apps = {app.id: frozenset(app.vendors) for app in settings.apps}
     tally = Tally()
+    # one act, however many batches it takes
+    act = actor(reason).does("devices.import", at=time.time())
     async with state.store() as stores:
         with show.progress("Importing", _size(file)) as advance:
             records = read_records(file, format_of(file.name, chosen), advance)
-            await _import(stores, records, apps, tally, force=force)
+            await _import(stores, records, apps, tally, force=force, act=act)
     counts = {"new": tally.new, "known": tally.known, "newer here": len(tally.newer)}
     counts["bad"] = tally.bad
     if as_json:
@@ -119,6 +124,7 @@ async def _import(
     tally: Tally,
     *,
     force: bool,
+    act: Act,
 ) -> None:
     batch: list[tuple[int, Registration]] = []
     for line, record in records:
@@ -126,10 +132,10 @@ async def _import(
         if registration is not None:
             batch.append((line, registration))
         if len(batch) == _BATCH:
-            await _register(stores, batch, tally, force=force)
+            await _register(stores, batch, tally, force=force, act=act)
             batch = []
     if batch:
-        await _register(stores, batch, tally, force=force)
+        await _register(stores, batch, tally, force=force, act=act)
 
 
 def _registration(
@@ -149,10 +155,16 @@ def _registration(
 
 
 async def _register(
-    stores: Stores, batch: list[tuple[int, Registration]], tally: Tally, *, force: bool
+    stores: Stores,
+    batch: list[tuple[int, Registration]],
+    tally: Tally,
+    *,
+    force: bool,
+    act: Act,
 ) -> None:
     asked = [registration for _, registration in batch]
-    tally.take(batch, await stores.registry.register_many(asked, now=time.time(), force=force))
+    done = await stores.registry.register_many(asked, now=time.time(), force=force, act=act)
+    tally.take(batch, done)
 
 
 @click.command(

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, State, asynchronous, by_option, json_option
+from gateway.cli.acting import actor
+from gateway.cli.base import (
+    Group,
+    State,
+    asynchronous,
+    by_option,
+    json_option,
+    reason_option,
+)
 
 if TYPE_CHECKING:
     from gateway.app.storage import Stores
@@ -31,11 +39,18 @@ def users() -> None:
 @click.option(
     "--wait", is_flag=True, help="Return when names and texts are gone as well, and do that here."
 )
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
 async def erase(
-    state: State, user: str, by: By | None, yes: bool, wait: bool, as_json: bool
+    state: State,
+    user: str,
+    by: By | None,
+    yes: bool,
+    wait: bool,
+    reason: str,
+    as_json: bool,
 ) -> None:
     """Erase a user: the devices at once, names and texts in the background.
 
@@ -44,7 +59,7 @@ async def erase(
     if not yes:
         click.confirm(f"Erase {user} for good?", abort=True, err=True)
     async with state.store() as stores:
-        gone = await erase_now(stores, user, by, wait=wait)
+        gone = await erase_now(stores, user, by, wait=wait, reason=reason)
     if as_json:
         show.as_line({"forgotten": gone, "state": "done" if wait else "running"})
     else:
@@ -52,7 +67,7 @@ async def erase(
         click.echo(f"{gone} devices forgotten; {rest}")
 
 
-async def erase_now(stores: Stores, user: str, by: By | None, *, wait: bool) -> int:
+async def erase_now(stores: Stores, user: str, by: By | None, *, wait: bool, reason: str) -> int:
     """Erase a user; returns how many devices went. `wait`: until nothing names them."""
     from gateway.app.clocks import SYSTEM
     from gateway.app.erasing import erase_whole
@@ -60,7 +75,9 @@ async def erase_now(stores: Stores, user: str, by: By | None, *, wait: bool) -> 
     from gateway.whose import find_user
 
     whose = await find_user(stores.registry, user, by)
-    gone = len(await stores.registry.erase(whose, now=time.time()))
+    now = time.time()
+    act = actor(reason).does("users.erase", at=now)
+    gone = len(await stores.registry.erase(whose, now=now, act=act))
     if wait:
         unread = await erase_whole(stores, whose, clocks=SYSTEM, ids=RANDOM, progress=show.progress)
         if unread:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from multidict import MultiMapping
 
+from gateway.core.audit import USER, Actor, key_holder
 from gateway.core.clocks import Clocks
 from gateway.core.model import UserRef
 from gateway.devices.api_keys import KeyRing, looks_like_key
@@ -66,6 +67,12 @@ class Caller:
         """Raise a 403 unless the caller has this scope; `admin` has all."""
         if scope not in self.scopes and "admin" not in self.scopes:
             raise Problem("forbidden", f"this needs an API key of scope {scope}")
+
+    def actor(self, request: Request) -> Actor:
+        """Who acts, for the audit table. Where a person's phone is stays with the person."""
+        if self.key is None:
+            return Actor(USER, "api")
+        return Actor(key_holder(self.key.id, self.key.name), "api", request.remote)
 
     def acts_for(self, identifier: str) -> UserRef | None:
         """The user that a path names, or a 403 for a token that does not prove this id. None: the

@@ -108,7 +108,8 @@ class NotificationRoutes:
             chunk_items=self._chunk_items,
         )
         event = _event(event_id, raw, items, rejections, chunks, now)
-        accepted = await self._queue.accept(event, chunks)
+        act = caller.actor(request).does("notifications.send", event_id, at=now, routine=True)
+        accepted = await self._queue.accept(event, chunks, act=act)
         if accepted:
             self._wake()
             self._observer(NotificationsPosted(event_id, len(items), len(rejections)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gateway.core.audit import Act, What
 from gateway.core.clocks import Clocks
 from gateway.core.instants import to_iso
 from gateway.core.model import UserRef
@@ -74,7 +75,13 @@ class DeviceRoutes:
             apps=self._apps(),
             proven=caller.proven,
         )
-        done = await self._registry.register(registration, proven=caller.proven, now=self._clock())
+        now = self._clock()
+        done = await self._registry.register(
+            registration,
+            proven=caller.proven,
+            now=now,
+            act=_over_others(caller, request, "devices.register", now=now),
+        )
         self._changed(done.changed)
         view = device_view(done.device, self._vendors)
         view["ignored"] = list(registration.ignored)
@@ -86,11 +93,13 @@ class DeviceRoutes:
         `?app=` narrows it down where one installation id is used in several apps.
         """
         caller = await self._authenticator.authorize(request, "devices:write")
+        now = self._clock()
         gone = await self._registry.forget(
             request.path["installation_id"],
             proven=caller.proven,
             app=request.query.get("app") or None,
-            now=self._clock(),
+            now=now,
+            act=_over_others(caller, request, "devices.forget", now=now),
         )
         self._changed(gone)
         return Answer(204)
@@ -108,8 +117,10 @@ class DeviceRoutes:
         user = await self._user(caller, request)
         if caller.proven is not None and (wait := self._erases.take(caller.name)):
             raise Problem("too_many_requests", retry_after=wait)
+        now = self._clock()
+        act = caller.actor(request).does("users.erase", at=now)
         try:
-            gone = await self._registry.erase(user, now=self._clock())
+            gone = await self._registry.erase(user, now=now, act=act)
         except StoreUnavailable:
             self._erases.give_back(caller.name)
             raise
@@ -136,3 +147,11 @@ class DeviceRoutes:
         return caller.acts_for(request.path["id"]) or await find_user(
             self._registry, request.path["id"], by
         )
+
+
+def _over_others(caller: Caller, request: Request, what: What, *, now: float) -> Act | None:
+    """The act of a backend on an installation. None: an app's, on its user's own device."""
+    if caller.proven is not None:
+        return None
+    installation_id = request.path["installation_id"]
+    return caller.actor(request).does(what, installation_id, at=now, routine=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.ports.audit import Audit
 from gateway.ports.doubts import Doubt, Doubts
 from gateway.ports.erasures import KEPT, Asked, Cleared, Erasure, Erasures, Kept, Slice
 from gateway.ports.journal import (
@@ -42,6 +43,7 @@ __all__ = [
     "ApiKey",
     "Aside",
     "Asked",
+    "Audit",
     "BrokeredJournal",
     "Cleared",
     "Clock",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from gateway.core.audit import Act
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.prune import NO_BRAKES, Admission, Brake, LaneKey
@@ -202,7 +203,7 @@ class Journal(Protocol):
     async def dead(self, *, limit: int, event_id: str | None = None) -> list[DeadLetter]:
         """Dead letters, newest first."""
 
-    async def drop_dead(self, ids: Sequence[int] | None) -> int:
+    async def drop_dead(self, ids: Sequence[int] | None, *, act: Act | None = None) -> int:
         """Delete dead letters (None: all). Returns how many."""
 
     async def purge(self, *, before: float) -> int:
@@ -219,7 +220,7 @@ class BrokeredJournal(Journal, Protocol):
     An event is `accepting` from its row until the last of its chunks is queued, then `accepted`.
     """
 
-    async def begin(self, event: Event) -> Event | None:
+    async def begin(self, event: Event, *, act: Act | None = None) -> Event | None:
         """Keep a new event. If its id is known, nothing changes and the kept event is returned."""
 
     async def erased_from(self, event_ids: Collection[str]) -> Erased | None:
@@ -231,7 +232,7 @@ class BrokeredJournal(Journal, Protocol):
     async def stale(self, *, before: float, limit: int) -> list[str]:
         """Ids of `accepting` events that were received before then, oldest first."""
 
-    async def requeue(self, *, since: float) -> int:
+    async def requeue(self, *, since: float, act: Act | None = None) -> int:
         """The queue is lost: make events that were accepted since then `accepting` again, except
         those whose deliveries have all ended. Returns how many."""
 
@@ -241,11 +242,13 @@ class BrokeredJournal(Journal, Protocol):
     async def remember_stream(self, name: str, created: str) -> None:
         """Events wait in the stream of this name that was made then."""
 
-    async def reopen(self, event: Event) -> Event | None:
+    async def reopen(self, event: Event, *, act: Act | None = None) -> Event | None:
         """Replace an event that was not accepted by this one, but keep its body and reception.
         Returns the kept event; None: it is unknown, or was accepted."""
 
-    async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
+    async def revive(
+        self, ids: Sequence[int] | None, *, now: float, act: Act | None = None
+    ) -> list[DeadLetter]:
         """Take dead letters (None: all), by event and index, for a replay: their deliveries become
         pending, those of device 0 are forgotten. The letters stay until `drop_dead`. After a minute
         they may be taken again, and keep the time of the first taking."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.core.audit import Act
+
 SCOPES = ("devices:read", "devices:write", "deliveries:read", "notifications:write", "admin")
 """What an API key may be allowed; `admin` includes all others."""
 
@@ -26,7 +28,7 @@ class ApiKey:
 class Keys(Protocol):
     """API keys, kept by SHA-256 of the key."""
 
-    async def add(self, key: ApiKey, digest: bytes) -> None:
+    async def add(self, key: ApiKey, digest: bytes, *, act: Act | None = None) -> None:
         """Keep a new key."""
 
     async def find(self, digest: bytes) -> ApiKey | None:
@@ -35,5 +37,5 @@ class Keys(Protocol):
     async def all(self) -> list[ApiKey]:
         """Every key, newest first."""
 
-    async def revoke(self, key_id: str, *, now: float) -> bool:
+    async def revoke(self, key_id: str, *, now: float, act: Act | None = None) -> bool:
         """End a key at once. False: there is no such key in force."""

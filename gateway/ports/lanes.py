@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from gateway.core.audit import Act
+
 Holder = Literal["operator", "misconfigured"]
 """Who holds: a person, or a relay whose vendor rejects the configuration."""
 
@@ -143,11 +145,19 @@ class Lanes(Protocol):
         reason: str,
         hint: str = "",
         now: float,
+        act: Act | None = None,
     ) -> None:
         """Stop a part, or the whole lane. An operator's hold is not overwritten by a relay's."""
 
     async def resume(
-        self, app: str, provider: str, part: str, *, by: Literal["operator", "relay"], now: float
+        self,
+        app: str,
+        provider: str,
+        part: str,
+        *,
+        by: Literal["operator", "relay"],
+        now: float,
+        act: Act | None = None,
     ) -> bool:
         """Let a part go, or the whole lane with all of its parts. A relay cannot lift an operator's
         hold. An operator's word also ends a quiet time and clears what single targets are accused
@@ -156,7 +166,15 @@ class Lanes(Protocol):
     async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
         """Stop pruning for this lane until a person releases it."""
 
-    async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
+    async def release(
+        self,
+        app: str,
+        provider: str,
+        *,
+        now: float,
+        discard: bool = False,
+        act: Act | None = None,
+    ) -> int:
         """Release the brake, begin to count anew, and carry out the removals that it held back, by
         the same proof; or `discard` them, if the proof came of a fault. Returns how many went."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.core.audit import Act
 from gateway.core.model import Chunk, Claim, Event
 
 
@@ -20,7 +21,9 @@ class Depth:
 class Queue(Protocol):
     """Chunks that wait for their turn, and the leases of those that are worked on."""
 
-    async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
+    async def accept(
+        self, event: Event, chunks: Sequence[Chunk], *, act: Act | None = None
+    ) -> bool:
         """Make an event and its chunks durable in one step. False: the event id is known."""
 
     async def publish(self, chunks: Sequence[Chunk]) -> None:
@@ -74,10 +77,19 @@ class Queue(Protocol):
     async def rescue(self) -> int:
         """End the leases of processes that are known to be gone, where a store can know that."""
 
-    async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
+    async def replay_dead(
+        self,
+        ids: Sequence[int] | None,
+        *,
+        now: float,
+        max_age_s: float,
+        act: Act | None = None,
+    ) -> int:
         """Queue dead letters again (None: all) with a new life. Returns how many."""
 
-    async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
+    async def replay_event(
+        self, event: Event, chunks: Sequence[Chunk], *, act: Act | None = None
+    ) -> None:
         """Turn a quarantined event into an accepted one, with its chunks."""
 
     async def depth(self) -> Depth:

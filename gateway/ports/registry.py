@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.core.audit import Act
 from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
 from providers.contract import Environment
@@ -35,18 +36,29 @@ class Registry(Protocol):
     """Who has which device. One owner per address, always."""
 
     async def register(
-        self, registration: Registration, *, proven: UserRef | None, now: float
+        self,
+        registration: Registration,
+        *,
+        proven: UserRef | None,
+        now: float,
+        act: Act | None = None,
     ) -> Registered:
         """Upsert an installation in one step.
 
         `proven` is what the caller's token proves (None: the caller may act for everybody). An
         installation of somebody else is taken over only with its current address in `address` or
         `old_address`; else `InstallationOwned`. The address is taken from whoever else had it.
-        Over the cap of devices a user may have, the least recently seen goes.
+        Over the cap of devices a user may have, the least recently seen goes. A registration that
+        only confirms what is known has no row in the audit table.
         """
 
     async def register_many(
-        self, registrations: Sequence[Registration], *, now: float, force: bool = False
+        self,
+        registrations: Sequence[Registration],
+        *,
+        now: float,
+        force: bool = False,
+        act: Act | None = None,
     ) -> Imported:
         """Upsert all in one transaction, as an API key would.
 
@@ -58,7 +70,13 @@ class Registry(Protocol):
         """
 
     async def forget(
-        self, installation_id: str, *, proven: UserRef | None, app: str | None = None, now: float
+        self,
+        installation_id: str,
+        *,
+        proven: UserRef | None,
+        app: str | None = None,
+        now: float,
+        act: Act | None = None,
     ) -> Sequence[int]:
         """Delete an installation; somebody else's stays. Returns the devices that went."""
 
@@ -68,7 +86,7 @@ class Registry(Protocol):
     async def installations(self, installation_id: str) -> list[Device]:
         """The devices of an installation in any state: one per app that registered it."""
 
-    async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
+    async def erase(self, user: UserRef, *, now: float, act: Act | None = None) -> Sequence[int]:
         """Remove a user's devices, and note that names and texts are to go: `Erasures` has the
         steps. Returns which devices went.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from gateway.ports.audit import Audit
 from gateway.ports.doubts import Doubts
 from gateway.ports.erasures import Erasures
 from gateway.ports.journal import Journal
@@ -35,6 +36,10 @@ class Store(Protocol):
     @property
     def keys(self) -> Keys:
         """API keys."""
+
+    @property
+    def audit(self) -> Audit:
+        """Who did what."""
 
     @property
     def replicas(self) -> Replicas:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from gateway.core.audit import Act, row_of
 from gateway.core.clocks import WallClock
 from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
@@ -72,12 +73,24 @@ class PostgresQueue:
             )
             self._announce()
 
-    async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
+    async def accept(
+        self, event: Event, chunks: Sequence[Chunk], *, act: Act | None = None
+    ) -> bool:
         form = self._forms.writes
         queued = [chunk_values(chunk, form) for chunk in chunks]
         values = arriving(event, form, queued)
-        answer, again = await self._database.row_or_again("event_insert", *values)
-        accepted = has_arrived(event, answer, again=again)
+
+        async def work(session: Session) -> bool:
+            (answer,) = await session.rows("event_insert", *values)
+            is_new = has_arrived(event, answer, again=False)
+            await _note(session, act if is_new else None, event.notifications)
+            return is_new
+
+        if act is None:
+            answer, again = await self._database.row_or_again("event_insert", *values)
+            accepted = has_arrived(event, answer, again=again)
+        else:
+            accepted = await self._database.write(work)
         if accepted:
             self._tell_of(chunks)
         return accepted
@@ -195,7 +208,14 @@ class PostgresQueue:
         """Ends no lease, because any may belong to a live replica; those of dead ones run out."""
         return 0
 
-    async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
+    async def replay_dead(
+        self,
+        ids: Sequence[int] | None,
+        *,
+        now: float,
+        max_age_s: float,
+        act: Act | None = None,
+    ) -> int:
         named = ids is not None
         chosen = list(ids or ())
         if not named:
@@ -203,11 +223,17 @@ class PostgresQueue:
         replayed = 0
         for start in range(0, len(chosen), _LETTERS):
             some = chosen[start : start + _LETTERS]
-            replayed += await self._replay(some, named, now=now, max_age_s=max_age_s)
+            replayed += await self._replay(some, named, now=now, max_age_s=max_age_s, act=act)
         return replayed
 
     async def _replay(
-        self, ids: Sequence[int], named: bool, *, now: float, max_age_s: float
+        self,
+        ids: Sequence[int],
+        named: bool,
+        *,
+        now: float,
+        max_age_s: float,
+        act: Act | None,
     ) -> int:
         async def work(session: Session) -> int:
             dead = await session.rows("dead_by_ids", ids)
@@ -223,6 +249,7 @@ class PostgresQueue:
             )
             await self._insert(session, chunks)
             await session.run("dead_delete", replay.ids)
+            await _note(session, act, len(replay.ids))
             return len(replay.ids)
 
         replayed = await self._database.write(work)
@@ -230,13 +257,16 @@ class PostgresQueue:
             self._announce()
         return replayed
 
-    async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
+    async def replay_event(
+        self, event: Event, chunks: Sequence[Chunk], *, act: Act | None = None
+    ) -> None:
         values = replayed_row(event, self._forms.writes).values()
 
         async def work(session: Session) -> bool:
             if not await session.run("event_replace", *values):
                 return False
             await self._insert(session, chunks)
+            await _note(session, act, event.notifications)
             return True
 
         if await self._database.write(work):
@@ -263,6 +293,12 @@ class PostgresQueue:
         now = self._clock()
         if any(chunk.due_at <= now for chunk in chunks):
             self._announce()
+
+
+async def _note(session: Session, act: Act | None, count: int) -> None:
+    """Write the row of an act, if it is one."""
+    if act is not None:
+        await session.run("audit_insert", *row_of(act, count=count))
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[Any]:

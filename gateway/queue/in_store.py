@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from gateway.core.audit import Act, row_of
 from gateway.core.clocks import WallClock
 from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
@@ -48,7 +49,9 @@ class InStoreQueue:
         self._forms = journal.forms
         self._asides = Asides(journal, observer=observer, clock=clock, chunk_items=pace.chunk_items)
 
-    async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
+    async def accept(
+        self, event: Event, chunks: Sequence[Chunk], *, act: Act | None = None
+    ) -> bool:
         rows = self._rows(chunks)
         values = event_row(event, self._forms.writes)
         people = [(person, event.event_id) for person in event.people]
@@ -58,6 +61,7 @@ class InStoreQueue:
                 return False
             self._database.write_rows(connection, "queue_insert", rows)
             self._database.write_rows(connection, "people_insert", people)
+            self._note(connection, act, event.notifications)
             return True
 
         accepted: bool = await self._database.write(work)
@@ -176,7 +180,14 @@ class InStoreQueue:
         )
         return rescued
 
-    async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
+    async def replay_dead(
+        self,
+        ids: Sequence[int] | None,
+        *,
+        now: float,
+        max_age_s: float,
+        act: Act | None = None,
+    ) -> int:
         chosen = {"ids": None if ids is None else json.dumps(list(ids))}
 
         def work(connection: Any) -> int:
@@ -195,17 +206,21 @@ class InStoreQueue:
             )
             self._insert(connection, chunks)
             connection.execute(self._sql["dead_delete"], {"ids": json.dumps(replay.ids)})
+            self._note(connection, act if replay.ids else None, len(replay.ids))
             return len(replay.ids)
 
         replayed: int = await self._database.write(work)
         return replayed
 
-    async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
+    async def replay_event(
+        self, event: Event, chunks: Sequence[Chunk], *, act: Act | None = None
+    ) -> None:
         values = event_row(event, self._forms.writes)
 
         def work(connection: Any) -> None:
             if connection.execute(self._sql["event_replace"], values).rowcount:
                 self._insert(connection, chunks)
+                self._note(connection, act, event.notifications)
 
         await self._database.write(work)
 
@@ -214,6 +229,11 @@ class InStoreQueue:
             lambda connection: connection.execute(self._sql["queue_depth"]).fetchone()
         )
         return Depth(row[0], row[1])
+
+    def _note(self, connection: Any, act: Act | None, count: int) -> None:
+        """Write the row of an act, if it is one."""
+        if act is not None:
+            connection.execute(self._sql["audit_insert"], row_of(act, count=count))
 
     def _insert(self, connection: Any, chunks: Sequence[Chunk]) -> None:
         """Add chunks of known events, which may name somebody who was erased meanwhile."""

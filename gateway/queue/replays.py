@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, Remainder
 from gateway.core.stored import Unreadable
 from gateway.errors import NotReplayable
 from gateway.ports import DeadLetter
+
+_taken_at = attrgetter("taken_at")
 
 
 class Letter(NamedTuple):
@@ -51,6 +54,14 @@ def replay_of(dead: Sequence[DeadLetter], *, named: bool) -> Replay:
     return Replay([unique[key] for key in sorted(unique)], ids)
 
 
+class Renewal(NamedTuple):
+    """When a new life begins, how long it is, and how many items a chunk has at most."""
+
+    born_at: float
+    max_age_s: float
+    chunk_items: int
+
+
 def revived_chunks(
     letters: Iterable[Letter],
     *,
@@ -77,6 +88,16 @@ def revived_chunks(
             deadline = begins + (own_s or max_age_s)
             chunks.append(Chunk(event_id, -1, now, deadline, items, due_at=now, day=day))
     return chunks
+
+
+def retaken_chunks(
+    dead: Iterable[DeadLetter], new: Renewal, *, named: bool
+) -> Iterator[tuple[list[Chunk], list[int]]]:
+    """The chunks of letters that may have been taken before, with the letters' ids. A chunk's name
+    has the time of the first taking, so a repeated replay adds nothing."""
+    for taken_at, several in groupby(sorted(dead, key=_taken_at), key=_taken_at):
+        taken = replay_of(list(several), named=named)
+        yield revived_chunks(taken.letters, now=taken_at, **new._asdict()), taken.ids
 
 
 def _remainders(letters: list[Letter]) -> tuple[Remainder, ...] | None:

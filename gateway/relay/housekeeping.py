@@ -15,18 +15,19 @@ from gateway.core.clocks import WallClock
 from gateway.core.pace import Pace
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
-from gateway.ports import Journal, LaneRow, Lanes, Registry
+from gateway.ports import Audit, Journal, LaneRow, Lanes, Registry
 from gateway.relay.lane import Lane
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How long rows are kept, in seconds: what happened, pruned devices, and what is remembered of
-    devices that went."""
+    """How long rows are kept, in seconds: what happened, pruned devices, what is remembered of
+    devices that went, and who did what."""
 
     journal_s: float
     pruned_s: float
     forgotten_s: float
+    audit_s: float
 
 
 class Housekeeping:
@@ -38,6 +39,7 @@ class Housekeeping:
         registry: Registry,
         journal: Journal,
         lane_store: Lanes,
+        audit: Audit,
         lanes: Mapping[str, Lane],
         observer: Observer,
         wall: WallClock,
@@ -47,6 +49,7 @@ class Housekeeping:
         self._registry = registry
         self._journal = journal
         self._lane_store = lane_store
+        self._audit = audit
         self._lanes = lanes
         self._observer = observer
         self._wall = wall
@@ -100,6 +103,9 @@ class Housekeeping:
         await self._journal.purge(before=now - self._keep.journal_s)
         await self._registry.purge(pruned_before=now - self._keep.pruned_s)
         await self._registry.purge_forgotten(before=now - self._keep.forgotten_s)
+        await self._audit.purge(
+            before=now - self._keep.audit_s, routine_before=now - self._keep.journal_s
+        )
 
     # --- inside -------------------------------------------------------------------------------
 

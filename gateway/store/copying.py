@@ -42,6 +42,7 @@ TABLES = (
     Table("forgotten", (-1,)),
     Table("erasures", ("", ""), lossy=True),
     Table("erased_events", ("", "", ""), lossy=True),
+    Table("audit", (-1.0, "", "", "", "", "")),
     Table("lanes", ("", "")),
     Table("lane_parts", ("", "", "")),
     Table("brake_window", ("", "", -1.0)),

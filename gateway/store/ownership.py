@@ -223,6 +223,17 @@ def says_nothing_new(known: Row | None, asked: Registration) -> bool:
     )
 
 
+def says_something_new(known: Row | None, changed: Sequence[int]) -> bool:
+    """Whether a registration did more than confirm a device that was in service; `changed` are the
+    devices that have another user or address since, or are gone."""
+    return known is None or known["state"] != DeviceState.ACTIVE or bool(changed)
+
+
+def owner_of(row: Row) -> UserRef:
+    """Whose device a row is."""
+    return UserRef(row["user_id"], row["custom_id"])
+
+
 def _user_changed_at(before: Sequence[Row], asked: Registration, now: float) -> float | None:
     """When a device whose names these rows had last came from another user."""
     times = [

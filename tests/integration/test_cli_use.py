@@ -29,7 +29,7 @@ GROUPS = {
     "config": {"show", "schema"},
     "store": ("copy",),
 }
-ALONE = {"serve", "demo", "bench", "sandbox", "check", "send", "migrate"}
+ALONE = {"serve", "demo", "bench", "sandbox", "check", "send", "migrate", "audit"}
 
 
 @pytest.fixture

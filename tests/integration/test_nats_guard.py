@@ -19,6 +19,7 @@ from gateway.app.storage import open_store
 from gateway.errors import StoreUnavailable
 from gateway.queue.nats.stream import CONSUMER
 from tests.kit.audience import Phone, androids
+from tests.kit.build import ALICE
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import running_cluster
 from tests.kit.relay_rig import RelayRig, Running
@@ -152,7 +153,9 @@ async def test_a_lost_stream_is_told_until_a_person_queues_again_what_it_held(
                 pass
         # `inkpush events requeue` is a process of its own
         async with open_store(site.settings()) as command:
-            found = await replaying.requeue(command.broker, since=0.0, progress=no_progress)
+            found = await replaying.requeue(
+                command.broker, since=0.0, progress=no_progress, actor=ALICE
+            )
         assert found == 1
 
         async def is_well() -> bool:

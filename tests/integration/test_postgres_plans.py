@@ -37,6 +37,12 @@ FROM generate_series(0, 19999) i;
 INSERT INTO forgotten (hash, at, erased_at)
 SELECT i * 7919::bigint, i, 0 FROM generate_series(0, 19999) i;
 
+INSERT INTO audit
+SELECT i, 'backend', 'devices.register', 'phone-' || i, 'user-' || i,
+       CASE WHEN i % 2 > 0 THEN 'custom-' || i ELSE '' END, 1, 'api', '',
+       CASE WHEN i % 500 > 0 THEN '' ELSE 'a reason' END, i % 2
+FROM generate_series(0, 19999) i;
+
 INSERT INTO events (
     event_id, type, status, received_at, notifications, rejected, rejections, chunks, reason, body
 )
@@ -74,6 +80,13 @@ FROM generate_series(0, 4999) i;
 
 #: what a query has to find its rows by; the values are those that it is planned for
 INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
+    "audit_delete": (
+        ("audit_pkey",),
+        (7.0, "backend", "devices.register", "phone-7", "user-7", ""),
+    ),
+    "audit_of_user": (("audit_user", "audit_custom"), ("user-7", "custom-7")),
+    "audit_purge": (("audit_pkey",), (30.0, 20.0, 10)),
+    "audit_reasons": (("audit_reason",), ("mary", "staff-7")),
     "deliveries_of_event": (("deliveries_d100_pkey", "deliveries_d104_pkey"), ("msg_7",)),
     "deliveries_of_user": (
         ("deliveries_d100_user_id_at_idx", "deliveries_d104_custom_id_at_idx"),
@@ -140,7 +153,7 @@ SCANS = {
 }
 
 LARGE = re.compile(
-    r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done|forgotten)\b"
+    r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done|forgotten|audit)\b"
 )
 
 

@@ -36,6 +36,12 @@ FROM n;
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
 INSERT INTO forgotten (hash, at, erased_at) SELECT i * 7919, i, 0 FROM n;
 
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+INSERT INTO audit
+SELECT i, 'backend', 'devices.register', 'phone-' || i, 'user-' || i,
+       iif(i % 2, 'custom-' || i, ''), 1, 'api', '', iif(i % 500, '', 'a reason'), i % 2
+FROM n;
+
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 199)
 INSERT INTO events (
     event_id, type, status, received_at, notifications, rejected, rejections, chunks, reason, body
@@ -62,6 +68,10 @@ FROM n;
 
 #: which index a query has to use; where there are several, all of them
 INDEXES = {
+    "audit_delete": ("PRIMARY KEY (at=? AND who=? AND what=? AND object=?",),
+    "audit_of_user": ("audit_user (user_word=?)", "audit_custom (custom_word=?)"),
+    "audit_purge": ("PRIMARY KEY (at<?)",),
+    "audit_reasons": ("audit_reason",),
     "deliveries_of_event": ("PRIMARY KEY (event_id=?)",),
     "deliveries_of_user_in_run": (
         "deliveries_user (run=? AND user_id=?)",
@@ -127,6 +137,7 @@ INDEXES = {
 
 #: what goes through a whole table, and why it may; a covering index is not the table
 SCANS = {
+    "audit_reasons": "along the index of rows with a reason, which people gave",
     "copy_counts": "for the progress of a copy, which reads every row after it",
     "doubts_newest": "once, at the start of a process: the last ten thousand devices",
     "events_page": "along the index, newest first, until the limit",
@@ -136,7 +147,9 @@ SCANS = {
     "relays_gone": "once, at the start of a process, and for relays of other machines only",
 }
 
-LARGE = re.compile(r"SCAN (devices|d|deliveries|queue|events|forgotten)\b(?! USING COVERING INDEX)")
+LARGE = re.compile(
+    r"SCAN (devices|d|deliveries|queue|events|forgotten|audit)\b(?! USING COVERING INDEX)"
+)
 
 
 @pytest.fixture(params=["as it grew", "analyzed"])

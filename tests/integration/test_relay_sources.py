@@ -27,6 +27,7 @@ from providers.sandbox import Answer
 from providers.sandbox.describe import config_toml
 from tests.integration.test_relay_on_nats import broker, on_nats
 from tests.kit.audience import Phone, notification
+from tests.kit.build import ALICE
 from tests.kit.gateway import SECRET, eventually
 from tests.kit.nats_cluster import running_cluster
 from tests.kit.planting import change, literal
@@ -285,7 +286,7 @@ async def test_a_quarantined_event_is_replayed_for_its_source_as_it_was(site: Si
         await running.reload(settings(rig, {}, **more))
         stores = running.stores
         replayed = await replaying.replay(
-            stores.journal, stores.queue, "staging:m", max_age_s=DAY_S, fresh=False
+            stores.journal, stores.queue, "staging:m", max_age_s=DAY_S, fresh=False, actor=ALICE
         )
         assert replayed.result == "accepted"
         running.gateway.wake()
@@ -304,7 +305,14 @@ async def test_what_a_lost_stream_held_comes_back_with_its_limits(shared_rig: Re
         await client.jetstream().delete_stream(queue["stream"])
         await client.close()
     async with shared_rig.gateway(settings(shared_rig, {}, queue=queue)) as running:
-        assert await replaying.requeue(broker(running), since=0.0, progress=_quietly) == 1
+        found = await replaying.requeue(broker(running), since=0.0, progress=_quietly, actor=ALICE)
+        assert found == 1
+        (row,) = await running.stores.audit.page(limit=10)
+        assert (row.what, row.object, row.affected) == (
+            "events.requeue",
+            "since 1970-01-01T00:00:00.000Z",
+            1,
+        )
         assert await running.settled("staging:m") == {"delivered": 1, "no_device": 1}
     assert shared_rig.sent_to(MARY) == []
 

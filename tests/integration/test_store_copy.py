@@ -28,7 +28,7 @@ from gateway.store.postgres import open_postgres
 from gateway.store.postgres.arrivals import PostgresArrivals
 from gateway.store.queries import load_queries
 from gateway.store.sqlite import open_sqlite
-from tests.kit.build import NOW, item
+from tests.kit.build import ALICE, NOW, item
 from tests.kit.clocks import wall
 from tests.kit.commands import INKPUSH, Workplace
 from tests.kit.planting import TOO_NEW, plant
@@ -102,7 +102,10 @@ async def fill(source: Handle) -> None:
     for number in range(DEVICES):
         await register(source, f"phone-{number}", f"address-{number}", user_id=f"user-{number}")
     # the largest id is gone, and must not come back
-    await source.registry.forget(f"phone-{DEVICES - 1}", proven=None, now=NOW)
+    act = ALICE.does("devices.forget", f"phone-{DEVICES - 1}", at=NOW)
+    await source.registry.forget(f"phone-{DEVICES - 1}", proven=None, now=NOW, act=act)
+    for number in range(2):
+        await source.audit.note(ALICE.does("lanes.pause", "agent/fcm", at=NOW + number))
     await register(source, "phone-0", "address-new", user_id="another", now=NOW + 1)
     await source.keys.add(ApiKey("k1", "backend", frozenset({"admin"}), NOW), b"d" * 32)
     await source.store.secret(b"s" * 32)
@@ -192,7 +195,8 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "erasures": 1,
         "erased_events": 1,
         "event_people": 1,
-        "lanes": 1,
+        "audit": 3,
+        "lanes": 2,
         "lane_parts": 1,
         "brake_window": 1,
         "held_removals": 1,

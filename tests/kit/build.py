@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.core.audit import Actor
 from gateway.core.model import Chunk, ChunkItem, Item, Remainder, Target
 from providers.contract import Address, Environment, Platform
 
 NOW = 1_800_000_000.0
 """2027-01-15T08:00:00Z, in epoch seconds."""
+ALICE = Actor("alice@desk", "cli", reason="ticket 4711")
+"""Who acts on the command line."""
 
 
 def item(

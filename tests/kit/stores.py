@@ -37,7 +37,17 @@ from gateway.core.prune import Brake, BrakeRule
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.core.words import Words
 from gateway.events import GatewayEvent, Observer
-from gateway.ports import BrokeredJournal, Journal, Keys, Lanes, Queue, Recorded, Registry, Store
+from gateway.ports import (
+    Audit,
+    BrokeredJournal,
+    Journal,
+    Keys,
+    Lanes,
+    Queue,
+    Recorded,
+    Registry,
+    Store,
+)
 from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
@@ -97,6 +107,10 @@ class Handle:
     @property
     def keys(self) -> Keys:
         return self.store.keys
+
+    @property
+    def audit(self) -> Audit:
+        return self.store.audit
 
 
 Opener = Callable[[Path, Seconds], AbstractAsyncContextManager[Handle]]

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.audit import Act
 from gateway.core.clocks import Clocks
 from gateway.core.model import UserRef
 from gateway.devices.api_keys import CACHE_S, KeyRing, key_digest, new_key
@@ -35,7 +36,7 @@ class KeyTable:
         self.rows: dict[bytes, ApiKey] = {}
         self.asked = 0
 
-    async def add(self, key: ApiKey, digest: bytes) -> None:
+    async def add(self, key: ApiKey, digest: bytes, **_act: Act | None) -> None:
         self.rows[digest] = key
 
     async def find(self, digest: bytes) -> ApiKey | None:
@@ -45,7 +46,7 @@ class KeyTable:
     async def all(self) -> list[ApiKey]:
         return list(self.rows.values())
 
-    async def revoke(self, key_id: str, *, now: float) -> bool:
+    async def revoke(self, key_id: str, *, now: float, **_act: Act | None) -> bool:
         for digest, key in self.rows.items():
             if key.id == key_id:
                 self.rows[digest] = replace(key, revoked_at=now)

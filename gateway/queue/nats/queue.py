@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import groupby
-from operator import attrgetter
 
 from nats.aio.msg import Msg
 
+from gateway.core.audit import Act
 from gateway.core.clocks import Clocks
 from gateway.core.model import Chunk, Claim, Event, day_of
 from gateway.core.stored import Unreadable
@@ -35,7 +34,7 @@ from gateway.queue.nats.returning import Returning
 from gateway.queue.nats.stream import CONSUMER, StreamSpec
 from gateway.queue.nats.tries import Tries
 from gateway.queue.nats.unread import Unread
-from gateway.queue.replays import replay_of, revived_chunks
+from gateway.queue.replays import Renewal, retaken_chunks
 
 Cut = Callable[[Event], Sequence[Chunk]]
 """Cuts a kept event into its chunks again, as they were when it was received."""
@@ -48,7 +47,6 @@ LANE_NAP_S = 10.0
 #: an event that is `accepting` for longer was left unfinished by its ingest, in seconds
 STALE_S = 60.0
 _COMPLETED_AT_ONCE = 100
-_taken_at = attrgetter("taken_at")
 
 
 class JetStreamQueue:
@@ -124,16 +122,18 @@ class JetStreamQueue:
 
     # --- events -----------------------------------------------------------------------------------
 
-    async def accept(self, event: Event, chunks: Sequence[Chunk]) -> bool:
+    async def accept(
+        self, event: Event, chunks: Sequence[Chunk], *, act: Act | None = None
+    ) -> bool:
         """True also for a repeat that completed an earlier, interrupted attempt."""
         if not chunks:
-            known = await self._journal.begin(event)
+            known = await self._journal.begin(event, act=act)
             if known is None or known.status != "accepting":
                 return known is None
         await self._started()
         await self._stream.check_room()
         async with self._one_at_a_time(event.event_id):
-            known = await self._journal.begin(replace(event, status="accepting"))
+            known = await self._journal.begin(replace(event, status="accepting"), act=act)
             if known is not None:
                 if known.status != "accepting":
                     return False
@@ -160,16 +160,18 @@ class JetStreamQueue:
                 completed += 1
         return completed
 
-    async def requeue(self, *, since: float) -> int:
+    async def requeue(self, *, since: float, act: Act | None = None) -> int:
         """What waited in the stream is lost: make it anew if it is not there, and mark events that
         were accepted since then for `complete`. Returns how many."""
         await self._link.open()
         await self._guard.make_anew()
-        marked = await self._journal.requeue(since=since)
+        marked = await self._journal.requeue(since=since, act=act)
         await self._guard.accept_loss()
         return marked
 
-    async def replay_event(self, event: Event, chunks: Sequence[Chunk]) -> None:
+    async def replay_event(
+        self, event: Event, chunks: Sequence[Chunk], *, act: Act | None = None
+    ) -> None:
         kept = await self._journal.event(event.event_id)
         if kept is None or kept.event.status == "accepted":
             return
@@ -179,25 +181,24 @@ class JetStreamQueue:
             await self._started()
             day = day_of(kept.event.received_at)
             await self._publish([replace(chunk, day=day) for chunk in chunks])
-        await self._journal.reopen(event)
+        await self._journal.reopen(event, act=act)
         await self._journal.accepted(event.event_id)
 
-    async def replay_dead(self, ids: Sequence[int] | None, *, now: float, max_age_s: float) -> int:
+    async def replay_dead(
+        self,
+        ids: Sequence[int] | None,
+        *,
+        now: float,
+        max_age_s: float,
+        act: Act | None = None,
+    ) -> int:
         await self._started()
-        dead, replayed = await self._journal.revive(ids, now=now), 0
-        for taken_at, several in groupby(sorted(dead, key=_taken_at), key=_taken_at):
-            taken = replay_of(list(several), named=ids is not None)
-            # the name has the time of the first taking, so a repeated replay adds nothing
-            chunks = revived_chunks(
-                taken.letters,
-                now=taken_at,
-                born_at=now,
-                max_age_s=max_age_s,
-                chunk_items=self._spec.chunk_items,
-            )
+        dead, replayed = await self._journal.revive(ids, now=now, act=act), 0
+        new = Renewal(now, max_age_s, self._spec.chunk_items)
+        for chunks, taken in retaken_chunks(dead, new, named=ids is not None):
             await self._publish(chunks)
-            if taken.ids:
-                replayed += await self._journal.drop_dead(taken.ids)
+            if taken:
+                replayed += await self._journal.drop_dead(taken)
         return replayed
 
     # --- chunks -----------------------------------------------------------------------------------

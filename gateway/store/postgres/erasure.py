@@ -15,6 +15,7 @@ from typing import Any
 from gateway.core.model import UserRef, day_of
 from gateway.ports import Asked, Cleared, Erasure, Kept, Slice
 from gateway.store.erasing import ERASED, came_later, rewrite, who_is_named
+from gateway.store.postgres import audit
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.erased import ids_of, words
 from gateway.store.postgres.partitions import make_partition
@@ -132,7 +133,12 @@ class PostgresErasures:
         await self._database.rows("erase_unfollow", *asked.words, event_id)
 
     async def unname(self, asked: Asked) -> None:
-        await self._database.rows("erasure_unname", *asked.words, asked.asked_at)
+        async def work(session: Session) -> None:
+            # again: an older replica may have erased, or a person written the id into a reason
+            await audit.forget(session, asked.user)
+            await session.run("erasure_unname", *asked.words, asked.asked_at)
+
+        await self._database.write(work)
 
     async def swept(self) -> bool:
         """VACUUM is the server's."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gateway.core.audit import Act
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
 from gateway.core.prune import NO_BRAKES, Brake, LaneKey
@@ -19,6 +20,7 @@ from gateway.core.stored import Forms
 from gateway.errors import StoreUnavailable
 from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress, Recorded
 from gateway.store.asides import endings, is_told, letter_of, span_of
+from gateway.store.postgres import audit
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
@@ -65,10 +67,20 @@ class PostgresJournal:
         rows = await self._database.rows("journaled_since", day, event_id, low, high, since)
         return {(index, device_id) for index, device_id in rows if index in wanted}
 
-    async def begin(self, event: Event) -> Event | None:
+    async def begin(self, event: Event, *, act: Act | None = None) -> Event | None:
         values = arriving(event, self.forms.writes)
-        answer, again = await self._database.row_or_again("event_insert", *values)
-        if has_arrived(event, answer, again=again):
+
+        async def work(session: Session) -> bool:
+            is_new = has_arrived(event, await session.row("event_insert", *values), again=False)
+            await audit.note(session, act if is_new else None, count=event.notifications)
+            return is_new
+
+        if act is None:
+            answer, again = await self._database.row_or_again("event_insert", *values)
+            has_begun = has_arrived(event, answer, again=again)
+        else:
+            has_begun = await self._database.write(work)
+        if has_begun:
             return None
         return await self._database.read(lambda session: _kept(session, event.event_id))
 
@@ -81,10 +93,13 @@ class PostgresJournal:
     async def stale(self, *, before: float, limit: int) -> list[str]:
         return [row[0] for row in await self._database.rows("events_stale", before, limit)]
 
-    async def requeue(self, *, since: float) -> int:
-        return await self._database.write(
-            lambda session: session.run("events_requeue", since), pace=SLOW
-        )
+    async def requeue(self, *, since: float, act: Act | None = None) -> int:
+        async def work(session: Session) -> int:
+            found = await session.run("events_requeue", since)
+            await audit.note(session, act if found else None, count=found)
+            return found
+
+        return await self._database.write(work, pace=SLOW)
 
     async def stream(self, name: str) -> str | None:
         rows = await self._database.rows("stream_get", name)
@@ -93,18 +108,21 @@ class PostgresJournal:
     async def remember_stream(self, name: str, created: str) -> None:
         await self._database.rows("stream_set", name, created)
 
-    async def reopen(self, event: Event) -> Event | None:
+    async def reopen(self, event: Event, *, act: Act | None = None) -> Event | None:
         values = replayed_row(event, self.forms.writes).values()
 
         async def work(session: Session) -> Event | None:
-            await session.run("event_replace", *values)
+            if await session.run("event_replace", *values):
+                await audit.note(session, act, count=event.notifications)
             kept = await _kept(session, event.event_id)
             # One that is accepting stopped half way, and goes on.
             return kept if kept is not None and kept.status == event.status else None
 
         return await self._database.write(work)
 
-    async def revive(self, ids: Sequence[int] | None, *, now: float) -> list[DeadLetter]:
+    async def revive(
+        self, ids: Sequence[int] | None, *, now: float, act: Act | None = None
+    ) -> list[DeadLetter]:
         chosen = None if ids is None else list(ids)
 
         async def work(session: Session) -> list[DeadLetter]:
@@ -118,6 +136,7 @@ class PostgresJournal:
                 columns = list(zip(*dead, strict=True))
                 await session.run("deliveries_revive", *columns, now)
                 await session.run("deliveries_forget", *columns)
+            await audit.note(session, act if letters else None, count=len(letters))
             return letters
 
         return await self._database.write(work, pace=SLOW)
@@ -221,11 +240,15 @@ class PostgresJournal:
         rows = await self._database.rows("dead_page", event_id, limit)
         return [DeadLetter.from_row(row) for row in rows]
 
-    async def drop_dead(self, ids: Sequence[int] | None) -> int:
+    async def drop_dead(self, ids: Sequence[int] | None, *, act: Act | None = None) -> int:
         chosen = None if ids is None else list(ids)
-        return await self._database.write(
-            lambda session: session.run("dead_delete", chosen), pace=SLOW
-        )
+
+        async def work(session: Session) -> int:
+            dropped = await session.run("dead_delete", chosen)
+            await audit.note(session, act if dropped else None, count=dropped)
+            return dropped
+
+        return await self._database.write(work, pace=SLOW)
 
     async def purge(self, *, before: float) -> int:
         """By whole days, in UTC: what is over by less is kept until its day is."""

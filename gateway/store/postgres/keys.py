@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from gateway.core.audit import Act
 from gateway.ports import ApiKey
-from gateway.store.postgres.database import PostgresDatabase
+from gateway.store.postgres import audit
+from gateway.store.postgres.database import PostgresDatabase, Session
 from gateway.store.rows import key_of
 
 
@@ -13,13 +15,14 @@ class PostgresKeys:
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
 
-    async def add(self, key: ApiKey, digest: bytes) -> None:
-        scopes = " ".join(sorted(key.scopes))
-        await self._database.write(
-            lambda session: session.run(
-                "key_insert", key.id, digest, key.name, scopes, key.created_at
-            )
-        )
+    async def add(self, key: ApiKey, digest: bytes, *, act: Act | None = None) -> None:
+        values = (key.id, digest, key.name, " ".join(sorted(key.scopes)), key.created_at)
+
+        async def work(session: Session) -> None:
+            await session.run("key_insert", *values)
+            await audit.note(session, act)
+
+        await self._database.write(work)
 
     async def find(self, digest: bytes) -> ApiKey | None:
         rows = await self._database.rows("key_find", digest)
@@ -28,6 +31,11 @@ class PostgresKeys:
     async def all(self) -> list[ApiKey]:
         return [key_of(row) for row in await self._database.rows("keys_all")]
 
-    async def revoke(self, key_id: str, *, now: float) -> bool:
-        changed = await self._database.write(lambda session: session.run("key_revoke", key_id, now))
-        return changed > 0
+    async def revoke(self, key_id: str, *, now: float, act: Act | None = None) -> bool:
+        async def work(session: Session) -> bool:
+            if not await session.run("key_revoke", key_id, now):
+                return False
+            await audit.note(session, act)
+            return True
+
+        return await self._database.write(work)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from gateway.core.audit import Act
 from gateway.core.prune import NO_BRAKES, Brake, Gone, LaneKey
 from gateway.ports import Holder, LaneRow
+from gateway.store.postgres import audit
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.removing import Order, Removing
 from gateway.store.rows import held_values, lane_rows, lane_values, part_values, removal_of
@@ -35,6 +37,7 @@ class PostgresLanes:
         reason: str,
         hint: str = "",
         now: float,
+        act: Act | None = None,
     ) -> None:
         told = (by, reason.replace("\0", ""), hint.replace("\0", ""), now)
 
@@ -44,11 +47,19 @@ class PostgresLanes:
                 await session.run("part_hold", app, provider, part, *told)
             else:
                 await session.run("lane_hold", app, provider, *told)
+            await audit.note(session, act)
 
         await self._database.write(work)
 
     async def resume(
-        self, app: str, provider: str, part: str, *, by: Literal["operator", "relay"], now: float
+        self,
+        app: str,
+        provider: str,
+        part: str,
+        *,
+        by: Literal["operator", "relay"],
+        now: float,
+        act: Act | None = None,
     ) -> bool:
         async def work(session: Session) -> bool:
             # the lane first, as all who write both do: two that meet wait in one direction
@@ -62,6 +73,7 @@ class PostgresLanes:
             if by == "operator":
                 changed += await session.run("part_acquit", app, provider, part)
                 await session.run("part_resumed", app, provider, part, now)
+            await audit.note(session, act if changed else None)
             return changed > 0
 
         return await self._database.write(work)
@@ -69,7 +81,15 @@ class PostgresLanes:
     async def trip_brake(self, app: str, provider: str, *, now: float) -> None:
         await self._database.rows("lane_trip", app, provider, now)
 
-    async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
+    async def release(
+        self,
+        app: str,
+        provider: str,
+        *,
+        now: float,
+        discard: bool = False,
+        act: Act | None = None,
+    ) -> int:
         async def work(session: Session) -> int:
             # the lane first, as whoever asks its brake does: nothing is held back behind a release
             await session.row("lane_lock", app, provider)
@@ -80,7 +100,8 @@ class PostgresLanes:
                 gone = len((await remove_devices(session, orders)).leaving)
             await session.run("held_delete", app, provider, [row["device_id"] for row in held])
             await session.run("brake_clear", app, provider)
-            await session.run("lane_release", app, provider)
+            if await session.run("lane_release", app, provider):
+                await audit.note(session, act, count=gone)
             return gone
 
         return await self._database.write(work, pace=SLOW)

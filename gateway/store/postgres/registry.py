@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from gateway.core.audit import Act
 from gateway.core.hashes import Fresh
 from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
@@ -24,11 +25,13 @@ from gateway.store.ownership import (
     device_of,
     note_last_change,
     over_the_cap,
+    owner_of,
     says_nothing_new,
+    says_something_new,
     take_over,
     to_forget,
 )
-from gateway.store.postgres import erased, lookup, memory
+from gateway.store.postgres import audit, erased, lookup, memory
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session, buckets
 from gateway.store.postgres.importing import part
 from gateway.store.postgres.texts import findable
@@ -64,32 +67,50 @@ class PostgresRegistry:
         self._words = words
 
     async def register(
-        self, registration: Registration, *, proven: UserRef | None, now: float
+        self,
+        registration: Registration,
+        *,
+        proven: UserRef | None,
+        now: float,
+        act: Act | None = None,
     ) -> Registered:
         words = await self._words()
         return await self._database.write(
-            lambda session: self._register(session, registration, proven, now, words),
+            lambda session: self._register(session, registration, proven, now, words, act),
             locks=_locks([registration]),
         )
 
     async def register_many(
-        self, registrations: Sequence[Registration], *, now: float, force: bool = False
+        self,
+        registrations: Sequence[Registration],
+        *,
+        now: float,
+        force: bool = False,
+        act: Act | None = None,
     ) -> Imported:
         words = await self._words()
         return await self._database.write(
-            lambda session: self._import(session, registrations, now, words, force=force),
+            lambda session: self._import(session, registrations, now, words, force=force, act=act),
             locks=_locks(registrations),
             pace=SLOW,
         )
 
     async def forget(
-        self, installation_id: str, *, proven: UserRef | None, app: str | None = None, now: float
+        self,
+        installation_id: str,
+        *,
+        proven: UserRef | None,
+        app: str | None = None,
+        now: float,
+        act: Act | None = None,
     ) -> Sequence[int]:
         async def work(session: Session) -> Sequence[int]:
             rows = await session.rows("devices_of_installation_locked", installation_id)
             mine = to_forget(rows, proven=proven, app=app)
             gone = [one for row in mine for one in gone_with(row, now)]
             await memory.remember(session, self._fresh, gone)
+            for row in mine:
+                await audit.note(session, act, user=owner_of(row))
             return await _delete(session, mine)
 
         return await self._database.write(work)
@@ -104,9 +125,9 @@ class PostgresRegistry:
         rows = await self._database.rows("devices_of_installation", findable(installation_id))
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
+    async def erase(self, user: UserRef, *, now: float, act: Act | None = None) -> Sequence[int]:
         return await self._database.write(
-            lambda session: self._erase(session, user, now),
+            lambda session: self._erase(session, user, now, act),
             # before or after what registers the user, and never beside it
             locks=buckets([user.user_id, user.custom_id]),
         )
@@ -149,11 +170,15 @@ class PostgresRegistry:
             lambda session: session.run("forgotten_purge", before, _PURGE_BATCH)
         )
 
-    async def _erase(self, session: Session, user: UserRef, now: float) -> Sequence[int]:
+    async def _erase(
+        self, session: Session, user: UserRef, now: float, act: Act | None
+    ) -> Sequence[int]:
         """Remove the user's devices, so that no import brings them back; returns which went."""
         gone = await session.rows("erase_devices", *erased.ids_of(user))
         await memory.remember(session, self._fresh, gone_by_erase(gone, user, now))
         await erased.ask(session, user, now=now)
+        await audit.note(session, act, count=len(gone), user=user)
+        await audit.forget(session, user)
         return [row["id"] for row in gone]
 
     async def _all_of(self, work: Callable[[Session], Awaitable[int]]) -> int:
@@ -170,6 +195,7 @@ class PostgresRegistry:
         proven: UserRef | None,
         now: float,
         words: Words | None,
+        act: Act | None,
     ) -> Registered:
         known, holders = await _met(session, asked)
         check_owner(known, asked, proven)
@@ -182,6 +208,8 @@ class PostgresRegistry:
         saved, evicted = await self._carry_out(session, todo)
         await memory.remember(session, self._fresh, all_gone(todo, evicted, now))
         changed = (*todo.changed, *(row["id"] for row in evicted))
+        if says_something_new(known, changed):
+            await audit.note(session, act, user=owner_of(saved))
         return Registered(known is None, device_of(saved), changed)
 
     async def _import(
@@ -192,6 +220,7 @@ class PostgresRegistry:
         words: Words | None,
         *,
         force: bool,
+        act: Act | None,
     ) -> Imported:
         batch = await part(
             session,
@@ -221,8 +250,9 @@ class PostgresRegistry:
             else:
                 new += created
         await memory.keep(session, past.added)
-        known = len(registrations) - new - len(newer)
-        return Imported(new, known, tuple(sorted(newer)))
+        taken = len(registrations) - len(newer)
+        await audit.note(session, act if taken else None, count=taken)
+        return Imported(new, taken - new, tuple(sorted(newer)))
 
     async def _import_one(
         self,

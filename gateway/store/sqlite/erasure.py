@@ -14,6 +14,7 @@ from typing import Any
 from gateway.core.model import UserRef
 from gateway.ports import Asked, Cleared, Erasure, Kept, Slice
 from gateway.store.erasing import ERASED, Rewrite, came_later, rewrite, who_is_named
+from gateway.store.sqlite import audit
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.erased import ids_of, words
 
@@ -138,7 +139,14 @@ class SqliteErasures:
         await self._run("erase_unfollow", {**_named(asked), "event_id": event_id})
 
     async def unname(self, asked: Asked) -> None:
-        await self._run("erasure_unname", {**_named(asked), "asked_at": asked.asked_at})
+        this = {**_named(asked), "asked_at": asked.asked_at}
+
+        def work(connection: sqlite3.Connection) -> None:
+            # again: a person may have written the id into a reason meanwhile
+            audit.forget(connection, self._sql, asked.user)
+            connection.execute(self._sql["erasure_unname"], this)
+
+        await self._database.write(work)
 
     async def swept(self) -> bool:
         """The log beside the file has pages of before: they go into the file, and it is cut. Most

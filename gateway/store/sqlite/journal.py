@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from gateway.core.audit import Act
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.prune import NO_BRAKES, Brake, LaneKey
 from gateway.core.stored import Forms
@@ -25,6 +26,7 @@ from gateway.store.rows import (
     progress_of,
     summary_of,
 )
+from gateway.store.sqlite import audit
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.lanes import remove_devices
 
@@ -190,11 +192,15 @@ class SqliteJournal:
         )
         return [DeadLetter.from_row(row) for row in rows]
 
-    async def drop_dead(self, ids: Sequence[int] | None) -> int:
+    async def drop_dead(self, ids: Sequence[int] | None, *, act: Act | None = None) -> int:
         chosen = {"ids": None if ids is None else json.dumps(list(ids))}
-        return await self._database.write(
-            lambda connection: connection.execute(self._sql["dead_delete"], chosen).rowcount
-        )
+
+        def work(connection: sqlite3.Connection) -> int:
+            dropped = connection.execute(self._sql["dead_delete"], chosen).rowcount
+            audit.note(connection, self._sql, act if dropped else None, count=dropped)
+            return dropped
+
+        return await self._database.write(work)
 
     async def purge(self, *, before: float) -> int:
         """In small transactions, so that the relay's own writes get their turn in between."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+
+from gateway.core.audit import Act
 from gateway.ports import ApiKey
 from gateway.store.rows import key_of
+from gateway.store.sqlite import audit
 from gateway.store.sqlite.database import SqliteDatabase
 
 
@@ -14,7 +18,7 @@ class SqliteKeys:
         self._database = database
         self._sql = database.sql
 
-    async def add(self, key: ApiKey, digest: bytes) -> None:
+    async def add(self, key: ApiKey, digest: bytes, *, act: Act | None = None) -> None:
         values = {
             "id": key.id,
             "digest": digest,
@@ -22,9 +26,12 @@ class SqliteKeys:
             "scopes": " ".join(sorted(key.scopes)),
             "created_at": key.created_at,
         }
-        await self._database.write(
-            lambda connection: connection.execute(self._sql["key_insert"], values).rowcount
-        )
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(self._sql["key_insert"], values)
+            audit.note(connection, self._sql, act)
+
+        await self._database.write(work)
 
     async def find(self, digest: bytes) -> ApiKey | None:
         row = await self._database.read(
@@ -40,10 +47,13 @@ class SqliteKeys:
         )
         return [key_of(row) for row in rows]
 
-    async def revoke(self, key_id: str, *, now: float) -> bool:
-        changed: int = await self._database.write(
-            lambda connection: (
-                connection.execute(self._sql["key_revoke"], {"id": key_id, "now": now}).rowcount
-            )
-        )
-        return changed > 0
+    async def revoke(self, key_id: str, *, now: float, act: Act | None = None) -> bool:
+        asked = {"id": key_id, "now": now}
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if connection.execute(self._sql["key_revoke"], asked).rowcount == 0:
+                return False
+            audit.note(connection, self._sql, act)
+            return True
+
+        return await self._database.write(work)

@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from gateway.core.audit import Act
 from gateway.core.prune import NO_BRAKES, Brake, Gone, LaneKey
 from gateway.ports import Holder, LaneRow
 from gateway.store.removing import Order, Removing
 from gateway.store.rows import held_values, lane_rows, lane_values, part_values, removal_of
+from gateway.store.sqlite import audit
 from gateway.store.sqlite.database import SqliteDatabase
 
 
@@ -40,6 +42,7 @@ class SqliteLanes:
         reason: str,
         hint: str = "",
         now: float,
+        act: Act | None = None,
     ) -> None:
         lane = {"app": app, "provider": provider}
         values = {**lane, "part": part, "by": by, "reason": reason, "hint": hint, "now": now}
@@ -47,11 +50,19 @@ class SqliteLanes:
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(self._sql["lane_known"], lane)
             connection.execute(self._sql["part_hold" if part else "lane_hold"], values)
+            audit.note(connection, self._sql, act)
 
         await self._database.write(work)
 
     async def resume(
-        self, app: str, provider: str, part: str, *, by: Literal["operator", "relay"], now: float
+        self,
+        app: str,
+        provider: str,
+        part: str,
+        *,
+        by: Literal["operator", "relay"],
+        now: float,
+        act: Act | None = None,
     ) -> bool:
         values = {"app": app, "provider": provider, "part": part, "by": by, "now": now}
         queries = ["part_resume"] if part else ["part_resume", "lane_resume"]
@@ -63,7 +74,9 @@ class SqliteLanes:
             changed = {
                 query: connection.execute(self._sql[query], values).rowcount for query in queries
             }
-            return any(changed[query] for query in changed if not query.endswith("_resumed"))
+            lifted = any(changed[query] for query in changed if not query.endswith("_resumed"))
+            audit.note(connection, self._sql, act if lifted else None)
+            return lifted
 
         return await self._database.write(work)
 
@@ -73,7 +86,15 @@ class SqliteLanes:
             lambda connection: connection.execute(self._sql["lane_trip"], values).rowcount
         )
 
-    async def release(self, app: str, provider: str, *, now: float, discard: bool = False) -> int:
+    async def release(
+        self,
+        app: str,
+        provider: str,
+        *,
+        now: float,
+        discard: bool = False,
+        act: Act | None = None,
+    ) -> int:
         lane = {"app": app, "provider": provider}
 
         def work(connection: sqlite3.Connection) -> int:
@@ -81,9 +102,11 @@ class SqliteLanes:
             orders = [] if discard else [order for row in held if (order := removal_of(row))]
             removing = remove_devices(connection, self._sql, [(order, now) for order in orders])
             connection.execute(self._sql["held_delete"], lane)
+            gone = len(removing.leaving)
             connection.execute(self._sql["brake_clear"], lane)
-            connection.execute(self._sql["lane_release"], lane)
-            return len(removing.leaving)
+            if connection.execute(self._sql["lane_release"], lane).rowcount:
+                audit.note(connection, self._sql, act, count=gone)
+            return gone
 
         return await self._database.write(work)
 

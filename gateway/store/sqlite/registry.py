@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from gateway.core.audit import Act
 from gateway.core.hashes import Fresh
 from gateway.core.model import Device, Found, Item, Registration, UserRef
 from gateway.core.states import DeviceState
@@ -23,11 +24,13 @@ from gateway.store.ownership import (
     device_of,
     note_last_change,
     over_the_cap,
+    owner_of,
     says_nothing_new,
+    says_something_new,
     take_over,
     to_forget,
 )
-from gateway.store.sqlite import erased, lookup, memory
+from gateway.store.sqlite import audit, erased, lookup, memory
 from gateway.store.sqlite.bulk import rows_of
 from gateway.store.sqlite.database import SqliteDatabase
 from providers.contract import Environment
@@ -55,23 +58,41 @@ class SqliteRegistry:
         self._words = words
 
     async def register(
-        self, registration: Registration, *, proven: UserRef | None, now: float
+        self,
+        registration: Registration,
+        *,
+        proven: UserRef | None,
+        now: float,
+        act: Act | None = None,
     ) -> Registered:
         words = await self._words()
         return await self._database.write(
-            lambda connection: self._register(connection, registration, proven, now, words)
+            lambda connection: self._register(connection, registration, proven, now, words, act)
         )
 
     async def register_many(
-        self, registrations: Sequence[Registration], *, now: float, force: bool = False
+        self,
+        registrations: Sequence[Registration],
+        *,
+        now: float,
+        force: bool = False,
+        act: Act | None = None,
     ) -> Imported:
         words = await self._words()
         return await self._database.write(
-            lambda connection: self._import(connection, registrations, now, words, force=force)
+            lambda connection: self._import(
+                connection, registrations, now, words, force=force, act=act
+            )
         )
 
     async def forget(
-        self, installation_id: str, *, proven: UserRef | None, app: str | None = None, now: float
+        self,
+        installation_id: str,
+        *,
+        proven: UserRef | None,
+        app: str | None = None,
+        now: float,
+        act: Act | None = None,
     ) -> Sequence[int]:
         def work(connection: sqlite3.Connection) -> Sequence[int]:
             rows = self._rows(
@@ -79,6 +100,8 @@ class SqliteRegistry:
             )
             mine = to_forget(rows, proven=proven, app=app)
             self._remember(connection, [one for row in mine for one in gone_with(row, now)])
+            for row in mine:
+                audit.note(connection, self._database.sql, act, user=owner_of(row))
             return self._delete(connection, mine)
 
         return await self._database.write(work)
@@ -101,10 +124,12 @@ class SqliteRegistry:
         )
         return [device_of(row) for row in rows]
 
-    async def erase(self, user: UserRef, *, now: float) -> Sequence[int]:
+    async def erase(self, user: UserRef, *, now: float, act: Act | None = None) -> Sequence[int]:
         if user == UserRef():
             return []
-        return await self._database.write(lambda connection: self._erase(connection, user, now))
+        return await self._database.write(
+            lambda connection: self._erase(connection, user, now, act)
+        )
 
     async def targets(self, items: Sequence[Item]) -> Found:
         return await lookup.targets(self._database, items, await self._words())
@@ -182,12 +207,16 @@ class SqliteRegistry:
         rows = self._rows(connection, query, parameters)
         return rows[0] if rows else None
 
-    def _erase(self, connection: sqlite3.Connection, user: UserRef, now: float) -> Sequence[int]:
+    def _erase(
+        self, connection: sqlite3.Connection, user: UserRef, now: float, act: Act | None
+    ) -> Sequence[int]:
         """Remove the user's devices, so that no import brings them back; returns which went."""
         sql = self._database.sql
         gone = rows_of(connection.execute(sql["erase_devices"], erased.ids_of(user)))
         memory.remember(connection, sql, self._fresh, gone_by_erase(gone, user, now))
         erased.ask(connection, sql, user, now=now)
+        audit.note(connection, sql, act, count=len(gone), user=user)
+        audit.forget(connection, sql, user)
         return [row["id"] for row in gone]
 
     def _register(
@@ -197,6 +226,7 @@ class SqliteRegistry:
         proven: UserRef | None,
         now: float,
         words: Words | None,
+        act: Act | None,
     ) -> Registered:
         known, holders = self._met(connection, asked)
         check_owner(known, asked, proven)
@@ -208,6 +238,8 @@ class SqliteRegistry:
         saved, evicted = self._carry_out(connection, todo)
         self._remember(connection, all_gone(todo, evicted, now))
         changed = (*todo.changed, *(row["id"] for row in evicted))
+        if says_something_new(known, changed):
+            audit.note(connection, self._database.sql, act, user=owner_of(saved))
         return Registered(known is None, device_of(saved), changed)
 
     def _import(
@@ -218,6 +250,7 @@ class SqliteRegistry:
         words: Words | None,
         *,
         force: bool,
+        act: Act | None,
     ) -> Imported:
         sql = self._database.sql
         past = memory.of_registrations(connection, sql, self._fresh, registrations)
@@ -237,7 +270,9 @@ class SqliteRegistry:
             past.add(all_gone(todo, evicted, now))
             new += known is None
         memory.keep(connection, sql, past.added)
-        return Imported(new, len(registrations) - new - len(newer), tuple(newer))
+        taken = len(registrations) - len(newer)
+        audit.note(connection, sql, act if taken else None, count=taken)
+        return Imported(new, taken - new, tuple(newer))
 
     def _met(
         self, connection: sqlite3.Connection, asked: Registration

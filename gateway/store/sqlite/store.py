@@ -10,6 +10,7 @@ from gateway.core.hashes import Fresh
 from gateway.core.stored import Forms
 from gateway.core.words import Words
 from gateway.store.sqlite import memory
+from gateway.store.sqlite.audit import SqliteAudit
 from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.doubts import SqliteDoubts
 from gateway.store.sqlite.erased import kept_secret
@@ -43,6 +44,7 @@ class SqliteStore:
         self.erasures = SqliteErasures(database)
         self.lanes = SqliteLanes(database)
         self.keys = SqliteKeys(database)
+        self.audit = SqliteAudit(database)
         self.doubts = SqliteDoubts(database)
 
     async def secret(self, fresh: bytes) -> bytes:

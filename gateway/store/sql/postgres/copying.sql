@@ -36,6 +36,7 @@ SELECT name FROM (VALUES
     ('forgotten', EXISTS (SELECT 1 FROM forgotten)),
     ('erasures', EXISTS (SELECT 1 FROM erasures)),
     ('erased_events', EXISTS (SELECT 1 FROM erased_events)),
+    ('audit', EXISTS (SELECT 1 FROM audit)),
     ('lanes', EXISTS (SELECT 1 FROM lanes)),
     ('brake_window', EXISTS (SELECT 1 FROM brake_window)),
     ('held_removals', EXISTS (SELECT 1 FROM held_removals)),

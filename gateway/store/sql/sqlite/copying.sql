@@ -24,6 +24,11 @@ FROM erasures WHERE (who_user, who_custom) > (?, ?) ORDER BY who_user, who_custo
 SELECT who_user, who_custom, event_id FROM erased_events
 WHERE (who_user, who_custom, event_id) > (?, ?, ?) ORDER BY who_user, who_custom, event_id;
 
+-- name: copy_audit
+SELECT at, who, what, object, user_word, custom_word, affected, origin, remote, reason, routine
+FROM audit WHERE (at, who, what, object, user_word, custom_word) > (?, ?, ?, ?, ?, ?)
+ORDER BY at, who, what, object, user_word, custom_word;
+
 -- name: copy_lanes
 SELECT app, provider, held, reason, hint, held_at, brake_at, rate, errors, waiting, seen_at,
        resumed_at, quiet_until, quiet_reason
@@ -85,6 +90,7 @@ SELECT 'secrets', count(*) FROM secrets UNION ALL
 SELECT 'forgotten', count(*) FROM forgotten UNION ALL
 SELECT 'erasures', count(*) FROM erasures UNION ALL
 SELECT 'erased_events', count(*) FROM erased_events UNION ALL
+SELECT 'audit', count(*) FROM audit UNION ALL
 SELECT 'lanes', count(*) FROM lanes UNION ALL
 SELECT 'lane_parts', count(*) FROM lane_parts UNION ALL
 SELECT 'brake_window', count(*) FROM brake_window UNION ALL

@@ -1,0 +1,46 @@
+-- An act of several transactions has one row.
+-- name: audit_insert
+INSERT INTO audit (
+    at, who, what, object, user_word, custom_word, affected, origin, remote, reason, routine
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (at, who, what, object, user_word, custom_word)
+DO UPDATE SET affected = audit.affected + excluded.affected;
+
+-- name: audit_page
+SELECT at, who, what, object, user_word, custom_word, affected, origin, remote, reason, routine
+FROM audit
+WHERE at >= $1 AND ($2::double precision IS NULL OR at < $2)
+  AND ($3 = '' OR strpos(who, $3) > 0)
+  AND ($4 = '' OR strpos(what || ' ' || object, $4) > 0)
+  AND ($5::boolean OR (user_word = $6 AND user_word <> '')
+                   OR (custom_word = $7 AND custom_word <> ''))
+ORDER BY at DESC, who DESC, what DESC, object DESC, user_word DESC, custom_word DESC
+LIMIT $8;
+
+-- name: audit_of_user
+SELECT at, who, what, object, user_word, custom_word, affected, origin, remote, reason, routine
+FROM audit
+WHERE (user_word = $1 AND user_word <> '') OR (custom_word = $2 AND custom_word <> '')
+ORDER BY at, who, what, object, user_word, custom_word
+FOR UPDATE;
+
+-- Few rows have a reason: people give one, programs do not.
+-- name: audit_reasons
+SELECT at, who, what, object, user_word, custom_word, affected, origin, remote, reason, routine
+FROM audit
+WHERE reason <> '' AND (strpos(reason, $1) > 0 OR strpos(reason, $2) > 0)
+ORDER BY at, who, what, object, user_word, custom_word
+FOR UPDATE;
+
+-- name: audit_delete
+DELETE FROM audit
+WHERE at = $1 AND who = $2 AND what = $3 AND object = $4 AND user_word = $5 AND custom_word = $6;
+
+-- name: audit_purge
+DELETE FROM audit WHERE (at, who, what, object, user_word, custom_word) IN (
+    SELECT at, who, what, object, user_word, custom_word FROM audit
+    WHERE at < greatest($1::double precision, $2::double precision)
+      AND at < CASE WHEN routine <> 0 THEN $2 ELSE $1 END
+    ORDER BY at LIMIT $3
+    FOR UPDATE SKIP LOCKED
+);
