@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
 from gateway.app.beating import beating
-from gateway.app.clocks import SYSTEM
+from gateway.app.dates import ask_dates, hosts_of
 from gateway.app.descriptors import OPS_CONNECTIONS
 from gateway.app.ids import RANDOM
 from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
 from gateway.app.process import Gateway
 from gateway.app.storage import complete_events, open_store
+from gateway.app.timekeeping import Timekeeper
 from gateway.app.vendors import VENDORS
-from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.events import GatewayEvent, Lifecycle, Observer
+from gateway.ports.replicas import look
 from gateway.tasks import end
 from providers.vendor import Vendors
 
@@ -37,7 +39,7 @@ async def open_gateway(
     *,
     log: Observer,
     on_failure: Callable[[BaseException], None],
-    clocks: Clocks = SYSTEM,
+    timekeeper: Timekeeper | None = None,
     ids: Ids = RANDOM,
     pace: Pace = Pace(),
 ) -> AsyncIterator[Gateway]:
@@ -50,6 +52,8 @@ async def open_gateway(
     for credentials that cannot work, StoreUnavailable for a database that cannot be opened,
     OSError for an address that cannot be listened on.
     """
+    timekeeper = timekeeper or Timekeeper()
+    clocks = timekeeper.clocks
     with_relay = settings.server.role != "ingest"
     plans = plan_lanes(settings, vendors, clock=clocks.wall) if with_relay else []
     # Entered last, closed first: webhooks stop, the relay drains, metrics and health stay
@@ -75,7 +79,7 @@ async def open_gateway(
                 name=ids.process(),
                 role=settings.server.role,
                 observer=tell,
-                clock=clocks.wall,
+                clocks=clocks,
                 every_s=pace.beat_s,
             )
             await stack.enter_async_context(beats)
@@ -85,12 +89,18 @@ async def open_gateway(
             stores,
             log=log,
             on_failure=on_failure,
-            clocks=clocks,
+            timekeeper=timekeeper,
             ids=ids,
             pace=pace,
         )
         heard.append(gateway.observe)
         gateway.observe(Lifecycle("starting", f"Inkpush {__version__}"))
+        await look(stores.store.replicas, clocks=clocks)
+        ask = partial(ask_dates, hosts_of(settings, plans), timekeeper.told)
+        keeping = timekeeper.running(
+            stores.store.times, ids.process(), ask=ask, observer=gateway.observe
+        )
+        await stack.enter_async_context(keeping)
         stack.callback(gateway.observe, Lifecycle("stopped"))
         stack.push_async_callback(gateway.authenticator.aclose)
         await stack.enter_async_context(_running(gateway.gauges.run()))

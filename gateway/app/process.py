@@ -12,7 +12,7 @@ from gateway.app.gauges import Gauges, Probe
 from gateway.app.relay import Relay
 from gateway.app.sources import limits_of, names_of, webhook_limits, word_with
 from gateway.app.storage import Stores
-from gateway.core.clocks import Clocks
+from gateway.app.timekeeping import Timekeeper
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.devices.auth import Authenticator, AuthRules
@@ -46,14 +46,15 @@ class Gateway:
         *,
         log: Observer,
         on_failure: Callable[[BaseException], None],
-        clocks: Clocks,
+        timekeeper: Timekeeper,
         ids: Ids,
         pace: Pace,
     ) -> None:
         self.settings = settings
         self.vendors = vendors
         self.stores = stores
-        self.clocks = clocks
+        self.timekeeper = timekeeper
+        self.clocks = clocks = timekeeper.clocks
         self.ids = ids
         self.pace = pace
         self.ready = False
@@ -92,6 +93,7 @@ class Gateway:
                 pace=pace,
                 failed=on_failure,
             )
+            timekeeper.listeners.append(self.relay.moved)
         self.gauges = Gauges(
             stores,
             self.device_counts,
@@ -99,6 +101,7 @@ class Gateway:
             self.relay.lanes if self.relay is not None else {},
             waiting=self.relay.reaching.waiting if self.relay is not None else dict,
             clock=clocks.wall,
+            offset=lambda: timekeeper.offset,
             every_s=pace.depth_s,
         )
 

@@ -148,7 +148,7 @@ class Relay:
             lane_store=stores.lanes,
             lanes=self.lanes,
             observer=observer,
-            wall=clocks.wall,
+            clocks=clocks,
             pace=pace,
             keep=Keep(
                 journal_s=settings.relay.retention_days * _DAY_S,
@@ -163,7 +163,7 @@ class Relay:
             lanes=self.lanes,
             writer=self._writer,
             observer=observer,
-            clock=clocks.wall,
+            clocks=clocks,
             every_s=pace.beat_s,
         )
         self._claiming: asyncio.Task[None] | None = None
@@ -191,6 +191,12 @@ class Relay:
     def wake(self) -> None:
         """Something was queued by this process."""
         self._dispatcher.wake()
+
+    def moved(self, by: float) -> None:
+        """The gateway's time was moved by so many seconds."""
+        self._leases.moved()
+        for lane in self.lanes.values():
+            lane.moved(by)
 
     def changed(self, device_ids: Sequence[int]) -> None:
         """This process changed these devices: they have another user or address, or are gone."""

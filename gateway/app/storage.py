@@ -168,6 +168,7 @@ async def _postgres(
         new_id=ids.new,
         pace=pace,
         observer=observer,
+        own_time=clocks.given,
     )
     return Stores(
         store,

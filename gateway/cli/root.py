@@ -8,6 +8,7 @@ from gateway import __version__
 from gateway.cli.access import keys, token
 from gateway.cli.base import Group, State
 from gateway.cli.benching import bench
+from gateway.cli.clock import clock
 from gateway.cli.configuration import check, config
 from gateway.cli.dead import dead
 from gateway.cli.deliveries import deliveries
@@ -44,6 +45,7 @@ COMMANDS: tuple[click.Command, ...] = (
     events,
     dead,
     lanes,
+    clock,
     keys,
     token,
     migrate,

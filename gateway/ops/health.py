@@ -31,11 +31,17 @@ CACHE_S = 1.0
 _AS_ASKED = frozenset({"paused", "quiet"})
 
 
+def _is_no_fault(standing: Standing) -> bool:
+    """Whether the gateway is no less than it should be."""
+    return standing.state in _AS_ASKED or (standing.state == "doubted" and standing.since is None)
+
+
 class HealthRoutes:
     """`/healthz`, `/readyz` and `/metrics` of the ops listener.
 
     `probes` are of what the gateway cannot do without, `lanes` tells of those that do not simply
-    send; both and `draining` are asked every time: lanes come and go with a reload. `render` gives
+    send, `clock` of a machine's clock that is not believed; all three and `draining` are asked
+    every time: lanes come and go with a reload. `render` gives
     the metrics in the format that an Accept header asks for, and their content type; `refresh`
     brings those up to date that are read from the store.
     """
@@ -45,6 +51,7 @@ class HealthRoutes:
         *,
         probes: Callable[[], Mapping[str, Probe]],
         lanes: Callable[[], Mapping[str, Standing]],
+        clock: Callable[[], Standing | None],
         draining: Callable[[], bool],
         render: Callable[[str], tuple[bytes, str]],
         refresh: Callable[[], Awaitable[None]],
@@ -52,6 +59,7 @@ class HealthRoutes:
     ) -> None:
         self._probes = probes
         self._lanes = lanes
+        self._clock = clock
         self._draining = draining
         self._render = render
         self._refresh = refresh
@@ -76,11 +84,14 @@ class HealthRoutes:
 
         503 while draining, and while it cannot store or reach its queue. A lane that does not send
         takes nothing away from those who register and post: `degraded`, and 200. What a person or
-        the vendor has asked for is listed, and degrades nothing.
+        the vendor has asked for is listed, and degrades nothing; nor does a clock of which nothing
+        is known, for want of anybody who would have said it.
         """
         parts = await self._parts()
-        lanes = self._lanes()
-        degraded = any(one.state not in _AS_ASKED for one in lanes.values())
+        lanes = dict(self._lanes())
+        if (clock := self._clock()) is not None:
+            lanes["clock"] = clock
+        degraded = any(not _is_no_fault(one) for one in lanes.values())
         status = "not_ready" if parts else "degraded" if degraded else "ready"
         if self._draining():
             status = "draining"

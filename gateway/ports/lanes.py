@@ -16,9 +16,9 @@ Trouble = Literal["", "failing", "accused"]
 single targets, and others are fine."""
 
 
-State = Literal["open", "held", "failing", "paused", "quiet"]
+State = Literal["open", "held", "failing", "paused", "quiet", "doubted"]
 """`paused`: by a person. `held`: the vendor rejects the configuration. `failing`: nothing reaches
-the vendor, or it cannot serve. `quiet`: the vendor asked for silence."""
+the vendor, or it cannot serve. `quiet`: the vendor asked for silence. `doubted`: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

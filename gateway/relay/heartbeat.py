@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from gateway.core.clocks import WallClock
+from gateway.core.clocks import Clocks
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, RelaysCounted, StoreFailed
 from gateway.ports import Replicas
+from gateway.ports.replicas import beat
 from gateway.relay.lane import Lane
 from gateway.relay.write import Writer
 
@@ -31,7 +32,7 @@ class Heartbeat:
         lanes: Mapping[str, Lane],
         writer: Writer,
         observer: Observer,
-        clock: WallClock,
+        clocks: Clocks,
         every_s: float,
     ) -> None:
         self._replicas = replicas
@@ -40,7 +41,7 @@ class Heartbeat:
         self._lanes = lanes
         self._writer = writer
         self._observer = observer
-        self._clock = clock
+        self._clocks = clocks
         self._every_s = every_s
         self.relays = 1
 
@@ -55,7 +56,7 @@ class Heartbeat:
 
     async def beat(self) -> None:
         """Announce that this process relays, and take its part of the shared limits."""
-        relays = await self._replicas.beat(self._name, self._role, now=self._clock())
+        relays = await beat(self._replicas, self._name, self._role, clocks=self._clocks)
         if relays != self.relays:
             self._observer(RelaysCounted(relays))
         self.relays = relays

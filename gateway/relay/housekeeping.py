@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.core.clocks import WallClock
+from gateway.core.clocks import Clocks
 from gateway.core.pace import Pace
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
@@ -40,7 +40,7 @@ class Housekeeping:
         lane_store: Lanes,
         lanes: Mapping[str, Lane],
         observer: Observer,
-        wall: WallClock,
+        clocks: Clocks,
         pace: Pace,
         keep: Keep,
     ) -> None:
@@ -49,7 +49,8 @@ class Housekeeping:
         self._lane_store = lane_store
         self._lanes = lanes
         self._observer = observer
-        self._wall = wall
+        self._wall = clocks.wall
+        self._doubted = clocks.doubted
         self._pace = pace
         self._keep = keep
 
@@ -97,7 +98,9 @@ class Housekeeping:
                 await self._lane_store.release(lane.app, lane.vendor, now=self._wall())
 
     async def purge(self) -> None:
-        """Delete rows whose retention period is over."""
+        """Delete rows whose retention period is over: none while the time is doubted."""
+        if self._doubted():
+            return
         now = self._wall()
         await self._journal.purge(before=now - self._keep.journal_s)
         await self._registry.purge(pruned_before=now - self._keep.pruned_s)

@@ -8,6 +8,7 @@ earlier claim have ended and are on record: what one process sent, it never send
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -51,6 +52,8 @@ class Leases:
         self._leaving: dict[Work, None] = {}
         #: chunks that must not begin yet, each with those that have to end before
         self._behind: dict[Work, list[Work]] = {}
+        #: claims whose leases end until then (monotonic) were asked for before the time was moved
+        self._outdated = -math.inf
         self.lease_s = lease_s
         self.changed = asyncio.Event()
         """Set when a chunk was finished or dropped; whoever waits for it clears it."""
@@ -69,8 +72,11 @@ class Leases:
     def take(self, claim: Claim, proven_until: float) -> Work | None:
         """Take a claimed chunk; returns it if it may begin now.
 
-        None: it goes on under the new lease, or it comes by `ready` once its earlier pushes ended.
+        None: it goes on under the new lease, it comes by `ready` once its earlier pushes ended, or
+        it has dates of before the time was moved, and is claimed anew.
         """
+        if proven_until <= self._outdated:
+            return None
         at_work = self._works.get(claim.queue_id)
         if at_work is not None and _what(at_work.chunk) == _what(claim.chunk):
             # The lease ran out while we held it (the clock jumped, or the process stood still).
@@ -130,6 +136,13 @@ class Leases:
                     for part in lane.parts.values():
                         part.forget_lost()
         self._tell()
+
+    def moved(self) -> None:
+        """The time in force was moved: what is in hand has dates of before. All of it is dropped,
+        and claimed anew once the store has been put right."""
+        self._outdated = self.proven_until()
+        for work in list(self._works.values()):
+            self.drop(work)
 
     def _ended(self, work: Work) -> None:
         """All that was sent of a chunk is on record, and the chunk is settled or lost."""

@@ -26,6 +26,7 @@ class Parts:
 
     answers: dict[str, str | BaseException | None] = field(default_factory=dict)
     lanes: dict[str, Standing] = field(default_factory=dict)
+    clock: Standing | None = None
     draining: bool = False
     now: float = 1_000.0
     asked: int = 0
@@ -62,6 +63,7 @@ async def client(parts: Parts) -> AsyncIterator[Client]:
     routes = HealthRoutes(
         probes=parts.probes,
         lanes=lambda: parts.lanes,
+        clock=lambda: parts.clock,
         draining=lambda: parts.draining,
         render=lambda accept: (b"inkpush_up 1\n", f"text/plain; version=0.0.4; accepted={accept}"),
         refresh=parts.refresh,

@@ -41,7 +41,7 @@ RECORDS = 40
 DEVICES = 25
 #: about processes and servers, not data: heartbeats, what a health check writes, whether the
 #: server crashed, which schema there is, how far a copy is
-NOT_COPIED = {"replicas", "pulse", "server_life", "schema_migrations", "store_copy"}
+NOT_COPIED = {"replicas", "clocks", "pulse", "server_life", "schema_migrations", "store_copy"}
 
 
 @contextmanager

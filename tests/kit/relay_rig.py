@@ -33,7 +33,7 @@ from gateway.relay.lane import Lane
 from providers.sandbox import ReceivedPush, Sandbox
 from providers.sandbox.describe import config_toml
 from tests.kit.audience import APP, Phone, androids, iphones, notification
-from tests.kit.clocks import wall
+from tests.kit.clocks import Believer, wall
 from tests.kit.gateway import JWT_SECRET, SECRET, eventually
 from tests.kit.provider_rig import Clock
 from tests.kit.sender import event
@@ -236,9 +236,13 @@ class RelayRig:
         before = asyncio.all_tasks()
         events: list[GatewayEvent] = []
         failures: list[BaseException] = []
-        clocks = Clocks(wall(self.clock), SYSTEM.monotonic)
+        timekeeper = Believer(Clocks(wall(self.clock), SYSTEM.monotonic))
         async with open_gateway(
-            settings, log=events.append, on_failure=failures.append, clocks=clocks, pace=pace
+            settings,
+            log=events.append,
+            on_failure=failures.append,
+            timekeeper=timekeeper,
+            pace=pace,
         ) as gateway:
             yield Running(gateway, self.clock, events, failures)
         assert failures == []

@@ -193,6 +193,7 @@ def postgres_queue(
         clock=wall(clock),
         new_id=RANDOM.new,
         observer=observer,
+        own_time=True,
     )
 
 

@@ -17,6 +17,7 @@ from gateway.store.postgres.lanes import PostgresLanes
 from gateway.store.postgres.migrating import migrate
 from gateway.store.postgres.registry import PostgresRegistry
 from gateway.store.postgres.replicas import PostgresReplicas
+from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.wakeups import Wakeups
 
 
@@ -43,6 +44,7 @@ class PostgresStore:
         self.erasures = PostgresErasures(database)
         self.lanes = PostgresLanes(database)
         self.keys = PostgresKeys(database)
+        self.times = PostgresTimes(database)
 
     async def secret(self, fresh: bytes) -> bytes:
         known = await self.database.read(kept_secret)

@@ -98,7 +98,7 @@ class PushInvariants:
 
     def held(self, who: str, key: Key, lease_id: str, held_by: str | None) -> None:
         """The row of the queue that holds the delivery: is it still leased to the sender?"""
-        if held_by != lease_id and not self._findings.clock_is_off:
+        if held_by != lease_id:
             self._broken("one_holder", f"{who} sends {key}, and its chunk is held by {held_by}")
 
     def _same_id(self, story: DeliveryStory, key: Key, delivery_id: str) -> None:
@@ -125,7 +125,7 @@ class PushInvariants:
         asked_at, answered_at = self._truth.erased.get(story.user, (-1.0, now))
         accepted_at = self._truth.batches[story.event_id].accepted_at
         is_of_before = accepted_at is not None and accepted_at < asked_at
-        if is_of_before and now > answered_at + MOVED_S and not self._findings.clock_is_off:
+        if is_of_before and now > answered_at + MOVED_S:
             name = f"{story.event_id}/{story.index}"
             self._broken("erased_is_gone", f"{name} is sent, and user {story.user} was erased")
 
@@ -194,8 +194,6 @@ class PushInvariants:
     def _asked_wait(
         self, who: str, lane: str, story: DeliveryStory, begun_at: float, now: float
     ) -> None:
-        if self._findings.clock_is_off:
-            return
         recorded_at, until = story.recorded
         if begun_at > recorded_at and now < until - SLACK_S:
             name = f"{story.event_id}/{story.index}"

@@ -156,7 +156,7 @@ class RowInvariants:
         """A device whose address is dead goes, unless the app confirmed it or the brake is on."""
         row = "SELECT 1 FROM devices WHERE id = ? AND address = ? AND state = 'active'"
         is_there = self._connection.execute(row, (key[2], story.address)).fetchone()
-        if is_there is None or "brake" in reason or self._findings.clock_is_off:
+        if is_there is None or "brake" in reason:
             return
         address = self._truth.addresses[story.address]
         answered = [one.answered_at for one in address.changes]
@@ -238,7 +238,7 @@ class RowInvariants:
         self._trace.add("registry", after, device_id)
         self._findings.faltered[device_id] = None
         story = self._truth.addresses.get(address)
-        if story is None or self._findings.clock_is_off:
+        if story is None:
             return
         confirmed = story.confirmed_at
         if after == "pruned":

@@ -1,0 +1,27 @@
+"""What is known of clocks, on PostgreSQL."""
+
+from __future__ import annotations
+
+from gateway.core.agreement import Correction
+from gateway.ports.times import KEEP_S, ClockRow
+from gateway.store.postgres.database import PostgresDatabase
+
+
+class PostgresTimes:
+    """The port `gateway.ports.Times`."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+
+    async def report(self, row: ClockRow) -> None:
+        await self._database.rows("clock_report", *row)
+        await self._database.rows("clocks_old", row.at - KEEP_S)
+
+    async def all(self) -> list[ClockRow]:
+        return [ClockRow(*row) for row in await self._database.rows("clocks_all")]
+
+    async def leave(self, name: str) -> None:
+        await self._database.rows("clock_leave", name)
+
+    async def redate(self, correction: Correction, *, now: float) -> None:
+        """Nothing: the server's clock is asked before anything is dated."""

@@ -1,0 +1,38 @@
+-- name: clock_report
+INSERT INTO clocks (name, at, ahead, doubt, told) VALUES (:name, :at, :ahead, :doubt, :told)
+ON CONFLICT (name) DO UPDATE SET
+    at = excluded.at, ahead = excluded.ahead, doubt = excluded.doubt, told = excluded.told;
+
+-- name: clocks_old
+DELETE FROM clocks WHERE at < :before;
+
+-- name: clocks_all
+SELECT name, at, ahead, doubt, told FROM clocks ORDER BY name;
+
+-- name: clock_leave
+DELETE FROM clocks WHERE name = ?;
+
+-- What the relay accepted while its time was wrong: it has the life that it had.
+-- name: redate_queue
+UPDATE queue SET first_seen = first_seen + :by, deadline = deadline + :by, due_at = due_at + :by
+WHERE first_seen BETWEEN :since AND :until;
+
+-- What it put off meanwhile, when its clock was ahead. (When it was behind, that is due already.)
+-- name: redate_due
+UPDATE queue SET due_at = due_at + :by
+WHERE :by < 0 AND due_at >= :since AND first_seen NOT BETWEEN :since + :by AND :until + :by;
+
+-- name: redate_waiting
+UPDATE deliveries SET next_at = next_at + :by
+WHERE :by < 0 AND state = 'pending' AND next_at >= :since;
+
+-- Its own, and nobody else's: one relay works on a file. It claims them anew.
+-- name: redate_leases
+UPDATE queue SET due_at = :now, lease_id = NULL, tries = max(tries - 1, 0), alone = 0
+WHERE lease_id IS NOT NULL;
+
+-- name: redate_devices
+UPDATE devices SET last_seen_at = last_seen_at + :by WHERE last_seen_at BETWEEN :since AND :until;
+
+-- name: redate_erasures
+UPDATE erasures SET asked_at = asked_at + :by WHERE asked_at BETWEEN :since AND :until;
