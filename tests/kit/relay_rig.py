@@ -23,6 +23,7 @@ from gateway.app.clocks import SYSTEM
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.app.settings import load
 from gateway.app.storage import Stores
+from gateway.app.timekeeping import Timekeeper
 from gateway.core.clocks import Clocks
 from gateway.core.model import Device, Record, UserRef
 from gateway.core.pace import Pace
@@ -231,12 +232,15 @@ class RelayRig:
             yield running
 
     @asynccontextmanager
-    async def gateway(self, settings: Settings, pace: Pace = Pace()) -> AsyncIterator[Running]:
-        """The same with settings that are made already, at any pace."""
+    async def gateway(
+        self, settings: Settings, pace: Pace = Pace(), timekeeper: Timekeeper | None = None
+    ) -> AsyncIterator[Running]:
+        """The same with settings that are made already, at any pace. It believes the rig's clock,
+        unless it has a timekeeper of its own."""
         before = asyncio.all_tasks()
         events: list[GatewayEvent] = []
         failures: list[BaseException] = []
-        timekeeper = Believer(Clocks(wall(self.clock), SYSTEM.monotonic))
+        timekeeper = timekeeper or Believer(Clocks(wall(self.clock), SYSTEM.monotonic))
         async with open_gateway(
             settings,
             log=events.append,
