@@ -96,11 +96,6 @@ async def open_gateway(
         heard.append(gateway.observe)
         gateway.observe(Lifecycle("starting", f"Inkpush {__version__}"))
         await look(stores.store.replicas, clocks=clocks)
-        ask = partial(ask_dates, hosts_of(settings, plans), timekeeper.told)
-        keeping = timekeeper.running(
-            stores.store.times, ids.process(), ask=ask, observer=gateway.observe
-        )
-        await stack.enter_async_context(keeping)
         stack.callback(gateway.observe, Lifecycle("stopped"))
         stack.push_async_callback(gateway.authenticator.aclose)
         await stack.enter_async_context(_running(gateway.gauges.run()))
@@ -113,6 +108,9 @@ async def open_gateway(
             observer=gateway.observe,
             most=OPS_CONNECTIONS,
         )
+        ask = partial(ask_dates, hosts_of(settings, plans), timekeeper.told)
+        stack.push_async_callback(timekeeper.stop)
+        await timekeeper.start(stores.store.times, ids.process(), ask=ask, observer=gateway.observe)
         if gateway.relay is not None:
             stack.push_async_callback(gateway.relay.stop, settings.relay.drain_s)
             await gateway.relay.start(plans)

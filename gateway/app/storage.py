@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.formats import is_postgres, no_broker_beside, without_password
-from gateway.app.clocks import SYSTEM
+from gateway.app.clocks import SYSTEM, clocks_beside
 from gateway.app.ids import RANDOM
 from gateway.app.replaying import cut_again
 from gateway.core.clocks import Clocks
@@ -54,7 +54,7 @@ class Stores:
     A relay enters `alone` while it runs: where leases are ended at start, it must be the only one.
     `waking`, while entered, calls back when another process may have queued something. `broker` is
     the queue if it is outside the database, and `brokered` the journal of a database that can be
-    beside a broker. `secret` is what keyed hashes are made with.
+    beside a broker. `secret` is what keyed hashes are made with, `clocks` say what time it is.
     """
 
     store: Store
@@ -66,6 +66,7 @@ class Stores:
     broker: JetStreamQueue | None = None
     brokered: BrokeredJournal | None = None
     secret: bytes = b""
+    clocks: Clocks = SYSTEM
 
     @property
     def registry(self) -> Registry:
@@ -92,22 +93,25 @@ def _ignore(_event: GatewayEvent) -> None:
 async def open_store(
     settings: Settings,
     *,
-    clocks: Clocks = SYSTEM,
+    clocks: Clocks | None = None,
     ids: Ids = RANDOM,
     pace: Pace = Pace(),
     observer: Observer = _ignore,
 ) -> AsyncIterator[Stores]:
-    """Open the store, creating or migrating it; closes it at the end.
+    """Open the store, creating or migrating it; closes it at the end. Without `clocks` of a gateway
+    those of a command are made.
 
     The connection to a broker is made at its first use, so that commands that only read the store
     work without it.
     """
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
     stores = await opened(
-        settings.store.url, settings.devices.max_per_user, clocks, ids, pace, observer
+        settings.store.url, settings.devices.max_per_user, clocks or SYSTEM, ids, pace, observer
     )
     try:
-        stores = replace(stores, secret=await stores.store.secret(ids.secret(SECRET_BYTES)))
+        clocks = clocks or await clocks_beside(stores.store)
+        secret = await stores.store.secret(ids.secret(SECRET_BYTES))
+        stores = replace(stores, secret=secret, clocks=clocks)
         if settings.queue.url == "store":
             yield stores
             return

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from gateway.app.clocks import SYSTEM
 from gateway.core.agreement import AGREE_S, Agreement, Correction, Doubt
@@ -53,6 +54,8 @@ class Timekeeper:
         self._doubt: Doubt = ""
         self._since: float | None = None
         self._woken = asyncio.Event()
+        self._duties: list[asyncio.Task[None]] = []
+        self._leave: Callable[[], Awaitable[None]] = _nothing
         self.listeners: list[Callable[[float], None]] = []
         self.clocks = Clocks(self, machine.monotonic, self.doubt, self.told)
         """What is handed down."""
@@ -103,29 +106,29 @@ class Timekeeper:
 
     # --- what goes on ---------------------------------------------------------------------------
 
-    @contextlib.asynccontextmanager
-    async def running(
+    async def start(
         self,
         times: Times,
         name: str,
         *,
         ask: Callable[[], Awaitable[None]],
         observer: Observer,
-    ) -> AsyncIterator[None]:
-        """Keep the time while it is entered. `ask` asks the hosts that tell the time: first of all,
-        so that what waits since before the start is judged by what they say."""
+    ) -> None:
+        """Keep the time until `stop`. `ask` asks the hosts that tell the time: first of all, so
+        that what waits since before the start is judged by what they say."""
         self._observer = observer
+        self._leave = partial(times.leave, name)
         if self._agreement.doubt:
             await ask()
         duties = (self._look_on(), self._ask_on(ask), self._keep(times, name))
-        tasks = [asyncio.get_running_loop().create_task(duty) for duty in duties]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                await end(task)
-            with contextlib.suppress(StoreUnavailable):
-                await times.leave(name)
+        self._duties = [asyncio.get_running_loop().create_task(duty) for duty in duties]
+
+    async def stop(self) -> None:
+        """Keep it no more."""
+        for duty in self._duties:
+            await end(duty)
+        with contextlib.suppress(StoreUnavailable):
+            await self._leave()
 
     async def _look_on(self) -> None:
         while True:
@@ -204,3 +207,7 @@ class Timekeeper:
     def _tell(self, event: ClockCorrected | ClockDoubted | StoreFailed) -> None:
         if self._observer is not None:
             self._observer(event)
+
+
+async def _nothing() -> None:
+    """Nothing was told, so nothing is taken back."""

@@ -41,8 +41,9 @@ async def create(state: State, scopes: tuple[str, ...], name: str, as_json: bool
     """Make an API key. It is shown only once, because the store keeps only its hash."""
     from gateway.devices.api_keys import key_digest, new_key
 
-    key, text = new_key(name, scopes, now=time.time(), random=secrets.token_bytes)
     async with state.store() as stores:
+        now = stores.clocks.wall()
+        key, text = new_key(name, scopes, now=now, random=secrets.token_bytes)
         await stores.keys.add(key, key_digest(text))
     if as_json:
         show.as_line({"id": key.id, "key": text})
@@ -81,7 +82,7 @@ async def list_keys(state: State, as_json: bool) -> None:
 async def revoke(state: State, key_id: str) -> None:
     """End an API key; running gateways refuse it within seconds."""
     async with state.store() as stores:
-        if not await stores.keys.revoke(key_id, now=time.time()):
+        if not await stores.keys.revoke(key_id, now=stores.clocks.wall()):
             raise click.ClickException(f"key {key_id} is unknown or revoked")
     click.echo(f"Key {key_id} is revoked.")
 

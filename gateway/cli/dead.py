@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from gateway.cli import show
@@ -70,7 +68,9 @@ async def replay(state: State, ids: tuple[int, ...], every: bool, as_json: bool)
     chosen = _chosen(ids, every)
     max_age_s = state.settings().relay.max_age_s
     async with state.store() as stores:
-        count = await stores.queue.replay_dead(chosen, now=time.time(), max_age_s=max_age_s)
+        count = await stores.queue.replay_dead(
+            chosen, now=stores.clocks.wall(), max_age_s=max_age_s
+        )
     return _tell("replayed", count, ids, as_json)
 
 

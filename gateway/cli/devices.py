@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -161,7 +160,7 @@ async def forget(
             gone = await erase_now(stores, user, by, wait=True)
         else:
             assert installation_id is not None
-            now = time.time()
+            now = stores.clocks.wall()
             gone = len(await stores.registry.forget(installation_id, proven=None, app=app, now=now))
     if as_json:
         show.as_line({"forgotten": gone})

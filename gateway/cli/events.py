@@ -135,7 +135,12 @@ async def replay(state: State, event_ids: tuple[str, ...], fresh: bool, as_json:
     async with state.store() as stores:
         replayed = [
             await replaying.replay(
-                stores.journal, stores.queue, event_id, max_age_s=max_age_s, fresh=fresh
+                stores.journal,
+                stores.queue,
+                event_id,
+                max_age_s=max_age_s,
+                fresh=fresh,
+                clocks=stores.clocks,
             )
             for event_id in event_ids
         ]

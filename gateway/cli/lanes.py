@@ -73,13 +73,12 @@ lanes_argument = click.argument("names", metavar=_NAMES, nargs=-1)
 async def pause(state: State, names: tuple[str, ...], reason: str, as_json: bool) -> int:
     """Pause lanes or parts of them: their pushes wait until they expire or are resumed."""
     from gateway.app import holding
-    from gateway.app.clocks import SYSTEM
 
     if not names:
         raise click.UsageError("name the lanes to pause, as `inkpush lanes list` shows them")
     async with state.store() as stores:
         chosen = await _named(state, stores, names)
-        paused = await holding.pause(stores, chosen, reason=reason, now=SYSTEM.wall())
+        paused = await holding.pause(stores, chosen, reason=reason, now=stores.clocks.wall())
     if as_json:
         show.as_line({"held": paused})
     else:
@@ -101,11 +100,10 @@ async def resume(state: State, names: tuple[str, ...], as_json: bool) -> int:
     again if the fault is still there.
     """
     from gateway.app import holding
-    from gateway.app.clocks import SYSTEM
 
     async with state.store() as stores:
         chosen = await _named(state, stores, names)
-        lifted = await holding.resume(stores, chosen, now=SYSTEM.wall())
+        lifted = await holding.resume(stores, chosen, now=stores.clocks.wall())
     if as_json:
         show.as_line({"resumed": lifted})
     elif lifted:
@@ -130,7 +128,6 @@ async def release(state: State, names: tuple[str, ...], discard: bool, as_json: 
     `inkpush lanes list` first: that many devices rarely die at once, while a wrong project or topic
     looks just like it.
     """
-    from gateway.app.clocks import SYSTEM
 
     released = []
     async with state.store() as stores:
@@ -138,7 +135,7 @@ async def release(state: State, names: tuple[str, ...], discard: bool, as_json: 
         for name, row in rows.items():
             if row.brake_at is not None:
                 gone = await stores.lanes.release(
-                    row.app, row.provider, now=SYSTEM.wall(), discard=discard
+                    row.app, row.provider, now=stores.clocks.wall(), discard=discard
                 )
                 released.append({"lane": name, "pruned": gone})
     if as_json:
@@ -153,10 +150,9 @@ async def release(state: State, names: tuple[str, ...], discard: bool, as_json: 
 async def _named(state: State, stores: Stores, names: tuple[str, ...]) -> list[Place]:
     """The parts that were named; all if none was."""
     from gateway.app import holding
-    from gateway.app.clocks import SYSTEM
     from gateway.app.vendors import VENDORS
 
-    known = await holding.places(state.settings(), stores, VENDORS, now=SYSTEM.wall())
+    known = await holding.places(state.settings(), stores, VENDORS, now=stores.clocks.wall())
     try:
         return holding.named(known, names)
     except holding.UnknownLane as error:

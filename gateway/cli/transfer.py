@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,7 +151,9 @@ async def _register(
     stores: Stores, batch: list[tuple[int, Registration]], tally: Tally, *, force: bool
 ) -> None:
     asked = [registration for _, registration in batch]
-    tally.take(batch, await stores.registry.register_many(asked, now=time.time(), force=force))
+    tally.take(
+        batch, await stores.registry.register_many(asked, now=stores.clocks.wall(), force=force)
+    )
 
 
 @click.command(

@@ -118,6 +118,7 @@ class Agreement:
             # Where the machine was paused, the monotonic clock stood still: what was said before
             # cannot be carried over that.
             self._said.clear()
+            self._follows = abs(self._wall - self.lead) <= AGREE_S
         if self._follows:
             self.lead = self._wall
         return self._judge(now)

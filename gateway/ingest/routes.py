@@ -122,8 +122,11 @@ class WebhookRoute:
         except (BadSignature, UnreadableBody) as bad:  # nobody's signature is on what is cut off
             raise Problem("unauthorized", str(bad)) from bad
         event_id = event_id_of(source, verified.message_id)
+        is_witness = self._clocks.doubted() and not await self._known(event_id)
+        if is_witness:
+            self._tell_time(claim, self._clocks.wall())
         if is_stale:
-            await self._ask_its_time(event_id, claim, limits)
+            self._check_again(claim, limits)
         now = self._clocks.wall()
         if self._backlog() >= limits.max_backlog:
             raise Problem("unavailable", "the backlog is full", retry_after=RETRY_AFTER_S)
@@ -134,10 +137,11 @@ class WebhookRoute:
             max_age_s=limits.max_age_s,
             terms=Terms(source, limits.pushes),
             chunk_items=self._chunk_items,
+            ahead_s=now - claim.timestamp if self._clocks.doubted() else 0.0,
         )
         event = understood.event
         fresh = await self._queue.accept(event, understood.chunks)
-        if fresh:
+        if fresh and not is_witness:
             self._tell_time(claim, now)
         if fresh and understood.chunks:
             self._wake()
@@ -161,14 +165,14 @@ class WebhookRoute:
             return True
         return False
 
-    async def _ask_its_time(self, event_id: str, claim: Claimed, limits: WebhookLimits) -> None:
-        """Take a request that is proven but for its time as a witness of the time, unless somebody
-        repeats an old one. Raises `Problem` unless the time is known by then."""
-        if not await self._known(event_id):
-            self._tell_time(claim, self._clocks.wall())
+    def _check_again(self, claim: Claimed, limits: WebhookLimits) -> None:
+        """What was stale by a time that was doubted, and is proven but for that: it may have been
+        the witness by which the time is known now. Raises `Problem` if not."""
         try:
             claim.check_time(now=self._clocks.wall(), tolerance_s=limits.tolerance_s)
         except Stale as stale:
+            if not self._clocks.doubted():
+                raise Problem("unauthorized", str(stale)) from stale
             raise Problem("clock_doubted", str(stale), retry_after=RETRY_AFTER_S) from stale
 
     def _tell_time(self, claim: Claimed, received_at: float) -> None:

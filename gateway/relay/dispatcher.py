@@ -97,8 +97,8 @@ class Dispatcher:
         while True:
             await self._gate.passed()
             self._wake.clear()
-            if (doubt := self._doubt()) is not None and doubt.settling:
-                await asyncio.sleep(_SETTLE_S)  # what is stored is dated anew just now
+            if self._leases.is_settling:
+                await asyncio.sleep(_SETTLE_S)
                 continue
             while (back := self._leases.ready()) is not None:
                 await self._plan(back)
@@ -150,6 +150,8 @@ class Dispatcher:
     async def _claim(self, room: int) -> tuple[list[Claim], float]:
         """Lease as many chunks as there is room for; also returns until when the leases hold."""
         proven_until = self._leases.proven_until()
+        if self._leases.is_settling:
+            return [], proven_until
         closed = [name for lane in self._lanes.values() for name in lane.closed]
         claims = await self._ports.queue.claim(
             limit=min(self._pace.claim_chunks, room // self._pace.chunk_items),

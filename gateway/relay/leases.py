@@ -46,6 +46,7 @@ class Leases:
         self._observer = observer
         self._clock = clocks.wall
         self._monotonic = clocks.monotonic
+        self._doubt = clocks.doubt
         self._pace = pace
         self._works: dict[int, Work] = {}
         #: chunks whose lease is lost, while pushes of them are not on record
@@ -57,6 +58,12 @@ class Leases:
         self.lease_s = lease_s
         self.changed = asyncio.Event()
         """Set when a chunk was finished or dropped; whoever waits for it clears it."""
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether the store is still dated by a time that was moved: then nothing is claimed."""
+        doubt = self._doubt()
+        return doubt is not None and doubt.settling
 
     @property
     def works(self) -> Mapping[int, Work]:

@@ -21,6 +21,7 @@ from gateway.app.settings import settings_model
 from gateway.app.storage import Stores
 from gateway.app.timekeeping import Timekeeper
 from gateway.app.vendors import VENDORS
+from gateway.core.agreement import Correction
 from gateway.core.clocks import Clocks, Monotonic, Wall
 from gateway.core.ids import Ids
 from gateway.core.model import Chunk, Claim, lane_name
@@ -42,6 +43,7 @@ from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.work import Delivery
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
+from gateway.store.sqlite.times import SqliteTimes
 from providers.contract import PushProvider
 from providers.vendor import Plan as VendorPlan
 from providers.vendor import Vendors
@@ -149,6 +151,13 @@ class SharedReplicas:
 
     async def leave(self, replica: str) -> None:
         self._household.beats.pop(replica, None)
+
+
+class SharedTimes(SqliteTimes):
+    """The port `gateway.ports.Times` for several relays: the database's clock counts."""
+
+    async def redate(self, correction: Correction, *, now: float) -> None:
+        """Nothing, as on PostgreSQL."""
 
 
 class WatchedQueue(InStoreQueue):
@@ -322,6 +331,8 @@ class Life:
     async def _run(self) -> None:
         world = self._house.world
         sizes = world.plan.sizes
+        if self._house.clock_off and sizes.relays == 1:
+            world.findings.began_wrong = True
         clocks, pace, settings = self.clocks(), pace_of(sizes), settings_of(sizes)
         store = SqliteStore(
             SqliteDatabase(DiskEngine(world.disk, self.process, self._written)),
@@ -330,6 +341,7 @@ class Life:
         )
         if sizes.relays > 1:
             store.replicas = SharedReplicas(world.household)  # type: ignore[assignment]
+            store.times = SharedTimes(store.database)
         queue = WatchedQueue(
             store.database,
             journal=store.journal,
@@ -383,12 +395,11 @@ class Life:
             observer=self._observe,
             clocks=clocks,
         )
-        keeping = self.timekeeper.running(
-            store.times, self._new_id(), ask=self._ask_google, observer=self._observe
-        )
         try:
             await look(store.replicas, clocks=clocks)
-            await keeping.__aenter__()
+            await self.timekeeper.start(
+                store.times, self._new_id(), ask=self._ask_google, observer=self._observe
+            )
             await relay.start(self._plans())
         except Exception as error:  # noqa: BLE001  # the supervisor starts it again
             world.trace.add(self.who, "start failed", type(error).__name__)
@@ -409,7 +420,7 @@ class Life:
             world.ends.no_orphan(self._lease_prefix, alone=False)
         counting.cancel()
         erasing.cancel()
-        await keeping.__aexit__(None, None, None)
+        await self.timekeeper.stop()
         await store.aclose()
         self._house.kill("drained")
 

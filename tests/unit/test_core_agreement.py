@@ -130,6 +130,17 @@ def test_a_step_is_doubted_and_moves_nothing(off: float) -> None:
 
 
 @OFF
+def test_a_step_before_anybody_spoke_moves_nothing_either(off: float) -> None:
+    world = World()
+    world.look()
+    world.step(off)
+    assert world.is_right
+    world.step(-off)
+    world.step(5.0)
+    assert world.time == pytest.approx(world.wall)
+
+
+@OFF
 def test_a_clock_that_comes_back_needs_no_witness(off: float) -> None:
     world = agreed()
     world.step(off)
@@ -175,7 +186,7 @@ def test_small_corrections_are_followed_and_many_of_them_are_a_step() -> None:
     assert world.agreement.doubt == ""
     assert world.time == pytest.approx(world.wall)
     world.step(31.0)
-    assert world.agreement.doubt
+    assert bool(world.agreement.doubt)
 
 
 def test_a_witness_that_contradicts_alone_brings_doubt() -> None:

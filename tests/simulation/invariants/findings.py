@@ -62,6 +62,8 @@ class Findings:
         self.paused: dict[str, float] = {}
         self.thawed_at = 0.0
         self.shaken_at = float("-inf")
+        #: a relay began with a wrong clock, and nobody to ask but vendors: it may come early
+        self.began_wrong = False
 
     def broken(self, invariant: str, text: str) -> None:
         """An invariant does not hold."""
