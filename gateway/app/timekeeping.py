@@ -158,6 +158,8 @@ class Timekeeper:
                 if self._agreement.doubt:
                     await self._hear_person(times)
                 seen = float(round(self.offset)), self._agreement.doubt
+                if not seen[1] and (reported is None or reported[1]):
+                    await self._recall(times, name)
                 if seen != reported or now - reported_at >= _REPORT_S:
                     await times.report(ClockRow(name, self(), *seen, self._said()))
                     reported, reported_at = seen, now
@@ -172,6 +174,17 @@ class Timekeeper:
         while self._owed:
             await times.redate(self._owed[0], now=self())
             del self._owed[0]
+
+    async def _recall(self, times: Times, name: str) -> None:
+        """The time is agreed on: what others dated by a clock that was ahead is due now."""
+        gone = [
+            row.name
+            for row in await times.all()
+            if row.name not in (name, PERSON) and row.doubt == "contradicted"
+        ]
+        await times.recall(now=self(), whole=bool(gone))
+        for one in gone:
+            await times.leave(one)
 
     async def _hear_person(self, times: Times) -> None:
         """A person vouches for the machine's clock by what it showed when they did."""

@@ -40,3 +40,8 @@ class Times(Protocol):
         """Put right what one relay dated while its time was wrong, and give back what it had under
         a lease. Where processes share a database, whose clock counts from the first moment, there
         is nothing to put right."""
+
+    async def recall(self, *, now: float, whole: bool = False) -> None:
+        """The time is agreed on: what waits, and was dated by a clock that was ahead of it, is due
+        now. Another process, which may be gone, a command or an earlier version dated it so.
+        `whole`: one was killed while its clock was wrong, so all that waits is due."""

@@ -223,7 +223,7 @@ class Lane:
     def moved(self, by: float) -> None:
         """The time in force was moved. Holds are lifted: a credential may have failed for it."""
         self._silence.moved(by)
-        for part in self._order:
+        for part in filter(lambda one: one.hold is not None, self._order):
             part.let_go()
 
     def stop(self) -> None:

@@ -377,7 +377,7 @@ class Life:
             clocks=clocks,
             pace=pace,
         )
-        self.timekeeper.listeners.append(relay.moved)
+        self.timekeeper.listeners += [relay.moved, self._moved]
 
         async def known(event_id: str) -> bool:
             return await store.journal.event(event_id) is not None
@@ -423,6 +423,12 @@ class Life:
         await self.timekeeper.stop()
         await store.aclose()
         self._house.kill("drained")
+
+    def _moved(self, by: float) -> None:
+        world = self._house.world
+        world.trace.add(self.who, "moves its time", round(by))
+        world.trace.count("the time was moved")
+        world.findings.time_moved_at = world.truth.now
 
     async def _ask_google(self) -> None:
         """Google is asked what time it is."""

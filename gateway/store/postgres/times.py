@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.core.agreement import Correction
+from gateway.core.agreement import AGREE_S, Correction
+from gateway.core.fanout import LATEST_S
 from gateway.ports.times import KEEP_S, ClockRow
-from gateway.store.postgres.database import PostgresDatabase
+from gateway.store.postgres.database import PostgresDatabase, Session
 
 
 class PostgresTimes:
@@ -25,3 +26,12 @@ class PostgresTimes:
 
     async def redate(self, correction: Correction, *, now: float) -> None:
         """Nothing: the server's clock is asked before anything is dated."""
+
+    async def recall(self, *, now: float, whole: bool = False) -> None:  # noqa: ARG002
+        """A process here asks the server before it dates anything, so `whole` is for nobody."""
+
+        async def work(session: Session) -> None:
+            await session.run("recall_future", now, now + AGREE_S)
+            await session.run("recall_due", now, LATEST_S)
+
+        await self._database.write(work)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from gateway.core.agreement import Correction
+from gateway.core.agreement import AGREE_S, Correction
+from gateway.core.fanout import LATEST_S
 from gateway.ports.times import KEEP_S, ClockRow
 from gateway.store.sqlite.database import SqliteDatabase
 
@@ -13,6 +14,7 @@ _REDATE = (
     "redate_queue",
     "redate_due",
     "redate_waiting",
+    "redate_events",
     "redate_devices",
     "redate_erasures",
     "redate_leases",
@@ -57,5 +59,17 @@ class SqliteTimes:
         def work(connection: sqlite3.Connection) -> None:
             for query in _REDATE:
                 connection.execute(self._sql[query], values)
+
+        await self._database.write(work)
+
+    async def recall(self, *, now: float, whole: bool = False) -> None:
+        values = {"now": now, "latest": now + AGREE_S, "slack": LATEST_S}
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(self._sql["recall_future"], values)
+            connection.execute(self._sql["recall_due"], values)
+            if whole:
+                connection.execute(self._sql["recall_whole"], {"now": now})
+                connection.execute(self._sql["recall_waiting"], {"now": now})
 
         await self._database.write(work)

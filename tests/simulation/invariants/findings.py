@@ -64,6 +64,8 @@ class Findings:
         self.shaken_at = float("-inf")
         #: a relay began with a wrong clock, and nobody to ask but vendors: it may come early
         self.began_wrong = False
+        #: when a relay last moved its time: it drops what it has in hand, as when a lease is lost
+        self.time_moved_at = float("-inf")
 
     def broken(self, invariant: str, text: str) -> None:
         """An invariant does not hold."""

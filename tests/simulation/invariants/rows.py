@@ -156,7 +156,7 @@ class RowInvariants:
         """A device whose address is dead goes, unless the app confirmed it or the brake is on."""
         row = "SELECT 1 FROM devices WHERE id = ? AND address = ? AND state = 'active'"
         is_there = self._connection.execute(row, (key[2], story.address)).fetchone()
-        if is_there is None or "brake" in reason:
+        if is_there is None or "brake" in reason or "doubted" in reason:
             return
         address = self._truth.addresses[story.address]
         answered = [one.answered_at for one in address.changes]

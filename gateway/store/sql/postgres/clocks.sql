@@ -13,3 +13,19 @@ SELECT name, at, ahead, doubt, told FROM clocks ORDER BY name;
 
 -- name: clock_leave
 DELETE FROM clocks WHERE name = $1;
+
+-- What a process dated by a clock that was ahead, before it was killed: it came now at the latest.
+-- name: recall_future
+UPDATE queue SET due_at = $1, deadline = deadline - (first_seen - $1), first_seen = $1
+WHERE id IN (
+    SELECT id FROM queue WHERE first_seen > $2 AND lease_id IS NULL
+    ORDER BY id FOR UPDATE SKIP LOCKED
+);
+
+-- What it put off for longer than it is fresh.
+-- name: recall_due
+UPDATE queue SET due_at = $1
+WHERE id IN (
+    SELECT id FROM queue WHERE due_at > deadline + $2 AND lease_id IS NULL
+    ORDER BY id FOR UPDATE SKIP LOCKED
+);

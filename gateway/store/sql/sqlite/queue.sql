@@ -61,7 +61,7 @@ WHERE substr(lease_id, 1, length(:mine)) = :mine;
 DELETE FROM queue WHERE id = :id AND lease_id = :lease_id;
 
 -- name: queue_rescue
-UPDATE queue SET due_at = :now, lease_id = NULL WHERE lease_id IS NOT NULL;
+UPDATE queue SET due_at = min(due_at, :now), lease_id = NULL WHERE lease_id IS NOT NULL;
 
 -- name: queue_depth
 SELECT coalesce(sum(size), 0), min(first_seen) FROM queue;
