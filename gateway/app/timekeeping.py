@@ -137,12 +137,12 @@ class Timekeeper:
 
     async def _ask_on(self, ask: Callable[[], Awaitable[None]]) -> None:
         """Ask the hosts when doubt begins, and again while it lasts."""
-        asked_at = float(self._monotonic())
+        asked_at, steps = float(self._monotonic()), self._agreement.steps
         while True:
             await asyncio.sleep(LOOK_S)
-            if not self._agreement.doubt:
-                asked_at = float("-inf")
-            elif self._monotonic() - asked_at >= _ASK_AGAIN_S:
+            if not self._agreement.doubt or steps != self._agreement.steps:
+                asked_at, steps = float("-inf"), self._agreement.steps
+            if self._agreement.doubt and self._monotonic() - asked_at >= _ASK_AGAIN_S:
                 asked_at = self._monotonic()
                 await ask()
 

@@ -83,6 +83,8 @@ class Agreement:
         self._said: dict[str, Said] = {}
         self._accepted: float | None = None
         self._began_at = now
+        self.steps = 0
+        """How often the wall clock was moved since nobody is believed: all is asked anew."""
 
     # --- what it is -----------------------------------------------------------------------------
 
@@ -118,6 +120,7 @@ class Agreement:
             # Where the machine was paused, the monotonic clock stood still: what was said before
             # cannot be carried over that.
             self._said.clear()
+            self.steps += 1
             self._follows = abs(self._wall - self.lead) <= AGREE_S
         if self._follows:
             self.lead = self._wall
