@@ -52,6 +52,10 @@ class World:
         return self.agreement.hear(witness, low, low + width, self.passed)
 
     @property
+    def is_doubted(self) -> bool:
+        return self.agreement.doubt != ""
+
+    @property
     def is_right(self) -> bool:
         return abs(self.time - self.true) <= FINE_S
 
@@ -183,10 +187,10 @@ def test_what_was_said_before_a_step_does_not_count_after_it() -> None:
 def test_small_corrections_are_followed_and_many_of_them_are_a_step() -> None:
     world = agreed()
     world.step(30.0)
-    assert world.agreement.doubt == ""
+    assert not world.is_doubted
     assert world.time == pytest.approx(world.wall)
     world.step(31.0)
-    assert bool(world.agreement.doubt)
+    assert world.is_doubted
 
 
 def test_a_witness_that_contradicts_alone_brings_doubt() -> None:
