@@ -31,7 +31,6 @@ _TOLD_S = 2.0
 _NTP = "Set the machine's clock by NTP: timedatectl set-ntp true, or chronyc makestep."
 _ACCEPT = "Look at it; if it is right, say so: inkpush clock accept."
 _REASONS: dict[Doubt, str] = {
-    "unconfirmed": "nobody has confirmed this machine's clock since the start",
     "stepped": "this machine's clock was moved, and nobody has confirmed it since",
     "contradicted": "a witness contradicts this machine's clock, and nobody confirms it",
 }
@@ -85,16 +84,13 @@ class Timekeeper:
 
     @property
     def standing(self) -> Standing | None:
-        """What is not well about the machine's clock, for people."""
+        """What is not well about the machine's clock, for people. A clock that nobody has confirmed
+        yet, and nobody contradicts, is well as far as anybody knows."""
         doubt, offset = self._agreement.doubt, self.offset
-        if doubt:
+        if doubt in _REASONS:
             said = self._said()
             reason = _REASONS[doubt] + (f" ({said})" if said else "")
-            hint = f"{_NTP} {_ACCEPT}"
-            # a start that nobody has confirmed yet is nobody's fault, and has no time
-            return Standing(
-                "doubted", reason, hint, None if doubt == "unconfirmed" else self._since
-            )
+            return Standing("doubted", reason, f"{_NTP} {_ACCEPT}", self._since)
         if abs(offset) > _TOLD_S:
             ahead = "behind" if offset > 0 else "ahead of"
             reason = (

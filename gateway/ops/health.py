@@ -31,11 +31,6 @@ CACHE_S = 1.0
 _AS_ASKED = frozenset({"paused", "quiet"})
 
 
-def _is_no_fault(standing: Standing) -> bool:
-    """Whether the gateway is no less than it should be."""
-    return standing.state in _AS_ASKED or (standing.state == "doubted" and standing.since is None)
-
-
 class HealthRoutes:
     """`/healthz`, `/readyz` and `/metrics` of the ops listener.
 
@@ -84,14 +79,13 @@ class HealthRoutes:
 
         503 while draining, and while it cannot store or reach its queue. A lane that does not send
         takes nothing away from those who register and post: `degraded`, and 200. What a person or
-        the vendor has asked for is listed, and degrades nothing; nor does a clock of which nothing
-        is known, for want of anybody who would have said it.
+        the vendor has asked for is listed, and degrades nothing.
         """
         parts = await self._parts()
         lanes = dict(self._lanes())
         if (clock := self._clock()) is not None:
             lanes["clock"] = clock
-        degraded = any(not _is_no_fault(one) for one in lanes.values())
+        degraded = any(one.state not in _AS_ASKED for one in lanes.values())
         status = "not_ready" if parts else "degraded" if degraded else "ready"
         if self._draining():
             status = "draining"

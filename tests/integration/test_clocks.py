@@ -140,18 +140,25 @@ async def test_a_clock_that_is_wrong_for_a_while(site: RelayRig, off: float) -> 
 
 
 async def test_a_person_ends_the_doubt_where_nobody_else_can(rig: RelayRig) -> None:
-    machine = Machine()
+    machine = Machine(7_200.0)
     keeper = machine.keeper()
     settings = rig.settings(fcm=None)
     async with rig.gateway(settings, timekeeper=keeper) as running:
+        assert await clock_of(running) is None  # nobody says that it is wrong
+        assert keeper.doubt() is not None
+        assert (await post(running, "msg_1", JOMO))[0] == 503
         said = await clock_of(running)
         assert said is not None
         assert said["state"] == "doubted"
+        assert "inkpush clock accept" in said["hint"]
+        machine.off = 0.0
+        assert await clock_of(running) is not None
         await running.stores.store.times.report(ClockRow(PERSON, time.time()))
         await eventually("the doubt is over", lambda: keeper.doubt() is None)
+        assert (await post(running, "msg_1", JOMO))[0] == 200
         machine.off = 3_600.0
         await eventually("it is doubted", lambda: keeper.doubt() is not None)
-        assert (await post(running, "msg_1", JOMO))[0] == 200  # the time runs on
+        assert (await post(running, "msg_2", JOMO))[0] == 200  # the time runs on
 
 
 @OFF
