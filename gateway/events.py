@@ -210,6 +210,26 @@ class SourceKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockDoubted:
+    """The time is doubted, and why; or ("") it is agreed on, `by` whom. `said` is what witnesses
+    say."""
+
+    doubt: str
+    by: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockCorrected:
+    """The time in force was moved `seconds`, and is `offset` seconds ahead of the machine's clock,
+    for so `by` says."""
+
+    seconds: float
+    offset: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailed:
     """The store or queue did not answer; `what` was being done."""
 
@@ -257,6 +277,8 @@ GatewayEvent = (
     | PutAside
     | SourceUnknown
     | SourceKnown
+    | ClockDoubted
+    | ClockCorrected
     | ConnectionRefused
     | StoreFailed
     | Fault

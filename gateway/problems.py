@@ -33,6 +33,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "too_many_requests": (429, "Too many requests from this caller."),
     "internal": (500, "Something failed inside the gateway; the log has the details."),
     "overloaded": (503, "Too much comes in at once; try again later."),
+    "clock_doubted": (503, "This gateway does not know what time it is; try again later."),
     "unavailable": (503, "The request could not be stored now; try again later."),
 }
 

@@ -12,6 +12,8 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, Protocol, assert_never
 
@@ -290,3 +292,12 @@ class PushProvider(Protocol):
 
     async def aclose(self) -> None:
         """Give what is in flight a verdict, then close connections."""
+
+
+def read_date(text: str | None) -> float | None:
+    """The time (epoch seconds) in a `Date` header, in whole seconds; None where there is none."""
+    try:
+        date = parsedate_to_datetime(text or "")
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -20,6 +20,20 @@ if TYPE_CHECKING:
     from providers.settings import VendorSettings
 
 Clock = Callable[[], float]
+"""Says what time it is, in epoch seconds. One that learns has a method `told`: see `told_by`."""
+
+Told = Callable[[str, float, float], None]
+"""Hears between which two times it is now, and who says so."""
+
+
+def told_by(clock: Clock) -> Told:
+    """Who hears what answers say of the time: the clock, if it learns; else nobody."""
+    told: Told = getattr(clock, "told", _unheard)
+    return told
+
+
+def _unheard(_witness: str, _low: float, _high: float) -> None:
+    """A clock that learns nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +110,7 @@ class Vendor:
     `plan` reads the credentials that an app's settings name; beside them it gets the settings of
     all apps, this one's included, and a clock that gives epoch seconds. It raises CredentialError
     with all that is wrong, each problem beginning with its setting's name.
+    `tells_time`: its answers have a `Date`, so what it says of the time is worth asking for.
     """
 
     name: str
@@ -107,6 +122,7 @@ class Vendor:
     prune_reasons: tuple[str, ...]
     read_address: Callable[[ReportedAddress], ReportedAddress | list[AddressProblem]]
     plan: Callable[[Any, Sequence[Any], Clock], Plan]
+    tells_time: bool = False
 
     def __repr__(self) -> str:
         return f"<Vendor {self.name}>"

@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from gateway.core.clocks import WallClock
+from gateway.core.clocks import Clocks
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
 from gateway.ports import Replicas
+from gateway.ports.replicas import beat
 from gateway.tasks import end
 
 
@@ -23,7 +24,7 @@ async def beating(
     name: str,
     role: str,
     observer: Observer,
-    clock: WallClock,
+    clocks: Clocks,
     every_s: float,
 ) -> AsyncIterator[None]:
     """Beat every `every_s` seconds while it is entered, under a unique name. Raises
@@ -33,11 +34,11 @@ async def beating(
         while True:
             await asyncio.sleep(every_s)
             try:
-                await replicas.beat(name, role, now=clock())
+                await beat(replicas, name, role, clocks=clocks)
             except StoreUnavailable as error:
                 observer(StoreFailed("heartbeat", str(error)))
 
-    await replicas.beat(name, role, now=clock())
+    await beat(replicas, name, role, clocks=clocks)
     task = asyncio.get_running_loop().create_task(beat_on())
     try:
         yield

@@ -12,9 +12,10 @@ from config.formats import is_postgres
 from config.sources import holds_secrets
 from gateway.app import surroundings
 from gateway.app.clocks import SYSTEM
+from gateway.app.dates import Site, sites_of
 from gateway.app.lanes import LanePlan, plan_app
 from gateway.app.storage import open_store, sqlite_path
-from gateway.app.surroundings import Site, Warned
+from gateway.app.surroundings import Warned
 from gateway.app.vendors import VENDORS
 from gateway.errors import ConfigurationError, GatewayError, StoreUnavailable
 from gateway.events import GatewayEvent, Lifecycle
@@ -85,15 +86,7 @@ def _secret_files(settings: Settings, file: Path | None) -> list[tuple[str, Path
 
 async def _ways(settings: Settings, plans: list[LanePlan], *, online: bool) -> list[Finding]:
     """What is odd about the addresses that the gateway speaks to, and about its clock."""
-    numbers = {app.id: number for number, app in enumerate(settings.apps)}
-    sites = []
-    for plan in plans:
-        number = numbers[plan.app]
-        table = settings.apps[number].vendors[plan.vendor.name]
-        ca_file = getattr(table, "ca_file", None)  # most vendors have one
-        place = f"apps[{number}].{plan.vendor.name}"
-        for name, url, proxied in plan.sites:
-            sites.append(Site(f"{place}.{name}", url, str(ca_file or ""), proxied))
+    sites = [site for _, site in sites_of(settings, plans)]
     found = surroundings.plain_sites(sites)
     if online:
         found += await surroundings.dead_families(sites)

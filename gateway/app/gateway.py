@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
 from gateway.app.beating import beating
-from gateway.app.clocks import SYSTEM
+from gateway.app.dates import ask_dates, hosts_of
 from gateway.app.descriptors import OPS_CONNECTIONS
 from gateway.app.doubts import keeping_notes, stop_pruning
 from gateway.app.ids import RANDOM
@@ -17,11 +18,12 @@ from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
 from gateway.app.process import Gateway
 from gateway.app.storage import complete_events, open_store
+from gateway.app.timekeeping import Timekeeper
 from gateway.app.vendors import VENDORS
-from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.events import GatewayEvent, Lifecycle, Observer
+from gateway.ports.replicas import look
 from gateway.tasks import end
 from providers.vendor import Vendors
 
@@ -38,7 +40,7 @@ async def open_gateway(
     *,
     log: Observer,
     on_failure: Callable[[BaseException], None],
-    clocks: Clocks = SYSTEM,
+    timekeeper: Timekeeper | None = None,
     ids: Ids = RANDOM,
     pace: Pace = Pace(),
 ) -> AsyncIterator[Gateway]:
@@ -51,6 +53,8 @@ async def open_gateway(
     for credentials that cannot work, StoreUnavailable for a database that cannot be opened,
     OSError for an address that cannot be listened on.
     """
+    timekeeper = timekeeper or Timekeeper()
+    clocks = timekeeper.clocks
     with_relay = settings.server.role != "ingest"
     plans = plan_lanes(settings, vendors, clock=clocks.wall) if with_relay else []
     # Entered last, closed first: webhooks stop, the relay drains, metrics and health stay
@@ -75,7 +79,7 @@ async def open_gateway(
                 name=ids.process(),
                 role=settings.server.role,
                 observer=tell,
-                clock=clocks.wall,
+                clocks=clocks,
                 every_s=pace.beat_s,
             )
             await stack.enter_async_context(beats)
@@ -85,28 +89,31 @@ async def open_gateway(
             stores,
             log=log,
             on_failure=on_failure,
-            clocks=clocks,
+            timekeeper=timekeeper,
             ids=ids,
             pace=pace,
         )
         heard.append(gateway.observe)
         gateway.observe(Lifecycle("starting", f"Inkpush {__version__}"))
+        await look(stores.store.replicas, clocks=clocks)
         stack.callback(gateway.observe, Lifecycle("stopped"))
         stack.push_async_callback(gateway.authenticator.aclose)
-        await stack.enter_async_context(_running(gateway.gauges.run(), on_failure))
-        await stack.enter_async_context(_running(gateway.storing.run(), on_failure))
+        beside = [gateway.gauges.run(), gateway.storing.run()]
         if stores.guarding is not None:
-            guarding = stores.guarding(pace.schema_s)
-            await stack.enter_async_context(_running(guarding, on_failure))
-        ops = settings.ops
+            beside.append(stores.guarding(pace.schema_s))
+        for loop in beside:
+            await stack.enter_async_context(_running(loop, on_failure))
         gateway.ops_port = await listen(
             stack,
             ops_application(gateway),
-            ops.host,
-            ops.port,
+            settings.ops.host,
+            settings.ops.port,
             observer=gateway.observe,
             most=OPS_CONNECTIONS,
         )
+        ask = partial(ask_dates, hosts_of(settings, plans), timekeeper.told)
+        stack.push_async_callback(timekeeper.stop)
+        await timekeeper.start(stores.store.times, ids.process(), ask=ask, observer=gateway.observe)
         if gateway.relay is not None:
             gateway.doubts = await stop_pruning(
                 stores, plans, now=clocks.wall(), observer=gateway.observe
@@ -117,17 +124,19 @@ async def open_gateway(
             stack.push_async_callback(gateway.relay.stop, settings.relay.drain_s)
             await gateway.relay.start(plans)
             await stack.enter_async_context(stores.waking(gateway.relay.wake))
-        await stack.enter_async_context(_running(gateway.device_counts.run(), on_failure))
-        await stack.enter_async_context(_running(gateway.eraser.run(), on_failure))
+        for loop in (gateway.device_counts.run(), gateway.eraser.run()):
+            await stack.enter_async_context(_running(loop, on_failure))
         if settings.server.role != "relay":
             server = settings.server
-            application = public_application(gateway)
             gateway.public_port = await listen(
-                stack, application, server.host, server.port, observer=gateway.observe
+                stack,
+                public_application(gateway),
+                server.host,
+                server.port,
+                observer=gateway.observe,
             )
         gateway.ready = True
-        where = f"public {gateway.public_port}, ops {gateway.ops_port}"
-        gateway.observe(Lifecycle("ready", where))
+        gateway.observe(Lifecycle("ready", f"public {gateway.public_port}, ops {gateway.ops_port}"))
         try:
             yield gateway
         finally:

@@ -23,7 +23,8 @@ class Gauges:
     """Measures queue, lanes and registry for metrics, health and the webhook's high-water mark.
 
     `waiting` tells of what waits for a person: sources that this process does not know, a database
-    in doubt; `storing` what could not be stored lately.
+    in doubt; `storing` what could not be stored lately. `offset` is how far the gateway's time is
+    ahead of the machine's clock.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Gauges:
         waiting: Callable[[], Mapping[str, Standing]],
         storing: Storing,
         clock: WallClock,
+        offset: Callable[[], float],
         every_s: float,
     ) -> None:
         self._storing = storing
@@ -45,6 +47,7 @@ class Gauges:
         self._lanes = lanes
         self._waiting = waiting
         self._clock = clock
+        self._offset = offset
         self._every_s = every_s
         self._depth = Depth(0, None)
         self._accepted_since = 0
@@ -68,6 +71,7 @@ class Gauges:
     async def refresh(self) -> None:
         """Bring the metrics up to date, for a scrape."""
         now = self._clock()
+        self._metrics.set_clock(self._offset())
         await self._look_at_queue()
         self._metrics.set_queue(self._depth, now=now)
         self._metrics.set_devices(self._device_counts.counts)

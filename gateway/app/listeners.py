@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -24,6 +25,7 @@ from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
 from gateway.ops.health import HealthRoutes
 from gateway.ops.lookup import LookupRoutes
 from gateway.ops.openapi import OpenApiRoutes
+from gateway.ports import Journal
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -44,6 +46,7 @@ def public_application(gateway: Gateway) -> web.Application:
         queue,
         limits=gateway.webhook_limits,
         backlog=lambda: gateway.gauges.backlog,
+        known=partial(_is_known, stores.journal),
         wake=gateway.wake,
         observer=gateway.observe,
         clocks=clocks,
@@ -91,6 +94,7 @@ def ops_application(gateway: Gateway) -> web.Application:
     health = HealthRoutes(
         probes=gateway.probes,
         lanes=gateway.gauges.lane_states,
+        clock=lambda: gateway.timekeeper.standing,
         draining=lambda: gateway.draining,
         standstill=gateway.standstill,
         render=gateway.metrics.render,
@@ -159,6 +163,10 @@ def notification_limits(settings: Settings) -> NotificationLimits:
         max_backlog=settings.relay.max_backlog,
         max_body_bytes=settings.webhook.max_body_bytes,
     )
+
+
+async def _is_known(journal: Journal, event_id: str) -> bool:
+    return await journal.event(event_id) is not None
 
 
 def _proxies(gateway: Gateway) -> Sequence[Network]:

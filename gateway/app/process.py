@@ -14,7 +14,7 @@ from gateway.app.relay import Relay
 from gateway.app.sources import limits_of, names_of, webhook_limits, word_with
 from gateway.app.storage import Stores
 from gateway.app.storing import Storing
-from gateway.core.clocks import Clocks
+from gateway.app.timekeeping import Timekeeper
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.devices.auth import Authenticator, AuthRules
@@ -52,14 +52,15 @@ class Gateway:
         *,
         log: Observer,
         on_failure: Callable[[BaseException], None],
-        clocks: Clocks,
+        timekeeper: Timekeeper,
         ids: Ids,
         pace: Pace,
     ) -> None:
         self.settings = settings
         self.vendors = vendors
         self.stores = stores
-        self.clocks = clocks
+        self.timekeeper = timekeeper
+        self.clocks = clocks = timekeeper.clocks
         self.ids = ids
         self.pace = pace
         self.ready = False
@@ -100,6 +101,7 @@ class Gateway:
                 pace=pace,
                 failed=on_failure,
             )
+            timekeeper.listeners.append(self.relay.moved)
         self.gauges = Gauges(
             stores,
             self.device_counts,
@@ -108,6 +110,7 @@ class Gateway:
             waiting=self._waiting,
             storing=self.storing,
             clock=clocks.wall,
+            offset=lambda: timekeeper.offset,
             every_s=pace.depth_s,
         )
 

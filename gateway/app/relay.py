@@ -151,7 +151,7 @@ class Relay:
             audit=stores.audit,
             lanes=self.lanes,
             observer=observer,
-            wall=clocks.wall,
+            clocks=clocks,
             pace=pace,
             keep=Keep(
                 journal_s=settings.relay.retention_days * _DAY_S,
@@ -166,7 +166,7 @@ class Relay:
             role=settings.server.role,
             lanes=self.lanes,
             observer=observer,
-            clock=clocks.wall,
+            clocks=clocks,
             every_s=pace.beat_s,
         )
         self._claiming: asyncio.Task[None] | None = None
@@ -194,6 +194,12 @@ class Relay:
     def wake(self) -> None:
         """Something was queued by this process."""
         self._dispatcher.wake()
+
+    def moved(self, by: float) -> None:
+        """The gateway's time was moved by so many seconds."""
+        self._leases.moved()
+        for lane in self.lanes.values():
+            lane.moved(by)
 
     def changed(self, device_ids: Sequence[int]) -> None:
         """This process changed these devices: they have another user or address, or are gone."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from config.formats import is_postgres, no_broker_beside, without_password
-from gateway.app.clocks import SYSTEM
+from gateway.app.clocks import SYSTEM, clocks_beside
 from gateway.app.ids import RANDOM
 from gateway.app.replaying import cut_again
 from gateway.core.clocks import Clocks
@@ -88,9 +88,9 @@ class Stores:
     calls back when another process may have queued something. `broker` is the queue if it is
     outside the database, `newest_queued` asks it for the event of its newest chunk, and `brokered`
     is the journal of a database that can be beside a broker. `secret` is what keyed hashes are made
-    with, `threads` what a database in this process works with. `guarding` runs beside a gateway,
-    looks every so many seconds whether the database is what it was, and mends what it can;
-    `troubles` tells what it found, by part.
+    with, `clocks` say what time it is, `threads` are what a database in this process works with.
+    `guarding` runs beside a gateway, looks every so many seconds whether the database is what it
+    was, and mends what it can; `troubles` tells what it found, by part.
     """
 
     store: Store
@@ -103,6 +103,7 @@ class Stores:
     newest_queued: Callable[[], Awaitable[str | None]] | None = None
     brokered: BrokeredJournal | None = None
     secret: bytes = b""
+    clocks: Clocks = SYSTEM
     threads: Threads = NO_THREADS
     guarding: Callable[[float], Coroutine[Any, Any, None]] | None = None
     troubles: Callable[[], Mapping[str, Standing]] = dict
@@ -137,21 +138,24 @@ async def open_store(
     settings: Settings,
     *,
     relay: bool = False,
-    clocks: Clocks = SYSTEM,
+    clocks: Clocks | None = None,
     ids: Ids = RANDOM,
     pace: Pace = Pace(),
     observer: Observer = _ignore,
 ) -> AsyncIterator[Stores]:
-    """Open the store, creating or migrating it; closes it at the end.
+    """Open the store, creating or migrating it; closes it at the end. Without `clocks` of a gateway
+    those of a command are made.
 
     The connection to a broker is made at its first use, so that commands that only read the store
     work without it. A `relay` is alone on a SQLite file, or refused with ConfigurationError: it
     ends the leases of those before it.
     """
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
-    stores = await opened(settings, relay, clocks, ids, pace, observer)
+    stores = await opened(settings, relay, clocks or SYSTEM, ids, pace, observer)
     try:
-        stores = replace(stores, secret=await stores.store.secret(ids.secret(SECRET_BYTES)))
+        clocks = clocks or await clocks_beside(stores.store)
+        secret = await stores.store.secret(ids.secret(SECRET_BYTES))
+        stores = replace(stores, secret=secret, clocks=clocks)
         if settings.queue.url == "store":
             yield stores
             return
@@ -251,6 +255,7 @@ async def _postgres(
         new_id=ids.new,
         pace=pace,
         observer=observer,
+        own_time=clocks.given,
     )
     return Stores(
         store,

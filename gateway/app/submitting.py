@@ -6,12 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from gateway.app.clocks import SYSTEM
 from gateway.app.ids import RANDOM
 from gateway.app.storage import open_store
 from gateway.core.audit import Actor
 from gateway.core.chunks import cut, deadline_of
-from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
 from gateway.core.items import parse_items
 from gateway.core.model import Event
@@ -52,14 +50,13 @@ async def submit_item(
     by: By | None,
     dry_run: bool,
     actor: Actor,
-    clocks: Clocks = SYSTEM,
     ids: Ids = RANDOM,
 ) -> Submitted:
     """Queue a notification to a user in the store; a running gateway takes it from there at once.
 
     Raises AmbiguousId where the id means two people.
     """
-    async with open_store(settings, clocks=clocks, ids=ids) as stores:
+    async with open_store(settings, ids=ids) as stores:
         raw = [content | asdict(await find_addressee(stores.registry, user, by))]
         items, rejections = parse_items(raw, terms=Terms(CLI))
         reasons = tuple(f"item {rejection.index}: {rejection.reason}" for rejection in rejections)
@@ -77,7 +74,7 @@ async def submit_item(
         )
         if dry_run or not items:
             return Submitted("", len(items), reasons, destinations)
-        now = clocks.wall()
+        now = stores.clocks.wall()
         event_id = event_id_of(CLI, ids.new())
         deadline = deadline_of(None, now, settings.relay.max_age_s)
         chunks = cut(event_id, items, received_at=now, deadline=deadline)

@@ -11,57 +11,24 @@ import resource
 import socket
 import stat
 import time
-import urllib.request
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import aiohttp
-
-from providers.errors import CredentialError
-from providers.transport.trust import client_context
+from gateway.app.dates import Site, date_of
+from gateway.core.agreement import AGREE_S
 
 Warned = tuple[str, str]
 """What is odd, and what to do about it."""
 
 FEW_FILES = 4_096
-CLOCK_OFF_S = 60.0
-"""Witnesses of the time that are no further apart agree."""
 
 _DEAD_S = 3.0
-_ANSWER_S = 5.0
+_LOOK_UP_S = 5.0
+_LOOK_UP_S = 5.0
 #: a machine without a way for a whole family knows that at once, and loses nothing by it
 _NO_WAY = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _FAMILIES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A web address that the gateway speaks to, and the setting that names it."""
-
-    setting: str
-    url: str
-    ca_file: str = ""
-    proxy: bool = False
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.url).hostname or ""
-
-    @property
-    def port(self) -> int:
-        parts = urlsplit(self.url)
-        return parts.port or (80 if parts.scheme == "http" else 443)
-
-    @property
-    def direct(self) -> bool:
-        """Whether no proxy stands between, by the settings or by the environment."""
-        proxies = urllib.request.getproxies()
-        scheme = urlsplit(self.url).scheme
-        by_environment = scheme in proxies and not urllib.request.proxy_bypass(self.host)
-        return not self.proxy and not by_environment
 
 
 def readable_files(files: Iterable[tuple[str, Path]]) -> list[Warned]:
@@ -131,7 +98,7 @@ async def dead_families(sites: Sequence[Site]) -> list[Warned]:
 async def _dead_family(host: str, port: int) -> str:
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(_ANSWER_S):
+        async with asyncio.timeout(_LOOK_UP_S):
             places = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError, UnicodeError):
         return ""
@@ -168,35 +135,24 @@ async def wrong_clock(sites: Sequence[Site], database: str = "") -> list[Warned]
     """This machine's clock, where every witness says another time: the database, and the `Date` of
     what answers over https. `database` is PostgreSQL's address, or ""."""
     https = {site.host: site for site in sites if urlsplit(site.url).scheme == "https"}
-    asked = [_date_of(site) for site in https.values() if site.direct]
+    asked = [_offset_to(site) for site in https.values() if site.direct]
     if database:
         asked.append(_time_of(database))
     offsets = [offset for offset in await asyncio.gather(*asked) if offset is not None]
     if not offsets:
         return []
     seconds, witness = min(offsets, key=lambda offset: abs(offset[0]))
-    if abs(seconds) <= CLOCK_OFF_S:
+    if abs(seconds) <= AGREE_S:
         return []
     side = "ahead of" if seconds > 0 else "behind"
     told = f"clock: this machine's is {abs(seconds):.0f} s {side} {witness}'s"
     return [(told, "set it by NTP: timedatectl set-ntp true, or chronyc makestep")]
 
 
-async def _date_of(site: Site) -> tuple[float, str] | None:
-    try:
-        trust = client_context(site.ca_file)
-        timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            asked_at = time.time()
-            async with session.head(
-                f"https://{urlsplit(site.url).netloc}/", ssl=trust, allow_redirects=False
-            ) as answer:
-                date = parsedate_to_datetime(answer.headers["Date"]).timestamp()
-    except (aiohttp.ClientError, OSError, TimeoutError, CredentialError, KeyError, ValueError):
-        return None
-    now = time.time()
-    # a Date has whole seconds, and is as old as the answer took
-    return (asked_at + now) / 2 - (date + 0.5), site.host
+async def _offset_to(site: Site) -> tuple[float, str] | None:
+    """How far this machine's clock is ahead of a host's."""
+    bounds = await date_of(site)
+    return None if bounds is None else (time.time() - sum(bounds) / 2, site.host)
 
 
 async def _time_of(database: str) -> tuple[float, str] | None:

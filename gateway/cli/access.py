@@ -54,9 +54,10 @@ async def create(
     """Make an API key. It is shown only once, because the store keeps only its hash."""
     from gateway.devices.api_keys import key_digest, new_key
 
-    key, text = new_key(name, scopes, now=time.time(), random=secrets.token_bytes)
-    act = actor(reason).does("keys.create", key.id, at=key.created_at)
     async with state.store() as stores:
+        now = stores.clocks.wall()
+        key, text = new_key(name, scopes, now=now, random=secrets.token_bytes)
+        act = actor(reason).does("keys.create", key.id, at=now)
         await stores.keys.add(key, key_digest(text), act=act)
     if as_json:
         show.as_line({"id": key.id, "key": text})
@@ -95,9 +96,9 @@ async def list_keys(state: State, as_json: bool) -> None:
 @asynchronous
 async def revoke(state: State, key_id: str, reason: str) -> None:
     """End an API key; running gateways refuse it within seconds."""
-    now = time.time()
-    act = actor(reason).does("keys.revoke", key_id, at=now)
     async with state.store() as stores:
+        now = stores.clocks.wall()
+        act = actor(reason).does("keys.revoke", key_id, at=now)
         if not await stores.keys.revoke(key_id, now=now, act=act):
             raise click.ClickException(f"key {key_id} is unknown or revoked")
     click.echo(f"Key {key_id} is revoked.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from gateway.cli import show
@@ -82,7 +80,7 @@ async def replay(
     chosen = _chosen(ids, every)
     max_age_s = state.settings().relay.max_age_s
     async with state.store() as stores:
-        now = time.time()
+        now = stores.clocks.wall()
         act = actor(reason).does("dead.replay", names_of(chosen), at=now)
         count = await stores.queue.replay_dead(chosen, now=now, max_age_s=max_age_s, act=act)
     return _tell("replayed", count, ids, as_json)
@@ -100,7 +98,7 @@ async def drop(state: State, ids: tuple[int, ...], every: bool, reason: str, as_
     """Delete dead letters; the journal keeps the failure of their deliveries."""
     chosen = _chosen(ids, every)
     async with state.store() as stores:
-        act = actor(reason).does("dead.drop", names_of(chosen), at=time.time())
+        act = actor(reason).does("dead.drop", names_of(chosen), at=stores.clocks.wall())
         count = await stores.journal.drop_dead(chosen, act=act)
     return _tell("dropped", count, ids, as_json)
 

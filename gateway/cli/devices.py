@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -173,7 +172,7 @@ async def forget(
             gone = await erase_now(stores, user, by, wait=True, reason=reason)
         else:
             assert installation_id is not None
-            now = time.time()
+            now = stores.clocks.wall()
             act = actor(reason).does("devices.forget", installation_id, at=now)
             gone = len(
                 await stores.registry.forget(

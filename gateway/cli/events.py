@@ -153,6 +153,7 @@ async def replay(
                 max_age_s=max_age_s,
                 fresh=fresh,
                 actor=actor(reason),
+                clocks=stores.clocks,
             )
             for event_id in event_ids
         ]

@@ -75,14 +75,13 @@ lanes_argument = click.argument("names", metavar=_NAMES, nargs=-1)
 async def pause(state: State, names: tuple[str, ...], reason: str, as_json: bool) -> int:
     """Pause lanes or parts of them: their pushes wait until they expire or are resumed."""
     from gateway.app import holding
-    from gateway.app.clocks import SYSTEM
 
     if not names:
         raise click.UsageError("name the lanes to pause, as `inkpush lanes list` shows them")
     async with state.store() as stores:
         chosen = await _named(state, stores, names)
         paused = await holding.pause(
-            stores, chosen, reason=reason, now=SYSTEM.wall(), actor=actor(reason)
+            stores, chosen, reason=reason, now=stores.clocks.wall(), actor=actor(reason)
         )
     if as_json:
         show.as_line({"held": paused})
@@ -106,11 +105,10 @@ async def resume(state: State, names: tuple[str, ...], reason: str, as_json: boo
     again if the fault is still there.
     """
     from gateway.app import holding
-    from gateway.app.clocks import SYSTEM
 
     async with state.store() as stores:
         chosen = await _named(state, stores, names)
-        lifted = await holding.resume(stores, chosen, now=SYSTEM.wall(), actor=actor(reason))
+        lifted = await holding.resume(stores, chosen, now=stores.clocks.wall(), actor=actor(reason))
     if as_json:
         show.as_line({"resumed": lifted})
     elif lifted:
@@ -138,14 +136,13 @@ async def release(
     `inkpush lanes list` first: that many devices rarely die at once, while a wrong project or topic
     looks just like it.
     """
-    from gateway.app.clocks import SYSTEM
 
     released = []
     async with state.store() as stores:
         rows = {place.lane: place.row for place in await _named(state, stores, names)}
         for name, row in rows.items():
             if row.brake_at is not None:
-                now = SYSTEM.wall()
+                now = stores.clocks.wall()
                 what: What = "lanes.discard" if discard else "lanes.release"
                 act = actor(reason).does(what, name, at=now)
                 gone = await stores.lanes.release(
@@ -164,10 +161,9 @@ async def release(
 async def _named(state: State, stores: Stores, names: tuple[str, ...]) -> list[Place]:
     """The parts that were named; all if none was."""
     from gateway.app import holding
-    from gateway.app.clocks import SYSTEM
     from gateway.app.vendors import VENDORS
 
-    known = await holding.places(state.settings(), stores, VENDORS, now=SYSTEM.wall())
+    known = await holding.places(state.settings(), stores, VENDORS, now=stores.clocks.wall())
     try:
         return holding.named(known, names)
     except holding.UnknownLane as error:

@@ -9,6 +9,7 @@ from gateway.cli.access import keys, token
 from gateway.cli.audit import audit
 from gateway.cli.base import Group, State
 from gateway.cli.benching import bench
+from gateway.cli.clock import clock
 from gateway.cli.configuration import check, config
 from gateway.cli.dead import dead
 from gateway.cli.deliveries import deliveries
@@ -47,6 +48,7 @@ COMMANDS: tuple[click.Command, ...] = (
     events,
     dead,
     lanes,
+    clock,
     keys,
     token,
     audit,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,9 +97,9 @@ async def import_devices(
     settings = state.settings()
     apps = {app.id: frozenset(app.vendors) for app in settings.apps}
     tally = Tally()
-    # one act, however many batches it takes
-    act = actor(reason).does("devices.import", at=time.time())
     async with state.store() as stores:
+        # one act, however many batches it takes
+        act = actor(reason).does("devices.import", at=stores.clocks.wall())
         with show.progress("Importing", _size(file)) as advance:
             records = read_records(file, format_of(file.name, chosen), advance)
             await _import(stores, records, apps, tally, force=force, act=act)
@@ -163,7 +162,8 @@ async def _register(
     act: Act,
 ) -> None:
     asked = [registration for _, registration in batch]
-    done = await stores.registry.register_many(asked, now=time.time(), force=force, act=act)
+    now = stores.clocks.wall()
+    done = await stores.registry.register_many(asked, now=now, force=force, act=act)
     tally.take(batch, done)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -69,17 +68,18 @@ async def erase(
 
 async def erase_now(stores: Stores, user: str, by: By | None, *, wait: bool, reason: str) -> int:
     """Erase a user; returns how many devices went. `wait`: until nothing names them."""
-    from gateway.app.clocks import SYSTEM
     from gateway.app.erasing import erase_whole
     from gateway.app.ids import RANDOM
     from gateway.whose import find_user
 
     whose = await find_user(stores.registry, user, by)
-    now = time.time()
+    now = stores.clocks.wall()
     act = actor(reason).does("users.erase", at=now)
     gone = len(await stores.registry.erase(whose, now=now, act=act))
     if wait:
-        unread = await erase_whole(stores, whose, clocks=SYSTEM, ids=RANDOM, progress=show.progress)
+        unread = await erase_whole(
+            stores, whose, clocks=stores.clocks, ids=RANDOM, progress=show.progress
+        )
         if unread:
             click.echo(
                 f"{unread} queued chunks could not be read and stay for a version that reads them; "

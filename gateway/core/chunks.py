@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.core.agreement import AGREE_S
+from gateway.core.clocks import Unsure
 from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, day_of
 
 
@@ -41,3 +43,18 @@ def cut(
         )
         for number, start in enumerate(range(0, len(items), chunk_items))
     ]
+
+
+def fresh_until(chunk: Chunk, *, now: float, doubt: Unsure | None) -> float:
+    """Until when a chunk is fresh, by the time in force.
+
+    While that is doubted, what another process dated may have been dated by another time: it keeps
+    the life that it had when it came, as if that had been at the start of this process. Where
+    nobody contradicts the clock and the dates fit, they are believed.
+    """
+    if doubt is None or chunk.first_seen >= doubt.since:
+        return chunk.deadline
+    fits = chunk.first_seen <= now + AGREE_S and now < chunk.deadline
+    if fits and not doubt.contradicted:
+        return chunk.deadline
+    return doubt.since + max(0.0, chunk.deadline - chunk.first_seen)

@@ -22,6 +22,8 @@ from gateway.core.states import DeliveryState
 #: what the journal knows: (index, device id) -> (state, attempts, when the next try is due)
 Known = Mapping[tuple[int, int], tuple[DeliveryState, int, float | None]]
 
+LATEST_S = 2.0
+"""How much later than its deadline anything may be due, for due times are rounded up."""
 TOO_OLD = "too old"
 GONE = "the device was deleted, pruned or moved to another user"
 CONTRADICTION = "ids contradict"
@@ -218,7 +220,9 @@ def _ahead(
     if progress is None:
         return None
     _, made, next_at = progress
-    due_at = chunk.due_at if next_at is None else next_at
+    # Nothing waits for longer than it is fresh: a later time was written by a clock that was ahead.
+    is_wrong = next_at is None or next_at > chunk.deadline + LATEST_S
+    due_at = chunk.due_at if next_at is None or is_wrong else next_at
     if entry.remainders is not None and (made, due_at) <= (attempts, chunk.due_at):
         return None
     return made, due_at

@@ -18,10 +18,10 @@ from gateway.devices.api_keys import KeyRing, looks_like_key
 from gateway.devices.jwks import PAUSE_S, KeysUnavailable, RemoteKeys
 from gateway.devices.limits import CallerLimits
 from gateway.devices.public_keys import load_pem
-from gateway.devices.tokens import BadToken, SubjectKind, TokenVerifier
+from gateway.devices.tokens import BadToken, SubjectKind, TimeDoubted, TokenVerifier
 from gateway.exchange import Request
 from gateway.ports import ApiKey, Keys
-from gateway.problems import Problem
+from gateway.problems import RETRY_AFTER_S, Problem
 
 USER_SCOPES = frozenset({"devices:read", "devices:write"})
 """What a user token allows, for its own user."""
@@ -136,6 +136,8 @@ class Authenticator:
         except BadToken as error:
             _count(wrong, request.remote)
             raise _unauthorized(str(error)) from error
+        except TimeDoubted as error:
+            raise Problem("clock_doubted", str(error), retry_after=RETRY_AFTER_S) from error
         except KeysUnavailable as error:
             detail = "the keys behind auth.jwks_url cannot be fetched"
             raise Problem("unavailable", detail, retry_after=PAUSE_S) from error
@@ -166,7 +168,7 @@ class Authenticator:
             issuer=rules.issuer,
             audience=rules.audience,
             subject=rules.subject,
-            clock=self._clocks.wall,
+            clocks=self._clocks,
         )
         self._remote = remote
         self._user_limits = CallerLimits(
@@ -180,7 +182,7 @@ class Authenticator:
         """The endpoint's keys, kept over a reload that does not move the endpoint."""
         if not url:
             return None
-        remote = RemoteKeys(url, monotonic=self._clocks.monotonic)
+        remote = RemoteKeys(url, monotonic=self._clocks.monotonic, told=self._clocks.told)
         known = self._remote
         return known if known is not None and known.url == remote.url else remote
 

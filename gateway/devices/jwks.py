@@ -14,9 +14,10 @@ import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 from yarl import URL
 
-from gateway.core.clocks import Monotonic, MonotonicClock
+from gateway.core.clocks import Monotonic, MonotonicClock, Told, ignored
 from gateway.devices.public_keys import PublicKey, parse_jwks
 from gateway.errors import ConfigurationError
+from providers.contract import read_date
 
 FRESH_S = 3600.0
 """How long a fetched set is used without asking again."""
@@ -61,9 +62,10 @@ def _is_loopback(host: str) -> bool:
 class RemoteKeys:
     """The keys behind one JWKS address. `aclose` lets go of the connection."""
 
-    def __init__(self, url: str, *, monotonic: MonotonicClock) -> None:
+    def __init__(self, url: str, *, monotonic: MonotonicClock, told: Told = ignored) -> None:
         self.url = check_jwks_url(url)
         self._monotonic = monotonic
+        self._told = told
         self._keys: list[PublicKey] = []
         self._fetched_at: float | None = None
         self._asked_at: float | None = None
@@ -127,8 +129,10 @@ class RemoteKeys:
     async def _fetch_once(self) -> list[PublicKey]:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
+        asked_at = self._monotonic()
         try:
             async with self._session.get(self.url, allow_redirects=False) as response:
+                self._tell_time(response.headers.get("Date"), asked_at)
                 if response.status != 200:
                     raise _FetchFailed(f"status {response.status}")
                 body = bytearray()
@@ -139,3 +143,9 @@ class RemoteKeys:
             return parse_jwks(json.loads(body))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             raise _FetchFailed(type(error).__name__) from error
+
+    def _tell_time(self, date: str | None, asked_at: Monotonic) -> None:
+        """What time it is at the endpoint; only over https is it the endpoint that says so."""
+        at = read_date(date) if self.url.scheme == "https" else None
+        if at is not None:
+            self._told(self.url.host or "", at, at + 1.0 + self._monotonic() - asked_at)

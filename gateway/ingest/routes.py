@@ -5,7 +5,7 @@ A 2xx leaves only after the event is on disk (or at the broker's quorum), and ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.core.clocks import Clocks
@@ -15,10 +15,14 @@ from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
 from gateway.exchange import Answer, Request, Route, UnreadableBody
 from gateway.ingest.schema import understand
-from gateway.ingest.signature import BadSignature, Key, claimed
+from gateway.ingest.signature import BadSignature, Claimed, Key, Stale, claimed
 from gateway.ports import Queue
 from gateway.problems import RETRY_AFTER_S, Problem
 
+WITNESS = "the sender of webhooks"
+"""Whose clock a signature's timestamp shows."""
+#: seconds that a webhook may be on its way
+_ON_ITS_WAY_S = 3.0
 #: how a refusal is counted, by its code
 _RESULTS = {
     "unauthorized": "unauthorized",
@@ -47,6 +51,7 @@ class WebhookRoute:
 
     `limits` is asked at each request, so that a reload takes effect: those of a source, or None if
     there is no such source. `backlog` is how many notifications wait, as far as this process knows.
+    `known` looks whether an event is there.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class WebhookRoute:
         *,
         limits: Callable[[str], WebhookLimits | None],
         backlog: Callable[[], int],
+        known: Callable[[str], Awaitable[bool]],
         wake: Callable[[], None],
         observer: Observer,
         clocks: Clocks,
@@ -63,6 +69,7 @@ class WebhookRoute:
         self._queue = queue
         self._limits = limits
         self._backlog = backlog
+        self._known = known
         self._wake = wake
         self._observer = observer
         self._clocks = clocks
@@ -108,26 +115,35 @@ class WebhookRoute:
         return Answer(200, outcome.document())
 
     async def _receive(self, request: Request, source: str, limits: WebhookLimits) -> _Outcome:
-        now = self._clocks.wall()
         try:
-            claim = claimed(request.headers, now=now, tolerance_s=limits.tolerance_s)
+            claim = claimed(request.headers)
+            is_stale = self._is_stale(claim, limits)
             body = await request.body(limits.max_body_bytes)
             verified = claim.proven(body, limits.keys)
         except (BadSignature, UnreadableBody) as bad:  # nobody's signature is on what is cut off
             raise Problem("unauthorized", str(bad)) from bad
+        event_id = event_id_of(source, verified.message_id)
+        is_witness = self._clocks.doubted() and not await self._known(event_id)
+        if is_witness:
+            self._tell_time(claim, self._clocks.wall())
+        if is_stale:
+            self._check_again(claim, limits)
         now = self._clocks.wall()
         if self._backlog() >= limits.max_backlog:
             raise Problem("unavailable", "the backlog is full", retry_after=RETRY_AFTER_S)
         understood = understand(
-            event_id_of(source, verified.message_id),
+            event_id,
             body,
             received_at=now,
             max_age_s=limits.max_age_s,
             terms=Terms(source, limits.pushes),
             chunk_items=self._chunk_items,
+            ahead_s=now - claim.timestamp if self._clocks.doubted() else 0.0,
         )
         event = understood.event
         fresh = await self._queue.accept(event, understood.chunks)
+        if fresh and not is_witness:
+            self._tell_time(claim, now)
         if fresh and understood.chunks:
             self._wake()
         return _Outcome(
@@ -138,6 +154,33 @@ class WebhookRoute:
             reason=event.reason,
             undated=fresh and understood.undated,
         )
+
+    def _is_stale(self, claim: Claimed, limits: WebhookLimits) -> bool:
+        """Whether a request would be refused for its time, were this machine's clock not doubted.
+        Raises `Stale` where it is not."""
+        try:
+            claim.check_time(now=self._clocks.wall(), tolerance_s=limits.tolerance_s)
+        except Stale:
+            if not self._clocks.doubted():
+                raise
+            return True
+        return False
+
+    def _check_again(self, claim: Claimed, limits: WebhookLimits) -> None:
+        """What was stale by a time that was doubted, and is proven but for that: it may have been
+        the witness by which the time is known now. Raises `Problem` if not."""
+        try:
+            claim.check_time(now=self._clocks.wall(), tolerance_s=limits.tolerance_s)
+        except Stale as stale:
+            if not self._clocks.doubted():
+                raise Problem("unauthorized", str(stale)) from stale
+            raise Problem("clock_doubted", str(stale), retry_after=RETRY_AFTER_S) from stale
+
+    def _tell_time(self, claim: Claimed, received_at: float) -> None:
+        """It was signed when it was sent: whole seconds, and some on its way."""
+        took = self._clocks.wall() - received_at
+        signed_at = float(claim.timestamp)
+        self._clocks.told(WITNESS, signed_at, signed_at + 1.0 + _ON_ITS_WAY_S + took)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,12 +49,14 @@ def understand(
     terms: Terms = LEARNINKS,
     rejected: Container[int] | None = None,
     chunk_items: int = CHUNK_SIZE,
+    ahead_s: float = 0.0,
 ) -> Understood:
     """Read an event of a source; never raises. `max_age_s`: how long notifications stay fresh, in
     seconds, unless the source's terms say so. They are cut into chunks of at most `chunk_items`.
 
     `rejected`, for an event that is read again: the indexes that were rejected at first, so that
-    it comes to the same chunks.
+    it comes to the same chunks. `ahead_s`: how far the clock of `received_at`, which is doubted, is
+    ahead of the sender's, by which the event is dated.
     """
     event_type = ""
     document: object = None
@@ -80,7 +82,7 @@ def understand(
         if event_type != NOTIFICATIONS_SENT:
             return kept("ignored", occurred_at=_occurred_at(document))
         return _notifications(
-            event_id, document, body, received_at, max_age_s, terms, rejected, chunk_items
+            event_id, document, body, received_at, max_age_s, terms, rejected, chunk_items, ahead_s
         )
     except _NotUnderstood as reason:
         return kept("quarantined", reason=str(reason))
@@ -95,6 +97,7 @@ def _notifications(
     terms: Terms,
     rejected: Container[int] | None,
     chunk_items: int,
+    ahead_s: float,
 ) -> Understood:
     data = document.get("data")
     entries = data.get("notifications") if isinstance(data, dict) else None
@@ -107,7 +110,8 @@ def _notifications(
         entries, rejected=rejected, terms=terms, occurred_at=occurred_at
     )
     undated = occurred_at is None and document.get("timestamp") not in (None, "")
-    deadline = deadline_of(occurred_at, received_at, max_age_s, terms.limits.max_age_s)
+    began_at = None if occurred_at is None else occurred_at + ahead_s
+    deadline = deadline_of(began_at, received_at, max_age_s, terms.limits.max_age_s)
     chunks = tuple(
         cut(event_id, items, received_at=received_at, deadline=deadline, chunk_items=chunk_items)
     )

@@ -37,6 +37,10 @@ class BadSignature(Exception):
     """The request does not prove who sent it."""
 
 
+class Stale(BadSignature):
+    """It was signed too far from now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """What a good signature vouches for."""
@@ -77,6 +81,11 @@ class Claimed:
     _offered: Sequence[bytes]
     _public: Sequence[bytes]
 
+    def check_time(self, *, now: float, tolerance_s: float) -> None:
+        """Raises `Stale` for what was signed over `tolerance_s` from now, either way."""
+        if abs(now - self.timestamp) > tolerance_s:
+            raise Stale("the timestamp is too far from now")
+
     def proven(self, body: bytes, keys: Sequence[Key]) -> Verified:
         """Check the body against every secret, in constant time for each, and every public key.
         Raises `BadSignature`."""
@@ -103,16 +112,15 @@ class Claimed:
         return digest.digest()
 
 
-def claimed(headers: MultiMapping[str], *, now: float, tolerance_s: float) -> Claimed:
+def claimed(headers: MultiMapping[str]) -> Claimed:
     """Read the headers of a request. `headers` must be case-insensitive.
 
-    Raises `BadSignature` for whatever is missing, malformed, given twice, or stale by more than
-    `tolerance_s` seconds either way: no body can mend that.
+    Raises `BadSignature` for whatever is missing, malformed or given twice: no body can mend that.
     """
     message_id, timestamp_text, signatures = _read_headers(headers)
     if len(message_id) > _LONGEST_ID or not (message_id.isascii() and message_id.isprintable()):
         raise BadSignature("the id is malformed")
-    timestamp = _timestamp(timestamp_text, now, tolerance_s)
+    timestamp = _timestamp(timestamp_text)
     offered = _offered(signatures, "v1")
     public = _offered(signatures, "v1a")[:_MOST_PUBLIC]
     if not offered and not public:
@@ -131,7 +139,9 @@ def verify(
     tolerance_s: float,
 ) -> Verified:
     """Check a request whose body is here. Raises `BadSignature`."""
-    return claimed(headers, now=now, tolerance_s=tolerance_s).proven(body, keys)
+    claim = claimed(headers)
+    claim.check_time(now=now, tolerance_s=tolerance_s)
+    return claim.proven(body, keys)
 
 
 def _read_headers(headers: MultiMapping[str]) -> tuple[str, str, str]:
@@ -150,13 +160,10 @@ def _read_headers(headers: MultiMapping[str]) -> tuple[str, str, str]:
     raise BadSignature("signature headers are missing")
 
 
-def _timestamp(text: str, now: float, tolerance_s: float) -> int:
+def _timestamp(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
         raise BadSignature("the timestamp is malformed")
-    timestamp = int(text)
-    if abs(now - timestamp) > tolerance_s:
-        raise BadSignature("the timestamp is too far from now")
-    return timestamp
+    return int(text)
 
 
 def _offered(header: str, wanted: str) -> list[bytes]:

@@ -21,6 +21,8 @@ from gateway.events import (
     BrakeReleased,
     BrakeTripped,
     ChunkBuried,
+    ClockCorrected,
+    ClockDoubted,
     ConnectionRefused,
     DeliveriesSettled,
     DevicesRemoved,
@@ -184,6 +186,8 @@ def say(event: GatewayEvent) -> Said:
             return "error", "events wait: the configuration does not name their source"
         case SourceKnown():
             return "info", "events go on: the configuration names their source"
+        case ClockDoubted() | ClockCorrected():
+            return _say_of_clock(event)
         case Fault(what=what):
             return "error", f"unforeseen failure: {what}"
         case ConnectionRefused(reason):
@@ -194,6 +198,12 @@ def say(event: GatewayEvent) -> Said:
             return _PHASE_LEVELS.get(phase, "info"), phase.replace("_", " ")
         case _:
             assert_never(event)
+
+
+def _say_of_clock(event: ClockDoubted | ClockCorrected) -> Said:
+    if isinstance(event, ClockDoubted):
+        return _DOUBTS[event.doubt]
+    return "warning", "the gateway's time was moved"
 
 
 def _say_of_lane(
@@ -237,6 +247,15 @@ _PHASE_LEVELS: dict[str, Level] = {
     "new_database": "warning",
     "database_doubted": "error",
     "relay_unknown": "warning",
+}
+_DOUBTS: dict[str, Said] = {
+    "": ("info", "the time is agreed on"),
+    "unconfirmed": ("info", "nobody has confirmed this machine's clock yet"),
+    "stepped": (
+        "error",
+        "this machine's clock was moved: the time is doubted",
+    ),
+    "contradicted": ("error", "this machine's clock is contradicted: the time is doubted"),
 }
 #: anybody can cause these, as many as they like: one line of each in so many seconds tells enough
 _STRANGERS = frozenset({"unauthorized", "too_large", "too_slow", "overloaded"})

@@ -21,6 +21,8 @@ from gateway.events import (
     BrakeReleased,
     BrakeTripped,
     ChunkBuried,
+    ClockCorrected,
+    ClockDoubted,
     ConnectionRefused,
     DeliveriesSettled,
     DevicesRemoved,
@@ -135,6 +137,11 @@ class Metrics:
         self._queue_oldest = Gauge(
             "inkpush_queue_oldest_seconds",
             "Seconds that the oldest waiting notification has waited; 0 when none waits.",
+            registry=registry,
+        )
+        self._clock_offset = Gauge(
+            "inkpush_clock_offset_seconds",
+            "How far the gateway's time is ahead of this machine's clock; 0 where they agree.",
             registry=registry,
         )
         self._inflight = Gauge(
@@ -290,7 +297,7 @@ class Metrics:
                 pass  # the gauges of devices and of rate limits show what came of it
             case PutAside(what, count=count):
                 self._unreadable.labels(what).inc(count)
-            case SourceUnknown() | SourceKnown():
+            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected():
                 pass  # /readyz and the log tell of them
             case ConnectionRefused(reason):
                 self._refused.labels(reason).inc()
@@ -330,6 +337,10 @@ class Metrics:
         self._queue_depth.set(depth.notifications)
         waited = 0.0 if depth.oldest_at is None else now - depth.oldest_at
         self._queue_oldest.set(max(0.0, waited))
+
+    def set_clock(self, offset: float) -> None:
+        """Take how far the gateway's time is ahead of the machine's clock."""
+        self._clock_offset.set(offset)
 
     def set_devices(self, counts: Mapping[tuple[str, str, str], int]) -> None:
         """Take the registry's count by (provider, app, state); what is not named is 0."""

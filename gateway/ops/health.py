@@ -35,10 +35,10 @@ class HealthRoutes:
     """`/healthz`, `/readyz` and `/metrics` of the ops listener.
 
     `probes` are of what the gateway cannot do without, `lanes` tells of those that do not simply
-    send; both and `draining` are asked every time: lanes come and go with a reload. `standstill`
-    says what of this process does not move; "" when all does. `render` gives the metrics in the
-    format that an Accept header asks for, and their content type; `refresh` brings those up to date
-    that are read from the store.
+    send, `clock` of a machine's clock that is not believed; all three and `draining` are asked
+    every time: lanes come and go with a reload. `standstill` says what of this process does not
+    move; "" when all does. `render` gives the metrics in the format that an Accept header asks for,
+    and their content type; `refresh` brings those up to date that are read from the store.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class HealthRoutes:
         *,
         probes: Callable[[], Mapping[str, Probe]],
         lanes: Callable[[], Mapping[str, Standing]],
+        clock: Callable[[], Standing | None],
         draining: Callable[[], bool],
         standstill: Callable[[], str],
         render: Callable[[str], tuple[bytes, str]],
@@ -54,6 +55,7 @@ class HealthRoutes:
     ) -> None:
         self._probes = probes
         self._lanes = lanes
+        self._clock = clock
         self._draining = draining
         self._standstill = standstill
         self._render = render
@@ -87,7 +89,9 @@ class HealthRoutes:
         the vendor has asked for is listed, and degrades nothing.
         """
         parts = await self._parts()
-        lanes = self._lanes()
+        lanes = dict(self._lanes())
+        if (clock := self._clock()) is not None:
+            lanes["clock"] = clock
         degraded = any(one.state not in _AS_ASKED for one in lanes.values())
         status = "not_ready" if parts else "degraded" if degraded else "ready"
         if self._draining():

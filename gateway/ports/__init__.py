@@ -31,6 +31,7 @@ from gateway.ports.queue import Depth, Queue
 from gateway.ports.registry import Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
 from gateway.ports.store import Store
+from gateway.ports.times import PERSON, ClockRow, Times
 
 Clock = Callable[[], float]
 """The time now, in epoch seconds. New code takes `gateway.core.clocks` instead."""
@@ -38,6 +39,7 @@ Clock = Callable[[], float]
 __all__ = [
     "FORM_S",
     "KEPT",
+    "PERSON",
     "REPLICA_ALIVE_S",
     "SCOPES",
     "ApiKey",
@@ -47,6 +49,7 @@ __all__ = [
     "BrokeredJournal",
     "Cleared",
     "Clock",
+    "ClockRow",
     "DeadLetter",
     "Depth",
     "Doubt",
@@ -73,5 +76,6 @@ __all__ = [
     "Slice",
     "Standing",
     "Store",
+    "Times",
     "quiet",
 ]

@@ -12,6 +12,7 @@ from gateway.ports.keys import Keys
 from gateway.ports.lanes import Lanes
 from gateway.ports.registry import Registry
 from gateway.ports.replicas import Replicas
+from gateway.ports.times import Times
 
 
 class Store(Protocol):
@@ -48,6 +49,10 @@ class Store(Protocol):
     @property
     def doubts(self) -> Doubts:
         """What speaks against this being the database that was worked on last."""
+
+    @property
+    def times(self) -> Times:
+        """What is known of clocks."""
 
     async def secret(self, fresh: bytes) -> bytes:
         """The key of keyed hashes, the same for every replica and for ever: `fresh`, 32 random

@@ -39,7 +39,11 @@ _LETTERS = 5_000
 
 
 class PostgresQueue:
-    """The port `gateway.ports.Queue`. `announce` wakes the processes that may claim."""
+    """The port `gateway.ports.Queue`. `announce` wakes the processes that may claim.
+
+    What is due, and how long leases last, is measured by the server's clock: those of replicas may
+    differ. `own_time`: by the times that are given instead, for tests.
+    """
 
     def __init__(
         self,
@@ -51,8 +55,10 @@ class PostgresQueue:
         new_id: NewId,
         observer: Observer,
         pace: Pace = Pace(),
+        own_time: bool = False,
     ) -> None:
         self._database = database
+        self._own_time = own_time
         self._forms = journal.forms
         self._asides = Asides(journal, observer=observer, clock=clock, chunk_items=pace.chunk_items)
         self._announce = announce
@@ -68,9 +74,8 @@ class PostgresQueue:
         if self._claiming:
             await asyncio.wait(self._claiming)
         if self._claims:
-            await self._database.write(
-                lambda session: session.run("queue_let_go", f"{self._name}-", self._clock())
-            )
+            mine = (f"{self._name}-", self._given(self._clock()))
+            await self._database.write(lambda session: session.run("queue_let_go", *mine))
             self._announce()
 
     async def accept(
@@ -103,7 +108,7 @@ class PostgresQueue:
         self, *, limit: int, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
     ) -> list[Claim]:
         lease_id = self._new_lease()
-        asked = (now, list(skip_lanes), limit, lease_id, now + lease_s)
+        asked = (now, list(skip_lanes), limit, lease_id, lease_s, self._given(now))
         rows = await self._shielded(lambda session: session.rows("queue_claim", *asked))
         claims = []
         for row in sorted(rows, key=lambda row: row[0]):
@@ -114,7 +119,7 @@ class PostgresQueue:
         return claims
 
     async def has_suspect(self, *, now: float, skip_lanes: Sequence[str] = ()) -> bool:
-        return bool(await self._database.rows("queue_suspect", now, list(skip_lanes)))
+        return bool(await self._database.rows("queue_suspect", *self._due(now, skip_lanes)))
 
     async def claim_suspect(
         self, *, lease_s: float, now: float, skip_lanes: Sequence[str] = ()
@@ -122,14 +127,14 @@ class PostgresQueue:
         lease_id = self._new_lease()
 
         async def work(session: Session) -> tuple[Any, Past] | None:
-            found = await session.rows("queue_take_suspect", now, list(skip_lanes))
+            found = await session.rows("queue_take_suspect", *self._due(now, skip_lanes))
             if not found:
                 return None
             queue_id, *kept = found[0]
             past = past_of(kept)
             tries, lone_ends, alone, claimed_at = past.claimed(now)
-            values = (lease_id, now + lease_s, tries, lone_ends, int(alone), claimed_at)
-            (row,) = await session.rows("queue_try", queue_id, *values)
+            values = (lease_id, lease_s, tries, lone_ends, int(alone), claimed_at)
+            (row,) = await session.rows("queue_try", queue_id, *values, self._given(now))
             return row, past
 
         while taken := await self._shielded(work):
@@ -142,6 +147,13 @@ class PostgresQueue:
 
     async def absolve(self, claim: Claim) -> None:
         await self._run("queue_absolve", claim.queue_id, claim.lease_id)
+
+    def _given(self, now: float) -> float | None:
+        """The time that counts in the database; None: the server's."""
+        return now if self._own_time else None
+
+    def _due(self, now: float, skip_lanes: Sequence[str]) -> tuple[float, list[str], float | None]:
+        return now, list(skip_lanes), self._given(now)
 
     def _new_lease(self) -> str:
         self._claims += 1
@@ -179,7 +191,7 @@ class PostgresQueue:
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:
         ids = [claim.queue_id for claim in claims]
         leases = [claim.lease_id for claim in claims]
-        rows = await self._database.rows("queue_extend", ids, leases, now + lease_s)
+        rows = await self._database.rows("queue_extend", ids, leases, lease_s, self._given(now))
         held = {(queue_id, lease_id) for queue_id, lease_id in rows}
         # by lease, not by chunk: this process may have claimed the chunk again meanwhile
         return {one.queue_id for one in claims if (one.queue_id, one.lease_id) not in held}

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
+from gateway.core.chunks import fresh_until
 from gateway.core.clocks import Clocks
 from gateway.core.erased import for_their_time
 from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan
@@ -40,6 +41,8 @@ from providers.contract import Message
 
 T = TypeVar("T")
 
+_SETTLE_S = 0.05
+
 
 class Dispatcher:
     """Feeds the lanes from the queue. `lanes` is shared with app and housekeeping; `wake` is set
@@ -66,6 +69,7 @@ class Dispatcher:
         self._observer = observer
         self._clock = clocks.wall
         self._monotonic = clocks.monotonic
+        self._doubt = clocks.doubt
         self._pace = pace
         self._wake = wake
         self._gate = writer.gate
@@ -93,6 +97,9 @@ class Dispatcher:
         while True:
             await self._gate.passed()
             self._wake.clear()
+            if self._leases.is_settling:
+                await asyncio.sleep(_SETTLE_S)
+                continue
             while (back := self._leases.ready()) is not None:
                 await self._plan(back)
             room = self._room()
@@ -143,6 +150,8 @@ class Dispatcher:
     async def _claim(self, room: int) -> tuple[list[Claim], float]:
         """Lease as many chunks as there is room for; also returns until when the leases hold."""
         proven_until = self._leases.proven_until()
+        if self._leases.is_settling:
+            return [], proven_until
         closed = [name for lane in self._lanes.values() for name in lane.closed]
         claims = await self._ports.queue.claim(
             limit=min(self._pace.claim_chunks, room // self._pace.chunk_items),
@@ -165,16 +174,21 @@ class Dispatcher:
         await self._patiently("look up devices", partial(self._fan_out, work))
 
     async def _fan_out(self, work: Work) -> None:
-        chunk, now = work.chunk, self._clock()
+        chunk, now, doubt = work.chunk, self._clock(), self._doubt()
+        work.deadline = fresh_until(chunk, now=now, doubt=doubt)
         items = [entry.item for entry in chunk.items]
         if not items:
             self._settler.begin(work, [])
             return
         known = await self._known(work)
-        is_hopeless, is_late = await self._trials.is_hopeless(work), chunk.deadline <= now
+        is_hopeless, is_late = await self._trials.is_hopeless(work), work.deadline <= now
         source = items[0].source
+        if is_late and doubt is not None and not is_hopeless:
+            await self._leave(work)  # it may be fresh after all
+            return
         if not (is_hopeless or is_late or self._ports.reaching.knows(source)):
-            await self._leave(work, source or "")
+            self._ports.reaching.came(source or "")
+            await self._leave(work)
             return
         if is_hopeless:
             items = []  # no lookup, which may be what ends processes
@@ -206,13 +220,13 @@ class Dispatcher:
             self._keep(work, todo.waits)
             self._offer(work, todo.sends, todo.ended, looked_up)
 
-    async def _leave(self, work: Work, source: str) -> None:
-        """Leave a chunk to a process that knows its source; it comes again, and expires in time."""
-        reaching = self._ports.reaching
-        until = min(self._clock() + reaching.nap_s, work.chunk.deadline)
-        await self._ports.queue.snooze(work.claim, until=until)
+    async def _leave(self, work: Work) -> None:
+        """Leave a chunk for a moment: to a process that knows its source, or until the time is
+        known. It comes again, and expires in time."""
+        now, deadline = self._clock(), work.chunk.deadline
+        until = now + self._ports.reaching.nap_s
+        await self._ports.queue.snooze(work.claim, until=min(until, max(now + 1.0, deadline)))
         self._leases.drop(work)
-        reaching.came(source)
 
     async def _known(self, work: Work) -> Known:
         chunk = work.chunk
@@ -233,7 +247,7 @@ class Dispatcher:
     ) -> None:
         by_part: dict[tuple[str, str], list[Delivery]] = {}
         faults: list[Send] = []
-        event_id, deadline = work.chunk.event_id, work.chunk.deadline
+        event_id, deadline = work.chunk.event_id, work.deadline
         last: Item | None = None
         message = Message(event_id, "", "", None)
         for send in sends:

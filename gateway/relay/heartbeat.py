@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from gateway.core.clocks import WallClock
+from gateway.core.clocks import Clocks
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, RelaysCounted, StoreFailed
 from gateway.ports import Replicas
+from gateway.ports.replicas import beat
 from gateway.relay.lane import Lane
 
 
@@ -29,7 +30,7 @@ class Heartbeat:
         role: str,
         lanes: Mapping[str, Lane],
         observer: Observer,
-        clock: WallClock,
+        clocks: Clocks,
         every_s: float,
     ) -> None:
         self._replicas = replicas
@@ -37,7 +38,7 @@ class Heartbeat:
         self._role = role
         self._lanes = lanes
         self._observer = observer
-        self._clock = clock
+        self._clocks = clocks
         self._every_s = every_s
         self.relays = 1
 
@@ -52,7 +53,7 @@ class Heartbeat:
 
     async def beat(self) -> None:
         """Announce that this process relays, and take its part of the shared limits."""
-        relays = await self._replicas.beat(self._name, self._role, now=self._clock())
+        relays = await beat(self._replicas, self._name, self._role, clocks=self._clocks)
         if relays != self.relays:
             self._observer(RelaysCounted(relays))
         self.relays = relays

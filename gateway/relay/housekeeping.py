@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.core.clocks import WallClock
+from gateway.core.clocks import Clocks
 from gateway.core.pace import Pace
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
@@ -42,7 +42,7 @@ class Housekeeping:
         audit: Audit,
         lanes: Mapping[str, Lane],
         observer: Observer,
-        wall: WallClock,
+        clocks: Clocks,
         pace: Pace,
         keep: Keep,
     ) -> None:
@@ -52,7 +52,8 @@ class Housekeeping:
         self._audit = audit
         self._lanes = lanes
         self._observer = observer
-        self._wall = wall
+        self._wall = clocks.wall
+        self._doubted = clocks.doubted
         self._pace = pace
         self._keep = keep
 
@@ -98,7 +99,9 @@ class Housekeeping:
             lane.follow(row, was_braked=lane in braked)
 
     async def purge(self) -> None:
-        """Delete rows whose retention period is over."""
+        """Delete rows whose retention period is over: none while the time is doubted."""
+        if self._doubted():
+            return
         now = self._wall()
         await self._journal.purge(before=now - self._keep.journal_s)
         await self._registry.purge(pruned_before=now - self._keep.pruned_s)

@@ -224,6 +224,12 @@ class Lane:
         """The vendor throttled one device: send it nothing until then (wall clock)."""
         self._silence.ask_device(device_id, until)
 
+    def moved(self, by: float) -> None:
+        """The time in force was moved. Holds are lifted: a credential may have failed for it."""
+        self._silence.moved(by)
+        for part in filter(lambda one: one.hold is not None, self._order):
+            part.let_go()
+
     def stop(self) -> None:
         """Start no push any more; return the backlog."""
         self._stopped = True
@@ -269,10 +275,7 @@ class Lane:
 
     def replace_transport(self, transport: PushProvider) -> PushProvider:
         """Send through this transport from now on; returns the old one, whose pushes still end.
-
-        Holds are lifted, also where it is the same: the fault may be fixed, and the first answers
-        will show it.
-        """
+        Holds are lifted, also where it is the same: the first answers show whether it is mended."""
         old, self._transport = self._transport, transport
         for part in self._order:
             part.let_go()
@@ -328,10 +331,7 @@ class Lane:
         return min(_TRIALS, most) if part.failing else most
 
     def _rest(self) -> None:
-        """Give back the backlog of a lane that has to be quiet for long.
-
-        A chunk ends only when all of its deliveries do, so other lanes' pushes would wait as well.
-        """
+        """Give back the backlog of a lane that has to be quiet for long: see `Pace.rest_s`."""
         if self.quiet_for_s > self._pace.rest_s:
             for part in self._order:
                 part.give_back("the lane is throttled")

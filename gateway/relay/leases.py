@@ -47,18 +47,27 @@ class Leases:
         self._observer = observer
         self._clock = clocks.wall
         self._monotonic = clocks.monotonic
+        self._doubt = clocks.doubt
         self._pace = pace
         self._works: dict[int, Work] = {}
         #: chunks whose lease is lost, while pushes of them are not on record
         self._leaving: dict[Work, None] = {}
         #: chunks that must not begin yet, each with those that have to end before
         self._behind: dict[Work, list[Work]] = {}
+        #: claims whose leases end until then (monotonic) were asked for before the time was moved
+        self._outdated = -math.inf
         #: nothing that was known before this moment (monotonic) proves a lease
         self._doubted_at = -math.inf
         self._doubted = asyncio.Event()
         self.lease_s = lease_s
         self.changed = asyncio.Event()
         """Set when a chunk was finished or dropped; whoever waits for it clears it."""
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether the store is still dated by a time that was moved: then nothing is claimed."""
+        doubt = self._doubt()
+        return doubt is not None and doubt.settling
 
     @property
     def works(self) -> Mapping[int, Work]:
@@ -74,8 +83,11 @@ class Leases:
     def take(self, claim: Claim, proven_until: float) -> Work | None:
         """Take a claimed chunk; returns it if it may begin now.
 
-        None: it goes on under the new lease, or it comes by `ready` once its earlier pushes ended.
+        None: it goes on under the new lease, it comes by `ready` once its earlier pushes ended, or
+        it has dates of before the time was moved, and is claimed anew.
         """
+        if proven_until <= self._outdated:
+            return None
         proven_until = self._proof(proven_until)
         at_work = self._works.get(claim.queue_id)
         if at_work is not None and _what(at_work.chunk) == _what(claim.chunk):
@@ -136,6 +148,13 @@ class Leases:
                     for part in lane.parts.values():
                         part.forget_lost()
         self._tell()
+
+    def moved(self) -> None:
+        """The time in force was moved: what is in hand has dates of before. All of it is dropped,
+        and claimed anew once the store has been put right."""
+        self._outdated = self.proven_until()
+        for work in list(self._works.values()):
+            self.drop(work)
 
     def _ended(self, work: Work) -> None:
         """All that was sent of a chunk is on record, and the chunk is settled or lost."""

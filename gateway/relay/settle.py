@@ -6,6 +6,7 @@ or a change to the lane's part; `write` makes it durable.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import assert_never
@@ -43,6 +44,8 @@ from providers.contract import (
     Verdict,
     address_hash,
 )
+
+_STAYS = "the device stays, for the clock is doubted"
 
 
 class Settler:
@@ -121,7 +124,7 @@ class Settler:
         for delivery in deliveries:
             if delivery.work.lost:
                 self._close(delivery)
-            elif delivery.expires_at <= now:
+            elif delivery.expires_at <= now and not self._clocks.doubted():
                 self._end(delivery, DeliveryState.EXPIRED, reason or TOO_OLD, now)
             else:
                 self._leave(delivery, now, reason, due_at=due_at or now)
@@ -152,7 +155,7 @@ class Settler:
         delivery.attempts += 1
         standing = Standing(
             attempts=delivery.attempts,
-            deadline=delivery.expires_at,
+            deadline=math.inf if self._clocks.doubted() else delivery.expires_at,
             seen_at=delivery.target.seen_at,
             flipped=delivery.flipped,
             unseen=self._unseen(delivery, verdict),
@@ -275,8 +278,12 @@ class Settler:
     def _remove(
         self, lane: Lane, delivery: Delivery, reason: str, now: float, *, prune: bool
     ) -> None:
-        """Order a removal, which the brake may stop. A push to a suspect device is refused."""
+        """Order a removal, which the brake may stop. A push to a suspect device is refused. While
+        the time is doubted no device goes: the proof is one of times."""
         target = delivery.target
+        if self._clocks.doubted():
+            self._end(delivery, DeliveryState.REFUSED, f"{reason}; {_STAYS}", now)
+            return
         removal = Removal(
             device_id=target.device_id,
             address=target.address.value,

@@ -46,6 +46,11 @@ class Silence:
         if len(self._devices) > _DEVICES:
             self._devices.popitem(last=False)
 
+    def moved(self, by: float) -> None:
+        """The time in force was moved, and with it the ends of what devices wait for."""
+        for device_id in self._devices:
+            self._devices[device_id] += by
+
     @property
     def devices(self) -> Mapping[int, float]:
         """Until when devices get nothing (epoch seconds), by device id; nearly always empty."""

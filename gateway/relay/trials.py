@@ -102,6 +102,8 @@ class Trials:
     async def _claim(self) -> tuple[Claim | None, float]:
         """Lease a suspect; also returns until when the lease holds."""
         proven_until = self._leases.proven_until()
+        if self._leases.is_settling:
+            return None, proven_until
         claim = await self._queue.claim_suspect(
             lease_s=self._leases.lease_s, now=self._clock(), skip_lanes=self._closed()
         )

@@ -39,7 +39,7 @@ class Work:
     spreads retries of different chunks; deliveries of one chunk that fail together wait together.
     `finished`: no delivery is open any more, and the last are on their way to the journal. `ended`
     is called when they are there, and the chunk is settled if it is not lost. `since` is when it
-    was begun (monotonic).
+    was begun (monotonic). `deadline` is the chunk's, as far as the time is not doubted.
     """
 
     claim: Claim
@@ -52,6 +52,7 @@ class Work:
     leftovers: Groups = field(default_factory=dict)
     postponed: Groups = field(default_factory=dict)
     since: float = 0.0
+    deadline: float = math.inf
 
     @property
     def chunk(self) -> Chunk:
@@ -66,7 +67,7 @@ class Work:
         can share a chunk; never beyond the deadline, for what waits longer ends there; and always
         later than this chunk's own due time, so that journal and queue can tell them apart."""
         step = max(1.0, math.floor((at - now) / _STEPS))
-        due = min(math.ceil(at / step) * step, self.chunk.deadline)
+        due = min(math.ceil(at / step) * step, self.deadline)
         if any(entry.remainders is not None for entry in self.chunk.items):
             return max(due, math.floor(self.chunk.due_at) + 1.0)
         return due

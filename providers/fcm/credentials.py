@@ -127,7 +127,9 @@ class FcmCredentials:
             ) from None
         if fetch is None:
             try:
-                fetch = GoogleFetch(account, info["token_uri"], ca_file=ca_file, proxies=proxies)
+                fetch = GoogleFetch(
+                    account, info["token_uri"], ca_file=ca_file, proxies=proxies, clock=clock
+                )
             except ValueError:
                 problem = f"credentials_file {file}: token_uri is not a web address."
                 raise CredentialError([problem]) from None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
@@ -20,13 +20,15 @@ from urllib.parse import urlencode, urlsplit
 import google.auth.jwt
 import google.oauth2.service_account
 
-from providers.contract import Misconfigured, Trouble, Unavailable
+from providers.contract import Misconfigured, Trouble, Unavailable, read_date
+from providers.fcm.dates import WITNESS
 from providers.http2.dial import Dial, Origin, dial
 from providers.http2.exchange import NEVER_SENT_S
 from providers.http2.once import Answer, NoAnswer, NotUnderstood, post
 from providers.http2.trouble import trouble_of
 from providers.transport.proxies import DIRECT, Proxies
 from providers.transport.trust import client_context
+from providers.vendor import Clock, told_by
 from providers.wording.between import PROXY_LOGIN
 from providers.wording.body import parse_body
 
@@ -137,8 +139,8 @@ class Fetch(Protocol):
 class GoogleFetch:
     """A `Fetch` with a service account's key.
 
-    Raises ValueError where `token_uri` is not a web address, else CredentialError. `now`: the time
-    that a request is signed with, in epoch seconds.
+    Raises ValueError where `token_uri` is not a web address, else CredentialError. `clock` says
+    what time a request is signed with, and learns from the answer.
     """
 
     def __init__(
@@ -148,7 +150,7 @@ class GoogleFetch:
         *,
         ca_file: str = "",
         proxies: Proxies = DIRECT,
-        now: Callable[[], float] = time.time,
+        clock: Clock = time.time,
         dial: Dial = dial,
     ) -> None:
         self._account = account
@@ -158,12 +160,14 @@ class GoogleFetch:
         context = client_context(ca_file, alpn=("http/1.1",))
         self._origin = Origin.of(token_uri, context, proxies.to(token_uri))
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._now = now
+        self._clock = clock
+        self._told = told_by(clock)
         self._dial = dial
 
     async def __call__(self) -> Grant:
         form = urlencode({"grant_type": _GRANT_TYPE, "assertion": self._assertion()}).encode()
         try:
+            asked_at = time.monotonic()
             answer = await post(self._origin, self._target, _HEADERS, form, dial=self._dial)
         except NotUnderstood as error:
             foreign = Unavailable.not_looked_at(FOREIGN, NEVER_SENT_S)
@@ -173,10 +177,12 @@ class GoogleFetch:
         except OSError as error:
             why = trouble_of(error, self._origin.host, setting="token_uri in credentials_file")
             raise EndpointAway(Trouble(f"{AWAY.reason}: {why.reason}", why.hint)) from error
+        if (at := read_date(answer.date)) is not None:
+            self._told(WITNESS, at, at + 1.0 + time.monotonic() - asked_at)
         return read_grant(answer)
 
     def _assertion(self) -> str:
-        now = int(self._now())
+        now = int(self._clock())
         claims = {
             "iss": self._account.service_account_email,
             "scope": SCOPE,

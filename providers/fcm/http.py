@@ -24,9 +24,10 @@ import httpx
 from providers.contract import NOT_STARTED, Delivered, Unavailable, Verdict
 from providers.fcm.codec import Codec
 from providers.fcm.credentials import FcmCredentials
+from providers.fcm.dates import Dates
 from providers.fcm.options import FcmOptions
 from providers.http2.dial import Proxy
-from providers.http2.exchange import NEVER_SENT_S
+from providers.http2.exchange import NEVER_SENT_S, Response
 from providers.wording.text import encode
 
 STREAMS = 100
@@ -64,6 +65,7 @@ class HttpClient:
         self._codec = codec
         self._credentials: FcmCredentials = options.credentials
         self._clock = clock
+        self._dates = Dates(clock)
         self._context = context
         self._multiplexed = options.url.startswith("https:")
         self._proxy = _proxy_of(options.proxies.to(options.url))
@@ -94,12 +96,15 @@ class HttpClient:
         response = await self._post(
             url, encode(json), {**headers, **_JSON, "authorization": f"Bearer {token.value}"}
         )
+        if self._dates.wanted(now := self._clock()):
+            headers_seen = {b"date": response.headers.get("date", "").encode("latin-1")}
+            self._dates.read([Response(response.status_code, headers=headers_seen)], now)
         verdict = self._codec.judge(
             response.status_code,
             response.content,
             response.headers.get("retry-after"),
             token,
-            self._clock(),
+            now,
         )
         if isinstance(verdict, Delivered):
             return response

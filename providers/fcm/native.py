@@ -26,6 +26,7 @@ from providers.contract import (
 )
 from providers.fcm.codec import UNSENDABLE, Codec, check_push
 from providers.fcm.credentials import AccessToken
+from providers.fcm.dates import Dates
 from providers.fcm.fetching import NO_ANSWER
 from providers.fcm.options import FcmOptions
 from providers.fcm.payload import BodyTemplates, render, send_request
@@ -82,6 +83,7 @@ class FcmNativeProvider:
         self._dial = dial
         self._trust = trust
         self._clock = clock
+        self._dates = Dates(clock)
         self._codec = Codec(options)
         self._bodies = BodyTemplates(options.style)
         self._batcher = VerdictBatcher()
@@ -281,6 +283,10 @@ class FcmNativeProvider:
     def _ended(self, ends: Ends, _wire: Wire | None) -> None:
         by_batch: dict[Batch[AccessToken], list[tuple[Push, Verdict]]] = {}
         now = self._clock()
+        if self._dates.wanted(now) and self._pool is not None:
+            answers = [end for _, end in ends if isinstance(end, Response)]
+            self._dates.read(answers, now)
+            self._pool.be_curious()
         accepted: AccessToken | None = None
         for request, end in ends:
             push, batch = request.context

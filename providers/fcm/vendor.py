@@ -117,4 +117,5 @@ VENDOR = Vendor(
     prune_reasons=("UNREGISTERED", "INVALID_ARGUMENT", "Unregistered", "ExpiredToken"),
     read_address=read_address,
     plan=plan,
+    tells_time=True,
 )

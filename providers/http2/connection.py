@@ -149,6 +149,9 @@ class Connection:
         self.draining = self._closed = True
         return self._streams.lose(reason)
 
+    def be_curious(self) -> None:
+        self._streams.is_curious = True
+
     def ping(self) -> None:
         """Ask for a sign of life."""
         self._out.append(frames.frame(PING, 0, 0, b"inkpush."))
@@ -186,6 +189,7 @@ class Connection:
                 kind == HEADERS
                 and length
                 and data[start] == STATUS_200
+                and not self._streams.is_curious
                 and stream_id in streams
                 and flags & (END_HEADERS | PADDED | PRIORITISED) == END_HEADERS
                 and stream_id not in answers

@@ -30,7 +30,8 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """A complete answer. No header is read with a status 200, and only the start of a huge body."""
+    """A complete answer. With a status 200 no header is read but the `Date`, and that only when
+    somebody is curious; of a huge body only the start."""
 
     status: int
     body: bytes = b""
@@ -108,6 +109,9 @@ class Channel(Protocol):
 
     def lose(self, reason: str) -> Ends:
         """The connection is gone: end every open request."""
+
+    def be_curious(self) -> None:
+        """Read the `Date` of the next success, as of the first on this connection."""
 
     def ping(self) -> None:
         """Ask for a sign of life, if the protocol can."""

@@ -87,6 +87,9 @@ class Http1Connection:
             ends += self.receive(b"")
         return ends + self._end(reason)
 
+    def be_curious(self) -> None:
+        """All headers are read."""
+
     def ping(self) -> None:
         """Do nothing: HTTP/1.1 has no ping."""
 

@@ -31,10 +31,11 @@ class NotUnderstood(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and a whole body."""
+    """A status, a whole body, and the `Date` header, "" if there is none."""
 
     status: int
     body: bytes = field(repr=False)
+    date: str = ""
 
 
 async def post(
@@ -72,6 +73,7 @@ class _Exchange(asyncio.Protocol):
         self._request = b"".join(self._h11.send(part) or b"" for part in parts)
         self._left = LARGEST_ANSWER
         self._status = 0
+        self._date = ""
         self._body = b""
         self._transport: asyncio.Transport | None = None
 
@@ -108,12 +110,13 @@ class _Exchange(asyncio.Protocol):
             self._h11.receive_data(data)
             while not self.answer.done():
                 match self._h11.next_event():
-                    case h11.Response(status_code=status):
+                    case h11.Response(status_code=status, headers=headers):
                         self._status = status
+                        self._date = dict(headers).get(b"date", b"").decode("latin-1")
                     case h11.Data(data=part):
                         self._body += bytes(part)
                     case h11.EndOfMessage():
-                        self.answer.set_result(Answer(self._status, self._body))
+                        self.answer.set_result(Answer(self._status, self._body, self._date))
                     case h11.InformationalResponse():
                         pass
                     case _:

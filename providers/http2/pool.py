@@ -97,6 +97,11 @@ class Pool:
         """How many connections are open."""
         return len(self._live) + len(self._ending)
 
+    def be_curious(self) -> None:
+        """Read the `Date` of the next success on every connection."""
+        for wire in self._live:
+            wire.channel.be_curious()
+
     @property
     def in_flight(self) -> int:
         """How many requests have not ended."""

@@ -49,6 +49,8 @@ class Streams:
         self._deadlines: deque[tuple[int, float]] = deque()
         self.answered = False
         self.refusals = 0
+        #: the headers of the next success are read, too
+        self.is_curious = True
 
     @property
     def next_deadline(self) -> float | None:
@@ -80,7 +82,7 @@ class Streams:
         if block[:1] == bytes([TABLE_IS_EMPTY]):
             block = block[1:]
         if block[:1] == bytes([STATUS_200]):
-            answer = Response(200)
+            answer = Response(200, headers=self._date_in(block) if self.is_curious else {})
         else:
             try:
                 status, headers = self._reader.read(block)
@@ -98,6 +100,15 @@ class Streams:
             self.finish(stream_id, answer, ends)
         else:
             self.answers[stream_id] = answer
+
+    def _date_in(self, block: bytes) -> dict[bytes, bytes]:
+        """The `Date` of a success, if it can be read; nothing else of it matters."""
+        self.is_curious = False
+        try:
+            _, headers = self._reader.read(block)
+        except (BadHeaders, Malformed):
+            return {}
+        return {name: value for name, value in headers.items() if name == b"date"}
 
     def body(self, stream_id: int, content: bytes, ends_stream: bool, ends: Ends) -> None:
         """A part of a body."""

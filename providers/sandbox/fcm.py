@@ -7,6 +7,8 @@ words of the answers in `fcm_errors`.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from email.utils import formatdate
 from secrets import token_hex
 
 from providers.sandbox import fcm_errors
@@ -30,6 +32,7 @@ class Fcm:
         self._responder = responder
         self._tokens = tokens
         self._project = project
+        self._dated = (0, b"")
 
     @property
     def stream_limit(self) -> int:
@@ -47,7 +50,20 @@ class Fcm:
         return self._responder.settings.receive_window
 
     def handle(self, request: Request, session: Session) -> Handling:  # noqa: ARG002 - Vendor
-        """Judge a request in FCM's order: path, caller, form, project, address, script."""
+        """Judge a request in FCM's order: path, caller, form, project, address, script. Each answer
+        has a date."""
+        handling = self._judge(request)
+        headers = (*handling.reply.headers, (b"date", self._date()))
+        handling.reply = replace(handling.reply, headers=headers)
+        return handling
+
+    def _date(self) -> bytes:
+        now = int(self._responder.clock())
+        if now != self._dated[0]:
+            self._dated = now, formatdate(now, usegmt=True).encode()
+        return self._dated[1]
+
+    def _judge(self, request: Request) -> Handling:
         draft = Draft("fcm")
         match = _PATH.match(request.path)
         if match is None or request.method != b"POST":

@@ -107,6 +107,7 @@ async def _quarantined(stores: Stores) -> None:
 
 
 ACTING: dict[str, tuple[Does, ...]] = {
+    "clock accept": (Does((), (("clock.accept", "", 1),)),),
     "dead drop": (Does(("--all", "--yes"), (("dead.drop", "all", 1),), _dead),),
     "dead replay": (Does(("1",), (("dead.replay", "1", 1),), _dead),),
     "devices forget": (
@@ -229,7 +230,7 @@ def test_a_command_that_acts_leaves_its_rows(
     for told in rows:
         assert told["who"].split("@") == [getpass.getuser(), socket.gethostname()]
         assert (told["from"], told["remote"], told["reason"]) == ("cli", "", REASON)
-        assert told["object"] or told["what"] in ("devices.import", "users.erase")
+        assert told["object"] or told["what"] in ("clock.accept", "devices.import", "users.erase")
         assert "mary" not in str(told).replace("phone-of-mary", "")
 
 

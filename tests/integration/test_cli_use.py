@@ -24,6 +24,7 @@ GROUPS = {
     "events": {"list", "show", "replay", "requeue"},
     "dead": {"list", "replay", "drop"},
     "lanes": {"list", "pause", "resume", "release"},
+    "clock": {"accept"},
     "keys": {"create", "list", "revoke"},
     "token": {"mint"},
     "config": {"show", "schema"},

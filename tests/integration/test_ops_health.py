@@ -26,6 +26,7 @@ class Parts:
 
     answers: dict[str, str | BaseException | None] = field(default_factory=dict)
     lanes: dict[str, Standing] = field(default_factory=dict)
+    clock: Standing | None = None
     draining: bool = False
     standstill: str = ""
     now: float = 1_000.0
@@ -63,6 +64,7 @@ async def client(parts: Parts) -> AsyncIterator[Client]:
     routes = HealthRoutes(
         probes=parts.probes,
         lanes=lambda: parts.lanes,
+        clock=lambda: parts.clock,
         draining=lambda: parts.draining,
         standstill=lambda: parts.standstill,
         render=lambda accept: (b"inkpush_up 1\n", f"text/plain; version=0.0.4; accepted={accept}"),

@@ -135,13 +135,13 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "key_find": (("digest",), (b"x",)),
     "progress": (("deliveries_d100_pkey",), (100, "msg_7", 0, 99)),
     "queue_beside": (("queue_event",), ("msg_7", 7, 0)),
-    "queue_claim": (("queue_due", "queue_pkey"), (1e5, ["agent/x"], 8, "lease", 2e5)),
+    "queue_claim": (("queue_due", "queue_pkey"), (1e5, ["agent/x"], 8, "lease", 60.0, 1e5)),
     "journaled_since": (("deliveries_d100_pkey",), (100, "msg_7", 0, 99, 1.0)),
     "queue_absolve": (("queue_pkey",), (7, "lease")),
-    "queue_suspect": (("queue_suspects",), (1e5, ["agent/x"])),
-    "queue_take_suspect": (("queue_suspects",), (1e5, ["agent/x"])),
-    "queue_try": (("queue_pkey",), (7, "lease", 2e5, 3, 1, 1, 1e5)),
-    "queue_extend": (("queue_pkey",), ([7], ["lease"], 1.0)),
+    "queue_suspect": (("queue_suspects",), (1e5, ["agent/x"], 1e5)),
+    "queue_take_suspect": (("queue_suspects",), (1e5, ["agent/x"], 1e5)),
+    "queue_try": (("queue_pkey",), (7, "lease", 60.0, 3, 1, 1, 1e5, None)),
+    "queue_extend": (("queue_pkey",), ([7], ["lease"], 60.0, None)),
     "queue_leave": (("queue_pkey",), (7, "lease", 1.0)),
     "queue_settle": (("queue_pkey",), (7, "lease")),
     "targets": (("devices_user", "devices_custom"), (["user-7"], ["custom-8"])),
@@ -268,7 +268,7 @@ async def test_a_lookup_costs_what_is_asked_for_not_what_is_registered(connectio
 
 
 async def test_a_claim_reads_the_chunks_it_takes_not_those_that_wait(connection: Any) -> None:
-    before = await pages(connection, "queue_claim", 1e5, [], 8, "lease", 2e5)
+    before = await pages(connection, "queue_claim", 1e5, [], 8, "lease", 60.0, 1e5)
     assert before < 300
 
 

@@ -143,6 +143,11 @@ SCANS = {
     "events_page": "along the index, newest first, until the limit",
     "queue_let_go": "once, at the end of a process",
     "queue_rescue": "once, at the start of a process",
+    "recall_due": "when the time is agreed on: at the start, and after a doubt",
+    "recall_future": "the same",
+    "redate_devices": "once, when a clock that was wrong is found out",
+    "redate_leases": "the same",
+    "redate_queue": "the same",
     "queue_suspect": "along the index of suspects, fewest lone ends first, until one is due",
     "relays_gone": "once, at the start of a process, and for relays of other machines only",
 }

@@ -54,6 +54,7 @@ DEVICES = 25
 #: server crashed, which schema there is, how far a copy is, what people were told of it
 NOT_COPIED = {
     "replicas",
+    "clocks",
     "pulse",
     "server_life",
     "schema_migrations",

@@ -163,6 +163,9 @@ def _routes(public: PublicHandlers) -> list[Route]:
     def woke() -> None:
         public.woken += 1
 
+    async def known(event_id: str) -> bool:
+        return await public.store.journal.event(event_id) is not None
+
     store, queue, clock = public.store, public.queue, public.clock
     authenticator = public.authenticator
     return [
@@ -191,6 +194,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
             queue,
             limits={LEARNINK: WebhookLimits([WEBHOOK_KEY], 300, MAX_BODY, 3_600, 1_000)}.get,
             backlog=lambda: public.backlog,
+            known=known,
             wake=woke,
             observer=public.events.append,
             clocks=both(clock),

@@ -23,6 +23,7 @@ from gateway.app.clocks import SYSTEM
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.app.settings import load
 from gateway.app.storage import Stores
+from gateway.app.timekeeping import Timekeeper
 from gateway.core.clocks import Clocks
 from gateway.core.model import Device, Record, UserRef
 from gateway.core.pace import Pace
@@ -33,7 +34,7 @@ from gateway.relay.lane import Lane
 from providers.sandbox import ReceivedPush, Sandbox
 from providers.sandbox.describe import config_toml
 from tests.kit.audience import APP, Phone, androids, iphones, notification
-from tests.kit.clocks import wall
+from tests.kit.clocks import Believer, wall
 from tests.kit.gateway import JWT_SECRET, SECRET, eventually
 from tests.kit.provider_rig import Clock
 from tests.kit.sender import event
@@ -231,14 +232,21 @@ class RelayRig:
             yield running
 
     @asynccontextmanager
-    async def gateway(self, settings: Settings, pace: Pace = Pace()) -> AsyncIterator[Running]:
-        """The same with settings that are made already, at any pace."""
+    async def gateway(
+        self, settings: Settings, pace: Pace = Pace(), timekeeper: Timekeeper | None = None
+    ) -> AsyncIterator[Running]:
+        """The same with settings that are made already, at any pace. It believes the rig's clock,
+        unless it has a timekeeper of its own."""
         before = asyncio.all_tasks()
         events: list[GatewayEvent] = []
         failures: list[BaseException] = []
-        clocks = Clocks(wall(self.clock), SYSTEM.monotonic)
+        timekeeper = timekeeper or Believer(Clocks(wall(self.clock), SYSTEM.monotonic))
         async with open_gateway(
-            settings, log=events.append, on_failure=failures.append, clocks=clocks, pace=pace
+            settings,
+            log=events.append,
+            on_failure=failures.append,
+            timekeeper=timekeeper,
+            pace=pace,
         ) as gateway:
             yield Running(gateway, self.clock, events, failures)
         assert failures == []

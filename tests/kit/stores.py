@@ -209,6 +209,7 @@ def postgres_queue(
         clock=wall(clock),
         new_id=RANDOM.new,
         observer=observer,
+        own_time=True,
     )
 
 

@@ -172,10 +172,14 @@ def _route(webhook: Webhook) -> WebhookRoute:
     def limits(source: str) -> WebhookLimits | None:
         return webhook.limits if source == LEARNINK else webhook.others.get(source)
 
+    async def known(event_id: str) -> bool:
+        return await webhook.store.journal.event(event_id) is not None
+
     return WebhookRoute(
         sqlite_queue(webhook.store, clock=SYSTEM.wall),
         limits=limits,
         backlog=lambda: webhook.backlog,
+        known=known,
         wake=woke,
         observer=webhook.heard.append,
         clocks=SYSTEM,

@@ -251,8 +251,7 @@ class Acts(WireActs):
         records: list[Mapping[str, Any]] = []
         await Desk(self._world, "export").run(lambda desk: desk.export(records))
         await asyncio.sleep(seconds)
-        if not self._world.findings.clock_is_off:
-            await Desk(self._world, "import").run(lambda desk: desk.restore(records))
+        await Desk(self._world, "import").run(lambda desk: desk.restore(records))
 
     def _command(self, name: str, what: Callable[[Desk], Awaitable[object]]) -> None:
         self._world.spawn(Desk(self._world, name).run(what))

@@ -7,7 +7,7 @@ is in the answer is the product's. A door answers as long as its process lives.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -50,6 +50,7 @@ class Doors:
         keys: Keys,
         sizes: Sizes,
         *,
+        known: Callable[[str], Awaitable[bool]],
         wake: Callable[[], None],
         changed: Callable[[Sequence[int]], None],
         erasing: Callable[[], None],
@@ -61,6 +62,7 @@ class Doors:
             queue,
             limits={LEARNINK: limits}.get,
             backlog=lambda: 0,
+            known=known,
             wake=wake,
             observer=observer,
             clocks=clocks,

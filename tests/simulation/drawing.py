@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.simulation.plan import Act, Plan, Sizes, Tier
 from tests.simulation.scenes import SCENES, rejected_share, scene, scene_sizes
+from tests.simulation.truth import EPOCH
 from tests.simulation.wire_drawing import (
     NATIVE_FAULTS,
     WIRE_FAULTS,
@@ -262,10 +263,18 @@ def _of_processes(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
         case "drain" | "reload":
             add(fault, relay=relay())
         case "clock":
-            by_s = lots.choice((-3600.0, 180.0, 3600.0, 172_800.0))
-            add("clock", by_s=by_s, seconds=lots.choice((4.0, None)), relay=relay())
+            _put_wrong(lots, sizes, add)
         case _:
             pass
+
+
+def _put_wrong(lots: Random, sizes: Sizes, add: Any) -> None:
+    """A wall clock is wrong for a while or until the faults end; some processes start with it."""
+    by_s = lots.choice((-3600.0, 180.0, 3600.0, 172_800.0, -EPOCH))
+    at, relay = _time(lots, sizes, 0.8), lots.randrange(sizes.relays)
+    add("clock", at, by_s=by_s, seconds=lots.choice((4.0, None)), relay=relay)
+    if lots.random() < 0.5:
+        add("kill", round(at + 0.01, 4), relay=relay)
 
 
 def _catch(lots: Random, sizes: Sizes, add: Any) -> None:

@@ -19,7 +19,9 @@ from gateway.app.lanes import LanePlan
 from gateway.app.relay import Relay
 from gateway.app.settings import settings_model
 from gateway.app.storage import Stores
+from gateway.app.timekeeping import Timekeeper
 from gateway.app.vendors import VENDORS
+from gateway.core.agreement import Correction
 from gateway.core.clocks import Clocks, Monotonic, Wall
 from gateway.core.ids import Ids
 from gateway.core.model import Chunk, Claim, lane_name
@@ -36,12 +38,13 @@ from gateway.events import (
     PartsReached,
     StoreFailed,
 )
-from gateway.ports.replicas import REPLICA_ALIVE_S
+from gateway.ports.replicas import REPLICA_ALIVE_S, look
 from gateway.queue.in_store import InStoreQueue
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.work import Delivery
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
+from gateway.store.sqlite.times import SqliteTimes
 from providers.contract import PushProvider
 from providers.vendor import Plan as VendorPlan
 from providers.vendor import Vendors
@@ -121,11 +124,11 @@ class Household:
     """Which relays are alive on a store that several share: as PostgreSQL's table says."""
 
     def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+        self.now = now
         self.beats: dict[str, float] = {}
 
     def beat(self, replica: str) -> int:
-        now = self._now()
+        now = self.now()
         self.beats[replica] = now
         return sum(at > now - REPLICA_ALIVE_S for at in self.beats.values())
 
@@ -135,17 +138,27 @@ class SharedReplicas:
 
     def __init__(self, household: Household) -> None:
         self.forms = Forms()
+        self.time: float | None = None
         self._household = household
 
     async def beat(self, replica: str, role: str, *, now: float) -> int:  # noqa: ARG002
-        await asyncio.sleep(0.001)
+        await self.look()
         return self._household.beat(replica)
 
     async def look(self) -> None:
-        """Every form is read by everybody."""
+        """Every form is read by everybody; the database tells the time."""
+        self.time = EPOCH + self._household.now()
+        await asyncio.sleep(0.001)
 
     async def leave(self, replica: str) -> None:
         self._household.beats.pop(replica, None)
+
+
+class SharedTimes(SqliteTimes):
+    """The port `gateway.ports.Times` for several relays: the database's clock counts."""
+
+    async def redate(self, correction: Correction, *, now: float) -> None:
+        """Nothing, as on PostgreSQL."""
 
 
 class WatchedQueue(InStoreQueue):
@@ -214,6 +227,7 @@ class Life:
         self.ended = asyncio.get_running_loop().create_future()
         self._stopping = asyncio.Event()
         self._ids = 0
+        self.timekeeper = Timekeeper(Clocks(self._wall, self._monotonic))
 
     def start(self) -> None:
         """Run it in its own context."""
@@ -228,7 +242,7 @@ class Life:
         self.process.context.run(self._stopping.set)
 
     def clocks(self) -> Clocks:
-        return Clocks(self._wall, self._monotonic)
+        return self.timekeeper.clocks
 
     def pushing(self, delivery: Delivery) -> None:
         """A push leaves: what is poison ends the process."""
@@ -252,7 +266,7 @@ class Life:
     def _probes(self, delivery: Delivery) -> None:
         """Who else has a push in memory that may go, while one of this part leaves."""
         lane, name = delivery.place
-        now, wall = self._monotonic(), self._wall()
+        now, wall = self._monotonic(), self.timekeeper()
         others = {
             other.target.device_id
             for other in self.relay.lanes[lane].parts[name].backlog
@@ -321,6 +335,8 @@ class Life:
     async def _run(self) -> None:
         world = self._house.world
         sizes = world.plan.sizes
+        if self._house.clock_off and sizes.relays == 1:
+            world.findings.began_wrong = True
         clocks, pace, settings = self.clocks(), pace_of(sizes), settings_of(sizes)
         store = SqliteStore(
             SqliteDatabase(DiskEngine(world.disk, self.process, self._written)),
@@ -329,6 +345,7 @@ class Life:
         )
         if sizes.relays > 1:
             store.replicas = SharedReplicas(world.household)  # type: ignore[assignment]
+            store.times = SharedTimes(store.database)
         queue = WatchedQueue(
             store.database,
             journal=store.journal,
@@ -364,12 +381,18 @@ class Life:
             clocks=clocks,
             pace=pace,
         )
+        self.timekeeper.listeners += [relay.moved, self._moved]
+
+        async def known(event_id: str) -> bool:
+            return await store.journal.event(event_id) is not None
+
         self.doors = Doors(
             queue,
             store.registry,
             store.erasures,
             store.keys,
             sizes,
+            known=known,
             wake=relay.wake,
             changed=relay.changed,
             erasing=eraser.wake,
@@ -377,6 +400,10 @@ class Life:
             clocks=clocks,
         )
         try:
+            await look(store.replicas, clocks=clocks)
+            await self.timekeeper.start(
+                store.times, self._new_id(), ask=self._ask_google, observer=self._observe
+            )
             await relay.start(self._plans())
         except Exception as error:  # noqa: BLE001  # the supervisor starts it again
             world.trace.add(self.who, "start failed", type(error).__name__)
@@ -399,12 +426,29 @@ class Life:
             world.ends.no_orphan(self._lease_prefix, alone=False)
         counting.cancel()
         erasing.cancel()
+        await self.timekeeper.stop()
         await store.aclose()
         self._house.kill("drained")
 
     def _stood_still(self, _seconds: float) -> None:
         self._house.world.trace.count("a standstill was noticed")
         self.relay.stood_still()
+
+    def _moved(self, by: float) -> None:
+        world = self._house.world
+        world.trace.add(self.who, "moves its time", round(by))
+        world.trace.count("the time was moved")
+        world.findings.time_moved_at = world.truth.now
+
+    async def _ask_google(self) -> None:
+        """Google is asked what time it is."""
+        await asyncio.sleep(0.02)
+        self._google_tells()
+
+    def _google_tells(self) -> None:
+        """An answer of Google's has a date, in whole seconds."""
+        date = int(EPOCH + self._house.world.loop.time())
+        self.timekeeper.told("fcm", date, date + 2.0)
 
     def _look(self) -> None:
         """Look now and then at what tells nobody."""
@@ -454,7 +498,11 @@ class Life:
         def is_in_use(transport: object) -> bool:
             return self.relay.lanes[lane].transport is transport
 
-        heard = partial(self.reached, "verdict")
+        def heard() -> None:
+            if provider == "fcm":
+                self._google_tells()
+            self.reached("verdict")
+
         watched = WatchedTransport(
             inner, world.pushes, self.who, lane, self.pushing, heard, is_in_use=is_in_use
         )

@@ -220,7 +220,7 @@ class Strangers:
         return is_same and not phone.away and self._world.truth.addresses[phone.address].is_stored
 
     def _refused(self, what: str, status: int, right: tuple[int, ...]) -> None:
-        if status not in (0, *right) and not self._world.findings.clock_is_off:
+        if status not in (0, *right):
             self._world.findings.broken("doors", f"{what} of a stranger was answered {status}")
 
 

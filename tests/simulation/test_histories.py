@@ -14,6 +14,7 @@ from typing import get_args
 
 import pytest
 
+from gateway.core.agreement import Agreement
 from tests.simulation.drawing import draw
 from tests.simulation.expected import EXPECTED, Expected, known
 from tests.simulation.history import run
@@ -74,8 +75,16 @@ def test_every_kept_history_is_listed() -> None:
     assert kept == {expected.history for expected in EXPECTED}
 
 
-def test_a_history_shrinks_to_what_its_fault_needs() -> None:
-    plan = read_plan(HISTORIES / "expected" / "wrong-clock-is-believed.json")
+def test_a_history_shrinks_to_what_its_fault_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def believe(agreement: Agreement, wall: float, now: float) -> None:
+        agreement.lead, agreement.doubt = wall - now, ""
+
+    def hear(_agreement: Agreement, _witness: str, _low: float, _high: float, _now: float) -> None:
+        """Nobody is asked."""
+
+    monkeypatch.setattr(Agreement, "look", believe)
+    monkeypatch.setattr(Agreement, "hear", hear)
+    plan = read_plan(HISTORIES / "found" / "a-clock-put-wrong-for-a-while.json")
     violation = run(plan).violation
     assert violation is not None
     others = tuple(

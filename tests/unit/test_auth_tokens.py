@@ -19,6 +19,7 @@ from gateway.core.model import UserRef
 from gateway.devices.public_keys import load_pem, parse_jwks
 from gateway.devices.tokens import LEEWAY_S, MAX_TOKEN, BadToken, TokenVerifier
 from gateway.errors import ConfigurationError
+from tests.kit.clocks import both
 
 SECRET = "a secret of at least thirty-two bytes"
 NOW = 1_800_000_000.0
@@ -41,7 +42,7 @@ def verifier(**changed: Any) -> TokenVerifier:
         "issuer": "",
         "audience": "",
         "subject": "custom_id",
-        "clock": lambda: NOW,
+        "clocks": both(lambda: NOW),
     }
     return TokenVerifier(**(settings | changed))
 

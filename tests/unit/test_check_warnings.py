@@ -20,8 +20,8 @@ import pytest
 from config import checks
 from gateway.app import surroundings
 from gateway.app.checking import Finding, examine
+from gateway.app.dates import Site
 from gateway.app.settings import load
-from gateway.app.surroundings import Site
 from providers.sandbox.certificates import make_certificates
 from tests.unit.test_key_files import ACCOUNT, P8
 

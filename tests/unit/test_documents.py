@@ -33,6 +33,8 @@ from gateway.events import (
     BrakeReleased,
     BrakeTripped,
     ChunkBuried,
+    ClockCorrected,
+    ClockDoubted,
     DevicesRemoved,
     GatewayEvent,
     LaneHeld,
@@ -75,6 +77,8 @@ SAID: list[GatewayEvent] = [
     PutAside("device", "msg_1", "unknown"),
     SourceUnknown("staging", "name it"),
     SourceKnown("staging"),
+    ClockDoubted("stepped", "the database", ""),
+    ClockCorrected(-3600.0, 0.0, "the database"),
     StoreFailed("claim", "locked"),
     *(
         Lifecycle(phase)

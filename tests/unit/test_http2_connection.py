@@ -155,6 +155,34 @@ def test_of_an_error_status_the_fields_are_read_too() -> None:
     assert named(ends) == {1: Response(410, b'{"reason":"Gone"}', {b"apns-id": b"AB-1"})}
 
 
+DATED = block((":status", "200"), ("date", "Mon, 30 Nov 2026 14:06:53 GMT"), ("server", "ESF"))
+
+
+def test_of_a_success_the_date_is_read_once_and_again_when_somebody_is_curious() -> None:
+    connection = opened(4)
+    dates = []
+    for stream_id in (1, 3, 5, 7):
+        ((_, end),) = connection.receive(headers(stream_id, DATED))
+        assert isinstance(end, Response)
+        dates.append(end.header(b"date"))
+        assert set(end.headers) <= {b"date"}
+        if stream_id == 3:
+            connection.be_curious()
+    told = "Mon, 30 Nov 2026 14:06:53 GMT"
+    assert dates == [told, None, told, None]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [literal("date", "no date"), literal("content-length", "7"), literal("Date", "x"), b"\xff\xff"],
+)
+def test_a_success_is_one_whatever_stands_in_its_headers(fields: bytes) -> None:
+    connection = opened()
+    ((_, end),) = connection.receive(headers(1, OK + fields))
+    assert isinstance(end, Response)
+    assert end.status == 200
+
+
 def test_bodies_of_many_streams_may_come_in_turns() -> None:
     connection = opened(3)
     stream = b"".join(

@@ -20,7 +20,7 @@ from gateway.devices.schema import read_registration
 from gateway.devices.tokens import BadToken, TokenVerifier
 from gateway.problems import Problem
 from gateway.whose import find_user
-from tests.kit.clocks import wall
+from tests.kit.clocks import both
 
 APPS = {"agent": frozenset(VENDORS)}
 DEVICE = {"platform": "android", "provider": "fcm", "address": "fcm-address"}
@@ -76,7 +76,7 @@ async def by_token(value: str, claim: str = "sub") -> str | None:
         issuer="",
         audience="",
         subject="custom_id",
-        clock=wall(lambda: 0.0),
+        clocks=both(lambda: 0.0),
     )
     token = jwt.encode({"sub": "mary"} | {claim: value}, SECRET, algorithm="HS256")
     try:

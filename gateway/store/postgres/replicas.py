@@ -13,6 +13,7 @@ class PostgresReplicas:
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
         self.forms = Forms()
+        self.time: float | None = None
 
     async def beat(
         self,
@@ -22,7 +23,7 @@ class PostgresReplicas:
         now: float,  # noqa: ARG002  # the database's clock counts: those of replicas may differ
     ) -> int:
         told = (NEWEST, self.forms.writes)
-        ((others, least, most),) = await self._database.rows(
+        ((others, least, most, self.time),) = await self._database.rows(
             "replica_beat", replica, role, REPLICA_ALIVE_S, *told, FORM_S
         )
         self._learn(least, most)
@@ -30,7 +31,7 @@ class PostgresReplicas:
         return count + (role != "ingest")
 
     async def look(self) -> None:
-        ((least, most),) = await self._database.rows("replica_reading", FORM_S)
+        ((least, most, self.time),) = await self._database.rows("replica_reading", FORM_S)
         self._learn(least, most)
 
     async def leave(self, replica: str) -> None:

@@ -21,6 +21,7 @@ from gateway.store.postgres.migrating import migrate
 from gateway.store.postgres.registry import PostgresRegistry
 from gateway.store.postgres.replicas import PostgresReplicas
 from gateway.store.postgres.schema import SchemaWatch
+from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.wakeups import Wakeups
 from gateway.store.trial import trial_data
 
@@ -58,6 +59,7 @@ class PostgresStore:
         self.keys = PostgresKeys(database)
         self.audit = PostgresAudit(database)
         self.doubts = PostgresDoubts(database)
+        self.times = PostgresTimes(database)
 
     async def secret(self, fresh: bytes) -> bytes:
         known = await self.database.read(kept_secret)

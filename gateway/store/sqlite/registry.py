@@ -212,6 +212,9 @@ class SqliteRegistry:
     ) -> Sequence[int]:
         """Remove the user's devices, so that no import brings them back; returns which went."""
         sql = self._database.sql
+        # What is here came before, whatever clock it was dated by.
+        (newest,) = connection.execute(sql["erase_newest"]).fetchone()
+        now = max(now, newest or 0.0)
         gone = rows_of(connection.execute(sql["erase_devices"], erased.ids_of(user)))
         memory.remember(connection, sql, self._fresh, gone_by_erase(gone, user, now))
         erased.ask(connection, sql, user, now=now)

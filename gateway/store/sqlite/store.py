@@ -20,6 +20,7 @@ from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
 from gateway.store.sqlite.registry import SqliteRegistry
+from gateway.store.sqlite.times import SqliteTimes
 from gateway.store.trial import trial_data
 
 
@@ -46,6 +47,7 @@ class SqliteStore:
         self.keys = SqliteKeys(database)
         self.audit = SqliteAudit(database)
         self.doubts = SqliteDoubts(database)
+        self.times = SqliteTimes(database)
 
     async def secret(self, fresh: bytes) -> bytes:
         known = await self.database.read(partial(kept_secret, sql=self.database.sql))
@@ -80,6 +82,7 @@ class SoleReplica:
 
     def __init__(self) -> None:
         self.forms = Forms()
+        self.time: float | None = None
 
     async def beat(self, replica: str, role: str, *, now: float) -> int:  # noqa: ARG002  # nobody else
         return 1

@@ -66,8 +66,11 @@ class Findings:
         #: lane -> since when a person's pause of it is durable
         self.paused: dict[str, float] = {}
         self.thawed_at = 0.0
-        self.clock_is_off = False
         self.shaken_at = float("-inf")
+        #: a relay began with a wrong clock, and nobody to ask but vendors: it may come early
+        self.began_wrong = False
+        #: when a relay last moved its time: it drops what it has in hand, as when a lease is lost
+        self.time_moved_at = float("-inf")
 
     def broken(self, invariant: str, text: str) -> None:
         """An invariant does not hold."""
@@ -88,9 +91,8 @@ class Findings:
         return self.shaken_at >= since - self.sizes.lease_s - SLACK_S
 
     def clock_moved(self) -> None:
-        """A clock is wrong: what hangs on wall time is not held against a true clock's word."""
-        self.clock_is_off = True
-        self.quake("clock")
+        """A clock is put wrong, or right: that excuses nothing."""
+        self.trace.count("fault: clock")
 
     def relay_began(self) -> None:
         """A relay starts: it knows nothing of what others counted."""

@@ -29,12 +29,11 @@ class LeaseInvariants:
 
     def tried(self, claim: Claim, asked_at: float) -> None:
         """A suspect is tried beside nothing that the process has not survived yet."""
-        if not self._findings.clock_is_off:
-            others = {one: at for one, at in self._claimed_at.items() if one != claim.queue_id}
-            for queue_id, at in others.items():
-                if asked_at - at < TRIAL_S - SLACK_S and self._holds(queue_id, asked_at):
-                    text = f"chunk {claim.queue_id} is tried beside chunk {queue_id}"
-                    self._findings.broken("tried_alone", text)
+        others = {one: at for one, at in self._claimed_at.items() if one != claim.queue_id}
+        for queue_id, at in others.items():
+            if asked_at - at < TRIAL_S - SLACK_S and self._holds(queue_id, asked_at):
+                text = f"chunk {claim.queue_id} is tried beside chunk {queue_id}"
+                self._findings.broken("tried_alone", text)
         self.claimed([claim])
 
     def settled(self, claim: Claim) -> None:

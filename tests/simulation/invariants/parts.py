@@ -122,7 +122,8 @@ class PartInvariants:
         """Who was accused alone waits as long as a probe would."""
         at, until = self._alone.pop((name[0], key), (_NEVER, _NEVER))
         is_excused = part.changed_at >= at or self._findings.is_shaken(at)
-        if now < until - SLACK_S and not is_excused and not self._findings.clock_is_off:
+        is_excused = is_excused or self._findings.time_moved_at >= at
+        if now < until - SLACK_S and not is_excused:
             self._broken("asked_wait", f"{key} was accused, and is sent {until - now:.2f} s early")
 
     def _paused_is_quiet(self, name: Name, now: float) -> None:

@@ -98,7 +98,7 @@ class PushInvariants:
 
     def held(self, who: str, key: Key, lease_id: str, held_by: str | None) -> None:
         """The row of the queue that holds the delivery: is it still leased to the sender?"""
-        if held_by != lease_id and not self._findings.clock_is_off:
+        if held_by != lease_id:
             self._broken("one_holder", f"{who} sends {key}, and its chunk is held by {held_by}")
 
     def _same_id(self, story: DeliveryStory, key: Key, delivery_id: str) -> None:
@@ -125,7 +125,7 @@ class PushInvariants:
         asked_at, answered_at = self._truth.erased.get(story.user, (-1.0, now))
         accepted_at = self._truth.batches[story.event_id].accepted_at
         is_of_before = accepted_at is not None and accepted_at < asked_at
-        if is_of_before and now > answered_at + MOVED_S and not self._findings.clock_is_off:
+        if is_of_before and now > answered_at + MOVED_S:
             name = f"{story.event_id}/{story.index}"
             self._broken("erased_is_gone", f"{name} is sent, and user {story.user} was erased")
 
@@ -164,7 +164,9 @@ class PushInvariants:
     def _in_time(self, story: DeliveryStory, now: float) -> None:
         batch = self._truth.batches[story.event_id]
         late = now - max(batch.deadline, batch.second_life)
-        if late > SLACK_S:
+        # who began with a wrong clock counts the life of what waited from its own start
+        slack = SLACK_S + (self._sizes.max_age_s if self._findings.began_wrong else 0.0)
+        if late > slack:
             self._broken("in_time", f"{story.event_id}/{story.index} is sent {late:.2f} s late")
 
     def _has_attempts_left(self, story: DeliveryStory) -> None:
@@ -194,15 +196,16 @@ class PushInvariants:
     def _asked_wait(
         self, who: str, lane: str, story: DeliveryStory, begun_at: float, now: float
     ) -> None:
-        if self._findings.clock_is_off:
-            return
         recorded_at, until = story.recorded
-        if begun_at > recorded_at and now < until - SLACK_S:
+        is_early = begun_at > recorded_at and now < until - SLACK_S
+        if is_early and not self._findings.began_wrong:
             name = f"{story.event_id}/{story.index}"
             text = f"{who} sends {name}, on record as waiting for {until - now:.2f} s"
             self._broken("asked_wait", text)
         asker, until = story.asked
-        if asker == who and now < until - SLACK_S and not self._findings.is_shaken(now):
+        is_moved = self._findings.time_moved_at >= story.began_at
+        is_excused = is_moved or self._findings.is_shaken(now)
+        if asker == who and now < until - SLACK_S and not is_excused:
             name = f"{story.event_id}/{story.index}"
             self._broken("asked_wait", f"{who} sends {name} {until - now:.2f} s early")
         for name in (lane, f"device {story.device_id}"):

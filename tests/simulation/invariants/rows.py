@@ -159,7 +159,7 @@ class RowInvariants:
         row = "SELECT 1 FROM devices WHERE id = ? AND address = ? AND state = 'active'"
         gone, begun_at = story.gone
         is_there = self._connection.execute(row, (key[2], gone)).fetchone()
-        if is_there is None or "brake" in reason or self._findings.clock_is_off:
+        if is_there is None or "brake" in reason or "doubted" in reason:
             return
         address = self._truth.addresses[gone]
         answered = [one.answered_at for one in address.changes]
@@ -241,7 +241,7 @@ class RowInvariants:
         self._trace.add("registry", after, device_id)
         self._findings.faltered[device_id] = None
         story = self._truth.addresses.get(address)
-        if story is None or self._findings.clock_is_off:
+        if story is None:
             return
         confirmed = story.confirmed_at
         if after == "pruned":

@@ -10,11 +10,17 @@ SELECT event_id, number, lane, part, first_seen, deadline, due_at, 0, size, item
 -- SKIP LOCKED: what another replica is just taking is not waited for. An array, and no join: the
 -- planner takes a limit that it does not know for a tenth of the table, and would read all of it.
 -- What two claims in a row came to no end with is left to those below: see core/suspects.py.
+-- What is due, and until when a lease lasts, goes by the server's clock, which all replicas share;
+-- a test gives its own time instead (here $6).
 -- name: queue_claim
-UPDATE queue SET lease_id = $4, due_at = $5, tries = tries + 1, alone = 0, claimed_at = $1
+UPDATE queue SET
+    lease_id = $4,
+    due_at = coalesce($6::float8, extract(epoch FROM statement_timestamp())::float8) + $5::float8,
+    tries = tries + 1, alone = 0, claimed_at = $1
 WHERE id = ANY(ARRAY(
     SELECT id FROM queue
-    WHERE due_at <= $1 AND tries < 2 AND (
+    WHERE due_at <= coalesce($6::float8, extract(epoch FROM statement_timestamp())::float8)
+      AND tries < 2 AND (
         lane = '' OR deadline <= $1 OR NOT $2::text[] && ARRAY[lane, lane || '/' || part]
     )
     ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
@@ -24,21 +30,25 @@ RETURNING id, event_id, number, lane, part, first_seen, deadline, items, tries, 
 -- The suspect that is tried next; a look, which locks nothing. (`tries >= 2` is what its index has.)
 -- name: queue_suspect
 SELECT id FROM queue
-WHERE tries >= 2 AND due_at <= $1 AND (
+WHERE tries >= 2
+  AND due_at <= coalesce($3::float8, extract(epoch FROM statement_timestamp())::float8) AND (
         lane = '' OR deadline <= $1 OR NOT $2::text[] && ARRAY[lane, lane || '/' || part]
     )
 ORDER BY lone_ends + alone, due_at, id LIMIT 1;
 
 -- name: queue_take_suspect
 SELECT id, tries, lone_ends, alone, claimed_at FROM queue
-WHERE tries >= 2 AND due_at <= $1 AND (
+WHERE tries >= 2
+  AND due_at <= coalesce($3::float8, extract(epoch FROM statement_timestamp())::float8) AND (
         lane = '' OR deadline <= $1 OR NOT $2::text[] && ARRAY[lane, lane || '/' || part]
     )
 ORDER BY lone_ends + alone, due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED;
 
 -- name: queue_try
 UPDATE queue
-SET lease_id = $2, due_at = $3, tries = $4, lone_ends = $5, alone = $6, claimed_at = $7
+SET lease_id = $2,
+    due_at = coalesce($8::float8, extract(epoch FROM statement_timestamp())::float8) + $3::float8,
+    tries = $4, lone_ends = $5, alone = $6, claimed_at = $7
 WHERE id = $1
 RETURNING id, event_id, number, lane, part, first_seen, deadline, items, tries, day;
 
@@ -58,7 +68,9 @@ WHERE id = $1 AND lease_id = $2;
 -- Returns the leases that were still held; locked in the order of their ids. Who prolongs a lease
 -- lives on. How a trial ends is said by `queue_absolve`.
 -- name: queue_extend
-UPDATE queue SET due_at = $3, tries = CASE WHEN alone = 1 THEN tries ELSE 0 END
+UPDATE queue SET
+    due_at = coalesce($4::float8, extract(epoch FROM statement_timestamp())::float8) + $3::float8,
+    tries = CASE WHEN alone = 1 THEN tries ELSE 0 END
 WHERE id IN (
     SELECT q.id FROM queue q
     JOIN unnest($1::bigint[], $2::text[]) AS held (id, lease_id)
@@ -70,7 +82,9 @@ RETURNING id, lease_id;
 -- What a process claimed and did not settle, by the beginning of its leases' ids. It ended in
 -- order, so that was neither try nor trial.
 -- name: queue_let_go
-UPDATE queue SET lease_id = NULL, due_at = $2, tries = greatest(tries - 1, 0), alone = 0
+UPDATE queue SET
+    lease_id = NULL, due_at = coalesce($2::float8, extract(epoch FROM statement_timestamp())::float8),
+    tries = greatest(tries - 1, 0), alone = 0
 WHERE starts_with(lease_id, $1);
 
 -- name: queue_settle

@@ -17,13 +17,13 @@ WITH gone AS (
 SELECT count(*) FILTER (
            WHERE role <> 'ingest' AND seen_at > clock_timestamp() - make_interval(secs => $3)
        ),
-       min(reads), max(reads)
+       min(reads), max(reads), extract(epoch FROM clock_timestamp())::float8
 FROM replicas
 WHERE replica <> $1 AND seen_at > clock_timestamp() - make_interval(secs => $6);
 
 -- The least and the most that others read who were seen within $1 seconds.
 -- name: replica_reading
-SELECT min(reads), max(reads) FROM replicas
+SELECT min(reads), max(reads), extract(epoch FROM clock_timestamp())::float8 FROM replicas
 WHERE seen_at > clock_timestamp() - make_interval(secs => $1);
 
 -- name: replica_leave

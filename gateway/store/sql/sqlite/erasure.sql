@@ -1,3 +1,6 @@
+-- name: erase_newest
+SELECT max(received_at) FROM events;
+
 -- name: erase_devices
 DELETE FROM devices WHERE user_id = :user_id OR custom_id = :custom_id RETURNING *;
 

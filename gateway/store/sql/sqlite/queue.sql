@@ -62,7 +62,7 @@ DELETE FROM queue WHERE id = :id AND lease_id = :lease_id;
 
 -- What the dead had claimed. Who may be alive is in `relays`; a lease's id begins with its relay's name.
 -- name: queue_rescue
-UPDATE queue SET due_at = :now, lease_id = NULL
+UPDATE queue SET due_at = min(due_at, :now), lease_id = NULL
 WHERE lease_id IS NOT NULL
   AND substr(lease_id, 1, instr(lease_id, '-') - 1) NOT IN (SELECT name FROM relays);
 

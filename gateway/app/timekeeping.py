@@ -1,0 +1,222 @@
+"""The gateway's time: learned in one place, asked everywhere as the clock that is handed down.
+
+Owns when the wall clock is looked at, who is asked what time it is, and what follows when the time
+in force is moved. What is believed is `core.agreement`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from gateway.app.clocks import SYSTEM
+from gateway.core.agreement import AGREE_S, Agreement, Correction, Doubt
+from gateway.core.clocks import Clocks, Unsure, Wall
+from gateway.errors import StoreUnavailable
+from gateway.events import ClockCorrected, ClockDoubted, Observer, StoreFailed
+from gateway.ports import PERSON, ClockRow, Standing, Times
+from gateway.tasks import end
+
+LOOK_S = 1.0
+"""Seconds between two looks at the wall clock."""
+_ASK_AGAIN_S = 60.0
+"""Seconds until hosts are asked again, while the time is still doubted."""
+_REPORT_S = 60.0
+"""Seconds between two reports to the store, while nothing changes."""
+_TOLD_S = 2.0
+"""An offset that people are told of; a smaller one is the witness' own."""
+
+_NTP = "Set the machine's clock by NTP: timedatectl set-ntp true, or chronyc makestep."
+_ACCEPT = "Look at it; if it is right, say so: inkpush clock accept."
+_REASONS: dict[Doubt, str] = {
+    "stepped": "this machine's clock was moved, and nobody has confirmed it since",
+    "contradicted": "a witness contradicts this machine's clock, and nobody confirms it",
+}
+
+
+class Timekeeper:
+    """What time it is (epoch seconds): call it. It is also told what time it is elsewhere.
+
+    `machine` are the clocks of this machine. `listeners` are called at once when the time in force
+    was moved by more than a minute, with the seconds.
+    """
+
+    def __init__(self, machine: Clocks = SYSTEM) -> None:
+        self._machine = machine
+        self._monotonic = machine.monotonic
+        self._agreement = Agreement(machine.wall(), machine.monotonic())
+        self._lead = self._agreement.lead
+        self._observer: Observer | None = None
+        self._owed: list[Correction] = []
+        self._doubt: Doubt = ""
+        self._since: float | None = None
+        self._woken = asyncio.Event()
+        self._duties: list[asyncio.Task[None]] = []
+        self._leave: Callable[[], Awaitable[None]] = _nothing
+        self.listeners: list[Callable[[float], None]] = []
+        self.clocks = Clocks(self, machine.monotonic, self.doubt, self.told)
+        """What is handed down."""
+
+    def __call__(self) -> Wall:
+        return Wall(self._monotonic() + self._lead)
+
+    def doubt(self) -> Unsure | None:
+        """Whether nothing may be done for the time's sake that cannot be undone."""
+        agreement = self._agreement
+        if not agreement.doubt and not self._owed:
+            return None
+        return Unsure(agreement.since, agreement.doubt == "contradicted", bool(self._owed))
+
+    @property
+    def offset(self) -> float:
+        """How far the time in force is ahead of the machine's clock."""
+        return self._agreement.offset
+
+    def told(self, witness: str, low: float, high: float) -> None:
+        """A witness says that it is between these two times now."""
+        self._took(self._agreement.hear(witness, low, high, self._monotonic()))
+
+    def look(self) -> None:
+        """Look at the machine's clock."""
+        self._took(self._agreement.look(self._machine.wall(), self._monotonic()))
+
+    @property
+    def standing(self) -> Standing | None:
+        """What is not well about the machine's clock, for people. A clock that nobody has confirmed
+        yet, and nobody contradicts, is well as far as anybody knows."""
+        doubt, offset = self._agreement.doubt, self.offset
+        if doubt in _REASONS:
+            said = self._said()
+            reason = _REASONS[doubt] + (f" ({said})" if said else "")
+            return Standing("doubted", reason, f"{_NTP} {_ACCEPT}", self._since)
+        if abs(offset) > _TOLD_S:
+            ahead = "behind" if offset > 0 else "ahead of"
+            reason = (
+                f"this machine's clock is {abs(offset):.0f} s {ahead} {self._agreement.by}; "
+                "the gateway goes by those"
+            )
+            return Standing("failing", reason, _NTP, self._since)
+        return None
+
+    # --- what goes on ---------------------------------------------------------------------------
+
+    async def start(
+        self,
+        times: Times,
+        name: str,
+        *,
+        ask: Callable[[], Awaitable[None]],
+        observer: Observer,
+    ) -> None:
+        """Keep the time until `stop`. `ask` asks the hosts that tell the time: first of all, so
+        that what waits since before the start is judged by what they say."""
+        self._observer = observer
+        self._leave = partial(times.leave, name)
+        if self._agreement.doubt:
+            await ask()
+        duties = (self._look_on(), self._ask_on(ask), self._keep(times, name))
+        self._duties = [asyncio.get_running_loop().create_task(duty) for duty in duties]
+
+    async def stop(self) -> None:
+        """Keep it no more."""
+        for duty in self._duties:
+            await end(duty)
+        with contextlib.suppress(StoreUnavailable):
+            await self._leave()
+
+    async def _look_on(self) -> None:
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_S)
+
+    async def _ask_on(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask the hosts when doubt begins, and again while it lasts."""
+        asked_at, steps = float(self._monotonic()), self._agreement.steps
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if not self._agreement.doubt or steps != self._agreement.steps:
+                asked_at, steps = float("-inf"), self._agreement.steps
+            if self._agreement.doubt and self._monotonic() - asked_at >= _ASK_AGAIN_S:
+                asked_at = self._monotonic()
+                await ask()
+
+    async def _keep(self, times: Times, name: str) -> None:
+        """Put the store right, hear what a person says there, and report to it."""
+        reported_at = float("-inf")
+        reported: tuple[float, str] | None = None
+        while True:
+            self._woken.clear()
+            now = self._monotonic()
+            try:
+                await self._settle(times)
+                if self._agreement.doubt:
+                    await self._hear_person(times)
+                seen = float(round(self.offset)), self._agreement.doubt
+                if not seen[1] and (reported is None or reported[1]):
+                    await self._recall(times, name)
+                if seen != reported or now - reported_at >= _REPORT_S:
+                    await times.report(ClockRow(name, self(), *seen, self._said()))
+                    reported, reported_at = seen, now
+            except StoreUnavailable as error:
+                self._tell(StoreFailed("clock", str(error)))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._woken.wait()
+
+    async def _settle(self, times: Times) -> None:
+        """Put right in the store what was dated while the time was wrong."""
+        while self._owed:
+            await times.redate(self._owed[0], now=self())
+            del self._owed[0]
+
+    async def _recall(self, times: Times, name: str) -> None:
+        """The time is agreed on: what others dated by a clock that was ahead is due now."""
+        gone = [
+            row.name
+            for row in await times.all()
+            if row.name not in (name, PERSON) and row.doubt == "contradicted"
+        ]
+        await times.recall(now=self(), whole=bool(gone))
+        for one in gone:
+            await times.leave(one)
+
+    async def _hear_person(self, times: Times) -> None:
+        """A person vouches for the machine's clock by what it showed when they did."""
+        for row in await times.all():
+            if row.name == PERSON and abs(row.at - self._machine.wall()) <= AGREE_S:
+                self._took(self._agreement.accept(self._monotonic()))
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _took(self, correction: Correction | None) -> None:
+        """Take over what the agreement came to."""
+        agreement = self._agreement
+        self._lead = agreement.lead
+        if correction is not None:
+            self._owed.append(correction)
+            self._since = self()
+            for moved in self.listeners:
+                moved(correction.by)
+            self._tell(ClockCorrected(correction.by, agreement.offset, agreement.by))
+            self._woken.set()
+        if agreement.doubt != self._doubt:
+            if not self._doubt or not agreement.doubt:
+                self._since = self()
+                self._woken.set()
+            self._doubt = agreement.doubt
+            self._tell(ClockDoubted(agreement.doubt, agreement.by, self._said()))
+
+    def _said(self) -> str:
+        """What the witnesses say, for people."""
+        said = sorted(self._agreement.said.items())
+        return ", ".join(f"{who} is {ahead:+.0f} s from it" for who, ahead in said)
+
+    def _tell(self, event: ClockCorrected | ClockDoubted | StoreFailed) -> None:
+        if self._observer is not None:
+            self._observer(event)
+
+
+async def _nothing() -> None:
+    """Nothing was told, so nothing is taken back."""

@@ -1,0 +1,48 @@
+"""What the processes think of their clocks, what a person said of them, and what follows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from gateway.core.agreement import Correction
+from gateway.core.audit import Act
+
+KEEP_S = 86_400.0
+"""How much older than a new row another one may be: its process is gone."""
+PERSON = "a person"
+"""The name of the row that `inkpush clock accept` writes."""
+
+
+class ClockRow(NamedTuple):
+    """One process' clock, at that time by the time in force there. `offset` is how far that time
+    is ahead of the machine's clock; `doubt` why it is doubted, "" if it is not; `told` is for
+    people. A person's row has the time that the machine's clock showed."""
+
+    name: str
+    at: float
+    offset: float = 0.0
+    doubt: str = ""
+    told: str = ""
+
+
+class Times(Protocol):
+    """What is known of clocks."""
+
+    async def report(self, row: ClockRow, *, act: Act | None = None) -> None:
+        """Keep a row, in place of the one of that name. Rows older by `KEEP_S` are dropped."""
+
+    async def all(self) -> list[ClockRow]:
+        """All rows, by name."""
+
+    async def leave(self, name: str) -> None:
+        """Drop the row of a process that ends."""
+
+    async def redate(self, correction: Correction, *, now: float) -> None:
+        """Put right what one relay dated while its time was wrong, and give back what it had under
+        a lease. Where processes share a database, whose clock counts from the first moment, there
+        is nothing to put right."""
+
+    async def recall(self, *, now: float, whole: bool = False) -> None:
+        """The time is agreed on: what waits, and was dated by a clock that was ahead of it, is due
+        now. Another process, which may be gone, a command or an earlier version dated it so.
+        `whole`: one was killed while its clock was wrong, so all that waits is due."""

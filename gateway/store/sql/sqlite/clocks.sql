@@ -1,0 +1,59 @@
+-- name: clock_report
+INSERT INTO clocks (name, at, ahead, doubt, told) VALUES (:name, :at, :ahead, :doubt, :told)
+ON CONFLICT (name) DO UPDATE SET
+    at = excluded.at, ahead = excluded.ahead, doubt = excluded.doubt, told = excluded.told;
+
+-- name: clocks_old
+DELETE FROM clocks WHERE at < :before;
+
+-- name: clocks_all
+SELECT name, at, ahead, doubt, told FROM clocks ORDER BY name;
+
+-- name: clock_leave
+DELETE FROM clocks WHERE name = ?;
+
+-- What the relay accepted while its time was wrong: it has the life that it had.
+-- name: redate_queue
+UPDATE queue SET first_seen = first_seen + :by, deadline = deadline + :by, due_at = due_at + :by
+WHERE first_seen BETWEEN :since AND :until;
+
+-- What it put off meanwhile, when its clock was ahead. (When it was behind, that is due already.)
+-- name: redate_due
+UPDATE queue SET due_at = due_at + :by
+WHERE :by < 0 AND due_at >= :since AND first_seen NOT BETWEEN :since + :by AND :until + :by;
+
+-- name: redate_waiting
+UPDATE deliveries SET next_at = next_at + :by
+WHERE :by < 0 AND state = 'pending' AND next_at >= :since
+  AND event_id IN (SELECT event_id FROM queue);
+
+-- name: redate_events
+UPDATE events SET received_at = received_at + :by WHERE received_at BETWEEN :since AND :until;
+
+-- Its own, and nobody else's: one relay works on a file. It claims them anew.
+-- name: redate_leases
+UPDATE queue SET due_at = :now, lease_id = NULL, tries = max(tries - 1, 0), alone = 0
+WHERE lease_id IS NOT NULL;
+
+-- name: redate_devices
+UPDATE devices SET last_seen_at = last_seen_at + :by WHERE last_seen_at BETWEEN :since AND :until;
+
+-- name: redate_erasures
+UPDATE erasures SET asked_at = asked_at + :by WHERE asked_at BETWEEN :since AND :until;
+
+-- What a process dated by a clock that was ahead, before it was killed: it came now at the latest.
+-- name: recall_future
+UPDATE queue SET due_at = :now, deadline = deadline - (first_seen - :now), first_seen = :now
+WHERE first_seen > :latest AND lease_id IS NULL;
+
+-- What it put off for longer than it is fresh.
+-- name: recall_due
+UPDATE queue SET due_at = :now WHERE due_at > deadline + :slack AND lease_id IS NULL;
+
+-- A process was killed while its clock was wrong: nobody knows which due times are its own.
+-- name: recall_whole
+UPDATE queue SET due_at = :now WHERE due_at > :now AND lease_id IS NULL;
+
+-- name: recall_waiting
+UPDATE deliveries SET next_at = :now
+WHERE state = 'pending' AND next_at > :now AND event_id IN (SELECT event_id FROM queue);

@@ -1,0 +1,78 @@
+"""What is known of clocks, on SQLite; and what was dated by a wrong one is put right."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from gateway.core.agreement import AGREE_S, Correction
+from gateway.core.audit import Act
+from gateway.core.fanout import LATEST_S
+from gateway.ports.times import KEEP_S, ClockRow
+from gateway.store.sqlite import audit
+from gateway.store.sqlite.database import SqliteDatabase
+
+#: leases come last: what is leased is due at their end, and now
+_REDATE = (
+    "redate_queue",
+    "redate_due",
+    "redate_waiting",
+    "redate_events",
+    "redate_devices",
+    "redate_erasures",
+    "redate_leases",
+)
+
+
+class SqliteTimes:
+    """The port `gateway.ports.Times`."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+        self._sql = database.sql
+
+    async def report(self, row: ClockRow, *, act: Act | None = None) -> None:
+        values = dict(zip(("name", "at", "ahead", "doubt", "told"), row, strict=True))
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(self._sql["clock_report"], values)
+            connection.execute(self._sql["clocks_old"], {"before": row.at - KEEP_S})
+            audit.note(connection, self._sql, act)
+
+        await self._database.write(work)
+
+    async def all(self) -> list[ClockRow]:
+        rows = await self._database.read(
+            lambda connection: connection.execute(self._sql["clocks_all"]).fetchall()
+        )
+        return [ClockRow(*row) for row in rows]
+
+    async def leave(self, name: str) -> None:
+        await self._database.write(
+            lambda connection: connection.execute(self._sql["clock_leave"], (name,)).rowcount
+        )
+
+    async def redate(self, correction: Correction, *, now: float) -> None:
+        values = {
+            "since": correction.since,
+            "until": correction.until,
+            "by": correction.by,
+            "now": now,
+        }
+
+        def work(connection: sqlite3.Connection) -> None:
+            for query in _REDATE:
+                connection.execute(self._sql[query], values)
+
+        await self._database.write(work)
+
+    async def recall(self, *, now: float, whole: bool = False) -> None:
+        values = {"now": now, "latest": now + AGREE_S, "slack": LATEST_S}
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(self._sql["recall_future"], values)
+            connection.execute(self._sql["recall_due"], values)
+            if whole:
+                connection.execute(self._sql["recall_whole"], {"now": now})
+                connection.execute(self._sql["recall_waiting"], {"now": now})
+
+        await self._database.write(work)

@@ -1,0 +1,195 @@
+"""A gateway whose machine has a wrong clock: from the start, for a while and for good. What it does
+is right by the true time, which the sender, the vendors and the database have; and it says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import jwt
+import pytest
+
+from gateway.app.clocks import SYSTEM
+from gateway.app.timekeeping import Timekeeper
+from gateway.core.clocks import Clocks, Wall
+from gateway.ports import PERSON, ClockRow
+from providers.sandbox import Answer
+from tests.kit.audience import Phone, notification
+from tests.kit.gateway import JWT_SECRET, SECRET, eventually
+from tests.kit.postgres import databases
+from tests.kit.relay_rig import DAY_S, RelayRig, Running
+from tests.kit.sender import event, signed
+
+MARY = Phone("fcm", 1, 1)
+JOMO = Phone("apns", 2, 2)
+STEPS = {"+2 d": 172_800.0, "+1 h": 3_600.0, "-1 h": -3_600.0, "1970": -1_700_000_000.0}
+OFF = pytest.mark.parametrize("off", STEPS.values(), ids=STEPS.keys())
+
+
+@dataclass
+class Machine:
+    """Where the gateway runs: its clock is so many seconds ahead of the true time."""
+
+    off: float = 0.0
+
+    def keeper(self) -> Timekeeper:
+        return Timekeeper(Clocks(lambda: Wall(time.time() + self.off), SYSTEM.monotonic))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def site(request: pytest.FixtureRequest, rig: RelayRig) -> AsyncIterator[RelayRig]:
+    if request.param == "sqlite":
+        yield rig
+        return
+    async with databases().using(rig.folder) as url:
+        rig.store_url = url
+        yield rig
+
+
+async def post(running: Running, message_id: str, *phones: Phone) -> tuple[int, dict[str, Any]]:
+    body = event([notification(phone.owner) for phone in phones])
+    url = f"http://127.0.0.1:{running.gateway.public_port}/webhooks/learnink"
+    headers = signed(message_id, body, SECRET)
+    async with aiohttp.ClientSession() as http, http.post(url, data=body, headers=headers) as got:
+        if got.status == 503:
+            assert got.headers["Retry-After"]
+        return got.status, await got.json(content_type=None)
+
+
+async def accepted(running: Running, message_id: str, *phones: Phone) -> None:
+    """What the sender does: it repeats a message until it is taken."""
+
+    async def taken() -> bool:
+        status, said = await post(running, message_id, *phones)
+        assert status == 200 or said["code"] == "clock_doubted"
+        return status == 200
+
+    await eventually(f"{message_id} is taken", taken)
+
+
+async def clock_of(running: Running) -> dict[str, Any] | None:
+    """What /readyz says of the clock, once a look at it is over."""
+    await asyncio.sleep(1.1)
+    url = f"http://127.0.0.1:{running.gateway.ops_port}/readyz"
+    async with aiohttp.ClientSession() as http, http.get(url) as got:
+        assert got.status == 200
+        said: dict[str, Any] | None = (await got.json())["parts"].get("clock")
+        return said
+
+
+def lives(rig: RelayRig, phone: Phone) -> list[float]:
+    """The seconds that the vendor was told each push to a phone may live."""
+    told = []
+    for push in rig.sent_to(phone):
+        ttl = push.headers.get("ttl")
+        left = float(ttl[:-1]) if ttl else float(push.headers["expiration"]) - push.at
+        told.append(left)
+    return told
+
+
+async def check_delivered(rig: RelayRig, running: Running, event_id: str) -> None:
+    assert await running.settled(event_id) == {"delivered": 2}
+    for phone in (MARY, JOMO):
+        (left,) = lives(rig, phone)
+        assert left == pytest.approx(DAY_S, abs=5.0)
+    for row in await running.rows(event_id):
+        assert row.at == pytest.approx(time.time(), abs=10.0)
+
+
+@OFF
+async def test_a_clock_that_is_wrong_from_the_start(site: RelayRig, off: float) -> None:
+    machine = Machine(off)
+    async with site.gateway(site.settings(), timekeeper=machine.keeper()) as running:
+        said = await clock_of(running)
+        assert said is not None
+        await running.register(MARY, JOMO)
+        await accepted(running, "msg_1", MARY, JOMO)
+        await check_delivered(site, running, "msg_1")
+        said = await clock_of(running)
+        assert said is not None
+        assert said["state"] == "failing"
+        assert f"{abs(off):.0f}"[:3] in said["reason"]
+        assert running.gateway.timekeeper.offset == pytest.approx(-off, abs=5.0)
+        machine.off = 0.0  # somebody sets it
+        assert await clock_of(running) is None
+        assert running.gateway.timekeeper.offset == 0
+
+
+@OFF
+async def test_a_clock_that_is_wrong_for_a_while(site: RelayRig, off: float) -> None:
+    machine = Machine()
+    site.sandbox.script(MARY.address, Answer.ok())
+    async with site.gateway(site.settings(), timekeeper=machine.keeper()) as running:
+        await running.register(MARY, JOMO)
+        for app in ("fcm", "apns"):
+            await running.stores.lanes.hold("demo", app, "", by="operator", reason="", now=0.0)
+        await accepted(running, "msg_1", MARY, JOMO)
+        machine.off = off
+        said = await clock_of(running)
+        assert said is not None
+        for app in ("fcm", "apns"):
+            await running.stores.lanes.resume("demo", app, "", by="operator", now=0.0)
+        await check_delivered(site, running, "msg_1")
+        machine.off = 0.0
+        assert await clock_of(running) is None
+
+
+async def test_a_person_ends_the_doubt_where_nobody_else_can(rig: RelayRig) -> None:
+    machine = Machine(7_200.0)
+    keeper = machine.keeper()
+    settings = rig.settings(fcm=None)
+    async with rig.gateway(settings, timekeeper=keeper) as running:
+        assert await clock_of(running) is None  # nobody says that it is wrong
+        assert keeper.doubt() is not None
+        assert (await post(running, "msg_1", JOMO))[0] == 503
+        said = await clock_of(running)
+        assert said is not None
+        assert said["state"] == "doubted"
+        assert "inkpush clock accept" in said["hint"]
+        machine.off = 0.0
+        assert await clock_of(running) is not None
+        await running.stores.store.times.report(ClockRow(PERSON, time.time()))
+        await eventually("the doubt is over", lambda: keeper.doubt() is None)
+        assert (await post(running, "msg_1", JOMO))[0] == 200
+        machine.off = 3_600.0
+        await eventually("it is doubted", lambda: keeper.doubt() is not None)
+        assert (await post(running, "msg_2", JOMO))[0] == 200  # the time runs on
+
+
+@OFF
+async def test_what_fails_for_its_time_alone_is_no_refusal_while_in_doubt(
+    rig: RelayRig, off: float
+) -> None:
+    machine = Machine(off)
+    settings = rig.settings(fcm=None)
+    async with rig.gateway(settings, timekeeper=machine.keeper()) as running:
+        status, said = await post(running, "msg_1", JOMO)
+        assert (status, said["code"]) == (503, "clock_doubted")
+        url = f"http://127.0.0.1:{running.gateway.public_port}/v1/users/own-2/devices"
+        now = time.time()
+        for claims in ({"exp": now + 60}, {"nbf": now - 60}):
+            fails = now + off >= claims.get("exp", now + off + 1) + 30
+            fails = fails or now + off < claims.get("nbf", now + off) - 30
+            token = jwt.encode({"sub": "own-2"} | claims, JWT_SECRET, "HS256")
+            headers = {"Authorization": f"Bearer {token}"}
+            async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as got:
+                assert got.status == (503 if fails else 200)
+
+
+async def test_nothing_is_pruned_while_the_time_is_doubted(rig: RelayRig) -> None:
+    machine = Machine()
+    rig.sandbox.script(JOMO.address, Answer.unregistered())
+    settings = rig.settings(fcm=None)
+    async with rig.gateway(settings, timekeeper=machine.keeper()) as running:
+        await running.register(JOMO)
+        await accepted(running, "msg_0", MARY)  # which confirms the clock
+        machine.off = 172_800.0
+        assert await clock_of(running) is not None
+        await running.queue_for("msg_1", [JOMO])
+        assert await running.settled("msg_1") == {"refused": 1}
+        assert (await running.device(JOMO)).state == "active"

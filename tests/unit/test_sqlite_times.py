@@ -1,0 +1,41 @@
+"""What one relay dated while its time was wrong, put right on SQLite: by a table of clocks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.core.agreement import Correction
+from gateway.core.model import UserRef
+from tests.kit.audience import Phone
+from tests.kit.build import NOW
+from tests.kit.stores import BACKENDS, accept
+
+OFF = pytest.mark.parametrize("off", [172_800.0, 3_600.0, -3_600.0, -NOW + 100.0])
+DOUBT_S = 30.0
+"""So long was the time wrong; something old came before, and something of then."""
+
+
+@OFF
+async def test_all_that_was_dated_in_doubt_is_dated_anew_and_nothing_else(
+    off: float, tmp_path: Path
+) -> None:
+    async with BACKENDS["sqlite"].open(tmp_path, lambda: NOW) as handle:
+        old = NOW - 7_000.0
+        await accept(handle, "old", at=old)
+        began = NOW + off
+        await accept(handle, "new", at=began + 1)
+        phone = Phone("fcm", 1, 1)
+        await handle.registry.register(phone.registration(), proven=None, now=began + 2)
+        correction = Correction(began, began + DOUBT_S, -off)
+        await handle.store.times.redate(correction, now=NOW + DOUBT_S)
+        claims = await handle.queue.claim(limit=9, lease_s=60.0, now=NOW + DOUBT_S)
+        seen = {claim.chunk.event_id: claim.chunk for claim in claims}
+        assert set(seen) == {"old", "new"}
+        assert seen["old"].first_seen == old
+        assert seen["new"].first_seen == pytest.approx(NOW + 1)
+        for chunk in seen.values():
+            assert chunk.deadline - chunk.first_seen == pytest.approx(86_400.0)
+        (device,) = await handle.registry.devices_of(UserRef(**phone.user))
+        assert device.last_seen_at == pytest.approx(NOW + 2)
