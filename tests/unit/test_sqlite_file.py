@@ -206,3 +206,15 @@ def test_the_lock_file_says_who_works_here_and_how_far_the_database_had_come(
     for content in (b"", b"{}", b"[]", b"\xff\x00", b'{"pid": 1, "ids": 3}', b"9" * 5000):
         lock_file.path.write_bytes(content)
         assert (lock_file.holder(), lock_file.reached()) == (None, None)
+
+
+def test_a_reader_makes_no_file_and_is_beside_a_relay(tmp_path: Path) -> None:
+    path = tmp_path / "inkpush.db"
+    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+        DatabaseFile.open(path, reading=True)
+    assert not path.exists()
+    path.touch(mode=0o400)
+    reader = DatabaseFile.open(path, reading=True)
+    with another_process(path, "beside") as said:
+        assert said == "open" or "Permission denied" in said
+    reader.close()

@@ -74,9 +74,9 @@ class DatabaseFile:
         self._watched: list[tuple[Path, os.stat_result]] = []
 
     @classmethod
-    def open(cls, given: Path, *, alone: bool = False) -> DatabaseFile:
+    def open(cls, given: Path, *, alone: bool = False, reading: bool = False) -> DatabaseFile:
         """Take the file under its name, and make an empty one where there is none. `alone`: as the
-        only relay.
+        only relay. `reading`: one that may not be written is good, too.
 
         Raises ConfigurationError, with who it is as far as that is known, where another relay
         works on the file, or somebody has it open under another name; DatabaseRefused for what is
@@ -85,7 +85,7 @@ class DatabaseFile:
         path = Path(os.path.realpath(given))
         try:
             with _guard:
-                key, entry = _take(path)
+                key, entry = _take(path, reading=reading)
             file = cls(given, path, entry, key)
             try:
                 with _guard:
@@ -213,7 +213,7 @@ def log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def _take(path: Path) -> tuple[tuple[int, int], _Open]:
+def _take(path: Path, *, reading: bool) -> tuple[tuple[int, int], _Open]:
     """The process' entry of a file. One that it has open already is not opened again: to close a
     second descriptor would drop SQLite's locks."""
     try:
@@ -226,7 +226,8 @@ def _take(path: Path) -> tuple[tuple[int, int], _Open]:
         key = (known.st_dev, known.st_ino)
     if key is None or key not in _files:
         # It holds device addresses: for its owner alone. The files beside it take its mode.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        how = os.O_RDONLY if reading else os.O_RDWR | os.O_CREAT
+        descriptor = os.open(path, how | os.O_CLOEXEC, 0o600)
         found = os.fstat(descriptor)
         key = (found.st_dev, found.st_ino)
         _files.setdefault(key, _Open(descriptor))

@@ -32,7 +32,7 @@ class SqliteSnapshot:
         self._sql = load_queries("sqlite")
         if not path.is_file():
             raise StoreError(f"{path}: there is no such file")
-        self._file = DatabaseFile.open(path)
+        self._file = DatabaseFile.open(path, reading=True)
         try:
             physically(self._file)
             with self._told():
