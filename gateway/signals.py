@@ -47,7 +47,7 @@ def as_usual() -> None:
     """
     if not _ignored:
         return  # not a process of its own
-    usual = {
+    usual: dict[signal.Signals, Callable[[int, FrameType | None], object] | signal.Handlers] = {
         signal.SIGTERM: signal.SIG_DFL,
         signal.SIGINT: signal.default_int_handler,
         signal.SIGHUP: _interrupt,

@@ -20,6 +20,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from gateway.app.reading import READ, Reader
 from gateway.events import ConnectionRefused, Fault, Observer, Refusal
 
 if TYPE_CHECKING:
@@ -43,21 +44,22 @@ Ended at once, it would take the answer with it before a proxy has read it."""
 EXPECTS = web.RequestKey("expects", bool)
 """Whether the sender waits for a 100 before it sends the body."""
 _SWEEP_S = 1.0
-_READ = 64 * 1024
 
 Answering = Callable[[BaseException | None], web.Response]
 """Makes the answer to what is no HTTP, or where an error came before there was a request."""
 
 
 class Door(web.Server):
-    """The connections of one listener. `unread` answers what is no HTTP; `most` connections may be
-    open at once: over it the one that has let us wait for longest is ended."""
+    """The connections of one listener. `unread` answers what is no HTTP, `overloaded` is a whole
+    answer for when there is no memory to make one; `most` connections may be open at once: over it
+    the one that has let us wait for longest is ended."""
 
     def __init__(
         self,
         application: web.Application,
         *,
         unread: Answering,
+        overloaded: bytes,
         most: int,
         observer: Observer,
         head_s: float = HEAD_S,
@@ -72,9 +74,11 @@ class Door(web.Server):
             keepalive_timeout=IDLE_S,
             lingering_time=0.0,
             max_field_size=MAX_HEAD,
-            read_bufsize=_READ,
+            read_bufsize=READ,
         )
         self.unread = unread
+        self.overloaded = overloaded
+        self._buffer = memoryview(bytearray(READ))
         self.observer = observer
         self._most = most
         self._head_s = head_s
@@ -84,9 +88,9 @@ class Door(web.Server):
         self._waiting: OrderedDict[Connection, float] = OrderedDict()
         self._sweeping: asyncio.TimerHandle | None = None
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> asyncio.BaseProtocol:  # type: ignore[override]
         """A new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return Reader(Connection(self, loop=self._loop, **self._kwargs), self._buffer)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # its base's
         """End all connections, after what they are about."""
@@ -218,19 +222,27 @@ class Connection(RequestHandler):
         known, body = self._request_count, self._body
         between = body is None or body.is_eof()
         self.begun = self.begun or bool(data)
-        try:
-            super().data_received(data)
-        except MemoryError as error:
-            if body is None or between:
-                raise
-            # whoever reads this body hears it, and answers
-            body.set_exception(error)
+        super().data_received(data)
         if self._request_count > known:
             self._begin(body)
         elif data and between:
             self._owe(len(data))
         if self._body is not None and self._body.is_eof() and not self._head:
             self._door.served(self)
+
+    def ran_out(self, error: MemoryError) -> None:
+        """Some of what came is lost: whoever reads the body hears it, and answers. Where nobody
+        does, it is answered here."""
+        if self.owes_body and self._body is not None:
+            self._body.set_exception(error)
+        elif self._current_request is None and self.transport is not None:
+            self._broken, self._left = True, DISCARD
+            self.transport.write(self._door.overloaded)
+            with suppress(OSError, RuntimeError, NotImplementedError):
+                self.transport.write_eof()
+            self._loop.call_later(DISCARD_S, self.cut)
+        else:
+            self.cut()
 
     def _begin(self, before: StreamReader | None) -> None:
         """A header came whole, or what is none."""

@@ -14,7 +14,7 @@ from gateway.app.cors import allow_origins
 from gateway.app.descriptors import connections
 from gateway.app.door import HEAD_S, REQUEST_S, Door, DoorRunner
 from gateway.app.sites import open_sites
-from gateway.app.skin import Intake, add_routes, problem_middleware, remote, unread
+from gateway.app.skin import OVERLOADED, Intake, add_routes, problem_middleware, remote, unread
 from gateway.core.bodies import Bodies
 from gateway.core.remote import Network, networks
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
@@ -139,6 +139,7 @@ async def listen(
         return Door(
             behind,
             unread=unread,
+            overloaded=OVERLOADED,
             most=most or connections(),
             observer=observer,
             head_s=head_s,

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -154,6 +155,24 @@ def unread(error: BaseException | None) -> web.Response:
     """The answer to what is no HTTP, or where memory ran out before there was a request."""
     known = answer_to(error) if isinstance(error, MemoryError) else None
     return _response(Answer.of(known or Problem("bad_request")), keep=False)
+
+
+def _whole(answer: Answer) -> bytes:
+    """An answer as it goes out, after which the connection ends."""
+    body = json.dumps(answer.document).encode()
+    headers = {
+        **answer.headers,
+        "Cache-Control": "no-store",
+        "Connection": "close",
+        "Content-Length": str(len(body)),
+    }
+    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+OVERLOADED = _whole(Answer.of(answer_to(MemoryError()) or Problem("overloaded")))
+"""The answer when there is no memory to make one."""
 
 
 def problem_middleware(on_error: Callable[[Exception], None]) -> Any:

@@ -16,7 +16,7 @@ from yarl import URL
 
 from gateway.app.cors import allow_origins
 from gateway.app.door import Door, DoorRunner
-from gateway.app.skin import BODY_S, Intake, add_routes, problem_middleware, unread
+from gateway.app.skin import BODY_S, OVERLOADED, Intake, add_routes, problem_middleware, unread
 from gateway.app.vendors import VENDORS
 from gateway.core.bodies import Bodies
 from gateway.core.remote import networks
@@ -99,7 +99,9 @@ class _Server(TestServer):
 
 
 def _door(behind: web.Application) -> Door:
-    return Door(behind, unread=unread, most=1_000, observer=lambda _event: None)
+    return Door(
+        behind, unread=unread, overloaded=OVERLOADED, most=1_000, observer=lambda _event: None
+    )
 
 
 @asynccontextmanager
