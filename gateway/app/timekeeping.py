@@ -21,11 +21,13 @@ from gateway.tasks import end
 
 LOOK_S = 1.0
 """Seconds between two looks at the wall clock."""
+_ASK_AFTER_S = 2.0
+"""Seconds of doubt until hosts are asked: an answer to something else may come first."""
 _ASK_AGAIN_S = 60.0
 """Seconds until hosts are asked again, while the time is still doubted."""
 _REPORT_S = 60.0
 """Seconds between two reports to the store, while nothing changes."""
-_TOLD_S = 2.0
+_TOLD_S = 5.0
 """An offset that people are told of; a smaller one is the witness' own."""
 
 _NTP = "Set the machine's clock by NTP: timedatectl set-ntp true, or chronyc makestep."
@@ -110,12 +112,10 @@ class Timekeeper:
         ask: Callable[[], Awaitable[None]],
         observer: Observer,
     ) -> None:
-        """Keep the time until `stop`. `ask` asks the hosts that tell the time: first of all, so
-        that what waits since before the start is judged by what they say."""
+        """Keep the time until `stop`. `ask` asks the hosts that tell the time, for whom nothing
+        that flows has answered soon."""
         self._observer = observer
         self._leave = partial(times.leave, name)
-        if self._agreement.doubt:
-            await ask()
         duties = (self._look_on(), self._ask_on(ask), self._keep(times, name))
         self._duties = [asyncio.get_running_loop().create_task(duty) for duty in duties]
 
@@ -132,14 +132,17 @@ class Timekeeper:
             await asyncio.sleep(LOOK_S)
 
     async def _ask_on(self, ask: Callable[[], Awaitable[None]]) -> None:
-        """Ask the hosts when doubt begins, and again while it lasts."""
-        asked_at, steps = float(self._monotonic()), self._agreement.steps
+        """Ask the hosts soon after doubt begins, and again while it lasts."""
+        ask_at, steps = float("inf"), -1
         while True:
             await asyncio.sleep(LOOK_S)
-            if not self._agreement.doubt or steps != self._agreement.steps:
-                asked_at, steps = float("-inf"), self._agreement.steps
-            if self._agreement.doubt and self._monotonic() - asked_at >= _ASK_AGAIN_S:
-                asked_at = self._monotonic()
+            now = self._monotonic()
+            if not self._agreement.doubt:
+                ask_at = float("inf")
+            elif ask_at == float("inf") or steps != self._agreement.steps:
+                ask_at, steps = now + _ASK_AFTER_S, self._agreement.steps
+            if now >= ask_at:
+                ask_at = now + _ASK_AGAIN_S
                 await ask()
 
     async def _keep(self, times: Times, name: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.core.agreement import AGREE_S
 from gateway.core.clocks import Unsure
 from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, day_of
 
@@ -48,13 +47,12 @@ def cut(
 def fresh_until(chunk: Chunk, *, now: float, doubt: Unsure | None) -> float:
     """Until when a chunk is fresh, by the time in force.
 
-    While that is doubted, what another process dated may have been dated by another time: it keeps
-    the life that it had when it came, as if that had been at the start of this process. Where
-    nobody contradicts the clock and the dates fit, they are believed.
+    While that is doubted, what another process dated may have been dated by another time. If the
+    clock is contradicted, such a chunk keeps the life that it had when it came, as if that had been
+    at the start of this process. If nobody said anything yet, its dates are believed, as far as
+    they give it no longer life; one that seems to be late is neither sent nor ended then.
     """
     if doubt is None or chunk.first_seen >= doubt.since:
         return chunk.deadline
-    fits = chunk.first_seen <= now + AGREE_S and now < chunk.deadline
-    if fits and not doubt.contradicted:
-        return chunk.deadline
-    return doubt.since + max(0.0, chunk.deadline - chunk.first_seen)
+    life = max(0.0, chunk.deadline - chunk.first_seen)
+    return doubt.since + life if doubt.contradicted else min(chunk.deadline, now + life)

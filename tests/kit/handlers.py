@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -17,6 +17,7 @@ import jwt
 from multidict import CIMultiDict
 
 from gateway.app.vendors import VENDORS
+from gateway.core.clocks import Clocks, Unsure
 from gateway.core.sources import LEARNINK
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
@@ -49,6 +50,7 @@ class TestClock:
 
     __test__ = False
     now: float = field(default_factory=time.time)
+    doubt: Unsure | None = None
 
     def __call__(self) -> float:
         return self.now
@@ -114,7 +116,7 @@ async def public_handlers() -> AsyncIterator[PublicHandlers]:
     database = SqliteDatabase(LoopEngine(in_memory()))
     store = SqliteStore(database, max_per_user=20, fresh=fresh_secret)
     rules = AuthRules(jwt_secret=JWT_SECRET)
-    authenticator = Authenticator(rules, store.keys, clocks=both(clock))
+    authenticator = Authenticator(rules, store.keys, clocks=_clocks(clock))
     queue = sqlite_queue(store, clock=clock)
     try:
         yield PublicHandlers(store=store, queue=queue, authenticator=authenticator, clock=clock)
@@ -159,6 +161,10 @@ def _pattern(route: Route) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path))
 
 
+def _clocks(clock: TestClock) -> Clocks:
+    return replace(both(clock), doubt=lambda: clock.doubt)
+
+
 def _routes(public: PublicHandlers) -> list[Route]:
     def woke() -> None:
         public.woken += 1
@@ -175,7 +181,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
             authenticator,
             VENDORS,
             lambda: public.apps,
-            both(clock),
+            _clocks(clock),
             changed=lambda _: None,
             erasing=lambda: None,
         ).routes(),
@@ -197,6 +203,6 @@ def _routes(public: PublicHandlers) -> list[Route]:
             known=known,
             wake=woke,
             observer=public.events.append,
-            clocks=both(clock),
+            clocks=_clocks(clock),
         ).routes(),
     ]

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gateway.core.clocks import Unsure
 from gateway.devices.auth import WRONG_KEYS_PER_MINUTE
 from gateway.devices.routes import ERASES_PER_HOUR
 from gateway.devices.routes import MAX_BODY as MAX_REGISTRATION
@@ -94,6 +95,15 @@ def _with_backlog(sent: Sent) -> Callable[[PublicHandlers], Awaitable[Sent]]:
     return prepare
 
 
+def _in_doubt(sent: Sent) -> Callable[[PublicHandlers], Awaitable[Sent]]:
+    async def prepare(public: PublicHandlers) -> Sent:
+        public.clock.doubt = Unsure(public.clock())
+        public.clock.now += 3_600.0
+        return sent
+
+    return prepare
+
+
 def _without_store(sent: Sent) -> Callable[[PublicHandlers], Awaitable[Sent]]:
     async def prepare(public: PublicHandlers) -> Sent:
         await public.store.aclose()
@@ -168,6 +178,7 @@ QUESTIONS = {
     "webhook that is stale": Question(401, "unauthorized", _plain(posted(at=T0 - 301))),
     "webhook too large": Question(413, "body_too_large", _plain(posted(b" " * (MAX_BODY + 1)))),
     "webhook with a backlog": Question(503, "unavailable", _with_backlog(posted())),
+    "webhook by a clock that is doubted": Question(503, "clock_doubted", _in_doubt(posted())),
     "webhook without a store": Question(503, "unavailable", _without_store(posted())),
     "device": Question(201, None, _plain(_REGISTERED)),
     "device again": Question(200, None, _after(_REGISTERED, _REGISTERED)),
