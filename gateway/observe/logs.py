@@ -231,7 +231,6 @@ def _say_of_lane(
 _PHASE_LEVELS: dict[str, Level] = {
     "reload_refused": "error",
     "failed": "error",
-    "new_database": "warning",
     "database_doubted": "error",
     "relay_unknown": "warning",
 }
