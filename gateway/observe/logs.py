@@ -244,7 +244,6 @@ _PHASE_LEVELS: dict[str, Level] = {
     "given_up": "error",
     "stalled": "error",
     "stood_still": "warning",
-    "new_database": "warning",
     "database_doubted": "error",
     "relay_unknown": "warning",
 }
