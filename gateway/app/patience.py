@@ -24,6 +24,10 @@ TURNS = 1024
 that waits for it one step on. In a library that has its requests read by turns, one after the
 other, each takes a few. An idle loop is round in ten milliseconds."""
 
+FEWEST = 64
+LONGEST_S = 1.0
+"""Where a turn takes long, there is much to do: after so many turns and seconds it is enough."""
+
 
 class Soon(Protocol):
     """A loop's `call_soon`: calls at its next turn, before which it reads."""
@@ -73,6 +77,7 @@ class Patience:
         self._now = now
         self._put_off: list[tuple[contextvars.Context, Timer]] | None = None
         self._turns = 0
+        self._until = 0.0
         self._told: Callable[[float], None] = _nobody
 
     def tell(self, told: Callable[[float], None]) -> None:
@@ -87,18 +92,19 @@ class Patience:
     def come(self, timer: Timer) -> None:
         """A timer is due: run it, or put it off."""
         if self._put_off is None:
-            late_s = self._now() - timer.due
+            now = self._now()
+            late_s = now - timer.due
             if late_s < LATE_S:
                 timer.run()
                 return
-            self._put_off, self._turns = [], TURNS
+            self._put_off, self._turns, self._until = [], 0, now + LONGEST_S
             self._soon(self._turn)
             self._told(late_s)
         self._put_off.append((contextvars.copy_context(), timer))
 
     def _turn(self) -> None:
-        self._turns -= 1
-        if self._turns > 0:
+        self._turns += 1
+        if self._turns < FEWEST or (self._turns < TURNS and self._now() < self._until):
             self._soon(self._turn)
             return
         put_off, self._put_off = self._put_off or [], None

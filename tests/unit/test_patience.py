@@ -14,7 +14,7 @@ import pytest
 
 from gateway.app import patience
 from gateway.app.loop import PatientLoop
-from gateway.app.patience import LATE_S, TURNS, Patience, Timer
+from gateway.app.patience import FEWEST, LATE_S, TURNS, Patience, Timer
 
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
@@ -83,6 +83,18 @@ def test_what_came_due_in_a_standstill_waits_until_the_loop_has_turned(
     loop.turn(2)
     assert loop.ran == ["early for nobody", "late for nobody"]
     assert loop.stood_still == [pytest.approx(stood_s - 0.1)]
+
+
+def test_a_loop_whose_turns_take_long_goes_round_less_often(loop: Turns) -> None:
+    timer = loop.timer("late", 0.1)
+    loop.now += 20.0
+    timer()
+    for turn in range(FEWEST):
+        assert not loop.ran, turn
+        loop.now += 0.1
+        loop.turn()
+    loop.turn()
+    assert loop.ran == ["late for nobody"]
 
 
 def test_what_is_cancelled_by_an_answer_that_was_read_meanwhile_never_rings(loop: Turns) -> None:
