@@ -62,7 +62,10 @@ class Timekeeper:
         """What is handed down."""
 
     def __call__(self) -> Wall:
-        return Wall(self._monotonic() + self._lead)
+        now = self._monotonic()
+        if now - self._agreement.looked_at > AGREE_S:
+            self.look()  # before anything is done by a time that nobody has looked at
+        return Wall(now + self._lead)
 
     def doubt(self) -> Unsure | None:
         """Whether nothing may be done for the time's sake that cannot be undone."""

@@ -10,6 +10,7 @@ wall clock that is put wrong moves nothing until somebody has confirmed it.
 - Nobody is believed at the start, nor after the wall clock moved by over a minute: the time is
   *doubted*. So it is when a witness contradicts, and none agrees.
 - A wall clock that comes back to the time in force needs no other witness.
+- A process that stood still for over a minute doubts, too: both clocks may have been moved.
 """
 
 from __future__ import annotations
@@ -79,6 +80,10 @@ class Agreement:
         self._trusted: float | None = None
         #: the time in force was agreed once, and runs on
         self._carried = False
+        #: both clocks went on by over a minute at once: the process stood still, or both were moved
+        self._stood = False
+        self.looked_at = now
+        """When the wall clock was last looked at."""
         self._follows = True
         self._said: dict[str, Said] = {}
         self._accepted: float | None = None
@@ -111,12 +116,13 @@ class Agreement:
     def look(self, wall: float, now: float) -> Correction | None:
         """The wall clock was looked at. Call it every second or so."""
         before, self._wall = self._wall, wall - now
-        if self._trusted is not None and abs(self._wall - self._trusted) > AGREE_S:
+        stood, self.looked_at = now - self.looked_at > AGREE_S, now
+        if self._trusted is not None and (stood or abs(self._wall - self._trusted) > AGREE_S):
             self._trusted = None
             self._follows = False
-            self._carried = True
+            self._carried, self._stood = True, stood
             self._begin_doubt("stepped", now)
-        if self._trusted is None and abs(self._wall - before) > AGREE_S:
+        if self._trusted is None and (stood or abs(self._wall - before) > AGREE_S):
             # Where the machine was paused, the monotonic clock stood still: what was said before
             # cannot be carried over that.
             self._said.clear()
@@ -154,7 +160,8 @@ class Agreement:
         if (pair := _pair(said)) is not None:
             who, one = pair
             return self._set(who, one, now)
-        if self._trusted is None and self._carried and abs(self._wall - self.lead) <= AGREE_S:
+        is_carried = self._carried and not self._stood
+        if self._trusted is None and is_carried and abs(self._wall - self.lead) <= AGREE_S:
             return self._believe("the time before", self._wall, now)
         if self._trusted is None and self.doubt != "contradicted" and said:
             self._contradict(now)
@@ -184,7 +191,7 @@ class Agreement:
         began_at = self._doubted_at if self.doubt else now
         before, self.lead = self.lead, lead
         self.by, self.doubt = who, ""
-        self._trusted = self._wall
+        self._trusted, self._stood = self._wall, False
         self._follows = lead == self._wall
         if abs(lead - before) <= AGREE_S:
             return None

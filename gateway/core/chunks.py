@@ -52,7 +52,7 @@ def fresh_until(chunk: Chunk, *, now: float, doubt: Unsure | None) -> float:
     at the start of this process. If nobody said anything yet, its dates are believed, as far as
     they give it no longer life; one that seems to be late is neither sent nor ended then.
     """
-    if doubt is None or chunk.first_seen >= doubt.since:
+    if doubt is None or doubt.since <= chunk.first_seen <= now + 1.0:
         return chunk.deadline
     life = max(0.0, chunk.deadline - chunk.first_seen)
     return doubt.since + life if doubt.contradicted else min(chunk.deadline, now + life)

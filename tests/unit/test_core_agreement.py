@@ -46,6 +46,11 @@ class World:
         self.passed += after
         return self.agreement.look(self.wall, self.passed)
 
+    def wait(self, seconds: float) -> None:
+        """Time passes, with a look now and then."""
+        for _ in range(int(seconds / 50.0) + 1):
+            self.look(50.0)
+
     def hear(self, witness: str, off: float = 0.0, width: float = 1.0) -> Correction | None:
         """A witness, whose own clock is so far off, tells the time."""
         low = self.true + off - width / 2
@@ -184,6 +189,19 @@ def test_what_was_said_before_a_step_does_not_count_after_it() -> None:
     assert world.time == pytest.approx(world.wall)
 
 
+def test_a_process_that_stood_still_doubts_until_somebody_speaks() -> None:
+    """Both clocks went on: it was stopped, or its machine was, or both were moved."""
+    world = agreed()
+    world.look(172_800.0)
+    assert world.agreement.doubt == "stepped"
+    for _ in range(10):
+        world.look()
+    assert world.agreement.doubt == "stepped"
+    world.hear("one")
+    assert not world.is_doubted
+    assert world.is_right
+
+
 def test_small_corrections_are_followed_and_many_of_them_are_a_step() -> None:
     world = agreed()
     world.step(30.0)
@@ -195,7 +213,7 @@ def test_small_corrections_are_followed_and_many_of_them_are_a_step() -> None:
 
 def test_a_witness_that_contradicts_alone_brings_doubt() -> None:
     world = agreed()
-    world.look(KEEP_S + 1)  # what the first one said is too old to count
+    world.wait(KEEP_S + 1)  # what the first one said is too old to count
     world.hear("two", 600.0)
     assert world.agreement.doubt == "contradicted"
     world.hear("one")
@@ -204,7 +222,7 @@ def test_a_witness_that_contradicts_alone_brings_doubt() -> None:
 
 def test_a_word_of_hours_ago_contradicts_nobody() -> None:
     world = agreed()
-    world.look(KEEP_S + 1)
+    world.wait(KEEP_S + 1)
     assert not world.agreement.doubt
 
 

@@ -32,6 +32,7 @@ def test_what_this_process_dated_itself_can_be_compared(off: float, contradicted
     doubt = Unsure(NOW + off, contradicted)
     one = chunk(NOW + off + 1)
     assert fresh_until(one, now=NOW + off + 9, doubt=doubt) == one.deadline
+    # a time that was agreed once runs on over a step
     after_a_step = Unsure(-math.inf, contradicted)
     assert fresh_until(one, now=NOW + off + 9, doubt=after_a_step) == one.deadline
 
