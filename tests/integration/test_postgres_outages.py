@@ -105,10 +105,14 @@ async def test_calls_on_a_line_that_is_held_end_in_time_and_work_again_afterward
 async def test_a_write_whose_last_word_was_done_but_not_answered_counts_as_done(
     site: Site,
 ) -> None:
-    site.line.lose_answer_to = b"COMMIT"
+    await site.handle.queue.accept(*batch("msg_0"))
+    site.line.lose_answer_to = b"msg_1"
     assert await site.handle.queue.accept(*batch("msg_1"))
     assert site.line.lost == 1
     assert not await site.beside.queue.accept(*batch("msg_1"))
+    assert not await site.handle.queue.accept(*batch("msg_1"))
+    (first,) = await site.beside.queue.claim(limit=1, lease_s=60.0, now=NOW)
+    assert await site.beside.queue.settle(first, [])
     site.line.lose_answer_to = b"COMMIT"
     (claim,) = await site.handle.queue.claim(limit=9, lease_s=60.0, now=NOW)
     site.line.lose_answer_to = b"COMMIT"
@@ -118,11 +122,77 @@ async def test_a_write_whose_last_word_was_done_but_not_answered_counts_as_done(
 
 
 async def test_a_write_whose_last_word_did_not_arrive_is_done_again(site: Site) -> None:
-    site.line.lose_request = b"COMMIT"
+    site.line.lose_request = b"msg_1"
     assert await site.handle.queue.accept(*batch("msg_1"))
     assert site.line.lost == 1
     assert not await site.beside.queue.accept(*batch("msg_1"))
     assert (await site.beside.queue.depth()).notifications == 1
+
+
+@pytest.mark.parametrize("is_done", [True, False], ids=["done", "not done"])
+async def test_an_event_whose_answer_was_lost_is_begun_once(site: Site, is_done: bool) -> None:
+    """The first of the two steps to a broker; one without chunks has no other."""
+    event, _ = batch("msg_1")
+    if is_done:
+        site.line.lose_answer_to = b"msg_1"
+    else:
+        site.line.lose_request = b"msg_1"
+    assert await site.handle.brokered.begin(event) is None
+    assert site.line.lost == 1
+    assert await site.beside.brokered.begin(event) == event
+
+
+async def test_a_repeat_is_a_duplicate_only_of_what_is_there(site: Site) -> None:
+    """The first try is still at work when the second comes, and then comes to nothing."""
+    blocker = await asyncpg.connect(site.store.database.url)
+    await blocker.execute("BEGIN")
+    await blocker.execute(
+        "INSERT INTO events (event_id, type, status, received_at, notifications, rejected, "
+        "rejections, chunks, reason, body) VALUES ('msg_1', '', 'accepted', 1, 0, 0, '', 0, '', '')"
+    )
+    accepting = asyncio.ensure_future(site.handle.queue.accept(*batch("msg_1")))
+    await asyncio.sleep(0.2)
+    assert not accepting.done()
+    await blocker.execute("ROLLBACK")
+    assert await accepting
+    await blocker.close()
+    assert (await site.beside.queue.depth()).notifications == 1
+
+
+async def test_what_is_never_answered_is_unavailable_and_its_repeat_tells_what_is_there(
+    site: Site,
+) -> None:
+    await site.handle.queue.accept(*batch("msg_0"))
+    site.line.hold()
+    with pytest.raises(StoreUnavailable):
+        await site.handle.queue.accept(*batch("msg_1"))
+    known = await site.beside.journal.event("msg_1")
+    assert known is None  # no byte of it has passed
+    site.line.resume()
+    await site.handle.queue.accept(*batch("msg_1"))
+    assert not await site.beside.queue.accept(*batch("msg_1"))
+    assert (await site.beside.queue.depth()).notifications == 2
+
+
+# --- a slow line --------------------------------------------------------------------------------
+
+
+async def test_an_event_of_any_size_is_one_question(site: Site) -> None:
+    """So over a line of 200 ms a webhook of 1 000 takes 0.2 s, not a second or more."""
+    for number, items in enumerate((1, 1000, 1000)):
+        site.line.turns = 0
+        assert await site.handle.queue.accept(*batch(f"msg_{number}", items=items))
+        # the first of a connection is prepared
+        assert site.line.turns == (1 if number else 2), number
+
+
+async def test_an_event_that_goes_to_a_broker_is_two_questions(site: Site) -> None:
+    event, _ = batch("msg_0")
+    for number in range(3):
+        site.line.turns = 0
+        assert await site.handle.brokered.begin(replace(event, event_id=f"msg_{number}")) is None
+        await site.handle.brokered.accepted(f"msg_{number}")
+        assert site.line.turns <= (2 if number else 4), number
 
 
 @pytest.mark.parametrize("is_done", [True, False], ids=["done", "not done"])

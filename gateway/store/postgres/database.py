@@ -57,7 +57,7 @@ PATIENT = Pace(whole_s=3600.0, statement_s=3600.0, setting="; SET LOCAL statemen
 #: how long passing failures are met by trying again: a fail-over takes longer, a restart does not
 _RETRY_S = 1.5
 _CONNECT_S = 3.0
-_IDLE_S = 60.0
+_IDLE_S = 600.0
 _LOCKS = 0x1A4B
 """Namespace of the advisory locks that are named after ids."""
 _BUCKETS = 256
