@@ -21,7 +21,7 @@ from providers.fcm.payload import FcmStyle
 from providers.fcm.verdicts import ACCESS_TOKEN_REFUSED, NEW_TOKEN_WAIT_S
 from providers.sandbox import Answer, Sandbox
 from providers.wording.between import PROXY_LOGIN
-from tests.kit.provider_rig import FACTORIES, Rig, rig, until
+from tests.kit.provider_rig import FACTORIES, Clock, Rig, rig, until
 
 FCM = sorted(name for name, (kind, _) in FACTORIES.items() if kind == "fcm")
 
@@ -32,8 +32,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def ready(name: str, sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig(name, sandbox, tmp_path) as made:
+async def ready(name: str, sandbox: Sandbox, tmp_path: Path, clock: Clock) -> AsyncIterator[Rig]:
+    async with rig(name, sandbox, tmp_path, clock) as made:
         yield made
 
 
