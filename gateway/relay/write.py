@@ -186,7 +186,7 @@ class Writer:
             # The count may be older than the registrations of the last seconds.
             await self._until_stored(self._device_counts.count)
             recorded = await self._until_stored(partial(self._record, batch, counted=True))
-        for lane in {lane for _, _, lane in batch.removals}:
+        for lane in dict.fromkeys(lane for _, _, lane in batch.removals):
             if (told := recorded.tripped.get((lane.app, lane.vendor))) is not None:
                 wanted, found = told
                 lane.brake_tripped()

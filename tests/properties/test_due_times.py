@@ -20,7 +20,8 @@ def due(wait: float, lives_s: float, *, late_s: float | None = None) -> float:
     leftover that was due so long ago."""
     entry = item() if late_s is None else (item(), [Remainder(1, attempts=1)])
     what = replace(chunk([entry], deadline=NOW + lives_s), due_at=NOW - (late_s or 0.0))
-    work = Work(Claim(1, "lease", what, 1), float("inf"), 0.0, lambda _work: None)
+    claim = Claim(1, "lease", what, 1)
+    work = Work(claim, float("inf"), 0.0, lambda _work: None, deadline=what.deadline)
     return work.due(NOW + wait, NOW)
 
 

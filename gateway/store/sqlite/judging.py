@@ -125,13 +125,13 @@ def _has_its_log(file: DatabaseFile, connection: sqlite3.Connection) -> None:
     """Whether its last relay, which did not end in order, left a log beside another name of the
     file. Raises DatabaseRefused."""
     try:
-        names = [Path(name) for (name,) in connection.execute("SELECT path FROM relays")]
+        paths = [Path(name) for (name,) in connection.execute("SELECT path FROM relays")]
     except sqlite3.OperationalError:  # a schema of before
         return
-    for name in names:
-        if name != file.path and log_of(name).exists() and name.exists() and file.is_also(name):
+    for path in paths:
+        if path != file.path and log_of(path).exists() and path.exists() and file.is_also(path):
             raise DatabaseRefused(
-                f"{file.given} is a second name of {name}, and the log with what was accepted last "
+                f"{file.given} is a second name of {path}, and the log with what was accepted last "
                 f"is beside that one: let store.url name it. {_KEPT}"
             )
 

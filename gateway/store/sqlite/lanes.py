@@ -129,7 +129,7 @@ def remove_devices(
 ) -> Removing:
     """Take devices out of service, each at its time, whose rows are what the proofs are about, as
     far as the brakes let them."""
-    ids = {removal.device_id for removal, _ in orders}
+    ids = sorted({removal.device_id for removal, _ in orders})
     found = [connection.execute(sql["device_standing"], (one,)).fetchone() for one in ids]
     removing = Removing(orders, {row[0]: row[1:] for row in found if row is not None})
     for lane in sorted({(one.app, one.provider) for one, _ in orders} & brakes.keys()):
