@@ -40,7 +40,7 @@ def serve(settings: Settings, *, reload: Callable[[], Settings]) -> int:
 
 
 def open_store(
-    settings: Settings, *, made: Callable[[str], None]
+    settings: Settings, *, made: Callable[[str], None] | None = None
 ) -> AbstractAsyncContextManager[Stores]:
     """Open the database and the queue that the settings name, until the context ends. `made` is
     called with the place of a database that was made for it."""
@@ -49,7 +49,7 @@ def open_store(
 
     def hear(event: GatewayEvent) -> None:
         match event:
-            case Lifecycle("new_database", place):
+            case Lifecycle("new_database", place) if made is not None:
                 made(place)
             case _:
                 pass

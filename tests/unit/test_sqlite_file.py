@@ -218,3 +218,21 @@ def test_a_reader_makes_no_file_and_is_beside_a_relay(tmp_path: Path) -> None:
     with another_process(path, "beside") as said:
         assert said == "open" or "Permission denied" in said
     reader.close()
+
+
+@pytest.mark.parametrize("which", ["inkpush.db", "inkpush.db-wal"])
+@pytest.mark.parametrize("how", ["moved", "replaced"])
+async def test_nothing_is_written_to_a_file_that_was_taken_away(
+    tmp_path: Path, which: str, how: str
+) -> None:
+    store = await open_sqlite(tmp_path / "inkpush.db")
+    await store.ping()
+    (tmp_path / which).rename(tmp_path / "away")
+    if how == "replaced":
+        (tmp_path / which).write_bytes((tmp_path / "away").read_bytes())
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match=f"{which} was removed or replaced"):
+            await store.ping()
+    (tmp_path / "away").rename(tmp_path / which)
+    await store.ping()
+    await store.aclose()

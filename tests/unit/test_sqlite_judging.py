@@ -161,7 +161,8 @@ async def test_an_absent_file_and_an_empty_one_become_a_new_database(tmp_path: P
 
 async def test_no_new_database_where_an_existing_one_is_expected(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
-    for name in ("absent.db", "empty.db"):
+    made(tmp_path / "bare.db", "PRAGMA user_version = 0", "CREATE TABLE t (x)", "DROP TABLE t")
+    for name in ("absent.db", "empty.db", "bare.db"):
         with pytest.raises(DatabaseRefused, match=r'store\.expect = "existing"'):
             await opened(tmp_path / name, may_make=False)
     assert not (tmp_path / "absent.db").exists()

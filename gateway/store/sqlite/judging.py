@@ -41,24 +41,23 @@ _PUT_BACK = (
 
 def there_is(given: Path, path: Path, *, new: bool) -> None:
     """Look before the file is opened. `new`: one may be made. Raises DatabaseRefused."""
-    empty = not path.exists() or (path.is_file() and path.stat().st_size == 0)
-    if not empty:
+    # Whoever makes a database writes to it before there is a log, so the log is looked for first.
+    has_log = log_of(path).exists()
+    if path.exists() and not (path.is_file() and path.stat().st_size == 0):
         return
     what = "is empty" if path.exists() else "is missing"
-    if log_of(path).exists():
+    if has_log:
         raise DatabaseRefused(
             f"{given} {what}, and its log {log_of(path).name} is there, with what was accepted "
             f"last: this is no new database. {_KEPT} {_PUT_BACK}"
         )
     if not new:
-        raise DatabaseRefused(
-            f'{given} {what}, and store.expect = "existing" makes no new database. Is its volume '
-            "mounted, and is store.url right?"
-        )
+        raise _not_made(given, what)
 
 
-def judge(file: DatabaseFile) -> bool:
-    """Judge a file that this process has, and SQLite has not. True: it is new, and empty.
+def judge(file: DatabaseFile, *, new: bool) -> bool:
+    """Judge a file that this process has, and SQLite has not. True: nothing is in it yet. `new`:
+    that may be.
 
     Raises DatabaseRefused for a file that is damaged or not ours, SchemaMismatch for one of a later
     version. One that others have open was judged by them: only whose it is is looked at then.
@@ -75,6 +74,8 @@ def judge(file: DatabaseFile) -> bool:
         if not in_use:
             _has_its_log(file, connection)
             _is_whole(file, connection)
+    if is_new and not new:
+        raise _not_made(file.given, "has no tables")
     return is_new
 
 
@@ -129,11 +130,19 @@ def _has_its_log(file: DatabaseFile, connection: sqlite3.Connection) -> None:
     except sqlite3.OperationalError:  # a schema of before
         return
     for path in paths:
-        if path != file.path and log_of(path).exists() and path.exists() and file.is_also(path):
+        if path != file.path and _is_also(file, path) and log_of(path).exists():
             raise DatabaseRefused(
                 f"{file.given} is a second name of {path}, and the log with what was accepted last "
                 f"is beside that one: let store.url name it. {_KEPT}"
             )
+
+
+def _is_also(file: DatabaseFile, name: Path) -> bool:
+    """Whether another name leads to the file, as far as it can be seen from here."""
+    try:
+        return file.is_also(name)
+    except OSError:
+        return False
 
 
 def _is_whole(file: DatabaseFile, connection: sqlite3.Connection) -> None:
@@ -194,6 +203,13 @@ def _said(connection: sqlite3.Connection) -> bytes:
 def _number(connection: sqlite3.Connection, pragma: str) -> int:
     number: int = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
     return number
+
+
+def _not_made(given: Path, what: str) -> DatabaseRefused:
+    return DatabaseRefused(
+        f'{given} {what}, and store.expect = "existing" makes no new database. Is its volume '
+        "mounted, and is store.url right?"
+    )
 
 
 def _damaged(file: DatabaseFile, why: str) -> DatabaseRefused:

@@ -66,7 +66,7 @@ def open_connections(
     try:
         there_is(path, Path(os.path.realpath(path)), new=may_make)
         file = DatabaseFile.open(path, alone=holder is not None)
-        is_new = judge(file)
+        is_new = judge(file, new=may_make)
         with contextlib.closing(_connect(file.path)) as connection:
             migrate(connection, path)
             mark(connection)
