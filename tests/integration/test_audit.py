@@ -236,8 +236,8 @@ def test_a_command_that_acts_leaves_its_rows(
     rows = rows_of(capsys)
     said = sorted((row["what"], row["object"], row["count"]) for row in rows)
     assert len(said) == len(does.rows)
-    for row, (what, thing, count) in zip(said, sorted(does.rows, key=str), strict=True):
-        assert row == (what, row[1] if thing is None else thing, count)
+    for told, (what, thing, count) in zip(said, sorted(does.rows, key=str), strict=True):
+        assert told == (what, told[1] if thing is None else thing, count)
     for row in rows:
         assert row["who"].split("@") == [getpass.getuser(), socket.gethostname()]
         assert (row["from"], row["remote"], row["reason"]) == ("cli", "", REASON)
