@@ -19,9 +19,7 @@ def test_it_shows_this_machines_clock_and_nobody_who_says_more(tmp_path: Path) -
     assert done.status == 0
     assert done.json["processes"] == []
     assert done.json["database_ahead_s"] is None
-    shown = read_instant(done.json["machine"])
-    assert shown is not None
-    assert abs(shown - time.time()) < 60
+    assert abs((read_instant(done.json["machine"]) or 0.0) - time.time()) < 60
     assert "machine" in place.run("clock").out
 
 

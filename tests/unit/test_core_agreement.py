@@ -56,8 +56,7 @@ class World:
         low = self.true + off - width / 2
         return self.agreement.hear(witness, low, low + width, self.passed)
 
-    @property
-    def is_doubted(self) -> bool:
+    def doubts(self) -> bool:
         return self.agreement.doubt != ""
 
     @property
@@ -185,7 +184,7 @@ def test_what_was_said_before_a_step_does_not_count_after_it() -> None:
     world.look()
     assert world.agreement.doubt == "stepped"
     world.agreement.hear("one", world.wall - 1, world.wall, world.passed)
-    assert not world.is_doubted
+    assert not world.doubts()
     assert world.time == pytest.approx(world.wall)
 
 
@@ -198,17 +197,17 @@ def test_a_process_that_stood_still_doubts_until_somebody_speaks() -> None:
         world.look()
     assert world.agreement.doubt == "stepped"
     world.hear("one")
-    assert not world.is_doubted
+    assert not world.doubts()
     assert world.is_right
 
 
 def test_small_corrections_are_followed_and_many_of_them_are_a_step() -> None:
     world = agreed()
     world.step(30.0)
-    assert not world.is_doubted
+    assert not world.doubts()
     assert world.time == pytest.approx(world.wall)
     world.step(31.0)
-    assert world.is_doubted
+    assert world.doubts()
 
 
 def test_a_witness_that_contradicts_alone_brings_doubt() -> None:

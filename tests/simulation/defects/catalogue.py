@@ -306,6 +306,13 @@ DEFECTS = (
         "native",
     ),
     Defect(
+        "doubt_expires",
+        "What seems late is ended while the time is doubted.",
+        ("in_time",),
+        60,
+        ("clock",),
+    ),
+    Defect(
         "drain_does_not_wait",
         "A drain closes the transports at once, without waiting for what is in flight.",
         ("patience",),
@@ -794,6 +801,13 @@ DEFECTS = (
         20,
         ("reset",),
         "native",
+    ),
+    Defect(
+        "moved_time_keeps_dates",
+        "What a relay dated while its time was wrong keeps its dates when the time is known.",
+        ("it_settles", "alone", "in_time", "asked_wait"),
+        80,
+        ("clock",),
     ),
     Defect(
         "moved_device_keeps_user",
@@ -1374,5 +1388,12 @@ DEFECTS = (
         ("right_phone", "right_phone_at_lookup"),
         20,
         ("restore",),
+    ),
+    Defect(
+        "wrong_clock_believed",
+        "A wall clock that is put wrong ends, repeats or delays what waits.",
+        ("in_time", "alone", "it_settles", "no_repeat", "done_is_done", "one_holder", "asked_wait"),
+        60,
+        ("clock",),
     ),
 )
