@@ -149,14 +149,17 @@ async def test_a_listener_that_is_cut_off_is_told_and_listens_again(site: Site) 
         async def hears() -> bool:
             return wakeups.trouble is None
 
-        await eventually("it hears", hears)
         heard: list[str] = []
         kill = (
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND query LIKE '%pg_notify%' "
             "AND pid <> pg_backend_pid()"
         )
-        await site.sql(kill)
+
+        async def is_cut() -> bool:
+            return len(await site.sql(kill)) > 0
+
+        await eventually("it listened, and is cut off", is_cut)
 
         def is_told() -> bool:
             heard.extend(
