@@ -119,6 +119,7 @@ class JetStreamQueue:
             self._back.give_back(lease)
         for message in self._handing.take_suspects():
             self._back.postpone(message)
+        await self._guard.aclose()
         await self._back.aclose()
         await self._link.aclose()
 
@@ -335,7 +336,7 @@ class JetStreamQueue:
     async def _started(self) -> None:
         if not self._ready:
             await self.start()
-        await self._guard.check()
+        self._guard.check()
 
     def _lose_all(self) -> None:
         """Another consumer hands out what this process has in work: none of its leases holds."""
