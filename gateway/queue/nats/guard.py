@@ -41,7 +41,8 @@ _ANEW = (
 
 
 class Guard:
-    """Guards the streams of one queue. `lost` is called when all leases of this process ended."""
+    """Guards the streams of one queue. `lost` is called when all leases of this process ended;
+    those since that time (the loop's clock) may be the new consumer's."""
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class Guard:
         spec: StreamSpec,
         journal: BrokeredJournal,
         *,
-        lost: Callable[[], None],
+        lost: Callable[[float], None],
         observer: Observer,
     ) -> None:
         self._observer = observer
@@ -59,7 +60,7 @@ class Guard:
         self._lost = lost
         self._known: str | None = None
         self._consumer: str | None = None
-        self._looked_at = float("-inf")
+        self._looked_at = self._seen_at = float("-inf")
         self._quiet_until = float("-inf")
         self._trouble: str | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -119,6 +120,7 @@ class Guard:
             self._looked_at -= LOOK_S / 2
 
     async def _look(self) -> str | None:
+        began = asyncio.get_running_loop().time()
         found = await look(self._link, self._spec)
         if (trouble := self._about_stream(found)) is not None:
             # a person may have queued again what was lost, from another process
@@ -134,8 +136,8 @@ class Guard:
         if self._consumer is not None and found.consumer != self._consumer:
             self._observer(StoreFailed("leases", "the JetStream consumer was made anew"))
             self._quiet_until = asyncio.get_running_loop().time() + QUIET_S
-            self._lost()
-        self._consumer = found.consumer
+            self._lost(self._seen_at)
+        self._consumer, self._seen_at = found.consumer, began
         return None
 
     def _about_stream(self, found: Found) -> str | None:
@@ -147,6 +149,7 @@ class Guard:
 
     async def _make(self) -> None:
         await ensure(self._link, self._spec)
+        self._seen_at = asyncio.get_running_loop().time()
         self._consumer = (await look(self._link, self._spec)).consumer
 
     async def _remember(self) -> None:
