@@ -99,10 +99,8 @@ class JetStreamQueue:
         self._one_at_a_time = OneAtATime()
 
     async def start(self) -> None:
-        """Connect, and make or check the streams. The first call of any method does it as well.
-
-        Raises StoreUnavailable, and ConfigurationError for streams that are not as they must be.
-        """
+        """Connect, and make or check the streams; the first call of any method does it as well.
+        Raises StoreUnavailable, and ConfigurationError for streams that are not as they must be."""
         async with self._starting:
             if not self._ready:
                 await self._link.open()
