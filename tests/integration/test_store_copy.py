@@ -44,7 +44,6 @@ from tests.kit.stores import (
 )
 
 PASSWORD = "hush-hush"
-PRUNED: Final = DeviceState.PRUNED
 DAY_S = 86_400.0
 EVENTS = 3
 #: deliveries of each event
@@ -117,7 +116,10 @@ async def fill(source: Handle) -> None:
         ("agent", "fcm"): Brake(BrakeRule(0.0, 1), DEVICES, counted=True, clock=wall(lambda: NOW))
     }
     removals = [
-        (number, Removal(number + 1, f"address-{number}", NOW, "agent", "fcm", PRUNED, "GONE"))
+        (
+            number,
+            Removal(number + 1, f"address-{number}", NOW, "agent", "fcm", DeviceState.PRUNED, "X"),
+        )
         for number in (1, 2)
     ]
     for number in range(EVENTS):

@@ -18,11 +18,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import ConfigurationError, StoreUnavailable
 from gateway.events import Observer, StoreFailed
 from gateway.ports import BrokeredJournal
 from gateway.queue.nats.link import Link
 from gateway.queue.nats.stream import Found, StreamSpec, ensure, look, mend
+from gateway.tasks import end
 
 #: seconds between two looks
 LOOK_S = 2.0
@@ -40,7 +41,8 @@ _ANEW = (
 
 
 class Guard:
-    """Guards the streams of one queue. `lost` is called when all leases of this process ended."""
+    """Guards the streams of one queue. `lost` is called when all leases of this process ended;
+    those since that time (the loop's clock) may be the new consumer's."""
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class Guard:
         spec: StreamSpec,
         journal: BrokeredJournal,
         *,
-        lost: Callable[[], None],
+        lost: Callable[[float], None],
         observer: Observer,
     ) -> None:
         self._observer = observer
@@ -58,10 +60,10 @@ class Guard:
         self._lost = lost
         self._known: str | None = None
         self._consumer: str | None = None
-        self._looked_at = float("-inf")
+        self._looked_at = self._seen_at = float("-inf")
         self._quiet_until = float("-inf")
         self._trouble: str | None = None
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def quiet_for_s(self) -> float:
@@ -87,26 +89,38 @@ class Guard:
     async def accept_loss(self) -> None:
         """What was lost is queued again: the stream that is there now is the right one."""
         await self._remember()
+        self._trouble = None
 
     def doubt(self) -> None:
         """Something failed: look again at once."""
         self._looked_at = float("-inf")
 
-    async def check(self) -> None:
-        """Look, if the last look is old. Raises StoreUnavailable while the streams must not be
-        used."""
+    def check(self) -> None:
+        """Raise StoreUnavailable while the streams must not be used, as of the last look. If that
+        is old, another one begins, for which nobody waits."""
         loop = asyncio.get_running_loop()
-        if loop.time() - self._looked_at > LOOK_S:
-            async with self._looking:
-                if loop.time() - self._looked_at > LOOK_S:
-                    self._trouble = await self._look()
-                    self._looked_at = loop.time()
+        is_looking = self._looking is not None and not self._looking.done()
+        if loop.time() - self._looked_at > LOOK_S and not is_looking:
+            self._looked_at = loop.time()
+            self._looking = loop.create_task(self._look_again())
         if self._trouble is not None:
             raise StoreUnavailable(self._trouble)
 
+    async def aclose(self) -> None:
+        """Look no more."""
+        await end(self._looking)
+
     # --- inside ---------------------------------------------------------------------------------
 
+    async def _look_again(self) -> None:
+        try:
+            self._trouble = await self._look()
+        except (StoreUnavailable, ConfigurationError):
+            # While nodes elect their leaders nothing is known: whoever needs the stream will hear.
+            self._looked_at -= LOOK_S / 2
+
     async def _look(self) -> str | None:
+        began = asyncio.get_running_loop().time()
         found = await look(self._link, self._spec)
         if (trouble := self._about_stream(found)) is not None:
             # a person may have queued again what was lost, from another process
@@ -122,8 +136,8 @@ class Guard:
         if self._consumer is not None and found.consumer != self._consumer:
             self._observer(StoreFailed("leases", "the JetStream consumer was made anew"))
             self._quiet_until = asyncio.get_running_loop().time() + QUIET_S
-            self._lost()
-        self._consumer = found.consumer
+            self._lost(self._seen_at)
+        self._consumer, self._seen_at = found.consumer, began
         return None
 
     def _about_stream(self, found: Found) -> str | None:
@@ -135,6 +149,7 @@ class Guard:
 
     async def _make(self) -> None:
         await ensure(self._link, self._spec)
+        self._seen_at = asyncio.get_running_loop().time()
         self._consumer = (await look(self._link, self._spec)).consumer
 
     async def _remember(self) -> None:

@@ -91,16 +91,14 @@ class JetStreamQueue:
             self._link, self._leases, self._tries, lease_s=spec.ack_wait_s, reject=self._reject
         )
         self._guard = Guard(self._link, spec, journal, lost=self._lose_all, observer=observer)
-        self._when_lost: Callable[[], None] | None = None
+        self._when_lost: Callable[[], None] = lambda: None
         self._ready = False
         self._starting = asyncio.Lock()
         self._one_at_a_time = OneAtATime()
 
     async def start(self) -> None:
-        """Connect, and make or check the streams. The first call of any method does it as well.
-
-        Raises StoreUnavailable, and ConfigurationError for streams that are not as they must be.
-        """
+        """Connect, and make or check the streams; the first call of any method does it as well.
+        Raises StoreUnavailable, and ConfigurationError for streams that are not as they must be."""
         async with self._starting:
             if not self._ready:
                 await self._link.open()
@@ -117,6 +115,7 @@ class JetStreamQueue:
             self._back.give_back(lease)
         for message in self._handing.take_suspects():
             self._back.postpone(message)
+        await self._guard.aclose()
         await self._back.aclose()
         await self._link.aclose()
 
@@ -336,15 +335,16 @@ class JetStreamQueue:
     async def _started(self) -> None:
         if not self._ready:
             await self.start()
-        await self._guard.check()
+        self._guard.check()
 
-    def _lose_all(self) -> None:
+    def _lose_all(self, since: float) -> None:
         """Another consumer hands out what this process has in work: none of its leases holds."""
-        self._leases.take_all()
+        for lease in self._leases.take_all():
+            if lease.until - self._spec.ack_wait_s >= since:  # else it would stay locked
+                self._back.give_back(lease)
         self._handing.take_suspects()
         self._tries.postponed.clear()
-        if self._when_lost is not None:
-            self._when_lost()
+        self._when_lost()
 
     async def _claims(
         self, messages: list[Msg], *, until: float, now: float, skip: frozenset[str]

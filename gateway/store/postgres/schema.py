@@ -29,7 +29,8 @@ _LOCK = 0x1A4F
 _TABLE = re.compile(r"^CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?(\w+) \((.*)\)", re.DOTALL)
 _INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+) ON (\w+)", re.DOTALL)
 _ABOUT = re.compile(r"^(?:ALTER TABLE|INSERT INTO) (\w+)")
-_UNIQUE = re.compile(r"^\s*UNIQUE \(([\w, ]+)\)", re.MULTILINE)
+#: of a table as a whole, or of one column
+_UNIQUE = re.compile(r"^\s*UNIQUE \(([\w, ]+)\)|^\s*(\w+) [^,\n]* UNIQUE", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,9 @@ def schema() -> Schema:
                 tables[table] = [statement]
                 if "PRIMARY KEY" in columns:
                     keys[f"{table}_pkey"] = table
-                for unique in _UNIQUE.findall(columns):
-                    keys["_".join([table, *unique.split(", "), "key"])[:63]] = table
+                for several, one in _UNIQUE.findall(columns):
+                    named = several.split(", ") if several else [one]
+                    keys["_".join([table, *named, "key"])] = table
             elif found := _INDEX.match(statement):
                 indexes[found[1]] = (found[2], statement)
             elif (found := _ABOUT.match(statement)) and found[1] in tables:
