@@ -65,6 +65,8 @@ class Findings:
         self.thawed_at = 0.0
         self.clock_is_off = False
         self.shaken_at = float("-inf")
+        #: when the store was last well again
+        self.store_mended_at = float("-inf")
 
     def broken(self, invariant: str, text: str) -> None:
         """An invariant does not hold."""
