@@ -191,6 +191,7 @@ class Lane:
             part.give_back_these(deliveries)
             return
         part.backlog.extendleft(reversed(deliveries))
+        self._rest()
         self._wake_in(0.0)
 
     def pump(self) -> None:
@@ -315,8 +316,7 @@ class Lane:
 
     def last_row(self) -> LaneRow:
         """The report of a lane that ends here: nothing waits, and nothing fails."""
-        parts = tuple(map(PartRow, self._parts))
-        return LaneRow(self.app, self.vendor, parts=parts)
+        return LaneRow(self.app, self.vendor, parts=tuple(map(PartRow, self._parts)))
 
     # --- inside ---------------------------------------------------------------------------------
 

@@ -43,6 +43,8 @@ class Acts(WireActs):
         self.wires_are_calm()
         world = self._world
         world.services.calm()
+        if world.disk.trouble is not None:
+            self._mend()
         world.disk.calm()
         for replica in world.replicas:
             self._go_on(replica)
@@ -240,6 +242,7 @@ class Acts(WireActs):
 
     def _mend(self) -> None:
         self._world.findings.quake("store ends")
+        self._world.findings.store_mended_at = self._world.truth.now
         self._world.disk.trouble = None
 
     async def _hold(self, provider: str, seconds: float) -> None:

@@ -421,8 +421,10 @@ class Life:
         world.trace.add(self.who, "ready")
         await self._stopping.wait()
         self.ready = False
+        drains_since = world.truth.now
         await relay.stop(sizes.drain_s)
-        if world.disk.trouble is None and self.failure is None:
+        could_store = world.disk.trouble is None and world.findings.store_mended_at < drains_since
+        if could_store and self.failure is None:
             world.ends.no_orphan(self._lease_prefix, alone=False)
         counting.cancel()
         erasing.cancel()

@@ -304,6 +304,8 @@ class Apps:
         changes, stories = [], []
         for story in self._world.truth.addresses.values():
             if user in story.owners(now, now):
+                if not story.is_settled:
+                    story.dispute()  # what is still on its way may be carried out after the erase
                 changes.append(Change(now, None))
                 story.changes.append(changes[-1])
                 stories.append(story)

@@ -29,7 +29,7 @@ DEFECTS = (
     Defect(
         "accept_in_two_steps",
         "An event becomes durable in one commit and its chunks in the next, and a repeat completes nothing.",
-        ("accepted_is_kept",),
+        ("accepted_is_kept", "it_settles"),
         150,
         ("kill", "kill_at_step", "crash_loop"),
     ),
@@ -812,7 +812,7 @@ DEFECTS = (
     Defect(
         "moved_device_keeps_user",
         "A device that moves to another user keeps the id of the former one that the new one does not state.",
-        ("right_phone_at_lookup", "registered_stays"),
+        ("right_phone", "right_phone_at_lookup", "registered_stays"),
         45,
         ("move", "reinstall"),
     ),
@@ -1044,7 +1044,7 @@ DEFECTS = (
         "rescue_missing",
         "A sole relay does not end the leases of the process that died before it.",
         ("no_orphan",),
-        20,
+        80,
     ),
     Defect(
         "reset_is_unseen",
@@ -1211,7 +1211,7 @@ DEFECTS = (
     Defect(
         "token_failure_for_ever",
         "After one failed fetch of an access token no other is ever tried.",
-        ("alone", "it_settles"),
+        ("alone", "it_recovers", "it_settles"),
         90,
         ("tokens",),
         "native",
@@ -1283,7 +1283,7 @@ DEFECTS = (
         "unseen_spends_attempt",
         "A push that the vendor never looked at spends an attempt.",
         ("attempts",),
-        20,
+        80,
     ),
     Defect(
         "unsigned_accepted",

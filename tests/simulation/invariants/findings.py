@@ -71,6 +71,8 @@ class Findings:
         self.began_wrong = False
         #: when a relay last moved its time: it drops what it has in hand, as when a lease is lost
         self.time_moved_at = float("-inf")
+        #: when the store was last well again
+        self.store_mended_at = float("-inf")
 
     def broken(self, invariant: str, text: str) -> None:
         """An invariant does not hold."""

@@ -76,7 +76,7 @@ class PartInvariants:
         self._broken = findings.broken
         self._parts: dict[Name, _Part] = {}
         #: (process, delivery) -> when it was accused, and until when it waits alone
-        self._alone: dict[tuple[str, Key], tuple[float, float]] = {}
+        self._alone: dict[tuple[Name, Key], tuple[float, float]] = {}
 
     # --- pushes and verdicts --------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class PartInvariants:
         word = _word(verdict)
         part.answers.append(_Answer(now, key[2], word))
         if word.endswith("accused") and part.held_at is None:
-            self._alone[name[0], key] = now, now + self._sizes.probe_s
+            self._alone[name, key] = now, now + self._sizes.probe_s
 
     def probes(self, name: Name, device_id: int, others: set[int]) -> None:
         """A push leaves, while these other devices have one in memory that may go, too."""
@@ -120,7 +120,7 @@ class PartInvariants:
 
     def _waits_alone(self, name: Name, part: _Part, key: Key, now: float) -> None:
         """Who was accused alone waits as long as a probe would."""
-        at, until = self._alone.pop((name[0], key), (_NEVER, _NEVER))
+        at, until = self._alone.pop((name, key), (_NEVER, _NEVER))
         is_excused = part.changed_at >= at or self._findings.is_shaken(at)
         is_excused = is_excused or self._findings.time_moved_at >= at
         if now < until - SLACK_S and not is_excused:
