@@ -20,6 +20,7 @@ from gateway.ports.journal import (
     Held,
     HeldOf,
     Journal,
+    LeaseRef,
     Progress,
 )
 from gateway.ports.keys import SCOPES, ApiKey, Keys
@@ -57,6 +58,7 @@ __all__ = [
     "Keys",
     "LaneRow",
     "Lanes",
+    "LeaseRef",
     "PartRow",
     "Progress",
     "Queue",

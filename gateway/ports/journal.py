@@ -116,6 +116,10 @@ HeldOf = Callable[[bool], Awaitable[Held]]
 """Finds what the other chunks of the same number hold; or, if True, all others of the event."""
 
 
+LeaseRef = tuple[int, str]
+"""A claim's queue id and lease id."""
+
+
 class Journal(Protocol):
     """What happened: events, one row per delivery, dead letters."""
 
@@ -142,6 +146,7 @@ class Journal(Protocol):
         removals: Sequence[tuple[int, Removal]],
         dead: Sequence[tuple[int, Item]] = (),
         done: Sequence[tuple[str, int]] = (),
+        waiting: Sequence[tuple[Record, LeaseRef]] = (),
     ) -> set[int]:
         """Write the states of deliveries, in one transaction.
 
@@ -150,6 +155,10 @@ class Journal(Protocol):
         the removals that are carried out, now or earlier. `dead` gives, by record index, the items
         to keep as dead letters. `done` names the (event id, chunk number) that are finished. A
         terminal row is never overwritten.
+
+        `waiting` are deliveries whose chunk goes on, each with the lease of that chunk, in a queue
+        beside this journal. One is written only while the lease holds: whoever took the chunk since
+        has read what there was, and would not end a row that comes later.
         """
 
     async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:

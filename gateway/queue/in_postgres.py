@@ -40,6 +40,8 @@ _LETTERS = 5_000
 class PostgresQueue:
     """The port `gateway.ports.Queue`. `announce` wakes the processes that may claim."""
 
+    in_store = True
+
     def __init__(
         self,
         database: SharedDatabase,

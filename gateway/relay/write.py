@@ -208,15 +208,21 @@ class Writer:
     async def _record(self, batch: Batch, removals: Sequence[tuple[int, Removal]]) -> set[int]:
         """Journal the batch, once. Of a chunk that another process may have no delivery is
         journaled that waits: the chunk may have ended by then, and nobody would end the delivery.
-        So the leases are proven anew each time: an outage may outlast them."""
+        So the leases are proven anew each time, as an outage may outlast them; and where they are
+        rows beside the journal's, they are looked at in the transaction."""
         await self._leases.prove(dict.fromkeys(work for _, work in batch.waiting))
-        waiting = [record for record, work in batch.waiting if not work.lost]
+        waiting = [(record, work) for record, work in batch.waiting if not work.lost]
+        records, under = batch.records, []
+        if self._queue.in_store:
+            under = [(record, work.lease) for record, work in waiting]
+        else:
+            records = records + [record for record, _ in waiting]
         done = [
             (work.chunk.event_id, work.chunk.number)
             for work in batch.finished
             if work.chunk.number >= 0 and not work.lost
         ]
-        return await self._journal.record(batch.records + waiting, removals, batch.dead, done)
+        return await self._journal.record(records, removals, batch.dead, done, under)
 
     def _part_known(self, batch: Batch) -> list[tuple[int, Removal]]:
         """Take devices out of the batch that were removed already: a brake counts a device once,

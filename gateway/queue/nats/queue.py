@@ -60,6 +60,7 @@ class JetStreamQueue:
     """
 
     idle_s = 0.0
+    in_store = False
 
     def __init__(
         self,

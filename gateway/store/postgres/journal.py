@@ -16,7 +16,7 @@ from gateway.core.rows import event_row, replayed_row
 from gateway.core.states import DeliveryState
 from gateway.core.stored import Forms
 from gateway.errors import StoreUnavailable
-from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress
+from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Progress
 from gateway.store.asides import endings, is_told, letter_of, span_of
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
@@ -125,20 +125,23 @@ class PostgresJournal:
         removals: Sequence[tuple[int, Removal]],
         dead: Sequence[tuple[int, Item]] = (),
         done: Sequence[tuple[str, int]] = (),
+        waiting: Sequence[tuple[Record, LeaseRef]] = (),
     ) -> set[int]:
-        await self._partitions.ensure({record.day for record in records})
+        days = {record.day for record in (*records, *(record for record, _ in waiting))}
+        await self._partitions.ensure(days)
         try:
-            return await self._record(records, removals, dead, done)
+            return await self._record(records, removals, dead, done, waiting)
         except StoreUnavailable as error:
             if is_day_missing(error):
                 self._partitions.doubt()
-                await self._partitions.ensure({record.day for record in records})
+                await self._partitions.ensure(days)
             elif is_unstorable(error):
                 records = [storable_row(record) for record in records]
                 dead = [(index, storable_row(item)) for index, item in dead]
+                waiting = [(storable_row(record), lease) for record, lease in waiting]
             else:
                 raise
-        return await self._record(records, removals, dead, done)
+        return await self._record(records, removals, dead, done, waiting)
 
     async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:
         aside = replace(aside, event_id=storable(aside.event_id))
@@ -248,6 +251,7 @@ class PostgresJournal:
         removals: Sequence[tuple[int, Removal]],
         dead: Sequence[tuple[int, Item]],
         done: Sequence[tuple[str, int]],
+        waiting: Sequence[tuple[Record, LeaseRef]],
     ) -> set[int]:
         async def work(session: Session) -> set[int]:
             carried_out: set[int] = set()
@@ -260,6 +264,11 @@ class PostgresJournal:
                         carried_out.add(index)
                 spared = {index for index, _ in removals} - carried_out
                 told = [spared_record(r) if i in spared else r for i, r in enumerate(records)]
+            if waiting:
+                # locked, so that nobody takes a chunk between this look and the commit
+                asked = zip(*{lease for _, lease in waiting}, strict=True)
+                held = {tuple(row) for row in await session.rows("queue_held", *asked)}
+                told = [*told, *(record for record, lease in waiting if lease in held)]
             erased = None
             if told:
                 await session.run("deliveries_upsert", _last_words(told))

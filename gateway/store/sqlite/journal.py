@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.stored import Forms
-from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress
+from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Progress
 from gateway.store.asides import endings, is_told, letter_of, span_of
 from gateway.store.rows import (
     dead_values,
@@ -78,6 +78,7 @@ class SqliteJournal:
         removals: Sequence[tuple[int, Removal]],
         dead: Sequence[tuple[int, Item]] = (),
         done: Sequence[tuple[str, int]] = (),
+        waiting: Sequence[tuple[Record, LeaseRef]] = (),
     ) -> set[int]:
         def work(connection: sqlite3.Connection) -> set[int]:
             carried_out: set[int] = set()
@@ -88,10 +89,13 @@ class SqliteJournal:
                     connection, self._sql, removal, records[index].at
                 ) or is_removed(connection, self._sql, removal)
                 (carried_out if gone else spared).add(index)
-            run = self._run_for(connection, len(records))
+            run = self._run_for(connection, len(records) + len(waiting))
             told = records
             if spared:
                 told = [spared_record(one) if i in spared else one for i, one in enumerate(records)]
+            if waiting:
+                held = self._held(connection, {lease for _, lease in waiting})
+                told = [*told, *(record for record, lease in waiting if lease in held)]
             letters = dead
             erased = self._database.erased_from(connection, {one.event_id for one in told})
             if erased is not None:
@@ -232,6 +236,14 @@ class SqliteJournal:
             for query in ("event_chunks_delete", "event_dead_delete", "event_delete"):
                 rows += connection.execute(self._sql[query], key).rowcount
         return rows
+
+    def _held(self, connection: sqlite3.Connection, leases: set[LeaseRef]) -> set[LeaseRef]:
+        """Those of these leases that are not lost."""
+        return {
+            lease
+            for lease in leases
+            if connection.execute(self._sql["queue_held"], lease).fetchone()
+        }
 
     def _run_for(self, connection: sqlite3.Connection, rows: int) -> int:
         """The run that takes these rows; a process begins with a run of its own."""
