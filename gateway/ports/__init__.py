@@ -22,6 +22,7 @@ from gateway.ports.journal import (
     Held,
     HeldOf,
     Journal,
+    LeaseRef,
     Progress,
     Recorded,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "Keys",
     "LaneRow",
     "Lanes",
+    "LeaseRef",
     "PartRow",
     "Progress",
     "Queue",

@@ -129,6 +129,10 @@ HeldOf = Callable[[bool], Awaitable[Held]]
 """Finds what the other chunks of the same number hold; or, if True, all others of the event."""
 
 
+LeaseRef = tuple[int, str]
+"""A claim's queue id and lease id."""
+
+
 class Journal(Protocol):
     """What happened: events, one row per delivery, dead letters."""
 
@@ -156,6 +160,7 @@ class Journal(Protocol):
         dead: Sequence[tuple[int, Item]] = (),
         done: Sequence[tuple[str, int]] = (),
         brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
+        waiting: Sequence[tuple[Record, LeaseRef]] = (),
     ) -> Recorded:
         """Write the states of deliveries, in one transaction.
 
@@ -167,6 +172,10 @@ class Journal(Protocol):
         items to keep as dead letters. `done` names the (event id, chunk number) that are finished.
         A terminal row is never overwritten. Raises DevicesUncounted, with nothing written: see
         `core.prune.admission`.
+
+        `waiting` are deliveries whose chunk goes on, each with the lease of that chunk, in a queue
+        beside this journal. One is written only while the lease holds: whoever took the chunk since
+        has read what there was, and would not end a row that comes later.
         """
 
     async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:

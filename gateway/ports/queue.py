@@ -96,5 +96,9 @@ class Queue(Protocol):
         """How much waits, leased chunks included."""
 
     @property
+    def in_store(self) -> bool:
+        """Whether leases are rows beside the journal's, which one transaction can look at."""
+
+    @property
     def idle_s(self) -> float:
         """Seconds to leave an empty queue alone; 0: a claim waits itself."""

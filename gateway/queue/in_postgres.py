@@ -45,6 +45,8 @@ class PostgresQueue:
     differ. `own_time`: by the times that are given instead, for tests.
     """
 
+    in_store = True
+
     def __init__(
         self,
         database: SharedDatabase,

@@ -29,6 +29,8 @@ from gateway.queue.rows import aside_of, chunk_values, claim_of, letter_of, past
 class InStoreQueue:
     """The port `gateway.ports.Queue` on the embedded database."""
 
+    in_store = True
+
     def __init__(
         self,
         database: Database,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from gateway.core.model import Chunk, ChunkItem, Claim, Item, Remainder, Target, lane_name
+from gateway.ports import LeaseRef
 from providers.contract import Push, PushProvider
 
 #: no push starts when the look-up of its device is older than this, in seconds (the contract's)
@@ -57,6 +58,11 @@ class Work:
     @property
     def chunk(self) -> Chunk:
         return self.claim.chunk
+
+    @property
+    def lease(self) -> LeaseRef:
+        """The lease under which this process has the chunk now."""
+        return self.claim.queue_id, self.claim.lease_id
 
     def lose(self) -> None:
         """The lease is gone: this process starts and queues nothing of the chunk any more."""

@@ -196,9 +196,15 @@ class Writer:
     async def _record(self, batch: Batch, *, counted: bool) -> Recorded:
         """Journal the batch, once. Of a chunk that another process may have no delivery is
         journaled that waits: the chunk may have ended by then, and nobody would end the delivery.
-        So the leases are proven anew each time: an outage may outlast them."""
+        So the leases are proven anew each time, as an outage may outlast them; and where they are
+        rows beside the journal's, they are looked at in the transaction."""
         await self._leases.prove(dict.fromkeys(work for _, work in batch.waiting))
-        waiting = [record for record, work in batch.waiting if not work.lost]
+        waiting = [(record, work) for record, work in batch.waiting if not work.lost]
+        records, under = batch.records, []
+        if self._queue.in_store:
+            under = [(record, work.lease) for record, work in waiting]
+        else:
+            records = records + [record for record, _ in waiting]
         done = [
             (work.chunk.event_id, work.chunk.number)
             for work in batch.finished
@@ -214,9 +220,7 @@ class Writer:
             for _, _, lane in batch.removals
         }
         removals = [(index, removal) for index, removal, _ in batch.removals]
-        return await self._journal.record(
-            batch.records + waiting, removals, batch.dead, done, brakes
-        )
+        return await self._journal.record(records, removals, batch.dead, done, brakes, under)
 
     async def _until_stored(self, step: Callable[[], Awaitable[T]]) -> T:
         """Repeat a step until the store takes it."""

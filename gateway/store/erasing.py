@@ -29,6 +29,8 @@ _KINDS = ("user_id", "custom_id")
 #: where a number is an id: there alone, for numbers stand everywhere
 _NUMBERS = (*_KINDS, "user.id")
 _WHOLE = re.compile(r"-?[0-9]+")
+#: what may be a whole number of over 64 bits, which orjson makes a float of
+_LONG = re.compile(rb"[0-9]{19}")
 
 
 def spellings(user: UserRef) -> list[str]:
@@ -190,7 +192,7 @@ def rewrite(
 def _parsed(body: bytes) -> Any:
     """What a body says. orjson is quick and strict: what it will not read, the other one may."""
     try:
-        return orjson.loads(body)
+        return json.loads(body) if _LONG.search(body) else orjson.loads(body)
     except _NOT_JSON:
         return json.loads(body)
 
@@ -250,7 +252,7 @@ def _spelt(text: str, user: UserRef) -> bool:
     """Whether a plain text has one of the spellings; in JSON within JSON, quotes are escaped."""
     texts = (text, text.replace("\\", ""))
     return any(_plain(name) in one for name in spellings(user) for one in texts) or any(
-        re.search(rf'id"\s*:\s*{value}(?![0-9])', one)
+        re.search(rf'"(?:user_id|custom_id|id)"\s*:\s*{value}(?![0-9.])', one)
         for value in _as_numbers(user)
         for one in texts
     )

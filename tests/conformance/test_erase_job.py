@@ -263,6 +263,7 @@ async def test_an_id_that_came_as_a_number_is_found_where_ids_stand(handle: Hand
         "a number that is no id": batch_of(OTHERS, count=4711, course={"id": 4711}),
         "a longer one": b'{"data":{"user_id":47110}}',
         "a longer one, broken": b'{"data":{"user_id":47110',
+        "a course's, broken": b'{"data":{"course_id":4711',
         "a yes": b'{"data":{"user_id":true}}',
     }
     ids = {name: f"msg_{n}" for n, name in enumerate(hers | kept)}
@@ -274,6 +275,13 @@ async def test_an_id_that_came_as_a_number_is_found_where_ids_stand(handle: Hand
     assert b"4711" not in emptied
     del hers["a batch's"]
     assert left == dict.fromkeys(hers, b"") | kept
+
+
+async def test_an_id_that_came_as_a_number_of_any_length_is_found(handle: Handle) -> None:
+    for n, digits in enumerate(("9" * 18, "9" * 19, "9" * 20, "9" * 30, "-" + "9" * 25)):
+        await _keep(handle, f"msg_{n}", f'{{"x":{{"user_id":{digits}}}}}'.encode(), "rejected")
+        await erase(handle, UserRef.either(digits))
+        assert await body_of(handle, f"msg_{n}") == b""
 
 
 async def test_a_field_for_one_kind_of_id_names_nobody_by_the_other(handle: Handle) -> None:

@@ -86,6 +86,24 @@ async def test_a_pending_delivery_follows_what_happens(handle: Handle) -> None:
     assert await handle.journal.items_of("msg_1") == [end]
 
 
+@pytest.mark.needs("sees the queue")
+async def test_a_delivery_waits_only_under_the_lease_of_its_chunk(handle: Handle) -> None:
+    """Whoever took the chunk since, or ended it, has read what there was and ends no other row."""
+    await accept(handle)
+    (first,) = await handle.queue.claim(limit=1, lease_s=60.0, now=NOW)
+    (second,) = await handle.queue.claim(limit=1, lease_s=60.0, now=NOW + 61)
+    ended = record(device_id=1)
+    waits = [record(device_id=2 + i, state=DeliveryState.PENDING) for i in range(4)]
+    leases = [(claim.queue_id, claim.lease_id) for claim in (first, second)]
+    await handle.journal.record(
+        [ended], [], waiting=[(waits[0], leases[0]), (waits[1], leases[1]), (waits[2], leases[1])]
+    )
+    assert await handle.journal.items_of("msg_1") == [ended, *waits[1:3]]
+    assert await handle.queue.settle(second, [])
+    await handle.journal.record([], [], waiting=[(waits[3], leases[1])])
+    assert await handle.journal.items_of("msg_1") == [ended, *waits[1:3]]
+
+
 async def test_the_last_word_of_a_batch_counts_until_it_is_terminal(handle: Handle) -> None:
     pending = record(state=DeliveryState.PENDING)
     refused = record(state=DeliveryState.REFUSED)

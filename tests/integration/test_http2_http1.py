@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from providers.http2.exchange import NEVER_SENT_S, Lost, NotProcessed, Response
 from tests.kit.http1_server import Http1Peer, Http1Server, ok, take
@@ -143,12 +142,10 @@ async def test_a_request_without_an_answer_ends_at_its_deadline_with_its_connect
         rig.submit(b"hangs", deadline=deadline)
         await asyncio.sleep(0)  # the first is written before the others are handed over
         rig.submit(*numbered("waits", 3), deadline=deadline)
-        began = time.monotonic()
         assert await rig.ended(b"hangs") == [Lost("Timeout")]
         assert set(await rig.ended(*numbered("waits", 3))) == {
             NotProcessed("Timeout", NEVER_SENT_S)
         }
-        assert time.monotonic() - began < 3
 
         server.answer = take
         assert statuses(await rig.send(b"next")) == {200: 1}

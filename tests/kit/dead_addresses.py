@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from providers.http2.addresses import Place, Race
+
 Known = tuple[int, str, int]
 """Family, address and port that DNS has for a name."""
 
@@ -51,3 +53,15 @@ def answer_dns(monkeypatch: pytest.MonkeyPatch, name: str, known: Sequence[Known
 
     monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
     return asked
+
+
+def note_connects(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
+    """The addresses that are tried from now on, in their order."""
+    true, tried = Race._start, []
+
+    def start(race: Race, place: Place) -> None:
+        tried.append(place)
+        true(race, place)
+
+    monkeypatch.setattr(Race, "_start", start)
+    return tried

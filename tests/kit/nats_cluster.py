@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -58,9 +59,17 @@ class Node:
                 [SERVER, "-c", str(self.config)], stdout=output, stderr=output
             )
 
-    def signal(self, number: int) -> None:
+    def freeze(self) -> None:
+        """Stop it with SIGSTOP. Returns when all its threads stand: on a busy machine they go on
+        for a moment after the signal, and may still answer."""
         assert self.process is not None
-        self.process.send_signal(number)
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+
+    def thaw(self) -> None:
+        """Let it go on, with SIGCONT."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -15,7 +15,7 @@ from gateway.core.model import Claim, Record, day_of
 from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
-from gateway.ports import Journal, Lanes, Queue, Recorded, Registry
+from gateway.ports import Journal, Lanes, LeaseRef, Queue, Recorded, Registry
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
@@ -38,6 +38,7 @@ class Store:
     def __init__(self) -> None:
         self.answers = asyncio.Event()
         self.answers.set()
+        self.in_store = True
         self.asked = 0
         self.records: list[Record] = []
         self.done: list[tuple[str, int]] = []
@@ -53,6 +54,7 @@ class Store:
         _dead: object,
         done: Sequence[tuple[str, int]],
         _brakes: object,
+        waiting: Sequence[tuple[Record, LeaseRef]],
     ) -> Recorded:
         self.asked += 1
         await self.answers.wait()
@@ -60,7 +62,7 @@ class Store:
             fails, self.fails = self.fails, None
             fails()
             raise StoreUnavailable("the test cut the cable")
-        self.records += records
+        self.records += [*records, *(record for record, _ in waiting)]
         self.done += done
         return Recorded()
 

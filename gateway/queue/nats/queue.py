@@ -41,8 +41,7 @@ Cut = Callable[[Event], Sequence[Chunk]]
 
 #: how long a claim waits for work, in seconds; short, because lanes open and close meanwhile
 WAIT_S = 2.0
-#: how long a chunk of a closed lane is left alone at most, in seconds; once the lane opens, the
-#: chunk may wait as long
+#: how long a chunk of a closed lane is left alone at most, in seconds, and once it opens as well
 LANE_NAP_S = 10.0
 #: an event that is `accepting` for longer was left unfinished by its ingest, in seconds
 STALE_S = 60.0
@@ -58,6 +57,7 @@ class JetStreamQueue:
     """
 
     idle_s = 0.0
+    in_store = False
 
     def __init__(
         self,

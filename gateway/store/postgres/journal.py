@@ -18,7 +18,7 @@ from gateway.core.rows import arriving, has_arrived, replayed_row
 from gateway.core.states import DeliveryState
 from gateway.core.stored import Forms
 from gateway.errors import StoreUnavailable
-from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress, Recorded
+from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Progress, Recorded
 from gateway.store.asides import endings, is_told, letter_of, span_of
 from gateway.store.postgres import audit
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
@@ -148,20 +148,23 @@ class PostgresJournal:
         dead: Sequence[tuple[int, Item]] = (),
         done: Sequence[tuple[str, int]] = (),
         brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
+        waiting: Sequence[tuple[Record, LeaseRef]] = (),
     ) -> Recorded:
-        await self._partitions.ensure({record.day for record in records})
+        days = {record.day for record in (*records, *(record for record, _ in waiting))}
+        await self._partitions.ensure(days)
         try:
-            return await self._record(records, removals, dead, done, brakes)
+            return await self._record(records, removals, dead, done, brakes, waiting)
         except StoreUnavailable as error:
             if is_day_missing(error):
                 self._partitions.doubt()
-                await self._partitions.ensure({record.day for record in records})
+                await self._partitions.ensure(days)
             elif is_unstorable(error):
                 records = [storable_row(record) for record in records]
                 dead = [(index, storable_row(item)) for index, item in dead]
+                waiting = [(storable_row(record), lease) for record, lease in waiting]
             else:
                 raise
-        return await self._record(records, removals, dead, done, brakes)
+        return await self._record(records, removals, dead, done, brakes, waiting)
 
     async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:
         aside = replace(aside, event_id=storable(aside.event_id))
@@ -276,6 +279,7 @@ class PostgresJournal:
         dead: Sequence[tuple[int, Item]],
         done: Sequence[tuple[str, int]],
         brakes: Mapping[LaneKey, Brake],
+        waiting: Sequence[tuple[Record, LeaseRef]],
     ) -> Recorded:
         async def work(session: Session) -> Recorded:
             done_with, told = Recorded(), records
@@ -283,6 +287,11 @@ class PostgresJournal:
                 orders = [(removal, records[index].at) for index, removal in removals]
                 removing = await remove_devices(session, orders, brakes)
                 done_with, told = removed(records, removals, removing)
+            if waiting:
+                # locked, so that nobody takes a chunk between this look and the commit
+                asked = zip(*{lease for _, lease in waiting}, strict=True)
+                held = {tuple(row) for row in await session.rows("queue_held", *asked)}
+                told = [*told, *(record for record, lease in waiting if lease in held)]
             erased = None
             if told:
                 await session.run("deliveries_upsert", _last_words(told))

@@ -16,7 +16,7 @@ from gateway.core.audit import Act
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.prune import NO_BRAKES, Brake, LaneKey
 from gateway.core.stored import Forms
-from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, Progress, Recorded
+from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Progress, Recorded
 from gateway.store.asides import endings, is_told, letter_of, span_of
 from gateway.store.removing import removed
 from gateway.store.rows import (
@@ -82,6 +82,7 @@ class SqliteJournal:
         dead: Sequence[tuple[int, Item]] = (),
         done: Sequence[tuple[str, int]] = (),
         brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
+        waiting: Sequence[tuple[Record, LeaseRef]] = (),
     ) -> Recorded:
         def work(connection: sqlite3.Connection) -> Recorded:
             done_with, told = Recorded(), records
@@ -89,7 +90,10 @@ class SqliteJournal:
                 orders = [(removal, records[index].at) for index, removal in removals]
                 removing = remove_devices(connection, self._sql, orders, brakes)
                 done_with, told = removed(records, removals, removing)
-            run = self._run_for(connection, len(records))
+            if waiting:
+                held = self._held(connection, {lease for _, lease in waiting})
+                told = [*told, *(record for record, lease in waiting if lease in held)]
+            run = self._run_for(connection, len(records) + len(waiting))
             letters = dead
             erased = self._database.erased_from(connection, {one.event_id for one in told})
             if erased is not None:
@@ -234,6 +238,14 @@ class SqliteJournal:
             for query in ("event_chunks_delete", "event_dead_delete", "event_delete"):
                 rows += connection.execute(self._sql[query], key).rowcount
         return rows
+
+    def _held(self, connection: sqlite3.Connection, leases: set[LeaseRef]) -> set[LeaseRef]:
+        """Those of these leases that are not lost."""
+        return {
+            lease
+            for lease in leases
+            if connection.execute(self._sql["queue_held"], lease).fetchone()
+        }
 
     def _run_for(self, connection: sqlite3.Connection, rows: int) -> int:
         """The run that takes these rows; a process begins with a run of its own."""

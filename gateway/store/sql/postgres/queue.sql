@@ -87,6 +87,14 @@ UPDATE queue SET
     tries = greatest(tries - 1, 0), alone = 0
 WHERE starts_with(lease_id, $1);
 
+-- Those of these leases that are not lost. A claim skips what is locked, so they are not until the
+-- end of the transaction either.
+-- name: queue_held
+SELECT q.id, q.lease_id FROM queue q
+JOIN unnest($1::bigint[], $2::text[]) AS held (id, lease_id)
+    ON q.id = held.id AND q.lease_id = held.lease_id
+ORDER BY q.id FOR SHARE OF q;
+
 -- name: queue_settle
 DELETE FROM queue WHERE id = $1 AND lease_id = $2;
 

@@ -57,6 +57,9 @@ WHERE id = ? AND lease_id = ?;
 UPDATE queue SET lease_id = NULL, due_at = :now, tries = max(tries - 1, 0), alone = 0
 WHERE substr(lease_id, 1, length(:mine)) = :mine;
 
+-- name: queue_held
+SELECT 1 FROM queue WHERE id = ? AND lease_id = ?;
+
 -- name: queue_settle
 DELETE FROM queue WHERE id = :id AND lease_id = :lease_id;
 
