@@ -18,6 +18,7 @@ from gateway.core.pace import Pace
 from gateway.core.prune import BrakeRule
 from gateway.events import BrakeReleased
 from gateway.ports import LaneRow, PartRow
+from gateway.relay.elsewhere import Elsewhere
 from gateway.relay.listeners import Listeners
 from gateway.relay.part import Part
 from gateway.relay.route import Route
@@ -28,8 +29,7 @@ from providers.contract import Address, Push, PushProvider, Verdict
 
 #: deliveries that a failing part keeps in memory: enough to notice that its vendor is back
 _TRIALS = 128
-#: how long a held part that may probe gathers deliveries to choose from, in seconds: those of one
-#: target may come first, again and again
+#: how long a held part gathers deliveries to probe with, in seconds: one target's may come first
 _GATHER_S = 0.25
 
 
@@ -78,6 +78,7 @@ class Lane:
         #: until when (monotonic) held parts gather deliveries before they probe
         self._gathering: dict[Part, float] = {}
         self._silence = Silence(route.app, route.vendor, listeners.observer)
+        self._elsewhere = Elsewhere()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
         self._gate_open = True
@@ -138,10 +139,8 @@ class Lane:
 
     @property
     def room(self) -> int:
-        """How many deliveries it has room for in memory.
-
-        Each part in use has a backlog of its own, so that a full part does not stop the others.
-        """
+        """How many deliveries it has room for in memory. Each part in use has a backlog of its own,
+        so that a full part does not stop the others."""
         loads, most = [part.load for part in self._order if part.load], self._pace.backlog
         return most * max(1, len(loads)) - sum(min(load, most) for load in loads)
 
@@ -204,6 +203,7 @@ class Lane:
         now = self._clocks.monotonic()
         more = self._send(now)
         for part in self._order:
+            self._elsewhere.look(part, now, relays=self._limiter.replicas)
             if part.stopped and not self._gathers(part, now):
                 part.give_back()
         if not self.waits:

@@ -107,6 +107,7 @@ def test_an_import_tells_each_bad_line_and_takes_the_good_ones(place: Workplace)
         json.dumps({**MARY, "user_id": None}).encode(),
         json.dumps(JOHN).encode(),
     ]
+    assert place.run("migrate").status == 0
     done = place.run("devices", "import", "-", "--json", given=b"\n".join(lines))
     assert done.status == 1
     errors = done.json["errors"]
@@ -152,6 +153,7 @@ def test_a_csv_line_with_a_cell_too_many_is_told(peopled: Workplace) -> None:
 
 
 def test_a_csv_without_the_needed_columns_is_told_once(place: Workplace) -> None:
+    assert place.run("migrate").status == 0
     done = place.run("devices", "import", "-", "--format", "csv", given="user,token\na,b\nc,d\n")
     assert done.status == 1
     assert done.err == "line 1: the header has no column installation_id and address\n"

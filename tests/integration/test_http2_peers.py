@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,11 @@ def error_or_ok(name: int) -> tuple[int, bytes]:
 def path_of(name: int) -> str:
     status, body = error_or_ok(name)
     return f"/status/{status}/{name}" if body else f"/empty/200/{name}"
+
+
+def undated(end: End) -> End:
+    """Without the `Date`, which a real server says and a curious pool reads."""
+    return replace(end, headers={}) if isinstance(end, Response) else end
 
 
 def echo_of(name: int) -> bytes:
@@ -228,7 +234,7 @@ async def test_a_stream_that_node_resets_is_lost_alone(servers: Servers, code: i
             assert len(rig.opened) == 1
 
     for name, end in ends.items():
-        assert end == (Lost("StreamReset") if name % 5 == 0 else Response(200, BODY))
+        assert undated(end) == (Lost("StreamReset") if name % 5 == 0 else Response(200, BODY))
 
 
 async def test_a_stream_that_node_refuses_was_surely_not_processed(servers: Servers) -> None:
@@ -239,7 +245,7 @@ async def test_a_stream_that_node_refuses_was_surely_not_processed(servers: Serv
 
     for name, end in ends.items():
         refused = NotProcessed("StreamRefused")
-        assert end == (refused if name % 50 == 0 else Response(200, BODY))
+        assert undated(end) == (refused if name % 50 == 0 else Response(200, BODY))
 
 
 async def test_when_node_drops_the_connection_all_that_was_under_way_is_lost_and_the_next_goes_on(
@@ -253,7 +259,7 @@ async def test_when_node_drops_the_connection_all_that_was_under_way_is_lost_and
             after = await rig.post([post("next", "/echo/next", BODY)], again=True)
 
     assert set(ends.values()) <= {Lost("ConnectionLost"), Lost("StreamReset")}
-    assert after == {"next": Response(200, BODY)}
+    assert {name: undated(end) for name, end in after.items()} == {"next": Response(200, BODY)}
 
 
 async def test_what_node_never_answers_times_out_and_the_others_do_not_wait(
@@ -265,7 +271,7 @@ async def test_what_node_never_answers_times_out_and_the_others_do_not_wait(
             ends = await rig.post([post(n, path, BODY) for n, path in enumerate(paths)])
 
     for name, end in ends.items():
-        assert end == (Lost("Timeout") if name % 10 == 0 else Response(200, BODY))
+        assert undated(end) == (Lost("Timeout") if name % 10 == 0 else Response(200, BODY))
 
 
 # --- those that do not speak it -------------------------------------------------------------------

@@ -82,7 +82,7 @@ FROM generate_series(0, 4999) i;
 INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "audit_delete": (
         ("audit_pkey",),
-        (7.0, "backend", "devices.register", "phone-7", "user-7", ""),
+        (7.0, "backend", "lanes.pause", "phone-7", "", ""),
     ),
     "audit_of_user": (("audit_user", "audit_custom"), ("user-7", "custom-7")),
     "audit_purge": (("audit_pkey",), (30.0, 20.0, 10)),
@@ -142,6 +142,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "queue_take_suspect": (("queue_suspects",), (1e5, ["agent/x"], 1e5)),
     "queue_try": (("queue_pkey",), (7, "lease", 60.0, 3, 1, 1, 1e5, None)),
     "queue_extend": (("queue_pkey",), ([7], ["lease"], 60.0, None)),
+    "queue_held": (("queue_pkey",), ([7], ["lease"])),
     "queue_leave": (("queue_pkey",), (7, "lease", 1.0)),
     "queue_settle": (("queue_pkey",), (7, "lease")),
     "targets": (("devices_user", "devices_custom"), (["user-7"], ["custom-8"])),

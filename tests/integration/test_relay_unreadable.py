@@ -199,9 +199,8 @@ async def test_a_process_without_a_relay_beats_too_and_writes_what_all_read(
     async with shared_rig.running(server=ingest) as running:
         store = running.stores.store
         assert isinstance(store, PostgresStore)
-        assert [tuple(row) for row in await store.database.rows("replica_reading", 60.0)] == [
-            (NEWEST, NEWEST)
-        ]
+        (row,) = await store.database.rows("replica_reading", 60.0)
+        assert tuple(row)[:2] == (NEWEST, NEWEST)
         await written(running, NEWEST)
         await change(handle_of(running), BEAT_OF_BEFORE)
         await written(running, OLDEST)

@@ -9,13 +9,16 @@ Owns the look at them, every two seconds while anybody uses the queue, and what 
   in which pushes in flight are journaled.
 - A missing stream of dead messages or of marks is made anew: what it held is gone either way.
 - A lost work stream is not made anew in silence, nor is one that another made anew taken for it:
-  what waited is lost until a person queues it again. The store remembers which stream it was.
+  what waited is lost until a person queues it again. The store remembers which stream it was. Every
+  relay gives up its leases: an acknowledgement names a message by its number, and would end the one
+  that has it in the next stream. So a person's new stream stays empty until all have looked.
 - A changed stream or consumer is not used: it may drop messages, or hand them out twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from gateway.errors import ConfigurationError, StoreUnavailable
@@ -29,6 +32,8 @@ from gateway.tasks import end
 LOOK_S = 2.0
 #: seconds for which nothing is claimed from a consumer that was made anew
 QUIET_S = 3.0
+#: seconds within which every relay has seen that a stream was lost
+_SEEN_S = 2 * LOOK_S + 1.0
 
 _LOST = (
     "the JetStream stream {name} is lost, with all that waited in it: `inkpush events requeue "
@@ -42,7 +47,7 @@ _ANEW = (
 
 class Guard:
     """Guards the streams of one queue. `lost` is called when all leases of this process ended;
-    those since that time (the loop's clock) may be the new consumer's."""
+    those since that time (the loop's clock) may be a new consumer's, and have to go back to it."""
 
     def __init__(
         self,
@@ -83,7 +88,11 @@ class Guard:
             await self._remember()
 
     async def make_anew(self) -> None:
-        """Make what is missing, whatever was lost with it: a person said so."""
+        """Make what is missing, whatever was lost with it: a person said so. A work stream stays
+        empty for some seconds, until all processes know that theirs is lost."""
+        if (await look(self._link, self._spec)).created is None:
+            self._give_up()
+            await asyncio.sleep(_SEEN_S)
         await self._make()
 
     async def accept_loss(self) -> None:
@@ -127,6 +136,7 @@ class Guard:
             self._known = await self._journal.stream(self._spec.name)
             trouble = self._about_stream(found)
         if trouble is not None:
+            self._give_up()
             return trouble
         if found.problems:
             return "; ".join(found.problems)
@@ -139,6 +149,12 @@ class Guard:
             self._lost(self._seen_at)
         self._consumer, self._seen_at = found.consumer, began
         return None
+
+    def _give_up(self) -> None:
+        """The stream is lost, and with it what this process has in work."""
+        if self._consumer is not None:
+            self._consumer = None
+            self._lost(math.inf)
 
     def _about_stream(self, found: Found) -> str | None:
         if found.created is None:

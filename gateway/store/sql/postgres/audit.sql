@@ -37,10 +37,10 @@ DELETE FROM audit
 WHERE at = $1 AND who = $2 AND what = $3 AND object = $4 AND user_word = $5 AND custom_word = $6;
 
 -- name: audit_purge
-DELETE FROM audit WHERE (at, who, what, object, user_word, custom_word) IN (
-    SELECT at, who, what, object, user_word, custom_word FROM audit
+DELETE FROM audit WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM audit
     WHERE at < greatest($1::double precision, $2::double precision)
       AND at < CASE WHEN routine <> 0 THEN $2 ELSE $1 END
     ORDER BY at LIMIT $3
     FOR UPDATE SKIP LOCKED
-);
+));
