@@ -262,7 +262,7 @@ async def test_a_reset_that_promises_nothing_leaves_the_outcome_open(ready: Rig)
 async def test_no_answer_ends_at_the_deadline_with_an_open_outcome(
     name: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    async with rig(name, sandbox, tmp_path, timeout_s=0.5) as ready:
+    async with rig(name, sandbox, tmp_path, timeout_s=3.0) as ready:
         assert isinstance(await ready.one(ready.push(ready.address(2))), Delivered)
         sandbox.script(ready.address(1).value, Answer.hang())
 
@@ -275,7 +275,7 @@ async def test_no_answer_ends_at_the_deadline_with_an_open_outcome(
 async def test_unanswered_requests_do_not_use_the_connections_up(
     name: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    async with rig(name, sandbox, tmp_path, timeout_s=1.0, max_connections=1) as ready:
+    async with rig(name, sandbox, tmp_path, timeout_s=5.0, max_connections=1) as ready:
         assert isinstance(await ready.one(), Delivered)
         sandbox.default_answer = Answer.hang()
         lost = [ready.push(ready.address(number)) for number in range(60)]

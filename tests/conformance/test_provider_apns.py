@@ -167,7 +167,7 @@ async def test_what_waits_for_a_stream_and_was_never_sent_was_surely_not_taken(
     name: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.default_answer = Answer.hang()
-    async with rig(name, sandbox, tmp_path, max_connections=1, timeout_s=0.5) as ready:
+    async with rig(name, sandbox, tmp_path, max_connections=1, timeout_s=3.0) as ready:
         pushes = [ready.push(ready.address(number)) for number in range(4)]
 
         ready.send(pushes)
@@ -379,7 +379,7 @@ async def test_each_environment_is_reached_by_itself(
 async def test_an_environment_that_hangs_leaves_the_other_its_room(
     name: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    async with rig(name, sandbox, tmp_path, timeout_s=1.0) as ready:
+    async with rig(name, sandbox, tmp_path, timeout_s=5.0) as ready:
         assert isinstance(await ready.one(ready.push(ready.address(1))), Delivered)
         developers = [ready.address(number, Environment.SANDBOX) for number in range(2, 30)]
         for address in developers:

@@ -133,12 +133,12 @@ async def test_a_request_without_an_answer_ends_at_its_deadline_with_its_connect
     server = Http1Server()
     async with (
         server.running(),
-        pool_rig(server.port, None, max_connections=1, timeout_s=0.6) as rig,
+        pool_rig(server.port, None, max_connections=1, timeout_s=2.5) as rig,
     ):
         await rig.send(b"first")
         server.answer = never
         # one deadline for all: else a new connection may just be in time for one of the others
-        deadline = asyncio.get_running_loop().time() + 0.6
+        deadline = asyncio.get_running_loop().time() + 2.5
         rig.submit(b"hangs", deadline=deadline)
         await asyncio.sleep(0)  # the first is written before the others are handed over
         rig.submit(*numbered("waits", 3), deadline=deadline)
@@ -164,7 +164,7 @@ async def test_a_server_that_was_heard_of_and_never_finishes_is_not_kept() -> No
     server = Http1Server(begin)
     async with (
         server.running(),
-        pool_rig(server.port, None, max_connections=1, timeout_s=0.4) as rig,
+        pool_rig(server.port, None, max_connections=1, timeout_s=2.0) as rig,
     ):
         await rig.send(b"first")
         assert await rig.send(b"hangs") == [Lost("Timeout")]

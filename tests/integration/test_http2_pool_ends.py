@@ -29,7 +29,7 @@ async def test_what_was_sent_and_not_answered_is_lost_and_what_was_not_sent_is_n
     server = Http2Server(answer=keep_silent, streams=2)
     async with (
         server.running(trust.certificate),
-        pool_rig(server.port, trust.ca_file, timeout_s=0.4) as rig,
+        pool_rig(server.port, trust.ca_file, timeout_s=2.0) as rig,
     ):
         began = time.monotonic()
         ends = await rig.send(*numbered("request", 5))
@@ -37,7 +37,7 @@ async def test_what_was_sent_and_not_answered_is_lost_and_what_was_not_sent_is_n
 
         assert ends[:2] == [Lost("Timeout")] * 2
         assert ends[2:] == [NotProcessed("Timeout", NEVER_SENT_S)] * 3
-        assert took > 0.39
+        assert took > 1.99
         # a connection that answered nothing in all that time is not used again
         await until(lambda: server.peers[0].closed)
         server.answer = take
@@ -56,7 +56,7 @@ async def test_a_connection_that_answers_others_is_kept_when_one_answer_does_not
     server = Http2Server(answer=answer)
     async with (
         server.running(trust.certificate),
-        pool_rig(server.port, trust.ca_file, timeout_s=0.5) as rig,
+        pool_rig(server.port, trust.ca_file, timeout_s=2.0) as rig,
     ):
         await rig.send(b"first")
         rig.submit(b"hangs")
@@ -73,14 +73,14 @@ async def test_a_late_answer_is_nobodys(trust: Trust) -> None:
     server = Http2Server()
     async with (
         server.running(trust.certificate),
-        pool_rig(server.port, trust.ca_file, timeout_s=0.3) as rig,
+        pool_rig(server.port, trust.ca_file, timeout_s=2.0) as rig,
     ):
         await rig.send(b"first")
         server.answer = keep_silent
         rig.submit(b"late")
         peer = server.peers[0]
         await until(lambda: len(peer.requests) == 2)
-        await asyncio.wait_for(rig.ended(b"late"), 5)
+        await rig.ended(b"late")
         server.answer = take
         if not peer.closed:
             peer.reply(peer.requests[1][0])
@@ -158,7 +158,7 @@ async def test_a_connection_in_its_end_is_left_when_its_last_answer_does_not_com
     server = Http2Server()
     async with (
         server.running(trust.certificate),
-        pool_rig(server.port, trust.ca_file, timeout_s=0.5) as rig,
+        pool_rig(server.port, trust.ca_file, timeout_s=2.0) as rig,
     ):
         await rig.send(b"first")
         server.answer = keep_silent

@@ -17,7 +17,7 @@ from typing import Any
 INKPUSH = Path(sys.executable).with_name("inkpush")
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four!").decode()
 JWT_SECRET = "a secret that is long enough for HS256"
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 """A command that takes longer hangs."""
 
 _SECTIONS = f"""

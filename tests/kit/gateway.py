@@ -30,7 +30,7 @@ from tests.kit.sender import Signer, signed
 INKPUSH = Path(sys.executable).with_name("inkpush")
 SECRET = "whsec_" + base64.b64encode(b"the signing secret of tests!").decode()
 JWT_SECRET = "a secret of at least thirty-two bytes"
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 """What is waited for and does not come by then is a failure."""
 _AT_ONCE = 32
 

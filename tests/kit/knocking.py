@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HOST = "127.0.0.1"
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from hyperframe.frame import (
 
 from providers.sandbox import Credentials, Sandbox
 
-DEADLINE_S = 30.0
+DEADLINE_S = 180.0
 TOKEN = "ab" * 32
 ALERT: dict[str, Any] = {
     "aps": {"alert": {"title": "Hi Mary!", "body": "Train!"}},
