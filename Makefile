@@ -40,7 +40,7 @@ test-long: check $(VENV)/.servers  ## test with more of all that has a number: s
 	DEFECT_ROUNDS=3 $(BIN)/pytest --numprocesses $(JOBS) tests/simulation
 	$(BIN)/python -m tests.simulation --seeds 20000 --strict
 	$(BIN)/python -m tests.simulation --tier native --seeds 3000
-	SOAK_PUSHES=1000000 KILL_PUSHES=500000 INGEST_KILLS=200 $(BIN)/pytest \
+	CLOCK_CASES=all SOAK_PUSHES=1000000 KILL_PUSHES=500000 INGEST_KILLS=200 $(BIN)/pytest \
 		-o faulthandler_timeout=1500 --numprocesses 2 --dist worksteal tests/acceptance
 
 check: $(VENV)/.dev  ## format, lint, types and import rules
@@ -83,7 +83,8 @@ clean:  ## remove .venv and all caches
 $(VENV)/.servers: | $(BIN)/python
 	@PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; missing=; \
 	for pair in nginx:nginx nghttpd:nghttp2-server h2load:nghttp2-client node:nodejs \
-			postgres:postgresql nats-server:nats-server promtool:prometheus; do \
+			postgres:postgresql nats-server:nats-server promtool:prometheus \
+			faketime:faketime; do \
 		command -v "$${pair%:*}" >/dev/null || missing="$$missing $${pair#*:}"; \
 	done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
