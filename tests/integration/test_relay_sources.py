@@ -20,12 +20,13 @@ import pytest
 from config.settings import Settings
 from gateway.app import replaying
 from gateway.app.settings import load
+from gateway.app.storage import open_store
 from gateway.core.pace import Pace
 from gateway.core.sources import NO_APP, NO_TESTER
 from gateway.events import SourceKnown, SourceUnknown
 from providers.sandbox import Answer
 from providers.sandbox.describe import config_toml
-from tests.integration.test_relay_on_nats import broker, on_nats
+from tests.integration.test_relay_on_nats import on_nats
 from tests.kit.audience import Phone, notification
 from tests.kit.build import ALICE
 from tests.kit.gateway import SECRET, eventually
@@ -304,15 +305,17 @@ async def test_what_a_lost_stream_held_comes_back_with_its_limits(shared_rig: Re
         client = await nats.connect(running_cluster().servers)
         await client.jetstream().delete_stream(queue["stream"])
         await client.close()
-    async with shared_rig.gateway(settings(shared_rig, {}, queue=queue)) as running:
-        found = await replaying.requeue(broker(running), since=0.0, progress=_quietly, actor=ALICE)
+    second = settings(shared_rig, {}, queue=queue)
+    async with open_store(second) as command:
+        found = await replaying.requeue(command.broker, since=0.0, progress=_quietly, actor=ALICE)
         assert found == 1
-        (row,) = await running.stores.audit.page(limit=10)
+        (row,) = await command.audit.page(limit=10)
         assert (row.what, row.object, row.affected) == (
             "events.requeue",
             "since 1970-01-01T00:00:00.000Z",
             1,
         )
+    async with shared_rig.gateway(second) as running:
         assert await running.settled("staging:m") == {"delivered": 1, "no_device": 1}
     assert shared_rig.sent_to(MARY) == []
 
