@@ -32,8 +32,6 @@ from tests.kit.stores import (
 )
 
 #: what a call may take when nobody answers, and what a busy machine may add
-LIMIT_S = 5.0
-BUSY_S = 3.0
 
 
 @dataclass

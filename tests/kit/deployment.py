@@ -28,7 +28,7 @@ ANSWER_S = 0.02
 """How long the vendor takes to answer, so that some pushes are always in flight."""
 JOURNAL_INTERVAL_S = Pace().flush_s + Pace().slow_s
 """What is taken is journaled every 20 ms; after 250 ms of waiting for it no push starts."""
-BUSY_S = 0.25
+BUSY_S = 1.0
 """What a busy machine may add."""
 IN_DOUBT_S = JOURNAL_INTERVAL_S + ANSWER_S + BUSY_S
 """What went out within so long may be without a line in the journal when its relay is gone."""

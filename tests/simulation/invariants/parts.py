@@ -54,13 +54,14 @@ class _Part:
         said = (one.at for one in reversed(self.answers) if not words or one.word in words)
         return next(said, _NEVER)
 
-    def accused(self, now: float) -> set[int]:
-        """The devices that are accused. What is said at this very moment may be read in any
-        order, so that it clears nobody."""
+    def accused(self, now: float, since: float = _NEVER) -> set[int]:
+        """The devices that are accused since then. What is said at this very moment may be read in
+        any order, so that it clears nobody."""
         devices: set[int] = set()
         for at, device_id, word in self.answers:
             if word.endswith("accused"):
-                devices.add(device_id)
+                if at > since:  # what was said before a person's resume is forgotten
+                    devices.add(device_id)
             elif at < now:
                 devices.discard(device_id)
         return devices
@@ -113,7 +114,7 @@ class PartInvariants:
         part, now = self._parts[name], self._truth.now
         if part.held_at is None or any(who == name[0] for who, _ in self._findings.quiet):
             return
-        accused = part.accused(now)
+        accused = part.accused(now, since=self._findings.followed_at(name[1]))
         if device_id in accused and others - accused:
             text = f"{_told(name)} is probed with device {device_id}, which is accused"
             self._broken("probe", text)
