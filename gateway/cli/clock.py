@@ -79,7 +79,8 @@ async def accept(state: State, reason: str, as_json: bool) -> None:
 
     Look at a clock that you trust first. The gateway follows within two seconds, if its machine's
     clock shows the same time as this one, and believes it until it moves. The clock of PostgreSQL
-    counts for more, and so do two other witnesses that agree.
+    counts for more. A gateway whose time two other witnesses have set doubts nothing, and does not
+    hear this.
     """
     from gateway.app.clocks import SYSTEM
     from gateway.ports import PERSON, ClockRow
