@@ -105,7 +105,7 @@ class Gauges:
         states |= {part: one for part, one in self._stores.troubles().items() if part != "store"}
         for lane in self._lanes.values():
             if lane.quiet_for_s > 0:
-                states[lane.name] = quiet(lane.quiet_reason, now + lane.quiet_for_s)
+                states[lane.name] = quiet(lane.name, lane.quiet_reason, now + lane.quiet_for_s)
             for part in lane.parts.values():
                 cause = part.cause
                 if part.state != "open" and cause is not None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import os
 import signal
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway import signals
 from gateway.app import descriptors
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
 _AT_ONCE = 3
 """Which of the same signals ends the process at once."""
 _FAILED = 1
+_RELOAD_S = 5.0
+"""For how long an end waits for a reload that is under way."""
+
+T = TypeVar("T")
 
 
 def run(settings: Settings, reload: Callable[[], Settings]) -> int:
@@ -125,6 +132,28 @@ def _collect_seldom() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
+async def _beside(work: Callable[[], T]) -> T:
+    """Do it in a thread that nobody waits for when the process ends: what it reads may hang."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(tell_it: Callable[[], None]) -> None:
+        # it may be given up by now, and the loop with it
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: None if done.done() else tell_it())
+
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is the caller's
+            tell(partial(done.set_exception, error))
+        else:
+            tell(partial(done.set_result, result))
+
+    threading.Thread(target=run, name="reload", daemon=True).start()
+    return await done
+
+
 class _Orders:
     """What the signals of this process come to. `ended` is set once it has to end.
 
@@ -198,16 +227,22 @@ class _Reloads:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def finish(self) -> None:
-        """Let a reload that is under way come to its end."""
-        if self._task is not None:
-            await self._task
+        """Let a reload that is under way come to its end, for some seconds: what it reads may lie
+        on a disk that does not answer, and the drain waits for this."""
+        if self._task is None:
+            return
+        await asyncio.wait([self._task], timeout=_RELOAD_S)
+        if not self._task.done():
+            self._task.cancel()
+            self._gateway.observe(Lifecycle("reload_refused", "the process ends"))
+            await asyncio.wait([self._task], timeout=_RELOAD_S)
 
     async def _run(self) -> None:
         while self._asked:
             self._asked = False
             self._supervisor.reloading()
             try:
-                settings = await asyncio.to_thread(self._reload)
+                settings = await _beside(self._reload)
                 await self._gateway.reload(settings)
             except Exception as error:  # noqa: BLE001  # whatever is wrong, the old settings stay
                 self._gateway.observe(Lifecycle("reload_refused", str(error)))

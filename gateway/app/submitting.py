@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.app.ids import RANDOM
 from gateway.app.storage import open_store
-from gateway.core.audit import Actor
+from gateway.core.audit import Actor, addressee
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.ids import Ids
 from gateway.core.items import parse_items
@@ -90,6 +90,6 @@ async def submit_item(
             body=json.dumps(body, ensure_ascii=False).encode(),
             source=CLI,
         )
-        act = actor.does("notifications.send", event_id, at=now)
+        act = actor.does("notifications.send", event_id, at=now, about=addressee(items))
         await stores.queue.accept(event, chunks, act=act)
     return Submitted(event_id, len(items), reasons, destinations)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Command, Moment, State, UserId, asynchronous, by_option, json_option
+from gateway.cli.base import (
+    Command,
+    Moment,
+    State,
+    UserId,
+    When,
+    asynchronous,
+    by_option,
+    json_option,
+)
 
 if TYPE_CHECKING:
     from gateway.core.audit import Row
     from gateway.whose import By
 
 COLUMNS = ("when", "who", "what", "object", "count", "from", "remote", "reason")
+_PAGE = 1_000
 
 
 @click.command(
@@ -31,37 +44,76 @@ COLUMNS = ("when", "who", "what", "object", "count", "from", "remote", "reason")
 )
 @click.option("--user", type=UserId(), help="Only what was done about this person.")
 @by_option
+@click.option("--people", is_flag=True, help="Without what API keys do all day.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--all", "every", is_flag=True, help="All of them, whatever --limit says.")
 @json_option
 @click.pass_obj
 @asynchronous
 async def audit(
     state: State,
-    since: float | None,
-    before: float | None,
+    since: When | None,
+    before: When | None,
     who: str,
     what: str,
     user: str | None,
     by: By | None,
+    people: bool,
     limit: int,
+    every: bool,
     as_json: bool,
 ) -> None:
-    """Show who did what, newest first: acts of commands, of API keys and of the console.
+    """Show who did what, newest first: acts of commands, of API keys, and a user's own erase.
 
     A person's id never stands here: --user finds the rows by a keyed hash, also after an erase.
+    Where older rows are left out, standard error says so; --all --json exports all there are.
     """
     from gateway.whose import find_user
 
     async with state.store() as stores:
-        about = None if user is None else await find_user(stores.registry, user, by)
-        rows = await stores.audit.page(
-            limit=limit, since=since or 0.0, before=before, who=who, what=what, user=about
+        now = stores.clocks.wall()
+        page = partial(
+            stores.audit.page,
+            since=0.0 if since is None else since.at(now),
+            before=None if before is None else before.at(now),
+            who=who,
+            what=what,
+            user=None if user is None else await find_user(stores.registry, user, by),
+            people=people,
         )
+        if every and as_json:
+            await _export(page)
+            return
+        if every:
+            rows, is_cut = [row async for row in _all(page)], False
+        else:
+            found = await page(limit=limit + 1)
+            rows, is_cut = found[:limit], len(found) > limit
     views = [_view(row) for row in rows]
     if as_json:
         show.as_line({"audit": views})
     else:
         show.table(views, COLUMNS, empty="There is no such act.")
+    if is_cut:
+        click.echo(f"These are the newest {limit}: --all shows older ones as well.", err=True)
+
+
+async def _all(page: Callable[..., Awaitable[list[Row]]]) -> AsyncIterator[Row]:
+    last: Row | None = None
+    while rows := await page(limit=_PAGE, after=last):
+        for row in rows:
+            yield row
+        last = rows[-1]
+
+
+async def _export(page: Callable[..., Awaitable[list[Row]]]) -> None:
+    """The same line of JSON, written while it is read: there may be millions."""
+    separator = ""
+    click.echo('{"audit": [', nl=False)
+    async for row in _all(page):
+        click.echo(separator + json.dumps(_view(row), ensure_ascii=False), nl=False)
+        separator = ", "
+    click.echo("]}")
 
 
 def _view(row: Row) -> dict[str, Any]:

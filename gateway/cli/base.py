@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -129,27 +128,38 @@ class UserId(click.ParamType[str]):
         return str(value)
 
 
-class Moment(click.ParamType[float]):
+@dataclass(frozen=True, slots=True)
+class When:
+    """A time as it was given: an instant, in epoch seconds, or an age in seconds."""
+
+    instant: float = 0.0
+    age_s: float | None = None
+
+    def at(self, now: float) -> float:
+        """The instant, in epoch seconds. An age counts from `now`, which the store's clocks say:
+        the machine's own may be wrong."""
+        return self.instant if self.age_s is None else now - self.age_s
+
+
+class Moment(click.ParamType[When]):
     """A time: ISO 8601 (UTC unless it says otherwise), epoch seconds or milliseconds, or an age
     like 90m, 7d or "1h 30m"."""
 
     name = "time"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Turn it into epoch seconds."""
-        if isinstance(value, float):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> When:
+        """Read it, as an instant or as an age."""
+        if isinstance(value, When):
             return value
         moment = 0.0 if value.strip() == "0" else read_instant(value)
         if moment is not None:
-            return moment
+            return When(moment)
         from config.typed import seconds_of
 
         age = seconds_of(value)
         if age is None:
             self.fail("expected 2026-11-23T10:00:00Z, or an age like 90m, 2h or 7d", param, ctx)
-        return time.time() - age
+        return When(age_s=age)
 
 
 class Span(click.ParamType[int]):

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, Moment, State, UserId, asynchronous, by_option, json_option
+from gateway.cli.base import (
+    Group,
+    Moment,
+    State,
+    UserId,
+    When,
+    asynchronous,
+    by_option,
+    json_option,
+)
 
 if TYPE_CHECKING:
     from gateway.whose import By
@@ -49,7 +58,7 @@ async def show_deliveries(
     user: str,
     by: By | None,
     limit: int,
-    since: float | None,
+    since: When | None,
     as_json: bool,
 ) -> None:
     """Show a user's deliveries, newest first: when, to which device, and the vendor's answer."""
@@ -58,7 +67,8 @@ async def show_deliveries(
 
     async with state.store() as stores:
         whose = await find_user(stores.registry, user, by)
-        records = await stores.journal.deliveries_of(whose, limit=limit, since=since)
+        first = None if since is None else since.at(stores.clocks.wall())
+        records = await stores.journal.deliveries_of(whose, limit=limit, since=first)
         known = await stores.registry.devices_of(whose)
     installations = {device.id: device.installation_id for device in known}
     views = [delivery_view(record, installations) for record in records]

@@ -13,6 +13,7 @@ from gateway.cli.base import (
     Moment,
     Pasted,
     State,
+    When,
     asynchronous,
     json_option,
     reason_option,
@@ -59,14 +60,17 @@ async def list_events(
     state: State,
     status: str | None,
     source: str | None,
-    before: float | None,
+    before: When | None,
     limit: int,
     as_json: bool,
 ) -> None:
     """List events, newest first."""
     async with state.store() as stores:
         found = await stores.journal.events(
-            limit=limit, status=status, source=source, before=before
+            limit=limit,
+            status=status,
+            source=source,
+            before=None if before is None else before.at(stores.clocks.wall()),
         )
     rows = [
         {
@@ -181,7 +185,7 @@ async def replay(
 @json_option
 @click.pass_obj
 @asynchronous
-async def requeue(state: State, since: float, reason: str, as_json: bool) -> None:
+async def requeue(state: State, since: When, reason: str, as_json: bool) -> None:
     """Queue the events again, from the database, that a lost NATS stream held.
 
     Deliveries that have ended are not sent again, and chunks that the stream still has are not
@@ -190,8 +194,17 @@ async def requeue(state: State, since: float, reason: str, as_json: bool) -> Non
     from gateway.app import replaying
 
     async with state.store() as stores:
+        now = stores.clocks.wall()
+        first = since.at(now)
+        if first > now:
+            text = f"{show.moment(first)} is in the future; it is {show.moment(now)} now"
+            raise click.BadParameter(text, param_hint="--since")
         found = await replaying.requeue(
-            stores.broker, since=since, progress=show.progress, actor=actor(reason)
+            stores.broker,
+            since=first,
+            progress=show.progress,
+            actor=actor(reason),
+            clocks=stores.clocks,
         )
     if as_json:
         show.as_line({"events": found})

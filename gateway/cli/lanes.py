@@ -68,7 +68,9 @@ lanes_argument = click.argument("names", metavar=_NAMES, nargs=-1)
     example='inkpush lanes pause agent/fcm/ios --reason "new APNs key"',
 )
 @lanes_argument
-@click.option("--reason", default="", help="Why, for the next person who looks.")
+@click.option(
+    "--reason", default="", help="Why, for the next person who looks; name no person in it."
+)
 @json_option
 @click.pass_obj
 @asynchronous

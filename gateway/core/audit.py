@@ -7,6 +7,7 @@ whom it was about, and writes the row in the transaction that does it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Literal, NamedTuple, get_args
 
 from gateway.core.erased import NOBODY, words_of
 from gateway.core.hashes import keyed
-from gateway.core.model import UserRef
+from gateway.core.model import Item, UserRef
 
 Origin = Literal["cli", "api", "console"]
 """From where somebody acted."""
@@ -53,7 +54,8 @@ _ERASED = "(erased)"
 @dataclass(frozen=True, slots=True)
 class Act:
     """Something that somebody does at this time, as the row will say it. `routine`: a backend does
-    it all day, so its row lives as long as the journal's."""
+    it all day, so its row lives as long as the journal's. `about`: whom it is about, where whoever
+    acts knows that and the store would not."""
 
     at: float
     who: str
@@ -63,6 +65,7 @@ class Act:
     remote: str = ""
     reason: str = field(default="", repr=False)
     routine: bool = False
+    about: UserRef | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,17 @@ class Actor:
     remote: str = ""
     reason: str = field(default="", repr=False)
 
-    def does(self, what: What, thing: str = "", *, at: float, routine: bool = False) -> Act:
+    def does(
+        self,
+        what: What,
+        thing: str = "",
+        *,
+        at: float,
+        routine: bool = False,
+        about: UserRef | None = None,
+    ) -> Act:
         """State an act on a thing: a lane's name, or the id of a key, an event, an installation."""
-        return Act(
-            at, self.who, what, thing, self.origin, self.remote, self.reason, routine=routine
-        )
+        return Act(at, self.who, what, thing, self.origin, self.remote, self.reason, routine, about)
 
 
 class Row(NamedTuple):
@@ -97,6 +106,14 @@ class Row(NamedTuple):
     remote: str
     reason: str
     routine: int
+
+
+def cursor(before: float | None, after: Row | None) -> tuple[float, str, str, str, str, str]:
+    """The key below which a page begins, newest first: that of the last row that was seen, else a
+    time, else none."""
+    if after is not None:
+        return after[:6]
+    return (math.inf if before is None else before, "", "", "", "", "")
 
 
 def row_of(act: Act, *, count: int, words: tuple[str, str] = (NOBODY, NOBODY)) -> Row:
@@ -123,6 +140,12 @@ def key_holder(key_id: str, name: str) -> str:
 def names_of(things: Iterable[object] | None) -> str:
     """Several things as the object of one act; None: all there are."""
     return "all" if things is None else " ".join(map(str, things))
+
+
+def addressee(items: Iterable[Item]) -> UserRef | None:
+    """Whom these notifications are about; None if they are to several people."""
+    people = {UserRef(item.user_id, item.custom_id) for item in items}
+    return people.pop() if len(people) == 1 else None
 
 
 def words_for(user: UserRef | None, secret: bytes) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.audit import addressee
 from gateway.core.chunks import cut, deadline_of
 from gateway.core.clocks import WallClock
 from gateway.core.items import FIELDS, parse_items
@@ -108,7 +109,9 @@ class NotificationRoutes:
             chunk_items=self._chunk_items,
         )
         event = _event(event_id, raw, items, rejections, chunks, now)
-        act = caller.actor(request).does("notifications.send", event_id, at=now, routine=True)
+        act = caller.actor(request).does(
+            "notifications.send", event_id, at=now, routine=True, about=addressee(items)
+        )
         accepted = await self._queue.accept(event, chunks, act=act)
         if accepted:
             self._wake()

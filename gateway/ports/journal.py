@@ -243,7 +243,8 @@ class BrokeredJournal(Journal, Protocol):
 
     async def requeue(self, *, since: float, act: Act | None = None) -> int:
         """The queue is lost: make events that were accepted since then `accepting` again, except
-        those whose deliveries have all ended. Returns how many."""
+        those whose deliveries have all ended. Returns how many. The act has its row also where that
+        is none: the loss is accepted with it."""
 
     async def stream(self, name: str) -> str | None:
         """When the stream of this name was made in which events wait; None: none is known."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gateway.core.audit import Act
+from gateway.core.model import lane_name
 
 Holder = Literal["operator", "misconfigured"]
 """Who holds: a person, or a relay whose vendor rejects the configuration."""
@@ -34,10 +35,10 @@ class Standing:
     until: float | None = None
 
 
-def quiet(reason: str, until: float) -> Standing:
-    """How a lane stands whose vendor asked for silence, in these words."""
+def quiet(lane: str, reason: str, until: float) -> Standing:
+    """How the lane of this name stands, whose vendor asked for silence in these words."""
     words = f": {reason}" if reason else ""
-    hint = "It ends by itself; `inkpush lanes resume` ends it at once."
+    hint = f"It ends by itself; `inkpush lanes resume {lane}` ends it at once."
     return Standing("quiet", f"the vendor asked for silence{words}", hint, until=until)
 
 
@@ -119,7 +120,8 @@ class LaneRow:
         if part.trouble == "failing":
             return Standing("failing", *told)
         if self.quiet_until is not None and self.quiet_until > now:
-            return quiet(self.quiet_reason, self.quiet_until)
+            name = lane_name(self.app, self.provider)
+            return quiet(name, self.quiet_reason, self.quiet_until)
         return Standing("open", *told)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from gateway.core.audit import Act
 from gateway.core.erased import Erased
 
 T = TypeVar("T")
@@ -29,6 +30,9 @@ class Database(Protocol):
     async def read(self, work: Callable[[Any], Any]) -> Any:
         """Run `work(connection)` on a reading connection."""
 
+    def note(self, connection: Any, act: Act | None, *, count: int) -> None:
+        """Write the row of an act, if it is one, in the transaction that carries it out."""
+
     def erased_from(self, connection: Any, event_ids: Collection[str]) -> Erased | None:
         """Who was erased since these events came in; None, nearly always: nobody."""
 
@@ -41,6 +45,9 @@ class Session(Protocol):
 
     async def run(self, query: str, *values: Any) -> int:
         """Run a query; returns how many rows it wrote."""
+
+    async def note(self, act: Act | None, *, count: int) -> None:
+        """Write the row of an act, if it is one."""
 
     async def erased_from(self, event_ids: Collection[str]) -> Erased | None:
         """Who was erased since these events came in; None, nearly always: nobody."""

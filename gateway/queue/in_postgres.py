@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from gateway.core.audit import Act, row_of
+from gateway.core.audit import Act
 from gateway.core.clocks import WallClock
 from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
@@ -90,7 +90,7 @@ class PostgresQueue:
         async def work(session: Session) -> bool:
             (answer,) = await session.rows("event_insert", *values)
             is_new = has_arrived(event, answer, again=False)
-            await _note(session, act if is_new else None, event.notifications)
+            await session.note(act if is_new else None, count=event.notifications)
             return is_new
 
         if act is None:
@@ -263,7 +263,7 @@ class PostgresQueue:
             )
             await self._insert(session, chunks)
             await session.run("dead_delete", replay.ids)
-            await _note(session, act, len(replay.ids))
+            await session.note(act, count=len(replay.ids))
             return len(replay.ids)
 
         replayed = await self._database.write(work)
@@ -280,7 +280,7 @@ class PostgresQueue:
             if not await session.run("event_replace", *values):
                 return False
             await self._insert(session, chunks)
-            await _note(session, act, event.notifications)
+            await session.note(act, count=event.notifications)
             return True
 
         if await self._database.write(work):
@@ -307,12 +307,6 @@ class PostgresQueue:
         now = self._clock()
         if any(chunk.due_at <= now for chunk in chunks):
             self._announce()
-
-
-async def _note(session: Session, act: Act | None, count: int) -> None:
-    """Write the row of an act, if it is one."""
-    if act is not None:
-        await session.run("audit_insert", *row_of(act, count=count))
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.core.audit import Act, row_of
+from gateway.core.audit import Act
 from gateway.core.clocks import WallClock
 from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
@@ -63,7 +63,7 @@ class InStoreQueue:
                 return False
             self._database.write_rows(connection, "queue_insert", rows)
             self._database.write_rows(connection, "people_insert", people)
-            self._note(connection, act, event.notifications)
+            self._database.note(connection, act, count=event.notifications)
             return True
 
         accepted: bool = await self._database.write(work)
@@ -208,7 +208,7 @@ class InStoreQueue:
             )
             self._insert(connection, chunks)
             connection.execute(self._sql["dead_delete"], {"ids": json.dumps(replay.ids)})
-            self._note(connection, act if replay.ids else None, len(replay.ids))
+            self._database.note(connection, act if replay.ids else None, count=len(replay.ids))
             return len(replay.ids)
 
         replayed: int = await self._database.write(work)
@@ -222,7 +222,7 @@ class InStoreQueue:
         def work(connection: Any) -> None:
             if connection.execute(self._sql["event_replace"], values).rowcount:
                 self._insert(connection, chunks)
-                self._note(connection, act, event.notifications)
+                self._database.note(connection, act, count=event.notifications)
 
         await self._database.write(work)
 
@@ -231,11 +231,6 @@ class InStoreQueue:
             lambda connection: connection.execute(self._sql["queue_depth"]).fetchone()
         )
         return Depth(row[0], row[1])
-
-    def _note(self, connection: Any, act: Act | None, count: int) -> None:
-        """Write the row of an act, if it is one."""
-        if act is not None:
-            connection.execute(self._sql["audit_insert"], row_of(act, count=count))
 
     def _insert(self, connection: Any, chunks: Sequence[Chunk]) -> None:
         """Add chunks of known events, which may name somebody who was erased meanwhile."""

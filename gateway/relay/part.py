@@ -380,12 +380,13 @@ class Part:
 
     def _follow_pause(self, row: LaneRow) -> None:
         told = row if row.held == "operator" else row.part(self.name)
-        if told.held == "operator" and self._pause is None:
+        was, self._pause = self._pause, None
+        if told.held == "operator":  # its reason may be another one: an erase takes ids out of it
             self._pause = Cause(told.reason, told.hint, told.held_at or self._clocks.wall())
-            self._tell_held("operator", self._pause)
-            self.give_back()
-        elif self._pause is not None and told.held != "operator":
-            self._pause = None
+            if was is None:
+                self._tell_held("operator", self._pause)
+                self.give_back()
+        elif was is not None:
             self._listeners.observer(LaneResumed(self.app, self.vendor, self.name))
 
     def _opened(self) -> None:

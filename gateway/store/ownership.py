@@ -25,6 +25,7 @@ from gateway.store.forgetting import Gone, Memory, Name, Row, gone_with, latest
 from providers.contract import AddressKind, Environment, Platform
 
 _WHOSE = ("user_id", "custom_id", "address", "environment")
+_CONSENT = ("notifications", "measure")
 _PROFILE = tuple(field.name for field in fields(Profile))
 
 
@@ -223,10 +224,16 @@ def says_nothing_new(known: Row | None, asked: Registration) -> bool:
     )
 
 
-def says_something_new(known: Row | None, changed: Sequence[int]) -> bool:
-    """Whether a registration did more than confirm a device that was in service; `changed` are the
-    devices that have another user or address since, or are gone."""
-    return known is None or known["state"] != DeviceState.ACTIVE or bool(changed)
+def says_something_new(known: Row | None, saved: Row, changed: Sequence[int]) -> bool:
+    """Whether a registration did more than confirm a device that was in service. `changed` are the
+    devices that have another user or address since, or are gone. What else describes the device
+    (its language, its app's version) changes by itself, but for what its user agreed to."""
+    return (
+        known is None
+        or known["state"] != DeviceState.ACTIVE
+        or any(known[name] != saved[name] for name in _CONSENT)
+        or bool(changed)
+    )
 
 
 def owner_of(row: Row) -> UserRef:

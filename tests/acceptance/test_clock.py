@@ -20,12 +20,12 @@ import pytest
 from providers.sandbox import Answer, Sandbox
 from providers.sandbox.record import ReceivedPush
 from tests.kit.audience import androids, iphones, notifications_to
+from tests.kit.clocks import FAKETIME_LIBRARY
 from tests.kit.figures import Figures
 from tests.kit.gateway import Installation, Process, eventually
 from tests.kit.postgres import databases
 from tests.kit.sender import event
 
-LIBRARY = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
 DAY_S = 86_400.0
 LIFE_S = DAY_S
 PHONES = 100
@@ -67,7 +67,7 @@ class WrongClock:
     def variables(self) -> Mapping[str, str]:
         """What lets a process go by it."""
         return {
-            "LD_PRELOAD": LIBRARY,
+            "LD_PRELOAD": FAKETIME_LIBRARY,
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -110,7 +110,7 @@ def life_left(push: ReceivedPush) -> float:
     return float(push.headers["expiration"]) - push.at
 
 
-@pytest.mark.skipif(not LIBRARY, reason="needs libfaketime: apt-get install faketime")
+@pytest.mark.skipif(not FAKETIME_LIBRARY, reason="needs libfaketime: apt-get install faketime")
 @pytest.mark.parametrize("case", CASES, ids=[", ".join(case) for case in CASES])
 async def test_a_wrong_clock_expires_prunes_and_repeats_nothing(
     installation: Installation, sandbox: Sandbox, figures: Figures, tmp_path: Path, case: Case

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 import time
 
@@ -79,6 +81,23 @@ async def test_sighup_in_the_middle_of_a_batch_changes_the_limits_and_loses_noth
     stats = sandbox.stats()
     assert (stats["accepted"], stats["largest_repeat"]) == (len(audience), 1)
     figures(f"3 reloads during {len(audience)} pushes: all delivered, none twice")
+
+
+async def test_an_end_does_not_wait_for_a_reload_that_hangs(
+    installation: Installation, figures: Figures
+) -> None:
+    async with installation.serving() as gateway:
+        # a file on a disk that does not answer, as far as whoever reads it can tell
+        installation.config.unlink()
+        os.mkfifo(installation.config)
+        gateway.signal(signal.SIGHUP)
+        await asyncio.sleep(1)
+        began = time.monotonic()
+        assert await gateway.terminate() == 0
+        took = time.monotonic() - began
+        assert gateway.logged("reload")[-1]["phase"] == "reload_refused"
+    assert took < 30
+    figures(f"exit status 0 after {took:.1f} s")
 
 
 async def test_a_broken_file_is_refused_at_sighup_and_the_old_one_stays(

@@ -6,12 +6,13 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from gateway.core.audit import Actor, What, words_for
-from gateway.core.model import Event, UserRef
+from gateway.core.audit import Actor, Row, What, words_for
+from gateway.core.model import Event, Profile, UserRef
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.errors import StoreError
 from gateway.ports import ApiKey
@@ -198,6 +199,48 @@ CASES = {
     ),
     "a pruned phone comes back": Case(
         "devices.register", "phone", _registers(), _pruned, about=MARY
+    ),
+    "a phone's user wants no notifications": Case(
+        "devices.register",
+        "phone",
+        _registers(profile=Profile(notifications="denied")),
+        _phone,
+        about=MARY,
+        idle=_registers(profile=Profile(app_version="2.0", locale="de", notifications=None)),
+    ),
+    "a phone's user is to be measured no more": Case(
+        "devices.register",
+        "phone",
+        _registers(profile=Profile(measure="denied")),
+        _phone,
+        about=MARY,
+    ),
+    "a push is sent to one person": Case(
+        "notifications.send",
+        "cli:2",
+        lambda handle, act: handle.queue.accept(
+            *batch("cli:2", 1), act=act and replace(act, about=MARY)
+        ),
+        about=MARY,
+    ),
+    "phones are imported, some of which are known": Case(
+        "devices.import",
+        "",
+        lambda handle, act: handle.registry.register_many(
+            [
+                registration(seen_at=NOW),
+                registration("b", "2", seen_at=NOW),
+                registration("c", "3", seen_at=NOW),
+                registration("c", "4", seen_at=NOW + 1),
+            ],
+            now=NOW,
+            act=act,
+        ),
+        _phone,
+        affected=3,
+        idle=lambda handle, act: handle.registry.register_many(
+            [registration(seen_at=NOW), registration(seen_at=NOW)], now=NOW, act=act
+        ),
     ),
     "phones are imported": Case(
         "devices.import",
@@ -393,6 +436,30 @@ async def test_rows_are_found_newest_first_by_time_who_and_what(
     assert [round(row.at - NOW) for row in rows] == found
 
 
+async def test_pages_that_follow_each_other_leave_out_nothing_of_the_same_time(
+    handle: Handle,
+) -> None:
+    lanes = [f"agent/{number}" for number in range(7)]
+    for at in (NOW, NOW + 0.0001, NOW + 1):
+        for lane in lanes:
+            await handle.audit.note(BACKEND.does("lanes.pause", lane, at=at))
+    for since, before, count in ((0.0, None, 21), (NOW + 0.0001, None, 14), (0.0, NOW + 1, 14)):
+        seen: list[Row] = []
+        ask = partial(handle.audit.page, limit=4, since=since, before=before)
+        while rows := await ask(after=seen[-1] if seen else None):
+            seen += rows
+        assert len(seen) == len(set(seen)) == count
+        assert seen == sorted(seen, reverse=True)
+
+
+async def test_what_backends_do_all_day_can_be_left_out(handle: Handle) -> None:
+    await handle.audit.note(ALICE.does("lanes.pause", "agent/fcm", at=NOW))
+    await handle.audit.note(BACKEND.does("users.erase", at=NOW + 1))
+    await handle.audit.note(BACKEND.does("devices.register", "phone", at=NOW + 2, routine=True))
+    found = [row.what for row in await handle.audit.page(limit=9, people=True)]
+    assert found == ["users.erase", "lanes.pause"]
+
+
 async def test_pages_that_follow_each_other_leave_nothing_out(handle: Handle) -> None:
     await fill(handle)
     seen: list[float] = []
@@ -457,6 +524,51 @@ async def test_an_erase_leaves_who_did_what_and_takes_what_names_the_person(
         "as (erased) said",
         "letter of (erased)",
     }
+
+
+@pytest.mark.parametrize("by", [MARY, UserRef(custom_id="staff-7"), UserRef("mary", "staff-7")])
+async def test_an_erase_takes_an_installation_from_rows_about_the_other_id_as_well(
+    handle: Handle, by: UserRef
+) -> None:
+    """It was registered under one id first, and the other came with a later registration."""
+    for number, ids in enumerate([{"custom_id": "staff-7"}, {"user_id": "mary"}]):
+        act = BACKEND.does("devices.register", "phone", at=NOW + number)
+        both = {"user_id": "mary", "custom_id": "staff-7"} if number else ids
+        asked = registration("phone", f"address-{number}", **both)
+        await handle.registry.register(asked, proven=None, now=NOW + number, act=act)
+    stranger = BACKEND.does("devices.register", "other", at=NOW)
+    asked = registration("other", "address-9", user_id="otis")
+    await handle.registry.register(asked, proven=None, now=NOW, act=stranger)
+    await handle.registry.erase(by, now=NOW + 2, act=ALICE.does("users.erase", at=NOW + 2))
+    rows = await handle.audit.page(limit=10)
+    assert len(rows) == 4
+    assert [row.object for row in rows if not row.object.startswith("#")] == ["", "other"]
+
+
+@pytest.mark.parametrize("part", ["", "ios"])
+async def test_an_erase_takes_the_ids_out_of_why_a_lane_is_paused(
+    handle: Handle, replica: Handle, part: str
+) -> None:
+    both = UserRef("mary", "staff-7")
+    reason = "mary (staff-7) gets all twice, maryland too"
+    for app in ("agent", "other"):
+        await handle.lanes.hold(app, "fcm", part, by="operator", reason=reason, now=NOW)
+    await handle.lanes.hold("agent", "apns", part, by="operator", reason="quota", now=NOW)
+    await handle.registry.erase(both, now=NOW)
+    found = {
+        row.reason or row.part(part).reason: row.held or row.part(part).held
+        for row in await replica.lanes.all()
+    }
+    assert found == {
+        "(erased) ((erased)) gets all twice, maryland too": "operator",
+        "quota": "operator",
+    }
+    # what is written of her before the erase is done
+    late = "was that mary?"
+    await handle.lanes.hold("agent", "fcm", part, by="operator", reason=late, now=NOW)
+    (asked,) = await handle.store.erasures.take("job", now=NOW, until=NOW + 60)
+    await handle.store.erasures.unname(asked)
+    assert "mary?" not in str(await replica.lanes.all())
 
 
 async def test_what_is_written_of_a_person_during_their_erase_goes_before_it_is_done(

@@ -12,7 +12,7 @@ import getpass
 import json
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +264,43 @@ def test_the_command_shows_a_table_with_filters_for_people_and_programs(
     assert status == 2
 
 
+def test_all_rows_are_exported_and_what_is_cut_says_so(
+    place: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def many(stores: Stores) -> None:
+        for number in range(13):
+            act = ALICE.does("lanes.pause", f"agent/{number}", at=NOW + number // 5)
+            await stores.audit.note(act)
+        await stores.audit.note(ALICE.does("devices.register", "phone", at=NOW, routine=True))
+
+    asyncio.run(prepared(place, many))
+    monkeypatch.setattr("gateway.cli.audit._PAGE", 3)
+    everything = rows_of(capsys, "--all", "--limit", "1")
+    assert len(everything) == 14
+    assert everything == rows_of(capsys, "--limit", "14")
+    assert len(rows_of(capsys, "--all", "--people")) == len(rows_of(capsys, "--people")) == 13
+    assert rows_of(capsys, "--all", "--who", "nobody") == []
+    for given, is_cut in {"--limit 13": True, "--limit 14": False, "--all": False}.items():
+        for form in ("", " --json"):
+            capsys.readouterr()
+            assert run(("audit", *f"{given}{form}".split())) == 0
+            printed = capsys.readouterr()
+            assert ("--all" in printed.err) == is_cut, (given, form)
+            assert "--all" not in printed.out
+    _, table = ran(capsys, "audit", "--all")
+    assert len(table.splitlines()) == 15
+
+
+def test_a_push_to_one_person_is_found_by_the_person(
+    place: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for user in ("mary", "otis"):
+        ran(capsys, "send", "--user", user, "--title", "Hi")
+    (row,) = rows_of(capsys, "--user", "mary")
+    assert row["what"] == "notifications.send"
+    assert "mary" not in str(row)
+
+
 def test_a_person_is_found_by_the_id_that_the_table_does_not_hold(
     place: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -392,6 +429,34 @@ async def test_a_registration_that_only_confirms_has_no_row(public: PublicListen
         await called(public, put, key)
         public.clock.now += 1
     assert len(await public.store.audit.page(limit=10)) == 1
+
+
+async def test_a_call_to_one_person_is_found_by_the_person_and_one_to_several_by_none(
+    public: PublicListener,
+) -> None:
+    key = await public.key("admin")
+    mary = {"custom_id": "mary", "title": "Hi", "body": ""}
+    otis = {**mary, "custom_id": "otis"}
+    calls: dict[str, list[dict[str, str]]] = {"a": [mary], "b": [mary, mary], "c": [mary, otis]}
+    for name, items in calls.items():
+        body = {"idempotency_key": name, "notifications": items}
+        await called(public, Request("POST", "/v1/notifications", body, ("", "", 1)), key)
+        public.clock.now += 1
+    rows = await public.store.audit.page(limit=10, user=UserRef(custom_id="mary"))
+    assert [row.affected for row in rows] == [2, 1]
+    assert len(await public.store.audit.page(limit=10)) == 3
+    assert await public.store.audit.page(limit=10, user=UserRef(custom_id="otis")) == []
+
+
+async def test_what_a_backend_says_of_a_persons_consent_has_a_row(public: PublicListener) -> None:
+    key = await public.key("admin")
+    put = ROUTES["PUT", "/v1/devices/{installation_id}"]
+    changes: list[dict[str, Any]] = [{}, {"measure": "denied"}, {"notifications": "denied"}]
+    for number, more in enumerate(changes, 1):
+        for _ in range(2):
+            await called(public, replace(put, body=DEVICE | more), key)
+            public.clock.now += 1
+        assert len(await public.store.audit.page(limit=10)) == number
 
 
 async def test_a_push_that_was_sent_before_has_no_row(public: PublicListener) -> None:

@@ -137,6 +137,7 @@ INDEXES = {
 
 #: what goes through a whole table, and why it may; a covering index is not the table
 SCANS = {
+    "audit_newest": "one row, the last of the key",
     "audit_reasons": "along the index of rows with a reason, which people gave",
     "copy_counts": "for the progress of a copy, which reads every row after it",
     "doubts_newest": "once, at the start of a process: the last ten thousand devices",

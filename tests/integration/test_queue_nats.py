@@ -32,8 +32,8 @@ from gateway.queue.nats.stream import CONSUMER
 from gateway.queue.replays import Letter, revived_chunks
 from gateway.store.postgres import PostgresStore, open_postgres
 from tests.kit.build import NOW, item
-from tests.kit.clocks import both
-from tests.kit.commands import Workplace
+from tests.kit.clocks import FAKETIME_LIBRARY, both
+from tests.kit.commands import DEADLINE_S, Workplace
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import NatsCluster, running_cluster
 from tests.kit.postgres import databases
@@ -321,13 +321,7 @@ async def test_a_person_queues_again_what_a_lost_stream_held(tmp_path: Path, rig
     place = Workplace.make(tmp_path)
     refused = place.run("events", "requeue", "--since", "1h")
     assert (refused.status, "is the database itself" in refused.err) == (1, True), refused.err
-    place.variables |= {
-        "INKPUSH_STORE__URL": rig.store.database.url,
-        "INKPUSH_QUEUE__URL": rig.cluster.url,
-        "INKPUSH_QUEUE__STREAM": rig.name,
-        "INKPUSH_QUEUE__MAX_BYTES": str(rig.spec.max_bytes),
-        "INKPUSH_RELAY__LEASE_S": str(rig.spec.ack_wait_s),
-    }
+    place = on_nats_and_postgres(tmp_path, rig)
     event, _ = batch(at=time.time() - 60, body=BODY)
     await rig.store.journal.begin(event)
     done = place.run("events", "requeue", "--since", "1h")
@@ -336,6 +330,42 @@ async def test_a_person_queues_again_what_a_lost_stream_held(tmp_path: Path, rig
     await queued(await rig.queue(), 1)
     again = place.run("events", "requeue", "--since", "5s", "--json")
     assert again.json == {"events": 0}
+    told = [(row.what, row.affected) for row in await rig.store.audit.page(limit=9)]
+    # the stream's loss is accepted by each, whatever it found
+    assert told == [("events.requeue", 0), ("events.requeue", 1)]
+
+
+@pytest.mark.skipif(not FAKETIME_LIBRARY, reason="needs libfaketime: apt-get install faketime")
+async def test_an_age_goes_by_the_databases_clock_and_no_requeue_begins_in_the_future(
+    tmp_path: Path, rig: Rig
+) -> None:
+    place = on_nats_and_postgres(tmp_path, rig)
+    event, _ = batch(at=time.time() - 60, body=BODY)
+    await rig.store.journal.begin(event)
+    place.variables |= {"LD_PRELOAD": FAKETIME_LIBRARY, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    for ahead in ("+0", "+2d", "-2d"):
+        place.variables |= {"FAKETIME": ahead}
+        refused = place.run("events", "requeue", "--since", f"{time.time() + 60:.0f}")
+        assert (refused.status, "is in the future" in refused.err) == (2, True), refused.err
+    assert await rig.store.audit.page(limit=9) == []
+    place.variables |= {"FAKETIME": "+2d"}
+    done = place.run("events", "requeue", "--since", "1h", "--json")
+    assert done.json == {"events": 1}, done.err
+    (row,) = await rig.store.audit.page(limit=9)
+    assert abs(row.at - time.time()) < DEADLINE_S
+
+
+def on_nats_and_postgres(tmp_path: Path, rig: Rig) -> Workplace:
+    """Where commands run that have the rig's store and stream."""
+    place = Workplace.make(tmp_path)
+    place.variables |= {
+        "INKPUSH_STORE__URL": rig.store.database.url,
+        "INKPUSH_QUEUE__URL": rig.cluster.url,
+        "INKPUSH_QUEUE__STREAM": rig.name,
+        "INKPUSH_QUEUE__MAX_BYTES": str(rig.spec.max_bytes),
+        "INKPUSH_RELAY__LEASE_S": str(rig.spec.ack_wait_s),
+    }
+    return place
 
 
 # --- leftovers ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.core.model import UserRef
 from gateway.events import LaneHeld, LaneResumed
 from providers.sandbox import Answer
 from tests.kit.audience import APP, androids, iphones
@@ -190,6 +191,27 @@ async def test_an_operator_lets_a_paused_lane_try_at_once(rig: RelayRig) -> None
         rig.sandbox.settings.trust_apns_key = True
         assert await resume(running, APNS)
         assert await running.settled("msg_1") == {"delivered": 1}
+
+
+@pytest.mark.parametrize("part", ["", "production"])
+async def test_a_running_gateway_tells_a_pause_without_who_was_erased(
+    rig: RelayRig, part: str
+) -> None:
+    async with rig.running() as running:
+
+        def told() -> set[str]:
+            states = running.gateway.gauges.lane_states()
+            return {one.reason for one in states.values() if one.state == "paused"}
+
+        for app_part, reason in ((part, "mary gets all twice"), ("sandbox", "quota")):
+            await running.stores.lanes.hold(
+                APP, APNS, app_part, by="operator", reason=reason, now=running.clock()
+            )
+        await eventually("it is told", lambda: "mary gets all twice" in told())
+        await running.stores.registry.erase(UserRef("mary"), now=running.clock())
+        await eventually("it is told anew", lambda: "(erased) gets all twice" in told())
+        assert "mary" not in str(told())
+        assert running.told(LaneResumed) == []
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from gateway.app.timekeeping import Timekeeper
 from gateway.core.clocks import Clocks, Monotonic, MonotonicClock, Wall, WallClock
 
 Seconds = Callable[[], float]
+
+#: what a process is preloaded with whose clock is to be wrong; "" where it is not installed
+FAKETIME_LIBRARY = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
 
 
 def wall(seconds: Seconds) -> WallClock:

@@ -25,7 +25,7 @@ from gateway.ops.openapi import OpenApiRoutes
 from gateway.store.sqlite import open_sqlite
 from tests.kit.clocks import both
 from tests.kit.handlers import JWT_SECRET, PublicHandlers, TestClock
-from tests.kit.stores import fresh_secret, sqlite_queue
+from tests.kit.stores import SECRET, fresh_secret, sqlite_queue
 
 BODY_MEMORY = 128 * 1024 * 1024
 ONE_APP = {"agent": frozenset(VENDORS)}
@@ -117,6 +117,7 @@ async def public_listener(
     """Run a public listener on a new store in this folder."""
     clock = TestClock()
     store = await open_sqlite(folder / "inkpush.db", fresh=fresh_secret)
+    await store.secret(SECRET)
     rules = AuthRules(jwt_secret=JWT_SECRET) if rules is None else rules
     authenticator = Authenticator(rules, store.keys, clocks=both(clock))
     errors: list[BaseException] = []

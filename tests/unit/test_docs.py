@@ -38,6 +38,22 @@ def test_every_command_is_in_the_reference() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("bare", "it_is"),
+    [
+        ("`inkpush lanes resume`", "without a name it resumes everything that anybody paused"),
+        ("`inkpush events requeue`", "without --since it is refused"),
+    ],
+)
+def test_no_advice_names_a_command_that_does_more_or_nothing(bare: str, it_is: str) -> None:
+    files = [
+        *(ROOT / "gateway").rglob("*.py"),
+        ROOT / "deploy/docs/operations.md",
+        *(ROOT / "deploy/docs/decisions").glob("*.md"),
+    ]
+    assert [str(file) for file in files if bare in file.read_text()] == [], it_is
+
+
 def test_every_error_code_is_in_the_reference() -> None:
     assert [row for row in rows("gateway/README.md") if row.count("|") == 4] == [
         f"| `{code}` | {status} | {title} |" for code, (status, title) in PROBLEMS.items()

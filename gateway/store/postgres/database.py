@@ -27,8 +27,10 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from gateway.core.audit import Act
 from gateway.core.erased import Erased
 from gateway.errors import GatewayError, StoreUnavailable
+from gateway.store.postgres.audit import note
 from gateway.store.postgres.erased import erased_from
 from gateway.store.postgres.failures import FOREIGN, is_broken, is_passing, translated
 from gateway.store.queries import load_queries
@@ -110,6 +112,10 @@ class Session:
         """Who was erased since these events came in; None, nearly always: nobody. Exact for a
         transaction that has written before: see `erasure.settled`."""
         return await erased_from(self, event_ids)
+
+    async def note(self, act: Act | None, *, count: int) -> None:
+        """Write the row of an act, if it is one."""
+        await note(self, act, count=count)
 
     async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Append rows to a table, by COPY: a fifth of what it takes to insert them."""

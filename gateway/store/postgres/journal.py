@@ -96,7 +96,8 @@ class PostgresJournal:
     async def requeue(self, *, since: float, act: Act | None = None) -> int:
         async def work(session: Session) -> int:
             found = await session.run("events_requeue", since)
-            await audit.note(session, act if found else None, count=found)
+            # where it finds none as well: the loss of the stream is accepted with it
+            await audit.note(session, act, count=found)
             return found
 
         return await self._database.write(work, pace=SLOW)

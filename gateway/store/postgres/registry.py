@@ -9,7 +9,7 @@ each other; rows are locked in the order of their ids.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from gateway.core.audit import Act
 from gateway.core.hashes import Fresh
@@ -178,6 +178,8 @@ class PostgresRegistry:
         await memory.remember(session, self._fresh, gone_by_erase(gone, user, now))
         await erased.ask(session, user, now=now)
         await audit.note(session, act, count=len(gone), user=user)
+        # they may have been registered under the other id only, before that was known with this one
+        await audit.unlink(session, map(owner_of, gone))
         await audit.forget(session, user)
         return [row["id"] for row in gone]
 
@@ -208,7 +210,7 @@ class PostgresRegistry:
         saved, evicted = await self._carry_out(session, todo)
         await memory.remember(session, self._fresh, all_gone(todo, evicted, now))
         changed = (*todo.changed, *(row["id"] for row in evicted))
-        if says_something_new(known, changed):
+        if says_something_new(known, saved, changed):
             await audit.note(session, act, user=owner_of(saved))
         return Registered(known is None, device_of(saved), changed)
 
@@ -240,18 +242,18 @@ class PostgresRegistry:
             rows.append(_inserted(todo.values))
         if rows:
             await session.run("devices_insert", *zip(*rows, strict=True))
-        new, newer = len(rows), batch.newer
+        new, changed, newer = len(rows), len(rows), batch.newer
         for place, one in batch.others:
-            created = await self._import_one(
+            done = await self._import_one(
                 session, one, past, now, words, times.get(_ids(one), 0.0), force=force
             )
-            if created is None:
+            if done == "newer":
                 newer.append(place)
-            else:
-                new += created
+            new += done == "new"
+            changed += done in ("new", "changed")
         await memory.keep(session, past.added)
         taken = len(registrations) - len(newer)
-        await audit.note(session, act if taken else None, count=taken)
+        await audit.note(session, act if changed else None, count=changed)
         return Imported(new, taken - new, tuple(sorted(newer)))
 
     async def _import_one(
@@ -264,19 +266,19 @@ class PostgresRegistry:
         erased_at: float,
         *,
         force: bool,
-    ) -> bool | None:
-        """Whether the installation is new; None where what is known is newer."""
+    ) -> Literal["new", "changed", "same", "newer"]:
+        """What became of the installation; `newer`: what is known of it is, and stays."""
         known, holders = await _met(session, asked)
         if asked.seen_at is not None:
             if says_nothing_new(known, asked):
-                return False
+                return "same"
             if past.forbids(asked, known, holders, force=force):
-                return None
+                return "newer"
         todo = take_over(known, holders, asked, now=now, words=words, erased_at=erased_at)
         note_last_change(todo, past, asked, now)
         _, evicted = await self._carry_out(session, todo)
         past.add(all_gone(todo, evicted, now))
-        return known is None
+        return "new" if known is None else "changed"
 
     async def _carry_out(self, session: Session, todo: Takeover) -> tuple[Row, Sequence[Row]]:
         """Returns the device's row, and those that went for it over the cap."""

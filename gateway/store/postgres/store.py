@@ -9,7 +9,7 @@ from gateway.core.words import Words
 from gateway.errors import StoreError, StoreUnavailable
 from gateway.ports import Standing
 from gateway.store.postgres import memory
-from gateway.store.postgres.audit import PostgresAudit
+from gateway.store.postgres.audit_rows import PostgresAudit
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.doubts import PostgresDoubts
 from gateway.store.postgres.erased import kept_secret

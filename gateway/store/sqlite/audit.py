@@ -7,57 +7,16 @@ carries an act out, so that there is neither an act without its row nor a row wi
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gateway.core.audit import Act, Row, row_of, unlinked, without_ids, words_for
 from gateway.core.model import UserRef
-from gateway.store.sqlite.database import SqliteDatabase
-from gateway.store.sqlite.erased import secret_of, words
+from gateway.store.sqlite.erased import ids_of, secret_of, words
 
 Sql = Mapping[str, str]
-_PURGE_BATCH = 1_000
 _KEY = 6
-
-
-class SqliteAudit:
-    """The port `gateway.ports.Audit`."""
-
-    def __init__(self, database: SqliteDatabase) -> None:
-        self._database = database
-        self._sql = database.sql
-
-    async def note(self, act: Act, *, count: int = 1) -> None:
-        await self._database.write(lambda connection: note(connection, self._sql, act, count=count))
-
-    async def page(
-        self,
-        *,
-        limit: int,
-        since: float = 0.0,
-        before: float | None = None,
-        who: str = "",
-        what: str = "",
-        user: UserRef | None = None,
-    ) -> list[Row]:
-        def work(connection: sqlite3.Connection) -> list[Row]:
-            asked = {"since": since, "before": before, "who": who, "what": what, "limit": limit}
-            about = {"who_user": "", "who_custom": ""}
-            if user is not None:
-                about = words(connection, self._sql, user)
-            given = {**asked, **about, "everybody": user is None}
-            return [Row(*row) for row in connection.execute(self._sql["audit_page"], given)]
-
-        return await self._database.read(work)
-
-    async def purge(self, *, before: float, routine_before: float) -> int:
-        """In small transactions, so that the relay's own writes get their turn in between."""
-        page = {"before": before, "routine_before": routine_before, "limit": _PURGE_BATCH}
-        purged = 0
-        while count := await self._database.write(
-            lambda connection: connection.execute(self._sql["audit_purge"], page).rowcount
-        ):
-            purged += count
-        return purged
+#: what is told of times is in milliseconds
+_NEXT_S = 0.001
 
 
 def note(
@@ -71,20 +30,48 @@ def note(
     """Write the row of an act, if it is one; `user` is the person whom it is about."""
     if act is None:
         return
+    user = user or act.about
     about = words_for(user, b"" if user is None else secret_of(connection, sql))
-    connection.execute(sql["audit_insert"], row_of(act, count=count, words=about))
+    row = row_of(act, count=count, words=about)
+    if act.origin == "cli":
+        row = _after_all(connection, sql, row)
+    connection.execute(sql["audit_insert"], row)
+
+
+def _after_all(connection: sqlite3.Connection, sql: Sql, row: Row) -> Row:
+    """The row of a command, dated after all that are there. A command goes by the machine's clock
+    where no gateway runs, and a clock that is years behind would put the row where nobody looks,
+    and where it is deleted at once. An act that goes on keeps its row."""
+    if connection.execute(sql["audit_has"], row[:_KEY]).fetchone()[0]:
+        return row
+    newest = connection.execute(sql["audit_newest"]).fetchone()
+    if newest is None or newest[0] <= row.at:
+        return row
+    goes_on = newest[1:] == row[1:_KEY]
+    return row._replace(at=newest[0] if goes_on else newest[0] + _NEXT_S)
 
 
 def forget(connection: sqlite3.Connection, sql: Sql, user: UserRef) -> None:
-    """Take a person out of all rows, when they are erased in this transaction."""
-    secret = secret_of(connection, sql)
-    for found in connection.execute(sql["audit_of_user"], words(connection, sql, user)).fetchall():
-        row = Row(*found)
-        _replace(connection, sql, row, unlinked(row, secret))
-    ids = {"user_id": user.user_id, "custom_id": user.custom_id}
+    """Take a person out of all rows, and out of why lanes are paused, when they are erased in this
+    transaction."""
+    unlink(connection, sql, [user])
+    ids = ids_of(user)
     for found in connection.execute(sql["audit_reasons"], ids).fetchall():
         row = Row(*found)
         _replace(connection, sql, row, row._replace(reason=without_ids(row.reason, user)))
+    for table in ("lane", "part"):
+        for *key, reason in connection.execute(sql[f"{table}_reasons"], ids).fetchall():
+            connection.execute(sql[f"{table}_set_reason"], (without_ids(reason, user), *key))
+
+
+def unlink(connection: sqlite3.Connection, sql: Sql, people: Iterable[UserRef]) -> None:
+    """Take the installations of these people out of all rows that are about them."""
+    secret = secret_of(connection, sql)
+    for user in dict.fromkeys(people):
+        who = words(connection, sql, user)
+        for found in connection.execute(sql["audit_of_user"], who).fetchall():
+            row = Row(*found)
+            _replace(connection, sql, row, unlinked(row, secret))
 
 
 def _replace(connection: sqlite3.Connection, sql: Sql, row: Row, by: Row | None) -> None:

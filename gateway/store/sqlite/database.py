@@ -12,9 +12,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gateway.core.audit import Act
 from gateway.core.erased import Erased
 from gateway.errors import StoreUnavailable
 from gateway.store.queries import load_queries
+from gateway.store.sqlite.audit import note
 from gateway.store.sqlite.bulk import write_rows
 from gateway.store.sqlite.engine import Ended, Engine, Kind, ThreadEngine
 from gateway.store.sqlite.erased import erased_from
@@ -63,6 +65,10 @@ class SqliteDatabase:
     ) -> Erased | None:
         """Who was erased since these events came in; None, nearly always: nobody."""
         return erased_from(connection, self.sql, event_ids)
+
+    def note(self, connection: sqlite3.Connection, act: Act | None, *, count: int) -> None:
+        """Write the row of an act, if it is one, in the transaction that carries it out."""
+        note(connection, self.sql, act, count=count)
 
     async def rows(self, query: str, parameters: Mapping[str, Any]) -> list[Any]:
         """All rows of one named query: a snapshot by itself, without a transaction around it."""

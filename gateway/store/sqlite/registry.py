@@ -219,6 +219,8 @@ class SqliteRegistry:
         memory.remember(connection, sql, self._fresh, gone_by_erase(gone, user, now))
         erased.ask(connection, sql, user, now=now)
         audit.note(connection, sql, act, count=len(gone), user=user)
+        # they may have been registered under the other id only, before that was known with this one
+        audit.unlink(connection, sql, map(owner_of, gone))
         audit.forget(connection, sql, user)
         return [row["id"] for row in gone]
 
@@ -241,7 +243,7 @@ class SqliteRegistry:
         saved, evicted = self._carry_out(connection, todo)
         self._remember(connection, all_gone(todo, evicted, now))
         changed = (*todo.changed, *(row["id"] for row in evicted))
-        if says_something_new(known, changed):
+        if says_something_new(known, saved, changed):
             audit.note(connection, self._database.sql, act, user=owner_of(saved))
         return Registered(known is None, device_of(saved), changed)
 
@@ -257,11 +259,12 @@ class SqliteRegistry:
     ) -> Imported:
         sql = self._database.sql
         past = memory.of_registrations(connection, sql, self._fresh, registrations)
-        new, newer = 0, []
+        new, same, newer = 0, 0, []
         for place, asked in enumerate(registrations):
             known, holders = self._met(connection, asked)
             if asked.seen_at is not None:
                 if says_nothing_new(known, asked):
+                    same += 1
                     continue
                 if past.forbids(asked, known, holders, force=force):
                     newer.append(place)
@@ -274,7 +277,8 @@ class SqliteRegistry:
             new += known is None
         memory.keep(connection, sql, past.added)
         taken = len(registrations) - len(newer)
-        audit.note(connection, sql, act if taken else None, count=taken)
+        changed = taken - same
+        audit.note(connection, sql, act if changed else None, count=changed)
         return Imported(new, taken - new, tuple(newer))
 
     def _met(

@@ -10,7 +10,7 @@ from gateway.core.hashes import Fresh
 from gateway.core.stored import Forms
 from gateway.core.words import Words
 from gateway.store.sqlite import memory
-from gateway.store.sqlite.audit import SqliteAudit
+from gateway.store.sqlite.audit_rows import SqliteAudit
 from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.doubts import SqliteDoubts
 from gateway.store.sqlite.erased import kept_secret

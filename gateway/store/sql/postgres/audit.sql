@@ -9,13 +9,15 @@ DO UPDATE SET affected = audit.affected + excluded.affected;
 -- name: audit_page
 SELECT at, who, what, object, user_word, custom_word, affected, origin, remote, reason, routine
 FROM audit
-WHERE at >= $1 AND ($2::double precision IS NULL OR at < $2)
-  AND ($3 = '' OR strpos(who, $3) > 0)
-  AND ($4 = '' OR strpos(what || ' ' || object, $4) > 0)
-  AND ($5::boolean OR (user_word = $6 AND user_word <> '')
-                   OR (custom_word = $7 AND custom_word <> ''))
+WHERE at >= $1
+  AND (at, who, what, object, user_word, custom_word) < ($2, $3, $4, $5, $6, $7)
+  AND ($8 = '' OR strpos(who, $8) > 0)
+  AND ($9 = '' OR strpos(what || ' ' || object, $9) > 0)
+  AND NOT ($10::boolean AND routine <> 0)
+  AND ($11::boolean OR (user_word = $12 AND user_word <> '')
+                    OR (custom_word = $13 AND custom_word <> ''))
 ORDER BY at DESC, who DESC, what DESC, object DESC, user_word DESC, custom_word DESC
-LIMIT $8;
+LIMIT $14;
 
 -- name: audit_of_user
 SELECT at, who, what, object, user_word, custom_word, affected, origin, remote, reason, routine

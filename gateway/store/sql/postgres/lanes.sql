@@ -25,6 +25,25 @@ WHERE lanes.held <> 'operator' OR excluded.held = 'operator';
 -- name: lane_known
 INSERT INTO lanes (app, provider) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
+-- Why a person paused something, where it may name somebody.
+-- name: lane_reasons
+SELECT app, provider, reason FROM lanes
+WHERE held = 'operator' AND (strpos(reason, $1) > 0 OR strpos(reason, $2) > 0)
+ORDER BY app, provider
+FOR UPDATE;
+
+-- name: part_reasons
+SELECT app, provider, part, reason FROM lane_parts
+WHERE held = 'operator' AND (strpos(reason, $1) > 0 OR strpos(reason, $2) > 0)
+ORDER BY app, provider, part
+FOR UPDATE;
+
+-- name: lane_set_reason
+UPDATE lanes SET reason = $3 WHERE app = $1 AND provider = $2;
+
+-- name: part_set_reason
+UPDATE lane_parts SET reason = $4 WHERE app = $1 AND provider = $2 AND part = $3;
+
 -- name: part_hold
 INSERT INTO lane_parts (app, provider, part, held, reason, hint, held_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)

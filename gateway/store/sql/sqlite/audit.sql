@@ -9,7 +9,10 @@ DO UPDATE SET affected = audit.affected + excluded.affected;
 -- name: audit_page
 SELECT at, who, what, object, user_word, custom_word, affected, origin, remote, reason, routine
 FROM audit
-WHERE at >= :since AND (:before IS NULL OR at < :before)
+WHERE at >= :since
+  AND (at, who, what, object, user_word, custom_word)
+      < (:at_, :who_, :what_, :object_, :user_, :custom_)
+  AND NOT (:people AND routine)
   AND instr(who, :who) > 0
   AND instr(what || ' ' || object, :what) > 0
   AND (:everybody OR (user_word = :who_user AND user_word <> '')
@@ -28,6 +31,15 @@ FROM audit WHERE custom_word = :who_custom AND custom_word <> '';
 -- name: audit_reasons
 SELECT at, who, what, object, user_word, custom_word, affected, origin, remote, reason, routine
 FROM audit WHERE reason <> '' AND (instr(reason, :user_id) > 0 OR instr(reason, :custom_id) > 0);
+
+-- name: audit_has
+SELECT EXISTS (
+    SELECT 1 FROM audit
+    WHERE at = ? AND who = ? AND what = ? AND object = ? AND user_word = ? AND custom_word = ?
+);
+
+-- name: audit_newest
+SELECT at, who, what, object, user_word, custom_word FROM audit ORDER BY at DESC LIMIT 1;
 
 -- name: audit_delete
 DELETE FROM audit

@@ -25,6 +25,21 @@ WHERE lanes.held <> 'operator' OR excluded.held = 'operator';
 -- name: lane_known
 INSERT INTO lanes (app, provider) VALUES (:app, :provider) ON CONFLICT DO NOTHING;
 
+-- Why a person paused something, where it may name somebody.
+-- name: lane_reasons
+SELECT app, provider, reason FROM lanes
+WHERE held = 'operator' AND (instr(reason, :user_id) > 0 OR instr(reason, :custom_id) > 0);
+
+-- name: part_reasons
+SELECT app, provider, part, reason FROM lane_parts
+WHERE held = 'operator' AND (instr(reason, :user_id) > 0 OR instr(reason, :custom_id) > 0);
+
+-- name: lane_set_reason
+UPDATE lanes SET reason = ? WHERE app = ? AND provider = ?;
+
+-- name: part_set_reason
+UPDATE lane_parts SET reason = ? WHERE app = ? AND provider = ? AND part = ?;
+
 -- name: part_hold
 INSERT INTO lane_parts (app, provider, part, held, reason, hint, held_at)
 VALUES (:app, :provider, :part, :by, :reason, :hint, :now)
