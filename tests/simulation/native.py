@@ -113,7 +113,7 @@ class Wires:
             service.resets = (0, 0.0)
             self.restore(place)
             bad = silent = 0
-            for pipe in self.network.to(place):
+            for pipe in self.network.held(place):
                 server = server_of(pipe)
                 bad += pipe.stays or (server is not None and server.stays)
                 silent += pipe.stays

@@ -53,6 +53,11 @@ class Network:
         """The open connections to a place, oldest first."""
         return [pipe for pipe in self.pipes if pipe.place == place and pipe.is_open]
 
+    def held(self, place: str) -> list[Pipe]:
+        """The connections to a place that a process takes for open: of one that loses bytes it is
+        not told that the vendor closed it."""
+        return [pipe for pipe in self.pipes if pipe.place == place and not pipe.near.is_closing()]
+
     def is_sound(self, who: str, place: str) -> bool:
         """Whether no connection of a process to a place ever lost anything."""
         return all(pipe.is_sound for pipe in self._ever.get((who, place), ()))
