@@ -278,6 +278,50 @@ async def test_what_a_lost_stream_held_is_queued_again_and_what_has_ended_is_not
     assert await journal.requeue(since=NOW) == 0
 
 
+async def purge(rig: Rig) -> None:
+    client = await nats.connect(rig.cluster.url.split(","))
+    await client.jetstream().purge_stream(rig.name)
+    await client.close()
+
+
+@pytest.mark.parametrize("by", ["the command", "its sender's repeat"])
+async def test_what_a_purge_took_is_queued_again_as_often_as_it_is_asked_for(
+    rig: Rig, by: str
+) -> None:
+    """The broker remembers ids beyond a purge."""
+    queue = await rig.queue()
+    event, chunks = batch(items=CHUNK_SIZE * 2, at=NOW - 10)
+    await queue.accept(event, chunks)
+    for _ in range(2):
+        await purge(rig)
+        assert await queue.requeue(since=NOW - 50) == 1
+        if by == "the command":
+            assert await queue.complete(stale_s=0.0) == 1
+        else:
+            assert await queue.accept(event, chunks)
+        await queued(queue, CHUNK_SIZE * 2)
+    # once, though it is asked for while it waits
+    assert await queue.requeue(since=NOW - 50) == 1
+    assert await queue.complete(stale_s=0.0) == 1
+    assert sorted(claim.chunk.number for claim in await drain(queue)) == [0, 1]
+
+
+async def test_a_leftover_that_a_purge_took_is_left_over_again(rig: Rig) -> None:
+    queue = await rig.queue()
+    await queue.accept(*batch(at=NOW - 10))
+    day = day_of(NOW - 10)
+    left = leftover("msg_1", Remainder(7, 1), due_at=NOW + 60)
+    line = record(device_id=7, state=DeliveryState.PENDING, next_at=NOW + 60, day=day)
+    await rig.store.journal.record([line], [], done=[("msg_1", 0)])
+    for earlier in (False, True):
+        (claim,) = await queue.claim(limit=1, lease_s=60.0, now=NOW)
+        assert await queue.settle(claim, [] if earlier else [left], [left] if earlier else [])
+        await queued(queue, 1)
+        await purge(rig)
+        assert await queue.requeue(since=NOW - 50) == 1
+        assert await queue.complete(stale_s=0.0) == 1
+
+
 async def test_an_event_that_lost_a_user_half_way_comes_to_the_same_chunks(rig: Rig) -> None:
     """A shift by one would put all that follow into the stream a second time."""
     people = [f"user-{n}" for n in range(CHUNK_SIZE * 2 + 2)]

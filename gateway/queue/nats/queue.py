@@ -17,12 +17,10 @@ from nats.aio.msg import Msg
 from gateway.core.audit import Act
 from gateway.core.clocks import Clocks
 from gateway.core.model import Chunk, Claim, Event, day_of
-from gateway.core.stored import Unreadable
 from gateway.errors import StoreUnavailable
 from gateway.events import Fault, Observer
 from gateway.ports import BrokeredJournal, Depth
 from gateway.queue.asides import Asides
-from gateway.queue.nats.coding import chunk_of, head_of
 from gateway.queue.nats.guard import Guard
 from gateway.queue.nats.handing import Handing
 from gateway.queue.nats.leases import Leases
@@ -30,6 +28,7 @@ from gateway.queue.nats.link import Link
 from gateway.queue.nats.one_at_a_time import OneAtATime
 from gateway.queue.nats.publishing import Stream
 from gateway.queue.nats.pulling import Puller
+from gateway.queue.nats.receiving import Receiving
 from gateway.queue.nats.returning import Returning
 from gateway.queue.nats.stream import CONSUMER, StreamSpec
 from gateway.queue.nats.tries import Tries
@@ -84,12 +83,13 @@ class JetStreamQueue:
         self._tries = Tries(self._link, spec)
         self._back = Returning(self._link, self._tries.postponed, lane_nap_s=lane_nap_s)
         asides = Asides(journal, observer=observer, clock=clocks.wall, chunk_items=spec.chunk_items)
-        self._unread = Unread(self._link, self._stream, journal, asides, leave=self._back.postpone)
         self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._back.postpone)
         self._leases = Leases()
         self._handing = Handing(
             self._link, self._leases, self._tries, lease_s=spec.ack_wait_s, reject=self._reject
         )
+        unread = Unread(self._link, self._stream, journal, asides, leave=self._back.postpone)
+        self._receiving = Receiving(self._leases, self._handing, self._back, unread, nap_s=nap_s)
         self._guard = Guard(self._link, spec, journal, lost=self._lose_all, observer=observer)
         self._when_lost: Callable[[], None] = lambda: None
         self._ready = False
@@ -138,7 +138,7 @@ class JetStreamQueue:
                     return False
                 # The kept event counts, not this copy: so chunks and journal rows are the same.
                 chunks = self._cut(known)
-            await self._stream.publish(chunks)
+            await self._stream.publish(chunks, again=known is not None)
             await self._journal.accepted(event.event_id)
         return True
 
@@ -154,7 +154,7 @@ class JetStreamQueue:
                 summary = await self._journal.event(event_id)
                 if summary is None or summary.event.status != "accepting":
                     continue
-                await self._stream.publish(self._cut(summary.event))
+                await self._stream.publish(self._cut(summary.event), again=True)
                 await self._journal.accepted(event_id)
                 completed += 1
         return completed
@@ -236,7 +236,7 @@ class JetStreamQueue:
                 messages = await self._puller.ready_now(limit - len(claims))
                 if not messages and not claims and asked_at < ends_at:
                     messages = await self._puller.next_one(ends_at - asked_at)
-                claims += await self._claims(
+                claims += await self._receiving.claims(
                     messages,
                     until=asked_at + self._spec.ack_wait_s,
                     now=self._clock() + ahead,
@@ -249,7 +249,7 @@ class JetStreamQueue:
                 break
             except BaseException:
                 for claim in claims:
-                    self._unclaim(claim)
+                    self._receiving.unclaim(claim)
                 raise
             if loop.time() >= ends_at or (claims and not messages):
                 break
@@ -290,7 +290,7 @@ class JetStreamQueue:
                 return False
             if postponed:
                 postponed = await self._stream.not_held(lease.subject, claim.chunk, postponed)
-            await self._publish([*leftovers, *postponed])
+            await self._publish([*leftovers, *postponed], again=True)
             if self._leases.find(claim) is None:
                 return False  # leftovers are added once, whichever process finishes the chunk
             await self._link.ask(lease.reply, b"+ACK")
@@ -327,10 +327,11 @@ class JetStreamQueue:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    async def _publish(self, chunks: Sequence[Chunk]) -> None:
+    async def _publish(self, chunks: Sequence[Chunk], *, again: bool = False) -> None:
         """Add chunks of known events; they may name who was erased meanwhile."""
         erased = await self._journal.erased_from({chunk.event_id for chunk in chunks})
-        await self._stream.publish(map(erased.without_names, chunks) if erased else chunks)
+        chunks = list(map(erased.without_names, chunks)) if erased else chunks
+        await self._stream.publish(chunks, again=again)
 
     async def _started(self) -> None:
         if not self._ready:
@@ -346,55 +347,8 @@ class JetStreamQueue:
         self._tries.postponed.clear()
         self._when_lost()
 
-    async def _claims(
-        self, messages: list[Msg], *, until: float, now: float, skip: frozenset[str]
-    ) -> list[Claim]:
-        """Lease the messages that may start; send the others back."""
-        claims = []
-        rest = list(messages)
-        try:
-            while rest:
-                claim = await self._claim(rest[0], until=until, now=now, skip=skip)
-                rest.pop(0)
-                if claim is not None:
-                    claims.append(claim)
-        except BaseException:
-            for claim in claims:
-                self._unclaim(claim)
-            for message in rest:
-                self._back.postpone(message)
-            raise
-        return claims
-
-    async def _claim(
-        self, message: Msg, *, until: float, now: float, skip: frozenset[str]
-    ) -> Claim | None:
-        try:
-            head = head_of(message.data)
-            chunk = head.chunk
-            if chunk.deadline > now:
-                life = chunk.deadline - now
-                if chunk.due_at > now:
-                    nap = chunk.due_at - now
-                    self._back.postpone(message, min(nap, life, self._nap_s or nap))
-                    return None
-                if chunk.waits_for(skip):
-                    self._back.postpone(message, min(self._back.lane_nap(message), life))
-                    return None
-            chunk = chunk_of(head, message.data)
-        except Unreadable as error:
-            await self._unread.take(message, error)
-            return None
-        return await self._handing.claim(message, chunk, until=until, now=now)
-
     async def _reject(self, message: Msg, reason: str) -> None:
         """Give up a message that cannot be worked on."""
         await self._stream.bury(message, reason)
         where = f"moved to the stream {self._spec.dead}: {reason}"
         self._observer(Fault("a queued message", "it cannot be worked on", where))
-
-    def _unclaim(self, claim: Claim) -> None:
-        lease = self._leases.find(claim)
-        if lease is not None:
-            self._leases.end(claim)
-            self._back.give_back(lease)
