@@ -81,7 +81,10 @@ class JetStreamQueue:
         self._nap_s = nap_s
         self._stream = Stream(self._link, spec, forms=journal.forms, monotonic=clocks.monotonic)
         self._tries = Tries(self._link, spec)
-        self._back = Returning(self._link, self._tries.postponed, lane_nap_s=lane_nap_s)
+        self._guard = Guard(self._link, spec, journal, lost=self._lose_all, observer=observer)
+        self._back = Returning(
+            self._link, self._tries.postponed, self._guard, lane_nap_s=lane_nap_s
+        )
         asides = Asides(journal, observer=observer, clock=clocks.wall, chunk_items=spec.chunk_items)
         self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._back.postpone)
         self._leases = Leases()
@@ -90,7 +93,6 @@ class JetStreamQueue:
         )
         unread = Unread(self._link, self._stream, journal, asides, leave=self._back.postpone)
         self._receiving = Receiving(self._leases, self._handing, self._back, unread, nap_s=nap_s)
-        self._guard = Guard(self._link, spec, journal, lost=self._lose_all, observer=observer)
         self._when_lost: Callable[[], None] = lambda: None
         self._ready = False
         self._starting = asyncio.Lock()
@@ -115,8 +117,8 @@ class JetStreamQueue:
             self._back.give_back(lease)
         for message in self._handing.take_suspects():
             self._back.postpone(message)
-        await self._guard.aclose()
         await self._back.aclose()
+        await self._guard.aclose()
         await self._link.aclose()
 
     # --- events -----------------------------------------------------------------------------------
@@ -222,7 +224,8 @@ class JetStreamQueue:
     ) -> list[Claim]:
         """Waits for work for a moment. The consumer's configuration sets how long leases last."""
         await self._started()
-        loop = asyncio.get_running_loop()
+        await self._guard.seen()
+        loop, era = asyncio.get_running_loop(), self._guard.era
         if (quiet_s := self._guard.quiet_for_s) > 0.0:
             await asyncio.sleep(min(quiet_s, self._wait_s))
             return []
@@ -236,6 +239,8 @@ class JetStreamQueue:
                 messages = await self._puller.ready_now(limit - len(claims))
                 if not messages and not claims and asked_at < ends_at:
                     messages = await self._puller.next_one(ends_at - asked_at)
+                if messages and not await self._are_ours(messages, era):
+                    return []
                 claims += await self._receiving.claims(
                     messages,
                     until=asked_at + self._spec.ack_wait_s,
@@ -266,13 +271,20 @@ class JetStreamQueue:
         now: float,
         skip_lanes: Sequence[str] = (),
     ) -> Claim | None:
+        if self._handing.next_suspect(now=now, skip=skip_lanes) is None:
+            return None
+        await self._guard.prove()
         return await self._handing.claim_suspect(now=now, skip=skip_lanes)
 
     async def absolve(self, claim: Claim) -> None:
-        await self._handing.absolve(claim)
+        if self._leases.find(claim) is not None:
+            await self._guard.prove()
+            await self._handing.absolve(claim)
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:  # noqa: ARG002  # the broker has its own clock
         """A lease whose renewal is not confirmed before its end is lost."""
+        if any(self._leases.find(claim) is not None for claim in claims):
+            await self._guard.prove()
         confirmed = await asyncio.gather(*map(self._handing.extend, claims))
         held = [self._leases.find(claim) is not None for claim in claims]
         if any(there and not known for there, known in zip(held, confirmed, strict=True)):
@@ -286,11 +298,13 @@ class JetStreamQueue:
         if lease is None:
             return False
         async with lease.settling:
+            await self._guard.prove()
             if self._leases.find(claim) is None:
                 return False
             if postponed:
                 postponed = await self._stream.not_held(lease.subject, claim.chunk, postponed)
             await self._publish([*leftovers, *postponed], again=True)
+            await self._guard.prove()
             if self._leases.find(claim) is None:
                 return False  # leftovers are added once, whichever process finishes the chunk
             await self._link.ask(lease.reply, b"+ACK")
@@ -300,6 +314,8 @@ class JetStreamQueue:
             return True
 
     async def snooze(self, claim: Claim, *, until: float) -> None:
+        if self._leases.find(claim) is not None:
+            await self._guard.prove()
         lease = self._leases.find(claim)
         if lease is None:
             return
@@ -309,6 +325,8 @@ class JetStreamQueue:
         self._back.give_back(lease, min(nap, self._nap_s or nap))
 
     async def let_go(self) -> None:
+        if self._leases:
+            await self._guard.prove()
         leases = self._leases.take_all()
         try:
             await self._handing.given_back(leases)
@@ -337,6 +355,17 @@ class JetStreamQueue:
         if not self._ready:
             await self.start()
         self._guard.check()
+
+    async def _are_ours(self, messages: Sequence[Msg], era: int) -> bool:
+        """Whether the consumer that gave these out is still the same, which takes no look as a
+        rule. If not, they come again by themselves."""
+        try:
+            await self._guard.prove()
+        except StoreUnavailable:
+            for message in messages:
+                self._back.postpone(message)
+            raise
+        return self._guard.era == era
 
     def _lose_all(self, since: float) -> None:
         """Another consumer hands out what this process has in work: none of its leases holds."""
