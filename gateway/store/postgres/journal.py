@@ -291,7 +291,7 @@ class PostgresJournal:
                 done_with, told = removed(records, removals, removing)
             if waiting:
                 # locked, so that nobody takes a chunk between this look and the commit
-                asked = zip(*{lease for _, lease in waiting}, strict=True)
+                asked = zip(*dict.fromkeys(lease for _, lease in waiting), strict=True)
                 held = {tuple(row) for row in await session.rows("queue_held", *asked)}
                 told = [*told, *(record for record, lease in waiting if lease in held)]
             erased = None
