@@ -40,17 +40,23 @@ def serve(settings: Settings, *, reload: Callable[[], Settings]) -> int:
 
 
 def open_store(
-    settings: Settings, *, made: Callable[[str], None] | None = None
+    settings: Settings,
+    *,
+    made: Callable[[str], None] | None = None,
+    waits: Callable[[str], None] | None = None,
 ) -> AbstractAsyncContextManager[Stores]:
     """Open the database and the queue that the settings name, until the context ends. `made` is
-    called with the place of a database that was made for it."""
+    called with the place of a database that was made for it, and `waits` with what a migration
+    waits for."""
     from gateway.app import storage
-    from gateway.events import GatewayEvent, Lifecycle
+    from gateway.events import GatewayEvent, Lifecycle, StoreFailed
 
     def hear(event: GatewayEvent) -> None:
         match event:
             case Lifecycle("new_database", place) if made is not None:
                 made(place)
+            case StoreFailed("migrate", told) if waits is not None:
+                waits(told)
             case _:
                 pass
 

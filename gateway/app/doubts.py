@@ -57,15 +57,20 @@ async def look(stores: Stores, *, now: Wall) -> list[Doubt]:
 async def stop_pruning(
     stores: Stores, plans: Sequence[LanePlan], *, now: Wall, observer: Observer
 ) -> list[Doubt]:
-    """Look, tell people what they were not told before, and turn the brakes of all lanes on.
+    """Look, turn the brakes of all lanes on for what people were not told before, and tell them.
 
+    Telling comes last: what was told once turns no brake on again, if one failed in between.
     Returns the doubts that are open: of now, and of before with a brake that is still on.
     """
-    for doubt in await look(stores, now=now):
+    found = await look(stores, now=now)
+    known = {(doubt.what, doubt.value) for doubt in await stores.store.doubts.told()}
+    for doubt in found:
+        if (doubt.what, doubt.value) in known:
+            continue
+        for app, provider in await _lanes(stores, plans):
+            await stores.lanes.trip_brake(app, provider, now=now)
         if await stores.store.doubts.tell(doubt):
             observer(Lifecycle("database_doubted", f"{doubt.reason}; {_HINT}"))
-            for app, provider in await _lanes(stores, plans):
-                await stores.lanes.trip_brake(app, provider, now=now)
     told = await stores.store.doubts.told()
     return [doubt for doubt in told if _is_open(doubt, await stores.lanes.all())] if told else []
 

@@ -236,6 +236,7 @@ async def _postgres(
             max_per_user=settings.devices.max_per_user,
             fresh=partial(ids.secret, SECRET_BYTES),
             may_make=settings.store.expect == "any",
+            waits=lambda told: observer(StoreFailed("migrate", told)),
         )
     except StoreError as error:
         raise type(error)(f"{place}: {error}") from error

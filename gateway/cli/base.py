@@ -46,7 +46,10 @@ class State:
         def made(place: str) -> None:
             click.echo(f"A new database was made: {place}", err=True)
 
-        async with open_store(self.settings(), made=made) as stores:
+        def waits(told: str) -> None:
+            click.echo(told, err=True)
+
+        async with open_store(self.settings(), made=made, waits=waits) as stores:
             yield stores
 
 

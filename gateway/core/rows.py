@@ -45,6 +45,13 @@ def arriving(event: Event, form: int, queued: Sequence[tuple[Any, ...]] = ()) ->
     return (*event_row(event, form).values(), list(event.people), *columns)
 
 
+def met_unseen(answer: Sequence[Any]) -> bool:
+    """Whether `event_insert` met a row that was committed while it waited for it, and which it does
+    not see. Asked once more, it sees it."""
+    is_new, received_at = answer
+    return not is_new and received_at is None
+
+
 def has_arrived(event: Event, answer: Sequence[Any], *, again: bool) -> bool:
     """Whether `event_insert` wrote this event. Asked `again`, because the first answer was lost, it
     may find what it wrote itself: then it is known by the time when it was received."""

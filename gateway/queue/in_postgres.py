@@ -15,7 +15,7 @@ from gateway.core.clocks import WallClock
 from gateway.core.ids import NewId
 from gateway.core.model import Chunk, Claim, Event
 from gateway.core.pace import Pace
-from gateway.core.rows import arriving, has_arrived, replayed_row
+from gateway.core.rows import arriving, has_arrived, met_unseen, replayed_row
 from gateway.core.stored import Unreadable
 from gateway.core.suspects import Past
 from gateway.events import Observer
@@ -95,6 +95,8 @@ class PostgresQueue:
 
         if act is None:
             answer, again = await self._database.row_or_again("event_insert", *values)
+            if again and met_unseen(answer):
+                (answer,) = await self._database.rows("event_insert", *values)
             accepted = has_arrived(event, answer, again=again)
         else:
             accepted = await self._database.write(work)

@@ -22,7 +22,7 @@ from gateway.core.model import Item, Record, Removal
 from gateway.core.pace import Pace
 from gateway.core.prune import Brake
 from gateway.core.states import DeliveryState
-from gateway.errors import DevicesUncounted
+from gateway.errors import DevicesUncounted, StoreUnavailable
 from gateway.events import (
     BrakeTripped,
     DeliveriesSettled,
@@ -48,7 +48,8 @@ T = TypeVar("T")
 class Batch:
     """The records to write. Removals, dead letters and `others` name records by their index.
 
-    `waiting` are the records of deliveries that are left for later, with their chunks. `delivered`
+    `waiting` are the records of deliveries that are left for later, with their chunks. Records that
+    have ended may be journaled before the others (`is_ended_recorded`). `delivered`
     has, by (app, provider), the age of each delivered push's event; all other records are the
     `others`. Everything comes in by methods, which call `grown` to wake the writer.
     """
@@ -62,6 +63,7 @@ class Batch:
     others: list[int] = field(default_factory=list)
     delivered: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     environments: dict[int, Address] = field(default_factory=dict)
+    is_ended_recorded: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.records or self.waiting or self.finished)
@@ -198,7 +200,11 @@ class Writer:
         journaled that waits: the chunk may have ended by then, and nobody would end the delivery.
         So the leases are proven anew each time, as an outage may outlast them; and where they are
         rows beside the journal's, they are looked at in the transaction."""
-        await self._leases.prove(dict.fromkeys(work for _, work in batch.waiting))
+        try:
+            await self._leases.prove(dict.fromkeys(work for _, work in batch.waiting))
+        except StoreUnavailable:
+            await self._record_ended(batch)
+            raise
         waiting = [(record, work) for record, work in batch.waiting if not work.lost]
         records, under = batch.records, []
         if self._queue.in_store:
@@ -221,6 +227,22 @@ class Writer:
         }
         removals = [(index, removal) for index, removal, _ in batch.removals]
         return await self._journal.record(records, removals, batch.dead, done, brakes, under)
+
+    async def _record_ended(self, batch: Batch) -> None:
+        """Journal, once, what has ended in any case, while nobody can say whose the rest is: for
+        who takes over these chunks must not send it again. What comes with a removal or a dead
+        letter waits for it."""
+        if batch.is_ended_recorded:
+            return
+        bound = {index for index, _, _ in batch.removals} | {index for index, _ in batch.dead}
+        ended = [
+            record
+            for index, record in enumerate(batch.records)
+            if record.state.is_terminal and index not in bound
+        ]
+        if ended:
+            await self._journal.record(ended, [], [], [], {}, [])
+            batch.is_ended_recorded = True
 
     async def _until_stored(self, step: Callable[[], Awaitable[T]]) -> T:
         """Repeat a step until the store takes it."""

@@ -12,7 +12,7 @@ import pytest
 from gateway.app.doubts import AHEAD_S, look, stop_pruning
 from gateway.app.storage import Stores
 from gateway.core.clocks import Wall
-from gateway.errors import DatabaseRefused, SchemaMismatch
+from gateway.errors import DatabaseRefused, SchemaMismatch, StoreUnavailable
 from gateway.events import GatewayEvent, Lifecycle
 from gateway.ports import LaneRow
 from gateway.queue.nats import newest_event
@@ -129,6 +129,35 @@ async def test_dates_of_the_future_turn_every_brake_on_and_are_told_once(
             assert "dates of the future" in detail
         case _:
             assert not told
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgres"])
+@pytest.mark.parametrize("fails_at", [0, 1])
+async def test_a_failure_between_the_brakes_loses_no_protection(
+    tmp_path: Path, backend: str, fails_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[GatewayEvent] = []
+    async with BACKENDS[backend].open(tmp_path, lambda: NOW) as handle:
+        stores = Stores(handle.store, handle.queue, "here", "")
+        await handle.lanes.report([LaneRow("agent", "fcm"), LaneRow("agent", "apns")])
+        await accept(handle, at=NOW + 9_000)
+        trip, calls = handle.lanes.trip_brake, 0
+
+        async def fails(app: str, provider: str, *, now: float) -> None:
+            nonlocal calls
+            if calls == fails_at:
+                raise StoreUnavailable("the test cut the cable")
+            calls += 1
+            await trip(app, provider, now=now)
+
+        with monkeypatch.context() as cut:
+            cut.setattr(handle.lanes, "trip_brake", fails)
+            with pytest.raises(StoreUnavailable):
+                await stop_pruning(stores, [], now=Wall(NOW), observer=told.append)
+        # the next start
+        assert await stop_pruning(stores, [], now=Wall(NOW + 5), observer=told.append)
+        assert all(row.brake_at is not None for row in await handle.lanes.all())
+        assert len(told) == 1
 
 
 async def test_a_queue_ahead_of_the_journal_is_told(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
-from gateway.core.model import Claim, UserRef, day_of
+from gateway.core.model import Claim, Event, UserRef, day_of
+from gateway.core.rows import arriving
 from gateway.core.states import DeliveryState
 from gateway.core.stored import NEWEST, OLDEST
 from gateway.errors import SchemaMismatch
@@ -529,3 +531,44 @@ async def test_what_a_process_claimed_comes_out_at_once_when_it_ends_in_order(
         assert len(held) == 1
         assert len(claims) == 5
         assert {claim.tries for claim in claims} == {1}
+
+
+@pytest.mark.parametrize("of", ["the queue", "the journal"])
+@pytest.mark.parametrize("own", [True, False])
+async def test_an_event_whose_first_answer_was_lost_is_no_duplicate_of_itself(
+    tmp_path: Path, of: str, own: bool
+) -> None:
+    """The second attempt may begin before the first has ended: it waits for its row, but does not
+    see it."""
+    async with replicas(tmp_path, 1) as (handle,):
+        event, chunks = batch()
+        store = handle.store
+        assert isinstance(store, PostgresStore)
+        database = store.database
+        values = arriving(event if own else replace(event, received_at=NOW - 1), NEWEST)
+        once = database.row_or_again
+
+        async def again(query: str, *values: Any) -> tuple[Any, bool]:
+            return (await once(query, *values))[0], True
+
+        database.row_or_again = again  # type: ignore[method-assign]  # the first answer is lost
+        first = await asyncpg.connect(database.url)
+        await first.execute("BEGIN")
+        await first.fetch(database.sql["event_insert"], *values)
+        if of == "the queue":
+            second = asyncio.create_task(handle.queue.accept(event, chunks))
+        else:
+            second = asyncio.create_task(_begins(store, event))
+
+        async def waits() -> bool:
+            waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
+            return len(await sql(database.url, waiting)) > 0
+
+        await eventually("it waits", waits)
+        await first.execute("COMMIT")
+        await first.close()
+        assert await second is own
+
+
+async def _begins(store: PostgresStore, event: Event) -> bool:
+    return await store.journal.begin(event) is None

@@ -8,7 +8,7 @@ import json
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,15 @@ from gateway.app import replaying
 from gateway.app.ids import RANDOM
 from gateway.core.model import CHUNK_SIZE, Claim, Remainder, UserRef, day_of
 from gateway.core.states import DeliveryState
+from gateway.core.suspects import Past
 from gateway.errors import ConfigurationError, StoreUnavailable
 from gateway.events import GatewayEvent, PutAside
 from gateway.ingest.schema import understand
-from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, servers_of
+from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, guard, servers_of
 from gateway.queue.nats.coding import chunk_subject
+from gateway.queue.nats.handing import Suspect
 from gateway.queue.nats.link import Link
-from gateway.queue.nats.stream import CONSUMER
+from gateway.queue.nats.stream import CONSUMER, Found, look
 from gateway.queue.replays import Letter, revived_chunks
 from gateway.store.postgres import PostgresStore, open_postgres
 from tests.kit.build import NOW, item
@@ -276,6 +278,171 @@ async def test_what_a_lost_stream_held_is_queued_again_and_what_has_ended_is_not
     found = sorted((claim.chunk.event_id, claim.chunk.number) for claim in claims)
     assert found == [("msg_new", 0), ("msg_new", 1), ("msg_waits", 0)]
     assert await journal.requeue(since=NOW) == 0
+
+
+async def purge(rig: Rig) -> None:
+    client = await nats.connect(rig.cluster.url.split(","))
+    await client.jetstream().purge_stream(rig.name)
+    await client.close()
+
+
+@pytest.mark.parametrize("by", ["the command", "its sender's repeat"])
+async def test_what_a_purge_took_is_queued_again_as_often_as_it_is_asked_for(
+    rig: Rig, by: str
+) -> None:
+    """The broker remembers ids beyond a purge."""
+    queue = await rig.queue()
+    event, chunks = batch(items=CHUNK_SIZE * 2, at=NOW - 10)
+    await queue.accept(event, chunks)
+    for _ in range(2):
+        await purge(rig)
+        assert await queue.requeue(since=NOW - 50) == 1
+        if by == "the command":
+            assert await queue.complete(stale_s=0.0) == 1
+        else:
+            assert await queue.accept(event, chunks)
+        await queued(queue, CHUNK_SIZE * 2)
+    # once, though it is asked for while it waits
+    assert await queue.requeue(since=NOW - 50) == 1
+    assert await queue.complete(stale_s=0.0) == 1
+    assert sorted(claim.chunk.number for claim in await drain(queue)) == [0, 1]
+
+
+async def test_a_leftover_that_a_purge_took_is_left_over_again(rig: Rig) -> None:
+    queue = await rig.queue()
+    await queue.accept(*batch(at=NOW - 10))
+    day = day_of(NOW - 10)
+    left = leftover("msg_1", Remainder(7, 1), due_at=NOW + 60)
+    line = record(device_id=7, state=DeliveryState.PENDING, next_at=NOW + 60, day=day)
+    await rig.store.journal.record([line], [], done=[("msg_1", 0)])
+    for earlier in (False, True):
+        (claim,) = await queue.claim(limit=1, lease_s=60.0, now=NOW)
+        assert await queue.settle(claim, [] if earlier else [left], [left] if earlier else [])
+        await queued(queue, 1)
+        await purge(rig)
+        assert await queue.requeue(since=NOW - 50) == 1
+        assert await queue.complete(stale_s=0.0) == 1
+
+
+async def lose(rig: Rig) -> None:
+    client = await nats.connect(rig.cluster.url.split(","))
+    await client.jetstream().delete_stream(rig.name)
+    await client.close()
+
+
+@pytest.mark.parametrize("act", ["settle", "extend", "snooze", "let go", "close"])
+async def test_who_missed_the_loss_of_a_stream_touches_nothing_of_the_next_one(
+    rig: Rig, act: str
+) -> None:
+    """Frozen, or cut off: it has not looked since. Numbers begin at 1 again in the next stream."""
+    frozen, other = await rig.queue(), await rig.queue()
+    await frozen.accept(*batch(at=NOW - 10))
+    (mine,) = await frozen.claim(limit=1, lease_s=60.0, now=NOW)
+    await lose(rig)
+    assert await other.requeue(since=NOW - 50) == 1
+    assert await other.complete(stale_s=0.0) == 1
+    (theirs,) = await claimed(other)
+    assert mine.queue_id == theirs.queue_id
+    if act == "settle":
+        assert not await frozen.settle(mine, [])
+    elif act == "extend":
+        assert await frozen.extend([mine], lease_s=60.0, now=NOW) == {mine.queue_id}
+    elif act == "snooze":
+        await frozen.snooze(mine, until=NOW)
+    elif act == "let go":
+        await frozen.let_go()
+    else:
+        await frozen.aclose()
+    assert await other.claim(limit=1, lease_s=60.0, now=NOW) == []
+    await queued(other, 1)
+    assert await other.settle(theirs, [])
+
+
+async def test_a_suspect_of_a_lost_stream_is_tried_no_more(rig: Rig) -> None:
+    queue, other = await rig.queue(), await rig.queue()
+    await queue.accept(*batch(at=NOW - 10))
+    (mine,) = await queue.claim(limit=1, lease_s=60.0, now=NOW)
+    lease = queue._leases.find(mine)
+    assert lease is not None
+    message = Msg(_client=None, subject=lease.subject, reply=lease.reply)  # type: ignore[arg-type]
+    until = asyncio.get_running_loop().time() + 60.0
+    queue._handing._suspects[1] = Suspect(message, mine.chunk, Past(tries=9), until)
+    await lose(rig)
+    assert await other.requeue(since=NOW - 50) == 1
+    assert await queue.claim_suspect(lease_s=60.0, now=NOW) is None
+
+
+async def test_many_who_answer_at_once_look_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = await rig.queue()
+    await queue.accept(*batch(items=CHUNK_SIZE * 8))
+    claims = await claimed(queue, 8)
+    looks = []
+
+    async def counted(link: Link, spec: StreamSpec) -> Found:
+        looks.append(spec.name)
+        return await look(link, spec)
+
+    monkeypatch.setattr(guard, "look", counted)
+    queue._guard._seen_at = queue._guard._looked_at = float("-inf")
+    assert all(await asyncio.gather(*(queue.settle(claim, []) for claim in claims)))
+    assert len(looks) == 1
+
+
+async def claimed(queue: JetStreamQueue, count: int = 1) -> list[Claim]:
+    """Claim until there are so many."""
+    found: list[Claim] = []
+
+    async def are_there() -> bool:
+        with suppress(StoreUnavailable):
+            found.extend(await queue.claim(limit=count, lease_s=60.0, now=NOW))
+        return len(found) >= count
+
+    await eventually("they are claimed", are_there)
+    return found
+
+
+async def test_a_deleted_consumer_is_made_once_all_have_given_up_their_leases(rig: Rig) -> None:
+    """Else one who has not looked yet gets what another has in flight."""
+    first, second = await rig.queue(), await rig.queue()
+    await first.accept(*batch())
+    (mine,) = await first.claim(limit=1, lease_s=60.0, now=NOW)
+    assert await second.claim(limit=1, lease_s=60.0, now=NOW) == []
+    await second._guard.seen()
+    client = await nats.connect(rig.cluster.url.split(","))
+    await client.jetstream().delete_consumer(rig.name, CONSUMER)
+    await client.close()
+    gone_at = time.monotonic()
+    first._guard.doubt()
+    await first._guard.seen()
+    assert not await first.settle(mine, [])
+    await claimed(second)
+    assert time.monotonic() - gone_at > 3.0
+
+
+async def test_a_process_that_starts_waits_as_well_before_it_makes_a_consumer(rig: Rig) -> None:
+    first = await rig.queue()
+    await first.accept(*batch())
+    await first.claim(limit=1, lease_s=60.0, now=NOW)
+    client = await nats.connect(rig.cluster.url.split(","))
+    await client.jetstream().delete_consumer(rig.name, CONSUMER)
+    await client.close()
+    gone_at = time.monotonic()
+    await claimed(await rig.queue())
+    assert time.monotonic() - gone_at > 3.0
+
+
+async def test_nothing_is_claimed_from_a_consumer_that_was_not_looked_at(rig: Rig) -> None:
+    queue = await rig.queue()
+    await queue.accept(*batch())
+    (mine,) = await queue.claim(limit=1, lease_s=60.0, now=NOW)
+    client = await nats.connect(rig.cluster.url.split(","))
+    (info,) = await client.jetstream().consumers_info(rig.name)
+    await client.jetstream().delete_consumer(rig.name, CONSUMER)
+    await client.jetstream().add_consumer(rig.name, info.config)
+    await client.close()
+    queue._guard.doubt()  # two seconds are over
+    assert await queue.claim(limit=1, lease_s=60.0, now=NOW) == []
+    assert not await queue.settle(mine, [])
 
 
 async def test_an_event_that_lost_a_user_half_way_comes_to_the_same_chunks(rig: Rig) -> None:

@@ -185,8 +185,8 @@ async def test_an_event_left_half_way_is_completed_from_its_kept_body(
         queue = broker(running)
         publish = queue._stream.publish
 
-        async def half(chunks: Any) -> None:
-            await publish(list(chunks)[:1])
+        async def half(chunks: Any, *, again: bool = False) -> None:
+            await publish(list(chunks)[:1], again=again)
             raise StoreUnavailable("the test cut the cable")
 
         queue._stream.publish = half  # type: ignore[method-assign]  # a broker that goes away

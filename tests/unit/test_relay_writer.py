@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.core.model import Claim, Record, day_of
+from gateway.core.model import Claim, Record, Removal, day_of
 from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
@@ -262,6 +262,27 @@ async def test_what_waits_is_not_written_while_nobody_can_say_whose_it_is() -> N
         assert rig.store.records == []
         rig.store.proves = True
         await eventually("it is written", lambda: rig.store.records == [pending(1)])
+
+
+async def test_what_has_ended_is_written_while_nobody_can_say_whose_the_rest_is() -> None:
+    """Who takes over these chunks must not send it again."""
+    async with running(AT_ONCE) as rig:
+        rig.store.proves = False
+        batch, lane = rig.writer.batch, cast("Lane", None)
+        batch.deliver(record(0))
+        batch.add(pending(2))
+        batch.dead.append((batch.add(record(3)), item(3)))
+        batch.removals.append((batch.add(record(4)), cast("Removal", None), lane))
+        batch.wait(pending(1), rig.take(1, proven_until=LONG_AGO))
+        batch.finish(work(7))
+        await eventually("it is written", lambda: rig.store.records == [record(0)])
+        await eventually("the lanes are stopped", lambda: rig.gate.closed_s > 3.0)
+        assert (rig.store.records, rig.store.done, rig.store.asked) == ([record(0)], [], 1)
+        batch.removals.clear()
+        rig.store.proves = True
+        await eventually("all is written", lambda: rig.store.asked == 2)
+        assert rig.store.records[1:] == [record(0), pending(2), record(3), record(4), pending(1)]
+        assert rig.store.done == [("msg_1", 0)]
 
 
 async def test_what_waits_is_not_written_after_an_outage_that_outlasted_its_lease() -> None:

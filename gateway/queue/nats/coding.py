@@ -42,7 +42,7 @@ class TooLarge(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to publish. `subject` goes behind the stream's name."""
+    """A message to publish. `subject` goes behind the stream's name; `id` may be empty."""
 
     subject: str
     id: str

@@ -39,6 +39,9 @@ class Leases:
     def __init__(self) -> None:
         self._held: dict[str, Lease] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
     def add(self, lease_id: str, lease: Lease) -> None:
         self._held[lease_id] = lease
         if len(self._held) > _MOST_HELD:

@@ -1,8 +1,8 @@
 """Getting chunks into the stream, each once, and knowing what is in it.
 
-A publish is done when a quorum of the stream's nodes has it on disk. A message that the stream has
-already - the same id within the duplicate window, the same subject for as long as it waits - counts
-as published.
+A publish is done when a quorum of the stream's nodes has it on disk. A message whose subject waits
+in the stream already counts as published. So does one with the id of another that came within the
+duplicate window, which the broker remembers beyond a purge: what may have been lost goes without.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -65,10 +66,14 @@ class Stream:
         self._lonely_bytes: float | None = None
         self._first: tuple[int, float] | None = None
 
-    async def publish(self, chunks: Iterable[Chunk]) -> None:
+    async def publish(self, chunks: Iterable[Chunk], *, again: bool = False) -> None:
         """Publish chunks; returns when the quorum has all of them. Raises StoreUnavailable: some
-        may be in the stream, and publishing all of them again is safe."""
+        may be in the stream, and publishing all of them again is safe. `again`: they may have been
+        here before, and are published unless they wait; the journal knows what of them has ended.
+        """
         messages = [message for chunk in chunks for message in self._messages(chunk)]
+        if again:
+            messages = [replace(message, id="") for message in messages]
         outcomes = await asyncio.gather(*map(self._publish, messages), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
@@ -159,9 +164,8 @@ class Stream:
 
     async def _publish(self, message: Message) -> None:
         subject = f"{self._spec.name}.{message.subject}"
-        answer = orjson.loads(
-            await self._link.ask(subject, message.data, {"Nats-Msg-Id": message.id})
-        )
+        headers = {"Nats-Msg-Id": message.id} if message.id else None
+        answer = orjson.loads(await self._link.ask(subject, message.data, headers))
         error = answer.get("error")
         if error is None:
             return

@@ -17,12 +17,10 @@ from nats.aio.msg import Msg
 from gateway.core.audit import Act
 from gateway.core.clocks import Clocks
 from gateway.core.model import Chunk, Claim, Event, day_of
-from gateway.core.stored import Unreadable
 from gateway.errors import StoreUnavailable
 from gateway.events import Fault, Observer
 from gateway.ports import BrokeredJournal, Depth
 from gateway.queue.asides import Asides
-from gateway.queue.nats.coding import chunk_of, head_of
 from gateway.queue.nats.guard import Guard
 from gateway.queue.nats.handing import Handing
 from gateway.queue.nats.leases import Leases
@@ -30,6 +28,7 @@ from gateway.queue.nats.link import Link
 from gateway.queue.nats.one_at_a_time import OneAtATime
 from gateway.queue.nats.publishing import Stream
 from gateway.queue.nats.pulling import Puller
+from gateway.queue.nats.receiving import Receiving
 from gateway.queue.nats.returning import Returning
 from gateway.queue.nats.stream import CONSUMER, StreamSpec
 from gateway.queue.nats.tries import Tries
@@ -82,15 +81,18 @@ class JetStreamQueue:
         self._nap_s = nap_s
         self._stream = Stream(self._link, spec, forms=journal.forms, monotonic=clocks.monotonic)
         self._tries = Tries(self._link, spec)
-        self._back = Returning(self._link, self._tries.postponed, lane_nap_s=lane_nap_s)
+        self._guard = Guard(self._link, spec, journal, lost=self._lose_all, observer=observer)
+        self._back = Returning(
+            self._link, self._tries.postponed, self._guard, lane_nap_s=lane_nap_s
+        )
         asides = Asides(journal, observer=observer, clock=clocks.wall, chunk_items=spec.chunk_items)
-        self._unread = Unread(self._link, self._stream, journal, asides, leave=self._back.postpone)
         self._puller = Puller(self._link, f"{spec.name}.{CONSUMER}", give_back=self._back.postpone)
         self._leases = Leases()
         self._handing = Handing(
             self._link, self._leases, self._tries, lease_s=spec.ack_wait_s, reject=self._reject
         )
-        self._guard = Guard(self._link, spec, journal, lost=self._lose_all, observer=observer)
+        unread = Unread(self._link, self._stream, journal, asides, leave=self._back.postpone)
+        self._receiving = Receiving(self._leases, self._handing, self._back, unread, nap_s=nap_s)
         self._when_lost: Callable[[], None] = lambda: None
         self._ready = False
         self._starting = asyncio.Lock()
@@ -115,8 +117,8 @@ class JetStreamQueue:
             self._back.give_back(lease)
         for message in self._handing.take_suspects():
             self._back.postpone(message)
-        await self._guard.aclose()
         await self._back.aclose()
+        await self._guard.aclose()
         await self._link.aclose()
 
     # --- events -----------------------------------------------------------------------------------
@@ -138,7 +140,7 @@ class JetStreamQueue:
                     return False
                 # The kept event counts, not this copy: so chunks and journal rows are the same.
                 chunks = self._cut(known)
-            await self._stream.publish(chunks)
+            await self._stream.publish(chunks, again=known is not None)
             await self._journal.accepted(event.event_id)
         return True
 
@@ -154,7 +156,7 @@ class JetStreamQueue:
                 summary = await self._journal.event(event_id)
                 if summary is None or summary.event.status != "accepting":
                     continue
-                await self._stream.publish(self._cut(summary.event))
+                await self._stream.publish(self._cut(summary.event), again=True)
                 await self._journal.accepted(event_id)
                 completed += 1
         return completed
@@ -222,7 +224,8 @@ class JetStreamQueue:
     ) -> list[Claim]:
         """Waits for work for a moment. The consumer's configuration sets how long leases last."""
         await self._started()
-        loop = asyncio.get_running_loop()
+        await self._guard.seen()
+        loop, era = asyncio.get_running_loop(), self._guard.era
         if (quiet_s := self._guard.quiet_for_s) > 0.0:
             await asyncio.sleep(min(quiet_s, self._wait_s))
             return []
@@ -236,7 +239,9 @@ class JetStreamQueue:
                 messages = await self._puller.ready_now(limit - len(claims))
                 if not messages and not claims and asked_at < ends_at:
                     messages = await self._puller.next_one(ends_at - asked_at)
-                claims += await self._claims(
+                if messages and not await self._are_ours(messages, era):
+                    return []
+                claims += await self._receiving.claims(
                     messages,
                     until=asked_at + self._spec.ack_wait_s,
                     now=self._clock() + ahead,
@@ -249,7 +254,7 @@ class JetStreamQueue:
                 break
             except BaseException:
                 for claim in claims:
-                    self._unclaim(claim)
+                    self._receiving.unclaim(claim)
                 raise
             if loop.time() >= ends_at or (claims and not messages):
                 break
@@ -266,13 +271,20 @@ class JetStreamQueue:
         now: float,
         skip_lanes: Sequence[str] = (),
     ) -> Claim | None:
+        if self._handing.next_suspect(now=now, skip=skip_lanes) is None:
+            return None
+        await self._guard.prove()
         return await self._handing.claim_suspect(now=now, skip=skip_lanes)
 
     async def absolve(self, claim: Claim) -> None:
-        await self._handing.absolve(claim)
+        if self._leases.find(claim) is not None:
+            await self._guard.prove()
+            await self._handing.absolve(claim)
 
     async def extend(self, claims: Sequence[Claim], *, lease_s: float, now: float) -> set[int]:  # noqa: ARG002  # the broker has its own clock
         """A lease whose renewal is not confirmed before its end is lost."""
+        if any(self._leases.find(claim) is not None for claim in claims):
+            await self._guard.prove()
         confirmed = await asyncio.gather(*map(self._handing.extend, claims))
         held = [self._leases.find(claim) is not None for claim in claims]
         if any(there and not known for there, known in zip(held, confirmed, strict=True)):
@@ -286,11 +298,13 @@ class JetStreamQueue:
         if lease is None:
             return False
         async with lease.settling:
+            await self._guard.prove()
             if self._leases.find(claim) is None:
                 return False
             if postponed:
                 postponed = await self._stream.not_held(lease.subject, claim.chunk, postponed)
-            await self._publish([*leftovers, *postponed])
+            await self._publish([*leftovers, *postponed], again=True)
+            await self._guard.prove()
             if self._leases.find(claim) is None:
                 return False  # leftovers are added once, whichever process finishes the chunk
             await self._link.ask(lease.reply, b"+ACK")
@@ -300,6 +314,8 @@ class JetStreamQueue:
             return True
 
     async def snooze(self, claim: Claim, *, until: float) -> None:
+        if self._leases.find(claim) is not None:
+            await self._guard.prove()
         lease = self._leases.find(claim)
         if lease is None:
             return
@@ -309,6 +325,8 @@ class JetStreamQueue:
         self._back.give_back(lease, min(nap, self._nap_s or nap))
 
     async def let_go(self) -> None:
+        if self._leases:
+            await self._guard.prove()
         leases = self._leases.take_all()
         try:
             await self._handing.given_back(leases)
@@ -327,15 +345,27 @@ class JetStreamQueue:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    async def _publish(self, chunks: Sequence[Chunk]) -> None:
+    async def _publish(self, chunks: Sequence[Chunk], *, again: bool = False) -> None:
         """Add chunks of known events; they may name who was erased meanwhile."""
         erased = await self._journal.erased_from({chunk.event_id for chunk in chunks})
-        await self._stream.publish(map(erased.without_names, chunks) if erased else chunks)
+        chunks = list(map(erased.without_names, chunks)) if erased else chunks
+        await self._stream.publish(chunks, again=again)
 
     async def _started(self) -> None:
         if not self._ready:
             await self.start()
         self._guard.check()
+
+    async def _are_ours(self, messages: Sequence[Msg], era: int) -> bool:
+        """Whether the consumer that gave these out is still the same, which takes no look as a
+        rule. If not, they come again by themselves."""
+        try:
+            await self._guard.prove()
+        except StoreUnavailable:
+            for message in messages:
+                self._back.postpone(message)
+            raise
+        return self._guard.era == era
 
     def _lose_all(self, since: float) -> None:
         """Another consumer hands out what this process has in work: none of its leases holds."""
@@ -346,55 +376,8 @@ class JetStreamQueue:
         self._tries.postponed.clear()
         self._when_lost()
 
-    async def _claims(
-        self, messages: list[Msg], *, until: float, now: float, skip: frozenset[str]
-    ) -> list[Claim]:
-        """Lease the messages that may start; send the others back."""
-        claims = []
-        rest = list(messages)
-        try:
-            while rest:
-                claim = await self._claim(rest[0], until=until, now=now, skip=skip)
-                rest.pop(0)
-                if claim is not None:
-                    claims.append(claim)
-        except BaseException:
-            for claim in claims:
-                self._unclaim(claim)
-            for message in rest:
-                self._back.postpone(message)
-            raise
-        return claims
-
-    async def _claim(
-        self, message: Msg, *, until: float, now: float, skip: frozenset[str]
-    ) -> Claim | None:
-        try:
-            head = head_of(message.data)
-            chunk = head.chunk
-            if chunk.deadline > now:
-                life = chunk.deadline - now
-                if chunk.due_at > now:
-                    nap = chunk.due_at - now
-                    self._back.postpone(message, min(nap, life, self._nap_s or nap))
-                    return None
-                if chunk.waits_for(skip):
-                    self._back.postpone(message, min(self._back.lane_nap(message), life))
-                    return None
-            chunk = chunk_of(head, message.data)
-        except Unreadable as error:
-            await self._unread.take(message, error)
-            return None
-        return await self._handing.claim(message, chunk, until=until, now=now)
-
     async def _reject(self, message: Msg, reason: str) -> None:
         """Give up a message that cannot be worked on."""
         await self._stream.bury(message, reason)
         where = f"moved to the stream {self._spec.dead}: {reason}"
         self._observer(Fault("a queued message", "it cannot be worked on", where))
-
-    def _unclaim(self, claim: Claim) -> None:
-        lease = self._leases.find(claim)
-        if lease is not None:
-            self._leases.end(claim)
-            self._back.give_back(lease)

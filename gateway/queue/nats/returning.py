@@ -1,6 +1,7 @@
 """Sending messages back unread: they come again, now or after a while.
 
-Owns that nobody waits for it: what gets lost on the way comes when its lease ends.
+Owns that nobody waits for it: what gets lost on the way comes when its lease ends. So does what
+came from a stream or consumer that is another one by now: its number is another message's there.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import contextlib
 from nats.aio.msg import Msg
 
 from gateway.errors import StoreUnavailable
+from gateway.queue.nats.guard import Guard
 from gateway.queue.nats.leases import Lease, Postponed
 from gateway.queue.nats.link import Link
+from gateway.tasks import end
 
 _FIRST_NAP_S = 0.5
 
@@ -21,9 +24,12 @@ class Returning:
     """Sends messages back, and counts that in `postponed`. `lane_nap_s` is how long one whose lane
     is closed is left alone at most."""
 
-    def __init__(self, link: Link, postponed: Postponed, *, lane_nap_s: float) -> None:
+    def __init__(
+        self, link: Link, postponed: Postponed, guard: Guard, *, lane_nap_s: float
+    ) -> None:
         self._link = link
         self._postponed = postponed
+        self._guard = guard
         self._lane_nap_s = lane_nap_s
         self._background: set[asyncio.Task[None]] = set()
 
@@ -43,13 +49,19 @@ class Returning:
     async def aclose(self) -> None:
         """Let what is on its way go out, for a moment."""
         if self._background:
-            await asyncio.wait(self._background, timeout=1.0)
+            _, late = await asyncio.wait(self._background, timeout=1.0)
+            for task in late:
+                await end(task)
 
     def _nak(self, reply: str, sequence: int, seconds: float) -> None:
         self._postponed.count(sequence)
+        era = self._guard.era
 
         async def say() -> None:
             with contextlib.suppress(StoreUnavailable):
+                await self._guard.prove()
+                if self._guard.era != era:
+                    return
                 delay = b' {"delay": %d}' % round(seconds * 1e9) if seconds > 0 else b""
                 await self._link.say(reply, b"-NAK" + delay)
 

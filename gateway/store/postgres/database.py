@@ -56,6 +56,8 @@ SLOW = Pace(whole_s=120.0, statement_s=60.0, setting="; SET LOCAL statement_time
 """For what goes through whole tables, or writes very much."""
 PATIENT = Pace(whole_s=3600.0, statement_s=3600.0, setting="; SET LOCAL statement_timeout = 0")
 """For migrations, which may build an index, or wait for another replica that does."""
+LOCK_WAIT = "SET LOCAL lock_timeout = 2000"
+"""For a change that needs a table for itself: while it waits, so do all who come after it."""
 #: how long passing failures are met by trying again: a fail-over takes longer, a restart does not
 _RETRY_S = 1.5
 _CONNECT_S = 3.0

@@ -14,7 +14,7 @@ from gateway.core.audit import Act
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
 from gateway.core.prune import NO_BRAKES, Brake, LaneKey
-from gateway.core.rows import arriving, has_arrived, replayed_row
+from gateway.core.rows import arriving, has_arrived, met_unseen, replayed_row
 from gateway.core.states import DeliveryState
 from gateway.core.stored import Forms
 from gateway.errors import StoreUnavailable
@@ -77,6 +77,8 @@ class PostgresJournal:
 
         if act is None:
             answer, again = await self._database.row_or_again("event_insert", *values)
+            if again and met_unseen(answer):
+                (answer,) = await self._database.rows("event_insert", *values)
             has_begun = has_arrived(event, answer, again=again)
         else:
             has_begun = await self._database.write(work)

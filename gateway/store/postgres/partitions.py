@@ -9,13 +9,11 @@ from collections.abc import Iterable
 from functools import partial
 
 from gateway.errors import StoreUnavailable
-from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
+from gateway.store.postgres.database import LOCK_WAIT, SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_lock_timeout
 
 _LOCK = 0x1A4D
 _DAY_S = 86_400
-#: dropping needs the journal for itself for a moment; while it waits, so do all who come after it
-_DROP_WAIT = "SET LOCAL lock_timeout = 2000"
 #: up to this size a partition's rows are counted before it goes, beyond it they are estimated
 _COUNTED_BYTES = 256 * 1024 * 1024
 
@@ -73,11 +71,12 @@ async def make_partition(session: Session, day: int) -> None:
     await session.rows("partition_lock", _LOCK)
     if (await session.row("partition_exists", day))[0]:
         return
+    place = (await session.row("partition_place"))[0]
+    name = f"{place}.deliveries_d{day:d}"
     if not (await session.row("partition_is_apart", day))[0]:
-        await session.statement(f"CREATE TABLE deliveries_d{day:d} (LIKE deliveries INCLUDING ALL)")
+        await session.statement(f"CREATE TABLE {name} (LIKE deliveries INCLUDING ALL)")
     await session.statement(
-        f"ALTER TABLE deliveries ATTACH PARTITION deliveries_d{day:d} "
-        f"FOR VALUES FROM ({day:d}) TO ({day + 1:d})"
+        f"ALTER TABLE deliveries ATTACH PARTITION {name} FOR VALUES FROM ({day:d}) TO ({day + 1:d})"
     )
 
 
@@ -89,6 +88,7 @@ async def _drop(session: Session, day: int, about: int | None) -> int:
         return 0
     if about is None:
         about = (await session.row("partition_rows", day))[0]
-    await session.statement(_DROP_WAIT)
-    await session.statement(f"DROP TABLE deliveries_d{day:d}")
+    place = (await session.row("partition_place"))[0]
+    await session.statement(LOCK_WAIT)
+    await session.statement(f"DROP TABLE {place}.deliveries_d{day:d}")
     return max(0, about)

@@ -17,7 +17,9 @@ from functools import cache
 
 from gateway.errors import StoreUnavailable
 from gateway.ports import Standing
-from gateway.store.postgres.database import PATIENT, PostgresDatabase, Session
+from gateway.store.postgres.database import LOCK_WAIT, PATIENT, PostgresDatabase, Session
+from gateway.store.postgres.failures import is_lock_timeout
+from gateway.store.postgres.migrating import who_locks
 from gateway.store.queries import load_migrations
 
 #: nothing that lasts is in these
@@ -69,12 +71,14 @@ def schema() -> Schema:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What is missing, by name; of `indexes` those that can be built at once are `small`."""
+    """What is missing, by name; of `indexes` those that can be built at once are `small`, and those
+    that are there, but half built, `broken`: somebody may be building one."""
 
     tables: Sequence[str] = ()
     keys: Sequence[str] = ()
     indexes: Sequence[str] = ()
     small: Sequence[str] = ()
+    broken: Sequence[str] = ()
 
     def __bool__(self) -> bool:
         return bool(self.tables or self.keys or self.indexes)
@@ -110,6 +114,8 @@ class SchemaWatch:
         names = ", ".join(self._missing.indexes)
         hint = "`inkpush migrate --missing` builds it; writes to its table wait meanwhile"
         why = f" ({self._hindrance})" if self._hindrance else ""
+        if broken := ", ".join(self._missing.broken):
+            why += f"; half built, by somebody who is at it or has failed: {broken}"
         return Standing("failing", f"the database has lost the index {names}{why}", hint)
 
     async def run(self, *, every_s: float) -> None:
@@ -128,7 +134,9 @@ class SchemaWatch:
             try:
                 await self.make(fleeting, missing.small)
             except StoreUnavailable as error:
-                self._hindrance = str(error)
+                # where others have a table locked, the next look tries again
+                locked = is_lock_timeout(error)
+                self._hindrance = await who_locks(self._database) if locked else str(error)
             missing = await self._database.read(_missing)
         self._missing = missing
 
@@ -147,21 +155,30 @@ class SchemaWatch:
         return names
 
     async def make(self, tables: Sequence[str], indexes: Sequence[str]) -> None:
-        """Make these tables, with their indexes, and these indexes."""
+        """Make these tables, with their indexes, and these indexes, as far as they are missing."""
         whole = schema()
-        statements = [one for name in tables for one in whole.tables[name]]
-        for name, (table, statement) in whole.indexes.items():
-            if name in indexes or table in tables:
-                statements += [f"DROP INDEX IF EXISTS {name}", statement]
 
         async def work(session: Session) -> None:
+            for ours, current in await session.rows("schema_elsewhere"):
+                raise StoreUnavailable(
+                    f"The database's tables are in the schema {ours}, and new ones would come to "
+                    f"{current or 'none'}: set search_path to {ours}."
+                )
             # of replicas that find it at once, the others find it made
             await session.rows("schema_lock", _LOCK)
-            there = await _missing(session)
-            if not there:
-                return
-            for statement in statements:
-                await session.statement(statement)
+            await session.statement(LOCK_WAIT)
+            missing = await _missing(session)
+            for table in missing.tables:
+                if table in tables:
+                    for statement in whole.tables[table]:
+                        await session.statement(statement)
+            for name, (table, statement) in whole.indexes.items():
+                if table in tables and table in missing.tables:
+                    await session.statement(statement)
+                elif name in indexes and name in missing.indexes:
+                    if name in missing.broken:
+                        await session.statement(f"DROP INDEX {name}")
+                    await session.statement(statement)
 
         await self._database.write(work, pace=PATIENT)
         await self._database.renew()
@@ -171,6 +188,7 @@ async def _missing(session: Session) -> Missing:
     whole = schema()
     found = await session.rows("schema_relations")
     there = {row["name"]: row["bytes"] for row in found if row["is_valid"]}
+    half = {row["name"] for row in found if not row["is_valid"]}
     indexes = [
         name for name, (table, _) in whole.indexes.items() if name not in there and table in there
     ]
@@ -178,5 +196,10 @@ async def _missing(session: Session) -> Missing:
         tables=[name for name in whole.tables if name not in there],
         keys=[name for name, table in whole.keys.items() if name not in there and table in there],
         indexes=indexes,
-        small=[name for name in indexes if there[whole.indexes[name][0]] <= _SMALL_BYTES],
+        small=[
+            name
+            for name in indexes
+            if name not in half and there[whole.indexes[name][0]] <= _SMALL_BYTES
+        ],
+        broken=[name for name in indexes if name in half],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from gateway.core.hashes import Fresh
@@ -107,14 +108,15 @@ async def open_postgres(
     fresh: Fresh | None = None,
     may_make: bool = True,
     whatever_is_missing: bool = False,
+    waits: Callable[[str], None] = lambda _told: None,
 ) -> PostgresStore:
     """Open the database that a URL names, migrating it; without `may_make` there must be tables of
     ours. Raises StoreUnavailable for one that has lost tables, unless it is opened for that:
-    `whatever_is_missing`."""
+    `whatever_is_missing`. `waits` hears what a migration waits for."""
     database = PostgresDatabase(url)
     await database.open()
     try:
-        is_new = await migrate(database, may_make=may_make)
+        is_new = await migrate(database, may_make=may_make, waits=waits)
         store = PostgresStore(database, max_per_user=max_per_user, fresh=fresh, is_new=is_new)
         if not whatever_is_missing:
             await store.schema.look()

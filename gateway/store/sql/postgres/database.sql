@@ -24,7 +24,24 @@ INSERT INTO schema_migrations (version) VALUES ($1);
 -- name: schema_lock
 SELECT pg_advisory_xact_lock($1, 0);
 
--- What there is, with the size of tables: of a partitioned one, that of its parts.
+-- The schema of our tables, where new ones would come to another one.
+-- name: schema_elsewhere
+SELECT n.nspname::text, current_schema()::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = to_regclass('schema_migrations') AND n.nspname IS DISTINCT FROM current_schema();
+
+-- Who has had tables locked for a second or more, the longest first.
+-- name: lock_holders
+SELECT a.pid, coalesce(nullif(a.application_name, ''), 'a program') AS name,
+       extract(epoch FROM now() - a.xact_start)::int AS seconds
+FROM pg_locks l JOIN pg_stat_activity a USING (pid) JOIN pg_class c ON c.oid = l.relation
+WHERE l.granted AND a.pid <> pg_backend_pid() AND a.datname = current_database()
+  AND c.relkind IN ('r', 'p') AND c.relnamespace <> 'pg_catalog'::regnamespace
+  AND a.xact_start < now() - interval '1 second'
+GROUP BY 1, 2, a.xact_start ORDER BY a.xact_start LIMIT 3;
+
+-- What there is beside the table of migrations, with the size of tables: of a partitioned one, that of
+-- its parts.
 -- name: schema_relations
 SELECT relname AS name, coalesce(indisvalid, true) AS is_valid,
        CASE relkind WHEN 'r' THEN pg_relation_size(c.oid)
@@ -32,7 +49,10 @@ SELECT relname AS name, coalesce(indisvalid, true) AS is_valid,
                       FROM pg_inherits WHERE inhparent = c.oid)
        ELSE 0 END::bigint AS bytes
 FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid
-WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'i', 'I');
+WHERE c.relkind IN ('r', 'p', 'i', 'I')
+  AND c.relnamespace = coalesce(
+      (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('schema_migrations')),
+      to_regnamespace(quote_ident(current_schema())));
 
 -- The name of this transaction, by which its end can be asked for when the answer to it was lost.
 -- name: transaction_name

@@ -18,8 +18,14 @@ SELECT EXISTS (
 -- name: partition_is_apart
 SELECT EXISTS (
     SELECT 1 FROM pg_class
-    WHERE relname = 'deliveries_d' || $1::int AND relnamespace = current_schema()::regnamespace
+    WHERE relname = 'deliveries_d' || $1::int
+      AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'deliveries'::regclass)
 );
+
+-- Where the journal is, and its partitions belong.
+-- name: partition_place
+SELECT quote_ident(nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = 'deliveries'::regclass;
 
 -- name: day_is_queued
 SELECT EXISTS (SELECT 1 FROM queue WHERE day = $1);
