@@ -20,12 +20,7 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 import asyncpg
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception,
-    stop_after_delay,
-    wait_random_exponential,
-)
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from gateway.core.audit import Act
 from gateway.core.erased import Erased
