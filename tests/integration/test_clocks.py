@@ -16,7 +16,7 @@ import pytest
 
 from gateway.app.clocks import SYSTEM
 from gateway.app.timekeeping import Timekeeper
-from gateway.core.clocks import Clocks, Wall
+from gateway.core.clocks import Clocks, Monotonic, Wall
 from gateway.ports import PERSON, ClockRow
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, notification
@@ -33,12 +33,19 @@ OFF = pytest.mark.parametrize("off", STEPS.values(), ids=STEPS.keys())
 
 @dataclass
 class Machine:
-    """Where the gateway runs: its clock is so many seconds ahead of the true time."""
+    """Where the gateway runs: its clock is so many seconds ahead of the true time. `passed` is how
+    much more time went by than in the test."""
 
     off: float = 0.0
+    passed: float = 0.0
 
     def keeper(self) -> Timekeeper:
-        return Timekeeper(Clocks(lambda: Wall(time.time() + self.off), SYSTEM.monotonic))
+        return Timekeeper(
+            Clocks(
+                lambda: Wall(time.time() + self.off + self.passed),
+                lambda: Monotonic(SYSTEM.monotonic() + self.passed),
+            )
+        )
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -193,3 +200,18 @@ async def test_nothing_is_pruned_while_the_time_is_doubted(rig: RelayRig) -> Non
         await running.queue_for("msg_1", [JOMO])
         assert await running.settled("msg_1") == {"refused": 1}
         assert (await running.device(JOMO)).state == "active"
+
+
+async def test_what_moves_the_time_is_itself_dated_by_the_new_one(rig: RelayRig) -> None:
+    """Its right date lies among the wrong ones: the clock was off by less than it was doubted."""
+    machine = Machine(3_600.0, passed=-7_200.0)
+    keeper = machine.keeper()
+    async with rig.gateway(rig.settings(fcm=None), timekeeper=keeper) as running:
+        machine.passed = 0.0
+        keeper.look()
+        keeper.told("another", time.time(), time.time() + 1.0)
+        assert (await post(running, "msg_1", JOMO))[0] == 200
+        await eventually("the time is known", lambda: keeper.doubt() is None)
+        summary = await running.stores.journal.event("msg_1")
+        assert summary is not None
+        assert summary.event.received_at == pytest.approx(time.time(), abs=10.0)
