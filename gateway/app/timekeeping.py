@@ -30,6 +30,8 @@ _REPORT_S = 60.0
 _TOLD_S = 5.0
 """An offset that people are told of; a smaller one is the witness' own."""
 
+_ITSELF = "this machine's clock"
+"""Who moved the time, where nobody has spoken yet: it was set."""
 _NTP = "Set the machine's clock by NTP: timedatectl set-ntp true, or chronyc makestep."
 _ACCEPT = "Look at it; if it is right, say so: inkpush clock accept."
 _REASONS: dict[Doubt, str] = {
@@ -91,15 +93,16 @@ class Timekeeper:
     def standing(self) -> Standing | None:
         """What is not well about the machine's clock, for people. A clock that nobody has confirmed
         yet, and nobody contradicts, is well as far as anybody knows."""
-        doubt, offset = self._agreement.doubt, self.offset
+        agreement, offset = self._agreement, self.offset
+        doubt = agreement.doubt
         if doubt in _REASONS:
             said = self._said()
             reason = _REASONS[doubt] + (f" ({said})" if said else "")
             return Standing("doubted", reason, f"{_NTP} {_ACCEPT}", self._since)
-        if abs(offset) > _TOLD_S:
+        if agreement.by and abs(offset) > _TOLD_S:
             ahead = "behind" if offset > 0 else "ahead of"
             reason = (
-                f"this machine's clock is {abs(offset):.0f} s {ahead} {self._agreement.by}; "
+                f"this machine's clock is {abs(offset):.0f} s {ahead} {agreement.by}; "
                 "the gateway goes by those"
             )
             return Standing("failing", reason, _NTP, self._since)
@@ -205,7 +208,8 @@ class Timekeeper:
             self._since = self()
             for moved in self.listeners:
                 moved(correction.by)
-            self._tell(ClockCorrected(correction.by, agreement.offset, agreement.by))
+            by = agreement.by or _ITSELF
+            self._tell(ClockCorrected(correction.by, agreement.offset, by))
             self._woken.set()
         if agreement.doubt != self._doubt:
             if not self._doubt or not agreement.doubt:

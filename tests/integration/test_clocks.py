@@ -17,6 +17,7 @@ import pytest
 from gateway.app.clocks import SYSTEM
 from gateway.app.timekeeping import Timekeeper
 from gateway.core.clocks import Clocks, Monotonic, Wall
+from gateway.ingest.schema import understand
 from gateway.ports import PERSON, ClockRow
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, notification
@@ -215,3 +216,21 @@ async def test_what_moves_the_time_is_itself_dated_by_the_new_one(rig: RelayRig)
         summary = await running.stores.journal.event("msg_1")
         assert summary is not None
         assert summary.event.received_at == pytest.approx(time.time(), abs=10.0)
+
+
+@OFF
+async def test_a_clock_that_is_set_after_the_start_is_gone_by_where_nobody_speaks(
+    rig: RelayRig, off: float
+) -> None:
+    machine = Machine(off)
+    keeper = machine.keeper()
+    async with rig.gateway(rig.settings(fcm=None), timekeeper=keeper) as running:
+        body = event([notification(JOMO.owner)])
+        understood = understand("msg_1", body, received_at=keeper(), max_age_s=DAY_S)
+        assert await running.stores.queue.accept(understood.event, understood.chunks)
+        machine.off = 0.0  # NTP sets it
+        assert await clock_of(running) is None
+        assert keeper.doubt() is not None
+        assert keeper() == pytest.approx(time.time(), abs=2.0)
+        ((at,),) = rig.sql("SELECT received_at FROM events")
+        assert at == pytest.approx(time.time(), abs=10.0)
