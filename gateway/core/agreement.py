@@ -109,6 +109,11 @@ class Agreement:
         )
 
     @property
+    def doubted_since(self) -> float:
+        """When the doubt of now began, by the time in force."""
+        return self._doubted_at + self.lead
+
+    @property
     def said(self) -> dict[str, float]:
         """How far each witness is ahead of the wall clock."""
         return {who: said.middle - self._wall for who, said in self._said.items()}

@@ -34,6 +34,16 @@ async def test_what_was_told_a_day_ago_is_dropped(handle: Handle) -> None:
     assert [row.name for row in await times.all()] == ["here"]
 
 
+async def test_a_clock_that_was_contradicted_is_told_of_for_years(handle: Handle) -> None:
+    """It showed 1970, and the next one shows the truth."""
+    times = handle.store.times
+    wrong = ClockRow("gone", 1_000.0, 0.0, "contradicted", "the sender of webhooks", 900.0)
+    await times.report(wrong)
+    await times.report(ClockRow("doubted", 1_000.0, 0.0, "unconfirmed", "", 900.0))
+    await times.report(ClockRow("here", NOW))
+    assert await times.all() == [wrong, ClockRow("here", NOW)]
+
+
 async def claimed(handle: Handle, now: float) -> list[Chunk]:
     claims = await handle.queue.claim(limit=100, lease_s=handle.lease_s, now=now)
     return [claim.chunk for claim in claims]

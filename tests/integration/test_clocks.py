@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -234,3 +235,29 @@ async def test_a_clock_that_is_set_after_the_start_is_gone_by_where_nobody_speak
         assert keeper() == pytest.approx(time.time(), abs=2.0)
         ((at,),) = rig.sql("SELECT received_at FROM events")
         assert at == pytest.approx(time.time(), abs=10.0)
+
+
+@OFF
+async def test_a_clock_that_is_set_while_the_gateway_restarts(rig: RelayRig, off: float) -> None:
+    machine = Machine(off)
+    settings = rig.settings(fcm=None)
+    keeper = machine.keeper()
+    async with rig.gateway(settings, timekeeper=keeper) as running:
+        keeper.told("another", time.time(), time.time() + 1.0)
+        await running.register(JOMO)
+        await running.stores.lanes.hold("demo", "apns", "", by="operator", reason="", now=0.0)
+        await clock_of(running)
+        body = event([notification(JOMO.owner)], datetime.fromtimestamp(keeper(), UTC))
+        understood = understand("msg_1", body, received_at=keeper(), max_age_s=DAY_S)
+        assert await running.stores.queue.accept(understood.event, understood.chunks)
+    keeper = Machine().keeper()
+    async with rig.gateway(settings, timekeeper=keeper) as running:
+        await clock_of(running)
+        keeper.told("another", time.time(), time.time() + 1.0)
+        await eventually("the time is known", lambda: keeper.doubt() is None)
+        await running.stores.lanes.resume("demo", "apns", "", by="operator", now=0.0)
+        running.gateway.wake()
+        assert await running.settled("msg_1") == {"delivered": 1}
+        (left,) = lives(rig, JOMO)
+        assert left == pytest.approx(DAY_S, abs=10.0)
+        assert {row.doubt for row in await running.stores.store.times.all()} == {""}

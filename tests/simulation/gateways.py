@@ -38,6 +38,7 @@ from gateway.events import (
     PartsReached,
     StoreFailed,
 )
+from gateway.ports import ClockRow
 from gateway.ports.replicas import REPLICA_ALIVE_S, look
 from gateway.queue.in_store import InStoreQueue
 from gateway.relay.device_counts import DeviceCounts
@@ -159,6 +160,9 @@ class SharedTimes(SqliteTimes):
 
     async def redate(self, correction: Correction, *, now: float) -> None:
         """Nothing, as on PostgreSQL."""
+
+    async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:  # noqa: ARG002
+        await super().recall(now=now)
 
 
 class WatchedQueue(InStoreQueue):
