@@ -33,6 +33,8 @@ _ITSELF = "this machine's clock"
 """Who moved the time, where nobody has spoken yet: it was set."""
 _NTP = "Set the machine's clock by NTP: timedatectl set-ntp true, or chronyc makestep."
 _ACCEPT = "Look at it; if it is right, say so: inkpush clock accept."
+_UNKNOWN: tuple[Doubt, ...] = ("unconfirmed", "contradicted")
+"""Doubts of a time that may be wrong; one that runs on after a step was right before."""
 _REASONS: dict[Doubt, str] = {
     "stepped": "this machine's clock was moved, and nobody has confirmed it since",
     "contradicted": "a witness contradicts this machine's clock, and nobody confirms it",
@@ -44,7 +46,8 @@ class Timekeeper:
 
     `machine` are the clocks of this machine. `listeners` are called at once when the time in force
     was moved by more than a minute, with the seconds; and when it is agreed on, and what a process
-    before dated by a wrong clock is put right.
+    before dated by a wrong clock is put right. `paused` are called when the wall clock was moved on
+    its own: the machine may have been paused, with its monotonic clock.
     """
 
     def __init__(self, machine: Clocks = SYSTEM) -> None:
@@ -62,6 +65,7 @@ class Timekeeper:
         self._duties: list[asyncio.Task[None]] = []
         self._leave: Callable[[], Awaitable[None]] = _nothing
         self.listeners: list[Callable[[float], None]] = []
+        self.paused: list[Callable[[], None]] = []
         self.clocks = Clocks(self, machine.monotonic, self.doubt, self.told)
         """What is handed down."""
 
@@ -91,7 +95,11 @@ class Timekeeper:
 
     def look(self) -> None:
         """Look at the machine's clock."""
+        steps = self._agreement.steps
         self._took(self._agreement.look(self._machine.wall(), self._monotonic()))
+        if self._agreement.steps != steps:
+            for tell in self.paused:
+                tell()
 
     @property
     def standing(self) -> Standing | None:
@@ -121,9 +129,10 @@ class Timekeeper:
         *,
         ask: Callable[[], Awaitable[None]],
         observer: Observer,
+        failed: Callable[[BaseException], None],
     ) -> None:
         """Keep the time until `stop`. `ask` asks the hosts that tell the time, for whom nothing
-        that flows has answered soon."""
+        that flows has answered soon. `failed` is called when a fault ends a duty."""
         self._observer = observer
         self._leave = partial(self._end, times, name)
         self._wrong = [
@@ -132,7 +141,14 @@ class Timekeeper:
             if row.name not in (name, PERSON) and row.doubt == "contradicted"
         ]
         duties = (self._look_on(), self._ask_on(ask), self._keep(times, name))
+
+        def look_at(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                failed(error)
+
         self._duties = [asyncio.get_running_loop().create_task(duty) for duty in duties]
+        for task in self._duties:
+            task.add_done_callback(look_at)
 
     async def stop(self) -> None:
         """Keep it no more. Who comes next learns of a clock that is wrong still."""
@@ -168,10 +184,13 @@ class Timekeeper:
             self._woken.clear()
             now = self._monotonic()
             try:
-                await self._settle(times)
+                was_moved = await self._settle(times)
                 if self._agreement.doubt:
                     await self._hear_person(times)
                 seen = float(round(self.offset)), self._agreement.doubt
+                is_new = was_moved or reported is None or reported[1] != seen[1]
+                if seen[1] in _UNKNOWN and is_new:
+                    await times.rouse(now=self())
                 if not seen[1] and (reported is None or reported[1]):
                     await self._recall(times)
                 if seen != reported or now - reported_at >= REPORTED_S:
@@ -183,11 +202,14 @@ class Timekeeper:
                 async with asyncio.timeout(LOOK_S):
                     await self._woken.wait()
 
-    async def _settle(self, times: Times) -> None:
-        """Put right in the store what was dated while the time was wrong."""
+    async def _settle(self, times: Times) -> bool:
+        """Put right in the store what was dated while the time was wrong. Returns whether anything
+        was."""
+        is_owed = bool(self._owed)
         while self._owed:
             await times.redate(self._owed[0], now=self())
             del self._owed[0]
+        return is_owed
 
     async def _recall(self, times: Times) -> None:
         """The time is agreed on: what others dated by a clock that was wrong is put right."""

@@ -48,6 +48,10 @@ class Times(Protocol):
         a lease. Where processes share a database, whose clock counts from the first moment, there
         is nothing to put right."""
 
+    async def rouse(self, *, now: float) -> None:
+        """The time is doubted, and may be behind: what waits and came in the future is due now. Its
+        dates stay. Where the database's clock counts, there is nothing to do."""
+
     async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:
         """The time is agreed on: what waits, and was dated by a clock that was ahead of it, is due
         now. Another process, which may be gone, a command or an earlier version dated it so.

@@ -261,3 +261,72 @@ async def test_a_clock_that_is_set_while_the_gateway_restarts(rig: RelayRig, off
         (left,) = lives(rig, JOMO)
         assert left == pytest.approx(DAY_S, abs=10.0)
         assert {row.doubt for row in await running.stores.store.times.all()} == {""}
+
+
+@pytest.mark.parametrize("off", [-3_600.0, -1_700_000_000.0], ids=["-1 h", "1970"])
+@pytest.mark.parametrize("when", ["before the start", "before it is contradicted"])
+async def test_what_waits_is_sent_by_a_clock_that_is_behind(
+    rig: RelayRig, off: float, when: str
+) -> None:
+    settings = rig.settings(fcm=None)
+
+    async def comes(running: Running) -> None:
+        body = event([notification(JOMO.owner)], datetime.now(UTC))
+        understood = understand("msg_1", body, received_at=time.time(), max_age_s=DAY_S)
+        assert await running.stores.queue.accept(understood.event, understood.chunks)
+
+    async with rig.gateway(settings, timekeeper=Machine().keeper()) as running:
+        await running.register(JOMO)
+        await running.stores.lanes.hold("demo", "apns", "", by="operator", reason="", now=0.0)
+        if when == "before the start":
+            await comes(running)
+    keeper = Machine(off).keeper()
+    async with rig.gateway(settings, timekeeper=keeper) as running:
+        await running.stores.lanes.resume("demo", "apns", "", by="operator", now=0.0)
+        if when == "before it is contradicted":
+            await clock_of(running)
+            await comes(running)
+            keeper.told("another", time.time(), time.time() + 1.0)
+        running.gateway.wake()
+        assert await running.settled("msg_1") == {"delivered": 1}
+        assert keeper.doubt() is not None
+
+
+async def test_leases_are_asked_for_anew_where_the_machine_was_paused(rig: RelayRig) -> None:
+    """Its monotonic clock stood still, so the leases look good; its wall clock went on."""
+    machine = Machine()
+    keeper = machine.keeper()
+    async with rig.gateway(rig.settings(fcm=None), timekeeper=keeper) as running:
+        relay = running.gateway.relay
+        assert relay is not None
+        assert not relay._leases._doubted.is_set()
+        machine.off = 3_600.0
+        before = relay._leases._doubted_at
+        keeper.look()
+        assert relay._leases._doubted_at > before
+
+
+@pytest.mark.parametrize("wrong", ["this clock", "another's"])
+async def test_dates_are_judged_once_the_time_is_known(rig: RelayRig, wrong: str) -> None:
+    """A clock that is behind sees dates of the future, and they are none: no brake outlasts it."""
+    settings = rig.settings(fcm=None)
+    async with rig.gateway(settings, timekeeper=Machine().keeper()) as running:
+        await running.register(JOMO)
+        ahead = 7_200.0 if wrong == "another's" else 0.0
+        rig.sql("UPDATE devices SET last_seen_at = ?", time.time() + ahead)
+    machine = Machine(-3_600.0 if wrong == "this clock" else 0.0)
+    keeper = machine.keeper()
+
+    async def brakes() -> list[bool]:
+        return [row.brake_at is not None for row in await running.stores.lanes.all()]
+
+    async with rig.gateway(settings, timekeeper=keeper) as running:
+        await asyncio.sleep(1.1)
+        assert await brakes() == [False]
+        for witness in ("one", "another"):
+            keeper.told(witness, time.time(), time.time() + 1.0)
+        await asyncio.sleep(2.5)
+        assert await brakes() == [wrong == "another's"]
+        assert [doubt.what for doubt in running.gateway.doubts] == ["future"] * (
+            wrong == "another's"
+        )

@@ -386,6 +386,7 @@ class Life:
             pace=pace,
         )
         self.timekeeper.listeners += [relay.moved, self._moved]
+        self.timekeeper.paused.append(relay.stood_still)
 
         async def known(event_id: str) -> bool:
             return await store.journal.event(event_id) is not None
@@ -406,7 +407,11 @@ class Life:
         try:
             await look(store.replicas, clocks=clocks)
             await self.timekeeper.start(
-                store.times, self._new_id(), ask=self._ask_google, observer=self._observe
+                store.times,
+                self._new_id(),
+                ask=self._ask_google,
+                observer=self._observe,
+                failed=self._failed,
             )
             await relay.start(self._plans())
         except Exception as error:  # noqa: BLE001  # the supervisor starts it again

@@ -160,7 +160,8 @@ def test_a_clock_that_is_put_wrong_before_anybody_spoke_is_put_right_again(off: 
     world = World()
     there = world.step(off)
     back = world.step(-off)
-    assert there is not None and back is not None
+    assert there is not None
+    assert back is not None
     assert back.by == pytest.approx(-there.by)
     assert back.since == pytest.approx(there.since + off)
     assert world.is_right

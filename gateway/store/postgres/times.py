@@ -35,6 +35,9 @@ class PostgresTimes:
     async def redate(self, correction: Correction, *, now: float) -> None:
         """Nothing: the server's clock is asked before anything is dated."""
 
+    async def rouse(self, *, now: float) -> None:
+        """Nothing: due times are compared with the server's clock."""
+
     async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:  # noqa: ARG002
         """A process here asks the server before it dates anything, so none was `wrong`."""
 

@@ -66,6 +66,12 @@ class SqliteTimes:
 
         await self._database.write(work)
 
+    async def rouse(self, *, now: float) -> None:
+        values = {"now": now, "latest": now + AGREE_S}
+        await self._database.write(
+            lambda connection: connection.execute(self._sql["rouse_future"], values).rowcount
+        )
+
     async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:
         values = {"now": now, "latest": now + AGREE_S, "slack": LATEST_S}
 

@@ -44,6 +44,11 @@ UPDATE devices SET last_seen_at = last_seen_at + :by WHERE last_seen_at BETWEEN 
 -- name: redate_erasures
 UPDATE erasures SET asked_at = asked_at + :by WHERE asked_at BETWEEN :since AND :until;
 
+-- The clock of now may be behind: what came in its future is not made to wait until it is set.
+-- name: rouse_future
+UPDATE queue SET due_at = :now
+WHERE first_seen > :latest AND due_at > :now AND lease_id IS NULL;
+
 -- What a process dated by a clock that was ahead, before it was killed: it came now at the latest.
 -- name: recall_future
 UPDATE queue SET due_at = :now, deadline = deadline - (first_seen - :now), first_seen = :now
