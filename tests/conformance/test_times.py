@@ -85,7 +85,6 @@ async def test_what_came_in_the_future_came_now_when_the_time_is_known(handle: H
     assert (chunk.first_seen, chunk.deadline) == (NOW + 60, NOW + 60 + life)
 
 
-@pytest.mark.needs("sees the queue")
 @pytest.mark.parametrize("behind", [3_600.0, 100 * DAY_S])
 async def test_what_came_in_the_future_does_not_wait_for_the_clock_to_be_set(
     handle: Handle, behind: float
