@@ -318,16 +318,15 @@ async def test_dates_are_judged_once_the_time_is_known(rig: RelayRig, wrong: str
     machine = Machine(-3_600.0 if wrong == "this clock" else 0.0)
     keeper = machine.keeper()
 
-    async def brakes() -> list[bool]:
-        return [row.brake_at is not None for row in await running.stores.lanes.all()]
+    async def is_braked() -> bool:
+        return any(row.brake_at is not None for row in await running.stores.lanes.all())
 
     async with rig.gateway(settings, timekeeper=keeper) as running:
         await asyncio.sleep(1.1)
-        assert await brakes() == [False]
+        assert not await is_braked()
         for witness in ("one", "another"):
             keeper.told(witness, time.time(), time.time() + 1.0)
         await asyncio.sleep(2.5)
-        assert await brakes() == [wrong == "another's"]
-        assert [doubt.what for doubt in running.gateway.doubts] == ["future"] * (
-            wrong == "another's"
-        )
+        found = ["future"] if wrong == "another's" else []
+        assert await is_braked() == bool(found)
+        assert [doubt.what for doubt in running.gateway.doubts] == found
