@@ -146,7 +146,6 @@ SCANS = {
     "recall_due": "when the time is agreed on: at the start, and after a doubt",
     "recall_future": "the same",
     "recall_life": "once, after a process that ended while its clock was wrong",
-    "rouse_future": "when the time begins to be doubted, at a start or by a witness",
     "redate_devices": "once, when a clock that was wrong is found out",
     "redate_leases": "the same",
     "redate_queue": "the same",
