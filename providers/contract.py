@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -301,3 +301,10 @@ def read_date(text: str | None) -> float | None:
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def date_in(headers: Mapping[str, str]) -> float | None:
+    """The time (epoch seconds) at which an answer was given; None: it does not say so, or a cache
+    gave it, and its `Date` is of an earlier one. `headers` are of any case."""
+    age = headers.get("Age", "0").strip()
+    return read_date(headers.get("Date")) if age.strip("0") == "" else None

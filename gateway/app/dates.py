@@ -7,7 +7,6 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ import aiohttp
 
 from gateway.app.lanes import LanePlan
 from gateway.core.clocks import Told
+from providers.contract import date_in
 from providers.errors import CredentialError
 from providers.transport.trust import client_context
 
@@ -106,8 +106,10 @@ async def date_of(site: Site) -> tuple[float, float] | None:
             async with session.head(
                 f"https://{urlsplit(site.url).netloc}/", ssl=trust, allow_redirects=False
             ) as answer:
-                date = parsedate_to_datetime(answer.headers["Date"]).timestamp()
-    except (aiohttp.ClientError, OSError, TimeoutError, CredentialError, KeyError, ValueError):
+                date = date_in(answer.headers)
+    except (aiohttp.ClientError, OSError, TimeoutError, CredentialError, ValueError):
+        return None
+    if date is None:
         return None
     # a Date has whole seconds, and is as old as the answer took
     return date, date + 1.0 + time.monotonic() - asked_at

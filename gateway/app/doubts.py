@@ -8,12 +8,13 @@ of before, and proof of death is held against them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from gateway.app.storage import RelayFile, Stores
-from gateway.core.clocks import Wall
+from gateway.app.timekeeping import LOOK_S
+from gateway.core.clocks import Clocks, Wall
 from gateway.core.instants import to_iso
 from gateway.errors import StoreUnavailable
 from gateway.events import Lifecycle, Observer, StoreFailed
@@ -31,12 +32,12 @@ _HINT = (
 )
 
 
-async def look(stores: Stores, *, now: Wall) -> list[Doubt]:
-    """What speaks against this database, now."""
+async def look(stores: Stores, *, now: Wall, is_sure: bool = True) -> list[Doubt]:
+    """What speaks against this database, now. Its dates do only if the time `is_sure`."""
     found = []
     if stores.file is not None and (doubt := await _copy(stores.file, stores.secret, now)):
         found.append(doubt)
-    newest = await stores.store.doubts.newest()
+    newest = await stores.store.doubts.newest() if is_sure else None
     if newest is not None and newest > now + AHEAD_S:
         reason = (
             f"the database has dates of the future: the latest is {to_iso(newest)}, and it is "
@@ -55,14 +56,19 @@ async def look(stores: Stores, *, now: Wall) -> list[Doubt]:
 
 
 async def stop_pruning(
-    stores: Stores, plans: Sequence[LanePlan], *, now: Wall, observer: Observer
+    stores: Stores,
+    plans: Sequence[LanePlan],
+    *,
+    now: Wall,
+    observer: Observer,
+    is_sure: bool = True,
 ) -> list[Doubt]:
     """Look, turn the brakes of all lanes on for what people were not told before, and tell them.
 
     Telling comes last: what was told once turns no brake on again, if one failed in between.
     Returns the doubts that are open: of now, and of before with a brake that is still on.
     """
-    found = await look(stores, now=now)
+    found = await look(stores, now=now, is_sure=is_sure)
     known = {(doubt.what, doubt.value) for doubt in await stores.store.doubts.told()}
     for doubt in found:
         if (doubt.what, doubt.value) in known:
@@ -73,6 +79,46 @@ async def stop_pruning(
             observer(Lifecycle("database_doubted", f"{doubt.reason}; {_HINT}"))
     told = await stores.store.doubts.told()
     return [doubt for doubt in told if _is_open(doubt, await stores.lanes.all())] if told else []
+
+
+@asynccontextmanager
+async def doubting(
+    stores: Stores,
+    plans: Sequence[LanePlan],
+    *,
+    clocks: Clocks,
+    observer: Observer,
+    found: Callable[[list[Doubt]], None],
+    failed: Callable[[BaseException], None],
+) -> AsyncIterator[None]:
+    """Look now, before the relay starts; and at the dates once the time is known, if it is doubted
+    now. `found` takes the doubts that are open, `failed` a fault of the second look."""
+
+    async def look_again() -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if clocks.doubted():
+                continue
+            try:
+                found(await stop_pruning(stores, plans, now=clocks.wall(), observer=observer))
+            except StoreUnavailable as error:
+                observer(StoreFailed("lane state", str(error)))
+            else:
+                return
+
+    def look_at(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            failed(error)
+
+    is_sure, now = not clocks.doubted(), clocks.wall()
+    found(await stop_pruning(stores, plans, now=now, observer=observer, is_sure=is_sure))
+    task = None if is_sure else asyncio.get_running_loop().create_task(look_again())
+    if task is not None:
+        task.add_done_callback(look_at)
+    try:
+        yield
+    finally:
+        await end(task)
 
 
 def standing(doubts: Iterable[Doubt]) -> Standing | None:

@@ -12,7 +12,7 @@ from gateway import __version__
 from gateway.app.beating import beating
 from gateway.app.dates import ask_dates, hosts_of
 from gateway.app.descriptors import OPS_CONNECTIONS
-from gateway.app.doubts import keeping_notes, stop_pruning
+from gateway.app.doubts import doubting, keeping_notes
 from gateway.app.ids import RANDOM
 from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
@@ -113,10 +113,23 @@ async def open_gateway(
         )
         ask = partial(ask_dates, hosts_of(settings, plans), timekeeper.told)
         stack.push_async_callback(timekeeper.stop)
-        await timekeeper.start(stores.store.times, ids.process(), ask=ask, observer=gateway.observe)
+        await timekeeper.start(
+            stores.store.times,
+            ids.process(),
+            ask=ask,
+            observer=gateway.observe,
+            failed=on_failure,
+        )
         if gateway.relay is not None:
-            gateway.doubts = await stop_pruning(
-                stores, plans, now=clocks.wall(), observer=gateway.observe
+            await stack.enter_async_context(
+                doubting(
+                    stores,
+                    plans,
+                    clocks=clocks,
+                    observer=gateway.observe,
+                    found=gateway.found,
+                    failed=on_failure,
+                )
             )
             await stack.enter_async_context(
                 keeping_notes(stores, gateway.observe, every_s=pace.note_s)

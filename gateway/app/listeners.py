@@ -70,7 +70,7 @@ def public_application(gateway: Gateway) -> web.Application:
         backlog=lambda: gateway.gauges.backlog,
         wake=gateway.wake,
         observer=gateway.observe,
-        clock=clocks.wall,
+        clocks=clocks,
         chunk_items=gateway.pace.chunk_items,
     )
     application = web.Application(

@@ -102,6 +102,7 @@ class Gateway:
                 failed=on_failure,
             )
             timekeeper.listeners.append(self.relay.moved)
+            timekeeper.paused.append(self.relay.stood_still)
         self.gauges = Gauges(
             stores,
             self.device_counts,
@@ -123,6 +124,13 @@ class Gateway:
         doubt = standing(self.doubts)
         waiting = dict(self.relay.reaching.waiting())
         return waiting if doubt is None else {**waiting, "store": doubt}
+
+    def found(self, doubts: list[Doubt]) -> None:
+        """These speak against the database. Its brakes are on in the store, so they are here."""
+        self.doubts = doubts
+        if doubts and self.relay is not None:
+            for lane in self.relay.lanes.values():
+                lane.brake_tripped()
 
     def observe(self, event: GatewayEvent) -> None:
         """Report an event to metrics and log."""

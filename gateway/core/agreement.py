@@ -9,6 +9,8 @@ wall clock that is put wrong moves nothing until somebody has confirmed it.
   witnesses that agree with each other. Only the database or two witnesses set another time.
 - Nobody is believed at the start, nor after the wall clock moved by over a minute: the time is
   *doubted*. So it is when a witness contradicts, and none agrees.
+- Until somebody has spoken, a wall clock that moves is followed, and doubted as before: at the
+  start of a machine it is set late, and the first time that it shows is worth no more.
 - A wall clock that comes back to the time in force needs no other witness.
 - A process that stood still for over a minute doubts, too: both clocks may have been moved.
 """
@@ -107,6 +109,11 @@ class Agreement:
         )
 
     @property
+    def doubted_since(self) -> float:
+        """When the doubt of now began, by the time in force."""
+        return self._doubted_at + self.lead
+
+    @property
     def said(self) -> dict[str, float]:
         """How far each witness is ahead of the wall clock."""
         return {who: said.middle - self._wall for who, said in self._said.items()}
@@ -127,10 +134,11 @@ class Agreement:
             # cannot be carried over that.
             self._said.clear()
             self.steps += 1
-            self._follows = abs(self._wall - self.lead) <= AGREE_S
+            self._follows = self.doubt == "unconfirmed" or abs(self._wall - self.lead) <= AGREE_S
+        correction = None
         if self._follows:
-            self.lead = self._wall
-        return self._judge(now)
+            correction = self._moved(self._wall, self._doubted_at, now)
+        return self._judge(now) or correction
 
     def hear(self, witness: str, low: float, high: float, now: float) -> Correction | None:
         """A witness says that it is between these two times (epoch seconds) now."""
@@ -189,10 +197,13 @@ class Agreement:
 
     def _believe(self, who: str, lead: float, now: float) -> Correction | None:
         began_at = self._doubted_at if self.doubt else now
-        before, self.lead = self.lead, lead
         self.by, self.doubt = who, ""
         self._trusted, self._stood = self._wall, False
         self._follows = lead == self._wall
+        return self._moved(lead, began_at, now)
+
+    def _moved(self, lead: float, began_at: float, now: float) -> Correction | None:
+        before, self.lead = self.lead, lead
         if abs(lead - before) <= AGREE_S:
             return None
         return Correction(began_at + before, now + before, lead - before)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+from collections.abc import Mapping
 
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
@@ -17,7 +18,7 @@ from yarl import URL
 from gateway.core.clocks import Monotonic, MonotonicClock, Told, ignored
 from gateway.devices.public_keys import PublicKey, parse_jwks
 from gateway.errors import ConfigurationError
-from providers.contract import read_date
+from providers.contract import date_in
 
 FRESH_S = 3600.0
 """How long a fetched set is used without asking again."""
@@ -132,7 +133,7 @@ class RemoteKeys:
         asked_at = self._monotonic()
         try:
             async with self._session.get(self.url, allow_redirects=False) as response:
-                self._tell_time(response.headers.get("Date"), asked_at)
+                self._tell_time(response.headers, asked_at)
                 if response.status != 200:
                     raise _FetchFailed(f"status {response.status}")
                 body = bytearray()
@@ -144,8 +145,8 @@ class RemoteKeys:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             raise _FetchFailed(type(error).__name__) from error
 
-    def _tell_time(self, date: str | None, asked_at: Monotonic) -> None:
+    def _tell_time(self, headers: Mapping[str, str], asked_at: Monotonic) -> None:
         """What time it is at the endpoint; only over https is it the endpoint that says so."""
-        at = read_date(date) if self.url.scheme == "https" else None
+        at = date_in(headers) if self.url.scheme == "https" else None
         if at is not None:
             self._told(self.url.host or "", at, at + 1.0 + self._monotonic() - asked_at)

@@ -14,11 +14,12 @@ from typing import Any
 
 from gateway.core.audit import addressee
 from gateway.core.chunks import cut, deadline_of
-from gateway.core.clocks import WallClock
+from gateway.core.clocks import Clocks
 from gateway.core.items import FIELDS, parse_items
 from gateway.core.model import CHUNK_SIZE, Chunk, Event, Item, Rejection
 from gateway.core.private import people_in
 from gateway.core.sources import API, Terms, event_id_of
+from gateway.dating import time_to_keep
 from gateway.devices.auth import Authenticator, Caller
 from gateway.events import NotificationsPosted, Observer
 from gateway.exchange import Answer, Request, Route, read_object
@@ -62,7 +63,7 @@ class NotificationRoutes:
         backlog: Callable[[], int],
         wake: Callable[[], None],
         observer: Observer,
-        clock: WallClock,
+        clocks: Clocks,
         chunk_items: int = CHUNK_SIZE,
     ) -> None:
         self._queue = queue
@@ -72,7 +73,7 @@ class NotificationRoutes:
         self._backlog = backlog
         self._wake = wake
         self._observer = observer
-        self._clock = clock
+        self._clocks = clocks
         self._chunk_items = chunk_items
 
     def routes(self) -> list[Route]:
@@ -99,7 +100,7 @@ class NotificationRoutes:
         if await self._journal.event(message_id) is not None:
             # It was taken by a version whose ids named no source.
             return _answer("duplicate", message_id, items, rejections)
-        now = self._clock()
+        now = await time_to_keep(self._clocks)
         deadline = deadline_of(None, now, limits.max_age_s)
         chunks = cut(
             event_id,

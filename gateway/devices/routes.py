@@ -12,6 +12,7 @@ from gateway.core.audit import Act, What
 from gateway.core.clocks import Clocks
 from gateway.core.instants import to_iso
 from gateway.core.model import UserRef
+from gateway.dating import time_to_keep
 from gateway.devices.auth import Authenticator, Caller
 from gateway.devices.limits import CallerLimits
 from gateway.devices.schema import Apps, device_view, read_registration
@@ -49,7 +50,7 @@ class DeviceRoutes:
         self._authenticator = authenticator
         self._vendors = vendors
         self._apps = apps
-        self._clock = clocks.wall
+        self._clocks = clocks
         self._changed = changed
         self._erasing = erasing
         self._erases = CallerLimits(ERASES_PER_HOUR, monotonic=clocks.monotonic, window_s=3600.0)
@@ -75,7 +76,7 @@ class DeviceRoutes:
             apps=self._apps(),
             proven=caller.proven,
         )
-        now = self._clock()
+        now = await time_to_keep(self._clocks)
         done = await self._registry.register(
             registration,
             proven=caller.proven,
@@ -93,7 +94,7 @@ class DeviceRoutes:
         `?app=` narrows it down where one installation id is used in several apps.
         """
         caller = await self._authenticator.authorize(request, "devices:write")
-        now = self._clock()
+        now = await time_to_keep(self._clocks)
         gone = await self._registry.forget(
             request.path["installation_id"],
             proven=caller.proven,
@@ -115,9 +116,9 @@ class DeviceRoutes:
         """Remove a user: the devices now, names and texts that were kept soon after."""
         caller = await self._authenticator.authorize(request, "devices:write")
         user = await self._user(caller, request)
+        now = await time_to_keep(self._clocks)
         if caller.proven is not None and (wait := self._erases.take(caller.name)):
             raise Problem("too_many_requests", retry_after=wait)
-        now = self._clock()
         act = caller.actor(request).does("users.erase", at=now)
         try:
             gone = await self._registry.erase(user, now=now, act=act)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from gateway.core.clocks import Clocks
 from gateway.core.model import CHUNK_SIZE
 from gateway.core.sources import UNLIMITED, Limits, Terms, event_id_of
+from gateway.dating import time_to_keep
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
 from gateway.exchange import Answer, Request, Route, UnreadableBody
@@ -128,7 +129,7 @@ class WebhookRoute:
             self._tell_time(claim, self._clocks.wall())
         if is_stale:
             self._check_again(claim, limits)
-        now = self._clocks.wall()
+        now = await time_to_keep(self._clocks)
         if self._backlog() >= limits.max_backlog:
             raise Problem("unavailable", "the backlog is full", retry_after=RETRY_AFTER_S)
         understood = understand(

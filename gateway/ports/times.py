@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.core.agreement import Correction
@@ -9,6 +10,8 @@ from gateway.core.audit import Act
 
 KEEP_S = 86_400.0
 """How much older than a new row another one may be: its process is gone."""
+REPORTED_S = 60.0
+"""Seconds between two reports of a process, while nothing changes."""
 PERSON = "a person"
 """The name of the row that `inkpush clock accept` writes."""
 
@@ -16,20 +19,23 @@ PERSON = "a person"
 class ClockRow(NamedTuple):
     """One process' clock, at that time by the time in force there. `offset` is how far that time
     is ahead of the machine's clock; `doubt` why it is doubted, "" if it is not; `told` is for
-    people. A person's row has the time that the machine's clock showed."""
+    people. A person's row has the time that the machine's clock showed. A doubt of "contradicted"
+    stays when the process ends: what it dated from `since` to `at` is put right by the next one."""
 
     name: str
     at: float
     offset: float = 0.0
     doubt: str = ""
     told: str = ""
+    since: float | None = None
 
 
 class Times(Protocol):
     """What is known of clocks."""
 
     async def report(self, row: ClockRow, *, act: Act | None = None) -> None:
-        """Keep a row, in place of the one of that name. Rows older by `KEEP_S` are dropped."""
+        """Keep a row, in place of the one of that name. Rows older by `KEEP_S` are dropped, but for
+        those of clocks that were contradicted."""
 
     async def all(self) -> list[ClockRow]:
         """All rows, by name."""
@@ -42,7 +48,12 @@ class Times(Protocol):
         a lease. Where processes share a database, whose clock counts from the first moment, there
         is nothing to put right."""
 
-    async def recall(self, *, now: float, whole: bool = False) -> None:
+    async def rouse(self, *, now: float) -> None:
+        """The time is doubted, and may be behind: what waits and came in the future is due now. Its
+        dates stay. Where the database's clock counts, there is nothing to do."""
+
+    async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:
         """The time is agreed on: what waits, and was dated by a clock that was ahead of it, is due
         now. Another process, which may be gone, a command or an earlier version dated it so.
-        `whole`: one was killed while its clock was wrong, so all that waits is due."""
+        `wrong`: these ended while their clocks were wrong. So all that waits is due, also what is
+        leased, and what they took in has the life that it had, from now on."""

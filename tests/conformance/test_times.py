@@ -9,6 +9,7 @@ import pytest
 from gateway.core.model import Chunk
 from gateway.ports import PERSON, ClockRow
 from gateway.ports.times import KEEP_S
+from gateway.store.postgres.store import PostgresStore
 from tests.kit.build import NOW
 from tests.kit.stores import Handle, accept, batch
 
@@ -32,6 +33,16 @@ async def test_what_was_told_a_day_ago_is_dropped(handle: Handle) -> None:
     await times.report(ClockRow("gone", NOW))
     await times.report(ClockRow("here", NOW + KEEP_S + 1))
     assert [row.name for row in await times.all()] == ["here"]
+
+
+async def test_a_clock_that_was_contradicted_is_told_of_for_years(handle: Handle) -> None:
+    """It showed 1970, and the next one shows the truth."""
+    times = handle.store.times
+    wrong = ClockRow("gone", 1_000.0, 0.0, "contradicted", "the sender of webhooks", 900.0)
+    await times.report(wrong)
+    await times.report(ClockRow("doubted", 1_000.0, 0.0, "unconfirmed", "", 900.0))
+    await times.report(ClockRow("here", NOW))
+    assert await times.all() == [wrong, ClockRow("here", NOW)]
 
 
 async def claimed(handle: Handle, now: float) -> list[Chunk]:
@@ -72,3 +83,16 @@ async def test_what_came_in_the_future_came_now_when_the_time_is_known(handle: H
     (chunk,) = await claimed(handle, NOW + 60)
     life = chunks[0].deadline - chunks[0].first_seen
     assert (chunk.first_seen, chunk.deadline) == (NOW + 60, NOW + 60 + life)
+
+
+@pytest.mark.parametrize("behind", [3_600.0, 100 * DAY_S])
+async def test_what_came_in_the_future_does_not_wait_for_the_clock_to_be_set(
+    handle: Handle, behind: float
+) -> None:
+    event, chunks = batch("msg_1")
+    await handle.queue.accept(event, chunks)
+    now = NOW - behind
+    await handle.store.times.rouse(now=now)
+    has_a_clock = isinstance(handle.store, PostgresStore)  # and compares due times with its own
+    (chunk,) = await claimed(handle, NOW if has_a_clock else now)
+    assert (chunk.first_seen, chunk.deadline) == (chunks[0].first_seen, chunks[0].deadline)

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -16,7 +17,8 @@ import pytest
 
 from gateway.app.clocks import SYSTEM
 from gateway.app.timekeeping import Timekeeper
-from gateway.core.clocks import Clocks, Wall
+from gateway.core.clocks import Clocks, Monotonic, Wall
+from gateway.ingest.schema import understand
 from gateway.ports import PERSON, ClockRow
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, notification
@@ -33,12 +35,19 @@ OFF = pytest.mark.parametrize("off", STEPS.values(), ids=STEPS.keys())
 
 @dataclass
 class Machine:
-    """Where the gateway runs: its clock is so many seconds ahead of the true time."""
+    """Where the gateway runs: its clock is so many seconds ahead of the true time. `passed` is how
+    much more time went by than in the test."""
 
     off: float = 0.0
+    passed: float = 0.0
 
     def keeper(self) -> Timekeeper:
-        return Timekeeper(Clocks(lambda: Wall(time.time() + self.off), SYSTEM.monotonic))
+        return Timekeeper(
+            Clocks(
+                lambda: Wall(time.time() + self.off + self.passed),
+                lambda: Monotonic(SYSTEM.monotonic() + self.passed),
+            )
+        )
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -193,3 +202,131 @@ async def test_nothing_is_pruned_while_the_time_is_doubted(rig: RelayRig) -> Non
         await running.queue_for("msg_1", [JOMO])
         assert await running.settled("msg_1") == {"refused": 1}
         assert (await running.device(JOMO)).state == "active"
+
+
+async def test_what_moves_the_time_is_itself_dated_by_the_new_one(rig: RelayRig) -> None:
+    """Its right date lies among the wrong ones: the clock was off by less than it was doubted."""
+    machine = Machine(3_600.0, passed=-7_200.0)
+    keeper = machine.keeper()
+    async with rig.gateway(rig.settings(fcm=None), timekeeper=keeper) as running:
+        machine.passed = 0.0
+        keeper.look()
+        keeper.told("another", time.time(), time.time() + 1.0)
+        assert (await post(running, "msg_1", JOMO))[0] == 200
+        await eventually("the time is known", lambda: keeper.doubt() is None)
+        summary = await running.stores.journal.event("msg_1")
+        assert summary is not None
+        assert summary.event.received_at == pytest.approx(time.time(), abs=10.0)
+
+
+@OFF
+async def test_a_clock_that_is_set_after_the_start_is_gone_by_where_nobody_speaks(
+    rig: RelayRig, off: float
+) -> None:
+    machine = Machine(off)
+    keeper = machine.keeper()
+    async with rig.gateway(rig.settings(fcm=None), timekeeper=keeper) as running:
+        body = event([notification(JOMO.owner)])
+        understood = understand("msg_1", body, received_at=keeper(), max_age_s=DAY_S)
+        assert await running.stores.queue.accept(understood.event, understood.chunks)
+        machine.off = 0.0  # NTP sets it
+        assert await clock_of(running) is None
+        assert keeper.doubt() is not None
+        assert keeper() == pytest.approx(time.time(), abs=2.0)
+        ((at,),) = rig.sql("SELECT received_at FROM events")
+        assert at == pytest.approx(time.time(), abs=10.0)
+
+
+@OFF
+async def test_a_clock_that_is_set_while_the_gateway_restarts(rig: RelayRig, off: float) -> None:
+    machine = Machine(off)
+    settings = rig.settings(fcm=None)
+    keeper = machine.keeper()
+    async with rig.gateway(settings, timekeeper=keeper) as running:
+        keeper.told("another", time.time(), time.time() + 1.0)
+        await running.register(JOMO)
+        await running.stores.lanes.hold("demo", "apns", "", by="operator", reason="", now=0.0)
+        await clock_of(running)
+        body = event([notification(JOMO.owner)], datetime.fromtimestamp(keeper(), UTC))
+        understood = understand("msg_1", body, received_at=keeper(), max_age_s=DAY_S)
+        assert await running.stores.queue.accept(understood.event, understood.chunks)
+    keeper = Machine().keeper()
+    async with rig.gateway(settings, timekeeper=keeper) as running:
+        await clock_of(running)
+        keeper.told("another", time.time(), time.time() + 1.0)
+        await eventually("the time is known", lambda: keeper.doubt() is None)
+        await running.stores.lanes.resume("demo", "apns", "", by="operator", now=0.0)
+        running.gateway.wake()
+        assert await running.settled("msg_1") == {"delivered": 1}
+        (left,) = lives(rig, JOMO)
+        assert left == pytest.approx(DAY_S, abs=10.0)
+        assert {row.doubt for row in await running.stores.store.times.all()} == {""}
+
+
+@pytest.mark.parametrize("off", [-600.0, -1_800.0], ids=["-10 min", "-30 min"])
+@pytest.mark.parametrize("when", ["before the start", "before it is contradicted"])
+async def test_what_waits_is_sent_by_a_clock_that_is_behind(
+    rig: RelayRig, off: float, when: str
+) -> None:
+    """By so much that APNs takes its tokens still: they are good for an hour."""
+    settings = rig.settings(fcm=None)
+
+    async def comes(running: Running) -> None:
+        body = event([notification(JOMO.owner)], datetime.now(UTC))
+        understood = understand("msg_1", body, received_at=time.time(), max_age_s=DAY_S)
+        assert await running.stores.queue.accept(understood.event, understood.chunks)
+
+    async with rig.gateway(settings, timekeeper=Machine().keeper()) as running:
+        await running.register(JOMO)
+        await running.stores.lanes.hold("demo", "apns", "", by="operator", reason="", now=0.0)
+        if when == "before the start":
+            await comes(running)
+    keeper = Machine(off).keeper()
+    async with rig.gateway(settings, timekeeper=keeper) as running:
+        await running.stores.lanes.resume("demo", "apns", "", by="operator", now=0.0)
+        if when == "before it is contradicted":
+            await clock_of(running)
+            await comes(running)
+            keeper.told("another", time.time(), time.time() + 1.0)
+        running.gateway.wake()
+        assert await running.settled("msg_1") == {"delivered": 1}
+        assert keeper.doubt() is not None
+
+
+async def test_leases_are_asked_for_anew_where_the_machine_was_paused(rig: RelayRig) -> None:
+    """Its monotonic clock stood still, so the leases look good; its wall clock went on."""
+    machine = Machine()
+    keeper = machine.keeper()
+    async with rig.gateway(rig.settings(fcm=None), timekeeper=keeper) as running:
+        relay = running.gateway.relay
+        assert relay is not None
+        assert not relay._leases._doubted.is_set()
+        machine.off = 3_600.0
+        before = relay._leases._doubted_at
+        keeper.look()
+        assert relay._leases._doubted_at > before
+
+
+@pytest.mark.parametrize("wrong", ["this clock", "another's"])
+async def test_dates_are_judged_once_the_time_is_known(rig: RelayRig, wrong: str) -> None:
+    """A clock that is behind sees dates of the future, and they are none: no brake outlasts it."""
+    settings = rig.settings(fcm=None)
+    async with rig.gateway(settings, timekeeper=Machine().keeper()) as running:
+        await running.register(JOMO)
+        ahead = 7_200.0 if wrong == "another's" else 0.0
+        rig.sql("UPDATE devices SET last_seen_at = ?", time.time() + ahead)
+    machine = Machine(-3_600.0 if wrong == "this clock" else 0.0)
+    keeper = machine.keeper()
+
+    async def is_braked() -> bool:
+        return any(row.brake_at is not None for row in await running.stores.lanes.all())
+
+    async with rig.gateway(settings, timekeeper=keeper) as running:
+        await asyncio.sleep(1.1)
+        assert not await is_braked()
+        for witness in ("one", "another"):
+            keeper.told(witness, time.time(), time.time() + 1.0)
+        await asyncio.sleep(2.5)
+        found = ["future"] if wrong == "another's" else []
+        assert await is_braked() == bool(found)
+        assert [doubt.what for doubt in running.gateway.doubts] == found

@@ -146,6 +146,7 @@ SCANS = {
     "queue_rescue": "once, at the start of a process",
     "recall_due": "when the time is agreed on: at the start, and after a doubt",
     "recall_future": "the same",
+    "recall_life": "once, after a process that ended while its clock was wrong",
     "redate_devices": "once, when a clock that was wrong is found out",
     "redate_leases": "the same",
     "redate_queue": "the same",

@@ -30,7 +30,7 @@ from gateway.ops.lookup import LookupRoutes
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
-from tests.kit.clocks import both, wall
+from tests.kit.clocks import both
 from tests.kit.engines import LoopEngine, in_memory
 from tests.kit.stores import fresh_secret, sqlite_queue
 
@@ -193,7 +193,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
             backlog=lambda: public.backlog,
             wake=woke,
             observer=public.events.append,
-            clock=wall(clock),
+            clocks=_clocks(clock),
         ).routes(),
         *LookupRoutes(store.journal, store.registry, authenticator.authorize).routes(),
         *WebhookRoute(

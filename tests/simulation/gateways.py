@@ -38,6 +38,7 @@ from gateway.events import (
     PartsReached,
     StoreFailed,
 )
+from gateway.ports import ClockRow
 from gateway.ports.replicas import REPLICA_ALIVE_S, look
 from gateway.queue.in_store import InStoreQueue
 from gateway.relay.device_counts import DeviceCounts
@@ -159,6 +160,9 @@ class SharedTimes(SqliteTimes):
 
     async def redate(self, correction: Correction, *, now: float) -> None:
         """Nothing, as on PostgreSQL."""
+
+    async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:  # noqa: ARG002
+        await super().recall(now=now)
 
 
 class WatchedQueue(InStoreQueue):
@@ -382,6 +386,7 @@ class Life:
             pace=pace,
         )
         self.timekeeper.listeners += [relay.moved, self._moved]
+        self.timekeeper.paused.append(relay.stood_still)
 
         async def known(event_id: str) -> bool:
             return await store.journal.event(event_id) is not None
@@ -402,7 +407,11 @@ class Life:
         try:
             await look(store.replicas, clocks=clocks)
             await self.timekeeper.start(
-                store.times, self._new_id(), ask=self._ask_google, observer=self._observe
+                store.times,
+                self._new_id(),
+                ask=self._ask_google,
+                observer=self._observe,
+                failed=self._failed,
             )
             await relay.start(self._plans())
         except Exception as error:  # noqa: BLE001  # the supervisor starts it again

@@ -138,14 +138,44 @@ def test_a_step_is_doubted_and_moves_nothing(off: float) -> None:
 
 
 @OFF
-def test_a_step_before_anybody_spoke_moves_nothing_either(off: float) -> None:
-    world = World()
+def test_a_clock_that_is_set_before_anybody_spoke_is_followed_and_doubted(off: float) -> None:
+    """A machine that starts: NTP sets its clock seconds later, and nobody speaks yet."""
+    world = World(off)
+    began = world.time
     world.look()
-    world.step(off)
+    moved = world.step(-off)
+    assert moved is not None
+    assert moved.since == pytest.approx(began)
+    assert moved.by == pytest.approx(-off)
+    assert moved.until == pytest.approx(world.time + off)
+    assert world.agreement.doubt == "unconfirmed"
     assert world.is_right
-    world.step(-off)
-    world.step(5.0)
-    assert world.time == pytest.approx(world.wall)
+    assert world.agreement.offset == 0
+    assert world.agreement.since == pytest.approx(began - off)
+    world.hear("one")
+    assert not world.doubts()
+
+
+@OFF
+def test_a_clock_that_is_put_wrong_before_anybody_spoke_is_put_right_again(off: float) -> None:
+    world = World()
+    there = world.step(off)
+    back = world.step(-off)
+    assert there is not None
+    assert back is not None
+    assert back.by == pytest.approx(-there.by)
+    assert back.since == pytest.approx(there.since + off)
+    assert world.is_right
+    assert world.agreement.doubt == "unconfirmed"
+
+
+@OFF
+def test_a_clock_that_was_contradicted_is_not_followed(off: float) -> None:
+    world = World(off)
+    world.hear("one")
+    before = world.time
+    assert world.step(3 * off) is None
+    assert world.time == pytest.approx(before + 1.0)
 
 
 @OFF

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from gateway.core.agreement import Correction
-from gateway.core.model import UserRef
+from gateway.core.model import Chunk, UserRef
+from gateway.ports import ClockRow
 from tests.kit.audience import Phone
 from tests.kit.build import NOW
-from tests.kit.stores import BACKENDS, accept
+from tests.kit.stores import BACKENDS, Handle, accept
 
 OFF = pytest.mark.parametrize("off", [172_800.0, 3_600.0, -3_600.0, -NOW + 100.0])
 DOUBT_S = 30.0
@@ -39,3 +40,44 @@ async def test_all_that_was_dated_in_doubt_is_dated_anew_and_nothing_else(
             assert chunk.deadline - chunk.first_seen == pytest.approx(86_400.0)
         (device,) = await handle.registry.devices_of(UserRef(**phone.user))
         assert device.last_seen_at == pytest.approx(NOW + 2)
+
+
+async def taken(handle: Handle, now: float) -> dict[str, Chunk]:
+    claims = await handle.queue.claim(limit=9, lease_s=60.0, now=now)
+    return {claim.chunk.event_id: claim.chunk for claim in claims}
+
+
+@OFF
+@pytest.mark.parametrize("put_back", [False, True], ids=["as it came", "put back by the drain"])
+async def test_what_came_by_a_wrong_clock_before_a_restart_lives_from_when_the_time_is_known(
+    off: float, put_back: bool, tmp_path: Path
+) -> None:
+    async with BACKENDS["sqlite"].open(tmp_path, lambda: NOW + off) as handle:
+        old = NOW - 7_000.0
+        await accept(handle, "old", at=old)
+        await accept(handle, "new", at=NOW + off + 1)
+        if put_back:
+            assert "new" in await taken(handle, NOW + off + 2)
+            await handle.queue.let_go()
+        wrong = ClockRow("gone", NOW + off + 3, 0.0, "contradicted", since=NOW + off)
+        now = NOW + 3_600.0
+        await handle.store.times.recall(now=now, wrong=[wrong])
+        chunks = await taken(handle, now)
+        assert chunks["old"].first_seen == old
+        assert chunks["new"].first_seen == now
+        for chunk in chunks.values():
+            assert chunk.deadline - chunk.first_seen == pytest.approx(86_400.0)
+
+
+@OFF
+async def test_what_is_leased_when_the_time_is_known_is_claimed_anew(
+    off: float, tmp_path: Path
+) -> None:
+    async with BACKENDS["sqlite"].open(tmp_path, lambda: NOW) as handle:
+        await accept(handle, "new", at=NOW + off + 1)
+        assert set(await taken(handle, max(NOW, NOW + off) + 2)) == {"new"}
+        wrong = ClockRow("gone", NOW + off + 3, 0.0, "contradicted", since=NOW + off)
+        await handle.store.times.recall(now=NOW, wrong=[wrong])
+        chunk = (await taken(handle, NOW))["new"]
+        assert chunk.first_seen == NOW
+        assert chunk.deadline == pytest.approx(NOW + 86_400.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.core.agreement import AGREE_S, Correction
 from gateway.core.audit import Act
 from gateway.core.fanout import LATEST_S
@@ -33,8 +35,11 @@ class PostgresTimes:
     async def redate(self, correction: Correction, *, now: float) -> None:
         """Nothing: the server's clock is asked before anything is dated."""
 
-    async def recall(self, *, now: float, whole: bool = False) -> None:  # noqa: ARG002
-        """A process here asks the server before it dates anything, so `whole` is for nobody."""
+    async def rouse(self, *, now: float) -> None:
+        """Nothing: due times are compared with the server's clock."""
+
+    async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:  # noqa: ARG002
+        """A process here asks the server before it dates anything, so none was `wrong`."""
 
         async def work(session: Session) -> None:
             await session.run("recall_future", now, now + AGREE_S)

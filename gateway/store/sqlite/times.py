@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from gateway.core.agreement import AGREE_S, Correction
 from gateway.core.audit import Act
 from gateway.core.fanout import LATEST_S
-from gateway.ports.times import KEEP_S, ClockRow
+from gateway.ports.times import KEEP_S, REPORTED_S, ClockRow
 from gateway.store.sqlite import audit
 from gateway.store.sqlite.database import SqliteDatabase
 
@@ -31,7 +32,7 @@ class SqliteTimes:
         self._sql = database.sql
 
     async def report(self, row: ClockRow, *, act: Act | None = None) -> None:
-        values = dict(zip(("name", "at", "ahead", "doubt", "told"), row, strict=True))
+        values = dict(zip(("name", "at", "ahead", "doubt", "told", "since"), row, strict=True))
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(self._sql["clock_report"], values)
@@ -65,13 +66,26 @@ class SqliteTimes:
 
         await self._database.write(work)
 
-    async def recall(self, *, now: float, whole: bool = False) -> None:
+    async def rouse(self, *, now: float) -> None:
+        values = {"now": now, "latest": now + AGREE_S}
+        await self._database.write(
+            lambda connection: connection.execute(self._sql["rouse_future"], values).rowcount
+        )
+
+    async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:
         values = {"now": now, "latest": now + AGREE_S, "slack": LATEST_S}
 
         def work(connection: sqlite3.Connection) -> None:
+            if wrong:
+                connection.execute(self._sql["redate_leases"], {"now": now})
             connection.execute(self._sql["recall_future"], values)
             connection.execute(self._sql["recall_due"], values)
-            if whole:
+            for row in wrong:
+                if row.since is not None:
+                    until = row.at + REPORTED_S
+                    span = {"now": now, "since": row.since, "until": until}
+                    connection.execute(self._sql["recall_life"], span)
+            if wrong:
                 connection.execute(self._sql["recall_whole"], {"now": now})
                 connection.execute(self._sql["recall_waiting"], {"now": now})
 

@@ -1,13 +1,16 @@
 -- name: clock_report
-INSERT INTO clocks (name, at, ahead, doubt, told) VALUES (:name, :at, :ahead, :doubt, :told)
+INSERT INTO clocks (name, at, ahead, doubt, told, since)
+VALUES (:name, :at, :ahead, :doubt, :told, :since)
 ON CONFLICT (name) DO UPDATE SET
-    at = excluded.at, ahead = excluded.ahead, doubt = excluded.doubt, told = excluded.told;
+    at = excluded.at, ahead = excluded.ahead, doubt = excluded.doubt, told = excluded.told,
+    since = excluded.since;
 
+-- A clock that was wrong may have been so by years: what it dated is still to be put right.
 -- name: clocks_old
-DELETE FROM clocks WHERE at < :before;
+DELETE FROM clocks WHERE at < :before AND doubt <> 'contradicted';
 
 -- name: clocks_all
-SELECT name, at, ahead, doubt, told FROM clocks ORDER BY name;
+SELECT name, at, ahead, doubt, told, since FROM clocks ORDER BY name;
 
 -- name: clock_leave
 DELETE FROM clocks WHERE name = ?;
@@ -41,6 +44,11 @@ UPDATE devices SET last_seen_at = last_seen_at + :by WHERE last_seen_at BETWEEN 
 -- name: redate_erasures
 UPDATE erasures SET asked_at = asked_at + :by WHERE asked_at BETWEEN :since AND :until;
 
+-- The clock of now may be behind: what came in its future is not made to wait until it is set.
+-- name: rouse_future
+UPDATE queue SET due_at = :now
+WHERE first_seen > :latest AND due_at > :now AND lease_id IS NULL;
+
 -- What a process dated by a clock that was ahead, before it was killed: it came now at the latest.
 -- name: recall_future
 UPDATE queue SET due_at = :now, deadline = deadline - (first_seen - :now), first_seen = :now
@@ -50,7 +58,12 @@ WHERE first_seen > :latest AND lease_id IS NULL;
 -- name: recall_due
 UPDATE queue SET due_at = :now WHERE due_at > deadline + :slack AND lease_id IS NULL;
 
--- A process was killed while its clock was wrong: nobody knows which due times are its own.
+-- A process ended while its clock was wrong: what it took in has the life that it had.
+-- name: recall_life
+UPDATE queue SET deadline = deadline - (first_seen - :now), first_seen = :now
+WHERE first_seen BETWEEN :since AND :until;
+
+-- Nobody knows which due times are its own.
 -- name: recall_whole
 UPDATE queue SET due_at = :now WHERE due_at > :now AND lease_id IS NULL;
 

@@ -64,5 +64,6 @@ CREATE TABLE clocks (
     at     double precision NOT NULL,
     ahead  double precision NOT NULL,
     doubt  text NOT NULL,
-    told   text NOT NULL
+    told   text NOT NULL,
+    since  double precision
 );

@@ -61,5 +61,6 @@ CREATE TABLE clocks (
     at     REAL NOT NULL,
     ahead  REAL NOT NULL,
     doubt  TEXT NOT NULL,
-    told   TEXT NOT NULL
+    told   TEXT NOT NULL,
+    since  REAL
 ) WITHOUT ROWID;

@@ -1,0 +1,97 @@
+"""What a timekeeper tells its own gateway: that the machine was paused, and that a duty broke."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from unittest.mock import AsyncMock
+
+import pytest
+
+from gateway.app import timekeeping
+from gateway.app.timekeeping import Timekeeper
+from gateway.core.clocks import Clocks, Monotonic, Wall
+from gateway.ports import Times
+from tests.kit.build import NOW
+
+
+@dataclass
+class Machine:
+    wall: float = NOW
+    monotonic: float = 1_000.0
+
+    def keeper(self) -> Timekeeper:
+        return Timekeeper(Clocks(lambda: Wall(self.wall), lambda: Monotonic(self.monotonic)))
+
+
+def no_rows(broken: str = "") -> AsyncMock:
+    """The port `gateway.ports.Times`, empty; one method of it raises what nobody foresaw."""
+    times = AsyncMock(spec=Times)
+    times.all.return_value = []
+    if broken:
+        getattr(times, broken).side_effect = RuntimeError(broken)
+    return times
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+@pytest.mark.parametrize("by", [172_800.0, 3_600.0, 61.0, -3_600.0])
+def test_a_clock_that_was_moved_on_its_own_may_be_of_a_machine_that_was_paused(
+    by: float, confirmed: bool
+) -> None:
+    machine, paused = Machine(), []
+    keeper = machine.keeper()
+    keeper.paused.append(lambda: paused.append(machine.wall))
+    if confirmed:
+        keeper.told("one", NOW, NOW + 1.0)
+    for _ in range(5):
+        machine.wall += 1.0
+        machine.monotonic += 1.0
+        keeper.look()
+    assert paused == []
+    machine.wall += by
+    keeper.look()
+    assert paused == [machine.wall]
+    keeper.look()
+    assert len(paused) == 1
+
+
+async def nobody() -> None:
+    """Nobody is asked."""
+
+
+async def broken() -> None:
+    raise RuntimeError("ask")
+
+
+@pytest.mark.parametrize(
+    ("ask", "times", "look", "fault"),
+    [
+        (broken, no_rows(), True, "ask"),
+        (nobody, no_rows("report"), True, "report"),
+        (nobody, no_rows("rouse"), True, "rouse"),
+        (nobody, no_rows(), False, "look"),
+    ],
+    ids=["asking", "reporting", "rousing", "looking"],
+)
+async def test_a_duty_that_breaks_ends_the_gateway(
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[], Awaitable[None]],
+    times: AsyncMock,
+    look: bool,
+    fault: str,
+) -> None:
+    monkeypatch.setattr(timekeeping, "LOOK_S", 0.01)
+    monkeypatch.setattr(timekeeping, "_ASK_AFTER_S", 0.0)
+    keeper = Machine().keeper()
+
+    def fails() -> None:
+        raise RuntimeError("look")
+
+    if not look:
+        monkeypatch.setattr(keeper, "look", fails)
+    failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+    await keeper.start(times, "here", ask=ask, observer=lambda _: None, failed=failed.set_result)
+    async with asyncio.timeout(10.0):
+        assert str(await failed) == fault
+    await keeper.stop()
