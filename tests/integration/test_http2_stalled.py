@@ -116,9 +116,10 @@ async def test_all_is_delivered_by_other_connections_and_the_stalled_ones_go(
         await deliver(rig, bodies, at_once)
 
         assert statuses(list(rig.ends.values())) == {200: 400}
-        # one that does not read does not see that it was closed
-        await until(lambda: rig.pool.connections <= len(server.peers) - bad)
-        assert rig.pool.trouble is None
+        # Only what has pushes to send finds out: on a slow machine the good ones take all before.
+        # One that does not read does not see that it was closed.
+        await rig.send_until(lambda: rig.pool.connections <= len(server.peers) - bad)
+        await until(lambda: rig.pool.trouble is None)
 
 
 async def test_a_connection_that_gets_room_again_is_used_again(trust: Trust) -> None:
