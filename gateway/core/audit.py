@@ -144,8 +144,8 @@ def names_of(things: Iterable[object] | None) -> str:
 
 def addressee(items: Iterable[Item]) -> UserRef | None:
     """Whom these notifications are about; None if they are to several people."""
-    people = {UserRef(item.user_id, item.custom_id) for item in items}
-    return people.pop() if len(people) == 1 else None
+    people = [*dict.fromkeys(UserRef(item.user_id, item.custom_id) for item in items)]
+    return people[0] if len(people) == 1 else None
 
 
 def words_for(user: UserRef | None, secret: bytes) -> tuple[str, str]:

@@ -32,7 +32,7 @@ from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.clocks import both
 from tests.kit.engines import LoopEngine, in_memory
-from tests.kit.stores import fresh_secret, sqlite_queue
+from tests.kit.stores import SECRET, fresh_secret, sqlite_queue
 
 JWT_SECRET = "a secret of at least thirty-two bytes"
 WEBHOOK_KEY = b"a webhook secret of some length"
@@ -115,6 +115,7 @@ async def public_handlers() -> AsyncIterator[PublicHandlers]:
     clock = TestClock()
     database = SqliteDatabase(LoopEngine(in_memory()))
     store = SqliteStore(database, max_per_user=20, fresh=fresh_secret)
+    await store.secret(SECRET)
     rules = AuthRules(jwt_secret=JWT_SECRET)
     authenticator = Authenticator(rules, store.keys, clocks=_clocks(clock))
     queue = sqlite_queue(store, clock=clock)

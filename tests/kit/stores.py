@@ -73,7 +73,6 @@ def fresh_secret() -> bytes:
 
 
 LIFE_S = 86_400.0
-SECRET = b"s" * SECRET_BYTES
 #: leases that a test can wait for, and that a busy machine does not outlast
 QUICK_LEASE_S = 3.0
 
