@@ -190,7 +190,7 @@ async def test_a_reload_removes_an_app_and_lets_its_pushes_in_flight_end(rig: Re
     phones = iphones(range(60))
     settings = with_other_app(rig.settings(apns={"max_connections": 1}))
     rig.sandbox.settings.stream_limit = 20
-    rig.sandbox.latency_s = 1.0
+    rig.sandbox.latency_s = 4.0  # in which the reload is done
     async with rig.gateway(settings) as running:
         await register_other(running, phones)
         await running.queue_for("msg_1", phones)
