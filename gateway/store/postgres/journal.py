@@ -127,7 +127,7 @@ class PostgresJournal:
         done: Sequence[tuple[str, int]] = (),
         waiting: Sequence[tuple[Record, LeaseRef]] = (),
     ) -> set[int]:
-        days = {record.day for record in (*records, *(record for record, _ in waiting))}
+        days = {record.day for record in records} | {record.day for record, _ in waiting}
         await self._partitions.ensure(days)
         try:
             return await self._record(records, removals, dead, done, waiting)

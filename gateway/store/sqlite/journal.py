@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -94,7 +94,7 @@ class SqliteJournal:
             if spared:
                 told = [spared_record(one) if i in spared else one for i, one in enumerate(records)]
             if waiting:
-                held = self._held(connection, {lease for _, lease in waiting})
+                held = self._held(connection, dict.fromkeys(lease for _, lease in waiting))
                 told = [*told, *(record for record, lease in waiting if lease in held)]
             letters = dead
             erased = self._database.erased_from(connection, {one.event_id for one in told})
@@ -237,7 +237,7 @@ class SqliteJournal:
                 rows += connection.execute(self._sql[query], key).rowcount
         return rows
 
-    def _held(self, connection: sqlite3.Connection, leases: set[LeaseRef]) -> set[LeaseRef]:
+    def _held(self, connection: sqlite3.Connection, leases: Iterable[LeaseRef]) -> set[LeaseRef]:
         """Those of these leases that are not lost."""
         return {
             lease
