@@ -29,12 +29,13 @@ EVENTS = 12
 LATER = 30
 """Events at most that come when the line is back, until it sends again."""
 RESUMED_S = 60.0
-"""What was refused is tried again after 5 s at most; then there are others' chunks to read."""
+"""What was refused is tried again after 5 s at most; then there are others' chunks to read. The
+rest is for a busy machine: the figures say how long it was."""
 RATE = 500
 LEASE_S = 6.0
 MOST_QUEUED = 4_000
 TOLD_S = 30.0
-"""An answer is waited for at most 4 s, and parts are asked for 2 s."""
+"""An answer is waited for at most 4 s, and parts are asked for 2 s; the rest is for a busy one."""
 
 
 @pytest.mark.parametrize("to", ["NATS", "PostgreSQL"])

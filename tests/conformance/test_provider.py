@@ -7,7 +7,6 @@ import gc
 import json
 import logging
 import socket
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,8 @@ from providers.contract import (
 )
 from providers.sandbox import Answer, Sandbox
 from providers.wording.between import PROXY_LOGIN
-from tests.kit.provider_rig import DEADLINE_S, FACTORIES, MESSAGE, Rig, rig, until
+from tests.kit.gateway import eventually
+from tests.kit.provider_rig import FACTORIES, MESSAGE, Rig, rig, until
 
 ALL = sorted(FACTORIES)
 FCM = [name for name in ALL if FACTORIES[name][0] == "fcm"]
@@ -224,19 +224,16 @@ async def test_every_answer_is_one_verdict_after_one_request_and_the_next_push_g
 
         assert verdict == expected
         assert len(ready.seen) == 1  # nothing was repeated behind our back
-        assert isinstance(await next_one(ready), Delivered)
 
+        async def is_taken() -> bool:
+            """The relay repeats what nobody has looked at, and nothing else."""
+            verdict = await ready.one(ready.push(ready.address(2)))
+            if isinstance(verdict, Unavailable) and not verdict.looked_at:
+                return False
+            assert isinstance(verdict, Delivered)
+            return True
 
-async def next_one(ready: Rig) -> Verdict:
-    """The verdict on a push to another phone; it is repeated as the relay does, while nobody has
-    looked at it."""
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
-        verdict = await ready.one(ready.push(ready.address(2)))
-        if not isinstance(verdict, Unavailable) or verdict.looked_at:
-            return verdict
-        assert time.monotonic() < deadline, "nobody looks at it"
-        await asyncio.sleep(verdict.retry_after or 0.1)
+        await eventually("the next push is taken", is_taken, every_s=0.1)
 
 
 @pytest.mark.parametrize(

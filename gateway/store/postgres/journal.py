@@ -153,7 +153,7 @@ class PostgresJournal:
         brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
         waiting: Sequence[tuple[Record, LeaseRef]] = (),
     ) -> Recorded:
-        days = {record.day for record in (*records, *(record for record, _ in waiting))}
+        days = {record.day for record in records} | {record.day for record, _ in waiting}
         await self._partitions.ensure(days)
         try:
             return await self._record(records, removals, dead, done, brakes, waiting)

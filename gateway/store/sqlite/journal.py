@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -91,7 +91,7 @@ class SqliteJournal:
                 removing = remove_devices(connection, self._sql, orders, brakes)
                 done_with, told = removed(records, removals, removing)
             if waiting:
-                held = self._held(connection, {lease for _, lease in waiting})
+                held = self._held(connection, dict.fromkeys(lease for _, lease in waiting))
                 told = [*told, *(record for record, lease in waiting if lease in held)]
             run = self._run_for(connection, len(records) + len(waiting))
             letters = dead
@@ -239,7 +239,7 @@ class SqliteJournal:
                 rows += connection.execute(self._sql[query], key).rowcount
         return rows
 
-    def _held(self, connection: sqlite3.Connection, leases: set[LeaseRef]) -> set[LeaseRef]:
+    def _held(self, connection: sqlite3.Connection, leases: Iterable[LeaseRef]) -> set[LeaseRef]:
         """Those of these leases that are not lost."""
         return {
             lease
