@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
@@ -18,7 +19,7 @@ class PatientLoop(uvloop.Loop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patience = Patience(self.call_soon, SYSTEM.monotonic)
+        self.patience = Patience(self.call_soon, SYSTEM.monotonic, time.thread_time)
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -24,12 +26,17 @@ TIMEOUT_S = 4.0
 """What a push may take."""
 LEASE_S = 10.0
 LATENCY_S = 0.3
+GOES_ON_S = (0.0, 0.03)
+"""For how long it goes on before it is stopped again: about as long as it reads before it does
+anything else."""
 
 
+@pytest.mark.parametrize("stops", [1, 3])
 @pytest.mark.parametrize("transport", ["native", "sdk"])
 async def test_answers_that_came_in_a_standstill_are_read_before_anything_is_timed_out(
-    installation: Installation, sandbox: Sandbox, figures: Figures, transport: str
+    installation: Installation, sandbox: Sandbox, figures: Figures, transport: str, stops: int
 ) -> None:
+    """`stops`: how often it is stopped before it has gone on for long."""
     sandbox.latency_s = LATENCY_S
     lane: dict[str, Any] = {"transport": transport, "timeout_s": TIMEOUT_S, "rate_per_s": 0}
     installation.configure(fcm=lane, apns=lane, relay={"lease_s": LEASE_S})
@@ -50,20 +57,26 @@ async def test_answers_that_came_in_a_standstill_are_read_before_anything_is_tim
             gateway.signal(signal.SIGSTOP)
             since = time.time() - LATENCY_S
             await asyncio.sleep(STANDSTILL_S)
+            for _ in range(stops - 1):
+                gateway.signal(signal.SIGCONT)
+                await asyncio.sleep(random.uniform(*GOES_ON_S))
+                gateway.signal(signal.SIGSTOP)
+                await asyncio.sleep(STANDSTILL_S)
             # all of these are answered, and the answers are in the sockets
             answered = {push.collapse_id for push in sandbox.pushes if push.at > since}
-            seen = len(sandbox.pushes)
             gateway.signal(signal.SIGCONT)
             went_on = time.monotonic()
             assert await gateway.settled(name, key) == {"delivered": len(audience)}
             recovered.append(time.monotonic() - went_on)
-            again = answered & {push.collapse_id for push in sandbox.pushes[seen:]}
+            times = Counter(push.collapse_id for push in sandbox.pushes if push.at > since)
+            again = [one for one in answered if times[one] > 1]
             assert not again, f"{len(again)} of {len(answered)} were sent again"
             counts.append(len(answered))
         assert len(gateway.logged("stood still")) >= TIMES
         assert await gateway.terminate() == 0
     assert min(counts) > 0
     figures(
-        f"{transport}, stopped {TIMES} times for {STANDSTILL_S:g} s, a push may take {TIMEOUT_S:g} "
-        f"s: of {counts} in flight 0 sent again; all delivered {max(recovered):.1f} s after"
+        f"{transport}, stopped {TIMES} x {stops} times for {STANDSTILL_S:g} s, a push may take "
+        f"{TIMEOUT_S:g} s: of {counts} in flight 0 sent again; "
+        f"all delivered {max(recovered):.1f} s after"
     )

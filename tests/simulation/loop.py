@@ -189,7 +189,7 @@ class Loop(asyncio.AbstractEventLoop):
         if owner is None:
             return self._due(when, callback, args, context, owner)
         if owner.patience is None:
-            owner.patience = Patience(self.call_soon, self.time)
+            owner.patience = Patience(self.call_soon, self.time, lambda: 0.0)
         patient = owner.patience.timer(when - self._now, callback, args)
         handle = self._due(when, patient, (), context, owner)
         patient.handle = handle

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.app import patience
 from gateway.app.loop import PatientLoop
-from gateway.app.patience import FEWEST, LATE_S, TURNS, Patience, Timer
+from gateway.app.patience import FEWEST, LATE_S, LONGEST_S, TURNS, Patience, Timer
 
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
@@ -32,10 +32,11 @@ class Turns:
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.spent = 7.0
         self.ran: list[str] = []
         self.stood_still: list[float] = []
         self._soon: deque[tuple[Callable[[], Any], Context | None]] = deque()
-        self.patience = Patience(self._call_soon, lambda: self.now)
+        self.patience = Patience(self._call_soon, lambda: self.now, lambda: self.spent)
         self.patience.tell(self.stood_still.append)
 
     def _call_soon(self, callback: Callable[[], Any], *, context: Context | None = None) -> None:
@@ -92,6 +93,60 @@ def test_a_loop_whose_turns_take_long_goes_round_less_often(loop: Turns) -> None
     for turn in range(FEWEST):
         assert not loop.ran, turn
         loop.now += 0.1
+        loop.spent += 0.1
+        loop.turn()
+    loop.turn()
+    assert loop.ran == ["late for nobody"]
+
+
+def test_a_loop_that_the_machine_has_little_time_for_goes_round_as_often(loop: Turns) -> None:
+    timer = loop.timer("late", 0.1)
+    loop.now += 20.0
+    timer()
+    for turn in range(TURNS):
+        assert not loop.ran, turn
+        loop.now += 0.1
+        loop.turn()
+    loop.turn()
+    assert loop.ran == ["late for nobody"]
+
+
+@pytest.mark.parametrize("turned", [0, 1, FEWEST, TURNS // 2, TURNS - 2 * FEWEST])
+def test_a_standstill_while_the_loop_goes_round_begins_it_anew(loop: Turns, turned: int) -> None:
+    timer = loop.timer("late", 0.1)
+    loop.now += 20.0
+    timer()
+    loop.turn(turned)
+    loop.spent += LONGEST_S  # but for the second one, it would be enough
+    loop.now += 60.0
+    loop.turn(FEWEST)
+    assert not loop.ran
+    loop.spent += LONGEST_S
+    loop.now += LONGEST_S
+    loop.turn(2)
+    assert loop.ran == ["late for nobody"]
+    assert len(loop.stood_still) == 2
+
+
+def test_a_standstill_just_before_what_was_put_off_runs_puts_it_off_again(loop: Turns) -> None:
+    timer = loop.timer("late", 0.1)
+    loop.now += 20.0
+    timer()
+    loop.turn(TURNS)
+    loop.now += 60.0
+    loop.turn(FEWEST)
+    assert not loop.ran
+    loop.turn(TURNS)
+    assert loop.ran == ["late for nobody"]
+    assert len(loop.stood_still) == 2
+
+
+def test_a_process_that_stands_still_at_every_turn_comes_to_its_timers(loop: Turns) -> None:
+    timer = loop.timer("late", 0.1)
+    loop.now += 20.0
+    timer()
+    for _ in range(TURNS):
+        loop.now += 2 * LATE_S
         loop.turn()
     loop.turn()
     assert loop.ran == ["late for nobody"]
