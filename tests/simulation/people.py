@@ -196,6 +196,7 @@ class Strangers:
         owner, installation = phone.user, phone.installation
         if owner is None or owner == thief:
             return
+        self._world.truth.thieves[phone.number, thief] = None
         taken = {"platform": "android", "provider": "fcm", "address": f"stolen-{number}"}
         other = await self._callers.ask(lambda doors: doors.delete_device(installation, thief))
         self._refused("a logout", other, (204, 503))

@@ -195,6 +195,9 @@ class Truth:
         self.erased: dict[int, tuple[float, float]] = {}
         #: when each user's erase was last asked for
         self.erased_at: dict[int, float] = {}
+        #: (phone, user) where somebody acted on the phone in that user's name: a process that stood
+        #: still may do it when the phone is that user's
+        self.thieves: dict[tuple[int, int], None] = {}
         #: events of which something stored was made unreadable: they may end as dead letters
         self.unreadable: dict[str, None] = {}
         #: devices whose row was made unreadable: their deliveries may end so, too

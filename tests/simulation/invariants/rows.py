@@ -216,6 +216,8 @@ class RowInvariants:
         owner = story.changes[-1].owner
         if owner is None or owner in self._truth.erasing:
             return
+        if (story.phone, owner) in self._truth.thieves:
+            return
         if others < self._sizes.most_devices:
             self._broken("registered_stays", f"device {device_id} of user {owner} is gone")
 
