@@ -23,8 +23,8 @@ for some timer of a gateway is due every quarter of a second."""
 TURNS = 1024
 """How often the loop goes round first: each time it reads all that is there, and takes every task
 that waits for it one step on. In a library that has its requests read by turns, one after the
-other, each takes a few. An idle loop is round in ten milliseconds. After so many turns it is enough,
-however often the process stood still."""
+other, each takes a few. An idle loop is round in ten milliseconds. After so many turns it is
+enough, however often the process stood still."""
 
 FEWEST = 64
 LONGEST_S = 1.0
