@@ -695,7 +695,7 @@ DEFECTS = (
         "lease_expiry_ignored",
         "Pushes start although the lease of their chunk is no longer proven.",
         ("one_holder",),
-        20,
+        80,
         ("standstill", "several"),
     ),
     Defect(
@@ -1098,7 +1098,7 @@ DEFECTS = (
     Defect(
         "retry_past_deadline",
         "A delivery whose retry would come too late stays pending until that retry.",
-        ("it_settles",),
+        ("it_settles", "asked_wait"),
         20,
         ("busy", "late"),
     ),
