@@ -234,6 +234,7 @@ class Connection(RequestHandler):
         """Some of what came is lost: whoever reads the body hears it, and answers. Where nobody
         does, it is answered here."""
         if self.owes_body and self._body is not None:
+            self._broken = True  # what follows has a gap before it
             self._body.set_exception(error)
         elif self._current_request is None and self.transport is not None:
             self._broken, self._left = True, DISCARD
@@ -250,7 +251,8 @@ class Connection(RequestHandler):
         self._head = 0
         if isinstance(message, _ErrInfo):
             self._break()
-            if before is not None and not before.is_eof():
+            # else it is known what became of it, and what follows says nothing
+            if before is not None and not before.is_eof() and before.exception() is None:
                 before.set_exception(web.RequestPayloadError())
 
     def _owe(self, size: int) -> None:

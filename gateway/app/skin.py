@@ -113,7 +113,7 @@ class _Incoming:
         except (TooSlow, TimeoutError) as error:
             raise Problem("body_too_slow") from error
         except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
-            raise UnreadableBody("the body cannot be read") from error
+            raise want_of_memory(error) or UnreadableBody("the body cannot be read") from error
         charged.whole()
         return body
 
@@ -153,8 +153,17 @@ def _response(answer: Answer, *, keep: bool = True) -> web.Response:
 
 def unread(error: BaseException | None) -> web.Response:
     """The answer to what is no HTTP, or where memory ran out before there was a request."""
-    known = answer_to(error) if isinstance(error, MemoryError) else None
+    want = want_of_memory(error)
+    known = answer_to(want) if want is not None else None
     return _response(Answer.of(known or Problem("bad_request")), keep=False)
+
+
+def want_of_memory(error: BaseException | None) -> MemoryError | None:
+    """The want of memory that an error came of, if it did: where memory runs out in its parser,
+    aiohttp says that the body is broken."""
+    while error is not None and not isinstance(error, MemoryError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _whole(answer: Answer) -> bytes:

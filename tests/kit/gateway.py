@@ -169,8 +169,9 @@ class Process:
         return deliveries
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        self.process.send_signal(number)
+        """Send a signal. (Not by the process' own method: that asks whether it has ended, and so
+        takes its exit status away from whoever waits for it.)"""
+        os.kill(self.process.pid, number)
 
     async def kill(self) -> None:
         """kill -9, and wait until it is gone."""
@@ -179,7 +180,7 @@ class Process:
 
     async def terminate(self) -> int:
         """SIGTERM; returns the exit status."""
-        self.process.terminate()
+        self.signal(signal.SIGTERM)
         async with asyncio.timeout(DEADLINE_S):
             return await self.process.wait()
 
