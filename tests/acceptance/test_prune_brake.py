@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from gateway.app.vendors import VENDORS
 from providers.sandbox import Answer, Sandbox
-from tests.kit.audience import androids, iphones, notifications_to
+from tests.kit.audience import Phone, androids, iphones, notifications_to
 from tests.kit.figures import Figures
+from tests.kit.fleet import Replica, fleet
 from tests.kit.gateway import Installation, Process, eventually
 from tests.kit.sender import event
 
@@ -86,4 +88,101 @@ async def test_a_fifth_of_the_audience_dead_trips_the_brake_until_a_person_relea
         f"{len(dead)} of {len(audience)} dead: {braked} pruned ({THRESHOLD} a lane), "
         f"{len(kept)} kept, brake 1; after the release {json.dumps(went)} pruned, "
         f"{len(returned)} had registered again and stay, brake 0"
+    )
+
+
+LIVES, DEAD = 10, 45
+"""Each life alone would let its 45 go."""
+ALLOWED = 50
+"""Of 1 000 devices: 5 %, and the minimum."""
+
+
+def die(sandbox: Sandbox, phones: list[Phone]) -> list[Phone]:
+    """Let the vendor call these phones dead."""
+    for phone in phones:
+        sandbox.script(phone.address, Answer.unregistered())
+    return phones
+
+
+async def test_ten_lives_with_45_dead_each_prune_what_one_window_allows(
+    installation: Installation, sandbox: Sandbox, figures: Figures
+) -> None:
+    """Every other life is killed in the midst of it."""
+    phones = androids(range(1_000))
+    await installation.register(phones)
+    key = await installation.key()
+    pruned: list[int] = []
+    for life in range(LIVES):
+        dead = die(sandbox, phones[life * DEAD : (life + 1) * DEAD])
+        before = len(sandbox.pushes)
+        async with installation.serving() as gateway:
+            await gateway.post(f"msg_{life}", event(notifications_to(dead)))
+            if life % 2:
+                await eventually(
+                    "in the midst", lambda n=before: len(sandbox.pushes) >= n + DEAD // 2
+                )
+                await gateway.kill()
+            else:
+                await gateway.settled(f"msg_{life}", key)
+                assert await gateway.terminate() == 0
+        pruned.append(len(await installation.installations("pruned")))
+    async with installation.serving() as gateway:
+        ends = [await gateway.settled(f"msg_{life}", key) for life in range(LIVES)]
+
+        async def braked() -> bool:
+            return await gateway.metric("inkpush_prune_brake_active", provider="fcm") == 1.0
+
+        await eventually("the brake is on", braked)
+        assert await gateway.terminate() == 0
+    pruned.append(len(await installation.installations("pruned")))
+    assert pruned == sorted(pruned)
+    assert pruned[0] == DEAD
+    assert pruned[-1] == ALLOWED
+    assert sum(end.get("pruned", 0) for end in ends) == ALLOWED
+    assert sum(end.get("refused", 0) for end in ends) == LIVES * DEAD - ALLOWED
+    figures(f"{LIVES} lives, {DEAD} dead in each: pruned after each {pruned}, allowed {ALLOWED}")
+
+
+async def test_four_relays_replaced_one_after_the_other_prune_what_one_brake_allows(
+    tmp_path: Path, sandbox: Sandbox, figures: Figures
+) -> None:
+    """On PostgreSQL and NATS, while phones die all the time."""
+    phones = androids(range(1_000))
+    async with fleet(tmp_path, sandbox) as site:
+        site.common = {"apns": None, "fcm": {"rate_per_s": 0}}
+        operator = site.installation("operator")
+        await operator.register(phones)
+        key = await operator.key()
+        ingest = (await site.start("ingest", "ingest")).process
+        relays: list[Replica] = [await site.start(f"relay-{n}", "relay") for n in range(4)]
+        pruned: list[int] = []
+        shares = [0.0] * len(relays)
+
+        async def count(number: int) -> None:
+            process = relays[number].process
+            shares[number] += await process.metric("inkpush_pruned_total", provider="fcm")
+
+        for turn in range(len(relays) + 1):
+            dead = die(sandbox, phones[turn * DEAD : (turn + 1) * DEAD])
+            for phone in dead:  # an event each, so that every relay has some
+                await ingest.post(f"msg_{phone.number}", event(notifications_to([phone])))
+            if turn < len(relays):
+                await count(turn)
+                await relays[turn].restart()
+            for phone in dead:
+                await ingest.settled(f"msg_{phone.number}", key)
+            pruned.append(len(await operator.installations("pruned")))
+        for number, relay in enumerate(relays):
+            await count(number)
+
+            async def braked(relay: Replica = relay) -> bool:
+                brake = "inkpush_prune_brake_active"
+                return await relay.process.metric(brake, provider="fcm") == 1.0
+
+            await eventually("its brake is on", braked)
+    assert pruned[-1] == ALLOWED
+    assert max(pruned) <= ALLOWED
+    figures(
+        f"four relays, each replaced once, {DEAD * (len(relays) + 1)} dead: pruned after each turn "
+        f"{pruned}, allowed {ALLOWED}; seen by the relays {shares}"
     )

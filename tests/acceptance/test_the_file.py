@@ -7,8 +7,8 @@ import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from tests.kit.sender import event
 ACCEPTED = 2_000
 PAGE = 4096
 _MS_BIND = 4096
+_MNT_DETACH = 2
 
 
 def url_of(path: Path) -> dict[str, str]:
@@ -38,12 +39,20 @@ async def refused(installation: Installation, path: Path) -> tuple[int | None, s
     return process.process.returncode, " ".join(str(line) for line in process.lines)
 
 
-def bind(source: Path, target: Path) -> None:
-    """Mount a file on another one, for whoever may."""
-    target.touch()
+@contextmanager
+def bound(source: Path, target: Path) -> Iterator[None]:
+    """Mount a file or folder on another one, for whoever may."""
+    if source.is_dir():
+        target.mkdir()
+    else:
+        target.touch()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(os.fsencode(source), os.fsencode(target), None, _MS_BIND, None):
         pytest.skip(f"cannot mount: {os.strerror(ctypes.get_errno())}")
+    try:
+        yield
+    finally:
+        libc.umount2(os.fsencode(target), _MNT_DETACH)
 
 
 async def test_a_second_gateway_on_the_file_is_refused_by_every_name_and_told_who_is_there(
@@ -80,21 +89,24 @@ async def test_a_second_gateway_on_the_file_is_refused_by_every_name_and_told_wh
     figures(f"refused: {', '.join(names)}; with the lock file and without")
 
 
-async def test_a_second_gateway_is_refused_by_a_mount_of_the_file(
-    installation: Installation,
+async def test_a_second_gateway_is_refused_by_a_mount_of_the_file_or_its_folder(
+    installation: Installation, tmp_path_factory: pytest.TempPathFactory, figures: Figures
 ) -> None:
-    installation.configure()
-    path, mounted = installation.folder / "inkpush.db", installation.folder / "mounted.db"
+    path, elsewhere = installation.folder / "inkpush.db", tmp_path_factory.mktemp("elsewhere")
+    mounted, folder = elsewhere / "mounted.db", elsewhere / "folder"
     async with installation.serving() as gateway:
-        bind(path, mounted)
-        try:
-            status, said = await refused(installation, mounted)
-        finally:
-            ctypes.CDLL(None).umount(os.fsencode(mounted))
-        assert status
-        assert "another relay works on" in said
-        assert f"process {gateway.pid} on " in said
+        with bound(path, mounted), bound(installation.folder, folder):
+            for lock_file in ("there", "deleted"):
+                if lock_file == "deleted":
+                    path.with_name("inkpush.db.relay.lock").unlink()
+                for one in (mounted, folder / "inkpush.db"):
+                    status, said = await refused(installation, one)
+                    assert status, one
+                    assert "another relay works on" in said, said
+                    assert f"process {gateway.pid} on " in said, said
+        assert await gateway.is_ready()
         assert await gateway.terminate() == 0
+    figures("refused: a mount of the file, a mount of its folder; with the lock file and without")
 
 
 def zero_bytes(path: Path) -> None:
@@ -252,9 +264,15 @@ async def test_dates_of_the_future_stop_pruning(installation: Installation) -> N
     with closing(sqlite3.connect(installation.folder / "inkpush.db")) as connection, connection:
         connection.execute("UPDATE devices SET last_seen_at = unixepoch() + 86400")
     async with installation.serving() as gateway:
+        # a process that was slow to start asks others for the time first
+        await eventually("it is told", lambda: bool(gateway.logged("database doubted")))
         (line,) = gateway.logged("database doubted")
         assert "dates of the future" in line["detail"]
-        assert (await parts(gateway))["store"]["state"] == "doubted"
+
+        async def doubted() -> bool:
+            return (await parts(gateway)).get("store", {}).get("state") == "doubted"
+
+        await eventually("/readyz says so", doubted)
         assert await gateway.terminate() == 0
 
 

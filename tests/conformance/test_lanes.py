@@ -437,6 +437,18 @@ async def test_what_left_the_window_counts_no_more(handle: Handle) -> None:
     assert await die(handle, two, rule=short, now=NOW + 2) == 1
 
 
+async def test_a_share_is_of_a_lane_as_it_is_once_the_window_has_moved_on(handle: Handle) -> None:
+    """A lane that lost half of its devices otherwise allows half, however long it prunes."""
+    some = await phones(handle, *"123456")
+    short = BrakeRule(share=0.1, minimum=2, window_s=2.0)
+    assert await die(handle, some[0], rule=short, devices=60) == 1
+    await asyncio.sleep(1.1)
+    assert await die(handle, some[1], rule=short, devices=30, now=NOW + 1.1) == 1
+    await asyncio.sleep(2.0)
+    # on a busy machine the second has left the window by now, too
+    assert await die(handle, *some[2:], rule=short, devices=29, now=NOW + 3.1) in (2, 3)
+
+
 # --- reports ------------------------------------------------------------------------------------
 
 

@@ -85,13 +85,29 @@ async def paused(running: Running, phones: list[Phone], event_id: str) -> AsyncI
     await running.stores.lanes.resume("demo", "fcm", "", by="operator", now=running.clock())
 
 
+async def delete_consumer(site: Site) -> None:
+    async with person() as jetstream:
+        await jetstream.delete_consumer(site.stream, CONSUMER)
+
+
+async def recreate_consumer(site: Site) -> None:
+    """By hand, as it was: it hands out everything from the start."""
+    async with person() as jetstream:
+        (info,) = await jetstream.consumers_info(site.stream)
+        await jetstream.delete_consumer(site.stream, CONSUMER)
+        await jetstream.add_consumer(site.stream, info.config)
+
+
+@pytest.mark.parametrize("act", [delete_consumer, recreate_consumer])
 @pytest.mark.parametrize("relays", [1, 2])
-async def test_a_deleted_consumer_is_made_anew_under_what_waits(site: Site, relays: int) -> None:
+async def test_a_deleted_consumer_is_made_anew_under_what_waits(
+    site: Site, relays: int, act: Callable[[Site], Awaitable[None]]
+) -> None:
     phones = androids(range(400))
     async with site.running() as first:
         await first.register(*phones)
         async with paused(first, phones, "msg_1"):
-            await site.asked(lambda js: js.delete_consumer(site.stream, CONSUMER))
+            await act(site)
         if relays == 2:
             async with site.running():
                 assert await first.settled("msg_1") == {"delivered": 400}
@@ -100,7 +116,10 @@ async def test_a_deleted_consumer_is_made_anew_under_what_waits(site: Site, rela
     assert site.rig.times_delivered() == Counter({1: 400})
 
 
-async def test_a_consumer_that_is_deleted_in_full_flight_doubles_nothing(site: Site) -> None:
+@pytest.mark.parametrize("act", [delete_consumer, recreate_consumer])
+async def test_a_consumer_that_is_deleted_in_full_flight_doubles_nothing(
+    site: Site, act: Callable[[Site], Awaitable[None]]
+) -> None:
     """Two relays send slowly; the new consumer hands out anew what both have in work."""
     phones = androids(range(300))
     slow = {"fcm": {"rate_per_s": 60, "ramp_s": 0}}
@@ -109,7 +128,7 @@ async def test_a_consumer_that_is_deleted_in_full_flight_doubles_nothing(site: S
         for number in range(3):
             await first.queue_for(f"msg_{number}", phones[number * 100 : (number + 1) * 100])
         await eventually("some went", lambda: len(site.rig.sandbox.pushes) > 40)
-        await site.asked(lambda js: js.delete_consumer(site.stream, CONSUMER))
+        await act(site)
         for number in range(3):
             assert await second.settled(f"msg_{number}") == {"delivered": 100}
     assert site.rig.times_delivered() == Counter({1: 300})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -11,6 +12,7 @@ from gateway.events import BrakeReleased, BrakeTripped
 from providers.sandbox import Answer
 from tests.kit.audience import APP, Phone, androids
 from tests.kit.gateway import eventually
+from tests.kit.nats_cluster import running_cluster
 from tests.kit.postgres import databases
 from tests.kit.relay_rig import RelayRig, Running
 
@@ -25,6 +27,12 @@ def die(rig: RelayRig, phones: list[Phone]) -> list[Phone]:
     for phone in phones:
         rig.sandbox.script(phone.address, Answer.unregistered())
     return phones
+
+
+async def register(running: Running, phones: list[Phone]) -> None:
+    """Register phones and count them, so that the share is of all from the first removal on."""
+    await running.register(*phones)
+    await running.gateway.device_counts.count()
 
 
 async def counts(running: Running) -> dict[str, int]:
@@ -42,7 +50,7 @@ async def test_pruning_stops_at_the_threshold_and_pushes_go_on(rig: RelayRig) ->
     phones = androids(range(AUDIENCE))
     dead = die(rig, phones[:100])
     async with rig.running() as running:
-        await running.register(*phones)
+        await register(running, phones)
         await running.queue_for("msg_1", phones[:200])
         assert await running.settled("msg_1") == {
             "delivered": 100,
@@ -73,7 +81,7 @@ async def test_the_brake_survives_a_restart_and_its_release_carries_out_what_was
     phones = androids(range(AUDIENCE))
     die(rig, phones[:100])
     async with rig.running() as running:
-        await running.register(*phones)
+        await register(running, phones)
         await running.queue_for("msg_1", phones[:100])
         await running.settled("msg_1")
     async with rig.running() as running:
@@ -149,15 +157,36 @@ async def test_several_notifications_to_one_dead_phone_count_once(rig: RelayRig)
 # --- over lives and relays --------------------------------------------------------------------
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def any_rig(request: pytest.FixtureRequest, rig: RelayRig) -> AsyncIterator[RelayRig]:
-    """One whose store is a file, or a PostgreSQL."""
-    if request.param == "sqlite":
+@asynccontextmanager
+async def on(where: str, rig: RelayRig) -> AsyncIterator[RelayRig]:
+    """One whose store is a file, or a PostgreSQL, whose queue may be a JetStream."""
+    if where == "sqlite":
         yield rig
         return
     async with databases().using(rig.folder) as url:
         rig.store_url = url
+        if where == "nats":
+            stream = f"t{time.monotonic_ns()}"
+            rig.common["queue"] = {
+                "url": running_cluster().url,
+                "stream": stream,
+                "max_bytes": 64 * 1024**2,
+            }
         yield rig
+
+
+@pytest.fixture(params=["sqlite", "postgres", "nats"])
+async def any_rig(request: pytest.FixtureRequest, rig: RelayRig) -> AsyncIterator[RelayRig]:
+    """One on any store and queue."""
+    async with on(request.param, rig) as made:
+        yield made
+
+
+@pytest.fixture(params=["postgres", "nats"])
+async def many_rig(request: pytest.FixtureRequest, rig: RelayRig) -> AsyncIterator[RelayRig]:
+    """One on which several relays may run at once."""
+    async with on(request.param, rig) as made:
+        yield made
 
 
 async def test_the_brake_counts_over_restarts(any_rig: RelayRig) -> None:
@@ -187,11 +216,11 @@ async def prune_together(relays: Sequence[Running], event_id: str, dead: Sequenc
         await relays[0].settled(f"{event_id}_{number}")
 
 
-async def test_relays_share_the_threshold_and_not_only_a_share_of_it(shared_rig: RelayRig) -> None:
+async def test_relays_share_the_threshold_and_not_only_a_share_of_it(many_rig: RelayRig) -> None:
     phones = androids(range(1000))
-    dead = die(shared_rig, phones[:150])
+    dead = die(many_rig, phones[:150])
     async with AsyncExitStack() as stack:
-        relays = [await stack.enter_async_context(shared_rig.running()) for _ in range(4)]
+        relays = [await stack.enter_async_context(many_rig.running()) for _ in range(4)]
         await relays[0].register(*phones)
         await prune_together(relays, "msg", dead)
         assert (await counts(relays[0])) == {"active": 950, "pruned": 50}
@@ -200,14 +229,14 @@ async def test_relays_share_the_threshold_and_not_only_a_share_of_it(shared_rig:
         assert sum(len(one.told(BrakeTripped)) for one in relays) == 1
 
 
-async def test_a_rolling_upgrade_begins_no_window_of_its_own(shared_rig: RelayRig) -> None:
+async def test_a_rolling_upgrade_begins_no_window_of_its_own(many_rig: RelayRig) -> None:
     """One relay after another is replaced by a new one, and phones die all the while."""
     phones = androids(range(1000))
-    async with shared_rig.running() as stays:
+    async with many_rig.running() as stays:
         await stays.register(*phones)
         for turn in range(4):
-            async with shared_rig.running() as comes:
-                dead = die(shared_rig, phones[turn * 20 : (turn + 1) * 20])
+            async with many_rig.running() as comes:
+                dead = die(many_rig, phones[turn * 20 : (turn + 1) * 20])
                 await prune_together([stays, comes], f"msg_{turn}", dead)
         assert (await counts(stays)) == {"active": 950, "pruned": 50}
         assert (await stays.lane(FCM)).held_back == 30

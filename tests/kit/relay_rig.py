@@ -197,12 +197,14 @@ class RelayRig:
     """Where gateways run: a folder with configuration and database, a sandbox, a clock.
 
     With a `store_url` several may run at once on what it names; else there is one, on SQLite.
+    `common` are sections of the configuration that all of them have.
     """
 
     folder: Path
     sandbox: Sandbox
     clock: Clock
     store_url: str = ""
+    common: dict[str, Any] = field(default_factory=dict)
     _open: int = 0
 
     @property
@@ -223,7 +225,8 @@ class RelayRig:
             "fcm": {"rate_per_s": 0},
         }
         file = self.folder / "inkpush.toml"
-        file.write_text(config_toml(self.sandbox, self.sandbox.credentials, **sections | overrides))
+        sections |= self.common | overrides
+        file.write_text(config_toml(self.sandbox, self.sandbox.credentials, **sections))
         return load(file, {})
 
     @asynccontextmanager

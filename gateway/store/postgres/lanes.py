@@ -144,7 +144,7 @@ async def remove_devices(
         gone = Gone(*await session.row("brake_window", *lane, brake.rule.window_s))
         found = removing.ask(lane, brake, gone, on=is_on)
         if found.count:
-            await session.run("brake_count", *lane, found.count, found.devices)
+            await session.run("brake_count", *lane, found.count, brake.devices)
         if found.tripped:
             await session.run("lane_trip", *lane, brake.clock())
     if removing.held:

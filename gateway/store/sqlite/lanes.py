@@ -142,7 +142,7 @@ def remove_devices(
         admitted = removing.ask(lane, brake, gone, on=bool(on))
         if admitted.count:
             connection.execute(sql["brake_forget"], values)
-            counts = {"gone": admitted.count, "devices": admitted.devices}
+            counts = {"gone": admitted.count, "devices": brake.devices}
             connection.execute(sql["brake_count"], values | counts)
         if admitted.tripped:
             connection.execute(sql["lane_trip"], values)
