@@ -265,7 +265,7 @@ async def _postgres(
         advice=f"Look at PostgreSQL: {place}.",
         waking=store.wakeups.listening,
         brokered=store.journal,
-        guarding=lambda every_s: store.schema.run(every_s=every_s),
+        guarding=lambda every_s: store.guard(every_s=every_s),
         troubles=store.troubles,
     )
 

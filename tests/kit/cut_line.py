@@ -24,11 +24,11 @@ class Line:
     lose_answer_to: bytes = b""
     lose_request: bytes = b""
     lost: int = 0
-    #: seconds that a byte is on its way, each way
+    #: seconds that a byte is on its way, each way; to open a connection takes there and back
     delay_s: float = 0.0
-    #: how often the client asked something, and waited for an answer before it asked more
+    #: how often a client asked something, and waited for an answer before it asked more, on all
+    #: connections together
     turns: int = 0
-    _answered: bool = True
     _open: asyncio.Event = field(default_factory=asyncio.Event)
 
     def hold(self) -> None:
@@ -48,11 +48,13 @@ class Line:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._open.wait()
+        if self.delay_s > 0:
+            await asyncio.sleep(2 * self.delay_s)
         there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        deaf = asyncio.Event()
+        deaf, asked = asyncio.Event(), asyncio.Event()
         ways = [
-            asyncio.create_task(self._ask(reader, back, deaf)),
-            asyncio.create_task(self._answer(there, writer, deaf)),
+            asyncio.create_task(self._ask(reader, back, deaf, asked)),
+            asyncio.create_task(self._answer(there, writer, deaf, asked)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -65,7 +67,11 @@ class Line:
             writer.transport.abort()
 
     async def _ask(
-        self, reader: asyncio.StreamReader, there: asyncio.StreamWriter, deaf: asyncio.Event
+        self,
+        reader: asyncio.StreamReader,
+        there: asyncio.StreamWriter,
+        deaf: asyncio.Event,
+        asked: asyncio.Event,
     ) -> None:
         while data := await reader.read(1 << 16):
             await self._open.wait()
@@ -78,21 +84,25 @@ class Line:
                 self.lose_answer_to = b""
                 self.lost += 1
                 deaf.set()
-            self.turns += self._answered
-            self._answered = False
+            self.turns += not asked.is_set()
+            asked.set()
             await self._pass_on(there, data)
             if loses:
                 # `_answer` ends the connection, when the server has done it
                 await asyncio.Event().wait()
 
     async def _answer(
-        self, there: asyncio.StreamReader, writer: asyncio.StreamWriter, deaf: asyncio.Event
+        self,
+        there: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        deaf: asyncio.Event,
+        asked: asyncio.Event,
     ) -> None:
         while data := await there.read(1 << 16):
             await self._open.wait()
             if deaf.is_set():
                 return
-            self._answered = True
+            asked.clear()
             await self._pass_on(writer, data)
 
     async def _pass_on(self, writer: asyncio.StreamWriter, data: bytes) -> None:
