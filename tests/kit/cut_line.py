@@ -17,15 +17,20 @@ class Line:
 
     `lose_answer_to`: the next request that has these bytes is forwarded, then its connection is cut
     on this side, before the answer. `lose_request`: the same, and it is not forwarded either.
+    `hold_behind`: it is forwarded, and the line is held behind it, answer and all.
     """
 
     target: int
     port: int = 0
     lose_answer_to: bytes = b""
     lose_request: bytes = b""
+    hold_behind: bytes = b""
+    #: how many requests have met with one of these
     lost: int = 0
     #: seconds that a byte is on its way, each way; to open a connection takes there and back
     delay_s: float = 0.0
+    #: how many connections were asked for
+    opened: int = 0
     #: how often a client asked something, and waited for an answer before it asked more, on all
     #: connections together
     turns: int = 0
@@ -47,10 +52,14 @@ class Line:
             yield self
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._open.wait()
-        if self.delay_s > 0:
+        self.opened += 1
+        try:
+            await self._open.wait()
             await asyncio.sleep(2 * self.delay_s)
-        there, back = await asyncio.open_connection("127.0.0.1", self.target)
+            there, back = await asyncio.open_connection("127.0.0.1", self.target)
+        except BaseException:
+            writer.transport.abort()
+            raise
         deaf, asked = asyncio.Event(), asyncio.Event()
         ways = [
             asyncio.create_task(self._ask(reader, back, deaf, asked)),
@@ -86,6 +95,10 @@ class Line:
                 deaf.set()
             self.turns += not asked.is_set()
             asked.set()
+            if self.hold_behind and self.hold_behind in data:
+                self.hold_behind = b""
+                self.lost += 1
+                self.hold()
             await self._pass_on(there, data)
             if loses:
                 # `_answer` ends the connection, when the server has done it

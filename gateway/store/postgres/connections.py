@@ -35,13 +35,13 @@ SERVER = {
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     """A connection of the pool. `life` names the time between two crashes of the server; empty
-    where there is no schema, None as long as nobody has asked."""
+    where there is no schema, None as long as nobody has asked. `is_ready`: see `make_ready`."""
 
-    __slots__ = ("_is_ready", "life")
+    __slots__ = ("is_ready", "life")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._is_ready = False
+        self.is_ready = False
         self.life: str | None = None
 
     async def learn_life(self, sql: Mapping[str, str]) -> None:
@@ -58,13 +58,13 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no 
     async def make_ready(self, sql: Mapping[str, str], queries: Sequence[str]) -> None:
         """Let these queries be one round trip each when they come; at least one is made, by which
         a line that is dead is found out."""
-        if self._is_ready:
+        if self.is_ready:
             await self.execute("SELECT 1")
             return
         for query in queries:
             await self.executemany(sql[query], [])  # prepares it, and runs it not once
         await self.learn_life(sql)
-        self._is_ready = True
+        self.is_ready = True
 
 
 async def connect(url: str) -> Any:

@@ -158,8 +158,8 @@ class PostgresDatabase:
     def __init__(self, url: str) -> None:
         self.url = url
         self.sql = load_queries("postgres")
-        self.lost = asyncio.Event()
-        """Set whenever a connection has ended."""
+        self.unready = asyncio.Event()
+        """Set when a connection has ended, or one came back that was not ready."""
         self._pool: Any = None
 
     async def open(self) -> None:
@@ -278,7 +278,7 @@ class PostgresDatabase:
 
     async def _introduce(self, connection: Any) -> None:
         """Meet a new connection, in one round trip."""
-        connection.add_termination_listener(lambda _connection: self.lost.set())
+        connection.add_termination_listener(lambda _connection: self.unready.set())
         await connection.execute(self.sql["wait_for_the_disk"])
 
     @asynccontextmanager
@@ -288,6 +288,7 @@ class PostgresDatabase:
         if pool is None:
             raise StoreUnavailable("The database is closed.")
         connection = await pool.acquire()
+        was_ready = connection.is_ready
         try:
             yield connection
         except BaseException as error:
@@ -297,6 +298,8 @@ class PostgresDatabase:
                     connection.terminate()
             raise
         finally:
+            if not was_ready:
+                self.unready.set()
             await pool.release(connection)
 
     async def _transaction(

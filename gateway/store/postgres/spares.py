@@ -20,7 +20,8 @@ _QUERIES = ("event_insert", "event_accepted")
 _AT_ONCE = CONNECTIONS // 2
 #: how often idle ones are tried, so that nothing between here and there forgets them
 _EVERY_S = 30.0
-_AGAIN_S = 1.0
+#: how long after one that failed the next look is
+_PAUSE_S = 1.0
 
 
 class Spares:
@@ -28,19 +29,19 @@ class Spares:
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
-        self._at_once = _AT_ONCE
+        self._at_once = CONNECTIONS  # at the start nobody else needs one
 
     async def run(self) -> None:
         """Keep them ready, until cancelled."""
-        lost = self._database.lost
+        unready = self._database.unready
         while True:
-            lost.clear()
-            if not await self.look():
-                await asyncio.sleep(_AGAIN_S)
-                continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_EVERY_S):
-                    await lost.wait()
+                    await unready.wait()
+            unready.clear()
+            if not await self.look():
+                unready.set()
+                await asyncio.sleep(_PAUSE_S)
 
     async def look(self) -> bool:
         """Make those ready that nobody uses now. Whether that was possible: a server that is away,

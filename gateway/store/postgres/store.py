@@ -52,7 +52,7 @@ class PostgresStore:
         self._made: Words | None = None
         self.wakeups = Wakeups(database)
         self.schema = SchemaWatch(database)
-        self._spares = Spares(database)
+        self.spares = Spares(database)
         self.registry = PostgresRegistry(
             database, max_per_user=max_per_user, fresh=fresh, words=self._words
         )
@@ -83,7 +83,7 @@ class PostgresStore:
     async def guard(self, *, every_s: float) -> None:
         """Beside a gateway: look after the schema, every so many seconds, and keep connections
         ready; until cancelled."""
-        await asyncio.gather(self._spares.run(), self.schema.run(every_s=every_s))
+        await asyncio.gather(self.spares.run(), self.schema.run(every_s=every_s))
 
     def troubles(self) -> dict[str, Standing]:
         """What was found that should not be, by part: `store` where nothing can be stored."""
