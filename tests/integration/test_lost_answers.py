@@ -1,5 +1,5 @@
-"""A webhook whose question or answer gets lost, wherever: it is never said to be stored when it is
-not, and its repeat is called a duplicate only if all of it is there.
+"""A webhook whose question or answer gets lost or late, wherever: it is never said to be stored
+when it is not, and its repeat is called a duplicate only if all of it is there.
 """
 
 from __future__ import annotations
@@ -134,6 +134,19 @@ async def comes_to_be_there_once(site: Site, told: bool | None) -> None:
             assert told is not True, "it was there, and was stored once more"
     assert told is False
     await queued(site.beside.queue, 2 * ITEMS)
+
+
+@pytest.mark.parametrize("site", ["jetstream"], indirect=True)
+async def test_a_webhook_of_1000_goes_to_a_broker_in_a_few_round_trips(site: Site) -> None:
+    """Two to the database, one to the broker, however many chunks, and a look for room there."""
+    lines, least = [site.database, *site.broker], []
+    for number in range(8):
+        for line in lines:
+            line.turns = 0
+        assert await site.handle.queue.accept(*batch(f"msg_{number + 1}", CHUNK_SIZE * 8))
+        least.append(sum(line.turns for line in lines))
+    # pings come between, and what is long may go in pieces
+    assert min(least) <= 7, least
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -14,8 +14,8 @@ import contextlib
 from gateway.errors import StoreUnavailable
 from gateway.store.postgres.database import CONNECTIONS, PostgresDatabase
 
-#: what a webhook waits for
-_QUERIES = ("event_insert", "event_accepted")
+#: what a webhook waits for; for the last one while the time is in doubt, as it is at the start
+_QUERIES = ("event_insert", "event_accepted", "event_get")
 #: how many are opened at once; the others are left to who comes meanwhile
 _AT_ONCE = CONNECTIONS // 2
 #: how often idle ones are tried, so that nothing between here and there forgets them
