@@ -126,8 +126,8 @@ async def comes_to_be_there_once(site: Site, told: bool | None) -> None:
     for _ in range(3):
         there = await is_there(site.beside, 2)
         told = await accepted(site.handle, "msg_1")
-        if told is False:
-            assert there, "it was called a duplicate, and is not there"
+        if told is False:  # what was late may have come between the look and the repeat
+            assert await is_there(site.beside, 2), "it was called a duplicate, and is not there"
         if told is True:
             assert await is_there(site.beside, 2)
         if there:
