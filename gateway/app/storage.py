@@ -66,6 +66,10 @@ def _nobody_else(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]
     return nullcontext()
 
 
+async def _nothing() -> None:
+    """What a database that is near needs to get ready."""
+
+
 class Threads(Protocol):
     """What works on a database in this process."""
 
@@ -90,7 +94,8 @@ class Stores:
     is the journal of a database that can be beside a broker. `secret` is what keyed hashes are made
     with, `clocks` say what time it is, `threads` are what a database in this process works with.
     `guarding` runs beside a gateway, looks every so many seconds whether the database is what it
-    was, and mends what it can; `troubles` tells what it found, by part.
+    was, and mends what it can; `troubles` tells what it found, by part. `warm` gets ready what a
+    webhook needs, as far as that can be done now.
     """
 
     store: Store
@@ -106,6 +111,7 @@ class Stores:
     clocks: Clocks = SYSTEM
     threads: Threads = NO_THREADS
     guarding: Callable[[float], Coroutine[Any, Any, None]] | None = None
+    warm: Callable[[], Awaitable[object]] = _nothing
     troubles: Callable[[], Mapping[str, Standing]] = dict
 
     @property
@@ -153,6 +159,8 @@ async def open_store(
     opened = _postgres if is_postgres(settings.store.url) else _sqlite
     stores = await opened(settings, relay, clocks or SYSTEM, ids, pace, observer)
     try:
+        if clocks is not None:
+            await stores.warm()
         clocks = clocks or await clocks_beside(stores.store)
         secret = await stores.store.secret(ids.secret(SECRET_BYTES))
         stores = replace(stores, secret=secret, clocks=clocks)
@@ -265,8 +273,9 @@ async def _postgres(
         advice=f"Look at PostgreSQL: {place}.",
         waking=store.wakeups.listening,
         brokered=store.journal,
-        guarding=lambda every_s: store.schema.run(every_s=every_s),
+        guarding=lambda every_s: store.guard(every_s=every_s),
         troubles=store.troubles,
+        warm=store.spares.look,
     )
 
 

@@ -156,7 +156,7 @@ async def _offset_to(site: Site) -> tuple[float, str] | None:
 
 
 async def _time_of(database: str) -> tuple[float, str] | None:
-    from gateway.store.postgres.database import connect  # noqa: PLC0415 - only where it is used
+    from gateway.store.postgres.connections import connect  # noqa: PLC0415 - only where it is used
 
     try:
         connection = await connect(database)

@@ -9,7 +9,7 @@ import pytest
 
 from config.formats import store_url
 from gateway.app import surroundings
-from gateway.store.postgres.database import connect
+from gateway.store.postgres.connections import connect
 from tests.kit.postgres import databases
 
 FORMS = (

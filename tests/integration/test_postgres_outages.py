@@ -16,6 +16,8 @@ from gateway.core.model import Record
 from gateway.errors import StoreUnavailable
 from gateway.ports import Recorded
 from gateway.store.postgres import PostgresStore, open_postgres
+from gateway.store.postgres.database import CONNECTIONS
+from gateway.store.postgres.spares import Spares
 from tests.kit.build import NOW, item
 from tests.kit.cut_line import Line
 from tests.kit.gateway import eventually
@@ -381,5 +383,60 @@ async def test_a_transaction_of_before_a_crash_is_told_by_nobody(alone: Database
 
 
 async def _life(store: PostgresStore) -> str:
+    await store.ping()  # the first transaction of a life gives it its name
     ((life,),) = await store.database.rows("server_life")
     return str(life)
+
+
+# --- connections that are ready ---------------------------------------------------------------
+
+
+async def test_a_ready_connection_answers_each_webhook_in_one_round_trip(site: Site) -> None:
+    """All of the pool at once, so that none can hide behind another one."""
+    assert await Spares(site.store.database).look()
+    assert site.line.opened == CONNECTIONS
+    site.line.turns = 0
+    batches = [batch(f"msg_{number}", items=1000) for number in range(CONNECTIONS)]
+    assert all(await asyncio.gather(*(site.handle.queue.accept(*one) for one in batches)))
+    events = [replace(event, event_id=f"{event.event_id}-b") for event, _ in batches]
+    assert not any(await asyncio.gather(*(site.handle.brokered.begin(one) for one in events)))
+    await asyncio.gather(*(site.handle.brokered.accepted(one.event_id) for one in events))
+    # three each; what is long may be answered in two pieces, and a wake-up is sent meanwhile
+    assert site.line.turns <= 6 * CONNECTIONS
+    assert site.line.opened == CONNECTIONS
+
+
+async def test_what_is_lost_is_opened_again_before_it_is_needed(site: Site) -> None:
+    database = site.store.database
+    beside = await asyncpg.connect(site.beside.store.database.url)  # type: ignore[attr-defined]
+    running = asyncio.create_task(Spares(database).run())
+    for rounds in range(1, 4):
+        opened = rounds * CONNECTIONS
+        await eventually("all are there", lambda all_=opened: site.line.opened >= all_)
+        await eventually("all are free", lambda: database.free == (0, CONNECTIONS))
+        await beside.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+            "AND application_name = 'inkpush' AND datname = current_database()"
+        )
+    running.cancel()
+    await beside.close()
+
+
+async def test_a_server_that_is_away_is_asked_for_one_connection_at_a_time(
+    alone: Databases,
+) -> None:
+    url = await alone.create()
+    async with Line(alone.cluster.port).running() as line:
+        store = await open_postgres(url.replace(f":{alone.cluster.port}/", f":{line.port}/"))
+        spares = Spares(store.database)
+        assert await spares.look()
+        await asyncio.to_thread(alone.cluster.stop)
+        await eventually("all are lost", lambda: store.database.free == (CONNECTIONS, 0))
+        assert not await spares.look()
+        line.opened = 0
+        assert not await spares.look()
+        assert line.opened <= 2  # the client tries with TLS, and without
+        await asyncio.to_thread(alone.cluster.start)
+        await eventually("it is there again", spares.look)
+        assert store.database.free == (0, CONNECTIONS)
+        await store.aclose()

@@ -17,18 +17,23 @@ class Line:
 
     `lose_answer_to`: the next request that has these bytes is forwarded, then its connection is cut
     on this side, before the answer. `lose_request`: the same, and it is not forwarded either.
+    `hold_behind`: it is forwarded, and the line is held behind it, answer and all.
     """
 
     target: int
     port: int = 0
     lose_answer_to: bytes = b""
     lose_request: bytes = b""
+    hold_behind: bytes = b""
+    #: how many requests have met with one of these
     lost: int = 0
-    #: seconds that a byte is on its way, each way
+    #: seconds that a byte is on its way, each way; to open a connection takes there and back
     delay_s: float = 0.0
-    #: how often the client asked something, and waited for an answer before it asked more
+    #: how many connections were asked for
+    opened: int = 0
+    #: how often a client asked something, and waited for an answer before it asked more, on all
+    #: connections together
     turns: int = 0
-    _answered: bool = True
     _open: asyncio.Event = field(default_factory=asyncio.Event)
 
     def hold(self) -> None:
@@ -47,12 +52,18 @@ class Line:
             yield self
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._open.wait()
-        there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        deaf = asyncio.Event()
+        self.opened += 1
+        try:
+            await self._open.wait()
+            await asyncio.sleep(2 * self.delay_s)
+            there, back = await asyncio.open_connection("127.0.0.1", self.target)
+        except BaseException:
+            writer.transport.abort()
+            raise
+        deaf, asked = asyncio.Event(), asyncio.Event()
         ways = [
-            asyncio.create_task(self._ask(reader, back, deaf)),
-            asyncio.create_task(self._answer(there, writer, deaf)),
+            asyncio.create_task(self._ask(reader, back, deaf, asked)),
+            asyncio.create_task(self._answer(there, writer, deaf, asked)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -65,7 +76,11 @@ class Line:
             writer.transport.abort()
 
     async def _ask(
-        self, reader: asyncio.StreamReader, there: asyncio.StreamWriter, deaf: asyncio.Event
+        self,
+        reader: asyncio.StreamReader,
+        there: asyncio.StreamWriter,
+        deaf: asyncio.Event,
+        asked: asyncio.Event,
     ) -> None:
         while data := await reader.read(1 << 16):
             await self._open.wait()
@@ -78,21 +93,29 @@ class Line:
                 self.lose_answer_to = b""
                 self.lost += 1
                 deaf.set()
-            self.turns += self._answered
-            self._answered = False
+            self.turns += not asked.is_set()
+            asked.set()
+            if self.hold_behind and self.hold_behind in data:
+                self.hold_behind = b""
+                self.lost += 1
+                self.hold()
             await self._pass_on(there, data)
             if loses:
                 # `_answer` ends the connection, when the server has done it
                 await asyncio.Event().wait()
 
     async def _answer(
-        self, there: asyncio.StreamReader, writer: asyncio.StreamWriter, deaf: asyncio.Event
+        self,
+        there: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        deaf: asyncio.Event,
+        asked: asyncio.Event,
     ) -> None:
         while data := await there.read(1 << 16):
             await self._open.wait()
             if deaf.is_set():
                 return
-            self._answered = True
+            asked.clear()
             await self._pass_on(writer, data)
 
     async def _pass_on(self, writer: asyncio.StreamWriter, data: bytes) -> None:

@@ -218,12 +218,13 @@ def jetstream_queue(
     *,
     clock: Seconds,
     observer: Observer = _nobody,
+    url: str = "",
     **changed: Any,
 ) -> JetStreamQueue:
-    """A queue on the tests' cluster that waits for next to nothing."""
+    """A queue on the tests' cluster that waits for next to nothing. `url`: by another way there."""
     quick: dict[str, Any] = {"cut": cut_again, "wait_s": 0.4, "lane_nap_s": 0.1, "nap_s": 0.1}
     return JetStreamQueue(
-        Link(Broker(servers_of(running_cluster().url)), new_id=RANDOM.new),
+        Link(Broker(servers_of(url or running_cluster().url)), new_id=RANDOM.new),
         spec,
         journal=store.journal,
         clocks=Clocks(wall(clock), SYSTEM.monotonic),

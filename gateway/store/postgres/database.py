@@ -26,13 +26,21 @@ from gateway.core.audit import Act
 from gateway.core.erased import Erased
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.postgres.audit import note
+from gateway.store.postgres.connections import (
+    CONNECT_S,
+    SERVER,
+    STATEMENT_S,
+    Connection,
+    leave_as_is,
+)
 from gateway.store.postgres.erased import erased_from
 from gateway.store.postgres.failures import FOREIGN, is_broken, is_passing, translated
 from gateway.store.queries import load_queries
 
 T = TypeVar("T")
 
-_CONNECTIONS = 10
+CONNECTIONS = 10
+"""How many a process has at most, beside the one that listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class Pace:
     setting: str = ""
 
 
-QUICK = Pace(whole_s=5.0, statement_s=3.0)
+QUICK = Pace(whole_s=5.0, statement_s=STATEMENT_S)
 """For nearly all; a statement leaves time to ask what became of a COMMIT."""
 SLOW = Pace(whole_s=120.0, statement_s=60.0, setting="; SET LOCAL statement_timeout = 60000")
 """For what goes through whole tables, or writes very much."""
@@ -55,28 +63,10 @@ LOCK_WAIT = "SET LOCAL lock_timeout = 2000"
 """For a change that needs a table for itself: while it waits, so do all who come after it."""
 #: how long passing failures are met by trying again: a fail-over takes longer, a restart does not
 _RETRY_S = 1.5
-_CONNECT_S = 3.0
 _IDLE_S = 600.0
 _LOCKS = 0x1A4B
 """Namespace of the advisory locks that are named after ids."""
 _BUCKETS = 256
-_SERVER = {
-    "application_name": "inkpush",
-    # a statement that nobody waits for any more ends by itself
-    "statement_timeout": f"{int(QUICK.statement_s * 1000)}",
-    # a replica that is cut off in the middle of a transaction keeps its locks no longer than this
-    "idle_in_transaction_session_timeout": "10000",
-    # the server finds out that a replica is gone, and probes keep the way through firewalls open
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "10000",
-    # what is asked is short: to compile its plan, or to share it out, takes longer than to do it
-    "jit": "off",
-    "max_parallel_workers_per_gather": "0",
-    # what follows a lock sees what its last holder wrote
-    "default_transaction_isolation": "read committed",
-}
 
 
 class Session:
@@ -153,13 +143,6 @@ class _EndUnknown(Exception):
         self.error = error
 
 
-async def connect(url: str) -> Any:
-    """A connection outside of any pool. Raises what asyncpg raises."""
-    return await asyncpg.connect(
-        url, timeout=_CONNECT_S, command_timeout=QUICK.statement_s, server_settings=_SERVER
-    )
-
-
 def buckets(ids: Sequence[str | None]) -> list[int]:
     """Locks that stand for these ids, in the order in which they are taken. Few, for the server has
     room for some thousand: two ids may share one, and then wait for each other without need."""
@@ -175,6 +158,8 @@ class PostgresDatabase:
     def __init__(self, url: str) -> None:
         self.url = url
         self.sql = load_queries("postgres")
+        self.unready = asyncio.Event()
+        """Set when a connection has ended, or one came back that was not ready."""
         self._pool: Any = None
 
     async def open(self) -> None:
@@ -182,14 +167,15 @@ class PostgresDatabase:
         self._pool = await asyncpg.create_pool(
             self.url,
             min_size=0,
-            max_size=_CONNECTIONS,
+            max_size=CONNECTIONS,
             max_inactive_connection_lifetime=_IDLE_S,
-            timeout=_CONNECT_S,
+            max_cached_statement_lifetime=0,  # to prepare one again is a round trip
+            timeout=CONNECT_S,
             command_timeout=QUICK.statement_s,
-            server_settings=_SERVER,
-            init=self._prepare,
-            connection_class=_Connection,
-            reset=_leave_as_is,
+            server_settings=SERVER,
+            init=self._introduce,
+            connection_class=Connection,
+            reset=leave_as_is,
         )
 
     async def rows(self, query: str, *values: Any) -> list[Any]:
@@ -258,6 +244,21 @@ class PostgresDatabase:
 
         return await _within(pace, once)
 
+    @property
+    def free(self) -> tuple[int, int]:
+        """How many connections there could be more, and how many nobody uses."""
+        pool = self._pool
+        return CONNECTIONS - pool.get_size(), pool.get_idle_size()
+
+    async def make_ready(self, queries: Sequence[str]) -> None:
+        """Let a connection that is free answer these in one round trip each. Raises
+        StoreUnavailable."""
+        try:
+            async with self._connection() as connection:
+                await connection.make_ready(self.sql, queries)
+        except FOREIGN as error:
+            raise translated(error) from error
+
     async def renew(self) -> None:
         """Connect anew from here on: the schema is another one."""
         await self._pool.expire_connections()
@@ -275,17 +276,10 @@ class PostgresDatabase:
 
     # --- inside -------------------------------------------------------------------------------
 
-    async def _prepare(self, connection: Any) -> None:
-        """Make a new connection ready."""
-        await _make_durable(connection)
-        try:
-            life = await connection.fetchval(self.sql["server_life"])
-            if life is None:
-                await connection.execute(self.sql["server_life_begin"])
-                life = await connection.fetchval(self.sql["server_life"])
-        except asyncpg.UndefinedTableError:
-            life = ""
-        connection.life = life
+    async def _introduce(self, connection: Any) -> None:
+        """Meet a new connection, in one round trip."""
+        connection.add_termination_listener(lambda _connection: self.unready.set())
+        await connection.execute(self.sql["wait_for_the_disk"])
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
@@ -294,6 +288,7 @@ class PostgresDatabase:
         if pool is None:
             raise StoreUnavailable("The database is closed.")
         connection = await pool.acquire()
+        was_ready = connection.is_ready
         try:
             yield connection
         except BaseException as error:
@@ -303,12 +298,16 @@ class PostgresDatabase:
                     connection.terminate()
             raise
         finally:
+            if not was_ready:
+                self.unready.set()
             await pool.release(connection)
 
     async def _transaction(
         self, work: Work[T], locks: Sequence[int], pace: Pace, repeatable: bool
     ) -> T:
         async with self._connection() as connection:
+            if connection.life is None:
+                await connection.learn_life(self.sql)
             await connection.execute("BEGIN" + pace.setting)
             session = Session(connection, self.sql, pace.statement_s)
             name, life = None, connection.life
@@ -338,6 +337,8 @@ class PostgresDatabase:
         while True:
             try:
                 async with self._connection() as connection:
+                    if connection.life is None:
+                        await connection.learn_life(self.sql)
                     if not lost.life or connection.life != lost.life:
                         raise StoreUnavailable(_CRASHED) from lost.error
                     status = await connection.fetchval(self.sql["transaction_end"], lost.name)
@@ -377,20 +378,3 @@ async def _again(step: Callable[[], Awaitable[T]]) -> T:
         reraise=True,
     )
     return await patiently(attempt)
-
-
-class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    """`life` names the time between two crashes of the server; empty where there is no schema."""
-
-    __slots__ = ("life",)
-
-
-async def _make_durable(connection: Any) -> None:
-    """Let a commit wait for the disk, also where the database's default is not to; one that waits
-    for more (standbys) stays."""
-    if await connection.fetchval("SHOW synchronous_commit") == "off":
-        await connection.execute("SET synchronous_commit = on")
-
-
-async def _leave_as_is(_connection: Any) -> None:
-    """No state outlives a transaction here, so there is nothing to reset, nor to wait for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -22,6 +23,7 @@ from gateway.store.postgres.migrating import migrate
 from gateway.store.postgres.registry import PostgresRegistry
 from gateway.store.postgres.replicas import PostgresReplicas
 from gateway.store.postgres.schema import SchemaWatch
+from gateway.store.postgres.spares import Spares
 from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.wakeups import Wakeups
 from gateway.store.trial import trial_data
@@ -50,6 +52,7 @@ class PostgresStore:
         self._made: Words | None = None
         self.wakeups = Wakeups(database)
         self.schema = SchemaWatch(database)
+        self.spares = Spares(database)
         self.registry = PostgresRegistry(
             database, max_per_user=max_per_user, fresh=fresh, words=self._words
         )
@@ -76,6 +79,11 @@ class PostgresStore:
     async def ping(self) -> None:
         """Really writes, for a full disk and a standby show in nothing less."""
         await self.database.write(lambda session: session.run("ping"))
+
+    async def guard(self, *, every_s: float) -> None:
+        """Beside a gateway: look after the schema, every so many seconds, and keep connections
+        ready; until cancelled."""
+        await asyncio.gather(self.spares.run(), self.schema.run(every_s=every_s))
 
     def troubles(self) -> dict[str, Standing]:
         """What was found that should not be, by part: `store` where nothing can be stored."""

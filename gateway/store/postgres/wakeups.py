@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.errors import StoreUnavailable
-from gateway.store.postgres.database import PostgresDatabase, connect
+from gateway.store.postgres.connections import connect
+from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.failures import FOREIGN
 from gateway.tasks import end
 

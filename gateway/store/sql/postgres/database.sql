@@ -79,6 +79,11 @@ TRUNCATE trial;
 -- name: announce
 SELECT pg_notify($1, '');
 
+-- Where the database's default is not to; one that waits for more (standbys) stays.
+-- name: wait_for_the_disk
+SELECT set_config('synchronous_commit', 'on', false)
+WHERE current_setting('synchronous_commit') = 'off';
+
 -- name: server_life
 SELECT life FROM server_life;
 
