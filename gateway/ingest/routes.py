@@ -15,6 +15,7 @@ from gateway.dating import time_to_keep
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
 from gateway.exchange import Answer, Request, Route, UnreadableBody
+from gateway.ingest.room import ask_for_room
 from gateway.ingest.schema import understand
 from gateway.ingest.signature import BadSignature, Claimed, Key, Stale, claimed
 from gateway.ports import Queue
@@ -132,6 +133,7 @@ class WebhookRoute:
         now = await time_to_keep(self._clocks)
         if self._backlog() >= limits.max_backlog:
             raise Problem("unavailable", "the backlog is full", retry_after=RETRY_AFTER_S)
+        ask_for_room(body)
         understood = understand(
             event_id,
             body,
