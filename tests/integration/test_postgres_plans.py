@@ -64,6 +64,9 @@ FROM generate_series(0, 39999) i;
 INSERT INTO chunks_done (event_id, number)
 SELECT 'msg_' || (i / 4), i % 4 FROM generate_series(0, 7999) i;
 
+INSERT INTO failed_attempts
+SELECT 'msg_' || (i / 100), i % 100, i, 1, repeat('x', 100) FROM generate_series(0, 19999) i;
+
 INSERT INTO dead_letters (
     event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body
 )
@@ -110,6 +113,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
         (["phone-7", "phone-8"], ["address-7", "address-9"]),
     ),
     "devices_of_users": (("devices_user", "devices_custom"), (["user-7"], ["custom-8"])),
+    "failed_get": (("failed_attempts_pkey",), (["msg_7"], [1], [701])),
     "forgotten_find": (("forgotten_pkey",), ([7, 8],)),
     "forgotten_purge": (("forgotten_at", "forgotten_pkey"), (30.0, 10)),
     "erase_deliveries": (("deliveries_d100_pkey",), ("msg_7", [1])),
@@ -119,6 +123,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
         ("deliveries_d100_user_id_at_idx", "deliveries_d100_custom_id_at_idx"),
         ("user-6", "custom-6"),
     ),
+    "erase_failed": (("failed_attempts_pkey",), ("msg_7", [1])),
     "erased_items": (("deliveries_d100_pkey",), (["msg_7"],)),
     "erased_since": (("events_pkey",), (["msg_7"],)),
     "erase_names": (("deliveries_d100_pkey",), (["msg_7"], [1], [1], [100])),
@@ -154,7 +159,8 @@ SCANS = {
 }
 
 LARGE = re.compile(
-    r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done|forgotten|audit)\b"
+    r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done|forgotten|audit"
+    r"|failed_attempts)\b"
 )
 
 

@@ -101,6 +101,8 @@ INDEXES = {
         "event_people USING PRIMARY KEY (person=?)",
     ),
     "erase_letters": ("dead_letters_user (user_id=?)", "dead_letters_custom (custom_id=?)"),
+    "erase_failed": ("PRIMARY KEY (event_id=? AND item_index=?)",),
+    "failed_get": ("PRIMARY KEY (event_id=? AND item_index=? AND device_id=?)",),
     "erased_items": ("deliveries USING PRIMARY KEY (event_id=?)",),
     "erased_since": ("(event_id=?)", "COVERING INDEX erasures_asked"),
     "erasure_state": ("PRIMARY KEY (who_user=?)", "erasures_custom (who_custom=?)"),
@@ -155,7 +157,8 @@ SCANS = {
 }
 
 LARGE = re.compile(
-    r"SCAN (devices|d|deliveries|queue|events|forgotten|audit)\b(?! USING COVERING INDEX)"
+    r"SCAN (devices|d|deliveries|queue|events|forgotten|audit|failed_attempts)\b"
+    r"(?! USING COVERING INDEX)"
 )
 
 

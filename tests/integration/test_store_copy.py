@@ -17,6 +17,7 @@ import pytest
 from gateway.app import copy_store
 from gateway.app.copying import Copied
 from gateway.app.storage import sole_relay
+from gateway.core.attempts import Failed, line
 from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.prune import Brake, BrakeRule
 from gateway.core.states import DeliveryState, DeviceState
@@ -132,7 +133,9 @@ async def fill(source: Handle) -> None:
         ]
         records[0] = records[0]._replace(state=DeliveryState.DEAD, reason="GONE\0")
         dead = [(0, Item(0, "Hi\0", "Mary", None, "mary", None))]
-        await source.journal.record(records, removals, dead, [(event_id, 0)], brakes)
+        tried = [Failed(event_id, 0, 0, 1, line(NOW, "unavailable", "GONE"))]
+        done = [(event_id, 0)]
+        await source.journal.record(records, removals, dead, done, brakes, failed=tried)
         (claim,) = await source.queue.claim(limit=1, lease_s=60, now=NOW)
         await source.queue.settle(claim, [])
     erased = UserRef(user_id="somebody")
@@ -206,6 +209,7 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "events": EVENTS + 1,
         "chunks_done": EVENTS,
         "deliveries": EVENTS * RECORDS,
+        "failed_attempts": EVENTS,
         "dead_letters": EVENTS,
         "queue": EVENTS * 2,
     }

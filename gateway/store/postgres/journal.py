@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gateway.core.attempts import Failed, Failures, Key, columns, read
 from gateway.core.audit import Act
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
@@ -152,11 +153,12 @@ class PostgresJournal:
         done: Sequence[tuple[str, int]] = (),
         brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
         waiting: Sequence[tuple[Record, LeaseRef]] = (),
+        failed: Sequence[Failed] = (),
     ) -> Recorded:
         days = {record.day for record in records} | {record.day for record, _ in waiting}
         await self._partitions.ensure(days)
         try:
-            return await self._record(records, removals, dead, done, brakes, waiting)
+            return await self._record(records, removals, dead, done, brakes, waiting, failed)
         except StoreUnavailable as error:
             if is_day_missing(error):
                 self._partitions.doubt()
@@ -165,9 +167,16 @@ class PostgresJournal:
                 records = [storable_row(record) for record in records]
                 dead = [(index, storable_row(item)) for index, item in dead]
                 waiting = [(storable_row(record), lease) for record, lease in waiting]
+                failed = [storable_row(one) for one in failed]
             else:
                 raise
-        return await self._record(records, removals, dead, done, brakes, waiting)
+        return await self._record(records, removals, dead, done, brakes, waiting, failed)
+
+    async def failures(self, keys: Sequence[Key]) -> Mapping[Key, Failures]:
+        if not keys:
+            return {}
+        rows = await self._database.rows("failed_get", *zip(*keys, strict=True))
+        return {(row[0], row[1], row[2]): read(row[3], row[4]) for row in rows}
 
     async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:
         aside = replace(aside, event_id=storable(aside.event_id))
@@ -283,6 +292,7 @@ class PostgresJournal:
         done: Sequence[tuple[str, int]],
         brakes: Mapping[LaneKey, Brake],
         waiting: Sequence[tuple[Record, LeaseRef]],
+        failed: Sequence[Failed],
     ) -> Recorded:
         async def work(session: Session) -> Recorded:
             done_with, told = Recorded(), records
@@ -295,14 +305,18 @@ class PostgresJournal:
                 asked = zip(*dict.fromkeys(lease for _, lease in waiting), strict=True)
                 held = {tuple(row) for row in await session.rows("queue_held", *asked)}
                 told = [*told, *(record for record, lease in waiting if lease in held)]
-            erased = None
-            if told:
-                await session.run("deliveries_upsert", _last_words(told))
-                erased = await session.erased_from({one.event_id for one in told})
+            erased, tried = None, failed
+            if told or failed:
+                if told:
+                    await session.run("deliveries_upsert", _last_words(told))
+                erased = await session.erased_from({one.event_id for one in (*told, *failed)})
             if erased is not None:
+                tried = [one for one in failed if not erased.hides(one)]
                 hidden = [(*one[:3], one.day) for one in told if erased.hides(one)]
                 if hidden:
                     await session.run("erase_names", *zip(*hidden, strict=True))
+            if tried:
+                await session.run("failed_upsert", *zip(*columns(tried), strict=True))
             letters = [
                 dead_values(records[index], item)
                 for index, item in dead

@@ -123,7 +123,13 @@ class SqliteErasures:
                 connection.execute(sql["erase_end"], told | ending)
             for queue_id, items in found.queued:
                 connection.execute(sql["erase_set_queued"], {"id": queue_id, "items": items})
-            for query in ("erase_dead", "erase_raw", "erase_deliveries", "erase_people"):
+            for query in (
+                "erase_dead",
+                "erase_raw",
+                "erase_failed",
+                "erase_deliveries",
+                "erase_people",
+            ):
                 connection.execute(sql[query], told)
             if follow:
                 connection.execute(sql["erase_follow"], key | _named(asked))

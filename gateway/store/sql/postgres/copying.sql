@@ -44,6 +44,7 @@ SELECT name FROM (VALUES
     ('event_people', EXISTS (SELECT 1 FROM event_people)),
     ('chunks_done', EXISTS (SELECT 1 FROM chunks_done)),
     ('deliveries', EXISTS (SELECT 1 FROM deliveries)),
+    ('failed_attempts', EXISTS (SELECT 1 FROM failed_attempts)),
     ('dead_letters', EXISTS (SELECT 1 FROM dead_letters)),
     ('queue', EXISTS (SELECT 1 FROM queue))
 ) AS tables (name, has_rows)

@@ -71,6 +71,10 @@ SELECT event_id, item_index, device_id, state, attempts, at, user_id, custom_id,
 FROM deliveries
 WHERE (event_id, item_index, device_id) > (?, ?, ?) ORDER BY event_id, item_index, device_id;
 
+-- name: copy_failed_attempts
+SELECT event_id, item_index, device_id, failures, said FROM failed_attempts
+WHERE (event_id, item_index, device_id) > (?, ?, ?) ORDER BY event_id, item_index, device_id;
+
 -- name: copy_dead_letters
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body,
        path, user_id, custom_id, taken_at, later, raw, form
@@ -99,6 +103,7 @@ SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'event_people', count(*) FROM event_people UNION ALL
 SELECT 'chunks_done', count(*) FROM chunks_done UNION ALL
 SELECT 'deliveries', count(*) FROM deliveries UNION ALL
+SELECT 'failed_attempts', count(*) FROM failed_attempts UNION ALL
 SELECT 'dead_letters', count(*) FROM dead_letters UNION ALL
 SELECT 'queue', count(*) FROM queue;
 
