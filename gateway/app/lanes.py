@@ -12,6 +12,7 @@ from gateway.core.limiter import Limiter
 from gateway.core.model import lane_name
 from gateway.core.pace import Pace
 from gateway.core.prune import BrakeRule
+from gateway.core.receipts import Mode
 from gateway.errors import ConfigurationError
 from gateway.ports import Clock
 from gateway.relay.lane import Lane
@@ -98,6 +99,11 @@ def brake_rule(settings: Settings) -> BrakeRule:
     """The prune brake's rule."""
     relay = settings.relay
     return BrakeRule(relay.brake_share, relay.brake_min_devices, relay.brake_window_s)
+
+
+def receipts_of(settings: Settings) -> dict[str, Mode]:
+    """What each app reports of its pushes."""
+    return {app.id: app.receipts for app in settings.apps}
 
 
 def make_lane(

@@ -16,8 +16,10 @@ from gateway.app.door import HEAD_S, REQUEST_S, Door, DoorRunner
 from gateway.app.sites import open_sites
 from gateway.app.skin import OVERLOADED, Intake, add_routes, problem_middleware, remote, unread
 from gateway.core.bodies import Bodies
+from gateway.core.receipts import ReceiptWords
 from gateway.core.remote import Network, networks
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
+from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import Fault, Observer
 from gateway.ingest.routes import WebhookRoute
@@ -52,6 +54,13 @@ def public_application(gateway: Gateway) -> web.Application:
         clocks=clocks,
         chunk_items=gateway.pace.chunk_items,
     )
+    book = ReceiptBook(
+        watched(stores.store.receipts, "receipt", "keep"),
+        ReceiptWords(stores.secret),
+        rule=lambda: gateway.settings.privacy.measure,
+        observer=gateway.observe,
+        clocks=clocks,
+    )
     devices = DeviceRoutes(
         watched(stores.registry, "registration", "register", "forget", "erase"),
         stores.store.erasures,
@@ -59,6 +68,7 @@ def public_application(gateway: Gateway) -> web.Application:
         gateway.vendors,
         lambda: apps_of(gateway.settings),
         clocks,
+        receipts=book,
         changed=gateway.changed,
         erasing=gateway.eraser.wake,
     )
@@ -82,7 +92,8 @@ def public_application(gateway: Gateway) -> web.Application:
         proxies=lambda: _proxies(gateway),
         monotonic=clocks.monotonic,
     )
-    for plain in (webhook, devices, notifications, lookup):
+    receipts = ReceiptRoutes(book, clocks=clocks)
+    for plain in (webhook, devices, receipts, notifications, lookup):
         add_routes(application, plain.routes(), intake)
     application.add_routes(OpenApiRoutes().routes())
     allow_origins(application, lambda: gateway.settings.server.allowed_origins)

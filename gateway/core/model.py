@@ -249,7 +249,7 @@ class Target(NamedTuple):
     pruned. `stated` has the bits of the ids that contradict an item with another value; `user_word`
     and `custom_word` are the words of its ids. `fault` says why this version cannot send to the
     device, "" nearly always. `erased_at` is when its user was erased before they registered again,
-    0 nearly always.
+    0 nearly always. `measure` is whether its person lets receipts be kept, as the app told.
     """
 
     device_id: int
@@ -264,6 +264,7 @@ class Target(NamedTuple):
     custom_word: str | None = None
     fault: str = ""
     erased_at: float = 0.0
+    measure: str | None = None
 
     def word_for(self, item: Item) -> str:
         """The word of the id by which an item finds the device, `user_id` first."""

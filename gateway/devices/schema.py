@@ -236,7 +236,7 @@ def _unknown(
 
 def _unknown_fields(document: Mapping[str, Any]) -> list[str]:
     """The names that this version does not know; no more of them than a person would read."""
-    known = {*DeviceBody.model_fields, *DESCRIPTIVE}
+    known = {*DeviceBody.model_fields, *DESCRIPTIVE, "receipts", "sent_at"}
     return [name[:_MAX_NAME] for name in document if name not in known][:_MOST_NAMES]
 
 

@@ -38,6 +38,7 @@ from gateway.events import (
     PartsFailing,
     PartsReached,
     PutAside,
+    ReceiptsTold,
     Refusal,
     RelaysCounted,
     SourceKnown,
@@ -160,6 +161,8 @@ def say(event: GatewayEvent) -> Said:
             return "debug", "attempts finished"
         case DeliveriesSettled():
             return "debug", "deliveries settled"
+        case ReceiptsTold():
+            return "debug", "receipts told"
         case ItemsEnded(result):
             return "debug", f"notifications ended: {result}"
         case IdsContradict():

@@ -22,7 +22,7 @@ _STATED = STATED_USER_ID | STATED_CUSTOM_ID
 
 
 def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at: float) -> Target:
-    """A row of the lookup; what comes after its twelve columns is the engine's way to say
+    """A row of the lookup; what comes after its thirteen columns is the engine's way to say
     `seen_at` and `erased_at`."""
     (
         device_id,
@@ -37,6 +37,7 @@ def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at
         stated,
         user_word,
         custom_word,
+        measure,
     ) = row
     if words is not None:
         # Only a row that this version's registrations have not reached yet has none.
@@ -58,6 +59,7 @@ def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at
             custom_word,
             "",
             erased_at,
+            measure,
         )
     except (KeyError, TypeError):
         return _unknown(row, seen_at)._replace(erased_at=erased_at)

@@ -175,6 +175,13 @@ def _routes(public: PublicHandlers) -> list[Route]:
 
     store, queue, clock = public.store, public.queue, public.clock
     authenticator = public.authenticator
+    book = ReceiptBook(
+        store.receipts,
+        public.receipt_words,
+        rule=lambda: public.measure,
+        observer=public.events.append,
+        clocks=_clocks(clock),
+    )
     return [
         *DeviceRoutes(
             store.registry,
@@ -183,9 +190,11 @@ def _routes(public: PublicHandlers) -> list[Route]:
             VENDORS,
             lambda: public.apps,
             _clocks(clock),
+            receipts=book,
             changed=lambda _: None,
             erasing=lambda: None,
         ).routes(),
+        *ReceiptRoutes(book, clocks=_clocks(clock)).routes(),
         *NotificationRoutes(
             queue,
             store.journal,

@@ -47,6 +47,7 @@ class Doors:
         queue: Queue,
         registry: Registry,
         erasures: Erasures,
+        receipts: Receipts,
         keys: Keys,
         sizes: Sizes,
         *,
@@ -76,6 +77,13 @@ class Doors:
             VENDORS,
             lambda: APPS,
             clocks,
+            receipts=ReceiptBook(
+                receipts,
+                ReceiptWords(fresh_secret()),
+                rule=lambda: "opt_in",
+                observer=observer,
+                clocks=clocks,
+            ),
             changed=changed,
             erasing=erasing,
         )

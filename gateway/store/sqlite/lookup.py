@@ -36,5 +36,5 @@ def _named(ids: Iterable[str | None]) -> str:
 
 
 def _target(words: Words | None, row: Sequence[Any]) -> Target:
-    seconds, fraction, erased_at = row[12:]
-    return target_of(row[:12], seconds + fraction * _FRACTION, words, float(erased_at))
+    seconds, fraction, erased_at = row[13:]
+    return target_of(row[:13], seconds + fraction * _FRACTION, words, float(erased_at))

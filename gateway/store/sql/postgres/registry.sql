@@ -90,11 +90,11 @@ ORDER BY last_seen_at DESC, id DESC;
 -- Two searches by index and each device once: one condition with OR costs twice at a million rows.
 -- name: targets
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
-       stated, user_word, custom_word, last_seen_at, erased_at
+       stated, user_word, custom_word, measure, last_seen_at, erased_at
 FROM devices WHERE user_id = ANY($1::text[]) AND state = 'active'
 UNION
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
-       stated, user_word, custom_word, last_seen_at, erased_at
+       stated, user_word, custom_word, measure, last_seen_at, erased_at
 FROM devices WHERE custom_id = ANY($2::text[]) AND state = 'active';
 
 -- name: device_remember_environment

@@ -71,6 +71,11 @@ SELECT event_id, item_index, device_id, state, attempts, at, user_id, custom_id,
 FROM deliveries
 WHERE (event_id, item_index, device_id) > (?, ?, ?) ORDER BY event_id, item_index, device_id;
 
+-- name: copy_receipts
+SELECT event_id, item_index, device_id, kind, at, clock, day FROM receipts
+WHERE (event_id, item_index, device_id, kind) > (?, ?, ?, ?)
+ORDER BY event_id, item_index, device_id, kind;
+
 -- name: copy_dead_letters
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body,
        path, user_id, custom_id, taken_at, later, raw, form
@@ -99,6 +104,7 @@ SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'event_people', count(*) FROM event_people UNION ALL
 SELECT 'chunks_done', count(*) FROM chunks_done UNION ALL
 SELECT 'deliveries', count(*) FROM deliveries UNION ALL
+SELECT 'receipts', count(*) FROM receipts UNION ALL
 SELECT 'dead_letters', count(*) FROM dead_letters UNION ALL
 SELECT 'queue', count(*) FROM queue;
 

@@ -52,7 +52,7 @@ ORDER BY last_seen_at DESC, id DESC;
 -- name: targets
 SELECT json_group_array(json_array(
     id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
-    stated, user_word, custom_word,
+    stated, user_word, custom_word, measure,
     CAST(last_seen_at AS INTEGER),
     CAST((last_seen_at - CAST(last_seen_at AS INTEGER)) * 4503599627370496.0 AS INTEGER),
     CASE erased_at WHEN 0 THEN 0 ELSE printf('%!.17g', erased_at) END

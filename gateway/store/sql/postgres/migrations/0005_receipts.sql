@@ -1,0 +1,13 @@
+-- What phones told of pushes: see gateway/core/receipts.py and
+-- deploy/docs/decisions/0037-receipts.md. A row lives as long as its delivery; `day` is its event's.
+CREATE TABLE receipts (
+    event_id   text COLLATE "C" NOT NULL,
+    item_index integer NOT NULL,
+    device_id  bigint NOT NULL,
+    kind       text COLLATE "C" NOT NULL,
+    at         double precision NOT NULL,
+    clock      text COLLATE "C" NOT NULL,
+    day        integer NOT NULL,
+    PRIMARY KEY (event_id, item_index, device_id, kind)
+);
+CREATE INDEX receipts_day ON receipts (day);

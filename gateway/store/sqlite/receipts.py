@@ -1,0 +1,50 @@
+"""What phones told of pushes, on SQLite: the table `receipts`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from functools import cache
+
+from gateway.core.model import Record
+from gateway.core.receipts import Measure, Row, Told, earliest
+from gateway.ports.receipts import Kept
+from gateway.store.forgetting import Mark, numbers
+from gateway.store.receipts import Facts, asked_before, decide, keys_of
+from gateway.store.sqlite.database import SqliteDatabase
+from gateway.store.sqlite.erased import secret_of
+
+
+class SqliteReceipts:
+    """The port `gateway.ports.Receipts`."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+        self._sql = database.sql
+
+    async def keep(self, told: Sequence[Told], *, rule: Measure) -> list[Kept]:
+        if not told:
+            return []
+        asked = json.dumps([(*one.key[:3], one.kind.value) for one in told])
+
+        def work(connection: sqlite3.Connection) -> list[Kept]:
+            rows = connection.execute(self._sql["receipt_facts"], {"asked": asked}).fetchall()
+            found = list(zip(told, map(Facts._make, rows), strict=True))
+            erased = self._database.erased_from(connection, {one.key.event_id for one in told})
+            number = cache(numbers(secret_of(connection, self._sql)))
+            marks: dict[int, Mark] = {}
+            if names := asked_before(found):
+                hashes = {"hashes": json.dumps([number(name) for name in names])}
+                for row in connection.execute(self._sql["forgotten_find"], hashes):
+                    marks[row[0]] = Mark(*row)
+            kept, new = decide(found, rule=rule, erased=erased, number=number, marks=marks)
+            self._database.write_rows(connection, "receipt_keep", earliest(new))
+            return kept
+
+        return await self._database.write(work)
+
+    async def of(self, deliveries: Sequence[Record]) -> list[Row]:
+        asked = {"asked": json.dumps([key[:3] for key in keys_of(deliveries)])}
+        rows = await self._database.rows("receipts_of", asked)
+        return [Row(*row) for row in rows]
