@@ -27,7 +27,7 @@ _WORD = re.compile(r"[A-Za-z0-9_-]{36}", re.ASCII)
 _EVEN_S = 60.0
 
 Sign = Callable[[int, int, str | None], str]
-"""Makes the word of a delivery: by the item's index, the device's id, and `Device.measure`."""
+"""Makes the word of a delivery: by the item's index, the device's id, and `Target.measure`."""
 
 Mode = Literal["off", "opened", "received"]
 """What an app reports, by its setting `receipts`."""
@@ -35,7 +35,7 @@ Mode = Literal["off", "opened", "received"]
 Measure = Literal["opt_in", "opt_out"]
 """Whose receipts are kept: of those who said yes, or of all but those who said no."""
 
-_SAID = (None, "granted", "denied", "unknown")
+_SAID = (None, "granted", "denied")
 _CODES = {said: code for code, said in enumerate(_SAID)}
 
 

@@ -267,7 +267,7 @@ class Dispatcher:
                 last, message = item, Message(event_id, item.title, item.body, item.path)
             if sign is not None:
                 mode = asked.get(target.app)
-                receipt = mode and sign(item.index, target.device_id, target.measure) or ""
+                receipt = (mode and sign(item.index, target.device_id, target.measure)) or ""
             part = lane.part_of(target.address)
             delivery = Delivery(
                 delivery_id=delivery_id(event_id, item.index, target.device_id),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gateway.core.erased import Erased
 from gateway.core.model import Record
-from gateway.core.receipts import Key, Measure, Row, Told, is_measured, kept_time
+from gateway.core.receipts import Key, Measure, Row, Told, earliest, is_measured, kept_time
 from gateway.core.states import DeliveryState
 from gateway.ports.receipts import Kept
 from gateway.store.forgetting import Mark, Name, Number, refusals
@@ -60,6 +60,15 @@ class Facts(NamedTuple):
         )
 
 
+class Decided(NamedTuple):
+    """An answer for each receipt, the rows to write, and when something was heard from devices that
+    are still their person's."""
+
+    kept: Sequence[Kept]
+    rows: Sequence[Row]
+    heard: Mapping[int, float]
+
+
 def asked_before(told: Iterable[tuple[Told, Facts]]) -> list[Name]:
     """What to look for in the table `forgotten`: what former users of devices said when they were
     asked whether they let receipts be kept."""
@@ -77,13 +86,12 @@ def decide(
     erased: Erased | None,
     number: Number,
     marks: Mapping[int, Mark],
-) -> tuple[list[Kept], list[Row]]:
-    """What becomes of each receipt, and the rows to write.
-
-    `marks` are those rows of `forgotten` that `asked_before` asks for, by number.
-    """
+) -> Decided:
+    """What becomes of each receipt. `marks` are those rows of `forgotten` that `asked_before` asks
+    for, by number."""
     kept: list[Kept] = []
     rows: list[Row] = []
+    heard: dict[int, float] = {}
     known: set[tuple[Key, str]] = set()
     for one, facts in told:
         key = one.key
@@ -103,9 +111,11 @@ def decide(
         known.add((key, one.kind))
         app, platform = facts.app or facts.device_app or "", facts.platform or ""
         kept.append(Kept("", is_new, app, platform))
+        if facts.is_theirs:
+            heard[key.device_id] = max(one.received, heard.get(key.device_id, 0.0))
         if facts.known_at is None or at < facts.known_at:
             rows.append(Row(*key[:3], one.kind.value, at, clock.value, key.day))
-    return kept, rows
+    return Decided(kept, earliest(rows), heard)
 
 
 def _said(one: Told, facts: Facts, number: Number, marks: Mapping[int, Mark]) -> str | None:

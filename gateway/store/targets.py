@@ -21,9 +21,16 @@ _NOBODY: list[Target] = []
 _STATED = STATED_USER_ID | STATED_CUSTOM_ID
 
 
-def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at: float) -> Target:
-    """A row of the lookup; what comes after its thirteen columns is the engine's way to say
-    `seen_at` and `erased_at`."""
+def target_of(
+    row: Sequence[Any],
+    seen_at: float,
+    words: Words | None,
+    erased_at: float,
+    fresh_at: float,
+    said: int,
+) -> Target:
+    """A row of the lookup; what comes after its twelve columns is the engine's way to say
+    `seen_at`, `erased_at`, `fresh_at` and `said`."""
     (
         device_id,
         app,
@@ -37,7 +44,6 @@ def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at
         stated,
         user_word,
         custom_word,
-        measure,
     ) = row
     if words is not None:
         # Only a row that this version's registrations have not reached yet has none.
@@ -59,7 +65,8 @@ def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at
             custom_word,
             "",
             erased_at,
-            measure,
+            fresh_at,
+            said,
         )
     except (KeyError, TypeError):
         return _unknown(row, seen_at)._replace(erased_at=erased_at)

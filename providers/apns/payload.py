@@ -150,7 +150,5 @@ def frame_size(style: ApnsStyle, *, with_receipt: bool = False) -> int:
     empty = Message(event_id="", title="", body="", path="")
     receipt = LONGEST_RECEIPT if with_receipt else ""
     return len(
-        render_body(
-            empty, NO_DELIVERY, LONGEST_WORD, style, receipt=receipt, mutable=with_receipt
-        )
+        render_body(empty, NO_DELIVERY, LONGEST_WORD, style, receipt=receipt, mutable=with_receipt)
     )

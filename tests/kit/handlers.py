@@ -18,10 +18,12 @@ from multidict import CIMultiDict
 
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks, Unsure
+from gateway.core.receipts import Measure, ReceiptWords
 from gateway.core.sources import LEARNINK
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
+from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import GatewayEvent
 from gateway.exchange import Answer, Request, Route, answered, too_large
@@ -67,6 +69,8 @@ class PublicHandlers:
     apps: dict[str, frozenset[str]] = field(default_factory=lambda: {"agent": frozenset(VENDORS)})
     backlog: int = 0
     woken: int = 0
+    measure: Measure = "opt_in"
+    receipt_words: ReceiptWords = field(default_factory=lambda: ReceiptWords(SECRET))
     events: list[GatewayEvent] = field(default_factory=list)
     routes: list[Route] = field(init=False)
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from functools import cache
 
 from gateway.core.model import Record
-from gateway.core.receipts import Measure, Row, Told, earliest
+from gateway.core.receipts import Measure, Row, Told
 from gateway.ports.receipts import Kept
 from gateway.store.forgetting import Mark, numbers
+from gateway.store.postgres import hearing
 from gateway.store.postgres.database import PostgresDatabase, Session
 from gateway.store.postgres.erased import secret_of
 from gateway.store.postgres.texts import findable
-from gateway.store.receipts import GONE, Facts, asked_before, decide, keys_of
+from gateway.store.receipts import GONE, Decided, Facts, asked_before, decide, keys_of
 
 _NOBODYS = ""
 
@@ -41,8 +42,8 @@ class PostgresReceipts:
                 hashes = [number(name) for name in names]
                 for row in await session.rows("forgotten_find", hashes):
                     marks[row[0]] = Mark(*row)
-            kept, new = decide(found, rule=rule, erased=None, number=number, marks=marks)
-            return await _written(session, found, kept, earliest(new))
+            decided = decide(found, rule=rule, erased=None, number=number, marks=marks)
+            return await _written(session, found, decided)
 
         return await self._database.write(work, repeatable=True)
 
@@ -57,11 +58,13 @@ class PostgresReceipts:
 async def _written(
     session: Session,
     found: Sequence[tuple[Told, Facts]],
-    kept: Sequence[Kept],
-    rows: Sequence[Row],
+    decided: Decided,
 ) -> list[Kept]:
     """Write the rows, and look then who was erased: an erase that this did not see waits until it
     is written."""
+    kept, rows, heard = decided
+    if heard:
+        await hearing.seen(session, heard)
     if not rows:
         return list(kept)
     written = await session.rows("receipts_keep", *zip(*rows, strict=True))

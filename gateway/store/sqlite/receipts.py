@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from functools import cache
 
 from gateway.core.model import Record
-from gateway.core.receipts import Measure, Row, Told, earliest
+from gateway.core.receipts import Measure, Row, Told
 from gateway.ports.receipts import Kept
 from gateway.store.forgetting import Mark, numbers
 from gateway.store.receipts import Facts, asked_before, decide, keys_of
+from gateway.store.sqlite import hearing
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.erased import secret_of
 
@@ -38,9 +39,10 @@ class SqliteReceipts:
                 hashes = {"hashes": json.dumps([number(name) for name in names])}
                 for row in connection.execute(self._sql["forgotten_find"], hashes):
                     marks[row[0]] = Mark(*row)
-            kept, new = decide(found, rule=rule, erased=erased, number=number, marks=marks)
-            self._database.write_rows(connection, "receipt_keep", earliest(new))
-            return kept
+            decided = decide(found, rule=rule, erased=erased, number=number, marks=marks)
+            self._database.write_rows(connection, "receipt_keep", decided.rows)
+            hearing.seen(connection, self._sql, decided.heard)
+            return list(decided.kept)
 
         return await self._database.write(work)
 

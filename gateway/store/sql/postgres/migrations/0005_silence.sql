@@ -1,3 +1,7 @@
+-- When something last came from the app that is no registration: a receipt. 0: nothing did. It is no
+-- word about the address, so proof of death is not held against it.
+ALTER TABLE devices ADD COLUMN heard_at double precision NOT NULL DEFAULT 0;
+
 -- What phones told of pushes: see gateway/core/receipts.py and
 -- deploy/docs/decisions/0037-receipts.md. A row lives as long as its delivery; `day` is its event's.
 CREATE TABLE receipts (
