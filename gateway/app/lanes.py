@@ -13,6 +13,7 @@ from gateway.core.model import lane_name
 from gateway.core.pace import Pace
 from gateway.core.prune import BrakeRule
 from gateway.core.receipts import Mode
+from gateway.core.seen import Asking
 from gateway.errors import ConfigurationError
 from gateway.ports import Clock
 from gateway.relay.lane import Lane
@@ -104,6 +105,11 @@ def brake_rule(settings: Settings) -> BrakeRule:
 def receipts_of(settings: Settings) -> dict[str, Mode]:
     """What each app reports of its pushes."""
     return {app.id: app.receipts for app in settings.apps}
+
+
+def asking_of(settings: Settings) -> Asking:
+    """What phones are asked."""
+    return Asking(receipts_of(settings), settings.privacy.measure)
 
 
 def make_lane(

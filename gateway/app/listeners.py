@@ -13,8 +13,10 @@ from aiohttp import web
 from gateway.app.cors import allow_origins
 from gateway.app.descriptors import connections
 from gateway.app.door import HEAD_S, REQUEST_S, Door, DoorRunner
+from gateway.app.lanes import asking_of
 from gateway.app.sites import open_sites
 from gateway.app.skin import OVERLOADED, Intake, add_routes, problem_middleware, remote, unread
+from gateway.app.vendors import taken_by
 from gateway.core.bodies import Bodies
 from gateway.core.receipts import ReceiptWords
 from gateway.core.remote import Network, networks
@@ -86,7 +88,13 @@ def public_application(gateway: Gateway) -> web.Application:
     application = web.Application(
         middlewares=[problem_middleware(_tell(gateway))], client_max_size=_MAX_BODY
     )
-    lookup = LookupRoutes(stores.journal, stores.registry, gateway.authenticator.authorize)
+    lookup = LookupRoutes(
+        stores.journal,
+        stores.registry,
+        stores.store.receipts,
+        gateway.authenticator.authorize,
+        asking=lambda: asking_of(gateway.settings),
+    )
     intake = Intake(
         Bodies(lambda: gateway.settings.server.max_body_memory_mib * _MIB),
         proxies=lambda: _proxies(gateway),
@@ -117,6 +125,9 @@ def ops_application(gateway: Gateway) -> web.Application:
         devices=lambda: gateway.device_counts.counts,
         registry=stores.registry,
         journal=stores.journal,
+        receipts=stores.store.receipts,
+        asking=lambda: asking_of(gateway.settings),
+        taken_by=taken_by,
         lanes=stores.lanes,
         queue=stores.queue,
         keys=stores.keys,

@@ -55,7 +55,7 @@ IMPLIED: dict[str, tuple[Kind, ...]] = {
     "displayed_at": (Kind.DISPLAYED, Kind.DISMISSED, Kind.OPENED),
     "opened_at": (Kind.OPENED,),
 }
-"""Which kinds prove what is shown of a delivery: its own first, which says when."""
+"""Which kinds prove what is shown of a delivery; the earliest of them says when."""
 
 
 class Clock(StrEnum):

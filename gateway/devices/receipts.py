@@ -167,9 +167,11 @@ class ReceiptBook:
 class ReceiptRoutes:
     """`POST /v1/receipts` of the public listener."""
 
-    def __init__(self, book: ReceiptBook, *, clocks: Clocks) -> None:
+    def __init__(
+        self, book: ReceiptBook, *, clocks: Clocks, bad_at_once: int = BAD_AT_ONCE
+    ) -> None:
         self._book = book
-        self._bad = CallerLimits(BAD_PER_MINUTE, burst=BAD_AT_ONCE, monotonic=clocks.monotonic)
+        self._bad = CallerLimits(BAD_PER_MINUTE, burst=bad_at_once, monotonic=clocks.monotonic)
 
     def routes(self) -> list[Route]:
         """What to add to the public listener."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from gateway.core import seen
 from gateway.core.model import Record
-from gateway.core.receipts import Measure, Row, Told
+from gateway.core.receipts import Measure, Told
 
 Refusal = Literal["", "gone", "not_measured"]
 
@@ -32,5 +33,5 @@ class Receipts(Protocol):
         earliest time stays.
         """
 
-    async def of(self, deliveries: Sequence[Record]) -> list[Row]:
-        """All that is kept of these deliveries."""
+    async def of(self, deliveries: Sequence[Record]) -> seen.Told:
+        """All that is kept of these deliveries, and the devices that could have told it."""

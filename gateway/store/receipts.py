@@ -7,8 +7,9 @@ each engine's matter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from gateway.core import seen
 from gateway.core.erased import Erased
 from gateway.core.model import Record
 from gateway.core.receipts import Key, Measure, Row, Told, earliest, is_measured, kept_time
@@ -127,6 +128,11 @@ def _said(one: Told, facts: Facts, number: Number, marks: Mapping[int, Mark]) ->
     return one.key.measure
 
 
-def keys_of(deliveries: Iterable[Record]) -> list[tuple[str, int, int, int]]:
-    """The deliveries that may have receipts: event, item, device and day."""
-    return [(*one[:3], one.day) for one in deliveries if one.device_id]
+def keys_of(deliveries: Iterable[Record]) -> list[tuple[str, int, int]]:
+    """The deliveries that may have receipts: event, item and device."""
+    return [one[:3] for one in deliveries if one.device_id]
+
+
+def told_of(rows: Iterable[Sequence[Any]], tellers: Iterable[Sequence[Any]]) -> seen.Told:
+    """What was found of some deliveries."""
+    return seen.Told([Row(*row) for row in rows], {row[0]: seen.Teller(*row) for row in tellers})

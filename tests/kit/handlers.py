@@ -18,7 +18,8 @@ from multidict import CIMultiDict
 
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks, Unsure
-from gateway.core.receipts import Measure, ReceiptWords
+from gateway.core.receipts import Measure, Mode, ReceiptWords
+from gateway.core.seen import Asking
 from gateway.core.sources import LEARNINK
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
@@ -41,6 +42,8 @@ WEBHOOK_KEY = b"a webhook secret of some length"
 MAX_BODY = 100_000
 """Bytes of a webhook, and of own notifications."""
 REMOTE = "127.0.0.1"
+BAD_RECEIPTS = 20
+"""Requests without a receipt that holds, at once."""
 
 Body = bytes | Callable[[int], Awaitable[bytes]]
 """A body that is all here, or what reads one up to so many bytes."""
@@ -69,6 +72,7 @@ class PublicHandlers:
     apps: dict[str, frozenset[str]] = field(default_factory=lambda: {"agent": frozenset(VENDORS)})
     backlog: int = 0
     woken: int = 0
+    modes: dict[str, Mode] = field(default_factory=dict)
     measure: Measure = "opt_in"
     receipt_words: ReceiptWords = field(default_factory=lambda: ReceiptWords(SECRET))
     events: list[GatewayEvent] = field(default_factory=list)
@@ -198,7 +202,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
             changed=lambda _: None,
             erasing=lambda: None,
         ).routes(),
-        *ReceiptRoutes(book, clocks=_clocks(clock)).routes(),
+        *ReceiptRoutes(book, clocks=_clocks(clock), bad_at_once=BAD_RECEIPTS).routes(),
         *NotificationRoutes(
             queue,
             store.journal,
@@ -209,7 +213,13 @@ def _routes(public: PublicHandlers) -> list[Route]:
             observer=public.events.append,
             clocks=_clocks(clock),
         ).routes(),
-        *LookupRoutes(store.journal, store.registry, authenticator.authorize).routes(),
+        *LookupRoutes(
+            store.journal,
+            store.registry,
+            store.receipts,
+            authenticator.authorize,
+            asking=lambda: Asking(public.modes, public.measure),
+        ).routes(),
         *WebhookRoute(
             queue,
             limits={LEARNINK: WebhookLimits([WEBHOOK_KEY], 300, MAX_BODY, 3_600, 1_000)}.get,

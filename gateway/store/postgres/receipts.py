@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
+from gateway.core import seen
 from gateway.core.model import Record
-from gateway.core.receipts import Measure, Row, Told
+from gateway.core.receipts import Measure, Told
 from gateway.ports.receipts import Kept
 from gateway.store.forgetting import Mark, numbers
 from gateway.store.postgres import hearing
 from gateway.store.postgres.database import PostgresDatabase, Session
 from gateway.store.postgres.erased import secret_of
 from gateway.store.postgres.texts import findable
-from gateway.store.receipts import GONE, Decided, Facts, asked_before, decide, keys_of
+from gateway.store.receipts import GONE, Decided, Facts, asked_before, decide, keys_of, told_of
 
 _NOBODYS = ""
 
@@ -47,12 +48,17 @@ class PostgresReceipts:
 
         return await self._database.write(work, repeatable=True)
 
-    async def of(self, deliveries: Sequence[Record]) -> list[Row]:
-        keys = [key[:3] for key in keys_of(deliveries)]
+    async def of(self, deliveries: Sequence[Record]) -> seen.Told:
+        keys = keys_of(deliveries)
         if not keys:
-            return []
-        rows = await self._database.rows("receipts_of", *zip(*keys, strict=True))
-        return [Row(*row) for row in rows]
+            return seen.NOTHING
+        devices = sorted({key[2] for key in keys})
+
+        async def work(session: Session) -> seen.Told:
+            rows = await session.rows("receipts_of", *zip(*keys, strict=True))
+            return told_of(rows, await session.rows("tellers", devices))
+
+        return await self._database.read(work)
 
 
 async def _written(

@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import Sequence
 from functools import cache
 
+from gateway.core import seen
 from gateway.core.model import Record
-from gateway.core.receipts import Measure, Row, Told
+from gateway.core.receipts import Measure, Told
 from gateway.ports.receipts import Kept
 from gateway.store.forgetting import Mark, numbers
-from gateway.store.receipts import Facts, asked_before, decide, keys_of
+from gateway.store.receipts import Facts, asked_before, decide, keys_of, told_of
 from gateway.store.sqlite import hearing
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.erased import secret_of
@@ -46,7 +47,16 @@ class SqliteReceipts:
 
         return await self._database.write(work)
 
-    async def of(self, deliveries: Sequence[Record]) -> list[Row]:
-        asked = {"asked": json.dumps([key[:3] for key in keys_of(deliveries)])}
-        rows = await self._database.rows("receipts_of", asked)
-        return [Row(*row) for row in rows]
+    async def of(self, deliveries: Sequence[Record]) -> seen.Told:
+        keys = keys_of(deliveries)
+        if not keys:
+            return seen.NOTHING
+        asked = {"asked": json.dumps(keys)}
+        devices = {"ids": json.dumps(sorted({key[2] for key in keys}))}
+
+        def work(connection: sqlite3.Connection) -> seen.Told:
+            rows = connection.execute(self._sql["receipts_of"], asked).fetchall()
+            tellers = connection.execute(self._sql["tellers"], devices).fetchall()
+            return told_of(rows, tellers)
+
+        return await self._database.read(work)

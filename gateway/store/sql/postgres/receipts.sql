@@ -25,6 +25,10 @@ ON CONFLICT (event_id, item_index, device_id, kind) DO UPDATE SET
     clock = CASE WHEN excluded.at < receipts.at THEN excluded.clock ELSE receipts.clock END
 RETURNING event_id, item_index, device_id, kind, xmax = 0;
 
+-- Who could have told.
+-- name: tellers
+SELECT id, installation_id, user_id, custom_id, measure, can FROM devices WHERE id = ANY($1::bigint[]);
+
 -- name: receipts_of
 SELECT r.event_id, r.item_index, r.device_id, r.kind, r.at, r.clock, r.day
 FROM unnest($1::text[], $2::int[], $3::bigint[]) AS asked (event_id, item_index, device_id)

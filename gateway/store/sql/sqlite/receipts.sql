@@ -18,6 +18,11 @@ ON CONFLICT (event_id, item_index, device_id, kind) DO UPDATE SET
     at = excluded.at, clock = excluded.clock
 WHERE excluded.at < receipts.at;
 
+-- Who could have told.
+-- name: tellers
+SELECT id, installation_id, user_id, custom_id, measure, can FROM devices
+WHERE id IN (SELECT value FROM json_each(:ids));
+
 -- name: receipts_of
 SELECT r.event_id, r.item_index, r.device_id, r.kind, r.at, r.clock, r.day
 FROM json_each(:asked) asked CROSS JOIN receipts r
