@@ -270,6 +270,14 @@ class RetentionSettings(Section):
     `relay.retention_days` only."""
 
 
+class PrivacySettings(Section):
+    """What is kept of people beyond what their pushes need."""
+
+    measure: Literal["opt_in", "opt_out"] = "opt_in"
+    """Whose receipts are kept: of those whose app registered `measure` as `granted`, or of all but
+    those who `denied` it."""
+
+
 class LogSettings(Section):
     """What is written to standard error."""
 
@@ -291,6 +299,9 @@ class AppSettings(Section):
     # `settings_model` adds a field for the table of each service
     id: Name
     """Name of the app in registrations, metrics and commands."""
+    receipts: Literal["off", "opened", "received"] = "off"
+    """What the app reports of its pushes: each then carries a word that proves it. `received` also
+    has an iPhone's extension look at every push first."""
 
     @property
     def vendors(self) -> dict[str, Any]:
@@ -329,6 +340,8 @@ class Settings(Section):
     """The device registry."""
     retention: RetentionSettings = RetentionSettings()
     """How long it is kept who did what."""
+    privacy: PrivacySettings = PrivacySettings()
+    """What is kept of people."""
     log: LogSettings = LogSettings()
     """What is logged."""
     apps: tuple[AppSettings, ...] = ()

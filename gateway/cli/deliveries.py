@@ -32,6 +32,9 @@ COLUMNS = (
     "state",
     "attempts",
     "reason",
+    "received_at",
+    "displayed_at",
+    "opened_at",
     "next_attempt_at",
 )
 
@@ -62,6 +65,7 @@ async def show_deliveries(
     as_json: bool,
 ) -> None:
     """Show a user's deliveries, newest first: when, to which device, and the vendor's answer."""
+    from gateway.app.lanes import asking_of
     from gateway.ops.lookup import delivery_view
     from gateway.whose import find_user
 
@@ -70,9 +74,11 @@ async def show_deliveries(
         first = None if since is None else since.at(stores.clocks.wall())
         records = await stores.journal.deliveries_of(whose, limit=limit, since=first)
         known = await stores.registry.devices_of(whose)
+        told = await stores.store.receipts.of(records)
+    sight = asking_of(state.settings()).sight(told, exact=True)
     installations = {device.id: device.installation_id for device in known}
-    views = [delivery_view(record, installations) for record in records]
+    views = [delivery_view(record, installations, sight) for record in records]
     if as_json:
         show.as_line({"deliveries": views})
     else:
-        show.table(views, COLUMNS, empty="No delivery to this user is known.")
+        show.table(map(show.in_words, views), COLUMNS, empty="No delivery to this user is known.")

@@ -243,9 +243,10 @@ class Device:
 STATED_USER_ID, STATED_CUSTOM_ID = 1, 2
 """Bits: which ids the latest registration of a device stated or proved. One that it carried over
 from an earlier registration has none."""
-DENIED, DATA_MESSAGES = 1, 2
+DENIED, DATA_MESSAGES, MEASURED, NOT_MEASURED = 1, 2, 4, 8
 """Bits: what a device's registration said that matters for sending: its person lets the app show
-nothing; its app shows an FCM data message by itself."""
+nothing; its app shows an FCM data message by itself; its person lets receipts be kept, or does
+not."""
 
 
 class Target(NamedTuple):
@@ -284,6 +285,13 @@ class Target(NamedTuple):
     def takes_data_messages(self) -> bool:
         """Whether its app shows an FCM data message by itself."""
         return bool(self.said & DATA_MESSAGES)
+
+    @property
+    def measure(self) -> str | None:
+        """Whether its person lets receipts be kept: `granted`, `denied`, or None."""
+        if self.said & MEASURED:
+            return "granted"
+        return "denied" if self.said & NOT_MEASURED else None
 
     def word_for(self, item: Item) -> str:
         """The word of the id by which an item finds the device, `user_id` first."""

@@ -15,6 +15,7 @@ from gateway.core.model import UserRef
 from gateway.dating import time_to_keep
 from gateway.devices.auth import Authenticator, Caller
 from gateway.devices.limits import CallerLimits
+from gateway.devices.receipts import ReceiptBook, sent_with
 from gateway.devices.schema import Apps, device_view, read_registration
 from gateway.errors import StoreUnavailable
 from gateway.exchange import Answer, Request, Route, read_object
@@ -23,8 +24,8 @@ from gateway.problems import Problem
 from gateway.whose import by_of, find_user
 from providers.vendor import Vendors
 
-MAX_BODY = 16 * 1024
-"""Bytes of a registration: the longest address leaves three quarters of it for the rest."""
+MAX_BODY = 64 * 1024
+"""Bytes of a registration: a hundred receipts, the longest address, and as much for the rest."""
 ERASES_PER_HOUR = 5
 """How often a user token may erase its user in an hour: each time all that is kept is searched."""
 
@@ -42,6 +43,7 @@ class DeviceRoutes:
         apps: Apps,
         clocks: Clocks,
         *,
+        receipts: ReceiptBook,
         changed: Callable[[Sequence[int]], None],
         erasing: Callable[[], None],
     ) -> None:
@@ -51,6 +53,7 @@ class DeviceRoutes:
         self._vendors = vendors
         self._apps = apps
         self._clocks = clocks
+        self._receipts = receipts
         self._changed = changed
         self._erasing = erasing
         self._erases = CallerLimits(ERASES_PER_HOUR, monotonic=clocks.monotonic, window_s=3600.0)
@@ -86,6 +89,14 @@ class DeviceRoutes:
         self._changed(done.changed)
         view = device_view(done.device, self._vendors)
         view["ignored"] = list(registration.ignored)
+        if document.get("receipts") is not None:
+            # after the registration: what it says of its person holds for them
+            told = sent_with(document)
+            if told is None:
+                view["ignored"].append("receipts")
+            else:
+                taken = await self._receipts.take(told["receipts"], told["sent_at"])
+                view["receipts"] = taken.view()
         return Answer(201 if done.created else 200, view)
 
     async def delete_device(self, request: Request) -> Answer:

@@ -38,7 +38,7 @@ Apps = Callable[[], Mapping[str, frozenset[str]]]
 _INSTALLATION_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:-]{1,128}")
 _ADDRESS = re.compile(r"[!-~]{8,2048}")
 #: fields of the body that others read
-_BESIDE = ("receipts",)
+_BESIDE = ("receipts", "sent_at")
 _MAX_APP = 128
 _MAX_NAME = 96
 _MOST_NAMES = 100

@@ -38,6 +38,7 @@ from gateway.events import (
     PartsFailing,
     PartsReached,
     PutAside,
+    ReceiptsTold,
     Refusal,
     RelaysCounted,
     SourceKnown,
@@ -59,6 +60,7 @@ from gateway.observe.labels import (
     WEBHOOK_RESULTS,
     closed,
 )
+from gateway.observe.receipts import LABELS, ReceiptCounts
 from gateway.ports import Depth, LaneRow
 from providers.contract import CredentialStatus
 from providers.vendor import Vendors
@@ -175,6 +177,8 @@ class Metrics:
         self._pruned = self._lane_counter(
             "pruned", "Devices taken out of service on the vendor's proof.", "reason"
         )
+        told = self._counter("receipts", "What phones told of pushes for the first time.", *LABELS)
+        self._receipts = ReceiptCounts(told)
         self._brake = self._lane_gauge(
             "prune_brake_active", "1 while pruning is stopped until a person releases it."
         )
@@ -244,7 +248,7 @@ class Metrics:
         for metric, values in sets:
             for value in values:
                 metric.labels(provider, app, value)
-
+        self._receipts.add_app(app)
         for part in self._vendors[provider].parts:
             self._failing.labels(provider, app, part)
             for reason in PAUSE_REASONS:
@@ -293,16 +297,16 @@ class Metrics:
                 self._brake.labels(provider, app).set(0)
             case LaneThrottled(app, provider, seconds):
                 self._throttled.labels(provider, app).inc(max(0.0, seconds))
-            case DevicesRemoved() | RelaysCounted():
-                pass  # the gauges of devices and of rate limits show what came of it
             case PutAside(what, count=count):
                 self._unreadable.labels(what).inc(count)
-            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected():
+            case ReceiptsTold(counts):
+                self._receipts.count(counts)
+            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected() | Lifecycle():
                 pass  # /readyz and the log tell of them
             case ConnectionRefused(reason):
                 self._refused.labels(reason).inc()
-            case ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
-                pass  # these are for the log
+            case DevicesRemoved() | RelaysCounted() | ChunkBuried() | StoreFailed() | Fault():
+                pass  # gauges show what came of it, or the log
             case _:
                 assert_never(event)
 

@@ -6,22 +6,33 @@ look is decided by `authorize`, which the composition root injects.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from gateway.core.instants import read_instant, to_iso
 from gateway.core.model import Record
+from gateway.core.seen import Asking, Sight
 from gateway.core.sources import source_of
 from gateway.core.states import DeliveryState
 from gateway.exchange import Answer, Request, Route
-from gateway.ports import EventSummary, Journal, Registry
+from gateway.ports import EventSummary, Journal, Receipts, Registry
 from gateway.problems import Problem
 from gateway.whose import by_of, find_user
 
-Authorize = Callable[[Request, str], Awaitable[object]]
-"""Raises a `Problem` unless the caller of the request has the scope."""
+
+class Looker(Protocol):
+    """Whoever asks."""
+
+    def may(self, scope: str) -> bool:
+        """Whether they have a further scope."""
+
+
+Authorize = Callable[[Request, str], Awaitable[Looker]]
+"""Who asks; raises a `Problem` unless they have the scope."""
 
 SCOPE = "deliveries:read"
+TIMES = "receipts:read"
+"""The scope of those who may know when one person saw something; others see the day."""
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
 
@@ -29,10 +40,20 @@ MAX_LIMIT = 1_000
 class LookupRoutes:
     """`/v1/users/{id}/deliveries` and `/v1/events/{event_id}` of the public listener."""
 
-    def __init__(self, journal: Journal, registry: Registry, authorize: Authorize) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        registry: Registry,
+        receipts: Receipts,
+        authorize: Authorize,
+        *,
+        asking: Callable[[], Asking],
+    ) -> None:
         self._journal = journal
         self._registry = registry
+        self._receipts = receipts
         self._authorize = authorize
+        self._asking = asking
 
     def routes(self) -> list[Route]:
         """What to add to the public listener."""
@@ -43,18 +64,19 @@ class LookupRoutes:
 
     async def user_deliveries(self, request: Request) -> Answer:
         """Why did Mary not get it: her deliveries, newest first."""
-        await self._authorize(request, SCOPE)
+        looker = await self._authorize(request, SCOPE)
         limit, since = _page(request.query)
         user = await find_user(self._registry, request.path["id"], by_of(request.query))
         records = await self._journal.deliveries_of(user, limit=limit, since=since)
         devices = await self._registry.devices_of(user)
         installations = {device.id: device.installation_id for device in devices}
-        views = [delivery_view(record, installations) for record in records]
+        sight = await self._sight(looker, records)
+        views = [delivery_view(record, installations, sight) for record in records]
         return Answer(200, {"deliveries": views})
 
     async def event(self, request: Request) -> Answer:
         """How an event stands; with `?items=1` each of its items as well."""
-        await self._authorize(request, SCOPE)
+        looker = await self._authorize(request, SCOPE)
         with_items = _flag(request.query, "items")
         event_id = request.path["event_id"]
         summary = await self._journal.event(event_id)
@@ -62,15 +84,21 @@ class LookupRoutes:
             raise Problem("not_found")
         view = event_view(summary)
         if with_items:
-            view["items"] = _items(summary, await self._journal.items_of(event_id))
+            records = await self._journal.items_of(event_id)
+            view["items"] = _items(summary, records, await self._sight(looker, records))
             view["rejections"] = [
                 {"index": one.index, "reason": one.reason} for one in summary.event.rejections
             ]
         return Answer(200, view)
 
+    async def _sight(self, looker: Looker, records: Sequence[Record]) -> Sight:
+        told = await self._receipts.of(records)
+        return self._asking().sight(told, exact=looker.may(TIMES))
 
-def delivery_view(record: Record, installations: Mapping[int, str]) -> dict[str, Any]:
-    """How a delivery is shown. `installations` gives the installation ids that are known."""
+
+def delivery_view(record: Record, installations: Mapping[int, str], sight: Sight) -> dict[str, Any]:
+    """How a delivery is shown. `installations` gives the installation ids that are known, `sight`
+    what the phones told."""
     return {
         "event_id": record.event_id,
         "source": source_of(record.event_id),
@@ -88,6 +116,7 @@ def delivery_view(record: Record, installations: Mapping[int, str]) -> dict[str,
         "address_hash": record.address_hash or None,
         "at": to_iso(record.at),
         "next_attempt_at": None if record.next_at is None else to_iso(record.next_at),
+        **sight.view(record),
     }
 
 
@@ -109,7 +138,7 @@ def event_view(summary: EventSummary) -> dict[str, Any]:
     }
 
 
-def _items(summary: EventSummary, records: list[Record]) -> list[dict[str, Any]]:
+def _items(summary: EventSummary, records: list[Record], sight: Sight) -> list[dict[str, Any]]:
     """Every item that was taken, by index: those without a line in the journal wait in the queue.
 
     An item of a user with several devices has a line for each of them.
@@ -123,7 +152,7 @@ def _items(summary: EventSummary, records: list[Record]) -> list[dict[str, Any]]
         if index not in seen and index not in rejected
     ]
     in_order = sorted([*records, *waiting], key=lambda record: (record.index, record.device_id))
-    return [delivery_view(record, {}) for record in in_order]
+    return [delivery_view(record, {}, sight) for record in in_order]
 
 
 def _page(query: Mapping[str, str]) -> tuple[int, float | None]:

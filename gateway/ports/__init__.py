@@ -29,6 +29,8 @@ from gateway.ports.journal import (
 from gateway.ports.keys import SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
 from gateway.ports.queue import Depth, Queue
+from gateway.ports.receipts import Kept as KeptReceipt
+from gateway.ports.receipts import Receipts
 from gateway.ports.registry import Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
 from gateway.ports.store import Store
@@ -64,6 +66,7 @@ __all__ = [
     "Imported",
     "Journal",
     "Kept",
+    "KeptReceipt",
     "Keys",
     "LaneRow",
     "Lanes",
@@ -71,6 +74,7 @@ __all__ = [
     "PartRow",
     "Progress",
     "Queue",
+    "Receipts",
     "Recorded",
     "Registered",
     "Registry",

@@ -10,6 +10,7 @@ from gateway.ports.erasures import Erasures
 from gateway.ports.journal import Journal
 from gateway.ports.keys import Keys
 from gateway.ports.lanes import Lanes
+from gateway.ports.receipts import Receipts
 from gateway.ports.registry import Registry
 from gateway.ports.replicas import Replicas
 from gateway.ports.times import Times
@@ -25,6 +26,10 @@ class Store(Protocol):
     @property
     def journal(self) -> Journal:
         """What happened."""
+
+    @property
+    def receipts(self) -> Receipts:
+        """What phones told of pushes."""
 
     @property
     def erasures(self) -> Erasures:

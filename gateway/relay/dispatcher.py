@@ -250,6 +250,8 @@ class Dispatcher:
         event_id, deadline = work.chunk.event_id, work.deadline
         last: Item | None = None
         message = Message(event_id, "", "", None)
+        sign = self._ports.receipting.of_event(event_id, work.chunk.day)
+        asked, receipt, mode = self._ports.receipting.modes, "", None
         for send in sends:
             item, target = send.item, send.target
             name = lane_name(target.app, target.provider)
@@ -263,6 +265,9 @@ class Dispatcher:
             if item is not last:
                 # shared by all devices of its user, whose pushes come one after the other
                 last, message = item, Message(event_id, item.title, item.body, item.path)
+            if sign is not None:
+                mode = asked.get(target.app)
+                receipt = (mode and sign(item.index, target.device_id, target.measure)) or ""
             part = lane.part_of(target.address)
             delivery = Delivery(
                 delivery_id=delivery_id(event_id, item.index, target.device_id),
@@ -276,6 +281,8 @@ class Dispatcher:
                 looked_up=looked_up,
                 attempts=send.attempts,
                 word=target.word_for(item),
+                receipt=receipt,
+                mutable=mode == "received",
             )
             by_part.setdefault((name, part), []).append(delivery)
         if faults:

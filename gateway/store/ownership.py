@@ -78,7 +78,7 @@ def take_over(
         values,
         changed=drop if row is None or is_as_it_was else (*drop, row["id"]),
         came=_came(row, asked),
-        gone=_gone(before, asked, values["seen_at"]),
+        gone=_gone(row, before, asked, values["seen_at"]),
     )
 
 
@@ -268,10 +268,13 @@ def _came(row: Row | None, asked: Registration) -> tuple[Name, ...]:
     return tuple(name for name in names if name not in had)
 
 
-def _gone(before: Sequence[Row], asked: Registration, at: float) -> tuple[Gone, ...]:
+def _gone(
+    kept: Row | None, before: Sequence[Row], asked: Registration, at: float
+) -> tuple[Gone, ...]:
     """What the device has no more, and what those had that went; also an address that is old by
     the app's own word."""
-    gone = [one for row in before for one in gone_with(row, at)]
+    stays_theirs = kept is not None and same_user(kept, asked.user_id, asked.custom_id)
+    gone = [one for row in before for one in gone_with(row, at, stays=row is kept and stays_theirs)]
     if asked.old_address is not None:
         old = ("address", asked.app, asked.provider, asked.old_address)
         gone.insert(0, Gone(old, at, asked.user_id, asked.custom_id, asked.user_changed_at))

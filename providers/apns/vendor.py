@@ -188,4 +188,5 @@ VENDOR = Vendor(
     prune_reasons=("Unregistered", "ExpiredToken"),
     read_address=read_address,
     plan=plan,
+    company="Apple",
 )

@@ -118,4 +118,5 @@ VENDOR = Vendor(
     read_address=read_address,
     plan=plan,
     tells_time=True,
+    company="Google",
 )

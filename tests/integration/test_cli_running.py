@@ -228,6 +228,8 @@ def test_the_demo_shows_every_push_arriving(place: Workplace) -> None:
     assert done.status == 0, done.out + done.err
     assert done.json["ok"] is True
     assert done.json["delivered"] == 10
+    # each came, and every other was opened
+    assert done.json["receipts"] == {"accepted": 15, "ignored": 0}
 
 
 @pytest.mark.parametrize("provider", ["fcm", "apns"])

@@ -18,10 +18,13 @@ from multidict import CIMultiDict
 
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks, Unsure
+from gateway.core.receipts import Measure, Mode, ReceiptWords
+from gateway.core.seen import Asking
 from gateway.core.sources import LEARNINK
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
+from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import GatewayEvent
 from gateway.exchange import Answer, Request, Route, answered, too_large
@@ -39,6 +42,8 @@ WEBHOOK_KEY = b"a webhook secret of some length"
 MAX_BODY = 100_000
 """Bytes of a webhook, and of own notifications."""
 REMOTE = "127.0.0.1"
+BAD_RECEIPTS = 20
+"""Requests without a receipt that holds, at once."""
 
 Body = bytes | Callable[[int], Awaitable[bytes]]
 """A body that is all here, or what reads one up to so many bytes."""
@@ -67,6 +72,9 @@ class PublicHandlers:
     apps: dict[str, frozenset[str]] = field(default_factory=lambda: {"agent": frozenset(VENDORS)})
     backlog: int = 0
     woken: int = 0
+    modes: dict[str, Mode] = field(default_factory=dict)
+    measure: Measure = "opt_in"
+    receipt_words: ReceiptWords = field(default_factory=lambda: ReceiptWords(SECRET))
     events: list[GatewayEvent] = field(default_factory=list)
     routes: list[Route] = field(init=False)
 
@@ -175,6 +183,13 @@ def _routes(public: PublicHandlers) -> list[Route]:
 
     store, queue, clock = public.store, public.queue, public.clock
     authenticator = public.authenticator
+    book = ReceiptBook(
+        store.receipts,
+        public.receipt_words,
+        rule=lambda: public.measure,
+        observer=public.events.append,
+        clocks=_clocks(clock),
+    )
     return [
         *DeviceRoutes(
             store.registry,
@@ -183,9 +198,11 @@ def _routes(public: PublicHandlers) -> list[Route]:
             VENDORS,
             lambda: public.apps,
             _clocks(clock),
+            receipts=book,
             changed=lambda _: None,
             erasing=lambda: None,
         ).routes(),
+        *ReceiptRoutes(book, clocks=_clocks(clock), bad_at_once=BAD_RECEIPTS).routes(),
         *NotificationRoutes(
             queue,
             store.journal,
@@ -196,7 +213,13 @@ def _routes(public: PublicHandlers) -> list[Route]:
             observer=public.events.append,
             clocks=_clocks(clock),
         ).routes(),
-        *LookupRoutes(store.journal, store.registry, authenticator.authorize).routes(),
+        *LookupRoutes(
+            store.journal,
+            store.registry,
+            store.receipts,
+            authenticator.authorize,
+            asking=lambda: Asking(public.modes, public.measure),
+        ).routes(),
         *WebhookRoute(
             queue,
             limits={LEARNINK: WebhookLimits([WEBHOOK_KEY], 300, MAX_BODY, 3_600, 1_000)}.get,

@@ -17,7 +17,7 @@ from gateway.devices.routes import MAX_BODY as MAX_REGISTRATION
 from gateway.exchange import Answer
 from gateway.ingest.signature import sign
 from tests.kit.events import EXAMPLE
-from tests.kit.handlers import MAX_BODY, WEBHOOK_KEY, PublicHandlers, user_token
+from tests.kit.handlers import BAD_RECEIPTS, MAX_BODY, WEBHOOK_KEY, PublicHandlers, user_token
 from tests.kit.signers import headers_of
 
 T0 = 1_800_000_000
@@ -26,6 +26,7 @@ T0 = 1_800_000_000
 WEBHOOK = "/webhooks/learnink"
 PHONE = "/v1/devices/phone"
 NOTIFICATIONS = "/v1/notifications"
+RECEIPTS = "/v1/receipts"
 MARY = user_token("mary")
 EVE = user_token("eve")
 DEVICE = {"platform": "android", "provider": "fcm", "address": "fcm-address-1"}
@@ -161,6 +162,20 @@ async def _erased_often(public: PublicHandlers) -> Sent:
     return sent
 
 
+async def _too_many_made_up(public: PublicHandlers) -> Sent:
+    sent = asked("POST", RECEIPTS, "", {"receipts": [_RECEIPT]})
+    for _ in range(BAD_RECEIPTS):
+        assert (await ask(public, sent)).status == 202
+    return sent
+
+
+async def _a_receipt_without_store(public: PublicHandlers) -> Sent:
+    word = public.receipt_words.of_event("msg_1", 0)(0, 1, "granted")
+    await public.store.aclose()
+    return asked("POST", RECEIPTS, "", {"receipts": [_RECEIPT | {"receipt": word}]})
+
+
+_RECEIPT = {"event_id": "msg_1", "receipt": "made up", "kind": "opened"}
 _REGISTERED = asked("PUT", PHONE, MARY, DEVICE)
 _OWN = ITEM | {"idempotency_key": "k1"}
 _LARGE = b"{" + b" " * MAX_REGISTRATION
@@ -263,6 +278,27 @@ QUESTIONS = {
     ),
     "erasure without a store": Question(
         503, "unavailable", _without_store(asked("GET", "/v1/users/mary/erasure", MARY))
+    ),
+    "receipts": Question(202, None, _plain(asked("POST", RECEIPTS, "", {"receipts": [_RECEIPT]}))),
+    "receipts of nothing": Question(
+        202, None, _plain(asked("POST", RECEIPTS, "", {"receipts": []}))
+    ),
+    "receipts that are no list": Question(
+        422, "invalid", _plain(asked("POST", RECEIPTS, "", {"receipts": _RECEIPT}))
+    ),
+    "receipts by the thousand": Question(
+        422, "invalid", _plain(asked("POST", RECEIPTS, "", {"receipts": [_RECEIPT] * 101}))
+    ),
+    "receipts that are no JSON": Question(
+        400, "bad_request", _plain(asked("POST", RECEIPTS, "", b"{"))
+    ),
+    "receipts too large": Question(
+        413, "body_too_large", _plain(asked("POST", RECEIPTS, "", _LARGE))
+    ),
+    "receipts without a store": Question(503, "unavailable", _a_receipt_without_store),
+    "receipts made up too often": Question(429, "too_many_requests", _too_many_made_up),
+    "device with receipts": Question(
+        201, None, _plain(asked("PUT", PHONE, MARY, DEVICE | {"receipts": [_RECEIPT]}))
     ),
     "notification": Question(
         200, "accepted", _with_key("notifications:write", "POST", NOTIFICATIONS, _OWN)

@@ -16,15 +16,17 @@ from multidict import CIMultiDict
 
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks
+from gateway.core.receipts import ReceiptWords
 from gateway.core.sources import LEARNINK
 from gateway.core.words import Words
 from gateway.devices.auth import Authenticator, AuthRules
+from gateway.devices.receipts import ReceiptBook
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import Observer
 from gateway.exchange import Handler, Request, answered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.ingest.signature import sign
-from gateway.ports import Erasures, Keys, Queue, Registry
+from gateway.ports import Erasures, Keys, Queue, Receipts, Registry
 from tests.kit.stores import fresh_secret
 from tests.simulation.plan import Sizes
 
@@ -47,6 +49,7 @@ class Doors:
         queue: Queue,
         registry: Registry,
         erasures: Erasures,
+        receipts: Receipts,
         keys: Keys,
         sizes: Sizes,
         *,
@@ -76,6 +79,13 @@ class Doors:
             VENDORS,
             lambda: APPS,
             clocks,
+            receipts=ReceiptBook(
+                receipts,
+                ReceiptWords(fresh_secret()),
+                rule=lambda: "opt_in",
+                observer=observer,
+                clocks=clocks,
+            ),
             changed=changed,
             erasing=erasing,
         )

@@ -395,6 +395,7 @@ class Life:
             queue,
             store.registry,
             store.erasures,
+            store.receipts,
             store.keys,
             sizes,
             known=known,

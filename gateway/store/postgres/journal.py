@@ -39,6 +39,7 @@ from gateway.store.rows import (
 )
 
 _PURGE_EVENTS = 500
+_PURGE_RECEIPTS = 10_000
 _DAY_S = 86_400
 
 
@@ -269,6 +270,7 @@ class PostgresJournal:
         """By whole days, in UTC: what is over by less is kept until its day is."""
         midnight = before // _DAY_S * _DAY_S
         purged = await self._partitions.drop(before=midnight)
+        purged += await self._purge_receipts(day_of(midnight))
 
         async def work(session: Session) -> Any:
             return await session.row("events_purge", midnight, _PURGE_EVENTS)
@@ -282,6 +284,17 @@ class PostgresJournal:
             events, rows = await self._database.write(work)
             purged += rows
         await self._partitions.ensure_ahead()
+        return purged
+
+    async def _purge_receipts(self, today: int) -> int:
+        """Those of days before this one whose deliveries are gone."""
+        kept = [row[0] for row in await self._database.rows("partition_days")]
+        purged, some = 0, _PURGE_RECEIPTS
+        while some == _PURGE_RECEIPTS:
+            some = await self._database.write(
+                lambda session: session.run("receipts_purge", today, kept, _PURGE_RECEIPTS)
+            )
+            purged += some
         return purged
 
     async def _record(

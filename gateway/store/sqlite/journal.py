@@ -240,9 +240,13 @@ class SqliteJournal:
         return purged
 
     def _purge_event(self, connection: sqlite3.Connection, event_id: str, *, limit: int) -> int:
-        """Delete at most `limit` deliveries of an event, and the event with the last of them."""
+        """Delete at most `limit` deliveries of an event, and of its receipts, and the event with
+        the last of them."""
         key = {"event_id": event_id, "limit": limit}
-        rows = connection.execute(self._sql["event_deliveries_delete"], key).rowcount
+        rows: int = connection.execute(self._sql["event_receipts_delete"], key).rowcount
+        if rows < limit:
+            key["limit"] = limit - rows
+            rows += connection.execute(self._sql["event_deliveries_delete"], key).rowcount
         if rows < limit:
             connection.execute(self._sql["event_people_delete"], key)
             connection.execute(self._sql["event_failed_delete"], key)

@@ -75,6 +75,11 @@ WHERE (event_id, item_index, device_id) > (?, ?, ?) ORDER BY event_id, item_inde
 SELECT event_id, item_index, device_id, failures, said FROM failed_attempts
 WHERE (event_id, item_index, device_id) > (?, ?, ?) ORDER BY event_id, item_index, device_id;
 
+-- name: copy_receipts
+SELECT event_id, item_index, device_id, kind, at, clock, day FROM receipts
+WHERE (event_id, item_index, device_id, kind) > (?, ?, ?, ?)
+ORDER BY event_id, item_index, device_id, kind;
+
 -- name: copy_dead_letters
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body,
        path, user_id, custom_id, taken_at, later, raw, form
@@ -104,6 +109,7 @@ SELECT 'event_people', count(*) FROM event_people UNION ALL
 SELECT 'chunks_done', count(*) FROM chunks_done UNION ALL
 SELECT 'deliveries', count(*) FROM deliveries UNION ALL
 SELECT 'failed_attempts', count(*) FROM failed_attempts UNION ALL
+SELECT 'receipts', count(*) FROM receipts UNION ALL
 SELECT 'dead_letters', count(*) FROM dead_letters UNION ALL
 SELECT 'queue', count(*) FROM queue;
 

@@ -158,6 +158,10 @@ WHERE event_id = :event_id AND item_index IN (SELECT value FROM json_each(:index
 DELETE FROM failed_attempts
 WHERE event_id = :event_id AND item_index IN (SELECT value FROM json_each(:indexes));
 
+-- name: erase_receipts
+DELETE FROM receipts
+WHERE event_id = :event_id AND item_index IN (SELECT value FROM json_each(:indexes));
+
 -- name: erase_dead
 DELETE FROM dead_letters
 WHERE event_id = :event_id

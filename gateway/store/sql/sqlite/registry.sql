@@ -59,6 +59,7 @@ SELECT json_group_array(json_array(
     CAST(max(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at ELSE 0 END)
         AS INTEGER),
     1 * (notifications IS 'denied') + 2 * (instr(' ' || can || ' ', ' data_messages ') IS TRUE)
+        + 4 * (measure IS 'granted') + 8 * (measure IS 'denied')
 ))
 FROM devices
 WHERE id IN (

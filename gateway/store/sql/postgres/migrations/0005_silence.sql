@@ -1,3 +1,28 @@
 -- When something last came from the app that is no registration: a receipt. 0: nothing did. It is no
 -- word about the address, so proof of death is not held against it.
 ALTER TABLE devices ADD COLUMN heard_at double precision NOT NULL DEFAULT 0;
+
+-- What phones told of pushes: see gateway/core/receipts.py and
+-- deploy/docs/decisions/0037-receipts.md. A row lives as long as its delivery; `day` is its event's.
+CREATE TABLE receipts (
+    event_id   text COLLATE "C" NOT NULL,
+    item_index integer NOT NULL,
+    device_id  bigint NOT NULL,
+    kind       text COLLATE "C" NOT NULL,
+    at         double precision NOT NULL,
+    clock      text COLLATE "C" NOT NULL,
+    day        integer NOT NULL,
+    PRIMARY KEY (event_id, item_index, device_id, kind)
+);
+CREATE INDEX receipts_day ON receipts (day);
+
+-- The last attempts of a delivery that failed, newest first, a line each (gateway/core/attempts.py), and how
+-- many there were. A push that succeeds at once has no row.
+CREATE TABLE failed_attempts (
+    event_id   text COLLATE "C" NOT NULL,
+    item_index integer NOT NULL,
+    device_id  bigint NOT NULL,
+    failures   integer NOT NULL,
+    said       text COLLATE "C" NOT NULL,
+    PRIMARY KEY (event_id, item_index, device_id)
+);
