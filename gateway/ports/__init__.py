@@ -28,6 +28,7 @@ from gateway.ports.journal import (
 )
 from gateway.ports.keys import SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
+from gateway.ports.people import Content, Holdings, People, Waiting, WaitingSlice
 from gateway.ports.queue import Depth, Queue
 from gateway.ports.receipts import Kept as KeptReceipt
 from gateway.ports.receipts import Receipts
@@ -53,6 +54,7 @@ __all__ = [
     "Cleared",
     "Clock",
     "ClockRow",
+    "Content",
     "DeadLetter",
     "Depth",
     "Doubt",
@@ -63,6 +65,7 @@ __all__ = [
     "Held",
     "HeldOf",
     "Holder",
+    "Holdings",
     "Imported",
     "Journal",
     "Kept",
@@ -72,6 +75,7 @@ __all__ = [
     "Lanes",
     "LeaseRef",
     "PartRow",
+    "People",
     "Progress",
     "Queue",
     "Receipts",
@@ -83,5 +87,7 @@ __all__ = [
     "Standing",
     "Store",
     "Times",
+    "Waiting",
+    "WaitingSlice",
     "quiet",
 ]

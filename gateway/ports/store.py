@@ -10,6 +10,7 @@ from gateway.ports.erasures import Erasures
 from gateway.ports.journal import Journal
 from gateway.ports.keys import Keys
 from gateway.ports.lanes import Lanes
+from gateway.ports.people import People
 from gateway.ports.receipts import Receipts
 from gateway.ports.registry import Registry
 from gateway.ports.replicas import Replicas
@@ -30,6 +31,10 @@ class Store(Protocol):
     @property
     def receipts(self) -> Receipts:
         """What phones told of pushes."""
+
+    @property
+    def people(self) -> People:
+        """What else is known of one person."""
 
     @property
     def erasures(self) -> Erasures:

@@ -52,6 +52,13 @@ def numbers(secret: bytes) -> Number:
     return partial(_number, secret)
 
 
+def numbers_of(secret: bytes, user: UserRef) -> list[int]:
+    """The numbers that stand for a person, by each of their ids."""
+    number = numbers(secret)
+    ids = (("user_id", user.user_id), ("custom_id", user.custom_id))
+    return [number((kind, who)) for kind, who in ids if who is not None]
+
+
 def _number(secret: bytes, name: Name) -> int:
     return int.from_bytes(keyed(secret, "forgotten", *name)[:8]) >> 1
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
+from providers.apns.meanings import MEANINGS
 from providers.apns.settings import ApnsSettings
 from providers.contract import Address, AddressKind, Environment, Platform, PushProvider
 from providers.errors import CredentialError
@@ -189,4 +190,5 @@ VENDOR = Vendor(
     read_address=read_address,
     plan=plan,
     company="Apple",
+    meanings=MEANINGS,
 )
