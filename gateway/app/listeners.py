@@ -73,6 +73,7 @@ def public_application(gateway: Gateway) -> web.Application:
         receipts=book,
         changed=gateway.changed,
         erasing=gateway.eraser.wake,
+        stale_after_days=lambda: gateway.settings.devices.stale_after_days,
     )
     notifications = NotificationRoutes(
         queue,

@@ -71,6 +71,7 @@ class PublicHandlers:
     clock: TestClock
     apps: dict[str, frozenset[str]] = field(default_factory=lambda: {"agent": frozenset(VENDORS)})
     backlog: int = 0
+    stale_after_days: float = 60.0
     woken: int = 0
     modes: dict[str, Mode] = field(default_factory=dict)
     measure: Measure = "opt_in"
@@ -201,6 +202,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
             receipts=book,
             changed=lambda _: None,
             erasing=lambda: None,
+            stale_after_days=lambda: public.stale_after_days,
         ).routes(),
         *ReceiptRoutes(book, clocks=_clocks(clock), bad_at_once=BAD_RECEIPTS).routes(),
         *NotificationRoutes(

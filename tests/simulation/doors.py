@@ -88,6 +88,7 @@ class Doors:
             ),
             changed=changed,
             erasing=erasing,
+            stale_after_days=lambda: 60.0,
         )
 
     async def post_webhook(
