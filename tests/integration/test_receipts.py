@@ -311,7 +311,7 @@ def nonsense() -> Iterator[Any]:
     yield "kind", ""
 
 
-@pytest.mark.parametrize("wrong", nonsense(), ids=repr)
+@pytest.mark.parametrize("wrong", list(nonsense()), ids=repr)
 async def test_what_is_not_understood_is_named_and_the_rest_is_taken(
     public: PublicHandlers, marys: dict[str, Any], wrong: Any
 ) -> None:
