@@ -29,6 +29,7 @@ from gateway.core.states import DeliveryState, DeviceState
 from gateway.devices.auth import AuthRules
 from gateway.devices.profile import CAN, DESCRIPTIVE, MEASURE, NOTIFICATIONS
 from gateway.devices.schema import DeviceBody
+from gateway.errors import StoreUnavailable
 from gateway.ops.openapi import load_document
 from providers.contract import AddressKind, Environment, Platform
 from tests.kit.handlers import JWT_SECRET, WEBHOOK_KEY, user_token
@@ -221,6 +222,13 @@ async def answers_to_phones(walk: Walk) -> None:
     device = DEVICE | {"custom_id": "mary", "measure": "granted"}
     told = await walk.go("put", "/v1/devices/{installation_id}", token=key, json=device | sent)
     assert told.json["receipts"]["accepted"] == 1
+
+    async def fail(*_told: object, **_rule: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(public.store.receipts, "keep", fail)
+        assert (await walk.go("post", "/v1/receipts", json=sent)).code == "unavailable"
     looking = await public.key("deliveries:read")
     for token in (looking, await public.key("admin")):
         listed = await walk.go("get", "/v1/users/{id}/deliveries", token=token)

@@ -105,6 +105,11 @@ async def test_a_delivery_tells_what_the_vendor_said_and_when_it_goes_on(
                 "address_hash": "0123456789ab",
                 "at": "2027-01-15T08:00:03.000Z",
                 "next_attempt_at": "2027-01-15T08:01:10.000Z",
+                "received_at": "unknown",
+                "displayed_at": "unknown",
+                "opened_at": "unknown",
+                "clock": None,
+                "receipts": [],
             }
         ]
     }

@@ -20,6 +20,7 @@ from gateway.app.storage import sole_relay
 from gateway.core.attempts import Failed, line
 from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.prune import Brake, BrakeRule
+from gateway.core.receipts import Key, Kind, Told
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.errors import StoreError
 from gateway.ports import ApiKey, Imported
@@ -138,6 +139,12 @@ async def fill(source: Handle) -> None:
         await source.journal.record(records, removals, dead, done, brakes, failed=tried)
         (claim,) = await source.queue.claim(limit=1, lease_s=60, now=NOW)
         await source.queue.settle(claim, [])
+        told = [
+            Told(Key(event_id, index, index % DEVICES, day_of(at), "granted"), kind, NOW, 1.0, True)
+            for index in range(1, 20)
+            for kind in Kind
+        ]
+        await source.store.receipts.keep(told, rule="opt_out")
     erased = UserRef(user_id="somebody")
     await source.registry.erase(erased, now=NOW)
     for asked in await source.store.erasures.take("job", now=NOW, until=NOW + 60):
