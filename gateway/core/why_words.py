@@ -345,13 +345,14 @@ def erased(at: float) -> Verdict:
     return Verdict("erased", f"This person was erased at {to_iso(at)}; nothing of before is known.")
 
 
-def not_looked_through(notifications: int, events: int, since: float | None) -> Verdict:
+def not_looked_through(notifications: int, events: int | None, since: float | None) -> Verdict:
     """One for this person may be among what waits."""
     when = "" if since is None else f" since {to_iso(since)}"
+    of = "" if events is None else f" of {events} events"
     return Verdict(
         "not_looked_through",
-        f"Nothing for this person is on record, but {notifications} notifications of {events} "
-        f"events wait{when} and could not all be looked through: one may be for them.",
+        f"Nothing for this person is on record, but {notifications} notifications{of} wait{when} "
+        "and could not all be looked through: one may be for them.",
         "Ask again when less waits.",
     )
 

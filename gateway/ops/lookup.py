@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from gateway.core.audit import Actor
+from gateway.core.clocks import Clocks
 from gateway.core.instants import read_instant, to_iso
-from gateway.core.model import Record
+from gateway.core.model import Record, UserRef
 from gateway.core.seen import Asking, Sight
 from gateway.core.sources import source_of
 from gateway.core.states import DeliveryState
 from gateway.exchange import Answer, Request, Route
-from gateway.ports import EventSummary, Journal, Receipts, Registry
+from gateway.ops.waiting import WaitingLookup, waiting_record, waits_view
+from gateway.ops.whys import WhyLookup, people_of
+from gateway.ports import Audit, EventSummary, Journal, Receipts, Registry, Waiting
 from gateway.problems import Problem
 from gateway.whose import by_of, find_user
 
@@ -25,6 +29,9 @@ class Looker(Protocol):
 
     def may(self, scope: str) -> bool:
         """Whether they have a further scope."""
+
+    def actor(self, request: Request) -> Actor:
+        """Who acts, for the audit table."""
 
 
 Authorize = Callable[[Request, str], Awaitable[Looker]]
@@ -38,41 +45,77 @@ MAX_LIMIT = 1_000
 
 
 class LookupRoutes:
-    """`/v1/users/{id}/deliveries` and `/v1/events/{event_id}` of the public listener."""
+    """`/v1/users/{id}/deliveries`, `/v1/users/{id}/why` and `/v1/events/{event_id}` of the public
+    listener. That somebody reads one person's times is in the audit table."""
 
     def __init__(
         self,
         journal: Journal,
         registry: Registry,
         receipts: Receipts,
+        audit: Audit,
         authorize: Authorize,
         *,
+        waiting: WaitingLookup,
+        whys: WhyLookup,
+        clocks: Clocks,
         asking: Callable[[], Asking],
     ) -> None:
         self._journal = journal
         self._registry = registry
         self._receipts = receipts
+        self._audit = audit
         self._authorize = authorize
+        self._waiting = waiting
+        self._whys = whys
+        self._clocks = clocks
         self._asking = asking
 
     def routes(self) -> list[Route]:
         """What to add to the public listener."""
         return [
             Route("GET", "/v1/users/{id}/deliveries", self.user_deliveries),
+            Route("GET", "/v1/users/{id}/why", self.why),
             Route("GET", "/v1/events/{event_id}", self.event),
         ]
 
     async def user_deliveries(self, request: Request) -> Answer:
-        """Why did Mary not get it: her deliveries, newest first."""
+        """A person's deliveries, newest first, and what waits for them in the queue."""
         looker = await self._authorize(request, SCOPE)
         limit, since = _page(request.query)
         user = await find_user(self._registry, request.path["id"], by_of(request.query))
-        records = await self._journal.deliveries_of(user, limit=limit, since=since)
         devices = await self._registry.devices_of(user)
+        # what waits first: what is fanned out meanwhile has a line of the journal then
+        looked = await self._waiting.of(people_of(user, devices))
+        records = await self._journal.deliveries_of(user, limit=limit, since=since)
+        records = with_waiting(records, looked.found, limit=limit, since=since)
         installations = {device.id: device.installation_id for device in devices}
         sight = await self._sight(looker, records)
         views = [delivery_view(record, installations, sight) for record in records]
-        return Answer(200, {"deliveries": views})
+        if looker.may(TIMES) and any(one["receipts"] for one in views):
+            await self._note(looker, request, user)
+        return Answer(200, {"deliveries": views, **waits_view(looked.waits)})
+
+    async def why(self, request: Request) -> Answer:
+        """Why somebody did not get it: the newest notification, or that of `?event=`."""
+        looker = await self._authorize(request, SCOPE)
+        user = await find_user(self._registry, request.path["id"], by_of(request.query))
+        found = await self._whys.of(
+            user,
+            now=self._clocks.wall(),
+            exact=looker.may(TIMES),
+            event_id=request.query.get("event"),
+        )
+        if found is None:
+            raise Problem("not_found", "nothing of this event is known for this person")
+        if found.tells_times:
+            await self._note(looker, request, user)
+        return Answer(200, found.view())
+
+    async def _note(self, looker: Looker, request: Request, user: UserRef) -> None:
+        actor, at = looker.actor(request), self._clocks.wall()
+        act = actor.does("users.read", "times", at=at, routine=True, about=user)
+        await self._audit.note(act)
 
     async def event(self, request: Request) -> Answer:
         """How an event stands; with `?items=1` each of its items as well."""
@@ -94,6 +137,16 @@ class LookupRoutes:
     async def _sight(self, looker: Looker, records: Sequence[Record]) -> Sight:
         told = await self._receipts.of(records)
         return self._asking().sight(told, exact=looker.may(TIMES))
+
+
+def with_waiting(
+    records: Sequence[Record], waiting: Sequence[Waiting], *, limit: int, since: float | None
+) -> list[Record]:
+    """Deliveries and what waits, newest first."""
+    known = {(record.event_id, record.index) for record in records}
+    found = [waiting_record(one) for one in waiting if (one.event_id, one.index) not in known]
+    both = [*records, *(one for one in found if one.at >= (since or 0.0))]
+    return sorted(both, key=lambda record: (-record.at, *record[:3]))[:limit]
 
 
 def delivery_view(record: Record, installations: Mapping[int, str], sight: Sight) -> dict[str, Any]:

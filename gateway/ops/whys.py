@@ -28,12 +28,12 @@ _MISREAD = 3
 @dataclass(frozen=True, slots=True)
 class Views:
     """What the configuration and the vendors say: `part_of` is the part of a lane that a device is
-    sent by, `is_stale` whether it was not seen for too long, `company` whose service a vendor is,
-    `meaning` what a vendor's word means."""
+    sent by, `company` whose service a vendor is, `meaning` what a vendor's word means. A device
+    that was last seen before `stale_before` is stale."""
 
     asking: Callable[[], Asking]
     part_of: Callable[[Device], str]
-    is_stale: Callable[[Device, float], bool]
+    stale_before: Callable[[], float]
     company: Callable[[str], str]
     meaning: Callable[[str, str], str]
 
@@ -62,6 +62,12 @@ class Found:
         }
 
 
+def people_of(user: UserRef, devices: Sequence[Device]) -> list[UserRef]:
+    """A person by the ids that were asked for, and by those that their phones have."""
+    own = [UserRef(device.user_id, device.custom_id) for device in devices]
+    return list(dict.fromkeys([user, *own]))
+
+
 class WhyLookup:
     """Answers for one person at a time."""
 
@@ -77,9 +83,8 @@ class WhyLookup:
         saw something, and others the day."""
         store = self._store
         devices = await store.registry.devices_of(user)
-        people = [user, *(UserRef(one.user_id, one.custom_id) for one in devices)]
         # what waits first: what is fanned out meanwhile has a line of the journal then
-        looked = await self._waiting.of(list(dict.fromkeys(people)))
+        looked = await self._waiting.of(people_of(user, devices))
         about = await self._newest(user, looked.found, event_id)
         if about is None and event_id is not None:
             return None
@@ -96,7 +101,8 @@ class WhyLookup:
             outcomes = about.outcomes
         erasure = await store.erasures.state(user)
         lanes = await store.lanes.all()
-        phones = [self._phone(one, now) for one in devices]
+        before = self._views.stale_before()
+        phones = [self._phone(one, before) for one in devices]
         known = Known(
             now=now,
             phones=phones,
@@ -154,20 +160,19 @@ class WhyLookup:
                 found.append(Notification(*given, event.status, rejected=reason))
         return found
 
-    def _phone(self, device: Device, now: float) -> Phone:
-        views = self._views
+    def _phone(self, device: Device, stale_before: float) -> Phone:
         return Phone(
             device.id,
             device.installation_id,
             device.app,
             device.provider,
-            views.part_of(device),
+            self._views.part_of(device),
             device.state,
             device.state_reason,
             device.registered_at,
             max(device.last_seen_at, device.heard_at),
             device.profile.notifications,
-            views.is_stale(device, now),
+            device.fresh_at < stale_before,
         )
 
 

@@ -16,13 +16,18 @@ from urllib.parse import parse_qsl, unquote
 import jwt
 from multidict import CIMultiDict
 
+from gateway.app.holdings import SEARCH_S, collect
+from gateway.app.people import views_of
+from gateway.app.storage import Stores
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks, Unsure
 from gateway.core.receipts import Measure, Mode, ReceiptWords
 from gateway.core.seen import Asking
 from gateway.core.sources import LEARNINK
+from gateway.core.staleness import stale_before
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
+from gateway.devices.exports import ExportRoutes
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
 from gateway.devices.routes import DeviceRoutes
@@ -30,6 +35,8 @@ from gateway.events import GatewayEvent
 from gateway.exchange import Answer, Request, Route, answered, too_large
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.ops.lookup import LookupRoutes
+from gateway.ops.waiting import WaitingLookup
+from gateway.ops.whys import Views, WhyLookup
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
@@ -175,6 +182,14 @@ def _clocks(clock: TestClock) -> Clocks:
     return replace(both(clock), doubt=lambda: clock.doubt)
 
 
+def _views(public: PublicHandlers) -> Views:
+    return views_of(
+        VENDORS,
+        asking=lambda: Asking(public.modes, public.measure),
+        stale_before=lambda: stale_before(public.clock(), after_days=60, doubted=False),
+    )
+
+
 def _routes(public: PublicHandlers) -> list[Route]:
     def woke() -> None:
         public.woken += 1
@@ -183,6 +198,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
         return await public.store.journal.event(event_id) is not None
 
     store, queue, clock = public.store, public.queue, public.clock
+    waiting = WaitingLookup(store.people, queue)
     authenticator = public.authenticator
     book = ReceiptBook(
         store.receipts,
@@ -219,8 +235,25 @@ def _routes(public: PublicHandlers) -> list[Route]:
             store.journal,
             store.registry,
             store.receipts,
+            store.audit,
             authenticator.authorize,
+            waiting=waiting,
+            whys=WhyLookup(store, waiting, _views(public)),
+            clocks=_clocks(clock),
             asking=lambda: Asking(public.modes, public.measure),
+        ).routes(),
+        *ExportRoutes(
+            store.registry,
+            store.audit,
+            authenticator,
+            lambda user: collect(
+                Stores(store, queue, "memory", ""),
+                user,
+                asking=Asking(public.modes, public.measure),
+                vendors=VENDORS,
+                search_s=SEARCH_S,
+            ),
+            _clocks(clock),
         ).routes(),
         *WebhookRoute(
             queue,
