@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gateway.core import why_hints as hints
 from gateway.core import why_words as words
 from gateway.core.attempts import Attempt, Failures
 from gateway.core.instants import to_iso
@@ -274,7 +275,7 @@ def _verdict(known: Known, in_the_way: Sequence[Hindrance]) -> words.Verdict:
             name = "" if phone is None else f"{phone.app}/{phone.provider}/{phone.part}"
             stopped = next((one for one in known.parts if one.name == name), None)
             if stopped is not None:
-                return words.stopped(stopped.state, words.part(*stopped[:3]))
+                return words.stopped(stopped.state, hints.part(*stopped[:3]))
             if "no_relay" in stops:
                 return words.NO_RELAY
             last = best.failures.last[0] if best.failures.last else None
@@ -331,16 +332,16 @@ def _in_the_way(known: Known) -> list[Hindrance]:
     active = [one for one in phones if one.state is DeviceState.ACTIVE]
     found: list[Hindrance] = []
     if not phones:
-        found.append(Hindrance("no_device", *words.NO_PHONE))
+        found.append(Hindrance("no_device", *hints.NO_PHONE))
     for phone in phones:
         found += _of_one(phone, any(one.is_fresher(phone) for one in phones))
     if phones and not active:
-        found.append(Hindrance("no_active_device", *words.NO_ACTIVE_PHONE))
+        found.append(Hindrance("no_active_device", *hints.NO_ACTIVE_PHONE))
     found += [
         Hindrance(
             part.state,
-            words.part(part.name, part.state, part.reason),
-            words.hint(part.name, part.state, part.hint),
+            hints.part(part.name, part.state, part.reason),
+            hints.hint(part.name, part.state, part.hint),
             part.since,
             part.until,
         )
@@ -349,13 +350,13 @@ def _in_the_way(known: Known) -> list[Hindrance]:
     about = known.notification
     waits = about is not None and _waits(about)
     if about is not None and any(words.is_contradiction(one.record) for one in about.outcomes):
-        found.append(Hindrance("ids_contradict", *words.CONTRADICTION_TEXT))
+        found.append(Hindrance("ids_contradict", *hints.CONTRADICTION_TEXT))
     is_silent = known.relay_at is None or known.now - known.relay_at > SILENT_RELAY_S
     if (waits or known.waits is not None) and is_silent:
-        found.append(Hindrance("no_relay", *words.no_relay(known.relay_at)))
+        found.append(Hindrance("no_relay", *hints.no_relay(known.relay_at)))
     elif about is not None and waits and not about.outcomes:
         since = about.received_at
-        found.append(Hindrance("queue", words.in_queue(known.now - since), words.WAIT, since))
+        found.append(Hindrance("queue", hints.in_queue(known.now - since), words.WAIT, since))
     return found
 
 
@@ -363,12 +364,12 @@ def _of_one(phone: Phone, is_left_out: bool) -> list[Hindrance]:
     name = phone.installation_id
     found: list[Hindrance] = []
     if phone.state is not DeviceState.ACTIVE:
-        told = words.out_of_service(name, phone.state.value, phone.state_reason)
+        told = hints.out_of_service(name, phone.state.value, phone.state_reason)
         return [Hindrance(phone.state.value, *told, installation_id=name)]
     if phone.notifications == "denied":
-        found.append(Hindrance("denied", *words.denies(name), installation_id=name))
+        found.append(Hindrance("denied", *hints.denies(name), installation_id=name))
     if phone.stale:
-        what, told = ("stale", words.stale) if is_left_out else ("silent", words.silent_since)
+        what, told = ("stale", hints.stale) if is_left_out else ("silent", hints.silent_since)
         seen_at = phone.last_seen_at
         found.append(Hindrance(what, *told(name, seen_at), seen_at or None, None, name))
     return found

@@ -65,7 +65,7 @@ WAIT = "Wait: it is sent when its turn comes."
 QUEUED = "It was queued with its event, in the same step."
 BEING_QUEUED = "It is being handed to the queue."
 _LOOK_ELSEWHERE = "Ask the person to look at the phone's own settings for this app."
-_OPEN_APP = "Ask the person to open the app: it registers at every launch."
+OPEN_APP = "Ask the person to open the app: it registers at every launch."
 
 
 class Verdict(NamedTuple):
@@ -183,7 +183,7 @@ def taken_only(company: str, at: str, *, can_tell: bool) -> Verdict:
 def phone_gone(company: str, at: str) -> Verdict:
     """Its device is the person's no more."""
     rest = "the phone has logged out, gone, or changed hands since"
-    return Verdict("phone_gone", f"{company} took it at {at}; {rest}.", _OPEN_APP)
+    return Verdict("phone_gone", f"{company} took it at {at}; {rest}.", OPEN_APP)
 
 
 def denied(company: str, at: str, where: str) -> Verdict:
@@ -198,14 +198,14 @@ def died_since(company: str, at: str, state: str, reason: str) -> Verdict:
     return Verdict(
         "phone_gone",
         f"{company} took it at {at}, and the phone has been {state} since{named}.",
-        _OPEN_APP,
+        OPEN_APP,
     )
 
 
 def silent(company: str, at: str, seen_at: float) -> Verdict:
     """The phone was not seen for long."""
     rest = f"nothing was heard of the phone since {to_iso(seen_at)}" if seen_at else _NEVER
-    return Verdict("silent", f"{company} took it at {at}, but {rest}.", _OPEN_APP)
+    return Verdict("silent", f"{company} took it at {at}, but {rest}.", OPEN_APP)
 
 
 _NEVER = "nothing was ever heard of the app on the phone"
@@ -251,7 +251,7 @@ def no_device(record: Record, came: float | None, erased_at: float | None) -> Ve
         return Verdict(
             "moved",
             f"The phone logged out, went, or moved to another user before it was sent, at {at}.",
-            _OPEN_APP,
+            OPEN_APP,
         )
     if reason == ERASED:
         when = at if erased_at is None else to_iso(erased_at)
@@ -273,6 +273,11 @@ def no_device(record: Record, came: float | None, erased_at: float | None) -> Ve
     return Verdict("no_device", f"No phone was registered when its turn came, at {at}{why}.")
 
 
+def is_contradiction(record: Record) -> bool:
+    """Whether it reached nobody for its ids."""
+    return record.state is DeliveryState.NO_DEVICE and record.reason.startswith(CONTRADICTION)
+
+
 def gone_wrong(record: Record, company: str, told: str) -> Verdict:
     """A delivery that ended so, on a phone or before one."""
     at, reason = to_iso(record.at), record.reason
@@ -283,7 +288,7 @@ def gone_wrong(record: Record, company: str, told: str) -> Verdict:
             return Verdict(
                 "pruned",
                 f"{company} said at {at} that the app is no longer on the phone{named}{meaning}.",
-                _OPEN_APP,
+                OPEN_APP,
             )
         case "expired":
             late = reason.startswith(TOO_OLD)
@@ -367,75 +372,3 @@ NOTHING_CAME = Verdict(
     "No notification for this person came in, as far as it is kept.",
     "Look whether LearnInk sent one, and to which id.",
 )
-
-
-# --- what stands in the way -----------------------------------------------------------------------
-
-NO_PHONE = (
-    "No phone is registered under this id.",
-    "Ask the person to log in and open the app; check which id it registers.",
-)
-NO_ACTIVE_PHONE = ("No phone of this person is in service.", _OPEN_APP)
-CONTRADICTION_TEXT = (
-    "The notification has another user_id or custom_id than the phone's latest registration.",
-    "Compare the ids that LearnInk sends with those that the app registers.",
-)
-
-
-def is_contradiction(record: Record) -> bool:
-    """Whether it reached nobody for its ids."""
-    return record.state is DeliveryState.NO_DEVICE and record.reason.startswith(CONTRADICTION)
-
-
-def part(name: str, state: str, reason: str) -> str:
-    """A part of a lane that stops."""
-    said = {
-        "held": "is held, for the push service rejects the configuration",
-        "failing": "is failing: nothing reaches the push service",
-        "paused": "is paused by a person",
-        "quiet": "keeps quiet for a while",
-    }.get(state, f"is {state}")
-    return f"The lane {name} {said}{f' ({reason})' if reason else ''}."
-
-
-def hint(name: str, state: str, hint: str) -> str:
-    """What to do about it."""
-    if hint:
-        return hint
-    return f"inkpush lanes resume {name}" if state == "paused" else "See: inkpush lanes list"
-
-
-def no_relay(relay_at: float | None) -> tuple[str, str]:
-    """Nobody sends."""
-    seen = "has ever reported" if relay_at is None else f"has reported since {to_iso(relay_at)}"
-    return f"No relay {seen}, so nothing is sent.", "Start one: inkpush serve (role all or relay)."
-
-
-def in_queue(waited: float) -> str:
-    """It waits its turn."""
-    return f"It waits in the queue, for {age(waited)}."
-
-
-def out_of_service(name: str, state: str, reason: str) -> tuple[str, str]:
-    """A phone that gets nothing."""
-    return f"{name} is {state}{f' ({reason})' if reason else ''} and gets nothing.", _OPEN_APP
-
-
-def denies(name: str) -> tuple[str, str]:
-    """Its person shows nothing."""
-    text = f"Notifications are switched off for this app on {name}."
-    return text, "Ask the person to switch them on in the phone's settings, then to open the app."
-
-
-def stale(name: str, seen_at: float) -> tuple[str, str]:
-    """Left out for a fresher one."""
-    return f"{name} is left out: {_last_heard(seen_at)}, and there is a fresher phone.", _OPEN_APP
-
-
-def silent_since(name: str, seen_at: float) -> tuple[str, str]:
-    """Not seen for long."""
-    return f"Of {name} {_last_heard(seen_at)}.", _OPEN_APP
-
-
-def _last_heard(seen_at: float) -> str:
-    return f"nothing was heard since {to_iso(seen_at)}" if seen_at else "nothing was ever heard"

@@ -26,6 +26,7 @@ from gateway.app.vendors import VENDORS
 from gateway.core.model import Event, Record, Rejection, day_of
 from gateway.core.receipts import Clock, Kind
 from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.why_words import CODES
 from gateway.devices.auth import AuthRules
 from gateway.devices.profile import CAN, DESCRIPTIVE, MEASURE, NOTIFICATIONS
 from gateway.devices.schema import DeviceBody
@@ -147,7 +148,7 @@ async def test_every_documented_answer_is_reached_and_shaped_as_documented(
     rules = AuthRules(
         jwt_secret=JWT_SECRET,
         jwks_url="http://127.0.0.1:9/nobody-listens-here",
-        key_requests_per_minute=20,
+        key_requests_per_minute=30,
     )
     async with public_listener(tmp_path, rules=rules, body_s=0.5) as public:
         walk = Walk(public, reached)
@@ -191,7 +192,14 @@ async def good_answers(walk: Walk) -> None:
     assert len(listed.json["devices"]) == 1
     listed = await walk.go("get", "/v1/users/{id}/deliveries", token=key)
     assert len(listed.json["deliveries"]) == 1
+    assert (await walk.go("get", "/v1/users/{id}/why", token=key)).json["code"] == "taken"
+    event_id = "?event=unknown"
+    assert (await walk.go("get", "/v1/users/{id}/why", query=event_id, token=key)).status == 404
+    held = await walk.go("get", "/v1/users/{id}", token=key)
+    assert len(held.json["devices"]) == 1
     await answers_to_phones(walk)
+    opened = await walk.go("get", "/v1/users/{id}/why", token=key)
+    assert opened.json["code"] == "opened"
     await walk.go("get", event, token=key)
     shown = await walk.go("get", event, query="?items=1", token=key)
     assert len(shown.json["items"]) == 2
@@ -246,7 +254,8 @@ async def answers_to_strangers(walk: Walk) -> None:
         assert (await walk.go(method, path, json=body)).code == "unauthorized"
         assert (await walk.go(method, path, token="x.y.z", json=body)).code == "unauthorized"
         assert (await walk.go(method, path, token=unknown_key, json=body)).code == "unavailable"
-        token = other if "deliveries" in path or "events" in path else scopeless
+        is_looking = any(one in path for one in ("deliveries", "events", "why"))
+        token = other if is_looking else scopeless
         assert (await walk.go(method, path, token=token, json=body)).code == "forbidden"
     sent = DEVICE | {"custom_id": "john"}
     answer = await walk.go(
@@ -316,7 +325,7 @@ async def answers_to_the_impatient(walk: Walk) -> None:
     while (await walk.go("post", "/v1/receipts", json=sent)).code != "too_many_requests":
         pass
     key = await walk.public.key("devices:write")
-    for _ in range(20):
+    for _ in range(30):
         assert (await walk.public.call("DELETE", "/v1/devices/x", token=key)).status == 204
     for method, path in AUTHENTICATED:
         answer = await walk.go(method, path, token=key, json=BODIES.get((method, path)))
@@ -350,6 +359,7 @@ def test_the_document_names_the_fields_that_the_gateway_reads() -> None:
         (properties("Device")["can"]["items"], CAN),
         (properties("Receipt")["kind"], Kind),
         (properties("Delivery")["clock"], Clock),
+        (properties("Why")["code"], CODES),
     ],
 )
 def test_closed_sets_are_documented_whole(documented: dict[str, Any], states: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.core.clocks import Unsure
 from gateway.devices.auth import WRONG_KEYS_PER_MINUTE
+from gateway.devices.exports import EXPORTS_PER_HOUR
 from gateway.devices.routes import ERASES_PER_HOUR
 from gateway.devices.routes import MAX_BODY as MAX_REGISTRATION
 from gateway.exchange import Answer
@@ -176,6 +177,15 @@ async def _a_receipt_without_store(public: PublicHandlers) -> Sent:
 
 
 _RECEIPT = {"event_id": "msg_1", "receipt": "made up", "kind": "opened"}
+
+
+async def _exported_often(public: PublicHandlers) -> Sent:
+    sent = asked("GET", "/v1/users/mary", MARY)
+    for _ in range(EXPORTS_PER_HOUR):
+        assert (await ask(public, sent)).status == 200
+    return sent
+
+
 _REGISTERED = asked("PUT", PHONE, MARY, DEVICE)
 _OWN = ITEM | {"idempotency_key": "k1"}
 _LARGE = b"{" + b" " * MAX_REGISTRATION
@@ -330,6 +340,24 @@ QUESTIONS = {
     "deliveries": Question(
         200, None, _with_key("deliveries:read", "GET", "/v1/users/mary/deliveries?limit=3&since=0")
     ),
+    "why": Question(200, None, _with_key("deliveries:read", "GET", "/v1/users/mary/why")),
+    "why of an event that nobody knows": Question(
+        404, "not_found", _with_key("deliveries:read", "GET", "/v1/users/mary/why?event=msg_2")
+    ),
+    "why of two people": Question(
+        409, "ambiguous_id", _of_two("deliveries:read", "GET", "/v1/users/mary/why")
+    ),
+    "why by a user": Question(403, "forbidden", _plain(asked("GET", "/v1/users/mary/why", MARY))),
+    "all that is held": Question(
+        200, None, _after(_REGISTERED, asked("GET", "/v1/users/mary", MARY))
+    ),
+    "all that is held, by a key": Question(
+        403, "forbidden", _with_key("devices:read", "GET", "/v1/users/mary")
+    ),
+    "all that is held of somebody else": Question(
+        403, "forbidden", _plain(asked("GET", "/v1/users/mary", EVE))
+    ),
+    "all that is held, too often": Question(429, "too_many_requests", _exported_often),
     "deliveries without end": Question(
         422, "invalid", _with_key("deliveries:read", "GET", "/v1/users/mary/deliveries?limit=0")
     ),
