@@ -18,7 +18,7 @@ from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.erased import ids_of, kept_secret, words
 from gateway.store.postgres.texts import findable
 from gateway.store.rows import event_of
-from gateway.store.waiting import candidates, still_waiting
+from gateway.store.waiting import candidates, in_chunks, still_waiting
 
 
 class PostgresPeople:
@@ -40,8 +40,14 @@ class PostgresPeople:
                 at, event_id = after or (math.inf, "")
                 found = await session.rows("waiting_since", since, at, event_id, rows, texts)
                 end = (found[-1][2], found[-1][0]) if found else None
-            some = [tuple(row)[:-1] for row in found if row[6] is not None]
-            theirs = await asyncio.to_thread(partial(candidates, some, people))
+            theirs = await asyncio.to_thread(partial(candidates, found, people))
+            unread = 0
+            for row in found:
+                if row[-1]:
+                    chunks = await session.rows("erase_queued", row[0])
+                    some = in_chunks(row, [items for _, items in chunks], people)
+                    theirs += some or ()
+                    unread += some is None
             if theirs:
                 asked = [(day_of(one.received_at), one.event_id, one.index) for one in theirs]
                 journaled: dict[str, set[int]] = {}
@@ -49,7 +55,7 @@ class PostgresPeople:
                     journaled.setdefault(row[0], set()).add(row[1])
                 erased = await session.erased_from({one.event_id for one in theirs})
                 theirs = still_waiting(theirs, journaled, erased)
-            return WaitingSlice(end, theirs, sum(bool(row[-1]) for row in found))
+            return WaitingSlice(end, theirs, unread)
 
         return await self._database.read(work)
 

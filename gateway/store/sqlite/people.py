@@ -16,7 +16,7 @@ from gateway.store.naming import parts_of
 from gateway.store.rows import event_of
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.erased import ids_of, kept_secret, words
-from gateway.store.waiting import candidates, still_waiting
+from gateway.store.waiting import candidates, in_chunks, still_waiting
 
 
 class SqlitePeople:
@@ -40,7 +40,13 @@ class SqlitePeople:
         def work(connection: sqlite3.Connection) -> WaitingSlice:
             (end,) = connection.execute(self._sql["waiting_queued_end"], asked).fetchone()
             found = connection.execute(self._sql["waiting_queued"], asked).fetchall()
-            theirs = candidates((row[:-1] for row in found if row[6] is not None), people)
+            theirs, unread = candidates(found, people), 0
+            for row in found:
+                if row[-1]:
+                    queued = connection.execute(self._sql["erase_queued"], {"event_id": row[0]})
+                    some = in_chunks(row, [items for _, items in queued], people)
+                    theirs += some or ()
+                    unread += some is None
             if theirs:
                 named = {one.event_id for one in theirs}
                 items = json.dumps([[one.event_id, one.index] for one in theirs])
@@ -51,7 +57,7 @@ class SqlitePeople:
                     journaled.setdefault(event_id, set()).add(index)
                 erased = self._database.erased_from(connection, named)
                 theirs = still_waiting(theirs, journaled, erased)
-            return WaitingSlice(end, theirs, sum(row[-1] for row in found))
+            return WaitingSlice(end, theirs, unread)
 
         return await self._database.search(work)
 
