@@ -60,7 +60,7 @@ async def collect(
     for record in records:
         indexes.setdefault(record.event_id, []).append(record.index)
     named = {*indexes, *held.named_in, *held.following}
-    named |= {one.event_id for one in (*held.letters, *looked.found)}
+    named |= {one.event_id for one in held.letters} | {one.event_id for one in looked.found}
     searched, is_whole = await _search(stores, user, search_s, advance)
     events = [
         await store.people.content(event_id, user, indexes.get(event_id, ()))

@@ -32,7 +32,7 @@ class Attempt(NamedTuple):
 class Failures(NamedTuple):
     """What failed of a delivery: how often, and the last ones, newest first."""
 
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # not the method of a tuple, as below
     last: tuple[Attempt, ...] = ()
 
 

@@ -369,9 +369,10 @@ def _of_one(phone: Phone, is_left_out: bool) -> list[Hindrance]:
     if phone.notifications == "denied":
         found.append(Hindrance("denied", *hints.denies(name), installation_id=name))
     if phone.stale:
-        what, told = ("stale", hints.stale) if is_left_out else ("silent", hints.silent_since)
         seen_at = phone.last_seen_at
-        found.append(Hindrance(what, *told(name, seen_at), seen_at or None, None, name))
+        say = hints.stale if is_left_out else hints.silent_since
+        what = "stale" if is_left_out else "silent"
+        found.append(Hindrance(what, *say(name, seen_at), seen_at or None, None, name))
     return found
 
 

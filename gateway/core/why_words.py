@@ -283,7 +283,8 @@ def gone_wrong(record: Record, company: str, told: str) -> Verdict:
     at, reason = to_iso(record.at), record.reason
     meaning = f": {told.rstrip('.')}" if told else ""
     named = f" ({reason})" if reason else ""
-    match record.state.value:
+    state: str = str(record.state)
+    match state:
         case "pruned":
             return Verdict(
                 "pruned",

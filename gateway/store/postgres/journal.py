@@ -322,7 +322,8 @@ class PostgresJournal:
             if told or failed:
                 if told:
                     await session.run("deliveries_upsert", _last_words(told))
-                erased = await session.erased_from({one.event_id for one in (*told, *failed)})
+                events = {one.event_id for one in told} | {one.event_id for one in failed}
+                erased = await session.erased_from(events)
             if erased is not None:
                 tried = [one for one in failed if not erased.hides(one)]
                 hidden = [(*one[:3], one.day) for one in told if erased.hides(one)]

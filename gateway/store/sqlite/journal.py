@@ -97,7 +97,7 @@ class SqliteJournal:
                 told = [*told, *(record for record, lease in waiting if lease in held)]
             run = self._run_for(connection, len(records) + len(waiting))
             letters, tried = dead, failed
-            events = {one.event_id for one in (*told, *failed)}
+            events = {one.event_id for one in told} | {one.event_id for one in failed}
             erased = self._database.erased_from(connection, events)
             if erased is not None:
                 tried = [one for one in failed if not erased.hides(one)]

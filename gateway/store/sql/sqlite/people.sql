@@ -25,17 +25,16 @@ SELECT DISTINCT event_id, item_index FROM json_each(:items) AS asked CROSS JOIN 
 WHERE event_id = asked.value ->> 0 AND item_index = asked.value ->> 1;
 
 -- name: events_some
-SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
+SELECT event_id, events.type, status, received_at, occurred_at, notifications, rejected, rejections,
        chunks, reason, x'' AS body, source, limits
-FROM events WHERE event_id IN (SELECT value FROM json_each(:events))
+FROM json_each(:events) AS asked CROSS JOIN events ON event_id = asked.value
 ORDER BY received_at DESC;
 
 -- name: events_misread
-SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-       chunks, reason, x'' AS body, source, limits
-FROM events
-WHERE event_id IN (SELECT event_id FROM event_people WHERE person IN (:user_id, :custom_id))
-  AND (status = 'quarantined' OR rejected > 0)
+SELECT DISTINCT events.event_id, type, status, received_at, occurred_at, notifications, rejected,
+       rejections, chunks, reason, x'' AS body, source, limits
+FROM event_people CROSS JOIN events USING (event_id)
+WHERE person IN (:user_id, :custom_id) AND (status = 'quarantined' OR rejected > 0)
 ORDER BY received_at DESC LIMIT :limit;
 
 -- name: held_named_in
