@@ -7,11 +7,13 @@ registry, which gets told what the caller proves.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from gateway.core.audit import Act, What
 from gateway.core.clocks import Clocks
 from gateway.core.instants import to_iso
 from gateway.core.model import UserRef
+from gateway.core.staleness import stale_before
 from gateway.dating import time_to_keep
 from gateway.devices.auth import Authenticator, Caller
 from gateway.devices.limits import CallerLimits
@@ -30,6 +32,16 @@ ERASES_PER_HOUR = 5
 """How often a user token may erase its user in an hour: each time all that is kept is searched."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceRules:
+    """What a registration is read by, and a device is shown by: the vendors that this gateway knows,
+    and what is configured now."""
+
+    vendors: Vendors
+    apps: Apps
+    stale_after_days: Callable[[], float]
+
+
 class DeviceRoutes:
     """`/v1/devices/...` and `/v1/users/{id}...` of the public listener. `changed` is told at once
     which devices have another user or address, or are gone; `erasing` that an erase was asked."""
@@ -39,8 +51,7 @@ class DeviceRoutes:
         registry: Registry,
         erasures: Erasures,
         authenticator: Authenticator,
-        vendors: Vendors,
-        apps: Apps,
+        rules: DeviceRules,
         clocks: Clocks,
         *,
         receipts: ReceiptBook,
@@ -50,8 +61,9 @@ class DeviceRoutes:
         self._registry = registry
         self._erasures = erasures
         self._authenticator = authenticator
-        self._vendors = vendors
-        self._apps = apps
+        self._vendors = rules.vendors
+        self._apps = rules.apps
+        self._stale_after_days = rules.stale_after_days
         self._clocks = clocks
         self._receipts = receipts
         self._changed = changed
@@ -87,7 +99,7 @@ class DeviceRoutes:
             act=_over_others(caller, request, "devices.register", now=now),
         )
         self._changed(done.changed)
-        view = device_view(done.device, self._vendors)
+        view = device_view(done.device, self._vendors, stale_before=self._stale_before())
         view["ignored"] = list(registration.ignored)
         if document.get("receipts") is not None:
             # after the registration: what it says of its person holds for them
@@ -120,7 +132,8 @@ class DeviceRoutes:
         """A user's devices in any state, most recently seen first."""
         caller = await self._authenticator.authorize(request, "devices:read")
         devices = await self._registry.devices_of(await self._user(caller, request))
-        views = [device_view(device, self._vendors) for device in devices]
+        before = self._stale_before()
+        views = [device_view(device, self._vendors, stale_before=before) for device in devices]
         return Answer(200, {"devices": views})
 
     async def erase_user(self, request: Request) -> Answer:
@@ -152,6 +165,11 @@ class DeviceRoutes:
             "done_at": None if erasure.done_at is None else to_iso(erasure.done_at),
         }
         return Answer(200, view)
+
+    def _stale_before(self) -> float:
+        """A device that was last seen before is stale."""
+        clocks, days = self._clocks, self._stale_after_days()
+        return stale_before(clocks.wall(), after_days=days, doubted=clocks.doubted())
 
     async def _user(self, caller: Caller, request: Request) -> UserRef:
         """The user that a path names; `?by=` says which id it is."""

@@ -31,7 +31,7 @@ from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
 from gateway.ports.queue import Depth, Queue
 from gateway.ports.receipts import Kept as KeptReceipt
 from gateway.ports.receipts import Receipts
-from gateway.ports.registry import Imported, Registered, Registry
+from gateway.ports.registry import Audience, Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
 from gateway.ports.store import Store
 from gateway.ports.times import PERSON, ClockRow, Times
@@ -48,6 +48,7 @@ __all__ = [
     "ApiKey",
     "Aside",
     "Asked",
+    "Audience",
     "Audit",
     "BrokeredJournal",
     "Cleared",

@@ -25,7 +25,7 @@ from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
-from gateway.devices.routes import DeviceRoutes
+from gateway.devices.routes import DeviceRoutes, DeviceRules
 from gateway.events import GatewayEvent
 from gateway.exchange import Answer, Request, Route, answered, too_large
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
@@ -71,6 +71,7 @@ class PublicHandlers:
     clock: TestClock
     apps: dict[str, frozenset[str]] = field(default_factory=lambda: {"agent": frozenset(VENDORS)})
     backlog: int = 0
+    stale_after_days: float = 60.0
     woken: int = 0
     modes: dict[str, Mode] = field(default_factory=dict)
     measure: Measure = "opt_in"
@@ -195,8 +196,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
             store.registry,
             store.erasures,
             authenticator,
-            VENDORS,
-            lambda: public.apps,
+            DeviceRules(VENDORS, lambda: public.apps, lambda: public.stale_after_days),
             _clocks(clock),
             receipts=book,
             changed=lambda _: None,
