@@ -34,7 +34,7 @@ ERASES_PER_HOUR = 5
 
 @dataclass(frozen=True, slots=True)
 class DeviceRules:
-    """What a registration is read by, and a device is shown by: the vendors that this gateway knows,
+    """What a registration is read by, and a device shown by: the vendors that this gateway knows,
     and what is configured now."""
 
     vendors: Vendors
