@@ -28,7 +28,8 @@ from providers.sandbox.http2 import (
     _Frames,
     _Incoming,
 )
-from providers.sandbox.record import Draft, Record
+from providers.sandbox.received import Draft
+from providers.sandbox.record import Record
 from providers.sandbox.responder import Rendered, Responder
 from providers.sandbox.scripts import Scripts
 from providers.sandbox.settings import Settings
