@@ -25,7 +25,7 @@ from gateway.core.remote import Network, networks
 from gateway.devices.exports import ExportRoutes
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
-from gateway.devices.routes import DeviceRoutes
+from gateway.devices.routes import DeviceRoutes, DeviceRules
 from gateway.events import Fault, Observer
 from gateway.ingest.routes import WebhookRoute
 from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
@@ -71,13 +71,15 @@ def public_application(gateway: Gateway) -> web.Application:
         watched(stores.registry, "registration", "register", "forget", "erase"),
         stores.store.erasures,
         gateway.authenticator,
-        gateway.vendors,
-        lambda: apps_of(gateway.settings),
+        DeviceRules(
+            gateway.vendors,
+            lambda: apps_of(gateway.settings),
+            lambda: gateway.settings.devices.stale_after_days,
+        ),
         clocks,
         receipts=book,
         changed=gateway.changed,
         erasing=gateway.eraser.wake,
-        stale_after_days=lambda: gateway.settings.devices.stale_after_days,
     )
     notifications = NotificationRoutes(
         queue,

@@ -7,6 +7,7 @@ registry, which gets told what the caller proves.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from gateway.core.audit import Act, What
 from gateway.core.clocks import Clocks
@@ -31,6 +32,16 @@ ERASES_PER_HOUR = 5
 """How often a user token may erase its user in an hour: each time all that is kept is searched."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceRules:
+    """What a registration is read by, and a device shown by: the vendors that this gateway knows,
+    and what is configured now."""
+
+    vendors: Vendors
+    apps: Apps
+    stale_after_days: Callable[[], float]
+
+
 class DeviceRoutes:
     """`/v1/devices/...` and `/v1/users/{id}...` of the public listener. `changed` is told at once
     which devices have another user or address, or are gone; `erasing` that an erase was asked."""
@@ -40,25 +51,23 @@ class DeviceRoutes:
         registry: Registry,
         erasures: Erasures,
         authenticator: Authenticator,
-        vendors: Vendors,
-        apps: Apps,
+        rules: DeviceRules,
         clocks: Clocks,
         *,
         receipts: ReceiptBook,
         changed: Callable[[Sequence[int]], None],
         erasing: Callable[[], None],
-        stale_after_days: Callable[[], float],
     ) -> None:
         self._registry = registry
         self._erasures = erasures
         self._authenticator = authenticator
-        self._vendors = vendors
-        self._apps = apps
+        self._vendors = rules.vendors
+        self._apps = rules.apps
+        self._stale_after_days = rules.stale_after_days
         self._clocks = clocks
         self._receipts = receipts
         self._changed = changed
         self._erasing = erasing
-        self._stale_after_days = stale_after_days
         self._erases = CallerLimits(ERASES_PER_HOUR, monotonic=clocks.monotonic, window_s=3600.0)
 
     def routes(self) -> list[Route]:

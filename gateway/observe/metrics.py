@@ -262,7 +262,6 @@ class Metrics:
             for value in values:
                 metric.labels(provider, app, value)
         self._receipts.add_app(app)
-
         for platform in Platform:
             self._muted.labels(app, platform)
         for span in WITHIN:

@@ -104,16 +104,7 @@ async def test_no_other_origin_is_let_in(public: PublicListener, origin: str) ->
         assert one.headers["Vary"] == "Origin"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/v1/users/mary/devices",
-        "/v1/notifications",
-        "/openapi.json",
-        "/v1/receipts/",
-        "/v1/receipt",
-    ],
-)
+@pytest.mark.parametrize("path", ["/v1/users/mary/devices", "/v1/notifications", "/openapi.json"])
 async def test_no_other_route_is_open_to_pages(public: PublicListener, path: str) -> None:
     assert (await preflight(public, ALLOWED[0], path)).status == 405
     answer = await public.call("GET", path, headers={"Origin": ALLOWED[0]})

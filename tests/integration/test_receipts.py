@@ -304,9 +304,8 @@ async def marys(public: PublicHandlers) -> dict[str, Any]:
 
 def nonsense() -> Iterator[Any]:
     yield from (None, 1, "x", [], {})
-    for name in ("event_id", "receipt", "kind"):
-        for value in (None, 1, [], {}, True):
-            yield name, value
+    values: list[Any] = [None, 1, [], {}, True]
+    yield from product(("event_id", "receipt", "kind"), values)
     yield "kind", "clicked"
     yield "kind", ""
 

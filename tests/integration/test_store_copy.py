@@ -48,6 +48,7 @@ from tests.kit.stores import (
 PASSWORD = "hush-hush"
 DAY_S = 86_400.0
 EVENTS = 3
+RECEIPTS = 19 * len(Kind)
 #: deliveries of each event
 RECORDS = 40
 DEVICES = 25
@@ -141,7 +142,7 @@ async def fill(source: Handle) -> None:
         await source.queue.settle(claim, [])
         told = [
             Told(Key(event_id, index, index % DEVICES, day_of(at), "granted"), kind, NOW, 1.0, True)
-            for index in range(1, 20)
+            for index in range(1, 1 + RECEIPTS // len(Kind))
             for kind in Kind
         ]
         await source.store.receipts.keep(told, rule="opt_out")
@@ -217,6 +218,7 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "chunks_done": EVENTS,
         "deliveries": EVENTS * RECORDS,
         "failed_attempts": EVENTS,
+        "receipts": EVENTS * RECEIPTS,
         "dead_letters": EVENTS,
         "queue": EVENTS * 2,
     }

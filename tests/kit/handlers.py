@@ -30,7 +30,7 @@ from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.exports import ExportRoutes
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
-from gateway.devices.routes import DeviceRoutes
+from gateway.devices.routes import DeviceRoutes, DeviceRules
 from gateway.events import GatewayEvent
 from gateway.exchange import Answer, Request, Route, answered, too_large
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
@@ -212,13 +212,11 @@ def _routes(public: PublicHandlers) -> list[Route]:
             store.registry,
             store.erasures,
             authenticator,
-            VENDORS,
-            lambda: public.apps,
+            DeviceRules(VENDORS, lambda: public.apps, lambda: public.stale_after_days),
             _clocks(clock),
             receipts=book,
             changed=lambda _: None,
             erasing=lambda: None,
-            stale_after_days=lambda: public.stale_after_days,
         ).routes(),
         *ReceiptRoutes(book, clocks=_clocks(clock), bad_at_once=BAD_RECEIPTS).routes(),
         *NotificationRoutes(

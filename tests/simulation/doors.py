@@ -21,7 +21,7 @@ from gateway.core.sources import LEARNINK
 from gateway.core.words import Words
 from gateway.devices.auth import Authenticator, AuthRules
 from gateway.devices.receipts import ReceiptBook
-from gateway.devices.routes import DeviceRoutes
+from gateway.devices.routes import DeviceRoutes, DeviceRules
 from gateway.events import Observer
 from gateway.exchange import Handler, Request, answered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
@@ -76,8 +76,7 @@ class Doors:
             registry,
             erasures,
             authenticator,
-            VENDORS,
-            lambda: APPS,
+            DeviceRules(VENDORS, lambda: APPS, lambda: 60.0),
             clocks,
             receipts=ReceiptBook(
                 receipts,
@@ -88,7 +87,6 @@ class Doors:
             ),
             changed=changed,
             erasing=erasing,
-            stale_after_days=lambda: 60.0,
         )
 
     async def post_webhook(
