@@ -122,7 +122,6 @@ class Known:
     relay_at: float | None = None
     waits: Waits | None = None
     erased_at: float | None = None
-    asked: str = ""
 
 
 class Link(NamedTuple):

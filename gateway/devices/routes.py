@@ -46,7 +46,7 @@ class DeviceRoutes:
     """`/v1/devices/...` and `/v1/users/{id}...` of the public listener. `changed` is told at once
     which devices have another user or address, or are gone; `erasing` that an erase was asked."""
 
-    def __init__(  # noqa: PLR0913  # one for each thing that a registration touches
+    def __init__(  # one for each thing that a registration touches
         self,
         registry: Registry,
         erasures: Erasures,

@@ -49,12 +49,12 @@ class WaitingLookup:
         """What waits for a person, whom these ids name."""
         looked, depth = Looked(), Depth(0, None)
         try:
-            async with asyncio.timeout(self._look_s):
+            async with asyncio.timeout(LOOK_S):
                 depth = await self._queue.depth()
-                if not depth.notifications:
-                    return looked
-                async with self._one_at_a_time:
-                    unread = await self._search(people, depth, looked)
+            if not depth.notifications:
+                return looked
+            async with asyncio.timeout(self._look_s), self._one_at_a_time:
+                unread = await self._search(people, depth, looked)
             if not unread:
                 return looked
         except (TimeoutError, StoreUnavailable):
@@ -79,7 +79,7 @@ class WaitingLookup:
 
     async def _events(self, depth: Depth) -> int | None:
         try:
-            async with asyncio.timeout(self._look_s):
+            async with asyncio.timeout(LOOK_S):
                 return await self._people.events_waiting(**self._where(depth))
         except (TimeoutError, StoreUnavailable):
             return None
