@@ -93,8 +93,8 @@ async def show_deliveries(
         return
     show.table(map(show.in_words, views), COLUMNS, empty="No delivery to this user is known.")
     if (waits := looked.waits) is not None:
+        much = "" if waits.notifications is None else f", {waits.notifications} notifications,"
         click.echo(
-            f"{waits.notifications} notifications wait and could not all be looked through: one "
-            "may be for this user.",
+            f"What waits{much} could not all be looked through: one may be for this user.",
             err=True,
         )

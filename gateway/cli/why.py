@@ -87,9 +87,11 @@ def laid_out(answer: Mapping[str, Any], width: int) -> Iterator[str]:
         waiting = answer["waiting"]
         events = "" if waiting["events"] is None else f" of {waiting['events']} events"
         since = "" if waiting["since"] is None else f" since {_time(waiting['since'])}"
-        told = f"{waiting['notifications']} notifications{events} wait{since}"
+        told = f"{waiting['notifications']} notifications{events} wait{since}; they"
+        if waiting["notifications"] is None:
+            told = "The queue"
         yield ""
-        yield from _wrapped(f"{told}; they could not all be looked through.", width)
+        yield from _wrapped(f"{told} could not all be looked through.", width)
 
 
 def _listed(title: str, texts: Sequence[str], width: int) -> Iterator[str]:

@@ -99,9 +99,9 @@ class Part(NamedTuple):
 
 
 class Waits(NamedTuple):
-    """How much waits that could not be looked through in time."""
+    """How much waits that could not be looked through in time; None where nobody can say."""
 
-    notifications: int
+    notifications: int | None
     events: int | None
     since: float | None
 

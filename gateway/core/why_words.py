@@ -351,15 +351,19 @@ def erased(at: float) -> Verdict:
     return Verdict("erased", f"This person was erased at {to_iso(at)}; nothing of before is known.")
 
 
-def not_looked_through(notifications: int, events: int | None, since: float | None) -> Verdict:
+def not_looked_through(
+    notifications: int | None, events: int | None, since: float | None
+) -> Verdict:
     """One for this person may be among what waits."""
     when = "" if since is None else f" since {to_iso(since)}"
     of = "" if events is None else f" of {events} events"
+    waits = f"{notifications} notifications{of} wait{when} and could not all be looked through"
+    if notifications is None:
+        waits = "the queue could not be asked"
     return Verdict(
         "not_looked_through",
-        f"Nothing for this person is on record, but {notifications} notifications{of} wait{when} "
-        "and could not all be looked through: one may be for them.",
-        "Ask again when less waits.",
+        f"Nothing for this person is on record, but {waits}: one may wait for them.",
+        "Ask again later, when less waits.",
     )
 
 

@@ -47,12 +47,16 @@ class WaitingLookup:
 
     async def of(self, people: Sequence[UserRef]) -> Looked:
         """What waits for a person, whom these ids name."""
-        looked, depth = Looked(), Depth(0, None)
+        looked = Looked()
         try:
             async with asyncio.timeout(LOOK_S):
                 depth = await self._queue.depth()
-            if not depth.notifications:
-                return looked
+        except (TimeoutError, StoreUnavailable):
+            looked.waits = Waits(None, None, None)
+            return looked
+        if not depth.notifications:
+            return looked
+        try:
             async with asyncio.timeout(self._look_s), self._one_at_a_time:
                 unread = await self._search(people, depth, looked)
             if not unread:

@@ -28,7 +28,7 @@ def parts_of(body: bytes, user: UserRef, indexes: Collection[int]) -> tuple[list
         return [], False
     try:
         document = parsed(body)
-        found = dict(_parts("", document, user, [one.encode() for one in needles([user])]))
+        found = dict(_parts("", None, document, user, [one.encode() for one in needles([user])]))
     except _NOT_JSON:
         return [], True
     for index, entry in _entries(document):
@@ -44,25 +44,23 @@ def _entries(document: Any) -> Iterator[tuple[int, Any]]:
 
 
 def _parts(
-    where: str, value: Any, user: UserRef, sieve: Sequence[bytes]
-) -> Iterator[tuple[str, Any]]:
+    where: str, key: str | None, value: Any, user: UserRef, sieve: Sequence[bytes]
+) -> Iterator[Part]:
+    """`key` is the name under which a value stands, in lists too: it says which kind of id it may
+    be."""
     if isinstance(value, list):
         for place, one in enumerate(value):
             if len(value) < _MANY or _may_name(one, sieve):
-                yield from _parts(f"{where}[{place}]", one, user, sieve)
+                yield from _parts(f"{where}[{place}]", key, one, user, sieve)
     elif isinstance(value, dict):
         plain = {name: one for name, one in value.items() if not isinstance(one, dict | list)}
-        if names_in(plain, [user]) or names_in([*value], [user]):
+        # "user": {"id": ...} is an id by the names of both
+        if names_in({key: plain} if key == "user" else plain, [user]) or names_in([*value], [user]):
             yield where, {name: one for name, one in value.items() if not isinstance(one, list)}
         for name, one in value.items():
             if isinstance(one, dict | list):
-                below = f"{where}.{name}" if where else name
-                # "user": {"id": ...} is an id by the names of both
-                if name == "user" and isinstance(one, dict) and names_in({name: one}, [user]):
-                    yield below, one
-                else:
-                    yield from _parts(below, one, user, sieve)
-    elif names_in([value], [user]):
+                yield from _parts(f"{where}.{name}" if where else name, name, one, user, sieve)
+    elif names_in([value] if key is None else {key: value}, [user]):
         yield where, value
 
 

@@ -25,8 +25,10 @@ from gateway.core.model import Event, Item, Rejection, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.seen import Asking
 from gateway.core.states import DeliveryState
+from gateway.core.why import Waits
+from gateway.errors import StoreUnavailable
 from gateway.ops.waiting import WaitingLookup
-from gateway.ports import Aside
+from gateway.ports import Aside, Depth
 from gateway.queue.nats import JetStreamQueue
 from gateway.store.postgres import PostgresStore
 from gateway.store.sqlite.store import SqliteStore
@@ -159,6 +161,17 @@ async def test_what_could_not_be_looked_through_in_time_is_counted(
     assert waits is not None
     assert (waits.notifications, waits.events) == (2 * events, events)
     assert waits.since == pytest.approx(NOW, abs=5e8)
+
+
+async def test_a_queue_that_cannot_be_asked_is_no_empty_queue(
+    handle: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> Depth:
+        raise StoreUnavailable("the broker is away")
+
+    monkeypatch.setattr(handle.queue, "depth", away)
+    found = await WaitingLookup(handle.store.people, handle.queue).of(PEOPLE)
+    assert found.waits == Waits(None, None, None)
 
 
 async def test_searches_follow_one_another(handle: Handle) -> None:

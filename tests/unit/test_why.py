@@ -364,6 +364,12 @@ CASES: dict[str, tuple[Known, str, tuple[str, ...], set[str]]] = {
         ("500 notifications wait",),
         set(),
     ),
+    "the queue is out of reach": (
+        known(None, waits=Waits(None, None, None)),
+        "not_looked_through",
+        ("the queue could not be asked",),
+        set(),
+    ),
     "not looked through, and nobody sends": (
         known(None, waits=Waits(500, 20, NOW - 99), relay_at=None),
         "not_looked_through",
