@@ -50,8 +50,9 @@ class _Whose:
     def of(
         self, row: Row, items: Iterable[tuple[int, tuple[str | None, str | None]]]
     ) -> list[Waiting]:
+        event_id, source, received_at, occurred_at, status = row[:5]
         return [
-            Waiting(row[0], index, *row[1:5], user_id, custom_id)
+            Waiting(event_id, index, source, received_at, occurred_at, status, user_id, custom_id)
             for index, (user_id, custom_id) in items
             if user_id in self._users or custom_id in self._customs
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.core.attempts import KEPT, Attempt, Failed, line
@@ -13,7 +15,7 @@ from tests.kit.stores import Handle, accept, erase, record
 KEY = ("msg_1", 0, 7)
 
 
-def failed(at: float = NOW, word: str = "UNAVAILABLE", **changed: object) -> Failed:
+def failed(at: float = NOW, word: str = "UNAVAILABLE", **changed: Any) -> Failed:
     one = Failed(*KEY, 1, line(at, "unavailable", word), "mary", None)
     return one._replace(**changed)
 

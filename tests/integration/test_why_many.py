@@ -6,6 +6,7 @@ WHY_DELIVERIES says beside how many (`make test-long`: a million). The figure is
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -89,11 +90,12 @@ async def fill(handle: Handle) -> None:
     """Many deliveries, ten an event, and a queue of one event in ten."""
     store = handle.store
     if isinstance(store, SqliteStore):
-        for statement in _SQLITE.split(";\n"):
-            if statement.strip():
-                await store.database.write(
-                    lambda connection, text=statement: connection.execute(text).rowcount
-                )
+
+        def work(connection: sqlite3.Connection) -> None:
+            for statement in _SQLITE.split(";\n"):
+                connection.execute(statement)
+
+        await store.database.write(work)
         return
     assert isinstance(store, PostgresStore)
     first = day_of(NOW) - DAYS

@@ -421,7 +421,12 @@ async def held_out(handle: Handle, who: str) -> None:
 async def rejected(handle: Handle, who: str) -> None:
     await phone(handle, who)
     reason = Rejection(0, "title and body are both empty")
-    given = {"rejections": (reason,), "notifications": 0, "chunks": 0, "people": (who,)}
+    given: dict[str, Any] = {
+        "rejections": (reason,),
+        "notifications": 0,
+        "chunks": 0,
+        "people": (who,),
+    }
     event_id = f"msg_{who}"
     entry = {"user_id": who, "title": ""}
     body = json.dumps({"data": {"notifications": [entry]}}).encode()
