@@ -8,7 +8,7 @@ hashes are named as what they are: they stand for a name, and tell it to nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway.core.attempts import Failures, Key
@@ -61,20 +61,17 @@ async def collect(
         indexes.setdefault(record.event_id, []).append(record.index)
     named = {*indexes, *held.named_in, *held.following}
     named |= {one.event_id for one in held.letters} | {one.event_id for one in looked.found}
-    searched, is_whole = await _search(stores, user, search_s, advance)
-    events = [
-        await store.people.content(event_id, user, indexes.get(event_id, ()))
-        for event_id in sorted(named | searched)
-    ]
+    searched, is_searched = await _search(stores, user, search_s, advance)
+    contents, are_read = await _read(stores, user, named | searched, indexes, search_s)
     lanes = await store.lanes.all()
     return {
         "user_id": user.user_id,
         "custom_id": user.custom_id,
-        "complete": is_whole and looked.waits is None,
+        "complete": is_searched and are_read and looked.waits is None,
         "devices": [_device(one, vendors) for one in devices],
         "deliveries": await _deliveries(stores, asking, records, devices, looked.found),
-        "events": [_event(one) for one in events if one is not None and (one.parts or one.unread)],
-        "named_elsewhere": await _elsewhere(stores, user, searched),
+        "events": [_event(one) for one in contents.values() if one.parts or one.unread],
+        "named_elsewhere": _elsewhere(searched, contents),
         "dead_letters": [_letter(one) for one in held.letters],
         "removals_held_back": [_removal(one) for one in held.removals],
         "erasures": [
@@ -116,16 +113,33 @@ async def _search(
     return found, True
 
 
-async def _elsewhere(stores: Stores, user: UserRef, events: set[str]) -> list[dict[str, Any]]:
+async def _read(
+    stores: Stores,
+    user: UserRef,
+    events: set[str],
+    indexes: Mapping[str, Sequence[int]],
+    search_s: float | None,
+) -> tuple[dict[str, Content], bool]:
+    """What these events say of the person, and whether all were read."""
+    found: dict[str, Content] = {}
+    try:
+        async with asyncio.timeout(search_s):
+            for event_id in sorted(events):
+                theirs = indexes.get(event_id, ())
+                content = await stores.store.people.content(event_id, user, theirs)
+                if content is not None:
+                    found[event_id] = content
+    except TimeoutError:
+        return found, False
+    return found, True
+
+
+def _elsewhere(searched: set[str], contents: Mapping[str, Content]) -> list[dict[str, Any]]:
     """Events whose body does not name the person, but whose queued chunks do, or bytes of theirs
     that nobody could read."""
-    found = []
-    for event_id in sorted(events):
-        content = await stores.store.people.content(event_id, user)
-        if content is None or not (content.parts or content.unread):
-            where = "in queued chunks, or in bytes that were put aside unread"
-            found.append({"event_id": event_id, "where": where})
-    return found
+    where = "in queued chunks, or in bytes that were put aside unread"
+    shown = {name for name, one in contents.items() if one.parts or one.unread}
+    return [{"event_id": name, "where": where} for name in sorted(searched - shown)]
 
 
 async def _deliveries(
