@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.commands import DEADLINE_S, Workplace, running_gateway
+from tests.kit.commands import DEADLINE_S, Done, Workplace, running_gateway
 
 DEVICES = [
     {
