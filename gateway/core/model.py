@@ -265,8 +265,8 @@ class Target(NamedTuple):
     `seen_at` is the time of the registration; a late answer is compared with it before anything is
     pruned. `stated` has the bits of the ids that contradict an item with another value, and of what
     the registration said; `user_word` and `custom_word` are the words of its ids. `fault` says why
-    this version cannot send to the device, "" nearly always. `erased_at` is when its user was erased
-    before they registered again, 0 nearly always. `fresh_at` is the device's.
+    this version cannot send to the device, "" nearly always. `erased_at` is when its user was
+    erased before they registered again, 0 nearly always. `fresh_at` is the device's.
     """
 
     device_id: int
