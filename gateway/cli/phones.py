@@ -13,6 +13,8 @@ import click
 from gateway.cli import calls, show
 from gateway.cli.base import Command, State, asynchronous, json_option
 
+_MOST = 100
+"""Receipts in one call, at most."""
 COLUMNS = ("address", "platform", "state", "notifications", "app", "shown", "kept")
 
 
@@ -43,6 +45,12 @@ COLUMNS = ("address", "platform", "state", "notifications", "app", "shown", "kep
     help="What kind of phone an FCM address is of; else each message says it.",
 )
 @click.option("--reinstall", metavar="NEW", help="Install the app anew, with this address.")
+@click.option("--tap", is_flag=True, help="Tap all that it shows.")
+@click.option(
+    "--tell",
+    metavar="URL",
+    help="Have its app tell the gateway at this address what became of its pushes.",
+)
 @json_option
 @click.pass_obj
 @asynchronous
@@ -54,10 +62,14 @@ async def phones(
     words: tuple[str, ...],
     nobody: bool,
     reinstall: str | None,
+    tap: bool,
+    tell: str | None,
     as_json: bool,
     **told: str | None,
 ) -> None:
     """Show the sandbox's phones, or change one: turn it off, deny it, log somebody in.
+
+    --tap and --tell do what its owner and its app do: receipts go to a gateway's public address.
 
     Without ADDRESS: all phones that were told anything. With it: what the phone shows, and what
     its vendor keeps for it while it is off.
@@ -67,9 +79,16 @@ async def phones(
         change["for"] = list(words)
     if words and nobody:
         raise click.UsageError("--for and --nobody contradict each other")
-    url = f"{_control_url(directory)}/phones"
+    from gateway import app
+
+    control_url = app.sandbox_control_url(directory)
+    if control_url is None:
+        raise click.ClickException(
+            f"{directory} is not the directory of a sandbox; see `inkpush sandbox --directory`"
+        )
+    url = f"{control_url}/phones"
     if address is None:
-        if change or reinstall:
+        if change or reinstall or tap or tell:
             raise click.UsageError("name the phone that is to change")
         found = (await _ask("GET", url))["phones"]
         if as_json:
@@ -84,22 +103,15 @@ async def phones(
         phone = await _ask("PUT", place, change)
     if reinstall:
         phone = await _ask("POST", f"{place}/reinstall", {"address": reinstall})
+    if tap:
+        await _ask("POST", f"{place}/tap")
+    if tell:
+        await _tell(await _ask("GET", f"{place}/receipts"), tell)
     phone = phone or await _ask("GET", place)
     if as_json:
         show.as_line(phone)
     else:
         _show(phone)
-
-
-def _control_url(directory: Path) -> str:
-    """Where the sandbox of this directory is told things: beside its token endpoint."""
-    try:
-        account = json.loads((directory / "fcm-service-account.json").read_text())
-        return str(account["token_uri"]).removesuffix("/token")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise click.ClickException(
-            f"{directory} is not the directory of a sandbox; see `inkpush sandbox --directory`"
-        ) from error
 
 
 async def _ask(method: str, url: str, content: object = None) -> dict[str, Any]:
@@ -109,6 +121,20 @@ async def _ask(method: str, url: str, content: object = None) -> dict[str, Any]:
         told = document.get("error") if isinstance(document, dict) else None
         raise click.ClickException(told or f"the sandbox answers {answer.status}")
     return document
+
+
+async def _tell(told: Mapping[str, Any], gateway: str) -> None:
+    """Post receipts to a gateway, a hundred at a time, as an app does."""
+    url, receipts = f"{gateway.rstrip('/')}/v1/receipts", told["receipts"]
+    accepted = 0
+    for start in range(0, len(receipts), _MOST):
+        body = {"sent_at": told["sent_at"], "receipts": receipts[start : start + _MOST]}
+        answer = await calls.post(url, json.dumps(body).encode(), {})
+        document = answer.document()
+        if not answer.ok or not isinstance(document, dict):
+            raise click.ClickException(f"{url} answers {answer.status}")
+        accepted += document["accepted"]
+    click.echo(f"The app told {len(receipts)} receipts; {accepted} were kept.", err=True)
 
 
 def _show(phone: Mapping[str, Any]) -> None:

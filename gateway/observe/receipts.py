@@ -21,7 +21,8 @@ class ReceiptCounts:
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
-        self._apps: list[str] = [OTHER]
+        self._apps: list[str] = []
+        self.add_app(OTHER)
 
     def add_app(self, app: str) -> None:
         """Make an app's children, at zero."""

@@ -44,6 +44,8 @@ def control_app(sandbox: Sandbox) -> web.Application:
             web.get("/phones/{address}", control.get_phone),
             web.put("/phones/{address}", control.put_phone),
             web.post("/phones/{address}/reinstall", control.reinstall),
+            web.post("/phones/{address}/tap", control.tap),
+            web.get("/phones/{address}/receipts", control.get_receipts),
             web.get("/stats", control.get_stats),
             web.get("/settings", control.get_settings),
             web.put("/settings", control.put_settings),
@@ -124,6 +126,15 @@ class _Control:
             raise BadInput('the body must hold "address", the new one')
         self._sandbox.reinstall(request.match_info["address"], new)
         return web.json_response(self._sandbox.phone_json(new))
+
+    async def tap(self, request: web.Request) -> web.Response:
+        """Tap all that a phone shows."""
+        self._sandbox.tap(request.match_info["address"])
+        return web.json_response(self._sandbox.receipts(request.match_info["address"]))
+
+    async def get_receipts(self, request: web.Request) -> web.Response:
+        """What the app on a phone would post to /v1/receipts of the gateway."""
+        return web.json_response(self._sandbox.receipts(request.match_info["address"]))
 
     async def get_stats(self, _: web.Request) -> web.Response:
         return web.json_response(self._sandbox.stats())

@@ -17,6 +17,7 @@ from typing import Any
 from providers.sandbox.handset import Fate, Handset, Kind, Outcome, Parcel, Service
 from providers.sandbox.parcels import apns_parcel, fcm_parcel
 from providers.sandbox.received import Draft, ReceivedPush
+from providers.sandbox.telling import receipts_of
 
 _SERVICES = {"android": Service.ANDROID, "ios": Service.APNS, "web": Service.WEB}
 
@@ -62,10 +63,21 @@ class Phone:
     handset: Handset[ReceivedPush]
     service: Service | None = None
     outcomes: list[Outcome[ReceivedPush]] = field(default_factory=list)
+    #: the pushes that were tapped, and when, by their `seq`
+    tapped: dict[int, tuple[ReceivedPush, float]] = field(default_factory=dict)
 
     def shown(self) -> list[ReceivedPush]:
         """What it shows, in the order in which it came."""
         return [outcome.parcel.push for outcome in self.handset.shade]
+
+    def tap(self, now: float) -> None:
+        """Its owner taps all that it shows and was not tapped before; it stays in view."""
+        for push in self.shown():
+            self.tapped.setdefault(push.seq, (push, now))
+
+    def receipts(self, now: float) -> dict[str, Any]:
+        """What its app would tell now."""
+        return receipts_of(self.outcomes, self.tapped, now)
 
     def to_json(self, address: str, now: float) -> dict[str, Any]:
         """All there is to see of it."""
@@ -162,6 +174,7 @@ class Phonebook:
         for phone in self.phones.values():
             phone.handset.forget()
             phone.outcomes.clear()
+            phone.tapped.clear()
 
     def _note(self, phone: Phone, outcomes: Iterable[Outcome[ReceivedPush]]) -> None:
         for outcome in outcomes:

@@ -105,6 +105,15 @@ class Record:
             phone = Phonebook().meet(key, self.phone(key))
         return phone.to_json(key, now)
 
+    def tap(self, key: str, at: float) -> None:
+        """The owner of a phone taps all that it shows."""
+        self._meet(key).tap(at)
+
+    def receipts(self, key: str, now: float) -> dict[str, Any]:
+        """What the app on a phone would tell of its pushes."""
+        phone = self._book.phones.get(key)
+        return {"sent_at": now, "receipts": []} if phone is None else phone.receipts(now)
+
     def phones_spoken_of(self) -> list[str]:
         """The addresses of the phones that were told anything."""
         return list(self._book.phones)

@@ -274,6 +274,14 @@ class Sandbox:
         and what became of each push since somebody first spoke of it."""
         return self._record.phone_json(address_key(address), self._clock())
 
+    def tap(self, address: str) -> None:
+        """The owner of a phone taps all that it shows."""
+        self._record.tap(address_key(address), self._clock())
+
+    def receipts(self, address: str) -> dict[str, Any]:
+        """What the app on a phone would tell of its pushes, as the body of POST /v1/receipts."""
+        return self._record.receipts(address_key(address), self._clock())
+
     def phones_spoken_of(self) -> list[str]:
         """The addresses of the phones that were told anything."""
         return self._record.phones_spoken_of()

@@ -136,6 +136,13 @@ async def test_who_did_not_let_it_be_kept_is_not(
     assert len(await rows(handle, record(device_id=device.id))) == may
 
 
+@pytest.mark.parametrize("measure", ["granted", "denied", "unknown", None])
+async def test_a_look_up_tells_what_the_person_said(handle: Handle, measure: str | None) -> None:
+    await phone(handle, measure=measure)
+    ((found,),) = await handle.registry.targets([item(user_id="mary")])
+    assert found.measure == (None if measure == "unknown" else measure)
+
+
 async def test_who_says_no_after_the_push_is_not_kept(handle: Handle) -> None:
     device = await phone(handle)
     await delivered(handle, device)

@@ -261,7 +261,9 @@ def test_the_sandbox_s_phones_are_told_and_looked_at(place: Workplace, tmp_path:
     assert (fresh["address"], fresh["for"], fresh["platform"]) == ("phone-2:x", [], "ios")
     assert [one["address"] for one in phones("--json").json] == ["phone-2:x"]
     assert "phone-2:x" in phones().out
-    for wrong in (("--off",), ("--nobody", "--for", "a", "phone-1:x")):
+    for wrong in (("--off",), ("--tap",), ("--nobody", "--for", "a", "phone-1:x")):
         assert phones(*wrong).status == 2
+    told = phones("--tap", "--tell", "http://127.0.0.1:9", "phone-2:x", "--json")
+    assert (told.status, "told 0 receipts" in told.err) == (0, True)
     nowhere = place.run("sandbox", "phones", "--directory", str(tmp_path))
     assert (nowhere.status, "not the directory of a sandbox" in nowhere.err) == (1, True)

@@ -11,6 +11,7 @@ import pytest
 from gateway.core.model import Profile, day_of
 from gateway.core.receipts import Key, ReceiptWords
 from providers.contract import Platform
+from providers.sandbox.phonebook import PhoneChange
 from tests.kit.audience import Phone, notification
 from tests.kit.relay_rig import RelayRig, Running
 
@@ -80,6 +81,26 @@ async def test_no_push_of_an_app_that_is_not_asked_carries_a_word(
     async with rig.running(**{phone.provider: {"transport": transport}}) as running:
         await register(running, phone)
         assert "receipt" not in await pushed(rig, running, phone, "msg_1")
+
+
+@pytest.mark.parametrize("phone", [ANDROID, IPHONE], ids=["fcm", "apns"])
+async def test_a_phone_of_the_sandbox_tells_what_became_of_its_pushes(
+    rig: RelayRig, phone: Phone
+) -> None:
+    async with rig.running(receipts="received") as running:
+        await register(running, phone)
+        rig.sandbox.change_phone(phone.address, PhoneChange(state="on"))
+        await pushed(rig, running, phone, "msg_1")
+        rig.sandbox.tap(phone.address)
+        told = rig.sandbox.receipts(phone.address)
+        url = f"http://127.0.0.1:{running.gateway.public_port}/v1/receipts"
+        async with aiohttp.ClientSession() as client, client.post(url, json=told) as answer:
+            assert (await answer.json())["ignored"] == []
+        kept = await running.stores.store.receipts.of(await running.rows("msg_1"))
+        # of a notification message no code runs on Android; an iPhone's extension sees it first
+        kinds = {"opened"} if phone is ANDROID else {"opened", "received"}
+        assert {row.kind for row in kept.rows} == kinds
+        assert {row.clock for row in kept.rows} == {"ok"}
 
 
 async def test_a_reload_asks_and_asks_no_more(rig: RelayRig) -> None:

@@ -91,6 +91,30 @@ async def test_somebody_can_be_logged_in_on_a_phone(rig: SandboxRig) -> None:
     assert (await call(rig, "GET", "/stats")).json()["dropped"] == 1
 
 
+async def test_a_phone_can_be_tapped_and_tells_what_its_app_knows(rig: SandboxRig) -> None:
+    place = f"/phones/{TOKEN}"
+    assert (await call(rig, "GET", f"{place}/receipts")).json()["receipts"] == []
+    await call(rig, "PUT", place, {"state": "on"})
+    aps = {"alert": "Hi", "mutable-content": 1}
+    for number, word in enumerate(("word-0", "word-1", "")):
+        data = {"event_id": f"msg_{number}"} | ({"receipt": word} if word else {})
+        await rig.apns(payload={"aps": aps, "data": data})
+    quiet = {"event_id": "msg_3", "receipt": "word-3"}
+    await rig.apns(payload={"aps": {"alert": "Hi"}, "data": quiet})
+
+    def told(answer: Any) -> list[tuple[str, str, str]]:
+        now = answer.json()["sent_at"]
+        assert all(one["at"] <= now for one in answer.json()["receipts"])
+        found = answer.json()["receipts"]
+        return [(one["event_id"], one["receipt"], one["kind"]) for one in found]
+
+    came = [("msg_0", "word-0", "received"), ("msg_1", "word-1", "received")]
+    assert told(await call(rig, "GET", f"{place}/receipts")) == came
+    opened = [(f"msg_{number}", f"word-{number}", "opened") for number in (0, 1, 3)]
+    for _ in range(2):
+        assert told(await call(rig, "POST", f"{place}/tap")) == came + opened
+
+
 async def test_settings_can_be_changed(rig: SandboxRig) -> None:
     change: dict[str, Any] = {"trust_apns_key": False, "latency_s": 0.01}
     response = await call(rig, "PUT", "/settings", change)

@@ -33,6 +33,7 @@ MUST_BE_SEEN = (
     "a push was expired",
     "a push was muted",
     "a push was dropped",
+    "a receipt was kept",
     # guards, and what they are for
     "the gate was closed",
     "a lease was lost",

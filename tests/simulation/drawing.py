@@ -67,6 +67,7 @@ _FAULTS = {
     "stop_at_renewal": 0.03,
     "reinstall": 0.05,
     "restore": 0.06,
+    "receipts": 0.15,
     "phones_off": 0.15,
     "deny": 0.05,
 } | SCENES
@@ -158,6 +159,8 @@ def _slow_vendors(sizes: Sizes) -> Sizes:
 
 def _unusual(sizes: Sizes, on: set[str]) -> Sizes:
     """Sizes that a fault needs."""
+    if "receipts" in on:
+        sizes = replace(sizes, asks_receipts=True)
     if "many_devices" in on:
         sizes = replace(sizes, most_devices=2)
     if "caught" in on:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from providers.sandbox.received import Draft
 from tests.simulation.chance import Chance
 from tests.simulation.doors import words_of
 from tests.simulation.invariants.findings import SLACK_S, Findings
+from tests.simulation.receipts import Tellers
 
 _OPEN = 0.3
 """The share of the phones whose app is open while they are on."""
@@ -34,6 +35,7 @@ class Sent:
 
     event_id: str
     delivery_id: str
+    receipt: str = field(default="", compare=False)
 
 
 Pack = Callable[[float], Parcel[Sent]]
@@ -49,6 +51,8 @@ class Handsets:
         self._chance = chance
         self._is_prompt = is_prompt
         self._handsets: dict[int, Handset[Sent]] = {}
+        self.tellers: Tellers | None = None
+        """Those who tell of what came, where somebody asks."""
 
     # --- what happens to them -------------------------------------------------------------------
 
@@ -91,6 +95,9 @@ class Handsets:
             sent = outcome.parcel.push
             self._findings.trace.add(f"phone {number}", outcome.fate, sent.delivery_id)
             self._findings.trace.count(f"a push was {outcome.fate}")
+            if self.tellers is not None:
+                is_shown = outcome.fate is Fate.SHOWN
+                self.tellers.of(number, sent, reached_app=outcome.reached_app, is_shown=is_shown)
             if outcome.fate is Fate.SHOWN:
                 self._in_time(number, sent)
                 self._once(number, sent)
@@ -131,7 +138,7 @@ class Handsets:
 
 def packed(push: Push, provider: str, written_at: float) -> Pack:
     """A push of the scripted transport; `written_at` by the clock of its process."""
-    sent = Sent(push.message.event_id, push.delivery_id)
+    sent = Sent(push.message.event_id, push.delivery_id, push.receipt)
 
     def pack(at: float) -> Parcel[Sent]:
         if provider == "fcm":
@@ -149,7 +156,8 @@ def packed(push: Push, provider: str, written_at: float) -> Pack:
 
 def drafted(draft: Draft) -> Pack:
     """A push that came to the sandbox."""
-    sent = Sent(draft.data["event_id"], draft.data["delivery_id"])
+    data = draft.data
+    sent = Sent(data["event_id"], data["delivery_id"], data.get("receipt", ""))
     raw: Mapping[str, Any] = draft.raw or {}
 
     def pack(at: float) -> Parcel[Sent]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.doors import Doors, custom_id, ids_of
 from tests.simulation.gateways import Life
+from tests.simulation.receipts import measure_of
 from tests.simulation.truth import AddressStory, Batch, Change
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ class Apps:
         async with self._turns[number]:
             phone = self.phones[number]
             document: dict[str, Any] = {"platform": phone.platform, "provider": phone.provider}
-            document |= ids_of(user)
+            document |= ids_of(user) | {"measure": measure_of(user)}
             now = self._world.truth.now
             before = phone.address
             names_former = new in ("token", "both")

@@ -26,6 +26,7 @@ from tests.simulation.loop import Loop, Process
 from tests.simulation.native import Wires
 from tests.simulation.people import Apps, Callers, LearnInk, Strangers, phones
 from tests.simulation.plan import Plan
+from tests.simulation.receipts import Tellers
 from tests.simulation.trace import Trace
 from tests.simulation.truth import Truth
 from tests.simulation.vendors import PushServices, ScriptedTransport
@@ -120,6 +121,7 @@ class World:
         callers = Callers(self)
         learnink = LearnInk(self, callers)
         apps = Apps(self, callers, phones(sizes.users * 2))
+        tellers = self.handsets.tellers = Tellers(self, callers)
         acts = Acts(self, learnink, apps, Strangers(self, callers, apps))
         for number in range(sizes.relays):
             self.replicas.append(Replica(self, number))
@@ -131,9 +133,9 @@ class World:
         await asyncio.sleep(max(0.0, sizes.faults_end_s - self.loop.time()))
         acts.calm()
         self.trace.add("world", "is quiet")
-        await self._settle()
+        await self._settle(tellers)
 
-    async def _settle(self) -> None:
+    async def _settle(self, tellers: Tellers) -> None:
         began = self.loop.time()
         looked = False
         while True:
@@ -150,8 +152,10 @@ class World:
                 self.findings.broken("it_settles", f"{self.ends.queued} chunks are queued")
         if self.wires is not None:
             await self.wires.rest()
+        tellers.is_over = True
         self.handsets.wake_all()
         self.ends.settled()
+        tellers.settled()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         del self._busy[task]

@@ -40,6 +40,7 @@ from gateway.events import (
     PartsFailing,
     PartsReached,
     PutAside,
+    ReceiptsTold,
     RelaysCounted,
     SourceKnown,
     SourceUnknown,
@@ -59,6 +60,7 @@ EXAMPLES: list[GatewayEvent] = [
     AttemptsFinished("agent", "fcm", {"delivered": 2, "throttled": 1}, [0.1, 0.2, 0.3]),
     DeliveriesSettled("agent", "fcm", {"delivered": 2, "pruned": 1}, [0.5, 1.5]),
     ItemsEnded("no_device", 4),
+    ReceiptsTold([("agent", "android", "opened", 2), ("gone", "", "received", 1)]),
     IdsContradict("msg_1", 3),
     DevicesRemoved("agent", "fcm", "pruned", {"UNREGISTERED": 2, "something new": 1}),
     LaneHeld("agent", "fcm", "android", "misconfigured", "PERMISSION_DENIED", "grant the role"),
@@ -104,6 +106,7 @@ CONTRACT = {
     "devices": {"provider", "app", "state"},
     "devices_muted": {"app", "platform"},
     "devices_seen": {"app", "within"},
+    "receipts_total": {"app", "platform", "kind"},
     "pruned_total": {"provider", "app", "reason"},
     "prune_brake_active": {"provider", "app"},
     "credential_expiry_timestamp_seconds": {"provider", "app"},
@@ -229,6 +232,20 @@ def test_items_without_a_push_are_counted_by_their_end(meter: Meter) -> None:
     meter.metrics(ItemsEnded("expired", 2))
     assert meter.value("notifications_total", result="no_device") == 4
     assert meter.value("notifications_total", result="expired") == 2
+
+
+def test_receipts_are_counted_and_what_is_not_configured_shares_a_series(meter: Meter) -> None:
+    labels = {"app": "agent", "platform": "android"}
+    assert meter.value("receipts_total", **labels, kind="opened") == 0
+    told = [
+        ("agent", "android", "opened", 2),
+        ("gone", "", "opened", 1),
+        ("agent", "x", "opened", 4),
+    ]
+    meter.metrics(ReceiptsTold(told))
+    assert meter.value("receipts_total", **labels, kind="opened") == 2
+    assert meter.value("receipts_total", app="other", platform="other", kind="opened") == 1
+    assert meter.value("receipts_total", app="agent", platform="other", kind="opened") == 4
 
 
 def test_only_proven_deaths_count_as_pruned_and_unknown_reasons_share_one_series(
