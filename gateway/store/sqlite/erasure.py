@@ -21,14 +21,7 @@ from gateway.store.sqlite.erased import ids_of, words
 #: how long the last step may keep a writer waiting, in milliseconds
 _SWEEP_MS = 50
 #: what goes of an event with a person's items
-_ERASE = (
-    "erase_dead",
-    "erase_raw",
-    "erase_failed",
-    "erase_deliveries",
-    "erase_receipts",
-    "erase_people",
-)
+_ERASE = ("erase_dead", "erase_raw", "erase_deliveries", "erase_receipts", "erase_people")
 
 
 class SqliteErasures:
@@ -132,7 +125,7 @@ class SqliteErasures:
                 connection.execute(sql["erase_end"], told | ending)
             for queue_id, items in found.queued:
                 connection.execute(sql["erase_set_queued"], {"id": queue_id, "items": items})
-            for query in _ERASE:
+            for query in (*_ERASE, "erase_failed"):
                 connection.execute(sql[query], told)
             if follow:
                 connection.execute(sql["erase_follow"], key | _named(asked))
