@@ -118,6 +118,7 @@ class SqliteErasures:
 
         def work(connection: sqlite3.Connection) -> None:
             told = key | {"indexes": json.dumps(found.indexes), "reason": ERASED, "now": now}
+            connection.execute(sql["erase_failed"], told)
             if found.body is not None:
                 connection.execute(sql["erase_set_body"], key | {"body": found.body})
             if found.ended:
@@ -125,7 +126,7 @@ class SqliteErasures:
                 connection.execute(sql["erase_end"], told | ending)
             for queue_id, items in found.queued:
                 connection.execute(sql["erase_set_queued"], {"id": queue_id, "items": items})
-            for query in (*_ERASE, "erase_failed"):
+            for query in _ERASE:
                 connection.execute(sql[query], told)
             if follow:
                 connection.execute(sql["erase_follow"], key | _named(asked))
