@@ -23,8 +23,9 @@ LOOK_S = 1.0
 #: events that are looked through at once: few at first, for bodies may be large
 _ROWS, _MOST_ROWS = 50, 3_200
 _QUICK_S = 0.05
-#: the queue's oldest chunk may be of an event that was stored a moment before
-_SLACK_S = 60.0
+#: how long before its oldest message a broker's queue may have an event: it was published late, or
+#: the broker's clock is wrong
+_SLACK_S = 3_600.0
 
 
 @dataclass(slots=True)
