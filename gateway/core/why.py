@@ -283,7 +283,7 @@ def _verdict(known: Known, in_the_way: Sequence[Hindrance]) -> words.Verdict:
         case DeliveryState.NO_DEVICE:
             since = [one.registered_at for one in known.phones if one.state is DeviceState.ACTIVE]
             came = min((at for at in since if at > record.at), default=None)
-            return words.no_device(record, came, known.erased_at)
+            return words.no_device(record, came, known.erased_at, has_phones=bool(known.phones))
         case _:
             told = known.explain(record.provider, record.reason) if record.provider else ""
             return words.gone_wrong(record, company, told)

@@ -238,8 +238,11 @@ def waiting(record: Record, last: str) -> Verdict:
     return Verdict("waiting", f"It waits for its turn{due}{why}.", WAIT)
 
 
-def no_device(record: Record, came: float | None, erased_at: float | None) -> Verdict:
-    """It reached nobody."""
+def no_device(
+    record: Record, came: float | None, erased_at: float | None, *, has_phones: bool = False
+) -> Verdict:
+    """It reached nobody. `came`: when a phone registered after it; `has_phones`: there are some
+    that are out of service."""
     at, reason = to_iso(record.at), record.reason
     if is_contradiction(record):
         return Verdict(
@@ -270,7 +273,8 @@ def no_device(record: Record, came: float | None, erased_at: float | None) -> Ve
             f"{to_iso(came)}, too late for it.",
             "Send it again, if it still matters.",
         )
-    return Verdict("no_device", f"No phone was registered when its turn came, at {at}{why}.")
+    what = "in service" if has_phones else "registered"
+    return Verdict("no_device", f"No phone was {what} when its turn came, at {at}{why}.")
 
 
 def is_contradiction(record: Record) -> bool:

@@ -250,6 +250,12 @@ CASES: dict[str, tuple[Known, str, tuple[str, ...], set[str]]] = {
         ("No phone",),
         {"no_device"},
     ),
+    "no phone in service": (
+        known(about(line("no_device", device_id=0)), [SUSPECT]),
+        "no_device",
+        ("No phone was in service",),
+        {"quarantined", "no_active_device"},
+    ),
     "no phone then, one now": (
         known(about(line("no_device", device_id=0)), [LATER]),
         "registered_later",
