@@ -162,7 +162,7 @@ LOOKING = {
     "keys list": "shows rows",
     "lanes list": "shows rows",
     "migrate": "changes the schema, and nothing that is kept",
-    "sandbox": "has no store",
+    "sandbox phones": "has no store",
     "serve": "what it does for callers are its routes' acts",
     "store copy": "takes the rows along, and leaves the source as it was",
     "token mint": "signs with the configuration's secret; the store knows nothing of it",
