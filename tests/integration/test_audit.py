@@ -355,6 +355,7 @@ ROUTES: dict[tuple[str, str], Request] = {
 }
 """Routes that change devices of others, or events, and the export of a person."""
 NO_ACTS = {
+    ("POST", "/v1/receipts"): "a phone tells what it did itself",
     ("POST", "/webhooks/{source}"): "the sender's event is its own record",
     ("POST", "/console/login"): "opens a session, and changes nothing",
     ("POST", "/console/logout"): "ends a session, and changes nothing",

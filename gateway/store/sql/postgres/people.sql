@@ -6,9 +6,9 @@ SELECT event_id, source, received_at, occurred_at, status, rejections,
        CASE WHEN position('\x00'::bytea IN body) > 0
             OR EXISTS (SELECT 1 FROM unnest($3::bytea[]) needle WHERE position(needle IN body) > 0)
        THEN body END, length(body) = 0
-FROM events WHERE event_id IN (
+FROM events WHERE event_id = ANY(ARRAY(
     SELECT DISTINCT event_id FROM queue WHERE event_id > $1 ORDER BY event_id LIMIT $2
-)
+))
 ORDER BY event_id;
 
 -- The last event of that slice: some may be of no event that is known.
