@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from gateway.core import seen
 from gateway.core.model import Record
@@ -71,7 +72,7 @@ async def _written(
     kept, rows, heard = decided
     if heard:
         await hearing.seen(session, heard)
-    new = set()
+    new: set[tuple[Any, ...]] = set()
     if rows:
         written = await session.rows("receipts_keep", *zip(*rows, strict=True))
         new = {tuple(row[:4]) for row in written if row[4]}
