@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from gateway.core import seen
 from gateway.core.erased import Erased
 from gateway.core.model import Record
-from gateway.core.receipts import Key, Measure, Row, Told, earliest, is_measured, kept_time
+from gateway.core.receipts import Measure, Row, Told, earliest, is_measured, kept_time
 from gateway.core.states import DeliveryState
 from gateway.ports.receipts import Kept
 from gateway.store.forgetting import Mark, Name, Number, refusals
@@ -93,7 +93,7 @@ def decide(
     kept: list[Kept] = []
     rows: list[Row] = []
     heard: dict[int, float] = {}
-    known: set[tuple[Key, str]] = set()
+    known: set[tuple[str, int, int, str]] = set()
     for one, facts in told:
         key = one.key
         user = facts.user
@@ -108,14 +108,15 @@ def decide(
             kept.append(_NOT_MEASURED)
             continue
         at, clock = kept_time(one, taken=facts.taken)
-        is_new = facts.known_at is None and (key, one.kind) not in known
-        known.add((key, one.kind))
+        this = (*key[:3], one.kind.value)
+        is_new = facts.known_at is None and this not in known
+        known.add(this)
         app, platform = facts.app or facts.device_app or "", facts.platform or ""
         kept.append(Kept("", is_new, app, platform))
         if facts.is_theirs:
             heard[key.device_id] = max(one.received, heard.get(key.device_id, 0.0))
         if facts.known_at is None or at < facts.known_at:
-            rows.append(Row(*key[:3], one.kind.value, at, clock.value, key.day))
+            rows.append(Row(*this, at, clock.value, key.day))
     return Decided(kept, earliest(rows), heard)
 
 

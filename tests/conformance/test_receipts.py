@@ -100,6 +100,14 @@ async def test_what_stands_twice_in_one_batch_is_told_once(handle: Handle) -> No
     assert row.at == NOW + 20
 
 
+async def test_two_words_of_one_delivery_tell_it_once(handle: Handle) -> None:
+    """It was tried again after its person had said something else."""
+    device = await phone(handle)
+    await delivered(handle, device)
+    some = [told(device, measure=measure) for measure in (None, "granted")]
+    assert [one.is_new for one in await keep(handle, *some)] == [True, False]
+
+
 async def test_kinds_may_come_in_any_order(handle: Handle) -> None:
     device = await phone(handle)
     await delivered(handle, device)
@@ -234,6 +242,14 @@ async def test_an_erase_leaves_none_and_takes_none_later(handle: Handle) -> None
     assert await said(handle, *receipts) == ["gone", ""]
     assert await rows(handle, record(device_id=device.id)) == []
     assert len(await rows(handle, record("msg_2", device_id=bobs.id))) == 1
+
+
+async def test_what_is_told_again_after_an_erase_is_of_nobody(handle: Handle) -> None:
+    device = await phone(handle)
+    await delivered(handle, device)
+    assert await said(handle, told(device)) == [""]
+    await handle.registry.erase(MARY, now=NOW + 20)  # its job has not begun
+    assert await said(handle, told(device)) == ["gone"]
 
 
 async def test_nothing_is_taken_from_the_moment_an_erase_is_answered(handle: Handle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from gateway.core import seen
 from gateway.core.model import Record
@@ -71,11 +72,11 @@ async def _written(
     kept, rows, heard = decided
     if heard:
         await hearing.seen(session, heard)
-    if not rows:
-        return list(kept)
-    written = await session.rows("receipts_keep", *zip(*rows, strict=True))
-    new = {tuple(row[:4]) for row in written if row[4]}
-    erased = await session.erased_from({row.event_id for row in rows})
+    new: set[tuple[Any, ...]] = set()
+    if rows:
+        written = await session.rows("receipts_keep", *zip(*rows, strict=True))
+        new = {tuple(row[:4]) for row in written if row[4]}
+    erased = await session.erased_from({one.key.event_id for one, _ in found})
     told = list(kept)
     hidden: set[tuple[str, int]] = set()
     for place, (one, facts) in enumerate(found):
