@@ -255,6 +255,10 @@ class DevicesSettings(Section):
     """Devices a user may have; over it the least recently seen goes."""
     keep_pruned_days: Count = 30
     """Days a pruned device is kept, to come back to life when the app registers it again."""
+    stale_after_days: Annotated[int, Field(ge=0)] = 60
+    """Days after which a silent device is stale: it gets no push while its user has a fresher one
+    in the same app, and is sent to where it is the only one. Seen is a registration or a receipt.
+    0: never. Google calls a token stale after a month, and lets one expire after 270 days."""
     keep_forgotten_days: Count = 400
     """Days that installations and addresses which were forgotten, erased or replaced are
     remembered, as keyed hashes, so that an old file does not bring them back. Over a year, as old
@@ -268,6 +272,14 @@ class RetentionSettings(Section):
     """Days that it is kept who did what (`inkpush audit`). Over a year, to look back at the last
     time. What a backend does all day, its registrations and its own notifications, is kept for
     `relay.retention_days` only."""
+
+
+class PrivacySettings(Section):
+    """What is kept of people beyond what their pushes need."""
+
+    measure: Literal["opt_in", "opt_out"] = "opt_in"
+    """Whose receipts are kept: of those whose app registered `measure` as `granted`, or of all but
+    those who `denied` it."""
 
 
 class LogSettings(Section):
@@ -291,6 +303,9 @@ class AppSettings(Section):
     # `settings_model` adds a field for the table of each service
     id: Name
     """Name of the app in registrations, metrics and commands."""
+    receipts: Literal["off", "opened", "received"] = "off"
+    """What the app reports of its pushes: each then carries a word that proves it. `received` also
+    has an iPhone's extension look at every push first."""
 
     @property
     def vendors(self) -> dict[str, Any]:
@@ -329,6 +344,8 @@ class Settings(Section):
     """The device registry."""
     retention: RetentionSettings = RetentionSettings()
     """How long it is kept who did what."""
+    privacy: PrivacySettings = PrivacySettings()
+    """What is kept of people."""
     log: LogSettings = LogSettings()
     """What is logged."""
     apps: tuple[AppSettings, ...] = ()

@@ -59,6 +59,13 @@ class DeliveriesSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiptsTold:
+    """Phones told of pushes what was not known: app, platform, kind, and how often."""
+
+    counts: Sequence[tuple[str, str, str, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class ItemsEnded:
     """Items ended without a push: `no_device` or `expired`."""
 
@@ -263,6 +270,7 @@ GatewayEvent = (
     | AttemptsFinished
     | DeliveriesSettled
     | ItemsEnded
+    | ReceiptsTold
     | IdsContradict
     | DevicesRemoved
     | LaneHeld

@@ -99,6 +99,10 @@ LONGEST_WORD = "-" * 16
 """As long as a push's `word` may be; all its characters are plain ASCII."""
 
 
+LONGEST_RECEIPT = "-" * 36
+"""As long as a push's `receipt` may be; all its characters are plain ASCII."""
+
+
 @dataclass(slots=True)
 class Push:
     """One message to one address.
@@ -109,6 +113,8 @@ class Push:
     `start_by`, in the event loop's time, is when the first byte of its request must be written at
     the latest: later the address may be somebody else's, and the verdict is `NOT_STARTED`.
     `word` tells the app whose push it is, passed as `data.for`; "": it is a check, or nobody knows.
+    `receipt` is what the app gives back when it tells what became of the push, passed as
+    `data.receipt`; "": nobody asks. `mutable`: an iPhone has the app's extension look at it first.
     `context` belongs to the caller; a transport hands it back untouched.
     """
 
@@ -119,6 +125,8 @@ class Push:
     context: Any = None
     start_by: float = math.inf
     word: str = ""
+    receipt: str = ""
+    mutable: bool = False
 
 
 # --- verdicts: the closed set of answers ------------------------------------------------------

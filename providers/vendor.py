@@ -110,7 +110,9 @@ class Vendor:
     `plan` reads the credentials that an app's settings name; beside them it gets the settings of
     all apps, this one's included, and a clock that gives epoch seconds. It raises CredentialError
     with all that is wrong, each problem beginning with its setting's name.
+    `meanings` say in a sentence what a word of the vendor means to people.
     `tells_time`: its answers have a `Date`, so what it says of the time is worth asking for.
+    `company` is whose service it is, for people: what it took is "taken by" that one.
     """
 
     name: str
@@ -123,6 +125,8 @@ class Vendor:
     read_address: Callable[[ReportedAddress], ReportedAddress | list[AddressProblem]]
     plan: Callable[[Any, Sequence[Any], Clock], Plan]
     tells_time: bool = False
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    company: str = "the vendor"
 
     def __repr__(self) -> str:
         return f"<Vendor {self.name}>"

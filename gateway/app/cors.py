@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import hdrs, web
 
-_OPEN = "/v1/devices/"
+_DEVICES, _RECEIPTS = "/v1/devices/", "/v1/receipts"
 _MAX_AGE_S = 86_400
+_METHODS = {_DEVICES: "PUT, DELETE", _RECEIPTS: "POST"}
 _PREFLIGHT = {
-    hdrs.ACCESS_CONTROL_ALLOW_METHODS: "PUT, DELETE",
     hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Content-Type",
     # how long a browser need not ask again; each has a limit of its own
     hdrs.ACCESS_CONTROL_MAX_AGE: str(_MAX_AGE_S),
@@ -25,11 +25,12 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def allow_origins(application: web.Application, origins: Callable[[], Collection[str]]) -> None:
-    """Let pages of these origins call `/v1/devices/...`; they are asked for at every request."""
+    """Let pages of these origins call `/v1/devices/...` and `/v1/receipts`; they are asked for at
+    every request."""
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         allowed = origins()
-        if not allowed or not request.path.startswith(_OPEN):
+        if not allowed or not _open(request.path):
             return
         # a cache must not hand one origin's answer to another
         response.headers.add(hdrs.VARY, hdrs.ORIGIN)
@@ -42,12 +43,20 @@ def allow_origins(application: web.Application, origins: Callable[[], Collection
     async def answer_preflight(request: web.Request, handler: _Handler) -> web.StreamResponse:
         if (
             request.method == hdrs.METH_OPTIONS
-            and request.path.startswith(_OPEN)
+            and (route := _open(request.path))
             and request.headers.get(hdrs.ORIGIN) in origins()
             and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
         ):
-            return web.Response(status=204, headers=_PREFLIGHT)
+            methods = {hdrs.ACCESS_CONTROL_ALLOW_METHODS: _METHODS[route]}
+            return web.Response(status=204, headers={**methods, **_PREFLIGHT})
         return await handler(request)
 
     application.on_response_prepare.append(add_headers)
     application.middlewares.append(answer_preflight)
+
+
+def _open(path: str) -> str:
+    """Which of the open routes an address is of; "" for all others."""
+    if path.startswith(_DEVICES):
+        return _DEVICES
+    return _RECEIPTS if path == _RECEIPTS else ""

@@ -99,6 +99,7 @@ def _settings(sandbox: Sandbox, directory: Path, jwt_secret: str, webhook_secret
         webhook={"secrets": [webhook_secret]},
         auth={"jwt_secret": jwt_secret},
         store={"url": f"sqlite:///{directory}/demo.db"},
+        receipts="received",
     )
     file = directory / "inkpush.toml"
     file.write_text(text)
@@ -132,7 +133,9 @@ async def _play(stage: Stage, notifications: int) -> dict[str, Any]:
     say(f"The same batch once more, as Svix repeats it: {again['status']}.")
     deliveries = await _settled(stage, event_id)
     seconds = time.perf_counter() - started
-    return _account(stage, phones, throttled, deliveries, notifications, seconds, answer, again)
+    receipts = await _tell(stage, phones)
+    summary = _account(stage, phones, throttled, deliveries, notifications, seconds, answer, again)
+    return {**summary, "ok": summary["ok"] and receipts["ignored"] == 0, "receipts": receipts}
 
 
 def _cast(notifications: int) -> list[Phone]:
@@ -164,6 +167,8 @@ async def _register(stage: Stage, phones: list[Phone]) -> None:
             "platform": phone.kind.platform.value,
             "provider": phone.kind.provider,
             "address": phone.address,
+            "measure": "granted",
+            "can": ["received", "opened"],
         }
         async with (
             gate,
@@ -233,6 +238,40 @@ async def _settled(stage: Stage, event_id: str) -> dict[str, int]:
             told = pending
             stage.say(f"  delivered {summary.deliveries['delivered']}, waiting {pending} ...")
         await asyncio.sleep(0.5)
+
+
+async def _tell(stage: Stage, phones: list[Phone]) -> dict[str, int]:
+    """Every phone tells that its push came, and every other one that it was opened, at the next
+    time that it is online; none has a token any more. Returns how many were kept."""
+    told = {"accepted": 0, "ignored": 0}
+    for number, phone in enumerate(phones):
+        kinds = ("received", "opened") if number % 2 == 0 else ("received",)
+        shown = stage.sandbox.phone(phone.address)
+        now = time.time()
+        receipts = [
+            {
+                "event_id": push.data["event_id"],
+                "receipt": push.data["receipt"],
+                "kind": kind,
+                "at": now,
+            }
+            for push in shown
+            for kind in kinds
+        ]
+        if not receipts:
+            continue
+        async with stage.http.post(
+            f"{stage.url}/v1/receipts", json={"sent_at": now, "receipts": receipts}
+        ) as response:
+            response.raise_for_status()
+            answer = await response.json()
+        told["accepted"] += answer["accepted"]
+        told["ignored"] += len(answer["ignored"])
+    stage.say(
+        f"The phones told what became of their pushes: {told['accepted']} receipts, without a "
+        "token, by the word that came with each push."
+    )
+    return told
 
 
 def _account(

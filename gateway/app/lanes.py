@@ -12,6 +12,8 @@ from gateway.core.limiter import Limiter
 from gateway.core.model import lane_name
 from gateway.core.pace import Pace
 from gateway.core.prune import BrakeRule
+from gateway.core.receipts import Mode
+from gateway.core.seen import Asking
 from gateway.errors import ConfigurationError
 from gateway.ports import Clock
 from gateway.relay.lane import Lane
@@ -98,6 +100,16 @@ def brake_rule(settings: Settings) -> BrakeRule:
     """The prune brake's rule."""
     relay = settings.relay
     return BrakeRule(relay.brake_share, relay.brake_min_devices, relay.brake_window_s)
+
+
+def receipts_of(settings: Settings) -> dict[str, Mode]:
+    """What each app reports of its pushes."""
+    return {app.id: app.receipts for app in settings.apps}
+
+
+def asking_of(settings: Settings) -> Asking:
+    """What phones are asked."""
+    return Asking(receipts_of(settings), settings.privacy.measure)
 
 
 def make_lane(

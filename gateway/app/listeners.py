@@ -13,18 +13,26 @@ from aiohttp import web
 from gateway.app.cors import allow_origins
 from gateway.app.descriptors import connections
 from gateway.app.door import HEAD_S, REQUEST_S, Door, DoorRunner
+from gateway.app.holdings import SEARCH_S, collect
+from gateway.app.lanes import asking_of
+from gateway.app.people import whys_of
 from gateway.app.sites import open_sites
 from gateway.app.skin import OVERLOADED, Intake, add_routes, problem_middleware, remote, unread
+from gateway.app.vendors import taken_by
 from gateway.core.bodies import Bodies
+from gateway.core.receipts import ReceiptWords
 from gateway.core.remote import Network, networks
+from gateway.devices.exports import ExportRoutes
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
-from gateway.devices.routes import DeviceRoutes
+from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
+from gateway.devices.routes import DeviceRoutes, DeviceRules
 from gateway.events import Fault, Observer
 from gateway.ingest.routes import WebhookRoute
 from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
 from gateway.ops.health import HealthRoutes
 from gateway.ops.lookup import LookupRoutes
 from gateway.ops.openapi import OpenApiRoutes
+from gateway.ops.waiting import WaitingLookup
 from gateway.ports import Journal
 
 if TYPE_CHECKING:
@@ -52,13 +60,24 @@ def public_application(gateway: Gateway) -> web.Application:
         clocks=clocks,
         chunk_items=gateway.pace.chunk_items,
     )
+    book = ReceiptBook(
+        watched(stores.store.receipts, "receipt", "keep"),
+        ReceiptWords(stores.secret),
+        rule=lambda: gateway.settings.privacy.measure,
+        observer=gateway.observe,
+        clocks=clocks,
+    )
     devices = DeviceRoutes(
         watched(stores.registry, "registration", "register", "forget", "erase"),
         stores.store.erasures,
         gateway.authenticator,
-        gateway.vendors,
-        lambda: apps_of(gateway.settings),
+        DeviceRules(
+            gateway.vendors,
+            lambda: apps_of(gateway.settings),
+            lambda: gateway.settings.devices.stale_after_days,
+        ),
         clocks,
+        receipts=book,
         changed=gateway.changed,
         erasing=gateway.eraser.wake,
     )
@@ -76,13 +95,38 @@ def public_application(gateway: Gateway) -> web.Application:
     application = web.Application(
         middlewares=[problem_middleware(_tell(gateway))], client_max_size=_MAX_BODY
     )
-    lookup = LookupRoutes(stores.journal, stores.registry, gateway.authenticator.authorize)
+    waiting = WaitingLookup(stores.store.people, stores.queue)
+    lookup = LookupRoutes(
+        stores.journal,
+        stores.registry,
+        stores.store.receipts,
+        stores.audit,
+        gateway.authenticator.authorize,
+        waiting=waiting,
+        whys=whys_of(stores, waiting, lambda: gateway.settings, gateway.vendors, clocks),
+        clocks=clocks,
+        asking=lambda: asking_of(gateway.settings),
+    )
+    exports = ExportRoutes(
+        stores.registry,
+        stores.audit,
+        gateway.authenticator,
+        lambda user: collect(
+            stores,
+            user,
+            asking=asking_of(gateway.settings),
+            vendors=gateway.vendors,
+            search_s=SEARCH_S,
+        ),
+        clocks,
+    )
     intake = Intake(
         Bodies(lambda: gateway.settings.server.max_body_memory_mib * _MIB),
         proxies=lambda: _proxies(gateway),
         monotonic=clocks.monotonic,
     )
-    for plain in (webhook, devices, notifications, lookup):
+    receipts = ReceiptRoutes(book, clocks=clocks)
+    for plain in (webhook, devices, receipts, notifications, lookup, exports):
         add_routes(application, plain.routes(), intake)
     application.add_routes(OpenApiRoutes().routes())
     allow_origins(application, lambda: gateway.settings.server.allowed_origins)
@@ -106,6 +150,9 @@ def ops_application(gateway: Gateway) -> web.Application:
         devices=lambda: gateway.device_counts.counts,
         registry=stores.registry,
         journal=stores.journal,
+        receipts=stores.store.receipts,
+        asking=lambda: asking_of(gateway.settings),
+        taken_by=taken_by,
         lanes=stores.lanes,
         queue=stores.queue,
         keys=stores.keys,

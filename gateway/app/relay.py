@@ -7,12 +7,13 @@ import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
+from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes, receipts_of
 from gateway.app.sources import limits_of, word_with
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
 from gateway.core.pace import Pace
+from gateway.core.receipts import ReceiptWords
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer
 from gateway.relay.device_counts import DeviceCounts
@@ -27,6 +28,7 @@ from gateway.relay.listeners import Listeners
 from gateway.relay.lookups import Lookups
 from gateway.relay.ports import RelayPorts
 from gateway.relay.reaching import Reaching
+from gateway.relay.receipting import Receipting
 from gateway.relay.settle import Settler
 from gateway.relay.watch import Watch
 from gateway.relay.write import Writer
@@ -77,7 +79,10 @@ class Relay:
             observer=observer,
             clocks=clocks,
             nap_s=pace.unknown_s,
+            stale_after_days=settings.devices.stale_after_days,
         )
+        self._receipting = Receipting(ReceiptWords(stores.secret))
+        self._receipting.learn(receipts_of(settings))
         ports = RelayPorts(
             stores.registry,
             stores.journal,
@@ -85,6 +90,7 @@ class Relay:
             stores.lanes,
             frozenset(vendors),
             self.reaching,
+            self._receipting,
         )
         self._leases = Leases(
             stores.queue,
@@ -226,7 +232,8 @@ class Relay:
         """
         planned = plan_lanes(settings, self._vendors, clock=self._clocks.wall)
         plans = {plan.name: plan for plan in planned}
-        self.reaching.learn(limits_of(settings, self._word))
+        self.reaching.learn(limits_of(settings, self._word), settings.devices.stale_after_days)
+        self._receipting.learn(receipts_of(settings))
         for name, plan in plans.items():
             lane = self.lanes.get(name)
             if lane is None:

@@ -9,3 +9,9 @@ from providers.fcm.vendor import VENDOR as FCM
 from providers.vendor import Vendors
 
 VENDORS: Final[Vendors] = {vendor.name: vendor for vendor in (FCM, APNS)}
+
+
+def taken_by(provider: str | None) -> str:
+    """How people read that a vendor took a push: never as if the phone had it."""
+    vendor = VENDORS.get(provider or "")
+    return f"taken by {vendor.company if vendor is not None else 'the vendor'}"

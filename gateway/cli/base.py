@@ -109,7 +109,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 by_option = click.option(
     "--by",
     type=click.Choice(["user_id", "custom_id"]),
-    help="Which id --user is, where it is one person's user_id and another's custom_id.",
+    help="Which id USER is, where it is one person's user_id and another's custom_id.",
 )
 reason_option = click.option(
     "--reason", default="", help="Why, for `inkpush audit`; name no person in it."

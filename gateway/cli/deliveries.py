@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
+from gateway.cli.acting import actor
 from gateway.cli.base import (
     Group,
     Moment,
@@ -32,6 +33,9 @@ COLUMNS = (
     "state",
     "attempts",
     "reason",
+    "received_at",
+    "displayed_at",
+    "opened_at",
     "next_attempt_at",
 )
 
@@ -62,17 +66,35 @@ async def show_deliveries(
     as_json: bool,
 ) -> None:
     """Show a user's deliveries, newest first: when, to which device, and the vendor's answer."""
-    from gateway.ops.lookup import delivery_view
+    from gateway.app.lanes import asking_of
+    from gateway.app.people import COMMAND_LOOK_S
+    from gateway.ops.lookup import delivery_view, with_waiting
+    from gateway.ops.waiting import WaitingLookup, waits_view
+    from gateway.ops.whys import people_of
     from gateway.whose import find_user
 
     async with state.store() as stores:
         whose = await find_user(stores.registry, user, by)
-        first = None if since is None else since.at(stores.clocks.wall())
-        records = await stores.journal.deliveries_of(whose, limit=limit, since=first)
+        now = stores.clocks.wall()
+        first = None if since is None else since.at(now)
         known = await stores.registry.devices_of(whose)
+        waiting = WaitingLookup(stores.store.people, stores.queue, look_s=COMMAND_LOOK_S)
+        looked = await waiting.of(people_of(whose, known))
+        records = await stores.journal.deliveries_of(whose, limit=limit, since=first)
+        records = with_waiting(records, looked.found, limit=limit, since=first)
+        told = await stores.store.receipts.of(records)
+        if told.rows:
+            await stores.audit.note(actor().does("users.read", "times", at=now, about=whose))
+    sight = asking_of(state.settings()).sight(told, exact=True)
     installations = {device.id: device.installation_id for device in known}
-    views = [delivery_view(record, installations) for record in records]
+    views = [delivery_view(record, installations, sight) for record in records]
     if as_json:
-        show.as_line({"deliveries": views})
-    else:
-        show.table(views, COLUMNS, empty="No delivery to this user is known.")
+        show.as_line({"deliveries": views, **waits_view(looked.waits)})
+        return
+    show.table(map(show.in_words, views), COLUMNS, empty="No delivery to this user is known.")
+    if (waits := looked.waits) is not None:
+        much = "" if waits.notifications is None else f", {waits.notifications} notifications,"
+        click.echo(
+            f"What waits{much} could not all be looked through: one may be for this user.",
+            err=True,
+        )

@@ -32,7 +32,19 @@ LIST_COLUMNS = (
     "rejected",
     "reason",
 )
-ITEM_COLUMNS = ("index", "device_id", "app", "provider", "state", "attempts", "reason", "at")
+ITEM_COLUMNS = (
+    "index",
+    "device_id",
+    "app",
+    "provider",
+    "state",
+    "attempts",
+    "reason",
+    "at",
+    "received_at",
+    "displayed_at",
+    "opened_at",
+)
 
 
 @click.group(cls=Group, short_help="Events received, and what became of them")
@@ -104,26 +116,29 @@ async def list_events(
 @asynchronous
 async def show_event(state: State, event_id: str, items: bool, as_json: bool) -> int:
     """Show how an event stands: its deliveries by state, and whether all are settled."""
+    from gateway.app.lanes import asking_of
     from gateway.ops.lookup import delivery_view, event_view
 
     async with state.store() as stores:
         summary = await stores.journal.event(event_id)
         records = await stores.journal.items_of(event_id) if items else []
+        told = await stores.store.receipts.of(records)
     if summary is None:
         raise click.ClickException(f"there is no event {event_id}")
     view = event_view(summary)
     rejections = [{"index": one.index, "reason": one.reason} for one in summary.event.rejections]
-    rows = [delivery_view(record, {}) for record in records]
+    sight = asking_of(state.settings()).sight(told, exact=True)
+    rows = [delivery_view(record, {}, sight) for record in records]
     if as_json:
         show.as_line({**view, **({"items": rows, "rejections": rejections} if items else {})})
         return 0
-    show.fields(view)
+    show.fields(show.counts_in_words(view))
     if not summary.settled and not _is_known(state, summary.event.source):
         text = "Its source is not in this configuration; a relay that does not know it waits."
         click.echo(text, err=True)
     if items:
         click.echo()
-        show.table(rows, ITEM_COLUMNS, empty="No delivery is settled yet.")
+        show.table(map(show.in_words, rows), ITEM_COLUMNS, empty="No delivery is settled yet.")
     if items and rejections:
         click.echo()
         show.table(rejections, ("index", "reason"), empty="")

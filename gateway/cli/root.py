@@ -22,6 +22,7 @@ from gateway.cli.serving import migrate, serve
 from gateway.cli.store import store
 from gateway.cli.users import users
 from gateway.cli.webhook import webhook
+from gateway.cli.why import why
 
 
 @click.group(cls=Group)
@@ -45,6 +46,7 @@ COMMANDS: tuple[click.Command, ...] = (
     devices,
     users,
     deliveries,
+    why,
     events,
     dead,
     lanes,

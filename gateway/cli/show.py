@@ -47,6 +47,25 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, empty: s
     Console(file=sys.stdout, width=width, highlight=False).print(drawn)
 
 
+def in_words(delivery: Mapping[str, Any]) -> dict[str, Any]:
+    """A delivery as people read it: that a vendor took it says nothing of the phone."""
+    from gateway.app.vendors import taken_by
+
+    state = delivery["state"]
+    if state == "delivered":
+        state = taken_by(delivery["provider"])
+    return {**delivery, "state": state}
+
+
+def counts_in_words(event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event as people read it: see `in_words`."""
+    counts = {
+        "taken by the vendor" if state == "delivered" else state: count
+        for state, count in event["deliveries"].items()
+    }
+    return {**event, "deliveries": counts}
+
+
 def fields(values: Mapping[str, Any]) -> None:
     """Print one thing, a line for each of its fields that has a value."""
     width = max(len(name) for name in values)

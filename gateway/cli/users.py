@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,28 +13,96 @@ from gateway.cli.acting import actor
 from gateway.cli.base import (
     Group,
     State,
+    UserId,
     asynchronous,
     by_option,
     json_option,
     reason_option,
 )
+from gateway.cli.writing import whole_file
 
 if TYPE_CHECKING:
     from gateway.app.storage import Stores
     from gateway.whose import By
 
 
-@click.group(cls=Group, short_help="People: erase a user for good")
+@click.group(cls=Group, short_help="People: all that is held of one, and erase")
 def users() -> None:
     """People, whatever phones they have."""
+
+
+def _chosen(named: str | None, option: str | None) -> str:
+    """The user of a command, as its argument or by the option of before."""
+    if (named is None) == (option is None):
+        raise click.UsageError("name one user: USER, or --user USER")
+    return str(named if option is None else option)
+
+
+user_argument = click.argument("named", metavar="USER", type=UserId(), required=False)
+user_option = click.option("--user", type=UserId(), help="The same as USER.")
+
+
+@users.command(
+    "export",
+    short_help="Write all that is held of a user",
+    example="inkpush users export 3c2143e4 mary.json",
+)
+@user_argument
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@user_option
+@by_option
+@reason_option
+@click.pass_obj
+@asynchronous
+async def export(
+    state: State,
+    named: str | None,
+    file: Path | None,
+    user: str | None,
+    by: By | None,
+    reason: str,
+) -> None:
+    """Write all that is held of a user, as JSON, to FILE or to standard output.
+
+    USER is a custom_id or a user_id. All that is kept is searched, which takes a while where much
+    is. The audit table has a row of every export.
+    """
+    from gateway.app.holdings import collect
+    from gateway.app.lanes import asking_of
+    from gateway.app.vendors import VENDORS
+    from gateway.whose import find_user
+
+    who = _chosen(named, user)
+    settings = state.settings()
+    async with state.store() as stores:
+        whose = await find_user(stores.registry, who, by)
+        now = stores.clocks.wall()
+        await stores.audit.note(actor(reason).does("users.export", at=now, about=whose))
+        with show.progress("Searching", None) as advance:
+            document = await collect(
+                stores,
+                whose,
+                asking=asking_of(settings),
+                vendors=VENDORS,
+                search_s=None,
+                advance=advance,
+            )
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    if file is None or str(file) == "-":
+        click.echo(text, nl=False)
+        return
+    with whole_file(file) as out:
+        out.write(text)
+    click.echo(f"{file}: all that is held of one person; keep it as safe as it is", err=True)
 
 
 @users.command(
     "erase",
     short_help="Erase a user for good",
-    example="inkpush users erase --user 3c2143e4 --yes --wait",
+    example="inkpush users erase 3c2143e4 --yes --wait",
 )
-@click.option("--user", required=True, help="The user, by custom_id or user_id.")
+@user_argument
+@user_option
 @by_option
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before.")
 @click.option(
@@ -44,7 +114,8 @@ def users() -> None:
 @asynchronous
 async def erase(
     state: State,
-    user: str,
+    named: str | None,
+    user: str | None,
     by: By | None,
     yes: bool,
     wait: bool,
@@ -53,12 +124,14 @@ async def erase(
 ) -> None:
     """Erase a user: the devices at once, names and texts in the background.
 
-    A running gateway does what is left. Without one, --wait does it here.
+    USER is a custom_id or a user_id. A running gateway does what is left. Without one, --wait does
+    it here.
     """
+    who = _chosen(named, user)
     if not yes:
-        click.confirm(f"Erase {user} for good?", abort=True, err=True)
+        click.confirm(f"Erase {who} for good?", abort=True, err=True)
     async with state.store() as stores:
-        gone = await erase_now(stores, user, by, wait=wait, reason=reason)
+        gone = await erase_now(stores, who, by, wait=wait, reason=reason)
     if as_json:
         show.as_line({"forgotten": gone, "state": "done" if wait else "running"})
     else:

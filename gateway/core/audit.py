@@ -37,6 +37,8 @@ What = Literal[
     "lanes.resume",
     "notifications.send",
     "users.erase",
+    "users.export",
+    "users.read",
 ]
 """What was done: the thing, and what was done to it."""
 ACTS: tuple[What, ...] = get_args(What)

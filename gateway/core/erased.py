@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import chain
 from operator import attrgetter
 
+from gateway.core.attempts import Failed
 from gateway.core.hashes import keyed
 from gateway.core.model import Chunk, Item, Record, Target
 
@@ -61,8 +62,8 @@ class Erased:
         asked = map(self._asked.get, words_of(user_id, custom_id, self._secret))
         return any(at is not None and received_at <= at for at in asked)
 
-    def hides(self, record: Record) -> bool:
-        """Whether a line of the journal may name nobody."""
+    def hides(self, record: Record | Failed) -> bool:
+        """Whether a line of the journal may name nobody, and a failed attempt is not kept."""
         return self.has(record.event_id, record.index, record.user_id, record.custom_id)
 
     def told(self, records: Iterable[Record]) -> list[Record]:

@@ -84,6 +84,8 @@ class Pace:
     """Seconds between two looks for rows whose retention, a matter of days, is over."""
     device_counts_s: float = 10.0
     """Minimum seconds between two counts of the devices; longer after a slow count."""
+    audience_s: float = 10.0
+    """The same of who is muted, and who was seen when."""
     depth_s: float = 1.0
     """Seconds for which a measurement of the queue's depth is reused."""
     note_s: float = 10.0

@@ -63,9 +63,13 @@ class Caller:
     proven: UserRef | None = field(default=None, repr=False)
     key: ApiKey | None = None
 
+    def may(self, scope: str) -> bool:
+        """Whether the caller has this scope; `admin` has all."""
+        return scope in self.scopes or "admin" in self.scopes
+
     def require(self, scope: str) -> None:
-        """Raise a 403 unless the caller has this scope; `admin` has all."""
-        if scope not in self.scopes and "admin" not in self.scopes:
+        """Raise a 403 unless the caller has this scope."""
+        if not self.may(scope):
             raise Problem("forbidden", f"this needs an API key of scope {scope}")
 
     def actor(self, request: Request) -> Actor:

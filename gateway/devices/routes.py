@@ -7,14 +7,17 @@ registry, which gets told what the caller proves.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from gateway.core.audit import Act, What
 from gateway.core.clocks import Clocks
 from gateway.core.instants import to_iso
 from gateway.core.model import UserRef
+from gateway.core.staleness import stale_before
 from gateway.dating import time_to_keep
 from gateway.devices.auth import Authenticator, Caller
 from gateway.devices.limits import CallerLimits
+from gateway.devices.receipts import ReceiptBook, sent_with
 from gateway.devices.schema import Apps, device_view, read_registration
 from gateway.errors import StoreUnavailable
 from gateway.exchange import Answer, Request, Route, read_object
@@ -23,34 +26,46 @@ from gateway.problems import Problem
 from gateway.whose import by_of, find_user
 from providers.vendor import Vendors
 
-MAX_BODY = 16 * 1024
-"""Bytes of a registration: the longest address leaves three quarters of it for the rest."""
+MAX_BODY = 64 * 1024
+"""Bytes of a registration: a hundred receipts, the longest address, and as much for the rest."""
 ERASES_PER_HOUR = 5
 """How often a user token may erase its user in an hour: each time all that is kept is searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRules:
+    """What a registration is read by, and a device shown by: the vendors that this gateway knows,
+    and what is configured now."""
+
+    vendors: Vendors
+    apps: Apps
+    stale_after_days: Callable[[], float]
 
 
 class DeviceRoutes:
     """`/v1/devices/...` and `/v1/users/{id}...` of the public listener. `changed` is told at once
     which devices have another user or address, or are gone; `erasing` that an erase was asked."""
 
-    def __init__(
+    def __init__(  # one for each thing that a registration touches
         self,
         registry: Registry,
         erasures: Erasures,
         authenticator: Authenticator,
-        vendors: Vendors,
-        apps: Apps,
+        rules: DeviceRules,
         clocks: Clocks,
         *,
+        receipts: ReceiptBook,
         changed: Callable[[Sequence[int]], None],
         erasing: Callable[[], None],
     ) -> None:
         self._registry = registry
         self._erasures = erasures
         self._authenticator = authenticator
-        self._vendors = vendors
-        self._apps = apps
+        self._vendors = rules.vendors
+        self._apps = rules.apps
+        self._stale_after_days = rules.stale_after_days
         self._clocks = clocks
+        self._receipts = receipts
         self._changed = changed
         self._erasing = erasing
         self._erases = CallerLimits(ERASES_PER_HOUR, monotonic=clocks.monotonic, window_s=3600.0)
@@ -84,8 +99,16 @@ class DeviceRoutes:
             act=_over_others(caller, request, "devices.register", now=now),
         )
         self._changed(done.changed)
-        view = device_view(done.device, self._vendors)
+        view = device_view(done.device, self._vendors, stale_before=self._stale_before())
         view["ignored"] = list(registration.ignored)
+        if document.get("receipts") is not None:
+            # after the registration: what it says of its person holds for them
+            told = sent_with(document)
+            if told is None:
+                view["ignored"].append("receipts")
+            else:
+                taken = await self._receipts.take(told["receipts"], told["sent_at"])
+                view["receipts"] = taken.view()
         return Answer(201 if done.created else 200, view)
 
     async def delete_device(self, request: Request) -> Answer:
@@ -109,7 +132,8 @@ class DeviceRoutes:
         """A user's devices in any state, most recently seen first."""
         caller = await self._authenticator.authorize(request, "devices:read")
         devices = await self._registry.devices_of(await self._user(caller, request))
-        views = [device_view(device, self._vendors) for device in devices]
+        before = self._stale_before()
+        views = [device_view(device, self._vendors, stale_before=before) for device in devices]
         return Answer(200, {"devices": views})
 
     async def erase_user(self, request: Request) -> Answer:
@@ -141,6 +165,11 @@ class DeviceRoutes:
             "done_at": None if erasure.done_at is None else to_iso(erasure.done_at),
         }
         return Answer(200, view)
+
+    def _stale_before(self) -> float:
+        """A device that was last seen before is stale."""
+        clocks, days = self._clocks, self._stale_after_days()
+        return stale_before(clocks.wall(), after_days=days, doubted=clocks.doubted())
 
     async def _user(self, caller: Caller, request: Request) -> UserRef:
         """The user that a path names; `?by=` says which id it is."""

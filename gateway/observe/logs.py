@@ -38,6 +38,7 @@ from gateway.events import (
     PartsFailing,
     PartsReached,
     PutAside,
+    ReceiptsTold,
     Refusal,
     RelaysCounted,
     SourceKnown,
@@ -158,8 +159,9 @@ def say(event: GatewayEvent) -> Said:
             return "info", "own notifications accepted"
         case AttemptsFinished():
             return "debug", "attempts finished"
-        case DeliveriesSettled():
-            return "debug", "deliveries settled"
+        case DeliveriesSettled() | ReceiptsTold():
+            told = isinstance(event, ReceiptsTold)
+            return "debug", "receipts told" if told else "deliveries settled"
         case ItemsEnded(result):
             return "debug", f"notifications ended: {result}"
         case IdsContradict():

@@ -38,6 +38,7 @@ from gateway.events import (
     PartsFailing,
     PartsReached,
     PutAside,
+    ReceiptsTold,
     Refusal,
     RelaysCounted,
     SourceKnown,
@@ -47,6 +48,7 @@ from gateway.events import (
     WebhookAnswered,
 )
 from gateway.observe import histogram
+from gateway.observe.audience import MUTED_LABELS, SEEN_LABELS, AudienceGauges
 from gateway.observe.children import Children
 from gateway.observe.histogram import BatchHistogram
 from gateway.observe.labels import (
@@ -54,12 +56,13 @@ from gateway.observe.labels import (
     ODDITIES,
     OTHER,
     OUTCOMES,
-    PAUSE_REASONS,
     VERDICTS,
     WEBHOOK_RESULTS,
     closed,
 )
-from gateway.ports import Depth, LaneRow
+from gateway.observe.parts import PartGauges
+from gateway.observe.receipts import LABELS, ReceiptCounts
+from gateway.ports import Audience, Depth, LaneRow
 from providers.contract import CredentialStatus
 from providers.vendor import Vendors
 
@@ -163,18 +166,24 @@ class Metrics:
         self._throttled = self._lane_counter(
             "throttled_seconds", "Seconds a lane was told, or had, to wait."
         )
-        self._paused = self._lane_gauge(
-            "lane_paused", "1 while this part of the lane is held.", "part", "reason"
-        )
-        self._failing = self._lane_gauge(
-            "lane_failing",
-            "1 while nothing of this part reaches its vendor, or the vendor cannot serve.",
-            "part",
+        held = "1 while this part of the lane is held."
+        fails = "1 while nothing of this part reaches its vendor, or the vendor cannot serve."
+        self._parts = PartGauges(
+            self._lane_gauge("lane_paused", held, "part", "reason"),
+            self._lane_gauge("lane_failing", fails, "part"),
         )
         self._devices = self._lane_gauge("devices", "Registered devices, by state.", "state")
+        muted = "Active devices that let the app show no notifications."
+        seen = "Active devices that were seen within this time."
+        self._audience = AudienceGauges(
+            Gauge("inkpush_devices_muted", muted, MUTED_LABELS, registry=registry),
+            Gauge("inkpush_devices_seen", seen, SEEN_LABELS, registry=registry),
+        )
         self._pruned = self._lane_counter(
             "pruned", "Devices taken out of service on the vendor's proof.", "reason"
         )
+        told = self._counter("receipts", "What phones told of pushes for the first time.", *LABELS)
+        self._receipts = ReceiptCounts(told)
         self._brake = self._lane_gauge(
             "prune_brake_active", "1 while pruning is stopped until a person releases it."
         )
@@ -244,11 +253,9 @@ class Metrics:
         for metric, values in sets:
             for value in values:
                 metric.labels(provider, app, value)
-
-        for part in self._vendors[provider].parts:
-            self._failing.labels(provider, app, part)
-            for reason in PAUSE_REASONS:
-                self._paused.labels(provider, app, part, reason)
+        self._receipts.add_app(app)
+        self._audience.add_app(app)
+        self._parts.add_lane(app, provider, self._vendors[provider].parts)
 
     def add_source(self, source: str) -> None:
         """Make the children of a source, at zero; one that has them keeps what it counted."""
@@ -280,29 +287,29 @@ class Metrics:
                 reasons = self._prune_reasons(provider)
                 self._children.count(self._pruned, provider, app, by_reason, reasons)
             case LaneHeld(app, provider, part, held):
-                self._set_paused(app, provider, part, held)
+                self._parts.set_paused(app, provider, part, held)
             case LaneResumed(app, provider, part):
-                self._set_paused(app, provider, part, "")
+                self._parts.set_paused(app, provider, part, "")
             case PartsFailing(parts=parts):
-                self._set_failing(parts, failing=True)
+                self._parts.set_failing(parts, failing=True)
             case PartsReached(parts=parts):
-                self._set_failing(parts, failing=False)
+                self._parts.set_failing(parts, failing=False)
             case BrakeTripped(app, provider):
                 self._brake.labels(provider, app).set(1)
             case BrakeReleased(app, provider):
                 self._brake.labels(provider, app).set(0)
             case LaneThrottled(app, provider, seconds):
                 self._throttled.labels(provider, app).inc(max(0.0, seconds))
-            case DevicesRemoved() | RelaysCounted():
-                pass  # the gauges of devices and of rate limits show what came of it
             case PutAside(what, count=count):
                 self._unreadable.labels(what).inc(count)
-            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected():
+            case ReceiptsTold(counts):
+                self._receipts.count(counts)
+            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected() | Lifecycle():
                 pass  # /readyz and the log tell of them
             case ConnectionRefused(reason):
                 self._refused.labels(reason).inc()
-            case ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
-                pass  # these are for the log
+            case DevicesRemoved() | RelaysCounted() | ChunkBuried() | StoreFailed() | Fault():
+                pass  # gauges show what came of it, or the log
             case _:
                 assert_never(event)
 
@@ -322,14 +329,6 @@ class Metrics:
         self._notifications.labels("accepted").inc(notifications)
         self._notifications.labels("rejected").inc(rejected)
 
-    def _set_paused(self, app: str, provider: str, part: str, held: str) -> None:
-        for reason in PAUSE_REASONS:
-            self._paused.labels(provider, app, part, reason).set(reason == held)
-
-    def _set_failing(self, parts: Iterable[tuple[str, str, str]], *, failing: bool) -> None:
-        for app, provider, part in parts:
-            self._failing.labels(provider, app, part).set(failing)
-
     # --- what is measured ----------------------------------------------------------------------
 
     def set_queue(self, depth: Depth, *, now: float) -> None:
@@ -348,6 +347,10 @@ class Metrics:
             for state in DeviceState:
                 found = counts.get((provider, app, state), 0)
                 self._devices.labels(provider, app, state).set(found)
+
+    def set_audience(self, audience: Audience) -> None:
+        """Take who is muted, and who was seen when; what is not named is 0."""
+        self._audience.set(audience)
 
     def set_inflight(self, by_provider: Mapping[str, int]) -> None:
         """Take how many pushes wait for their verdict; a provider that is not named has none."""
@@ -371,10 +374,7 @@ class Metrics:
 
     def set_failing(self, failing: Collection[tuple[str, str, str]]) -> None:
         """Take which (app, provider, part) fail in this process; all others do not."""
-        for app, provider in self._lanes:
-            for part in self._vendors[provider].parts:
-                key = (app, provider, part)
-                self._failing.labels(provider, app, part).set(key in failing)
+        self._parts.set_all_failing(failing)
 
     def set_lane_rows(self, rows: Sequence[LaneRow]) -> None:
         """Take the lanes' state from the store, where any process may have changed it."""
@@ -382,7 +382,7 @@ class Metrics:
             if (row.app, row.provider) in self._lanes:
                 for part in self._vendors[row.provider].parts:
                     held = row.held or row.part(part).held
-                    self._set_paused(row.app, row.provider, part, held)
+                    self._parts.set_paused(row.app, row.provider, part, held)
                 self._brake.labels(row.provider, row.app).set(row.brake_at is not None)
 
     # --- what is shown -------------------------------------------------------------------------

@@ -6,55 +6,120 @@ look is decided by `authorize`, which the composition root injects.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
+from gateway.core.audit import Actor
+from gateway.core.clocks import Clocks
 from gateway.core.instants import read_instant, to_iso
-from gateway.core.model import Record
+from gateway.core.model import Record, UserRef
+from gateway.core.seen import Asking, Sight
 from gateway.core.sources import source_of
 from gateway.core.states import DeliveryState
 from gateway.exchange import Answer, Request, Route
-from gateway.ports import EventSummary, Journal, Registry
+from gateway.ops.waiting import WaitingLookup, waiting_record, waits_view
+from gateway.ops.whys import WhyLookup, people_of
+from gateway.ports import Audit, EventSummary, Journal, Receipts, Registry, Waiting
 from gateway.problems import Problem
 from gateway.whose import by_of, find_user
 
-Authorize = Callable[[Request, str], Awaitable[object]]
-"""Raises a `Problem` unless the caller of the request has the scope."""
+
+class Looker(Protocol):
+    """Whoever asks."""
+
+    def may(self, scope: str) -> bool:
+        """Whether they have a further scope."""
+
+    def actor(self, request: Request) -> Actor:
+        """Who acts, for the audit table."""
+
+
+Authorize = Callable[[Request, str], Awaitable[Looker]]
+"""Who asks; raises a `Problem` unless they have the scope."""
 
 SCOPE = "deliveries:read"
+TIMES = "receipts:read"
+"""The scope of those who may know when one person saw something; others see the day."""
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
 
 
 class LookupRoutes:
-    """`/v1/users/{id}/deliveries` and `/v1/events/{event_id}` of the public listener."""
+    """`/v1/users/{id}/deliveries`, `/v1/users/{id}/why` and `/v1/events/{event_id}` of the public
+    listener. That somebody reads one person's times is in the audit table."""
 
-    def __init__(self, journal: Journal, registry: Registry, authorize: Authorize) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        registry: Registry,
+        receipts: Receipts,
+        audit: Audit,
+        authorize: Authorize,
+        *,
+        waiting: WaitingLookup,
+        whys: WhyLookup,
+        clocks: Clocks,
+        asking: Callable[[], Asking],
+    ) -> None:
         self._journal = journal
         self._registry = registry
+        self._receipts = receipts
+        self._audit = audit
         self._authorize = authorize
+        self._waiting = waiting
+        self._whys = whys
+        self._clocks = clocks
+        self._asking = asking
 
     def routes(self) -> list[Route]:
         """What to add to the public listener."""
         return [
             Route("GET", "/v1/users/{id}/deliveries", self.user_deliveries),
+            Route("GET", "/v1/users/{id}/why", self.why),
             Route("GET", "/v1/events/{event_id}", self.event),
         ]
 
     async def user_deliveries(self, request: Request) -> Answer:
-        """Why did Mary not get it: her deliveries, newest first."""
-        await self._authorize(request, SCOPE)
+        """A person's deliveries, newest first, and what waits for them in the queue."""
+        looker = await self._authorize(request, SCOPE)
         limit, since = _page(request.query)
         user = await find_user(self._registry, request.path["id"], by_of(request.query))
-        records = await self._journal.deliveries_of(user, limit=limit, since=since)
         devices = await self._registry.devices_of(user)
+        # what waits first: what is fanned out meanwhile has a line of the journal then
+        looked = await self._waiting.of(people_of(user, devices))
+        records = await self._journal.deliveries_of(user, limit=limit, since=since)
+        records = with_waiting(records, looked.found, limit=limit, since=since)
         installations = {device.id: device.installation_id for device in devices}
-        views = [delivery_view(record, installations) for record in records]
-        return Answer(200, {"deliveries": views})
+        sight = await self._sight(looker, records)
+        views = [delivery_view(record, installations, sight) for record in records]
+        if looker.may(TIMES) and any(one["receipts"] for one in views):
+            await self._note(looker, request, user)
+        return Answer(200, {"deliveries": views, **waits_view(looked.waits)})
+
+    async def why(self, request: Request) -> Answer:
+        """Why somebody did not get it: the newest notification, or that of `?event=`."""
+        looker = await self._authorize(request, SCOPE)
+        user = await find_user(self._registry, request.path["id"], by_of(request.query))
+        found = await self._whys.of(
+            user,
+            now=self._clocks.wall(),
+            exact=looker.may(TIMES),
+            event_id=request.query.get("event"),
+        )
+        if found is None:
+            raise Problem("not_found", "nothing of this event is known for this person")
+        if found.tells_times:
+            await self._note(looker, request, user)
+        return Answer(200, found.view())
+
+    async def _note(self, looker: Looker, request: Request, user: UserRef) -> None:
+        actor, at = looker.actor(request), self._clocks.wall()
+        act = actor.does("users.read", "times", at=at, routine=True, about=user)
+        await self._audit.note(act)
 
     async def event(self, request: Request) -> Answer:
         """How an event stands; with `?items=1` each of its items as well."""
-        await self._authorize(request, SCOPE)
+        looker = await self._authorize(request, SCOPE)
         with_items = _flag(request.query, "items")
         event_id = request.path["event_id"]
         summary = await self._journal.event(event_id)
@@ -62,15 +127,31 @@ class LookupRoutes:
             raise Problem("not_found")
         view = event_view(summary)
         if with_items:
-            view["items"] = _items(summary, await self._journal.items_of(event_id))
+            records = await self._journal.items_of(event_id)
+            view["items"] = _items(summary, records, await self._sight(looker, records))
             view["rejections"] = [
                 {"index": one.index, "reason": one.reason} for one in summary.event.rejections
             ]
         return Answer(200, view)
 
+    async def _sight(self, looker: Looker, records: Sequence[Record]) -> Sight:
+        told = await self._receipts.of(records)
+        return self._asking().sight(told, exact=looker.may(TIMES))
 
-def delivery_view(record: Record, installations: Mapping[int, str]) -> dict[str, Any]:
-    """How a delivery is shown. `installations` gives the installation ids that are known."""
+
+def with_waiting(
+    records: Sequence[Record], waiting: Sequence[Waiting], *, limit: int, since: float | None
+) -> list[Record]:
+    """Deliveries and what waits, newest first."""
+    known = {(record.event_id, record.index) for record in records}
+    found = [waiting_record(one) for one in waiting if (one.event_id, one.index) not in known]
+    both = [*records, *(one for one in found if one.at >= (since or 0.0))]
+    return sorted(both, key=lambda record: (-record.at, *record[:3]))[:limit]
+
+
+def delivery_view(record: Record, installations: Mapping[int, str], sight: Sight) -> dict[str, Any]:
+    """How a delivery is shown. `installations` gives the installation ids that are known, `sight`
+    what the phones told."""
     return {
         "event_id": record.event_id,
         "source": source_of(record.event_id),
@@ -88,6 +169,7 @@ def delivery_view(record: Record, installations: Mapping[int, str]) -> dict[str,
         "address_hash": record.address_hash or None,
         "at": to_iso(record.at),
         "next_attempt_at": None if record.next_at is None else to_iso(record.next_at),
+        **sight.view(record),
     }
 
 
@@ -109,7 +191,7 @@ def event_view(summary: EventSummary) -> dict[str, Any]:
     }
 
 
-def _items(summary: EventSummary, records: list[Record]) -> list[dict[str, Any]]:
+def _items(summary: EventSummary, records: list[Record], sight: Sight) -> list[dict[str, Any]]:
     """Every item that was taken, by index: those without a line in the journal wait in the queue.
 
     An item of a user with several devices has a line for each of them.
@@ -123,7 +205,7 @@ def _items(summary: EventSummary, records: list[Record]) -> list[dict[str, Any]]
         if index not in seen and index not in rejected
     ]
     in_order = sorted([*records, *waiting], key=lambda record: (record.index, record.device_id))
-    return [delivery_view(record, {}) for record in in_order]
+    return [delivery_view(record, {}, sight) for record in in_order]
 
 
 def _page(query: Mapping[str, str]) -> tuple[int, float | None]:

@@ -28,8 +28,11 @@ from gateway.ports.journal import (
 )
 from gateway.ports.keys import SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
+from gateway.ports.people import Content, Holdings, People, Waiting, WaitingSlice
 from gateway.ports.queue import Depth, Queue
-from gateway.ports.registry import Imported, Registered, Registry
+from gateway.ports.receipts import Kept as KeptReceipt
+from gateway.ports.receipts import Receipts
+from gateway.ports.registry import Audience, Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
 from gateway.ports.store import Store
 from gateway.ports.times import PERSON, ClockRow, Times
@@ -46,11 +49,13 @@ __all__ = [
     "ApiKey",
     "Aside",
     "Asked",
+    "Audience",
     "Audit",
     "BrokeredJournal",
     "Cleared",
     "Clock",
     "ClockRow",
+    "Content",
     "DeadLetter",
     "Depth",
     "Doubt",
@@ -61,16 +66,20 @@ __all__ = [
     "Held",
     "HeldOf",
     "Holder",
+    "Holdings",
     "Imported",
     "Journal",
     "Kept",
+    "KeptReceipt",
     "Keys",
     "LaneRow",
     "Lanes",
     "LeaseRef",
     "PartRow",
+    "People",
     "Progress",
     "Queue",
+    "Receipts",
     "Recorded",
     "Registered",
     "Registry",
@@ -79,5 +88,7 @@ __all__ = [
     "Standing",
     "Store",
     "Times",
+    "Waiting",
+    "WaitingSlice",
     "quiet",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from gateway.core.attempts import Failed, Failures, Key
 from gateway.core.audit import Act
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef
@@ -161,6 +162,7 @@ class Journal(Protocol):
         done: Sequence[tuple[str, int]] = (),
         brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
         waiting: Sequence[tuple[Record, LeaseRef]] = (),
+        failed: Sequence[Failed] = (),
     ) -> Recorded:
         """Write the states of deliveries, in one transaction.
 
@@ -176,7 +178,13 @@ class Journal(Protocol):
         `waiting` are deliveries whose chunk goes on, each with the lease of that chunk, in a queue
         beside this journal. One is written only while the lease holds: whoever took the chunk since
         has read what there was, and would not end a row that comes later.
+
+        `failed` are attempts that failed, one entry a delivery; nothing is kept of those for a
+        person who was erased since.
         """
+
+    async def failures(self, keys: Sequence[Key]) -> Mapping[Key, Failures]:
+        """What failed of these deliveries, of those of which anything did."""
 
     async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:
         """End a chunk that cannot be read: keep its bytes as a dead letter, end its deliveries that

@@ -7,7 +7,14 @@ from typing import Protocol
 
 from gateway.core.audit import Act
 
-SCOPES = ("devices:read", "devices:write", "deliveries:read", "notifications:write", "admin")
+SCOPES = (
+    "devices:read",
+    "devices:write",
+    "deliveries:read",
+    "receipts:read",
+    "notifications:write",
+    "admin",
+)
 """What an API key may be allowed; `admin` includes all others."""
 
 

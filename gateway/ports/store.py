@@ -10,6 +10,8 @@ from gateway.ports.erasures import Erasures
 from gateway.ports.journal import Journal
 from gateway.ports.keys import Keys
 from gateway.ports.lanes import Lanes
+from gateway.ports.people import People
+from gateway.ports.receipts import Receipts
 from gateway.ports.registry import Registry
 from gateway.ports.replicas import Replicas
 from gateway.ports.times import Times
@@ -25,6 +27,14 @@ class Store(Protocol):
     @property
     def journal(self) -> Journal:
         """What happened."""
+
+    @property
+    def receipts(self) -> Receipts:
+        """What phones told of pushes."""
+
+    @property
+    def people(self) -> People:
+        """What else is known of one person."""
 
     @property
     def erasures(self) -> Erasures:

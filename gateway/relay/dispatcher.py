@@ -27,6 +27,7 @@ from gateway.core.model import (
     lane_name,
 )
 from gateway.core.pace import Pace
+from gateway.core.staleness import without_stale
 from gateway.core.states import DeliveryState
 from gateway.events import ChunkBuried, IdsContradict, Observer, PutAside, StoreFailed
 from gateway.relay.lane import Lane
@@ -197,6 +198,8 @@ class Dispatcher:
         looked_up = self._monotonic()
         found = await self._ports.registry.targets(items) if items else Found()
         targets, barred = self._ports.reaching.of(items, for_their_time(found, chunk.first_seen))
+        before = self._ports.reaching.stale_before()
+        targets = without_stale(chunk, items, targets, known, before=before, able=self._is_able)
         await self._leases.prove([work])
         if work.lost or work.proven_until <= self._monotonic():
             # The lookups took so long that another process may have the chunk and end it.
@@ -219,6 +222,10 @@ class Dispatcher:
                 self._observer(IdsContradict(chunk.event_id, todo.contradicting))
             self._keep(work, todo.waits)
             self._offer(work, todo.sends, todo.ended, looked_up)
+
+    def _is_able(self, target: Target) -> bool:
+        """Whether this process can send to a device at all."""
+        return not target.fault and lane_name(target.app, target.provider) in self._lanes
 
     async def _leave(self, work: Work) -> None:
         """Leave a chunk for a moment: to a process that knows its source, or until the time is
@@ -250,6 +257,8 @@ class Dispatcher:
         event_id, deadline = work.chunk.event_id, work.deadline
         last: Item | None = None
         message = Message(event_id, "", "", None)
+        sign = self._ports.receipting.of_event(event_id, work.chunk.day)
+        asked, receipt, mode = self._ports.receipting.modes, "", None
         for send in sends:
             item, target = send.item, send.target
             name = lane_name(target.app, target.provider)
@@ -263,6 +272,9 @@ class Dispatcher:
             if item is not last:
                 # shared by all devices of its user, whose pushes come one after the other
                 last, message = item, Message(event_id, item.title, item.body, item.path)
+            if sign is not None:
+                mode = asked.get(target.app)
+                receipt = (mode and sign(item.index, target.device_id, target.measure)) or ""
             part = lane.part_of(target.address)
             delivery = Delivery(
                 delivery_id=delivery_id(event_id, item.index, target.device_id),
@@ -276,6 +288,8 @@ class Dispatcher:
                 looked_up=looked_up,
                 attempts=send.attempts,
                 word=target.word_for(item),
+                receipt=receipt,
+                mutable=mode == "received",
             )
             by_part.setdefault((name, part), []).append(delivery)
         if faults:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.ports import Journal, Lanes, Queue, Registry
 from gateway.relay.reaching import Reaching
+from gateway.relay.receipting import Receipting
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,4 @@ class RelayPorts:
     lanes: Lanes
     vendors: Collection[str]
     reaching: Reaching
+    receipting: Receipting = field(default_factory=Receipting)

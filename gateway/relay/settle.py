@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import assert_never
 
+from gateway.core import attempts
 from gateway.core.clocks import Clocks
 from gateway.core.fanout import TOO_OLD
 from gateway.core.model import Record, Remainder, Removal
@@ -39,7 +40,11 @@ from gateway.relay.write import Batch, Writer
 from providers.contract import (
     NOT_STARTED,
     Delivered,
+    Misconfigured,
     Push,
+    Refused,
+    Throttled,
+    TokenGone,
     Unavailable,
     Verdict,
     address_hash,
@@ -152,6 +157,8 @@ class Settler:
             # We closed the transport under it, so no attempt is spent.
             self.returned([delivery], verdict.reason, None)
             return
+        if not (isinstance(verdict, Delivered) or delivery.work.lost):
+            self._batch.fail(_failed(delivery, verdict, now))
         delivery.attempts += 1
         standing = Standing(
             attempts=delivery.attempts,
@@ -333,4 +340,21 @@ def _record(
         vendor_id=vendor_id,
         next_at=next_at,
         day=chunk.day,
+    )
+
+
+def _failed(
+    delivery: Delivery,
+    verdict: TokenGone | Throttled | Unavailable | Refused | Misconfigured,
+    now: float,
+) -> attempts.Failed:
+    item, target = delivery.item, delivery.target
+    return attempts.Failed(
+        delivery.work.chunk.event_id,
+        item.index,
+        target.device_id,
+        1,
+        attempts.line(now, verdict.label, verdict.reason),
+        item.user_id or target.user_id,
+        item.custom_id or target.custom_id,
     )

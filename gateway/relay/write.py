@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from gateway.core.attempts import Failed, Key
 from gateway.core.clocks import Clocks
 from gateway.core.model import Item, Record, Removal
 from gateway.core.pace import Pace
@@ -63,10 +64,11 @@ class Batch:
     others: list[int] = field(default_factory=list)
     delivered: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     environments: dict[int, Address] = field(default_factory=dict)
+    failed: dict[Key, Failed] = field(default_factory=dict)
     is_ended_recorded: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.records or self.waiting or self.finished)
+        return bool(self.records or self.waiting or self.finished or self.failed)
 
     @property
     def size(self) -> int:
@@ -93,6 +95,12 @@ class Batch:
     def wait(self, record: Record, work: Work) -> None:
         """Take the record of a delivery that is left for later."""
         self.waiting.append((record, work))
+        self.grown()
+
+    def fail(self, failed: Failed) -> None:
+        """Take an attempt that failed."""
+        key = failed[:3]
+        self.failed[key] = failed.before(self.failed.get(key))
         self.grown()
 
     def finish(self, work: Work) -> None:
@@ -226,7 +234,10 @@ class Writer:
             for _, _, lane in batch.removals
         }
         removals = [(index, removal) for index, removal, _ in batch.removals]
-        return await self._journal.record(records, removals, batch.dead, done, brakes, under)
+        failed = list(batch.failed.values())
+        return await self._journal.record(
+            records, removals, batch.dead, done, brakes, under, failed
+        )
 
     async def _record_ended(self, batch: Batch) -> None:
         """Journal, once, what has ended in any case, while nobody can say whose the rest is: for

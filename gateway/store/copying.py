@@ -51,6 +51,8 @@ TABLES = (
     Table("event_people", ("", ""), lossy=True),
     Table("chunks_done", ("", -1), lossy=True),
     Table("deliveries", ("", -1, -1), lossy=True),
+    Table("failed_attempts", ("", -1, -1), lossy=True),
+    Table("receipts", ("", -1, -1, ""), lossy=True),
     Table("dead_letters", (0,), identity=True, lossy=True),
     Table("queue", (0,), bulk=10, identity=True, lossy=True),
 )

@@ -61,11 +61,11 @@ def needles(people: Iterable[UserRef]) -> list[str]:
 def who_is_named(body: bytes, people: Sequence[UserRef]) -> list[UserRef]:
     """Which of these people a body names, in any field, at any depth, as value or as key."""
     try:
-        document = _parsed(body)
+        document = parsed(body)
     except _NOT_JSON:
         text = _plain(body.replace(b"\0", b"").decode("utf-8", "replace"))
         return [user for user in people if _spelt(text, user)]
-    found = _names_in(document, people)
+    found = names_in(document, people)
     return [user for place, user in enumerate(people) if place in found]
 
 
@@ -97,7 +97,7 @@ def items_without(items: bytes, theirs: Theirs, names: Iterable[str]) -> bytes |
 def names_of(body: bytes) -> dict[int, tuple[str | None, str | None]]:
     """Whom the entries of a batch name, by index: (user id, custom id). Nobody where it is none."""
     try:
-        entries = _parsed(body)["data"]["notifications"]
+        entries = parsed(body)["data"]["notifications"]
         return {
             index: (_text(entry.get("user_id")), _text(entry.get("custom_id")))
             for index, entry in enumerate(entries)
@@ -111,7 +111,7 @@ def body_without(body: bytes, theirs: Theirs, user: UserRef) -> tuple[bytes, lis
     """The body with the user's notifications emptied, and their indexes. It goes whole when it is
     no batch, and when it names the user elsewhere as well."""
     try:
-        document = _parsed(body)
+        document = parsed(body)
         notifications = document["data"]["notifications"]
         if not isinstance(notifications, list):
             return b"", []
@@ -120,7 +120,7 @@ def body_without(body: bytes, theirs: Theirs, user: UserRef) -> tuple[bytes, lis
             notifications[index] = EMPTIED
     except _NO_BATCH:
         return b"", []
-    if _names_in(document, [user]):
+    if names_in(document, [user]):
         return b"", found
     return json.dumps(document).encode() if found else body, found
 
@@ -186,10 +186,7 @@ def rewrite(
     return found
 
 
-# --- inside ---------------------------------------------------------------------------------------
-
-
-def _parsed(body: bytes) -> Any:
+def parsed(body: bytes) -> Any:
     """What a body says. orjson is quick and strict: what it will not read, the other one may."""
     try:
         return json.loads(body) if _LONG.search(body) else orjson.loads(body)
@@ -197,7 +194,7 @@ def _parsed(body: bytes) -> Any:
         return json.loads(body)
 
 
-def _names_in(document: Any, people: Sequence[UserRef]) -> set[int]:
+def names_in(document: Any, people: Sequence[UserRef]) -> set[int]:
     """The places of those people whom a document names. A field that is made for one kind of id
     names nobody by the other."""
     kinds = {
@@ -219,6 +216,9 @@ def _names_in(document: Any, people: Sequence[UserRef]) -> set[int]:
             plain = _plain(text)
             found |= {place for place, user in enumerate(people) if _spelt(plain, user)}
     return found
+
+
+# --- inside ---------------------------------------------------------------------------------------
 
 
 def _texts(document: Any) -> Iterator[tuple[object, str]]:

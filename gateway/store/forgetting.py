@@ -52,6 +52,13 @@ def numbers(secret: bytes) -> Number:
     return partial(_number, secret)
 
 
+def numbers_of(secret: bytes, user: UserRef) -> list[int]:
+    """The numbers that stand for a person, by each of their ids."""
+    number = numbers(secret)
+    ids = (("user_id", user.user_id), ("custom_id", user.custom_id))
+    return [number((kind, who)) for kind, who in ids if who is not None]
+
+
 def _number(secret: bytes, name: Name) -> int:
     return int.from_bytes(keyed(secret, "forgotten", *name)[:8]) >> 1
 
@@ -74,16 +81,28 @@ def asked_for(asked: Registration) -> tuple[Name, Name]:
     )
 
 
-def gone_with(row: Row, at: float, *, address_at: float | None = None) -> tuple[Gone, Gone]:
-    """What goes with a device: its installation and its address."""
+def refusals(device_id: int, user_id: str | None, custom_id: str | None) -> list[Name]:
+    """What stands for the answer of a device's former user, who did not let receipts be kept."""
+    ids = (("user_id", user_id), ("custom_id", custom_id))
+    return [("measure", str(device_id), kind, who) for kind, who in ids if who is not None]
+
+
+def gone_with(
+    row: Row, at: float, *, address_at: float | None = None, stays: bool = False
+) -> list[Gone]:
+    """What goes with a device: its installation and its address; and its user, if it said that no
+    receipts may be kept, which is remembered, unless the row `stays` theirs."""
     whose = (row["user_id"], row["custom_id"], row["user_changed_at"])
-    return (
+    gone = [
         Gone(installation(row), at, *whose),
         Gone(address(row), at if address_at is None else address_at, *whose),
-    )
+    ]
+    if row["measure"] == "denied" and not stays:
+        gone += [Gone(name, at) for name in refusals(row["id"], *whose[:2])]
+    return gone
 
 
-def purged(row: Row) -> tuple[Gone, Gone]:
+def purged(row: Row) -> list[Gone]:
     """What stays known of a dead device whose row is over its time: an import finds the same as
     before."""
     return gone_with(row, row["last_seen_at"], address_at=row["state_at"])

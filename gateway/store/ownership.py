@@ -5,11 +5,16 @@ Owns the rules, which are the same on every engine; finding, locking and writing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.core.model import (
+    DATA_MESSAGES,
+    DENIED,
+    MEASURED,
+    NOT_MEASURED,
     STATED_CUSTOM_ID,
     STATED_USER_ID,
     Device,
@@ -17,15 +22,18 @@ from gateway.core.model import (
     Registration,
     UserRef,
 )
+from gateway.core.staleness import WITHIN
 from gateway.core.states import DeviceState, as_it_is
 from gateway.core.words import Words
 from gateway.errors import InstallationOwned
+from gateway.ports import Audience
 from gateway.store import forgetting
 from gateway.store.forgetting import Gone, Memory, Name, Row, gone_with, latest
 from providers.contract import AddressKind, Environment, Platform
 
 _WHOSE = ("user_id", "custom_id", "address", "environment")
 _CONSENT = ("notifications", "measure")
+_MEASURE_BITS = {"granted": MEASURED, "denied": NOT_MEASURED}
 _PROFILE = tuple(field.name for field in fields(Profile))
 
 
@@ -78,7 +86,7 @@ def take_over(
         values,
         changed=drop if row is None or is_as_it_was else (*drop, row["id"]),
         came=_came(row, asked),
-        gone=_gone(before, asked, values["seen_at"]),
+        gone=_gone(row, before, asked, values["seen_at"]),
     )
 
 
@@ -122,10 +130,28 @@ def to_forget(rows: Sequence[Row], *, proven: UserRef | None, app: str | None) -
 
 
 def over_the_cap(owned: Sequence[Row], saved_id: int, *, most: int) -> list[Row]:
-    """Which of a user's rows are too many; `owned` has the most recently seen first, and the one
-    just saved stays."""
-    others = [row for row in owned if row["id"] != saved_id]
+    """Which of a user's rows are too many: those that were seen least recently. The one just saved
+    stays."""
+    others = [row for row in by_last_seen(owned) if row["id"] != saved_id]
     return others[most - 1 :]
+
+
+def by_last_seen(rows: Sequence[Row]) -> list[Row]:
+    """A user's rows, most recently seen first: by a registration or a receipt."""
+    return sorted(
+        rows, key=lambda row: (max(row["last_seen_at"], row["heard_at"]), row["id"]), reverse=True
+    )
+
+
+def audience_of(rows: Iterable[Sequence[Any]]) -> Audience:
+    """Rows of app, platform, how many are muted, and how many were seen within each span."""
+    muted: Counter[tuple[str, str]] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
+    for app, platform, denied, *within in rows:
+        muted[app, platform] += denied
+        for span, count in zip(WITHIN, within, strict=True):
+            seen[app, span] += count
+    return Audience(muted, seen)
 
 
 def device_of(row: Row) -> Device:
@@ -147,6 +173,7 @@ def device_of(row: Row) -> Device:
         last_seen_at=row["last_seen_at"],
         profile=Profile(**{name: row[name] for name in _PROFILE}),
         user_changed_at=row["user_changed_at"],
+        heard_at=row["heard_at"],
         words=tuple(row[name] for name in ("user_word", "custom_word") if row[name]),
     )
 
@@ -160,7 +187,6 @@ def _values(
         "installation_id": asked.installation_id,
         "user_id": asked.user_id,
         "custom_id": asked.custom_id,
-        "stated": _stated(asked),
         "address": asked.address,
         "address_kind": asked.address_kind.value,
         "platform": asked.platform.value,
@@ -168,6 +194,7 @@ def _values(
         "now": now,
         "registered_at": now,
         "seen_at": now if asked.seen_at is None else asked.seen_at,
+        "heard_at": asked.heard_at,
     }
     profile = {name: getattr(asked.profile, name) for name in _PROFILE}
     if row is not None:
@@ -175,19 +202,25 @@ def _values(
         if same:
             for name in ("user_id", "custom_id"):
                 values[name] = values[name] or row[name]
+            values["heard_at"] = max(asked.heard_at, row["heard_at"])
             profile = {name: row[name] if told is None else told for name, told in profile.items()}
         if same and row["address"] == asked.address and row["state"] == "active":
             values["registered_at"] = row["registered_at"]
         if asked.seen_at is None:
             # Proof of death is held against this time, so every registration moves it.
             values["seen_at"] = max(now, row["last_seen_at"] + 0.001)
-    return values | profile
+    return values | profile | {"stated": _stated(asked, profile)}
 
 
-def _stated(asked: Registration) -> int:
-    """The bits of the ids that this registration itself states or proves."""
-    return (STATED_USER_ID if asked.user_id is not None else 0) | (
-        STATED_CUSTOM_ID if asked.custom_id is not None else 0
+def _stated(asked: Registration, profile: Mapping[str, str | None]) -> int:
+    """The bits of the ids that this registration itself states or proves, and of what was said for
+    sending: a look-up reads no words."""
+    return (
+        (STATED_USER_ID if asked.user_id is not None else 0)
+        | (STATED_CUSTOM_ID if asked.custom_id is not None else 0)
+        | (DENIED if profile["notifications"] == "denied" else 0)
+        | (DATA_MESSAGES if "data_messages" in (profile["can"] or "").split() else 0)
+        | _MEASURE_BITS.get(profile["measure"] or "", 0)
     )
 
 
@@ -258,10 +291,13 @@ def _came(row: Row | None, asked: Registration) -> tuple[Name, ...]:
     return tuple(name for name in names if name not in had)
 
 
-def _gone(before: Sequence[Row], asked: Registration, at: float) -> tuple[Gone, ...]:
+def _gone(
+    kept: Row | None, before: Sequence[Row], asked: Registration, at: float
+) -> tuple[Gone, ...]:
     """What the device has no more, and what those had that went; also an address that is old by
     the app's own word."""
-    gone = [one for row in before for one in gone_with(row, at)]
+    stays_theirs = kept is not None and same_user(kept, asked.user_id, asked.custom_id)
+    gone = [one for row in before for one in gone_with(row, at, stays=row is kept and stays_theirs)]
     if asked.old_address is not None:
         old = ("address", asked.app, asked.provider, asked.old_address)
         gone.insert(0, Gone(old, at, asked.user_id, asked.custom_id, asked.user_changed_at))

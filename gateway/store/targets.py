@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from gateway.core.model import STATED_CUSTOM_ID, STATED_USER_ID, Found, Item, Target
+from gateway.core.model import (
+    DATA_MESSAGES,
+    DENIED,
+    MEASURED,
+    NOT_MEASURED,
+    STATED_CUSTOM_ID,
+    STATED_USER_ID,
+    Found,
+    Item,
+    Target,
+)
 from gateway.core.states import as_it_is
 from gateway.core.words import Words
 from providers.contract import Address, AddressKind, Environment, Platform
@@ -18,12 +28,14 @@ _KINDS = {one.value: one for one in AddressKind}
 _PLATFORMS = {one.value: one for one in Platform}
 _ENVIRONMENTS = {one.value: one for one in Environment}
 _NOBODY: list[Target] = []
-_STATED = STATED_USER_ID | STATED_CUSTOM_ID
+_STATED = STATED_USER_ID | STATED_CUSTOM_ID | DENIED | DATA_MESSAGES | MEASURED | NOT_MEASURED
 
 
-def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at: float) -> Target:
+def target_of(
+    row: Sequence[Any], seen_at: float, words: Words | None, erased_at: float, fresh_at: float
+) -> Target:
     """A row of the lookup; what comes after its twelve columns is the engine's way to say
-    `seen_at` and `erased_at`."""
+    `seen_at`, `erased_at` and `fresh_at`."""
     (
         device_id,
         app,
@@ -58,9 +70,11 @@ def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at
             custom_word,
             "",
             erased_at,
+            fresh_at,
         )
     except (KeyError, TypeError):
-        return _unknown(row, seen_at)._replace(erased_at=erased_at)
+        unknown = _unknown(row, seen_at)
+        return unknown._replace(erased_at=erased_at, fresh_at=fresh_at)
 
 
 def _unknown(row: Sequence[Any], seen_at: float) -> Target:

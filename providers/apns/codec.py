@@ -61,7 +61,8 @@ class Codec:
         self._clock = clock
         self._environments = options.endpoints.keys()
         self._frame = frame_size(options.style)
-        self._fitted: tuple[Message, Message | Refused] | None = None
+        self._frame_with_receipt = frame_size(options.style, with_receipt=True)
+        self._fitted: tuple[Message, bool, Message | Refused] | None = None
 
     def environment(self, address: Address) -> Environment:
         """Where a device is reached: in its own environment, where there is more than one."""
@@ -76,14 +77,22 @@ class Codec:
         path = device_path(push.address)
         if path is None:
             return BAD_TOKEN
-        message = self.fit(push.message)
+        message = self.fit(push)
         if isinstance(message, Refused):
             return message
+        body = render_body(
+            message,
+            push.delivery_id,
+            push.word,
+            self._options.style,
+            receipt=push.receipt,
+            mutable=push.mutable,
+        )
         return ApnsRequest(
             self.environment(push.address),
             path,
             render_headers(push, self._options.topic),
-            render_body(message, push.delivery_id, push.word, self._options.style),
+            body,
             push.delivery_id,
         )
 
@@ -112,8 +121,11 @@ class Codec:
                 credentials.accepted()
         return verdict
 
-    def fit(self, message: Message) -> Message | Refused:
+    def fit(self, push: Push) -> Message | Refused:
         """`fit_message`, once for all devices of a user: their pushes come one after the other."""
-        if self._fitted is None or self._fitted[0] is not message:
-            self._fitted = message, fit_message(message, self._frame)
-        return self._fitted[1]
+        message, is_bare = push.message, push.receipt == ""
+        fitted = self._fitted
+        if fitted is None or fitted[0] is not message or fitted[1] is not is_bare:
+            frame = self._frame if is_bare else self._frame_with_receipt
+            fitted = self._fitted = message, is_bare, fit_message(message, frame)
+        return fitted[2]

@@ -197,7 +197,7 @@ class ApnsNativeProvider:
         path = device_path(push.address)
         if path is None:
             return BAD_TOKEN
-        message = self._codec.fit(push.message)
+        message = self._codec.fit(push)
         if isinstance(message, Refused):
             return message
         delivery_id = push.delivery_id
@@ -207,7 +207,8 @@ class ApnsNativeProvider:
             + self._shared_fields(batch.credential, push.expires_at)
             + (_APNS_ID + coded_id + _COLLAPSE_ID + coded_id)
         )
-        return Request(fields, self._bodies.fill(message, delivery_id, push.word), (push, batch))
+        body = self._bodies.fill(message, delivery_id, push.word, push.receipt, push.mutable)
+        return Request(fields, body, (push, batch))
 
     def _shared_fields(self, authorization: str, expires_at: float) -> bytes:
         """What the pushes of one event have in common, coded once."""

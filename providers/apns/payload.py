@@ -18,7 +18,14 @@ from __future__ import annotations
 import re
 from dataclasses import astuple, dataclass, replace
 
-from providers.contract import LONGEST_WORD, NO_DELIVERY, Address, Message, Push
+from providers.contract import (
+    LONGEST_RECEIPT,
+    LONGEST_WORD,
+    NO_DELIVERY,
+    Address,
+    Message,
+    Push,
+)
 from providers.wording.template import Template, Texts, message_gaps, quoted, unused_number
 from providers.wording.text import encode
 
@@ -47,14 +54,27 @@ def device_path(address: Address) -> str | None:
     return f"/3/device/{address.value}" if _DEVICE_TOKEN.match(address.value) else None
 
 
-def render_body(message: Message, delivery_id: str, word: str, style: ApnsStyle) -> bytes:
-    """The body for one device; `message` is what `fit_message` made of the push's own."""
+def render_body(
+    message: Message,
+    delivery_id: str,
+    word: str,
+    style: ApnsStyle,
+    *,
+    receipt: str = "",
+    mutable: bool = False,
+) -> bytes:
+    """The body for one device; `message` is what `fit_message` made of the push's own. `receipt`
+    and `mutable` are the push's."""
     aps: dict[str, object] = {"alert": {"title": message.title, "body": message.body}}
     if style.sound:
         aps["sound"] = style.sound
     if style.thread_id:
         aps["thread-id"] = style.thread_id
+    if mutable:
+        aps["mutable-content"] = 1
     data = {"event_id": message.event_id, "delivery_id": delivery_id, "for": word}
+    if receipt:
+        data["receipt"] = receipt
     if message.path is not None:
         data["path"] = message.path
     return encode({"aps": aps, "data": data})
@@ -64,22 +84,44 @@ class BodyTemplates:
     """`render_body` for one style, as templates: the same bytes at a fraction of the cost."""
 
     def __init__(self, style: ApnsStyle) -> None:
-        number = unused_number(astuple(style))
-        delivery_id, texts = f"inkpush gap {number}", message_gaps(number)
-        word = f"inkpush gap for {number}"
-        gaps = texts | {"delivery_id": delivery_id, "word": word}
-        message = Message(**texts)
-        self._with_path = Template(render_body(message, delivery_id, word, style), gaps)
-        message = replace(message, path=None)
-        self._without = Template(render_body(message, delivery_id, word, style), gaps)
+        self._style = style
+        self._templates: dict[tuple[bool, bool, bool], Template] = {}
         self._texts = Texts()
 
-    def fill(self, message: Message, delivery_id: str, word: str) -> bytes:
+    def fill(
+        self,
+        message: Message,
+        delivery_id: str,
+        word: str,
+        receipt: str = "",
+        mutable: bool = False,
+    ) -> bytes:
         """The body for one device."""
         values = self._texts.of(message)
         values["delivery_id"] = f'"{delivery_id}"'
         values["word"] = quoted(word)
-        return (self._without if message.path is None else self._with_path).fill(values)
+        if receipt:
+            values["receipt"] = f'"{receipt}"'
+        key = (message.path is None, receipt == "", mutable)
+        template = self._templates.get(key)
+        if template is None:
+            template = self._templates[key] = _template(*key, self._style)
+        return template.fill(values)
+
+
+def _template(no_path: bool, no_receipt: bool, mutable: bool, style: ApnsStyle) -> Template:
+    number = unused_number(astuple(style))
+    delivery_id, texts = f"inkpush gap {number}", message_gaps(number)
+    word = f"inkpush gap for {number}"
+    receipt = "" if no_receipt else f"inkpush gap receipt {number}"
+    gaps = texts | {"delivery_id": delivery_id, "word": word}
+    if receipt:
+        gaps["receipt"] = receipt
+    message = Message(**texts)
+    if no_path:
+        message = replace(message, path=None)
+    body = render_body(message, delivery_id, word, style, receipt=receipt, mutable=mutable)
+    return Template(body, gaps)
 
 
 def render_headers(push: Push, topic: str) -> Headers:
@@ -103,7 +145,10 @@ def expiration(expires_at: float) -> int:
     return int(min(max(expires_at, 1.0), LATEST_EXPIRATION))
 
 
-def frame_size(style: ApnsStyle) -> int:
+def frame_size(style: ApnsStyle, *, with_receipt: bool = False) -> int:
     """The bytes of a body with empty texts, delivery id included: see `fit_message`."""
     empty = Message(event_id="", title="", body="", path="")
-    return len(render_body(empty, NO_DELIVERY, LONGEST_WORD, style))
+    receipt = LONGEST_RECEIPT if with_receipt else ""
+    return len(
+        render_body(empty, NO_DELIVERY, LONGEST_WORD, style, receipt=receipt, mutable=with_receipt)
+    )

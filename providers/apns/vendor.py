@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
+from providers.apns.meanings import MEANINGS
 from providers.apns.settings import ApnsSettings
 from providers.contract import Address, AddressKind, Environment, Platform, PushProvider
 from providers.errors import CredentialError
@@ -188,4 +189,6 @@ VENDOR = Vendor(
     prune_reasons=("Unregistered", "ExpiredToken"),
     read_address=read_address,
     plan=plan,
+    company="Apple",
+    meanings=MEANINGS,
 )

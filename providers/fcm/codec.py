@@ -39,13 +39,17 @@ class Codec:
     def __init__(self, options: FcmOptions) -> None:
         self._options = options
         self._frame = frame_size(options.style)
-        self._fitted: tuple[Message, Message | Refused] | None = None
+        self._frame_with_receipt = frame_size(options.style, with_receipt=True)
+        self._fitted: tuple[Message, bool, Message | Refused] | None = None
 
-    def fit(self, message: Message) -> Message | Refused:
+    def fit(self, push: Push) -> Message | Refused:
         """`fit_message`, once for all devices of a user: their pushes come one after the other."""
-        if self._fitted is None or self._fitted[0] is not message:
-            self._fitted = message, fit_message(message, self._frame)
-        return self._fitted[1]
+        message, is_bare = push.message, push.receipt == ""
+        fitted = self._fitted
+        if fitted is None or fitted[0] is not message or fitted[1] is not is_bare:
+            frame = self._frame if is_bare else self._frame_with_receipt
+            fitted = self._fitted = message, is_bare, fit_message(message, frame)
+        return fitted[2]
 
     def judge(
         self, status: int, body: Body, retry_after: str | None, token: AccessToken, now: float

@@ -263,7 +263,7 @@ class FcmNativeProvider:
         pool.submit(requests, deadline, start_of(pushes))
 
     def _body(self, push: Push, now: float) -> bytes | Refused:
-        message = self._codec.fit(push.message)
+        message = self._codec.fit(push)
         if isinstance(message, Refused):
             return message
         if not push.address.value:

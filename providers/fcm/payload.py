@@ -15,6 +15,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import Any, assert_never
 
 from providers.contract import (
+    LONGEST_RECEIPT,
     LONGEST_WORD,
     NO_DELIVERY,
     Address,
@@ -52,6 +53,8 @@ def render(message: Message, push: Push, style: FcmStyle, now: float) -> dict[st
     delivery_id = push.delivery_id
     ttl = ttl_seconds(push.expires_at, now)
     data = {"event_id": message.event_id, "delivery_id": delivery_id, "for": push.word}
+    if push.receipt:
+        data["receipt"] = push.receipt
     if message.path is not None:
         data["path"] = message.path
     rendered: dict[str, Any] = {
@@ -63,7 +66,7 @@ def render(message: Message, push: Push, style: FcmStyle, now: float) -> dict[st
         case Platform.ANDROID:
             rendered["android"] = _android(delivery_id, ttl, style)
         case Platform.IOS:
-            rendered["apns"] = _apns(delivery_id, _expiration(now, ttl), style)
+            rendered["apns"] = _apns(push, _expiration(now, ttl), style)
         case Platform.WEB:
             rendered["webpush"] = _webpush(push.delivery_id, ttl)
         case _:
@@ -77,7 +80,7 @@ class BodyTemplates:
 
     def __init__(self, style: FcmStyle) -> None:
         self._style = style
-        self._templates: dict[tuple[AddressKind, Platform, bool], Template] = {}
+        self._templates: dict[tuple[AddressKind, Platform, bool, bool, bool], Template] = {}
         self._texts = Texts()
         #: expires_at and now of the values that depend on them
         self._life: tuple[float, float] | None = None
@@ -90,10 +93,12 @@ class BodyTemplates:
         values["target"] = quoted(address.value)
         values["delivery_id"] = f'"{push.delivery_id}"'
         values["word"] = quoted(push.word)
-        platform = address.platform
+        receipt, platform = push.receipt, address.platform
+        if receipt:
+            values["receipt"] = f'"{receipt}"'
         if platform is Platform.WEB:
             values["topic"] = f'"{_bare(push.delivery_id)}"'
-        key = (address.kind, platform, message.path is None)
+        key = (address.kind, platform, message.path is None, receipt == "", push.mutable)
         template = self._templates.get(key)
         if template is None:
             template = self._templates[key] = _template(*key, self._style)
@@ -116,15 +121,32 @@ def send_request(rendered: dict[str, Any], *, validate_only: bool = False) -> by
     return encode(request)
 
 
-def _template(kind: AddressKind, platform: Platform, no_path: bool, style: FcmStyle) -> Template:
+def _template(
+    kind: AddressKind,
+    platform: Platform,
+    no_path: bool,
+    no_receipt: bool,
+    mutable: bool,
+    style: FcmStyle,
+) -> Template:
     ttl = unused_number(astuple(style))
     delivery_id, target, texts = f"inkpush-gap-{ttl}", f"inkpush gap {ttl}", message_gaps(ttl)
     word = f"inkpush gap for {ttl}"
     message = Message(**texts)
     if no_path:
         message = replace(message, path=None)
-    push = Push(delivery_id, Address(target, kind, platform), message, expires_at=ttl, word=word)
+    push = Push(
+        delivery_id,
+        Address(target, kind, platform),
+        message,
+        expires_at=ttl,
+        word=word,
+        receipt="" if no_receipt else f"inkpush gap receipt {ttl}",
+        mutable=mutable,
+    )
     gaps = texts | {"target": target, "delivery_id": delivery_id, "word": word}
+    if push.receipt:
+        gaps["receipt"] = push.receipt
     match platform:
         case Platform.ANDROID:
             gaps["ttl"] = f"{ttl}s"
@@ -169,14 +191,18 @@ def _android(delivery_id: str, ttl: int, style: FcmStyle) -> dict[str, Any]:
     }
 
 
-def _apns(delivery_id: str, expiration: int, style: FcmStyle) -> dict[str, Any]:
-    aps = {"sound": style.sound, "thread-id": style.thread_id}
+def _apns(push: Push, expiration: int, style: FcmStyle) -> dict[str, Any]:
+    aps = {
+        "sound": style.sound,
+        "thread-id": style.thread_id,
+        "mutable-content": 1 if push.mutable else None,
+    }
     return {
         "headers": {
             "apns-push-type": "alert",
             "apns-priority": "10",
             "apns-expiration": str(expiration),
-            "apns-collapse-id": delivery_id,
+            "apns-collapse-id": push.delivery_id,
         },
         "payload": {"aps": {name: value for name, value in aps.items() if value}},
     }
@@ -195,7 +221,7 @@ def _webpush(delivery_id: str, ttl: int) -> dict[str, Any]:
     }
 
 
-def frame_size(style: FcmStyle) -> int:
+def frame_size(style: FcmStyle, *, with_receipt: bool = False) -> int:
     """The bytes of the largest message with empty texts, ids but for the event's included.
 
     FCM counts keys and values of notification and data; all but the target is counted here, which
@@ -206,6 +232,8 @@ def frame_size(style: FcmStyle) -> int:
     for platform in Platform:
         address = Address("", platform=platform)
         push = Push(NO_DELIVERY, address, empty, expires_at=4e9, word=LONGEST_WORD)
+        if with_receipt:
+            push.receipt, push.mutable = LONGEST_RECEIPT, True
         frame = render(empty, push, style, now=4e9 - LONGEST_TTL_S)
         del frame["token"]
         sizes.append(len(encode(frame)))

@@ -141,7 +141,7 @@ class FcmSdkProvider:
 
     async def _attempt(self, push: Push, *, validate_only: bool = False) -> Verdict:
         """Send one push once, and return its verdict within `timeout_s`."""
-        message = self._codec.fit(push.message)
+        message = self._codec.fit(push)
         if isinstance(message, Refused):
             return message
         rendered = _sdk_message(render(message, push, self._options.style, self._clock()))
@@ -214,7 +214,11 @@ def _apns(block: dict[str, Any] | None) -> messaging.APNSConfig | None:
     return messaging.APNSConfig(
         headers=block["headers"],
         payload=messaging.APNSPayload(
-            messaging.Aps(sound=aps.get("sound"), thread_id=aps.get("thread-id"))
+            messaging.Aps(
+                sound=aps.get("sound"),
+                thread_id=aps.get("thread-id"),
+                mutable_content=aps.get("mutable-content") == 1 or None,
+            )
         ),
     )
 

@@ -10,6 +10,7 @@ from typing import assert_never
 from urllib.parse import unquote
 
 from providers.contract import Address, AddressKind, Environment, Platform, PushProvider
+from providers.fcm.meanings import MEANINGS
 from providers.fcm.settings import FcmSettings
 from providers.vendor import (
     AddressProblem,
@@ -118,4 +119,6 @@ VENDOR = Vendor(
     read_address=read_address,
     plan=plan,
     tells_time=True,
+    meanings=MEANINGS,
+    company="Google",
 )

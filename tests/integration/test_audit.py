@@ -133,9 +133,16 @@ ACTING: dict[str, tuple[Does, ...]] = {
         Does(("agent/fcm",), (), status=1),
     ),
     "send": (Does(("--user", "mary", "--title", "Hi"), (("notifications.send", None, 1),)),),
-    "users erase": (Does(("--user", "mary", "--yes"), (("users.erase", "", 1),), _phone),),
+    "users erase": (
+        Does(("--user", "mary", "--yes"), (("users.erase", "", 1),), _phone),
+        Does(("mary", "--yes"), (("users.erase", "", 1),), _phone),
+    ),
+    "users export": (Does(("mary",), (("users.export", "", 1),), _phone),),
 }
-"""Commands that change lanes, devices of others, keys, dead letters, events or clocks."""
+"""Commands that change lanes, devices of others, keys, dead letters, events or clocks, and exports
+of a person."""
+NAMELESS = ("clock.accept", "devices.import", "users.erase", "users.export")
+"""Acts without an object."""
 BROKERED = {"events requeue"}
 """Those that act on what a broker held: tests/integration/test_relay_sources.py has them."""
 LOOKING = {
@@ -145,7 +152,7 @@ LOOKING = {
     "config schema": "reads no store",
     "config show": "reads no store",
     "dead list": "shows rows",
-    "deliveries show": "shows rows",
+    "deliveries show": "the same as `why`",
     "demo": "works on a store of its own",
     "devices export": "shows rows",
     "devices list": "shows rows",
@@ -155,11 +162,12 @@ LOOKING = {
     "keys list": "shows rows",
     "lanes list": "shows rows",
     "migrate": "changes the schema, and nothing that is kept",
-    "sandbox": "has no store",
+    "sandbox phones": "has no store",
     "serve": "what it does for callers are its routes' acts",
     "store copy": "takes the rows along, and leaves the source as it was",
     "token mint": "signs with the configuration's secret; the store knows nothing of it",
     "webhook sign": "is a sender's act; what comes in is the event",
+    "why": "shows rows; of a person's times tests/integration/test_cli_people.py has the row",
 }
 """Commands that act on nothing of these."""
 
@@ -230,7 +238,7 @@ def test_a_command_that_acts_leaves_its_rows(
     for told in rows:
         assert told["who"].split("@") == [getpass.getuser(), socket.gethostname()]
         assert (told["from"], told["remote"], told["reason"]) == ("cli", "", REASON)
-        assert told["object"] or told["what"] in ("clock.accept", "devices.import", "users.erase")
+        assert told["object"] or told["what"] in NAMELESS
         assert "mary" not in str(told).replace("phone-of-mary", "")
 
 
@@ -338,12 +346,16 @@ ROUTES: dict[tuple[str, str], Request] = {
     ("DELETE", "/v1/users/{id}"): Request(
         "DELETE", "/v1/users/mary", None, ("users.erase", "", 1), own_row=True
     ),
+    ("GET", "/v1/users/{id}"): Request(
+        "GET", "/v1/users/mary", None, ("users.export", "", 1), own_row=True
+    ),
     ("POST", "/v1/notifications"): Request(
         "POST", "/v1/notifications", PUSH, ("notifications.send", None, 1)
     ),
 }
-"""Routes that change devices of others, or events."""
+"""Routes that change devices of others, or events, and the export of a person."""
 NO_ACTS = {
+    ("POST", "/v1/receipts"): "a phone tells what it did itself",
     ("POST", "/webhooks/{source}"): "the sender's event is its own record",
     ("POST", "/console/login"): "opens a session, and changes nothing",
     ("POST", "/console/logout"): "ends a session, and changes nothing",
@@ -398,7 +410,7 @@ async def test_a_call_with_a_key_leaves_a_row(public: PublicListener, request_: 
     what, thing, count = request_.row
     assert (row.what, row.affected) == (what, count)
     assert row.object == (row.object if thing is None else thing)
-    assert row.object or what == "users.erase"
+    assert row.object or what in NAMELESS
     assert row.who == f"test (key {held.id})"
     assert (row.origin, row.remote, row.reason) == ("api", "192.0.2.7", "")
     assert row.at == public.clock()

@@ -57,6 +57,21 @@ async def test_a_page_of_an_allowed_origin_registers_its_phone(
         assert answer.headers["Vary"] == "Origin"
 
 
+@pytest.mark.parametrize("origin", ALLOWED)
+async def test_a_page_of_an_allowed_origin_tells_of_its_pushes(
+    public: PublicListener, origin: str
+) -> None:
+    asked = await preflight(public, origin, "/v1/receipts")
+    assert (asked.status, asked.headers[ORIGIN]) == (204, origin)
+    assert asked.headers[METHODS] == "POST"
+    assert "Content-Type" in asked.headers["Access-Control-Allow-Headers"]
+    headers = {"Origin": origin}
+    for body, status in (({"receipts": []}, 202), ({"receipts": 1}, 422)):
+        answer = await public.call("POST", "/v1/receipts", json=body, headers=headers)
+        assert (answer.status, answer.headers[ORIGIN]) == (status, origin)
+        assert answer.headers["Vary"] == "Origin"
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -64,7 +79,7 @@ async def test_a_page_of_an_allowed_origin_registers_its_phone(
         ({"json": DEVICE, "token": "x.y.z"}, 401),
         ({"json": {}, "token": user_token("mary")}, 422),
         ({"json": DEVICE | {"user_id": "bob"}, "token": user_token("mary")}, 403),
-        ({"data": b" " * 20_000, "token": user_token("mary")}, 413),
+        ({"data": b" " * 70_000, "token": user_token("mary")}, 413),
     ],
 )
 async def test_a_page_can_read_what_went_wrong(

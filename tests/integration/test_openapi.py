@@ -23,11 +23,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import gateway
 from gateway.app.vendors import VENDORS
-from gateway.core.model import Event, Record, Rejection
+from gateway.core.model import Event, Record, Rejection, day_of
+from gateway.core.receipts import Clock, Kind
 from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.why_words import CODES
 from gateway.devices.auth import AuthRules
 from gateway.devices.profile import CAN, DESCRIPTIVE, MEASURE, NOTIFICATIONS
 from gateway.devices.schema import DeviceBody
+from gateway.errors import StoreUnavailable
 from gateway.ops.openapi import load_document
 from providers.contract import AddressKind, Environment, Platform
 from tests.kit.handlers import JWT_SECRET, WEBHOOK_KEY, user_token
@@ -46,8 +49,9 @@ ITEM = {"title": "Hi", "body": "", "path": "/", "user_id": "mary", "idempotency_
 BODIES: dict[tuple[str, str], Any] = {
     ("put", "/v1/devices/{installation_id}"): DEVICE | {"custom_id": "mary"},
     ("post", "/v1/notifications"): ITEM,
+    ("post", "/v1/receipts"): {"receipts": []},
 }
-OPEN = {"/openapi.json", "/webhooks/{source}"}
+OPEN = {"/openapi.json", "/webhooks/{source}", "/v1/receipts"}
 AUTHENTICATED = [operation for operation in OPERATIONS if operation[1] not in OPEN]
 
 
@@ -144,7 +148,7 @@ async def test_every_documented_answer_is_reached_and_shaped_as_documented(
     rules = AuthRules(
         jwt_secret=JWT_SECRET,
         jwks_url="http://127.0.0.1:9/nobody-listens-here",
-        key_requests_per_minute=20,
+        key_requests_per_minute=30,
     )
     async with public_listener(tmp_path, rules=rules, body_s=0.5) as public:
         walk = Walk(public, reached)
@@ -188,6 +192,14 @@ async def good_answers(walk: Walk) -> None:
     assert len(listed.json["devices"]) == 1
     listed = await walk.go("get", "/v1/users/{id}/deliveries", token=key)
     assert len(listed.json["deliveries"]) == 1
+    assert (await walk.go("get", "/v1/users/{id}/why", token=key)).json["code"] == "taken"
+    event_id = "?event=unknown"
+    assert (await walk.go("get", "/v1/users/{id}/why", query=event_id, token=key)).status == 404
+    held = await walk.go("get", "/v1/users/{id}", token=key)
+    assert len(held.json["devices"]) == 1
+    await answers_to_phones(walk)
+    opened = await walk.go("get", "/v1/users/{id}/why", token=key)
+    assert opened.json["code"] == "opened"
     await walk.go("get", event, token=key)
     shown = await walk.go("get", event, query="?items=1", token=key)
     assert len(shown.json["items"]) == 2
@@ -203,6 +215,34 @@ async def good_answers(walk: Walk) -> None:
     assert (await walk.go("get", "/v1/users/{id}/erasure", token=key)).json["state"] == "running"
 
 
+async def answers_to_phones(walk: Walk) -> None:
+    public = walk.public
+    word = public.receipt_words.of_event("msg_1", day_of(1.8e9))(0, 1, "granted")
+    receipt = {"event_id": "msg_1", "receipt": word, "kind": "opened", "at": 1.8e9 + 5}
+    sent = {"sent_at": 1.8e9 + 9, "receipts": [receipt, receipt | {"receipt": "no"}, 1]}
+    told = await walk.go("post", "/v1/receipts", json=sent)
+    assert told.json["ignored"] == [
+        {"index": 0, "reason": "not_measured"},
+        {"index": 1, "reason": "not_proven"},
+        {"index": 2, "reason": "invalid"},
+    ]
+    key = await public.key("devices:write")
+    device = DEVICE | {"custom_id": "mary", "measure": "granted"}
+    told = await walk.go("put", "/v1/devices/{installation_id}", token=key, json=device | sent)
+    assert told.json["receipts"]["accepted"] == 1
+
+    async def fail(*_told: object, **_rule: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(public.store.receipts, "keep", fail)
+        assert (await walk.go("post", "/v1/receipts", json=sent)).code == "unavailable"
+    looking = await public.key("deliveries:read")
+    for token in (looking, await public.key("admin")):
+        listed = await walk.go("get", "/v1/users/{id}/deliveries", token=token)
+        assert listed.json["deliveries"][0]["clock"]
+
+
 async def answers_to_strangers(walk: Walk) -> None:
     unknown_key = jwt.encode(
         {"sub": "mary"}, ec.generate_private_key(ec.SECP256R1()), algorithm="ES256"
@@ -214,7 +254,8 @@ async def answers_to_strangers(walk: Walk) -> None:
         assert (await walk.go(method, path, json=body)).code == "unauthorized"
         assert (await walk.go(method, path, token="x.y.z", json=body)).code == "unauthorized"
         assert (await walk.go(method, path, token=unknown_key, json=body)).code == "unavailable"
-        token = other if "deliveries" in path or "events" in path else scopeless
+        is_looking = any(one in path for one in ("deliveries", "events", "why"))
+        token = other if is_looking else scopeless
         assert (await walk.go(method, path, token=token, json=body)).code == "forbidden"
     sent = DEVICE | {"custom_id": "john"}
     answer = await walk.go(
@@ -226,7 +267,8 @@ async def answers_to_strangers(walk: Walk) -> None:
 async def answers_to_bad_requests(walk: Walk) -> None:
     key = await walk.public.key("admin")
     for (method, path), size in (
-        (("put", "/v1/devices/{installation_id}"), 20_000),
+        (("put", "/v1/devices/{installation_id}"), 70_000),
+        (("post", "/v1/receipts"), 70_000),
         (("post", "/v1/notifications"), 100_001),
     ):
         await walk.go(method, path, token=key, data=b"{")
@@ -279,8 +321,11 @@ async def never() -> AsyncIterator[bytes]:
 
 
 async def answers_to_the_impatient(walk: Walk) -> None:
+    sent = {"receipts": [{"event_id": "msg_1", "receipt": "no", "kind": "opened"}]}
+    while (await walk.go("post", "/v1/receipts", json=sent)).code != "too_many_requests":
+        pass
     key = await walk.public.key("devices:write")
-    for _ in range(20):
+    for _ in range(30):
         assert (await walk.public.call("DELETE", "/v1/devices/x", token=key)).status == 204
     for method, path in AUTHENTICATED:
         answer = await walk.go(method, path, token=key, json=BODIES.get((method, path)))
@@ -293,7 +338,9 @@ def properties(name: str) -> Mapping[str, Any]:
 
 
 def test_the_document_names_the_fields_that_the_gateway_reads() -> None:
-    assert set(properties("DeviceRegistration")) == {*DeviceBody.model_fields, *DESCRIPTIVE}
+    beside = {"receipts", "sent_at"}
+    known = {*DeviceBody.model_fields, *DESCRIPTIVE}
+    assert set(properties("DeviceRegistration")) == known | beside
     required = {name for name, field in DeviceBody.model_fields.items() if field.is_required()}
     assert set(DOCUMENT["components"]["schemas"]["DeviceRegistration"]["required"]) == required
 
@@ -310,6 +357,9 @@ def test_the_document_names_the_fields_that_the_gateway_reads() -> None:
         (properties("Device")["notifications"], NOTIFICATIONS),
         (properties("Device")["measure"], MEASURE),
         (properties("Device")["can"]["items"], CAN),
+        (properties("Receipt")["kind"], Kind),
+        (properties("Delivery")["clock"], Clock),
+        (properties("Why")["code"], CODES),
     ],
 )
 def test_closed_sets_are_documented_whole(documented: dict[str, Any], states: Any) -> None:

@@ -13,7 +13,9 @@ from aiohttp import DummyCookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.app.skin import problem_middleware
+from gateway.app.vendors import taken_by
 from gateway.core.model import Device, Event, Profile, Record, Registration, Rejection
+from gateway.core.seen import Asking
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.devices.auth import WRONG_LOGINS_PER_MINUTE
 from gateway.ops.console.pages import COOKIE, ConsoleRoutes, ConsoleSources
@@ -71,6 +73,9 @@ async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
             devices=lambda: {("fcm", "agent", "active"): 1, ("fcm", "agent", "pruned"): 2},
             registry=behind.store.registry,
             journal=behind.store.journal,
+            receipts=behind.store.receipts,
+            asking=lambda: Asking({}, "opt_in"),
+            taken_by=taken_by,
             lanes=behind.store.lanes,
             queue=behind.queue,
             keys=behind.store.keys,

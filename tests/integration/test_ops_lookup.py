@@ -105,8 +105,15 @@ async def test_a_delivery_tells_what_the_vendor_said_and_when_it_goes_on(
                 "address_hash": "0123456789ab",
                 "at": "2027-01-15T08:00:03.000Z",
                 "next_attempt_at": "2027-01-15T08:01:10.000Z",
+                "received_at": "unknown",
+                "displayed_at": "unknown",
+                "opened_at": "unknown",
+                "clock": None,
+                "receipts": [],
             }
-        ]
+        ],
+        "complete": True,
+        "waiting": None,
     }
     assert (await look(public, "/v1/users/u0/deliveries")).json == answer.json
 
@@ -144,7 +151,8 @@ async def test_newest_first_a_page_at_a_time_and_since(public: PublicListener) -
         "2027-01-15T11:02:28%2B03:00",
     ):
         assert await indexes(f"?since={since}") == [149, 148]
-    assert (await look(public, "/v1/users/somebody/deliveries")).json == {"deliveries": []}
+    nobodys = (await look(public, "/v1/users/somebody/deliveries")).json
+    assert nobodys == {"deliveries": [], "complete": True, "waiting": None}
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,17 @@ FROM generate_series(0, 39999) i;
 INSERT INTO chunks_done (event_id, number)
 SELECT 'msg_' || (i / 4), i % 4 FROM generate_series(0, 7999) i;
 
+INSERT INTO failed_attempts
+SELECT 'msg_' || (i / 100), i % 100, i, 1, repeat('x', 100) FROM generate_series(0, 19999) i;
+
+INSERT INTO event_people SELECT 'user-' || i, 'msg_' || (i / 10) FROM generate_series(0, 19999) i;
+
 INSERT INTO dead_letters (
-    event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body
+    event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, user_id,
+    custom_id
 )
-SELECT 'msg_' || (i / 100), i % 100, i, 'agent', 'fcm', '', 12, i, 't', repeat('b', 100)
+SELECT 'msg_' || (i / 100), i % 100, i, 'agent', 'fcm', '', 12, i, 't', repeat('b', 100),
+       'user-' || i, 'custom-' || i
 FROM generate_series(0, 4999) i;
 
 INSERT INTO queue (
@@ -101,7 +108,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "deliveries_between": (("deliveries_d100_pkey",), (100, "msg_7", 0, 99)),
     "devices_of_installation": (("devices_installation",), ("phone-7",)),
     "devices_of_user": (("devices_user", "devices_custom"), ("user-7", "custom-7")),
-    "devices_page": (("devices_pkey",), (500, None, None, 500)),
+    "devices_page": (("devices_pkey",), (500, None, None, 500, None, False)),
     "devices_proven": (("devices_pkey",), ([7, 8],)),
     "devices_purge": (("devices_pruned",), (30.0, 10)),
     "devices_remove": (("devices_pkey",), ([7], ["pruned"], ["r"], [1.0])),
@@ -110,6 +117,21 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
         (["phone-7", "phone-8"], ["address-7", "address-9"]),
     ),
     "devices_of_users": (("devices_user", "devices_custom"), (["user-7"], ["custom-8"])),
+    "events_misread": (("event_people_pkey", "events_pkey"), ("user-7", "custom-7", 3)),
+    "events_some": (("events_pkey",), (["msg_7"],)),
+    "held_acts": (("audit_user", "audit_custom"), ("user-7", "custom-7")),
+    "held_letters": (("dead_letters_user", "dead_letters_custom"), ("user-7", "custom-7")),
+    "held_reasons": (("audit_reason",), ("mary", "staff-7")),
+    "items_journaled": (("deliveries_d100_pkey",), ([100], ["msg_7"], [7])),
+    "waiting_queued": (("queue_event", "events_pkey"), ("msg_7", 10, [b"x"])),
+    "waiting_queued_count": ((), ()),
+    "waiting_since": (
+        ("events_received", "chunks_done_pkey", "events_pkey"),
+        (1000.0, 1900.0, "msg_7", 50, [b"x"]),
+    ),
+    "waiting_since_count": (("events_received", "chunks_done_pkey"), (1990.0,)),
+    "held_forgotten": ((), ([7, 8],)),
+    "failed_get": (("failed_attempts_pkey",), (["msg_7"], [1], [701])),
     "forgotten_find": (("forgotten_pkey",), ([7, 8],)),
     "forgotten_purge": (("forgotten_at", "forgotten_pkey"), (30.0, 10)),
     "erase_deliveries": (("deliveries_d100_pkey",), ("msg_7", [1])),
@@ -119,6 +141,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
         ("deliveries_d100_user_id_at_idx", "deliveries_d100_custom_id_at_idx"),
         ("user-6", "custom-6"),
     ),
+    "erase_failed": (("failed_attempts_pkey",), ("msg_7", [1])),
     "erased_items": (("deliveries_d100_pkey",), (["msg_7"],)),
     "erased_since": (("events_pkey",), (["msg_7"],)),
     "erase_names": (("deliveries_d100_pkey",), (["msg_7"], [1], [1], [100])),
@@ -150,11 +173,14 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
 
 #: what goes through a whole table, and why it may
 SCANS = {
+    "waiting_queued_count": "where a second was not enough to look through what waits",
+    "held_forgotten": "only where all that is held of a person is asked for",
     "events_requeue": "once, when a stream was lost: what is pending, of all days",
 }
 
 LARGE = re.compile(
-    r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done|forgotten|audit)\b"
+    r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done|forgotten|audit"
+    r"|failed_attempts)\b"
 )
 
 

@@ -101,6 +101,17 @@ INDEXES = {
         "event_people USING PRIMARY KEY (person=?)",
     ),
     "erase_letters": ("dead_letters_user (user_id=?)", "dead_letters_custom (custom_id=?)"),
+    "erase_failed": ("PRIMARY KEY (event_id=? AND item_index=?)",),
+    "events_misread": ("PRIMARY KEY (person=?)", "(event_id=?)"),
+    "events_some": ("(event_id=?)",),
+    "held_back": ("devices_user (user_id=?)", "devices_custom (custom_id=?)"),
+    "held_erasures": ("PRIMARY KEY (who_user=?)", "erasures_custom (who_custom=?)"),
+    "held_letters": ("dead_letters_user (user_id=?)", "dead_letters_custom (custom_id=?)"),
+    "held_named_in": ("PRIMARY KEY (person=?)",),
+    "items_journaled": ("PRIMARY KEY (event_id=? AND item_index=?)",),
+    "waiting_queued": ("queue_event (event_id>?)", "(event_id=?)"),
+    "waiting_queued_count": ("COVERING INDEX queue_event",),
+    "failed_get": ("PRIMARY KEY (event_id=? AND item_index=? AND device_id=?)",),
     "erased_items": ("deliveries USING PRIMARY KEY (event_id=?)",),
     "erased_since": ("(event_id=?)", "COVERING INDEX erasures_asked"),
     "erasure_state": ("PRIMARY KEY (who_user=?)", "erasures_custom (who_custom=?)"),
@@ -140,8 +151,11 @@ SCANS = {
     "audit_newest": "one row, the last of the key",
     "audit_reasons": "along the index of rows with a reason, which people gave",
     "copy_counts": "for the progress of a copy, which reads every row after it",
+    "devices_audience": "for metrics, in the background, for two hundredths of the time at most",
     "doubts_newest": "once, at the start of a process: the last ten thousand devices",
     "events_page": "along the index, newest first, until the limit",
+    "held_forgotten": "only where all that is held of a person is asked for, beside the readers",
+    "held_reasons": "the same, along the index of rows with a reason",
     "queue_let_go": "once, at the end of a process",
     "queue_rescue": "once, at the start of a process",
     "recall_due": "when the time is agreed on: at the start, and after a doubt",
@@ -155,7 +169,8 @@ SCANS = {
 }
 
 LARGE = re.compile(
-    r"SCAN (devices|d|deliveries|queue|events|forgotten|audit)\b(?! USING COVERING INDEX)"
+    r"SCAN (devices|d|deliveries|queue|events|forgotten|audit|failed_attempts)\b"
+    r"(?! USING COVERING INDEX)"
 )
 
 

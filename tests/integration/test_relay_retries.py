@@ -48,6 +48,28 @@ async def test_a_push_the_vendor_had_no_time_for_is_delivered_later(
     assert len(rig.shown_by(phone)) == 1
 
 
+@BOTH
+async def test_the_attempts_that_failed_are_kept_with_the_vendors_word(
+    rig: RelayRig, phone: Phone
+) -> None:
+    rig.sandbox.script(phone.address, Answer.unavailable(), Answer.ok())
+    async with rig.running() as running:
+        await running.register(phone)
+        await running.queue_for("msg_1", [phone])
+        reason = "UNAVAILABLE" if phone is ANDROID else "ServiceUnavailable"
+        await running.pending_for("msg_1", reason)
+        rig.clock.ahead_s += 22
+        row = await running.row("msg_1", "delivered")
+        await running.queue_for("msg_2", [phone])
+        await running.row("msg_2", "delivered")
+        keys = [row[:3], ("msg_2", 0, row.device_id)]
+        found = await running.stores.journal.failures(keys)
+    assert set(found) == {row[:3]}
+    (attempt,) = found[row[:3]].last
+    assert (attempt.verdict, attempt.word) == ("unavailable", reason)
+    assert attempt.at < row.at
+
+
 @pytest.mark.parametrize("provider", ["fcm", "apns"])
 async def test_pushes_that_fail_together_wait_together(rig: RelayRig, provider: str) -> None:
     """Each with a wait of its own they would be as many chunks, which fill a queue at an outage."""

@@ -84,12 +84,35 @@ async def test_phones_and_figures_can_be_looked_at(rig: SandboxRig) -> None:
 
 
 async def test_somebody_can_be_logged_in_on_a_phone(rig: SandboxRig) -> None:
-    assert (await call(rig, "PUT", f"/phones/{TOKEN.upper()}", {"for": ["a", "b"]})).json() == {
-        "for": 2
-    }
+    told = {"for": ["b", "a"], "app": "open"}
+    assert (await call(rig, "PUT", f"/phones/{TOKEN.upper()}", told)).json()["for"] == ["a", "b"]
     await rig.apns()  # it is for nobody
     assert (await call(rig, "GET", f"/phones/{TOKEN}")).json()["shown"] == []
     assert (await call(rig, "GET", "/stats")).json()["dropped"] == 1
+
+
+async def test_a_phone_can_be_tapped_and_tells_what_its_app_knows(rig: SandboxRig) -> None:
+    place = f"/phones/{TOKEN}"
+    assert (await call(rig, "GET", f"{place}/receipts")).json()["receipts"] == []
+    await call(rig, "PUT", place, {"state": "on"})
+    aps = {"alert": "Hi", "mutable-content": 1}
+    for number, word in enumerate(("word-0", "word-1", "")):
+        data = {"event_id": f"msg_{number}"} | ({"receipt": word} if word else {})
+        await rig.apns(payload={"aps": aps, "data": data})
+    quiet = {"event_id": "msg_3", "receipt": "word-3"}
+    await rig.apns(payload={"aps": {"alert": "Hi"}, "data": quiet})
+
+    def told(answer: Any) -> list[tuple[str, str, str]]:
+        now = answer.json()["sent_at"]
+        assert all(one["at"] <= now for one in answer.json()["receipts"])
+        found = answer.json()["receipts"]
+        return [(one["event_id"], one["receipt"], one["kind"]) for one in found]
+
+    came = [("msg_0", "word-0", "received"), ("msg_1", "word-1", "received")]
+    assert told(await call(rig, "GET", f"{place}/receipts")) == came
+    opened = [(f"msg_{number}", f"word-{number}", "opened") for number in (0, 1, 3)]
+    for _ in range(2):
+        assert told(await call(rig, "POST", f"{place}/tap")) == came + opened
 
 
 async def test_settings_can_be_changed(rig: SandboxRig) -> None:
@@ -129,7 +152,13 @@ async def test_connections_can_be_ended(rig: SandboxRig) -> None:
     [
         ("PUT", "/scripts", "x", "the body must be a JSON object"),
         ("PUT", "/scripts", {}, 'the body must hold "scripts", a list'),
-        ("PUT", f"/phones/{TOKEN}", {}, 'the body must hold "for", a list'),
+        ("PUT", f"/phones/{TOKEN}", {}, "a phone is told one or more of app, for, notif"),
+        ("PUT", f"/phones/{TOKEN}", {"words": ["a"]}, "a phone is told one or more of"),
+        ("PUT", f"/phones/{TOKEN}", {"for": "a"}, 'the body must hold "for", a list'),
+        ("PUT", f"/phones/{TOKEN}", {"state": "asleep"}, "state must be on or off"),
+        ("PUT", f"/phones/{TOKEN}", {"state": "off", "app": "open"}, "a phone that is off has no"),
+        ("POST", f"/phones/{TOKEN}/reinstall", {}, 'the body must hold "address"'),
+        ("POST", f"/phones/{TOKEN}/reinstall", {"address": TOKEN}, "the same one"),
         ("PUT", "/scripts", {"scripts": [1]}, "a script is an object"),
         ("PUT", "/scripts", {"scripts": [{"address": 1}]}, "a script is an object"),
         ("PUT", "/scripts", {"scripts": [{"address": "a"}]}, 'the body must hold "answers"'),

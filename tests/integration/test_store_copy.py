@@ -17,8 +17,10 @@ import pytest
 from gateway.app import copy_store
 from gateway.app.copying import Copied
 from gateway.app.storage import sole_relay
+from gateway.core.attempts import Failed, line
 from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.prune import Brake, BrakeRule
+from gateway.core.receipts import Key, Kind, Told
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.errors import StoreError
 from gateway.ports import ApiKey, Imported
@@ -46,6 +48,7 @@ from tests.kit.stores import (
 PASSWORD = "hush-hush"
 DAY_S = 86_400.0
 EVENTS = 3
+RECEIPTS = 19 * len(Kind)
 #: deliveries of each event
 RECORDS = 40
 DEVICES = 25
@@ -132,9 +135,17 @@ async def fill(source: Handle) -> None:
         ]
         records[0] = records[0]._replace(state=DeliveryState.DEAD, reason="GONE\0")
         dead = [(0, Item(0, "Hi\0", "Mary", None, "mary", None))]
-        await source.journal.record(records, removals, dead, [(event_id, 0)], brakes)
+        tried = [Failed(event_id, 0, 0, 1, line(NOW, "unavailable", "GONE"))]
+        done = [(event_id, 0)]
+        await source.journal.record(records, removals, dead, done, brakes, failed=tried)
         (claim,) = await source.queue.claim(limit=1, lease_s=60, now=NOW)
         await source.queue.settle(claim, [])
+        told = [
+            Told(Key(event_id, index, index % DEVICES, day_of(at), "granted"), kind, NOW, 1.0, True)
+            for index in range(1, 1 + RECEIPTS // len(Kind))
+            for kind in Kind
+        ]
+        await source.store.receipts.keep(told, rule="opt_out")
     erased = UserRef(user_id="somebody")
     await source.registry.erase(erased, now=NOW)
     for asked in await source.store.erasures.take("job", now=NOW, until=NOW + 60):
@@ -206,6 +217,8 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "events": EVENTS + 1,
         "chunks_done": EVENTS,
         "deliveries": EVENTS * RECORDS,
+        "failed_attempts": EVENTS,
+        "receipts": EVENTS * RECEIPTS,
         "dead_letters": EVENTS,
         "queue": EVENTS * 2,
     }

@@ -16,17 +16,27 @@ from urllib.parse import parse_qsl, unquote
 import jwt
 from multidict import CIMultiDict
 
+from gateway.app.holdings import SEARCH_S, collect
+from gateway.app.people import views_of
+from gateway.app.storage import Stores
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks, Unsure
+from gateway.core.receipts import Measure, Mode, ReceiptWords
+from gateway.core.seen import Asking
 from gateway.core.sources import LEARNINK
+from gateway.core.staleness import stale_before
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
+from gateway.devices.exports import ExportRoutes
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
-from gateway.devices.routes import DeviceRoutes
+from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
+from gateway.devices.routes import DeviceRoutes, DeviceRules
 from gateway.events import GatewayEvent
 from gateway.exchange import Answer, Request, Route, answered, too_large
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.ops.lookup import LookupRoutes
+from gateway.ops.waiting import WaitingLookup
+from gateway.ops.whys import Views, WhyLookup
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
@@ -39,6 +49,8 @@ WEBHOOK_KEY = b"a webhook secret of some length"
 MAX_BODY = 100_000
 """Bytes of a webhook, and of own notifications."""
 REMOTE = "127.0.0.1"
+BAD_RECEIPTS = 20
+"""Requests without a receipt that holds, at once."""
 
 Body = bytes | Callable[[int], Awaitable[bytes]]
 """A body that is all here, or what reads one up to so many bytes."""
@@ -66,7 +78,11 @@ class PublicHandlers:
     clock: TestClock
     apps: dict[str, frozenset[str]] = field(default_factory=lambda: {"agent": frozenset(VENDORS)})
     backlog: int = 0
+    stale_after_days: float = 60.0
     woken: int = 0
+    modes: dict[str, Mode] = field(default_factory=dict)
+    measure: Measure = "opt_in"
+    receipt_words: ReceiptWords = field(default_factory=lambda: ReceiptWords(SECRET))
     events: list[GatewayEvent] = field(default_factory=list)
     routes: list[Route] = field(init=False)
 
@@ -166,6 +182,14 @@ def _clocks(clock: TestClock) -> Clocks:
     return replace(both(clock), doubt=lambda: clock.doubt)
 
 
+def _views(public: PublicHandlers) -> Views:
+    return views_of(
+        VENDORS,
+        asking=lambda: Asking(public.modes, public.measure),
+        stale_before=lambda: stale_before(public.clock(), after_days=60, doubted=False),
+    )
+
+
 def _routes(public: PublicHandlers) -> list[Route]:
     def woke() -> None:
         public.woken += 1
@@ -174,18 +198,27 @@ def _routes(public: PublicHandlers) -> list[Route]:
         return await public.store.journal.event(event_id) is not None
 
     store, queue, clock = public.store, public.queue, public.clock
+    waiting = WaitingLookup(store.people, queue)
     authenticator = public.authenticator
+    book = ReceiptBook(
+        store.receipts,
+        public.receipt_words,
+        rule=lambda: public.measure,
+        observer=public.events.append,
+        clocks=_clocks(clock),
+    )
     return [
         *DeviceRoutes(
             store.registry,
             store.erasures,
             authenticator,
-            VENDORS,
-            lambda: public.apps,
+            DeviceRules(VENDORS, lambda: public.apps, lambda: public.stale_after_days),
             _clocks(clock),
+            receipts=book,
             changed=lambda _: None,
             erasing=lambda: None,
         ).routes(),
+        *ReceiptRoutes(book, clocks=_clocks(clock), bad_at_once=BAD_RECEIPTS).routes(),
         *NotificationRoutes(
             queue,
             store.journal,
@@ -196,7 +229,30 @@ def _routes(public: PublicHandlers) -> list[Route]:
             observer=public.events.append,
             clocks=_clocks(clock),
         ).routes(),
-        *LookupRoutes(store.journal, store.registry, authenticator.authorize).routes(),
+        *LookupRoutes(
+            store.journal,
+            store.registry,
+            store.receipts,
+            store.audit,
+            authenticator.authorize,
+            waiting=waiting,
+            whys=WhyLookup(store, waiting, _views(public)),
+            clocks=_clocks(clock),
+            asking=lambda: Asking(public.modes, public.measure),
+        ).routes(),
+        *ExportRoutes(
+            store.registry,
+            store.audit,
+            authenticator,
+            lambda user: collect(
+                Stores(store, queue, "memory", ""),
+                user,
+                asking=Asking(public.modes, public.measure),
+                vendors=VENDORS,
+                search_s=SEARCH_S,
+            ),
+            _clocks(clock),
+        ).routes(),
         *WebhookRoute(
             queue,
             limits={LEARNINK: WebhookLimits([WEBHOOK_KEY], 300, MAX_BODY, 3_600, 1_000)}.get,

@@ -12,12 +12,13 @@ from typing import Any
 
 from gateway.core.clocks import Unsure
 from gateway.devices.auth import WRONG_KEYS_PER_MINUTE
+from gateway.devices.exports import EXPORTS_PER_HOUR
 from gateway.devices.routes import ERASES_PER_HOUR
 from gateway.devices.routes import MAX_BODY as MAX_REGISTRATION
 from gateway.exchange import Answer
 from gateway.ingest.signature import sign
 from tests.kit.events import EXAMPLE
-from tests.kit.handlers import MAX_BODY, WEBHOOK_KEY, PublicHandlers, user_token
+from tests.kit.handlers import BAD_RECEIPTS, MAX_BODY, WEBHOOK_KEY, PublicHandlers, user_token
 from tests.kit.signers import headers_of
 
 T0 = 1_800_000_000
@@ -26,6 +27,7 @@ T0 = 1_800_000_000
 WEBHOOK = "/webhooks/learnink"
 PHONE = "/v1/devices/phone"
 NOTIFICATIONS = "/v1/notifications"
+RECEIPTS = "/v1/receipts"
 MARY = user_token("mary")
 EVE = user_token("eve")
 DEVICE = {"platform": "android", "provider": "fcm", "address": "fcm-address-1"}
@@ -161,6 +163,29 @@ async def _erased_often(public: PublicHandlers) -> Sent:
     return sent
 
 
+async def _too_many_made_up(public: PublicHandlers) -> Sent:
+    sent = asked("POST", RECEIPTS, "", {"receipts": [_RECEIPT]})
+    for _ in range(BAD_RECEIPTS):
+        assert (await ask(public, sent)).status == 202
+    return sent
+
+
+async def _a_receipt_without_store(public: PublicHandlers) -> Sent:
+    word = public.receipt_words.of_event("msg_1", 0)(0, 1, "granted")
+    await public.store.aclose()
+    return asked("POST", RECEIPTS, "", {"receipts": [_RECEIPT | {"receipt": word}]})
+
+
+_RECEIPT = {"event_id": "msg_1", "receipt": "made up", "kind": "opened"}
+
+
+async def _exported_often(public: PublicHandlers) -> Sent:
+    sent = asked("GET", "/v1/users/mary", MARY)
+    for _ in range(EXPORTS_PER_HOUR):
+        assert (await ask(public, sent)).status == 200
+    return sent
+
+
 _REGISTERED = asked("PUT", PHONE, MARY, DEVICE)
 _OWN = ITEM | {"idempotency_key": "k1"}
 _LARGE = b"{" + b" " * MAX_REGISTRATION
@@ -264,6 +289,27 @@ QUESTIONS = {
     "erasure without a store": Question(
         503, "unavailable", _without_store(asked("GET", "/v1/users/mary/erasure", MARY))
     ),
+    "receipts": Question(202, None, _plain(asked("POST", RECEIPTS, "", {"receipts": [_RECEIPT]}))),
+    "receipts of nothing": Question(
+        202, None, _plain(asked("POST", RECEIPTS, "", {"receipts": []}))
+    ),
+    "receipts that are no list": Question(
+        422, "invalid", _plain(asked("POST", RECEIPTS, "", {"receipts": _RECEIPT}))
+    ),
+    "receipts by the thousand": Question(
+        422, "invalid", _plain(asked("POST", RECEIPTS, "", {"receipts": [_RECEIPT] * 101}))
+    ),
+    "receipts that are no JSON": Question(
+        400, "bad_request", _plain(asked("POST", RECEIPTS, "", b"{"))
+    ),
+    "receipts too large": Question(
+        413, "body_too_large", _plain(asked("POST", RECEIPTS, "", _LARGE))
+    ),
+    "receipts without a store": Question(503, "unavailable", _a_receipt_without_store),
+    "receipts made up too often": Question(429, "too_many_requests", _too_many_made_up),
+    "device with receipts": Question(
+        201, None, _plain(asked("PUT", PHONE, MARY, DEVICE | {"receipts": [_RECEIPT]}))
+    ),
     "notification": Question(
         200, "accepted", _with_key("notifications:write", "POST", NOTIFICATIONS, _OWN)
     ),
@@ -294,6 +340,24 @@ QUESTIONS = {
     "deliveries": Question(
         200, None, _with_key("deliveries:read", "GET", "/v1/users/mary/deliveries?limit=3&since=0")
     ),
+    "why": Question(200, None, _with_key("deliveries:read", "GET", "/v1/users/mary/why")),
+    "why of an event that nobody knows": Question(
+        404, "not_found", _with_key("deliveries:read", "GET", "/v1/users/mary/why?event=msg_2")
+    ),
+    "why of two people": Question(
+        409, "ambiguous_id", _of_two("deliveries:read", "GET", "/v1/users/mary/why")
+    ),
+    "why by a user": Question(403, "forbidden", _plain(asked("GET", "/v1/users/mary/why", MARY))),
+    "all that is held": Question(
+        200, None, _after(_REGISTERED, asked("GET", "/v1/users/mary", MARY))
+    ),
+    "all that is held, by a key": Question(
+        403, "forbidden", _with_key("devices:read", "GET", "/v1/users/mary")
+    ),
+    "all that is held of somebody else": Question(
+        403, "forbidden", _plain(asked("GET", "/v1/users/mary", EVE))
+    ),
+    "all that is held, too often": Question(429, "too_many_requests", _exported_often),
     "deliveries without end": Question(
         422, "invalid", _with_key("deliveries:read", "GET", "/v1/users/mary/deliveries?limit=0")
     ),

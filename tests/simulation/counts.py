@@ -26,6 +26,14 @@ MUST_BE_SEEN = (
     "state: expired",
     "state: refused",
     "state: dead",
+    # what becomes of a push on its phone
+    "a push was shown",
+    "a push was kept",
+    "a push was replaced",
+    "a push was expired",
+    "a push was muted",
+    "a push was dropped",
+    "a receipt was kept",
     # guards, and what they are for
     "the gate was closed",
     "a lease was lost",

@@ -16,15 +16,17 @@ from multidict import CIMultiDict
 
 from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Clocks
+from gateway.core.receipts import ReceiptWords
 from gateway.core.sources import LEARNINK
 from gateway.core.words import Words
 from gateway.devices.auth import Authenticator, AuthRules
-from gateway.devices.routes import DeviceRoutes
+from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
+from gateway.devices.routes import DeviceRoutes, DeviceRules
 from gateway.events import Observer
 from gateway.exchange import Handler, Request, answered
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
 from gateway.ingest.signature import sign
-from gateway.ports import Erasures, Keys, Queue, Registry
+from gateway.ports import Erasures, Keys, Queue, Receipts, Registry
 from tests.kit.stores import fresh_secret
 from tests.simulation.plan import Sizes
 
@@ -47,6 +49,7 @@ class Doors:
         queue: Queue,
         registry: Registry,
         erasures: Erasures,
+        receipts: Receipts,
         keys: Keys,
         sizes: Sizes,
         *,
@@ -69,13 +72,21 @@ class Doors:
             chunk_items=sizes.chunk_items,
         )
         authenticator = Authenticator(AuthRules(jwt_secret=_JWT_SECRET), keys, clocks=clocks)
+        book = ReceiptBook(
+            receipts,
+            ReceiptWords(fresh_secret()),
+            rule=lambda: "opt_in",
+            observer=observer,
+            clocks=clocks,
+        )
+        self._receipts = ReceiptRoutes(book, clocks=clocks)
         self._devices = DeviceRoutes(
             registry,
             erasures,
             authenticator,
-            VENDORS,
-            lambda: APPS,
+            DeviceRules(VENDORS, lambda: APPS, lambda: 60.0),
             clocks,
+            receipts=book,
             changed=changed,
             erasing=erasing,
         )
@@ -102,6 +113,13 @@ class Doors:
         """A user logs out on a phone."""
         path = {"installation_id": installation}
         return await _status(self._devices.delete_device, _bearer(user), path)
+
+    async def post_receipts(self, body: bytes, heard: list[Any]) -> int:
+        """A phone tells of its pushes; `heard` gets what it is answered, if that is no problem."""
+        answer = await answered(self._receipts.post_receipts, _request({}, {}, body))
+        if answer.status == 202:
+            heard.append(answer.document)
+        return answer.status
 
     async def erase_user(self, user: int, by: int | None = None) -> int:
         """A user is erased, by their own token or by another's."""
@@ -141,8 +159,11 @@ def _bearer(user: int) -> dict[str, str]:
 async def _status(
     handler: Handler, headers: Mapping[str, str], path: Mapping[str, str], body: bytes = b""
 ) -> int:
+    return (await answered(handler, _request(headers, path, body))).status
+
+
+def _request(headers: Mapping[str, str], path: Mapping[str, str], body: bytes) -> Request:
     async def read(_limit: int) -> bytes:
         return body
 
-    request = Request(CIMultiDict(headers), "192.0.2.1", path, {}, read)
-    return (await answered(handler, request)).status
+    return Request(CIMultiDict(headers), "192.0.2.1", path, {}, read)

@@ -67,6 +67,9 @@ _FAULTS = {
     "stop_at_renewal": 0.03,
     "reinstall": 0.05,
     "restore": 0.06,
+    "receipts": 0.15,
+    "phones_off": 0.15,
+    "deny": 0.05,
 } | SCENES
 """The share of the histories in which each fault is switched on."""
 
@@ -156,6 +159,8 @@ def _slow_vendors(sizes: Sizes) -> Sizes:
 
 def _unusual(sizes: Sizes, on: set[str]) -> Sizes:
     """Sizes that a fault needs."""
+    if "receipts" in on:
+        sizes = replace(sizes, asks_receipts=True)
     if "many_devices" in on:
         sizes = replace(sizes, most_devices=2)
     if "caught" in on:
@@ -214,7 +219,7 @@ def _faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
     def add(do: str, at: float | None = None, **args: Any) -> None:
         acts.append(Act(_time(lots, sizes) if at is None else at, do, args))
 
-    for draw_some in (_of_processes, _of_phones, _of_others):
+    for draw_some in (_of_processes, _of_phones, _of_handsets, _of_others):
         draw_some(lots, sizes, fault, add)
     return acts
 
@@ -332,6 +337,19 @@ def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             add("log_out", phone=phone)
         case "erase":
             add("erase", user=lots.randrange(sizes.users))
+        case _:
+            pass
+
+
+def _of_handsets(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
+    match fault:
+        case "phones_off":
+            # some until all is settled, some twice
+            for _ in range(lots.randint(1, 2 * sizes.users)):
+                seconds = lots.choice((1.0, 5.0, 20.0, None))
+                add("switch_off", phone=lots.randrange(2 * sizes.users), seconds=seconds)
+        case "deny":
+            add("deny", phone=lots.randrange(2 * sizes.users))
         case _:
             pass
 

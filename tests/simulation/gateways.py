@@ -69,9 +69,10 @@ _LOOK_S = 0.5
 
 
 @cache
-def _settings(relay: tuple[tuple[str, float], ...]) -> Settings:
+def _settings(relay: tuple[tuple[str, float], ...], receipts: str) -> Settings:
     app = {
         "id": APP,
+        "receipts": receipts,
         "fcm": {"credentials_file": "none.json"},
         "apns": {
             "key_file": "none.p8",
@@ -98,7 +99,8 @@ def settings_of(sizes: Sizes) -> Settings:
         "brake_window_s",
         "probe_s",
     )
-    return _settings(tuple((name, getattr(sizes, name)) for name in names))
+    receipts = "received" if sizes.asks_receipts else "off"
+    return _settings(tuple((name, getattr(sizes, name)) for name in names), receipts)
 
 
 def pace_of(sizes: Sizes) -> Pace:
@@ -362,7 +364,7 @@ class Life:
         queue.invariants = LeaseInvariants(
             world.findings, world.disk.connection, self._lease_prefix
         )
-        stores = Stores(store, queue, "a disk in memory", "")
+        stores = Stores(store, queue, "a disk in memory", "", secret=fresh_secret())
         counts = DeviceCounts(
             store.registry, observer=self._observe, monotonic=clocks.monotonic, every_s=10.0
         )
@@ -395,6 +397,7 @@ class Life:
             queue,
             store.registry,
             store.erasures,
+            store.receipts,
             store.keys,
             sizes,
             known=known,

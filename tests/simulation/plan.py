@@ -53,6 +53,8 @@ class Sizes:
     users: int = 5
     most_devices: int = 20
     """How many devices a user may have."""
+    asks_receipts: bool = False
+    """Whether phones are asked what becomes of their pushes."""
     text_bytes: int = 0
     """How much longer than short the texts of notifications are."""
     disk_s: tuple[float, float] = (0.0005, 0.008)

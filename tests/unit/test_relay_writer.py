@@ -55,6 +55,7 @@ class Store:
         done: Sequence[tuple[str, int]],
         _brakes: object,
         waiting: Sequence[tuple[Record, LeaseRef]],
+        _failed: object = (),
     ) -> Recorded:
         self.asked += 1
         await self.answers.wait()

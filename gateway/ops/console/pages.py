@@ -7,7 +7,7 @@ strict and ends after half an hour, and at once with its key. Nothing can be cha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from aiohttp import web
 import gateway
 from gateway.core.clocks import WallClock
 from gateway.core.instants import to_iso
-from gateway.core.model import UserRef
+from gateway.core.model import Record, UserRef
+from gateway.core.seen import Asking, Sight
 from gateway.core.sources import source_of
 from gateway.ops.console.session import LIFE_S, seal, unseal
 from gateway.ops.console.words import age, explain, meaning
-from gateway.ports import ApiKey, Journal, Keys, Lanes, Queue, Registry
+from gateway.ports import ApiKey, Journal, Keys, Lanes, Queue, Receipts, Registry
 from gateway.problems import Problem
 
 COOKIE = "inkpush_console"
@@ -50,11 +51,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class ConsoleSources:
     """What the pages read. `log_in` gives the API key in force with a text from somewhere, or a
     problem for too many wrong ones; `remote` says from where a request came; `devices` has the last
-    count by (provider, app, state), for counting takes long."""
+    count by (provider, app, state), for counting takes long; `taken_by` says who took a provider's
+    pushes."""
 
     devices: Callable[[], Mapping[tuple[str, str, str], int]]
     registry: Registry
     journal: Journal
+    receipts: Receipts
+    asking: Callable[[], Asking]
+    taken_by: Callable[[str], str]
     lanes: Lanes
     queue: Queue
     keys: Keys
@@ -82,6 +87,7 @@ class ConsoleRoutes:
             "age": age,
             "meaning": meaning,
             "source": source_of,
+            "taken_by": sources.taken_by,
         }
 
     def routes(self) -> list[web.RouteDef]:
@@ -164,6 +170,7 @@ class ConsoleRoutes:
             identifier=identifier,
             devices=devices,
             deliveries=deliveries,
+            sight=await self._sight(deliveries),
             reasons=explain(devices, deliveries, lanes, now=self._clock()),
         )
 
@@ -174,9 +181,19 @@ class ConsoleRoutes:
         if summary is None:
             return self._page("missing.html", status=404, event_id=event_id)
         records = await self._sources.journal.items_of(event_id)
+        shown = records[:_ITEMS]
         return self._page(
-            "event.html", summary=summary, records=records[:_ITEMS], hidden=len(records) - _ITEMS
+            "event.html",
+            summary=summary,
+            records=shown,
+            sight=await self._sight(shown),
+            hidden=len(records) - _ITEMS,
         )
+
+    async def _sight(self, records: Sequence[Record]) -> Sight:
+        """What the phones told of these; who gets in here may know when."""
+        told = await self._sources.receipts.of(records)
+        return self._sources.asking().sight(told, exact=True)
 
     def _guarded(self, handler: Handler) -> Handler:
         """Let in who has a session whose key is still in force; show the login to all others."""

@@ -118,7 +118,9 @@ class PostgresErasures:
                 await session.run("erase_set_queued", queue_id, items)
             await session.run("erase_dead", event_id, *ids, found.indexes)
             await session.run("erase_raw", event_id)
+            await session.run("erase_failed", event_id, found.indexes)
             await session.run("erase_deliveries", event_id, found.indexes)
+            await session.run("erase_receipts", event_id, found.indexes)
             await session.run("erase_people", event_id, *ids)
             if follow:
                 await session.run("erase_follow", *asked.words, event_id)

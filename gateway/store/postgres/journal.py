@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gateway.core.attempts import Failed, Failures, Key, columns, read
 from gateway.core.audit import Act
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
@@ -38,6 +39,7 @@ from gateway.store.rows import (
 )
 
 _PURGE_EVENTS = 500
+_PURGE_RECEIPTS = 10_000
 _DAY_S = 86_400
 
 
@@ -152,11 +154,12 @@ class PostgresJournal:
         done: Sequence[tuple[str, int]] = (),
         brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
         waiting: Sequence[tuple[Record, LeaseRef]] = (),
+        failed: Sequence[Failed] = (),
     ) -> Recorded:
         days = {record.day for record in records} | {record.day for record, _ in waiting}
         await self._partitions.ensure(days)
         try:
-            return await self._record(records, removals, dead, done, brakes, waiting)
+            return await self._record(records, removals, dead, done, brakes, waiting, failed)
         except StoreUnavailable as error:
             if is_day_missing(error):
                 self._partitions.doubt()
@@ -165,9 +168,16 @@ class PostgresJournal:
                 records = [storable_row(record) for record in records]
                 dead = [(index, storable_row(item)) for index, item in dead]
                 waiting = [(storable_row(record), lease) for record, lease in waiting]
+                failed = [storable_row(one) for one in failed]
             else:
                 raise
-        return await self._record(records, removals, dead, done, brakes, waiting)
+        return await self._record(records, removals, dead, done, brakes, waiting, failed)
+
+    async def failures(self, keys: Sequence[Key]) -> Mapping[Key, Failures]:
+        if not keys:
+            return {}
+        rows = await self._database.rows("failed_get", *zip(*keys, strict=True))
+        return {(row[0], row[1], row[2]): read(row[3], row[4]) for row in rows}
 
     async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:
         aside = replace(aside, event_id=storable(aside.event_id))
@@ -260,6 +270,7 @@ class PostgresJournal:
         """By whole days, in UTC: what is over by less is kept until its day is."""
         midnight = before // _DAY_S * _DAY_S
         purged = await self._partitions.drop(before=midnight)
+        purged += await self._purge_receipts(day_of(midnight))
 
         async def work(session: Session) -> Any:
             return await session.row("events_purge", midnight, _PURGE_EVENTS)
@@ -275,6 +286,17 @@ class PostgresJournal:
         await self._partitions.ensure_ahead()
         return purged
 
+    async def _purge_receipts(self, today: int) -> int:
+        """Those of days before this one whose deliveries are gone."""
+        kept = [row[0] for row in await self._database.rows("partition_days")]
+        purged, some = 0, _PURGE_RECEIPTS
+        while some == _PURGE_RECEIPTS:
+            some = await self._database.write(
+                lambda session: session.run("receipts_purge", today, kept, _PURGE_RECEIPTS)
+            )
+            purged += some
+        return purged
+
     async def _record(
         self,
         records: Sequence[Record],
@@ -283,6 +305,7 @@ class PostgresJournal:
         done: Sequence[tuple[str, int]],
         brakes: Mapping[LaneKey, Brake],
         waiting: Sequence[tuple[Record, LeaseRef]],
+        failed: Sequence[Failed],
     ) -> Recorded:
         async def work(session: Session) -> Recorded:
             done_with, told = Recorded(), records
@@ -295,14 +318,19 @@ class PostgresJournal:
                 asked = zip(*dict.fromkeys(lease for _, lease in waiting), strict=True)
                 held = {tuple(row) for row in await session.rows("queue_held", *asked)}
                 told = [*told, *(record for record, lease in waiting if lease in held)]
-            erased = None
-            if told:
-                await session.run("deliveries_upsert", _last_words(told))
-                erased = await session.erased_from({one.event_id for one in told})
+            erased, tried = None, failed
+            if told or failed:
+                if told:
+                    await session.run("deliveries_upsert", _last_words(told))
+                events = {one.event_id for one in told} | {one.event_id for one in failed}
+                erased = await session.erased_from(events)
             if erased is not None:
+                tried = [one for one in failed if not erased.hides(one)]
                 hidden = [(*one[:3], one.day) for one in told if erased.hides(one)]
                 if hidden:
                     await session.run("erase_names", *zip(*hidden, strict=True))
+            if tried:
+                await session.run("failed_upsert", *zip(*columns(tried), strict=True))
             letters = [
                 dead_values(records[index], item)
                 for index, item in dead

@@ -20,6 +20,8 @@ from gateway.store.postgres.journal import PostgresJournal
 from gateway.store.postgres.keys import PostgresKeys
 from gateway.store.postgres.lanes import PostgresLanes
 from gateway.store.postgres.migrating import migrate
+from gateway.store.postgres.people import PostgresPeople
+from gateway.store.postgres.receipts import PostgresReceipts
 from gateway.store.postgres.registry import PostgresRegistry
 from gateway.store.postgres.replicas import PostgresReplicas
 from gateway.store.postgres.schema import SchemaWatch
@@ -58,6 +60,8 @@ class PostgresStore:
         )
         self.replicas = PostgresReplicas(database)
         self.journal = PostgresJournal(database, self.replicas.forms)
+        self.receipts = PostgresReceipts(database)
+        self.people = PostgresPeople(database)
         self.erasures = PostgresErasures(database)
         self.lanes = PostgresLanes(database)
         self.keys = PostgresKeys(database)

@@ -20,6 +20,8 @@ from gateway.store.sqlite.erased import ids_of, words
 
 #: how long the last step may keep a writer waiting, in milliseconds
 _SWEEP_MS = 50
+#: what goes of an event with a person's items
+_ERASE = ("erase_dead", "erase_raw", "erase_deliveries", "erase_receipts", "erase_people")
 
 
 class SqliteErasures:
@@ -116,6 +118,7 @@ class SqliteErasures:
 
         def work(connection: sqlite3.Connection) -> None:
             told = key | {"indexes": json.dumps(found.indexes), "reason": ERASED, "now": now}
+            connection.execute(sql["erase_failed"], told)
             if found.body is not None:
                 connection.execute(sql["erase_set_body"], key | {"body": found.body})
             if found.ended:
@@ -123,7 +126,7 @@ class SqliteErasures:
                 connection.execute(sql["erase_end"], told | ending)
             for queue_id, items in found.queued:
                 connection.execute(sql["erase_set_queued"], {"id": queue_id, "items": items})
-            for query in ("erase_dead", "erase_raw", "erase_deliveries", "erase_people"):
+            for query in _ERASE:
                 connection.execute(sql[query], told)
             if follow:
                 connection.execute(sql["erase_follow"], key | _named(asked))

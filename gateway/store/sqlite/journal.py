@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from gateway.core.attempts import Failed, Failures, Key, columns, read
 from gateway.core.audit import Act
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.prune import NO_BRAKES, Brake, LaneKey
@@ -83,6 +84,7 @@ class SqliteJournal:
         done: Sequence[tuple[str, int]] = (),
         brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
         waiting: Sequence[tuple[Record, LeaseRef]] = (),
+        failed: Sequence[Failed] = (),
     ) -> Recorded:
         def work(connection: sqlite3.Connection) -> Recorded:
             done_with, told = Recorded(), records
@@ -94,19 +96,27 @@ class SqliteJournal:
                 held = self._held(connection, dict.fromkeys(lease for _, lease in waiting))
                 told = [*told, *(record for record, lease in waiting if lease in held)]
             run = self._run_for(connection, len(records) + len(waiting))
-            letters = dead
-            erased = self._database.erased_from(connection, {one.event_id for one in told})
+            letters, tried = dead, failed
+            events = {one.event_id for one in told} | {one.event_id for one in failed}
+            erased = self._database.erased_from(connection, events)
             if erased is not None:
+                tried = [one for one in failed if not erased.hides(one)]
                 letters = [(i, item) for i, item in dead if not erased.hides(told[i])]
                 told = erased.told(told)
             rows = [_values(one, run) for one in told]
             self._database.write_rows(connection, "delivery_upsert", rows)
             dead_rows = [dead_values(records[i], item) for i, item in letters]
             self._database.write_rows(connection, "dead_insert", dead_rows)
+            self._database.write_rows(connection, "failed_upsert", columns(tried))
             self._database.write_rows(connection, "chunk_done", done)
             return done_with
 
         return await self._database.write(work)
+
+    async def failures(self, keys: Sequence[Key]) -> Mapping[Key, Failures]:
+        asked = json.dumps([list(key) for key in keys])
+        rows = await self._database.rows("failed_get", {"keys": asked})
+        return {(row[0], row[1], row[2]): read(row[3], row[4]) for row in rows}
 
     async def put_aside(self, aside: Aside, held: HeldOf, *, now: float, chunk_items: int) -> None:
         event = await self._database.read(partial(self._kept, event_id=aside.event_id))
@@ -230,11 +240,16 @@ class SqliteJournal:
         return purged
 
     def _purge_event(self, connection: sqlite3.Connection, event_id: str, *, limit: int) -> int:
-        """Delete at most `limit` deliveries of an event, and the event with the last of them."""
+        """Delete at most `limit` deliveries of an event, and of its receipts, and the event with
+        the last of them."""
         key = {"event_id": event_id, "limit": limit}
-        rows = connection.execute(self._sql["event_deliveries_delete"], key).rowcount
+        rows: int = connection.execute(self._sql["event_receipts_delete"], key).rowcount
+        if rows < limit:
+            key["limit"] = limit - rows
+            rows += connection.execute(self._sql["event_deliveries_delete"], key).rowcount
         if rows < limit:
             connection.execute(self._sql["event_people_delete"], key)
+            connection.execute(self._sql["event_failed_delete"], key)
             for query in ("event_chunks_delete", "event_dead_delete", "event_delete"):
                 rows += connection.execute(self._sql[query], key).rowcount
         return rows

@@ -19,6 +19,8 @@ from gateway.store.sqlite.holding import Holder
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
+from gateway.store.sqlite.people import SqlitePeople
+from gateway.store.sqlite.receipts import SqliteReceipts
 from gateway.store.sqlite.registry import SqliteRegistry
 from gateway.store.sqlite.times import SqliteTimes
 from gateway.store.trial import trial_data
@@ -42,6 +44,8 @@ class SqliteStore:
         )
         self.replicas = SoleReplica()
         self.journal = SqliteJournal(database, self.replicas.forms)
+        self.receipts = SqliteReceipts(database)
+        self.people = SqlitePeople(database)
         self.erasures = SqliteErasures(database)
         self.lanes = SqliteLanes(database)
         self.keys = SqliteKeys(database)

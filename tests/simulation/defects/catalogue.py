@@ -376,6 +376,13 @@ DEFECTS = (
         ("erase", "noise"),
     ),
     Defect(
+        "erase_leaves_receipts",
+        "What phones told of an erased user's pushes stays.",
+        ("receipts",),
+        40,
+        ("erase", "receipts"),
+    ),
+    Defect(
         "erase_leaves_texts",
         "Erasing a user leaves names and texts in bodies, queue, dead letters and journal.",
         ("erased_is_gone",),
@@ -981,6 +988,13 @@ DEFECTS = (
         ("proof",),
         40,
         ("noise", "mood"),
+    ),
+    Defect(
+        "receipt_of_who_said_no",
+        "Whether a receipt is kept is what the phone's next user says.",
+        ("receipts",),
+        40,
+        ("move", "receipts"),
     ),
     Defect(
         "refused_stream_is_seen",

@@ -44,6 +44,8 @@ SELECT name FROM (VALUES
     ('event_people', EXISTS (SELECT 1 FROM event_people)),
     ('chunks_done', EXISTS (SELECT 1 FROM chunks_done)),
     ('deliveries', EXISTS (SELECT 1 FROM deliveries)),
+    ('failed_attempts', EXISTS (SELECT 1 FROM failed_attempts)),
+    ('receipts', EXISTS (SELECT 1 FROM receipts)),
     ('dead_letters', EXISTS (SELECT 1 FROM dead_letters)),
     ('queue', EXISTS (SELECT 1 FROM queue))
 ) AS tables (name, has_rows)
@@ -57,4 +59,4 @@ SELECT setval(pg_get_serial_sequence($1, 'id'), $2);
 
 -- Statistics at once: autovacuum looks a minute later, and never at a partitioned table as a whole.
 -- name: copy_analyze
-ANALYZE devices, events, chunks_done, deliveries, dead_letters, queue;
+ANALYZE devices, events, chunks_done, deliveries, receipts, dead_letters, queue;

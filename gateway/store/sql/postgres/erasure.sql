@@ -167,6 +167,12 @@ ON CONFLICT DO NOTHING;
 UPDATE deliveries SET user_id = NULL, custom_id = NULL, address_hash = ''
 WHERE event_id = $1 AND item_index = ANY($2::int[]);
 
+-- name: erase_failed
+DELETE FROM failed_attempts WHERE event_id = $1 AND item_index = ANY($2::int[]);
+
+-- name: erase_receipts
+DELETE FROM receipts WHERE event_id = $1 AND item_index = ANY($2::int[]);
+
 -- name: erase_dead
 DELETE FROM dead_letters
 WHERE event_id = $1 AND (user_id = $2 OR custom_id = $3 OR item_index = ANY($4::int[]));

@@ -148,6 +148,22 @@ ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
     reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at,
     taken_at = NULL;
 
+-- In the order of the key, as deliveries are.
+-- name: failed_upsert
+INSERT INTO failed_attempts (event_id, item_index, device_id, failures, said)
+SELECT event_id, item_index, device_id, failures, said
+FROM unnest($1::text[], $2::int[], $3::bigint[], $4::int[], $5::text[])
+    AS told (event_id, item_index, device_id, failures, said)
+ORDER BY event_id, item_index, device_id
+ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
+    failures = failed_attempts.failures + excluded.failures,
+    said = left(excluded.said || failed_attempts.said, 600);
+
+-- name: failed_get
+SELECT f.event_id, f.item_index, f.device_id, f.failures, f.said
+FROM unnest($1::text[], $2::int[], $3::bigint[]) AS asked (event_id, item_index, device_id)
+JOIN failed_attempts f USING (event_id, item_index, device_id);
+
 -- name: dead_page
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
        user_id, custom_id, later, raw, form
@@ -205,6 +221,8 @@ WITH old AS (
     DELETE FROM chunks_done WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
 ), people AS (
     DELETE FROM event_people WHERE event_id = ANY(ARRAY(SELECT event_id FROM old))
+), failed AS (
+    DELETE FROM failed_attempts WHERE event_id = ANY(ARRAY(SELECT event_id FROM old))
 ), letters AS (
     DELETE FROM dead_letters WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
 ), gone AS (

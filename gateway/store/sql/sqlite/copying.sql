@@ -3,7 +3,7 @@
 SELECT id, app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
        environment, state, state_reason, state_at, registered_at, last_seen_at, locale, timezone,
        app_version, os_version, device_model, notifications, measure, can, user_changed_at, stated,
-       user_word, custom_word, erased_at
+       user_word, custom_word, erased_at, heard_at
 FROM devices WHERE id > ? ORDER BY id;
 
 -- name: copy_api_keys
@@ -71,6 +71,15 @@ SELECT event_id, item_index, device_id, state, attempts, at, user_id, custom_id,
 FROM deliveries
 WHERE (event_id, item_index, device_id) > (?, ?, ?) ORDER BY event_id, item_index, device_id;
 
+-- name: copy_failed_attempts
+SELECT event_id, item_index, device_id, failures, said FROM failed_attempts
+WHERE (event_id, item_index, device_id) > (?, ?, ?) ORDER BY event_id, item_index, device_id;
+
+-- name: copy_receipts
+SELECT event_id, item_index, device_id, kind, at, clock, day FROM receipts
+WHERE (event_id, item_index, device_id, kind) > (?, ?, ?, ?)
+ORDER BY event_id, item_index, device_id, kind;
+
 -- name: copy_dead_letters
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body,
        path, user_id, custom_id, taken_at, later, raw, form
@@ -99,6 +108,8 @@ SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'event_people', count(*) FROM event_people UNION ALL
 SELECT 'chunks_done', count(*) FROM chunks_done UNION ALL
 SELECT 'deliveries', count(*) FROM deliveries UNION ALL
+SELECT 'failed_attempts', count(*) FROM failed_attempts UNION ALL
+SELECT 'receipts', count(*) FROM receipts UNION ALL
 SELECT 'dead_letters', count(*) FROM dead_letters UNION ALL
 SELECT 'queue', count(*) FROM queue;
 

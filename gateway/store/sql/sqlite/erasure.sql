@@ -154,6 +154,14 @@ WHERE NOT EXISTS (
 UPDATE deliveries SET user_id = NULL, custom_id = NULL, address_hash = ''
 WHERE event_id = :event_id AND item_index IN (SELECT value FROM json_each(:indexes));
 
+-- name: erase_failed
+DELETE FROM failed_attempts
+WHERE event_id = :event_id AND item_index IN (SELECT value FROM json_each(:indexes));
+
+-- name: erase_receipts
+DELETE FROM receipts
+WHERE event_id = :event_id AND item_index IN (SELECT value FROM json_each(:indexes));
+
 -- name: erase_dead
 DELETE FROM dead_letters
 WHERE event_id = :event_id

@@ -104,6 +104,19 @@ ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
     reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at,
     taken_at = NULL;
 
+-- name: failed_upsert
+INSERT INTO failed_attempts (event_id, item_index, device_id, failures, said)
+VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
+    failures = failed_attempts.failures + excluded.failures,
+    said = substr(excluded.said || failed_attempts.said, 1, 600);
+
+-- name: failed_get
+SELECT event_id, item_index, device_id, failures, said
+FROM json_each(:keys) AS asked CROSS JOIN failed_attempts
+WHERE event_id = asked.value ->> 0 AND item_index = asked.value ->> 1
+  AND device_id = asked.value ->> 2;
+
 -- name: dead_page
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
        user_id, custom_id, later, raw, form
@@ -144,6 +157,9 @@ WHERE event_id = :event_id AND (item_index, device_id) IN (
 
 -- name: event_chunks_delete
 DELETE FROM chunks_done WHERE event_id = :event_id;
+
+-- name: event_failed_delete
+DELETE FROM failed_attempts WHERE event_id = :event_id;
 
 -- name: event_people_delete
 DELETE FROM event_people WHERE event_id = :event_id;

@@ -1,0 +1,183 @@
+"""`why`, deliveries that wait, and all that is held of a person, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.core.model import Event, Record, UserRef, day_of
+from gateway.core.receipts import Key, Kind, Told
+from gateway.core.states import DeliveryState
+from gateway.errors import StoreUnavailable
+from tests.kit.handlers import user_token
+from tests.kit.public import PublicListener, public_listener
+
+T0 = 1_800_000_000.0
+DEVICE = {
+    "platform": "android",
+    "provider": "fcm",
+    "address": "fcm-token-of-mary",
+    "custom_id": "mary",
+    "measure": "granted",
+    "can": ["received", "displayed", "opened"],
+}
+PUSH = {"custom_id": "mary", "title": "Hi", "body": "secret text", "idempotency_key": "k1"}
+
+
+@pytest.fixture
+async def public(tmp_path: Path) -> AsyncIterator[PublicListener]:
+    async with public_listener(tmp_path) as listener:
+        listener.clock.now = T0
+        listener.modes["agent"] = "opened"
+        yield listener
+
+
+async def look(public: PublicListener, path: str, *scopes: str, status: int = 200) -> Any:
+    answer = await public.call("GET", path, token=await public.key(*scopes))
+    assert answer.status == status, answer.json
+    return answer.json
+
+
+async def register(public: PublicListener) -> None:
+    done = await public.call("PUT", "/v1/devices/phone", token=user_token("mary"), json=DEVICE)
+    assert done.status == 201
+
+
+async def push(public: PublicListener) -> str:
+    key = await public.key("notifications:write")
+    done = await public.call("POST", "/v1/notifications", token=key, json=PUSH)
+    event_id: str = done.json["event_id"]
+    return event_id
+
+
+async def opened(public: PublicListener) -> None:
+    """Mary opened a push."""
+    await register(public)
+    (device,) = await public.store.registry.devices_of(_mary())
+    day = day_of(T0)
+    record = Record(
+        "msg_1", 0, device.id, DeliveryState.DELIVERED, 1, T0, None, "mary", "agent", "fcm", day=day
+    )
+    await public.queue.accept(Event("msg_1", "notifications.sent", "accepted", T0 - 9.0), [])
+    await public.store.journal.record([record], [])
+    told = Told(Key("msg_1", 0, device.id, day, "granted"), Kind.OPENED, T0 + 60.0, 5.0, True)
+    await public.store.receipts.keep([told], rule="opt_in")
+
+
+def _mary() -> UserRef:
+    return UserRef(custom_id="mary")
+
+
+async def acts(public: PublicListener) -> list[str]:
+    return [row.what for row in await public.store.audit.page(limit=10, what="users.")]
+
+
+# --- what waits -----------------------------------------------------------------------------------
+
+
+async def test_a_push_that_waits_in_the_queue_is_told_as_pending(public: PublicListener) -> None:
+    await register(public)
+    event_id = await push(public)
+    told = await look(public, "/v1/users/mary/deliveries", "deliveries:read")
+    assert (told["complete"], told["waiting"]) == (True, None)
+    (one,) = told["deliveries"]
+    assert (one["event_id"], one["state"], one["device_id"]) == (event_id, "pending", None)
+    assert (one["custom_id"], one["index"], one["source"]) == ("mary", 0, "api")
+    assert "secret text" not in str(told)
+    other = await look(public, "/v1/users/zoe/deliveries", "deliveries:read")
+    assert other["deliveries"] == []
+    for query in ("?since=2027-01-16", "?since=1800000001"):
+        told = await look(public, f"/v1/users/mary/deliveries{query}", "deliveries:read")
+        assert told["deliveries"] == []
+
+
+async def test_why_is_about_what_waits_and_says_that_nobody_sends(public: PublicListener) -> None:
+    await register(public)
+    event_id = await push(public)
+    public.clock.now += 120.0
+    told = await look(public, "/v1/users/mary/why", "deliveries:read")
+    assert (told["code"], told["event_id"], told["index"]) == ("no_relay", event_id, 0)
+    assert told["verdict"].endswith("no relay is running.")
+    assert [one["link"] for one in told["chain"]] == ["received", "stored", "queued"]
+    assert {one["what"] for one in told["in_the_way"]} == {"no_relay"}
+    assert told["next"]
+    assert "secret text" not in str(told)
+    assert "fcm-token" not in str(told)
+
+
+async def test_why_by_each_kind_of_id(public: PublicListener) -> None:
+    await register(public)
+    assert (await look(public, "/v1/users/mary/why?by=custom_id", "deliveries:read"))["code"] == (
+        "nothing_came"
+    )
+    told = await look(public, "/v1/users/mary/why?by=user_id", "deliveries:read")
+    assert told["code"] == "unknown_person"
+
+
+# --- times ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["why", "deliveries"])
+async def test_times_need_a_scope_and_whoever_reads_them_has_a_row(
+    public: PublicListener, what: str
+) -> None:
+    await opened(public)
+    path = f"/v1/users/mary/{what}"
+    by_day = str(await look(public, path, "deliveries:read"))
+    assert await acts(public) == []
+    exactly = str(await look(public, path, "deliveries:read", "receipts:read"))
+    assert ("2027-01-15T08:00:55" in by_day, "2027-01-15T08:00:55" in exactly) == (False, True)
+    assert "2027-01-15" in by_day
+    assert await acts(public) == ["users.read"]
+    await look(public, f"/v1/users/zoe/{what}", "deliveries:read", "receipts:read")
+    assert await acts(public) == ["users.read"]
+
+
+async def test_the_row_tells_whose_times_they_were_and_not_by_name(public: PublicListener) -> None:
+    await opened(public)
+    await look(public, "/v1/users/mary/why", "deliveries:read", "receipts:read")
+    (row,) = await public.store.audit.page(limit=10, user=_mary())
+    assert row.what == "users.read"
+    assert "mary" not in str(row)
+    assert row.routine
+
+
+# --- all that is held -----------------------------------------------------------------------------
+
+
+async def test_all_that_is_held_is_for_the_person_and_for_administrators(
+    public: PublicListener,
+) -> None:
+    await opened(public)
+    await push(public)
+    own = await public.call("GET", "/v1/users/mary", token=user_token("mary"))
+    assert own.status == 200
+    assert own.json["devices"][0]["address"] == "fcm-token-of-mary"
+    assert {one["state"] for one in own.json["deliveries"]} == {"delivered", "pending"}
+    parts = [part for one in own.json["events"] for part in one["parts"]]
+    assert parts[0]["value"]["body"] == "secret text"
+    assert own.json["complete"]
+    held = await look(public, "/v1/users/mary", "admin")
+    assert held["devices"] == own.json["devices"]
+    assert await acts(public) == ["users.export", "users.export"]
+    scopes = ("devices:read", "devices:write", "deliveries:read", "receipts:read")
+    await look(public, "/v1/users/mary", *scopes, status=403)
+    stranger = await public.call("GET", "/v1/users/mary", token=user_token("eve"))
+    assert stranger.status == 403
+    assert await acts(public) == ["users.export", "users.export"]
+
+
+async def test_nothing_is_shown_of_which_no_row_could_be_written(
+    public: PublicListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: object, **_more: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    await opened(public)
+    monkeypatch.setattr(public.store.audit, "note", fail)
+    for path in ("/v1/users/mary", "/v1/users/mary/why", "/v1/users/mary/deliveries"):
+        told = await look(public, path, "admin", status=503)
+        assert told["code"] == "unavailable"
