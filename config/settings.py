@@ -291,6 +291,10 @@ class AppSettings(Section):
     # `settings_model` adds a field for the table of each service
     id: Name
     """Name of the app in registrations, metrics and commands."""
+    collapse: Literal["delivery", "path", "user", "none"] = "delivery"
+    """Which older pushes a push replaces, at the vendor and on the phone: `delivery` its own
+    repeats, `path` those for the same place, `user` all of the person's; in these two, none is
+    started after a newer one. `none` is `delivery` without FCM's collapse key."""
 
     @property
     def vendors(self) -> dict[str, Any]:

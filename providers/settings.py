@@ -38,8 +38,8 @@ class VendorSettings(BaseModel):
         return ()
 
 
-def _empty_is_none(value: Any) -> Any:
-    """Let "" stand for "no file", as it does for other optional settings."""
+def empty_is_none(value: Any) -> Any:
+    """Let "" stand for "none", as it does for other optional settings."""
     return None if value == "" else value
 
 
@@ -85,6 +85,6 @@ Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Filled = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 OptionalHttpUrl = Annotated[str, AfterValidator(optional_http_url)]
-OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
+OptionalPath = Annotated[Path | None, BeforeValidator(empty_is_none)]
 Transport = Literal["native", "sdk"]
 ProxyUrl = Annotated[SecretStr, AfterValidator(proxy_url)]

@@ -131,7 +131,7 @@ def test_only_the_block_of_the_platform_is_sent(platform: Platform) -> None:
     ],
 )
 def test_the_remaining_life_is_whole_seconds_within_fcms_bounds(life: float, seconds: int) -> None:
-    assert ttl_seconds(NOW + life, NOW) == seconds
+    assert ttl_seconds(NOW + life, NOW, STYLE) == seconds
 
 
 def test_a_message_that_fits_is_passed_on_as_it_is() -> None:
