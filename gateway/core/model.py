@@ -182,9 +182,9 @@ class Registration:
 
     `environment` None: the app does not say; a known address keeps its environment, a new one gets
     production. `seen_at` is for imports: when the app itself last confirmed the address, 0 if
-    nobody knows. None: it does so now. `user_changed_at` and `words` are for imports, too: see
-    `Device`, and the words that answered the app then, one for each id, the `user_id`'s first; none
-    if nobody knows. `ignored` names the fields that were left out.
+    nobody knows. None: it does so now. `heard_at`, `user_changed_at` and `words` are for imports,
+    too: see `Device`, and the words that answered the app then, one for each id, the `user_id`'s
+    first; none if nobody knows. `ignored` names the fields that were left out.
     """
 
     installation_id: str
@@ -198,6 +198,7 @@ class Registration:
     environment: Environment | None = None
     old_address: str | None = field(default=None, repr=False)
     seen_at: float | None = None
+    heard_at: float = 0.0
     user_changed_at: float | None = None
     profile: Profile = Profile()
     words: tuple[str, ...] = field(default=(), repr=False)
@@ -209,7 +210,8 @@ class Device:
     """A row of the registry.
 
     `registered_at` is when this address became this user's. `last_seen_at` is when the app last
-    confirmed it, 0 if it never did (an import); proof of death must be newer than that.
+    confirmed it, 0 if it never did (an import); proof of death must be newer than that. `heard_at`
+    is when a receipt last came from it, 0 if none did: its app lives, whatever its address does.
     `user_changed_at` is when the phone last came from another user, None if no other is known.
     `words` are those of its ids, the `user_id`'s first: see `gateway.core.words`.
     """
@@ -231,6 +233,7 @@ class Device:
     profile: Profile
     user_changed_at: float | None = None
     words: tuple[str, ...] = field(default=(), repr=False)
+    heard_at: float = 0.0
 
     @property
     def address_hash(self) -> str:
@@ -240,6 +243,9 @@ class Device:
 STATED_USER_ID, STATED_CUSTOM_ID = 1, 2
 """Bits: which ids the latest registration of a device stated or proved. One that it carried over
 from an earlier registration has none."""
+DENIED, DATA_MESSAGES = 1, 2
+"""Bits: what a device's registration said that matters for sending: its person lets the app show
+nothing; its app shows an FCM data message by itself."""
 
 
 class Target(NamedTuple):
@@ -249,7 +255,9 @@ class Target(NamedTuple):
     pruned. `stated` has the bits of the ids that contradict an item with another value; `user_word`
     and `custom_word` are the words of its ids. `fault` says why this version cannot send to the
     device, "" nearly always. `erased_at` is when its user was erased before they registered again,
-    0 nearly always.
+    0 nearly always. `fresh_at` is when the device was last seen, in whole seconds: by a
+    registration or a receipt; or when it was imported, if nobody knows. `said` has the bits of what
+    its registration said.
     """
 
     device_id: int
@@ -264,6 +272,18 @@ class Target(NamedTuple):
     custom_word: str | None = None
     fault: str = ""
     erased_at: float = 0.0
+    fresh_at: float = 0.0
+    said: int = 0
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether its person lets the app show nothing."""
+        return bool(self.said & DENIED)
+
+    @property
+    def takes_data_messages(self) -> bool:
+        """Whether its app shows an FCM data message by itself."""
+        return bool(self.said & DATA_MESSAGES)
 
     def word_for(self, item: Item) -> str:
         """The word of the id by which an item finds the device, `user_id` first."""

@@ -38,9 +38,10 @@ FIELDS = (
     "can",
     "for",
     "last_seen_at",
+    "heard_at",
     "user_changed_at",
 )
-_TIMES = ("last_seen_at", "user_changed_at")
+_TIMES = ("last_seen_at", "heard_at", "user_changed_at")
 _FOR = re.compile(r"[A-Za-z0-9_-]{1,16}(?: [A-Za-z0-9_-]{1,16})?")
 
 
@@ -54,14 +55,15 @@ def registration_of(
     """Read a record by the rules of the devices API. Raises `BadRecord`.
 
     `last_seen_at` is when the app itself last confirmed the address. Without it nobody knows, and
-    any proof that the address is dead will count. `user_changed_at` is when the phone last came
+    any proof that the address is dead will count. `heard_at` is when a receipt last came from the
+    app. `user_changed_at` is when the phone last came
     from another user. `for` has the words that answered the app then, one for each id: another
     gateway's, perhaps, and the phone knows no others yet.
     """
     document = dict(record)
     words = _words(document.pop("for", None))
     installation_id = document.pop("installation_id", None)
-    seen_at, user_changed_at = (_time(name, document.pop(name, None)) for name in _TIMES)
+    seen_at, heard_at, user_changed_at = (_time(name, document.pop(name, None)) for name in _TIMES)
     try:
         asked = read_registration(
             str(installation_id or ""), document, vendors=vendors, apps=apps, proven=None
@@ -74,6 +76,7 @@ def registration_of(
     return replace(
         asked,
         seen_at=seen_at or 0.0,
+        heard_at=heard_at or 0.0,
         user_changed_at=user_changed_at,
         words=words if len(words) == len(ids) else (),
     )

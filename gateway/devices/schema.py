@@ -37,6 +37,8 @@ Apps = Callable[[], Mapping[str, frozenset[str]]]
 
 _INSTALLATION_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:-]{1,128}")
 _ADDRESS = re.compile(r"[!-~]{8,2048}")
+#: fields of the body that others read
+_BESIDE = ("receipts",)
 _MAX_APP = 128
 _MAX_NAME = 96
 _MOST_NAMES = 100
@@ -236,7 +238,7 @@ def _unknown(
 
 def _unknown_fields(document: Mapping[str, Any]) -> list[str]:
     """The names that this version does not know; no more of them than a person would read."""
-    known = {*DeviceBody.model_fields, *DESCRIPTIVE}
+    known = {*DeviceBody.model_fields, *DESCRIPTIVE, *_BESIDE}
     return [name[:_MAX_NAME] for name in document if name not in known][:_MOST_NAMES]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -101,6 +101,10 @@ class Registry(Protocol):
         A device is found by either id. It is left out where its latest registration stated or
         proved the item's other id with another value.
         """
+
+    async def seen(self, heard: Mapping[int, float]) -> None:
+        """Note when something came from the apps of these devices, by the gateway's time, that was
+        no registration. It is noted to the hour; a device that is gone is left out."""
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment

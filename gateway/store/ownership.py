@@ -122,10 +122,17 @@ def to_forget(rows: Sequence[Row], *, proven: UserRef | None, app: str | None) -
 
 
 def over_the_cap(owned: Sequence[Row], saved_id: int, *, most: int) -> list[Row]:
-    """Which of a user's rows are too many; `owned` has the most recently seen first, and the one
-    just saved stays."""
-    others = [row for row in owned if row["id"] != saved_id]
+    """Which of a user's rows are too many: those that were seen least recently. The one just saved
+    stays."""
+    others = [row for row in by_last_seen(owned) if row["id"] != saved_id]
     return others[most - 1 :]
+
+
+def by_last_seen(rows: Sequence[Row]) -> list[Row]:
+    """A user's rows, most recently seen first: by a registration or a receipt."""
+    return sorted(
+        rows, key=lambda row: (max(row["last_seen_at"], row["heard_at"]), row["id"]), reverse=True
+    )
 
 
 def device_of(row: Row) -> Device:
@@ -147,6 +154,7 @@ def device_of(row: Row) -> Device:
         last_seen_at=row["last_seen_at"],
         profile=Profile(**{name: row[name] for name in _PROFILE}),
         user_changed_at=row["user_changed_at"],
+        heard_at=row["heard_at"],
         words=tuple(row[name] for name in ("user_word", "custom_word") if row[name]),
     )
 
@@ -168,6 +176,7 @@ def _values(
         "now": now,
         "registered_at": now,
         "seen_at": now if asked.seen_at is None else asked.seen_at,
+        "heard_at": asked.heard_at,
     }
     profile = {name: getattr(asked.profile, name) for name in _PROFILE}
     if row is not None:
@@ -175,6 +184,7 @@ def _values(
         if same:
             for name in ("user_id", "custom_id"):
                 values[name] = values[name] or row[name]
+            values["heard_at"] = max(asked.heard_at, row["heard_at"])
             profile = {name: row[name] if told is None else told for name, told in profile.items()}
         if same and row["address"] == asked.address and row["state"] == "active":
             values["registered_at"] = row["registered_at"]

@@ -21,9 +21,16 @@ _NOBODY: list[Target] = []
 _STATED = STATED_USER_ID | STATED_CUSTOM_ID
 
 
-def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at: float) -> Target:
+def target_of(
+    row: Sequence[Any],
+    seen_at: float,
+    words: Words | None,
+    erased_at: float,
+    fresh_at: float,
+    said: int,
+) -> Target:
     """A row of the lookup; what comes after its twelve columns is the engine's way to say
-    `seen_at` and `erased_at`."""
+    `seen_at`, `erased_at`, `fresh_at` and `said`."""
     (
         device_id,
         app,
@@ -58,6 +65,8 @@ def target_of(row: Sequence[Any], seen_at: float, words: Words | None, erased_at
             custom_word,
             "",
             erased_at,
+            fresh_at,
+            said,
         )
     except (KeyError, TypeError):
         return _unknown(row, seen_at)._replace(erased_at=erased_at)

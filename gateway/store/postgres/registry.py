@@ -21,6 +21,7 @@ from gateway.store.forgetting import Memory, Row, gone_by_erase, gone_with, purg
 from gateway.store.ownership import (
     Takeover,
     all_gone,
+    by_last_seen,
     check_owner,
     device_of,
     note_last_change,
@@ -31,7 +32,7 @@ from gateway.store.ownership import (
     take_over,
     to_forget,
 )
-from gateway.store.postgres import audit, erased, lookup, memory
+from gateway.store.postgres import audit, erased, hearing, lookup, memory
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session, buckets
 from gateway.store.postgres.importing import part
 from gateway.store.postgres.texts import findable
@@ -44,7 +45,7 @@ _INSERTED = (
     "app", "provider", "installation_id", "user_id", "custom_id", "address", "address_kind",
     "platform", "environment", "now", "registered_at", "seen_at", "locale", "timezone",
     "app_version", "os_version", "device_model", "notifications", "measure", "can",
-    "user_changed_at", "stated", "user_word", "custom_word", "erased_at",
+    "user_changed_at", "stated", "user_word", "custom_word", "erased_at", "heard_at",
 )  # fmt: skip
 
 
@@ -119,7 +120,7 @@ class PostgresRegistry:
         rows = await self._database.rows(
             "devices_of_user", findable(user.user_id), findable(user.custom_id)
         )
-        return [device_of(row) for row in rows]
+        return [device_of(row) for row in by_last_seen(rows)]
 
     async def installations(self, installation_id: str) -> list[Device]:
         rows = await self._database.rows("devices_of_installation", findable(installation_id))
@@ -134,6 +135,9 @@ class PostgresRegistry:
 
     async def targets(self, items: Sequence[Item]) -> Found:
         return await lookup.targets(self._database, items, await self._words())
+
+    async def seen(self, heard: Mapping[int, float]) -> None:
+        await self._database.write(lambda session: hearing.seen(session, heard))
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment

@@ -20,6 +20,7 @@ from gateway.store.forgetting import Gone, Row, gone_by_erase, gone_with, purged
 from gateway.store.ownership import (
     Takeover,
     all_gone,
+    by_last_seen,
     check_owner,
     device_of,
     note_last_change,
@@ -30,7 +31,7 @@ from gateway.store.ownership import (
     take_over,
     to_forget,
 )
-from gateway.store.sqlite import audit, erased, lookup, memory
+from gateway.store.sqlite import audit, erased, hearing, lookup, memory
 from gateway.store.sqlite.bulk import rows_of
 from gateway.store.sqlite.database import SqliteDatabase
 from providers.contract import Environment
@@ -114,7 +115,7 @@ class SqliteRegistry:
                 {"user_id": user.user_id, "custom_id": user.custom_id},
             )
         )
-        return [device_of(row) for row in rows]
+        return [device_of(row) for row in by_last_seen(rows)]
 
     async def installations(self, installation_id: str) -> list[Device]:
         rows = await self._database.read(
@@ -133,6 +134,11 @@ class SqliteRegistry:
 
     async def targets(self, items: Sequence[Item]) -> Found:
         return await lookup.targets(self._database, items, await self._words())
+
+    async def seen(self, heard: Mapping[int, float]) -> None:
+        await self._database.write(
+            lambda connection: hearing.seen(connection, self._database.sql, heard)
+        )
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment

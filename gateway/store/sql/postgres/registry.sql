@@ -10,10 +10,10 @@ INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
     locale, timezone, app_version, os_version, device_model, notifications, measure, can,
-    user_changed_at, stated, user_word, custom_word, erased_at
+    user_changed_at, stated, user_word, custom_word, erased_at, heard_at
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, $14, $15, $16, $17,
-    $18, $19, $20, $21, $22, $23, $24, $25
+    $18, $19, $20, $21, $22, $23, $24, $25, $26
 )
 RETURNING *;
 
@@ -23,22 +23,23 @@ INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state, state_at, registered_at, last_seen_at,
     locale, timezone, app_version, os_version, device_model, notifications, measure, can,
-    user_changed_at, stated, user_word, custom_word, erased_at
+    user_changed_at, stated, user_word, custom_word, erased_at, heard_at
 )
 SELECT app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
        environment, 'active', state_at, registered_at, last_seen_at,
        locale, timezone, app_version, os_version, device_model, notifications, measure, can,
-       user_changed_at, stated, user_word, custom_word, erased_at
+       user_changed_at, stated, user_word, custom_word, erased_at, heard_at
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::text[],
     $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[],
-    $21::float8[], $22::int[], $23::text[], $24::text[], $25::float8[]
+    $21::float8[], $22::int[], $23::text[], $24::text[], $25::float8[],
+    $26::float8[]
 ) AS asked (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
     environment, state_at, registered_at, last_seen_at, locale, timezone, app_version,
     os_version, device_model, notifications, measure, can, user_changed_at, stated, user_word,
-    custom_word, erased_at
+    custom_word, erased_at, heard_at
 );
 
 -- The rows that a batch meets by an installation or an address, locked in the order of their ids.
@@ -68,8 +69,9 @@ UPDATE devices SET
     state_at = CASE state WHEN 'active' THEN state_at ELSE $10 END,
     registered_at = $11, last_seen_at = $12, locale = $13, timezone = $14, app_version = $15,
     os_version = $16, device_model = $17, notifications = $18, measure = $19, can = $20,
-    user_changed_at = $21, stated = $22, user_word = $23, custom_word = $24, erased_at = $25
-WHERE id = $26
+    user_changed_at = $21, stated = $22, user_word = $23, custom_word = $24, erased_at = $25,
+    heard_at = $26
+WHERE id = $27
 RETURNING *;
 
 -- name: devices_delete
@@ -84,18 +86,34 @@ SELECT * FROM devices WHERE installation_id = $1 ORDER BY id FOR UPDATE;
 -- name: devices_of_user
 SELECT * FROM devices WHERE user_id = $1
 UNION
-SELECT * FROM devices WHERE custom_id = $2
-ORDER BY last_seen_at DESC, id DESC;
+SELECT * FROM devices WHERE custom_id = $2;
 
 -- Two searches by index and each device once: one condition with OR costs twice at a million rows.
 -- name: targets
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
-       stated, user_word, custom_word, last_seen_at, erased_at
+       stated, user_word, custom_word, last_seen_at, erased_at,
+       trunc(greatest(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at END)),
+       CASE notifications WHEN 'denied' THEN 1 ELSE 0 END
+           + CASE WHEN position(' data_messages ' IN ' ' || can || ' ') > 0 THEN 2 ELSE 0 END
 FROM devices WHERE user_id = ANY($1::text[]) AND state = 'active'
 UNION
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
-       stated, user_word, custom_word, last_seen_at, erased_at
+       stated, user_word, custom_word, last_seen_at, erased_at,
+       trunc(greatest(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at END)),
+       CASE notifications WHEN 'denied' THEN 1 ELSE 0 END
+           + CASE WHEN position(' data_messages ' IN ' ' || can || ' ') > 0 THEN 2 ELSE 0 END
 FROM devices WHERE custom_id = ANY($2::text[]) AND state = 'active';
+
+-- What is known to the hour is not written again. Rows are locked in the order of their ids.
+-- name: devices_heard
+UPDATE devices SET heard_at = new.at
+FROM (
+    SELECT d.id, asked.at
+    FROM unnest($1::bigint[], $2::float8[]) AS asked (id, at) JOIN devices d ON d.id = asked.id
+    WHERE greatest(d.last_seen_at, d.heard_at) <= asked.at - 3600.0
+    ORDER BY d.id FOR UPDATE OF d
+) AS new
+WHERE devices.id = new.id;
 
 -- name: device_remember_environment
 UPDATE devices SET environment = $3 WHERE id = $1 AND address = $2;

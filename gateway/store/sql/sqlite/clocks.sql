@@ -39,7 +39,13 @@ UPDATE queue SET due_at = :now, lease_id = NULL, tries = max(tries - 1, 0), alon
 WHERE lease_id IS NOT NULL;
 
 -- name: redate_devices
-UPDATE devices SET last_seen_at = last_seen_at + :by WHERE last_seen_at BETWEEN :since AND :until;
+UPDATE devices SET
+    last_seen_at = last_seen_at + :by * (last_seen_at BETWEEN :since AND :until),
+    heard_at = heard_at + :by * (heard_at BETWEEN :since AND :until),
+    registered_at = registered_at + :by * (registered_at BETWEEN :since AND :until)
+WHERE last_seen_at BETWEEN :since AND :until
+   OR heard_at BETWEEN :since AND :until
+   OR registered_at BETWEEN :since AND :until;
 
 -- name: redate_erasures
 UPDATE erasures SET asked_at = asked_at + :by WHERE asked_at BETWEEN :since AND :until;

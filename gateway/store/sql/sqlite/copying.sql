@@ -3,7 +3,7 @@
 SELECT id, app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
        environment, state, state_reason, state_at, registered_at, last_seen_at, locale, timezone,
        app_version, os_version, device_model, notifications, measure, can, user_changed_at, stated,
-       user_word, custom_word, erased_at
+       user_word, custom_word, erased_at, heard_at
 FROM devices WHERE id > ? ORDER BY id;
 
 -- name: copy_api_keys

@@ -7,12 +7,12 @@ SELECT * FROM devices WHERE address = :address AND provider = :provider AND app 
 -- name: device_insert
 INSERT INTO devices (
     app, provider, installation_id, user_id, custom_id, address, address_kind, platform,
-    environment, state, state_at, registered_at, last_seen_at, erased_at,
+    environment, state, state_at, registered_at, last_seen_at, heard_at, erased_at,
     locale, timezone, app_version, os_version, device_model, notifications, measure, can,
     user_changed_at, stated, user_word, custom_word
 ) VALUES (
     :app, :provider, :installation_id, :user_id, :custom_id, :address, :address_kind, :platform,
-    :environment, 'active', :now, :now, :seen_at, :erased_at,
+    :environment, 'active', :now, :now, :seen_at, :heard_at, :erased_at,
     :locale, :timezone, :app_version, :os_version, :device_model, :notifications, :measure, :can,
     :user_changed_at, :stated, :user_word, :custom_word
 ) RETURNING *;
@@ -23,7 +23,8 @@ UPDATE devices SET
     custom_id = :custom_id, address = :address, address_kind = :address_kind,
     platform = :platform, environment = :environment, state = 'active', state_reason = '',
     state_at = CASE state WHEN 'active' THEN state_at ELSE :now END,
-    registered_at = :registered_at, last_seen_at = :seen_at, erased_at = :erased_at,
+    registered_at = :registered_at, last_seen_at = :seen_at, heard_at = :heard_at,
+    erased_at = :erased_at,
     locale = :locale, timezone = :timezone, app_version = :app_version,
     os_version = :os_version, device_model = :device_model, notifications = :notifications,
     measure = :measure, can = :can,
@@ -41,8 +42,7 @@ SELECT * FROM devices WHERE installation_id = :installation_id ORDER BY app;
 -- name: devices_of_user
 SELECT * FROM devices WHERE user_id = :user_id
 UNION
-SELECT * FROM devices WHERE custom_id = :custom_id
-ORDER BY last_seen_at DESC, id DESC;
+SELECT * FROM devices WHERE custom_id = :custom_id;
 
 -- All devices in one row, and each once although it is found by two ids: the driver gives up the
 -- interpreter's lock at every row, and a busy event loop is slow to give it back.
@@ -55,7 +55,10 @@ SELECT json_group_array(json_array(
     stated, user_word, custom_word,
     CAST(last_seen_at AS INTEGER),
     CAST((last_seen_at - CAST(last_seen_at AS INTEGER)) * 4503599627370496.0 AS INTEGER),
-    CASE erased_at WHEN 0 THEN 0 ELSE printf('%!.17g', erased_at) END
+    CASE erased_at WHEN 0 THEN 0 ELSE printf('%!.17g', erased_at) END,
+    CAST(max(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at ELSE 0 END)
+        AS INTEGER),
+    1 * (notifications IS 'denied') + 2 * (instr(' ' || can || ' ', ' data_messages ') IS TRUE)
 ))
 FROM devices
 WHERE id IN (
@@ -63,6 +66,11 @@ WHERE id IN (
     UNION ALL
     SELECT d.id FROM json_each(:custom_ids) asked CROSS JOIN devices d ON d.custom_id = asked.value
 ) AND state = 'active';
+
+-- What is known to the hour is not written again.
+-- name: device_heard
+UPDATE devices SET heard_at = :at
+WHERE id = :id AND max(last_seen_at, heard_at) <= :at - 3600.0;
 
 -- name: device_remember_environment
 UPDATE devices SET environment = :environment WHERE id = :id AND address = :address;

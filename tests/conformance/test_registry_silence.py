@@ -1,0 +1,151 @@
+"""What every registry knows of silence: when a phone was last seen, and what it said of itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+
+from gateway.core.model import Profile, Registration, Target, UserRef
+from tests.kit.build import NOW, item
+from tests.kit.stores import Handle, register, registration
+
+MARY = UserRef(user_id="mary")
+DAY = 86_400.0
+
+
+async def target(handle: Handle) -> Target:
+    ((found,),) = await handle.registry.targets([item(user_id="mary")])
+    return found
+
+
+async def imported(handle: Handle, *, now: float = NOW, **fields: Any) -> None:
+    await handle.registry.register_many([replace(registration(), **fields)], now=now)
+
+
+@pytest.mark.parametrize(
+    ("notifications", "can"),
+    list(
+        product(
+            ["granted", "denied", "provisional", "unknown", None],
+            [
+                "received displayed opened dismissed data_messages",
+                "data_messages",
+                "received data_messages2",
+                "no_data_messages",
+                "received",
+                "",
+                None,
+            ],
+        )
+    ),
+)
+async def test_a_target_has_what_the_registration_said(
+    handle: Handle, notifications: str | None, can: str | None
+) -> None:
+    await register(handle, profile=Profile(notifications=notifications, can=can))
+    found = await target(handle)
+    assert found.is_denied == (notifications == "denied")
+    assert found.takes_data_messages == ("data_messages" in (can or "").split())
+
+
+async def test_what_is_said_later_holds_and_what_is_not_said_stays(handle: Handle) -> None:
+    await register(handle, profile=Profile(notifications="denied", can="data_messages"))
+    await register(handle)
+    assert (await target(handle)).said == 3
+    await register(handle, profile=Profile(notifications="granted", can=""))
+    assert (await target(handle)).said == 0
+
+
+# --- when a phone was last seen -----------------------------------------------------------------
+
+
+async def test_a_registration_is_seen_at_its_time(handle: Handle) -> None:
+    await register(handle, now=NOW + 0.7)
+    assert (await target(handle)).fresh_at == NOW
+
+
+async def test_an_import_is_seen_when_its_line_says(handle: Handle) -> None:
+    await imported(handle, seen_at=NOW - 90 * DAY)
+    assert (await target(handle)).fresh_at == NOW - 90 * DAY
+
+
+async def test_an_import_without_a_time_is_unknown_since_it_came(handle: Handle) -> None:
+    await imported(handle, seen_at=0.0)
+    assert (await target(handle)).fresh_at == NOW
+    await imported(handle, seen_at=0.0, now=NOW + 50 * DAY)
+    assert (await target(handle)).fresh_at == NOW, "the same file says nothing new"
+
+
+async def test_a_receipt_counts_as_seen_and_no_proof_is_held_against_it(handle: Handle) -> None:
+    device = await register(handle)
+    await handle.registry.seen({device.id: NOW + DAY, device.id + 1: NOW})
+    (after,) = await handle.registry.devices_of(MARY)
+    assert after == replace(device, heard_at=NOW + DAY)
+    found = await target(handle)
+    assert (found.fresh_at, found.seen_at) == (NOW + DAY, device.last_seen_at)
+
+
+async def test_a_receipt_is_seen_of_an_import_of_which_nobody_knew(handle: Handle) -> None:
+    await imported(handle, seen_at=0.0)
+    (device,) = await handle.registry.devices_of(MARY)
+    await handle.registry.seen({device.id: NOW + DAY})
+    assert (await target(handle)).fresh_at == NOW + DAY
+
+
+@pytest.mark.parametrize(
+    ("at", "heard_at"),
+    [(-DAY, 0.0), (0.0, 0.0), (3_599.0, 0.0), (3_600.0, NOW + 3_600.0), (DAY, NOW + DAY)],
+)
+async def test_a_receipt_is_noted_when_it_is_an_hour_newer(
+    handle: Handle, at: float, heard_at: float
+) -> None:
+    device = await register(handle)
+    await handle.registry.seen({device.id: NOW + at})
+    (after,) = await handle.registry.devices_of(MARY)
+    assert after.heard_at == heard_at
+
+
+async def test_a_registration_keeps_what_was_heard_unless_another_user_has_the_phone(
+    handle: Handle,
+) -> None:
+    device = await register(handle)
+    await handle.registry.seen({device.id: NOW + DAY})
+    await register(handle, now=NOW + DAY + 60)
+    (again,) = await handle.registry.devices_of(MARY)
+    assert again.heard_at == NOW + DAY
+    await register(handle, user_id="bob")
+    (bobs,) = await handle.registry.devices_of(UserRef(user_id="bob"))
+    assert (bobs.id, bobs.heard_at) == (device.id, 0.0)
+
+
+async def test_an_import_brings_what_was_heard(handle: Handle) -> None:
+    await imported(handle, seen_at=NOW - 90 * DAY, heard_at=NOW - DAY)
+    assert (await target(handle)).fresh_at == NOW - DAY
+
+
+async def test_receipts_of_many_phones_are_noted_at_once(handle: Handle) -> None:
+    lines: list[Registration] = [
+        replace(registration(f"p-{n}", f"a-{n}"), user_id=f"user-{n}", seen_at=NOW)
+        for n in range(50)
+    ]
+    await handle.registry.register_many(lines, now=NOW)
+    ids = [one.id async for page in handle.registry.export() for one in page]
+    await handle.registry.seen({one: NOW + DAY + n for n, one in enumerate(reversed(ids))})
+    heard = {one.id: one.heard_at async for page in handle.registry.export() for one in page}
+    assert heard == {one: NOW + DAY + n for n, one in enumerate(reversed(ids))}
+
+
+async def test_a_phone_of_which_something_was_heard_lately_is_listed_first_and_keeps_its_place(
+    handle: Handle,
+) -> None:
+    phones = [await register(handle, f"phone-{n}", f"address-{n}", now=NOW + n) for n in range(20)]
+    await handle.registry.seen({phones[0].id: NOW + DAY})
+    listed = await handle.registry.devices_of(MARY)
+    assert [one.installation_id for one in listed[:2]] == ["phone-0", "phone-19"]
+    await register(handle, "phone-20", "address-20", now=NOW + 2 * DAY)
+    listed = await handle.registry.devices_of(MARY)
+    assert [one.installation_id for one in listed[:2]] == ["phone-20", "phone-0"]
+    assert "phone-1" not in {one.installation_id for one in listed}
