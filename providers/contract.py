@@ -103,8 +103,9 @@ LONGEST_WORD = "-" * 16
 class Push:
     """One message to one address.
 
-    `delivery_id`, a UUID in canonical lower case, is the same at every repeat: `apns-id`, collapse
-    key and tag derive from it.
+    `delivery_id`, a UUID in canonical lower case, is the same at every repeat: `apns-id` is made of
+    it. `collapse_id`, of the same form, is what it replaces on the phone: collapse key, tag and
+    topic are made of it; "": the delivery id, so that it replaces its own repeats alone.
     `expires_at` is in epoch seconds: the vendor gets the remaining life as TTL or expiration.
     `start_by`, in the event loop's time, is when the first byte of its request must be written at
     the latest: later the address may be somebody else's, and the verdict is `NOT_STARTED`.
@@ -119,6 +120,7 @@ class Push:
     context: Any = None
     start_by: float = math.inf
     word: str = ""
+    collapse_id: str = ""
 
 
 # --- verdicts: the closed set of answers ------------------------------------------------------

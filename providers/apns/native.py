@@ -201,11 +201,13 @@ class ApnsNativeProvider:
         if isinstance(message, Refused):
             return message
         delivery_id = push.delivery_id
-        coded_id = short_string(delivery_id.encode())
+        coded_id = coded_collapse_id = short_string(delivery_id.encode())
+        if push.collapse_id:
+            coded_collapse_id = short_string(push.collapse_id.encode())
         fields = (
             literal_after(_PATH, path.encode())
             + self._shared_fields(batch.credential, push.expires_at)
-            + (_APNS_ID + coded_id + _COLLAPSE_ID + coded_id)
+            + (_APNS_ID + coded_id + _COLLAPSE_ID + coded_collapse_id)
         )
         return Request(fields, self._bodies.fill(message, delivery_id, push.word), (push, batch))
 

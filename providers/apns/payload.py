@@ -86,7 +86,8 @@ def render_headers(push: Push, topic: str) -> Headers:
     """The apns-* headers of one device, in an order that never changes.
 
     A repeat has the same apns-id and apns-collapse-id (36 of its 64 bytes), so it replaces its
-    first copy on the phone, and the same expiration: repeating prolongs nothing.
+    first copy on the phone, and the same expiration: repeating prolongs nothing. A push with a
+    collapse id of its own replaces what has the same one.
     """
     delivery_id = push.delivery_id
     return (
@@ -94,7 +95,7 @@ def render_headers(push: Push, topic: str) -> Headers:
         *ALERT,
         ("apns-expiration", str(expiration(push.expires_at))),
         ("apns-id", delivery_id),
-        ("apns-collapse-id", delivery_id),
+        ("apns-collapse-id", push.collapse_id or delivery_id),
     )
 
 

@@ -47,9 +47,11 @@ def render(message: Message, push: Push, style: FcmStyle, now: float) -> dict[st
     """The `message` object for one device; `message` is what `fit_message` made of the push's own.
 
     Only the block of the device's platform is there. The collapse key, the tag and their like are
-    the delivery id: a repeat replaces its first copy on the phone, and nothing else.
+    the push's collapse id, else the delivery id: then a repeat replaces its first copy on the
+    phone, and nothing else.
     """
     delivery_id = push.delivery_id
+    collapse_id = push.collapse_id or delivery_id
     ttl = ttl_seconds(push.expires_at, now)
     data = {"event_id": message.event_id, "delivery_id": delivery_id, "for": push.word}
     if message.path is not None:
@@ -61,11 +63,11 @@ def render(message: Message, push: Push, style: FcmStyle, now: float) -> dict[st
     }
     match push.address.platform:
         case Platform.ANDROID:
-            rendered["android"] = _android(delivery_id, ttl, style)
+            rendered["android"] = _android(collapse_id, ttl, style)
         case Platform.IOS:
-            rendered["apns"] = _apns(delivery_id, _expiration(now, ttl), style)
+            rendered["apns"] = _apns(collapse_id, _expiration(now, ttl), style)
         case Platform.WEB:
-            rendered["webpush"] = _webpush(push.delivery_id, ttl)
+            rendered["webpush"] = _webpush(collapse_id, ttl)
         case _:
             assert_never(push.address.platform)
     return rendered
@@ -89,10 +91,11 @@ class BodyTemplates:
             self._live(values, push.expires_at, now)
         values["target"] = quoted(address.value)
         values["delivery_id"] = f'"{push.delivery_id}"'
+        values["collapse_id"] = collapse_id = f'"{push.collapse_id or push.delivery_id}"'
         values["word"] = quoted(push.word)
         platform = address.platform
         if platform is Platform.WEB:
-            values["topic"] = f'"{_bare(push.delivery_id)}"'
+            values["topic"] = _bare(collapse_id)
         key = (address.kind, platform, message.path is None)
         template = self._templates.get(key)
         if template is None:
@@ -119,19 +122,21 @@ def send_request(rendered: dict[str, Any], *, validate_only: bool = False) -> by
 def _template(kind: AddressKind, platform: Platform, no_path: bool, style: FcmStyle) -> Template:
     ttl = unused_number(astuple(style))
     delivery_id, target, texts = f"inkpush-gap-{ttl}", f"inkpush gap {ttl}", message_gaps(ttl)
-    word = f"inkpush gap for {ttl}"
+    word, collapse_id = f"inkpush gap for {ttl}", f"inkpush-gap-of-{ttl}"
     message = Message(**texts)
     if no_path:
         message = replace(message, path=None)
     push = Push(delivery_id, Address(target, kind, platform), message, expires_at=ttl, word=word)
+    push.collapse_id = collapse_id
     gaps = texts | {"target": target, "delivery_id": delivery_id, "word": word}
+    gaps["collapse_id"] = collapse_id
     match platform:
         case Platform.ANDROID:
             gaps["ttl"] = f"{ttl}s"
         case Platform.IOS:
             gaps["expiration"] = str(_expiration(0, ttl))
         case Platform.WEB:
-            gaps |= {"ttl_header": str(ttl), "topic": _bare(delivery_id)}
+            gaps |= {"ttl_header": str(ttl), "topic": _bare(collapse_id)}
         case _:
             assert_never(platform)
     return Template(send_request(render(message, push, style, now=0)), gaps)
@@ -157,41 +162,41 @@ def _target(address: Address) -> str:
             assert_never(address.kind)
 
 
-def _android(delivery_id: str, ttl: int, style: FcmStyle) -> dict[str, Any]:
-    notification = {"tag": delivery_id}
+def _android(collapse_id: str, ttl: int, style: FcmStyle) -> dict[str, Any]:
+    notification = {"tag": collapse_id}
     if style.android_channel_id:
         notification["channel_id"] = style.android_channel_id
     return {
-        "collapse_key": delivery_id,
+        "collapse_key": collapse_id,
         "priority": "high",
         "ttl": f"{ttl}s",
         "notification": notification,
     }
 
 
-def _apns(delivery_id: str, expiration: int, style: FcmStyle) -> dict[str, Any]:
+def _apns(collapse_id: str, expiration: int, style: FcmStyle) -> dict[str, Any]:
     aps = {"sound": style.sound, "thread-id": style.thread_id}
     return {
         "headers": {
             "apns-push-type": "alert",
             "apns-priority": "10",
             "apns-expiration": str(expiration),
-            "apns-collapse-id": delivery_id,
+            "apns-collapse-id": collapse_id,
         },
         "payload": {"aps": {name: value for name, value in aps.items() if value}},
     }
 
 
-def _bare(delivery_id: str) -> str:
+def _bare(collapse_id: str) -> str:
     """The hex digits of a UUID alone."""
-    return delivery_id.replace("-", "")
+    return collapse_id.replace("-", "")
 
 
-def _webpush(delivery_id: str, ttl: int) -> dict[str, Any]:
+def _webpush(collapse_id: str, ttl: int) -> dict[str, Any]:
     return {
         # a Topic has at most 32 characters of base64url (RFC 8030, 5.4): the bare hex digits
-        "headers": {"TTL": str(ttl), "Urgency": "high", "Topic": _bare(delivery_id)},
-        "notification": {"tag": delivery_id},
+        "headers": {"TTL": str(ttl), "Urgency": "high", "Topic": _bare(collapse_id)},
+        "notification": {"tag": collapse_id},
     }
 
 

@@ -40,6 +40,7 @@ def test_apns_bodies(style: apns.ApnsStyle, pushes: list[tuple[Message, str, str
             st.builds(Address, texts, st.sampled_from(AddressKind), st.sampled_from(Platform)),
             st.floats(-10, 1e8),
             texts,
+            ids | st.just(""),
         ),
         min_size=1,
         max_size=5,
@@ -47,11 +48,12 @@ def test_apns_bodies(style: apns.ApnsStyle, pushes: list[tuple[Message, str, str
     instants,
 )
 def test_fcm_bodies(
-    style: fcm.FcmStyle, pushes: list[tuple[Message, str, Address, float, str]], now: float
+    style: fcm.FcmStyle, pushes: list[tuple[Message, str, Address, float, str, str]], now: float
 ) -> None:
     templates = fcm.BodyTemplates(style)
-    for message, delivery_id, address, life_s, word in pushes:
-        push = Push(delivery_id, address, message, now + life_s, word=word)
+    for message, delivery_id, address, life_s, word, collapse_id in pushes:
+        expires_at = now + life_s
+        push = Push(delivery_id, address, message, expires_at, word=word, collapse_id=collapse_id)
         for at in (now, now, now + 1):
             body = templates.fill(message, push, at)
             assert body == fcm.send_request(fcm.render(message, push, style, at))

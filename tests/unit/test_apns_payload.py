@@ -77,6 +77,14 @@ def test_the_headers_are_those_of_an_alert_with_an_id_of_its_own() -> None:
     }
 
 
+def test_a_correction_has_the_collapse_id_of_what_it_replaces_and_an_id_of_its_own() -> None:
+    address = Address("ab" * 32, platform=Platform.IOS)
+    one = Push(ID, address, MESSAGE, 1_762_423_138.9, collapse_id="another")
+    told = dict(render_headers(one, "com.acme.agent"))
+
+    assert (told["apns-id"], told["apns-collapse-id"]) == (ID, "another")
+
+
 def test_the_collapse_id_is_within_apples_64_bytes() -> None:
     assert len(headers()["apns-collapse-id"].encode()) <= 64
 
