@@ -27,8 +27,8 @@ class Item(NamedTuple):
 
     The fields with a default are carried along unchanged, by leftovers and dead letters too: the
     source of its event (None: LearnInk), the part of a lane that it waits for, the event's own
-    time, the id under which it replaces others on a phone (None: the delivery's), and what its
-    source might reach when the event came (None: anything).
+    time, in a correction the notification in whose place it comes (see `core.collapsing`; None: no
+    other), and what its source might reach when the event came (None: anything).
     """
 
     index: int  # type: ignore[assignment]  # not the method of a tuple, which nobody needs

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from gateway.core.chunks import fresh_until
 from gateway.core.clocks import Clocks
+from gateway.core.collapsing import collapse_id
 from gateway.core.erased import for_their_time
 from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan
 from gateway.core.model import (
@@ -276,6 +277,7 @@ class Dispatcher:
                 looked_up=looked_up,
                 attempts=send.attempts,
                 word=target.word_for(item),
+                collapse_id=collapse_id(event_id, item, target.device_id),
             )
             by_part.setdefault((name, part), []).append(delivery)
         if faults:

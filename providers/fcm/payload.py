@@ -110,12 +110,11 @@ class BodyTemplates:
             self._live(values, push.expires_at, now)
         values["target"] = quoted(address.value)
         values["delivery_id"] = f'"{push.delivery_id}"'
-        collapse_id = push.collapse_id or push.delivery_id
-        values["collapse_id"] = f'"{collapse_id}"'
+        values["collapse_id"] = collapse_id = f'"{push.collapse_id or push.delivery_id}"'
         values["word"] = quoted(push.word)
         platform = address.platform
         if platform is Platform.WEB:
-            values["topic"] = f'"{_bare(collapse_id)}"'
+            values["topic"] = _bare(collapse_id)
         key = (address.kind, platform, message.path is None, push.has_key, push.is_data)
         template = self._templates.get(key)
         if template is None:
