@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.core.clocks import Clocks
 from gateway.core.limiter import Limiter
 from gateway.core.model import lane_name
+from gateway.core.newer import Mode
 from gateway.core.pace import Pace
 from gateway.core.prune import BrakeRule
 from gateway.errors import ConfigurationError
@@ -98,6 +99,11 @@ def brake_rule(settings: Settings) -> BrakeRule:
     """The prune brake's rule."""
     relay = settings.relay
     return BrakeRule(relay.brake_share, relay.brake_min_devices, relay.brake_window_s)
+
+
+def modes_of(settings: Settings) -> dict[str, Mode]:
+    """Which older pushes those of each app replace."""
+    return {app.id: app.collapse for app in settings.apps}
 
 
 def make_lane(

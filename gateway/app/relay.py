@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
+from gateway.app.lanes import LanePlan, brake_rule, make_lane, modes_of, plan_lanes
 from gateway.app.sources import limits_of, word_with
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
@@ -15,6 +15,7 @@ from gateway.core.ids import Ids
 from gateway.core.pace import Pace
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer
+from gateway.relay.collapsing import Collapsing
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.dispatcher import Dispatcher
 from gateway.relay.gate import Gate
@@ -25,10 +26,12 @@ from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
 from gateway.relay.listeners import Listeners
 from gateway.relay.lookups import Lookups
+from gateway.relay.order import Order
 from gateway.relay.ports import RelayPorts
 from gateway.relay.reaching import Reaching
 from gateway.relay.settle import Settler
 from gateway.relay.watch import Watch
+from gateway.relay.work import Delivery
 from gateway.relay.write import Writer
 from gateway.tasks import end
 from providers.contract import PushProvider
@@ -78,6 +81,7 @@ class Relay:
             clocks=clocks,
             nap_s=pace.unknown_s,
         )
+        self._collapsing = Collapsing(modes_of(settings))
         ports = RelayPorts(
             stores.registry,
             stores.journal,
@@ -85,6 +89,7 @@ class Relay:
             stores.lanes,
             frozenset(vendors),
             self.reaching,
+            self._collapsing,
         )
         self._leases = Leases(
             stores.queue,
@@ -98,10 +103,20 @@ class Relay:
         )
         if stores.broker is not None:
             stores.broker.when_lost(self._leases.doubt)
+        self._order = Order(
+            stores.starts,
+            self.lanes,
+            collapsing=self._collapsing,
+            overtaken=self._overtaken,
+            name=ids.process(),
+            observer=observer,
+            clocks=clocks,
+        )
         self._writer = Writer(
             ports=ports,
             device_counts=device_counts,
             leases=self._leases,
+            order=self._order,
             gate=gate,
             observer=observer,
             clocks=clocks,
@@ -117,8 +132,8 @@ class Relay:
         self._lookups = Lookups(
             stores.registry,
             stores.journal,
-            self.lanes,
             reaching=self.reaching,
+            order=self._order,
             gone=self._settler.gone,
             returned=self._settler.returned,
             observer=observer,
@@ -189,6 +204,7 @@ class Relay:
             self._run(self._heartbeat.run()),
             self._run(self._watch.run()),
             self._run(self._lookups.run()),
+            self._run(self._order.run()),
         ]
 
     def wake(self) -> None:
@@ -227,6 +243,7 @@ class Relay:
         planned = plan_lanes(settings, self._vendors, clock=self._clocks.wall)
         plans = {plan.name: plan for plan in planned}
         self.reaching.learn(limits_of(settings, self._word))
+        self._collapsing.learn(modes_of(settings))
         for name, plan in plans.items():
             lane = self.lanes.get(name)
             if lane is None:
@@ -261,6 +278,9 @@ class Relay:
         await self._heartbeat.leave()
 
     # --- inside -------------------------------------------------------------------------------
+
+    def _overtaken(self, deliveries: Sequence[Delivery]) -> None:
+        self._settler.overtaken(deliveries)
 
     async def _open_lane(self, plan: LanePlan, settings: Settings) -> Lane:
         lane = make_lane(

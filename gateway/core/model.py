@@ -349,9 +349,12 @@ def day_of(received_at: float) -> int:
 
 def delivery_id(event_id: str, index: int, device_id: int) -> str:
     """Name a delivery: the same name-based UUID at every repeat, replica and restart."""
-    digits = hashlib.blake2b(
-        f"{event_id}\0{index}\0{device_id}".encode(), digest_size=16
-    ).hexdigest()
+    return named(f"{event_id}\0{index}\0{device_id}")
+
+
+def named(text: str) -> str:
+    """The name-based UUID of a text."""
+    digits = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     # version 5 and the variant of RFC 4122, written where `uuid.UUID` would put them
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -31,6 +31,7 @@ from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
 from gateway.ports.queue import Depth, Queue
 from gateway.ports.registry import Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
+from gateway.ports.starts import Start, Starts
 from gateway.ports.store import Store
 from gateway.ports.times import PERSON, ClockRow, Times
 
@@ -77,6 +78,8 @@ __all__ = [
     "Replicas",
     "Slice",
     "Standing",
+    "Start",
+    "Starts",
     "Store",
     "Times",
     "quiet",

@@ -216,7 +216,8 @@ class Journal(Protocol):
         """Delete dead letters (None: all). Returns how many."""
 
     async def purge(self, *, before: float) -> int:
-        """Delete events, deliveries and dead letters older than this. Returns how many rows.
+        """Delete events, deliveries and dead letters older than this, and what was started last
+        before then (`gateway.ports.starts`). Returns how many rows.
 
         Queued chunks stay. A store that keeps its journal by days deletes a day once all of it is
         older.

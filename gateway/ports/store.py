@@ -12,6 +12,7 @@ from gateway.ports.keys import Keys
 from gateway.ports.lanes import Lanes
 from gateway.ports.registry import Registry
 from gateway.ports.replicas import Replicas
+from gateway.ports.starts import Starts
 from gateway.ports.times import Times
 
 
@@ -33,6 +34,10 @@ class Store(Protocol):
     @property
     def lanes(self) -> Lanes:
         """The lanes' lasting state."""
+
+    @property
+    def starts(self) -> Starts:
+        """Which push of a device and key was started last."""
 
     @property
     def keys(self) -> Keys:

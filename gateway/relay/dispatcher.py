@@ -251,6 +251,7 @@ class Dispatcher:
         event_id, deadline = work.chunk.event_id, work.deadline
         last: Item | None = None
         message = Message(event_id, "", "", None)
+        collapsing = self._ports.collapsing
         for send in sends:
             item, target = send.item, send.target
             name = lane_name(target.app, target.provider)
@@ -279,6 +280,10 @@ class Dispatcher:
                 word=target.word_for(item),
                 collapse_id=collapse_id(event_id, item, target.device_id),
             )
+            if target.said and target.takes_data_messages:
+                delivery.is_data = True
+            if collapsing.modes:
+                collapsing.shape(delivery)
             by_part.setdefault((name, part), []).append(delivery)
         if faults:
             self._put_aside(work, faults)

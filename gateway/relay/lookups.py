@@ -14,10 +14,10 @@ from functools import partial
 from gateway.core.clocks import MonotonicClock
 from gateway.core.erased import is_in_time
 from gateway.core.fanout import CONTRADICTION, GONE
-from gateway.core.model import Found, Item, Target, lane_name
+from gateway.core.model import Found, Item, Target
 from gateway.events import IdsContradict, Observer, StoreFailed
 from gateway.ports import Journal, Registry
-from gateway.relay.lane import Lane
+from gateway.relay.order import Order
 from gateway.relay.part import Part
 from gateway.relay.reaching import Reaching
 from gateway.relay.retrying import until_stored
@@ -29,8 +29,8 @@ Gone = tuple[Delivery, str]
 
 
 class Lookups:
-    """Looks up again what has waited. `lanes` is shared with app; `gone` gets deliveries whose
-    device is not their user's any more, or not their source's to reach, with the reason, and
+    """Looks up again what has waited, and hands it to `order`; `gone` gets deliveries whose device
+    is not their user's any more, or not their source's to reach, with the reason, and
     whether the journal has ended their items already, as an erase does; `returned` gets those whose
     device changed and that begin again from the queue.
     """
@@ -39,9 +39,9 @@ class Lookups:
         self,
         registry: Registry,
         journal: Journal,
-        lanes: Mapping[str, Lane],
         *,
         reaching: Reaching,
+        order: Order,
         gone: Callable[[Sequence[Delivery], str, bool], None],
         returned: Callable[[Sequence[Delivery], str, float | None], None],
         observer: Observer,
@@ -49,8 +49,8 @@ class Lookups:
     ) -> None:
         self._registry = registry
         self._journal = journal
-        self._lanes = lanes
         self._reaching = reaching
+        self._order = order
         self._gone = gone
         self._returned = returned
         self._observer = observer
@@ -139,15 +139,12 @@ class Lookups:
             else:
                 delivery.target, delivery.looked_up = target, asked_at
                 delivery.word = target.word_for(delivery.item)
+                delivery.is_data = target.takes_data_messages
                 fresh.append(delivery)
         part.looked_up(len(deliveries))
         self._returned(changed, "its address has changed", None)
         self._returned(unknown, "the configuration does not name its source", None)
-        lane = self._lanes.get(lane_name(part.app, part.vendor))
-        if lane is not None and lane.parts.get(part.name) is part:
-            lane.resume(part, fresh)
-        else:
-            part.give_back_these(fresh)
+        self._order.go_on(part, fresh)
         return gone
 
     async def _end(

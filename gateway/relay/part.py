@@ -180,9 +180,9 @@ class Part:
         self._reachability.trying(now)
         self.in_flight += pushes
 
-    def came_to_nothing(self, now: Monotonic) -> None:
+    def came_to_nothing(self) -> None:
         """The pushes that were allowed to go were all stale or lost, or are looked up again."""
-        self._breaker.unclear(now)
+        self._breaker.unused()
 
     def looked_up(self, deliveries: int) -> None:
         """This many were looked up again."""

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from gateway.ports import Journal, Lanes, Queue, Registry
+from gateway.relay.collapsing import Collapsing
 from gateway.relay.reaching import Reaching
 
 
@@ -19,3 +20,4 @@ class RelayPorts:
     lanes: Lanes
     vendors: Collection[str]
     reaching: Reaching
+    collapsing: Collapsing

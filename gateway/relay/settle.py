@@ -14,6 +14,7 @@ from typing import assert_never
 from gateway.core.clocks import Clocks
 from gateway.core.fanout import TOO_OLD
 from gateway.core.model import Record, Remainder, Removal
+from gateway.core.newer import NEWER_SENT
 from gateway.core.retry import (
     Accuse,
     Dead,
@@ -89,6 +90,7 @@ class Settler:
             if verdict == NOT_STARTED and not lane.stopped:
                 not_started += 1
                 seconds.pop()
+                part.came_to_nothing()
                 lane.resend(delivery)
                 continue
             if delivered > said:
@@ -117,6 +119,15 @@ class Settler:
                 self._close(delivery)
             else:
                 self._end(delivery, DeliveryState.NO_DEVICE, reason, now)
+
+    def overtaken(self, deliveries: Sequence[Delivery]) -> None:
+        """End deliveries of whose device and key a newer push was started."""
+        now = self._clocks.wall()
+        for delivery in deliveries:
+            if delivery.work.lost:
+                self._close(delivery)
+            else:
+                self._end(delivery, DeliveryState.CANCELLED, NEWER_SENT, now)
 
     def returned(self, deliveries: Sequence[Delivery], reason: str, due_at: float | None) -> None:
         """Take back deliveries that were not sent; no attempt is spent."""

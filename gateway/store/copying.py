@@ -47,6 +47,7 @@ TABLES = (
     Table("lane_parts", ("", "", "")),
     Table("brake_window", ("", "", -1.0)),
     Table("held_removals", (0,)),
+    Table("starts", (0, "")),
     Table("events", ("",), bulk=10, lossy=True),
     Table("event_people", ("", ""), lossy=True),
     Table("chunks_done", ("", -1), lossy=True),

@@ -5,6 +5,7 @@ A table of all of them, held against what is promised for each.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -113,9 +114,11 @@ def test_google_keeps_a_push_as_long_as_the_style_says(kept_s: int, life_s: floa
 @pytest.mark.parametrize("name", ["bandwidth_constrained_ok", "restricted_satellite_ok"])
 def test_networks_that_are_short_are_for_android_and_only_where_the_style_says(name: str) -> None:
     assert name not in rendered()["android"]
-    assert rendered(style=FcmStyle(**{name: True}))["android"][name] is True
+    style = replace(STYLE, **{name: True})
+
+    assert rendered(style=style)["android"][name] is True
     for platform in (Platform.IOS, Platform.WEB):
-        assert rendered(platform, FcmStyle(**{name: True})) == rendered(platform, FcmStyle())
+        assert rendered(platform, style) == rendered(platform)
 
 
 @pytest.mark.parametrize("platform", Platform)

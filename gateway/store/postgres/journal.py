@@ -20,7 +20,7 @@ from gateway.core.stored import Forms
 from gateway.errors import StoreUnavailable
 from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Progress, Recorded
 from gateway.store.asides import endings, is_told, letter_of, span_of
-from gateway.store.postgres import audit
+from gateway.store.postgres import audit, starts
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
@@ -273,7 +273,7 @@ class PostgresJournal:
             events, rows = await self._database.write(work)
             purged += rows
         await self._partitions.ensure_ahead()
-        return purged
+        return purged + await starts.purge(self._database, before=midnight)
 
     async def _record(
         self,

@@ -22,6 +22,7 @@ from gateway.store.postgres.migrating import migrate
 from gateway.store.postgres.registry import PostgresRegistry
 from gateway.store.postgres.replicas import PostgresReplicas
 from gateway.store.postgres.schema import SchemaWatch
+from gateway.store.postgres.starts import PostgresStarts
 from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.wakeups import Wakeups
 from gateway.store.trial import trial_data
@@ -57,6 +58,7 @@ class PostgresStore:
         self.journal = PostgresJournal(database, self.replicas.forms)
         self.erasures = PostgresErasures(database)
         self.lanes = PostgresLanes(database)
+        self.starts = PostgresStarts(database)
         self.keys = PostgresKeys(database)
         self.audit = PostgresAudit(database)
         self.doubts = PostgresDoubts(database)

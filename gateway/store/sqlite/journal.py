@@ -26,7 +26,7 @@ from gateway.store.rows import (
     progress_of,
     summary_of,
 )
-from gateway.store.sqlite import audit
+from gateway.store.sqlite import audit, starts
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.lanes import remove_devices
 
@@ -227,7 +227,7 @@ class SqliteJournal:
         await self._database.write(
             lambda connection: connection.execute(self._sql["erasures_purge"], over).rowcount
         )
-        return purged
+        return purged + await starts.purge(self._database, before=before)
 
     def _purge_event(self, connection: sqlite3.Connection, event_id: str, *, limit: int) -> int:
         """Delete at most `limit` deliveries of an event, and the event with the last of them."""

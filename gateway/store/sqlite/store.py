@@ -20,6 +20,7 @@ from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
 from gateway.store.sqlite.registry import SqliteRegistry
+from gateway.store.sqlite.starts import SqliteStarts
 from gateway.store.sqlite.times import SqliteTimes
 from gateway.store.trial import trial_data
 
@@ -44,6 +45,7 @@ class SqliteStore:
         self.journal = SqliteJournal(database, self.replicas.forms)
         self.erasures = SqliteErasures(database)
         self.lanes = SqliteLanes(database)
+        self.starts = SqliteStarts(database)
         self.keys = SqliteKeys(database)
         self.audit = SqliteAudit(database)
         self.doubts = SqliteDoubts(database)

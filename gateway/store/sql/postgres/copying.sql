@@ -40,6 +40,7 @@ SELECT name FROM (VALUES
     ('lanes', EXISTS (SELECT 1 FROM lanes)),
     ('brake_window', EXISTS (SELECT 1 FROM brake_window)),
     ('held_removals', EXISTS (SELECT 1 FROM held_removals)),
+    ('starts', EXISTS (SELECT 1 FROM starts)),
     ('events', EXISTS (SELECT 1 FROM events)),
     ('event_people', EXISTS (SELECT 1 FROM event_people)),
     ('chunks_done', EXISTS (SELECT 1 FROM chunks_done)),
