@@ -255,6 +255,10 @@ class DevicesSettings(Section):
     """Devices a user may have; over it the least recently seen goes."""
     keep_pruned_days: Count = 30
     """Days a pruned device is kept, to come back to life when the app registers it again."""
+    stale_after_days: Annotated[int, Field(ge=0)] = 60
+    """Days after which a silent device is stale: it gets no push while its user has a fresher one
+    in the same app, and is sent to where it is the only one. Seen is a registration or a receipt.
+    0: never. Google calls a token stale after a month, and lets one expire after 270 days."""
     keep_forgotten_days: Count = 400
     """Days that installations and addresses which were forgotten, erased or replaced are
     remembered, as keyed hashes, so that an old file does not bring them back. Over a year, as old

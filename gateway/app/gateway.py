@@ -137,7 +137,11 @@ async def open_gateway(
             stack.push_async_callback(gateway.relay.stop, settings.relay.drain_s)
             await gateway.relay.start(plans)
             await stack.enter_async_context(stores.waking(gateway.relay.wake))
-        for loop in (gateway.device_counts.run(), gateway.eraser.run()):
+        for loop in (
+            gateway.device_counts.run(),
+            gateway.audience.run(),
+            gateway.eraser.run(),
+        ):
             await stack.enter_async_context(_running(loop, on_failure))
         if settings.server.role != "relay":
             server = settings.server

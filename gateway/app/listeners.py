@@ -61,6 +61,7 @@ def public_application(gateway: Gateway) -> web.Application:
         clocks,
         changed=gateway.changed,
         erasing=gateway.eraser.wake,
+        stale_after_days=lambda: gateway.settings.devices.stale_after_days,
     )
     notifications = NotificationRoutes(
         queue,

@@ -30,7 +30,7 @@ from gateway.events import (
 from gateway.ingest.routes import WebhookLimits
 from gateway.observe.metrics import Metrics
 from gateway.ports import Doubt, Standing
-from gateway.relay.device_counts import DeviceCounts
+from gateway.relay.device_counts import AudienceCounts, DeviceCounts
 from providers.vendor import Vendors
 
 if TYPE_CHECKING:
@@ -83,6 +83,13 @@ class Gateway:
             observer=self.observe,
             monotonic=clocks.monotonic,
             every_s=pace.device_counts_s,
+        )
+        self.audience = AudienceCounts(
+            stores.registry,
+            told=self.metrics.set_audience,
+            observer=self.observe,
+            clocks=clocks,
+            every_s=pace.audience_s,
         )
         self.storing = Storing(stores.store.trial, every_s=pace.trial_s)
         self.eraser = eraser_of(

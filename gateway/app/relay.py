@@ -80,6 +80,7 @@ class Relay:
             observer=observer,
             clocks=clocks,
             nap_s=pace.unknown_s,
+            stale_after_days=settings.devices.stale_after_days,
         )
         self._collapsing = Collapsing(modes_of(settings))
         ports = RelayPorts(
@@ -242,7 +243,7 @@ class Relay:
         """
         planned = plan_lanes(settings, self._vendors, clock=self._clocks.wall)
         plans = {plan.name: plan for plan in planned}
-        self.reaching.learn(limits_of(settings, self._word))
+        self.reaching.learn(limits_of(settings, self._word), settings.devices.stale_after_days)
         self._collapsing.learn(modes_of(settings))
         for name, plan in plans.items():
             lane = self.lanes.get(name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +13,7 @@ from gateway.cli.acting import actor
 from gateway.cli.base import (
     Group,
     Pasted,
+    Span,
     State,
     UserId,
     asynchronous,
@@ -33,10 +36,12 @@ COLUMNS = (
     "provider",
     "platform",
     "state",
+    "stale",
     "address_hash",
     "last_seen_at",
 )
 STATES = ("active", "quarantined", "pruned")
+_LONGEST_S = 3_650 * 86_400
 
 
 @click.group(cls=Group, short_help="The device registry: who has which phone")
@@ -53,6 +58,10 @@ devices.add_command(export_devices)
 @by_option
 @click.option("--app", help="Only those of this app.")
 @click.option("--state", "wanted", type=click.Choice(STATES), help="Only those in this state.")
+@click.option(
+    "--silent", "silent_s", type=Span(_LONGEST_S), help="Only those not seen for so long: 30d."
+)
+@click.option("--denied", is_flag=True, help="Only those that let the app show no notifications.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @json_option
 @click.pass_obj
@@ -63,44 +72,76 @@ async def list_devices(
     by: By | None,
     app: str | None,
     wanted: str | None,
+    silent_s: int | None,
+    denied: bool,
     limit: int,
     as_json: bool,
 ) -> None:
-    """List devices; addresses only as short hashes."""
-    from gateway.app.vendors import VENDORS
-    from gateway.devices.schema import device_view
+    """List devices; addresses only as short hashes.
 
+    A device is seen when its app registers, and when a receipt comes from it. An imported one of
+    which nobody knows counts from its import.
+    """
     async with state.store() as stores:
-        found = await _find(stores, user, by, app, wanted, limit)
-    views = [device_view(device, VENDORS) for device in found]
+        since = None if silent_s is None else stores.clocks.wall() - silent_s
+        wish = Wish(app, wanted, since, denied)
+        found = await _find(stores, user, by, wish, limit)
+        views = _views(state, stores, found)
     if as_json:
         show.as_line({"devices": views})
     else:
         show.table(views, COLUMNS, empty="There is no such device.")
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which devices are asked for: in this app, in this state, not seen since, muted."""
+
+    app: str | None
+    state: str | None
+    silent_since: float | None
+    denied: bool
+
+    def fits(self, device: Device) -> bool:
+        """Whether a device is one of them."""
+        return (
+            self.app in (None, device.app)
+            and self.state in (None, device.state)
+            and (self.silent_since is None or device.fresh_at < self.silent_since)
+            and (not self.denied or device.profile.notifications == "denied")
+        )
+
+
 async def _find(
-    stores: Stores,
-    user: str | None,
-    by: By | None,
-    app: str | None,
-    wanted: str | None,
-    limit: int,
+    stores: Stores, user: str | None, by: By | None, wish: Wish, limit: int
 ) -> list[Device]:
     from gateway.core.states import DeviceState
     from gateway.whose import find_user
 
     if user is not None:
         mine = await stores.registry.devices_of(await find_user(stores.registry, user, by))
-        fitting = [one for one in mine if app in (None, one.app) and wanted in (None, one.state)]
-        return fitting[:limit]
+        return [one for one in mine if wish.fits(one)][:limit]
     found: list[Device] = []
-    in_state = DeviceState(wanted) if wanted else None
-    async for page in stores.registry.export(app=app, state=in_state):
+    async for page in stores.registry.export(
+        app=wish.app,
+        state=DeviceState(wish.state) if wish.state else None,
+        silent_since=wish.silent_since,
+        denied=wish.denied,
+    ):
         found += page
         if len(found) >= limit:
             break
     return found[:limit]
+
+
+def _views(state: State, stores: Stores, found: Sequence[Device]) -> list[dict[str, Any]]:
+    from gateway.app.vendors import VENDORS
+    from gateway.core.staleness import stale_before
+    from gateway.devices.schema import device_view
+
+    clocks, days = stores.clocks, state.settings().devices.stale_after_days
+    before = stale_before(clocks.wall(), after_days=days, doubted=clocks.doubted())
+    return [device_view(device, VENDORS, stale_before=before) for device in found]
 
 
 @devices.command(
@@ -114,14 +155,11 @@ async def _find(
 @asynchronous
 async def show_device(state: State, installation_id: str, as_json: bool) -> None:
     """Show all that is known of an installation, except its address."""
-    from gateway.app.vendors import VENDORS
-    from gateway.devices.schema import device_view
-
     async with state.store() as stores:
         found = await stores.registry.installations(installation_id)
+        views = _views(state, stores, found)
     if not found:
         raise click.ClickException(f"there is no installation {installation_id}")
-    views = [device_view(device, VENDORS) for device in found]
     if as_json:
         show.as_line({"devices": views})
         return

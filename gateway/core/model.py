@@ -236,6 +236,17 @@ class Device:
     heard_at: float = 0.0
 
     @property
+    def met_at(self) -> float:
+        """When its app was last seen, by a registration or a receipt; 0 if it never was."""
+        return max(self.last_seen_at, self.heard_at)
+
+    @property
+    def fresh_at(self) -> float:
+        """From when on it may get stale, in whole seconds: when its app was last seen; or when it
+        was imported, if nobody knows."""
+        return float(int(max(self.met_at, 0.0 if self.last_seen_at else self.registered_at)))
+
+    @property
     def address_hash(self) -> str:
         return address_hash(self.address)
 
@@ -255,9 +266,7 @@ class Target(NamedTuple):
     pruned. `stated` has the bits of the ids that contradict an item with another value; `user_word`
     and `custom_word` are the words of its ids. `fault` says why this version cannot send to the
     device, "" nearly always. `erased_at` is when its user was erased before they registered again,
-    0 nearly always. `fresh_at` is when the device was last seen, in whole seconds: by a
-    registration or a receipt; or when it was imported, if nobody knows. `said` has the bits of what
-    its registration said.
+    0 nearly always. `fresh_at` is the device's; `said` has the bits of what its registration said.
     """
 
     device_id: int

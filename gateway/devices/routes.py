@@ -12,6 +12,7 @@ from gateway.core.audit import Act, What
 from gateway.core.clocks import Clocks
 from gateway.core.instants import to_iso
 from gateway.core.model import UserRef
+from gateway.core.staleness import stale_before
 from gateway.dating import time_to_keep
 from gateway.devices.auth import Authenticator, Caller
 from gateway.devices.limits import CallerLimits
@@ -44,6 +45,7 @@ class DeviceRoutes:
         *,
         changed: Callable[[Sequence[int]], None],
         erasing: Callable[[], None],
+        stale_after_days: Callable[[], float],
     ) -> None:
         self._registry = registry
         self._erasures = erasures
@@ -53,6 +55,7 @@ class DeviceRoutes:
         self._clocks = clocks
         self._changed = changed
         self._erasing = erasing
+        self._stale_after_days = stale_after_days
         self._erases = CallerLimits(ERASES_PER_HOUR, monotonic=clocks.monotonic, window_s=3600.0)
 
     def routes(self) -> list[Route]:
@@ -84,7 +87,7 @@ class DeviceRoutes:
             act=_over_others(caller, request, "devices.register", now=now),
         )
         self._changed(done.changed)
-        view = device_view(done.device, self._vendors)
+        view = device_view(done.device, self._vendors, stale_before=self._stale_before())
         view["ignored"] = list(registration.ignored)
         return Answer(201 if done.created else 200, view)
 
@@ -109,7 +112,8 @@ class DeviceRoutes:
         """A user's devices in any state, most recently seen first."""
         caller = await self._authenticator.authorize(request, "devices:read")
         devices = await self._registry.devices_of(await self._user(caller, request))
-        views = [device_view(device, self._vendors) for device in devices]
+        before = self._stale_before()
+        views = [device_view(device, self._vendors, stale_before=before) for device in devices]
         return Answer(200, {"devices": views})
 
     async def erase_user(self, request: Request) -> Answer:
@@ -141,6 +145,11 @@ class DeviceRoutes:
             "done_at": None if erasure.done_at is None else to_iso(erasure.done_at),
         }
         return Answer(200, view)
+
+    def _stale_before(self) -> float:
+        """A device that was last seen before is stale."""
+        clocks, days = self._clocks, self._stale_after_days()
+        return stale_before(clocks.wall(), after_days=days, doubted=clocks.doubted())
 
     async def _user(self, caller: Caller, request: Request) -> UserRef:
         """The user that a path names; `?by=` says which id it is."""

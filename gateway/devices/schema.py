@@ -253,9 +253,10 @@ def environment_of(device: Device, vendors: Vendors) -> str | None:
     return None if has_one else device.environment.value
 
 
-def device_view(device: Device, vendors: Vendors) -> dict[str, Any]:
+def device_view(device: Device, vendors: Vendors, *, stale_before: float) -> dict[str, Any]:
     """How a device is shown: all but its address, of which there is a short hash. `for` has the
-    words of its ids: an app drops a push with another one."""
+    words of its ids: an app drops a push with another one. Seen before `stale_before`, it is stale.
+    """
     profile = device.profile
     return {
         "installation_id": device.installation_id,
@@ -269,8 +270,9 @@ def device_view(device: Device, vendors: Vendors) -> dict[str, Any]:
         "environment": environment_of(device, vendors),
         "state": device.state.value,
         "state_reason": device.state_reason,
+        "stale": device.fresh_at < stale_before,
         "registered_at": to_iso(device.registered_at),
-        "last_seen_at": to_iso(device.last_seen_at) if device.last_seen_at else None,
+        "last_seen_at": to_iso(device.met_at) if device.met_at else None,
         "locale": profile.locale,
         "timezone": profile.timezone,
         "app_version": profile.app_version,

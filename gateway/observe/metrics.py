@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 
 from gateway import __version__
 from gateway.core.sources import LEARNINK
+from gateway.core.staleness import WITHIN
 from gateway.core.states import DeviceState
 from gateway.events import (
     AttemptsFinished,
@@ -59,8 +60,8 @@ from gateway.observe.labels import (
     WEBHOOK_RESULTS,
     closed,
 )
-from gateway.ports import Depth, LaneRow
-from providers.contract import CredentialStatus
+from gateway.ports import Audience, Depth, LaneRow
+from providers.contract import CredentialStatus, Platform
 from providers.vendor import Vendors
 
 _OPENMETRICS = "application/openmetrics-text"
@@ -172,6 +173,18 @@ class Metrics:
             "part",
         )
         self._devices = self._lane_gauge("devices", "Registered devices, by state.", "state")
+        self._muted = Gauge(
+            "inkpush_devices_muted",
+            "Active devices that let the app show no notifications.",
+            ["app", "platform"],
+            registry=registry,
+        )
+        self._seen = Gauge(
+            "inkpush_devices_seen",
+            "Active devices that were seen within this time.",
+            ["app", "within"],
+            registry=registry,
+        )
         self._pruned = self._lane_counter(
             "pruned", "Devices taken out of service on the vendor's proof.", "reason"
         )
@@ -245,6 +258,10 @@ class Metrics:
             for value in values:
                 metric.labels(provider, app, value)
 
+        for platform in Platform:
+            self._muted.labels(app, platform)
+        for span in WITHIN:
+            self._seen.labels(app, span)
         for part in self._vendors[provider].parts:
             self._failing.labels(provider, app, part)
             for reason in PAUSE_REASONS:
@@ -348,6 +365,14 @@ class Metrics:
             for state in DeviceState:
                 found = counts.get((provider, app, state), 0)
                 self._devices.labels(provider, app, state).set(found)
+
+    def set_audience(self, audience: Audience) -> None:
+        """Take who is muted, and who was seen when; what is not named is 0."""
+        for app in {app for app, _ in self._lanes}:
+            for platform in Platform:
+                self._muted.labels(app, platform).set(audience.muted.get((app, platform), 0))
+            for span in WITHIN:
+                self._seen.labels(app, span).set(audience.seen.get((app, span), 0))
 
     def set_inflight(self, by_provider: Mapping[str, int]) -> None:
         """Take how many pushes wait for their verdict; a provider that is not named has none."""

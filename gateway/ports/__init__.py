@@ -29,7 +29,7 @@ from gateway.ports.journal import (
 from gateway.ports.keys import SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
 from gateway.ports.queue import Depth, Queue
-from gateway.ports.registry import Imported, Registered, Registry
+from gateway.ports.registry import Audience, Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
 from gateway.ports.starts import Start, Starts
 from gateway.ports.store import Store
@@ -47,6 +47,7 @@ __all__ = [
     "ApiKey",
     "Aside",
     "Asked",
+    "Audience",
     "Audit",
     "BrokeredJournal",
     "Cleared",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.core.audit import Act
 from gateway.core.model import Device, Found, Item, Registration, UserRef
@@ -30,6 +30,14 @@ class Imported:
     new: int
     known: int
     newer: tuple[int, ...] = ()
+
+
+class Audience(NamedTuple):
+    """How many active devices let their app show nothing, by (app, platform), and how many were
+    seen within the spans of `core.staleness.WITHIN`, by (app, span). What is not named is 0."""
+
+    muted: Mapping[tuple[str, str], int]
+    seen: Mapping[tuple[str, str], int]
 
 
 class Registry(Protocol):
@@ -112,12 +120,21 @@ class Registry(Protocol):
         """Note which APNs environment knows the address, if the device still has it."""
 
     def export(
-        self, *, app: str | None = None, state: DeviceState | None = None
+        self,
+        *,
+        app: str | None = None,
+        state: DeviceState | None = None,
+        silent_since: float | None = None,
+        denied: bool = False,
     ) -> AsyncIterator[list[Device]]:
-        """Stream the registry in pages."""
+        """Stream the registry in pages; only devices of which nothing was seen since, and only
+        those that let their app show nothing, if asked for."""
 
     async def count(self) -> dict[tuple[str, str, str], int]:
         """Count devices by (provider, app, state)."""
+
+    async def audience(self, *, now: float) -> Audience:
+        """Count who is muted, and who was seen when."""
 
     async def purge(self, *, pruned_before: float) -> int:
         """Delete rows that were pruned before this time. Returns how many."""

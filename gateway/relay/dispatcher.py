@@ -28,6 +28,7 @@ from gateway.core.model import (
     lane_name,
 )
 from gateway.core.pace import Pace
+from gateway.core.staleness import without_stale
 from gateway.core.states import DeliveryState
 from gateway.events import ChunkBuried, IdsContradict, Observer, PutAside, StoreFailed
 from gateway.relay.lane import Lane
@@ -198,6 +199,8 @@ class Dispatcher:
         looked_up = self._monotonic()
         found = await self._ports.registry.targets(items) if items else Found()
         targets, barred = self._ports.reaching.of(items, for_their_time(found, chunk.first_seen))
+        before = self._ports.reaching.stale_before()
+        targets = without_stale(chunk, items, targets, known, before=before, able=self._is_able)
         await self._leases.prove([work])
         if work.lost or work.proven_until <= self._monotonic():
             # The lookups took so long that another process may have the chunk and end it.
@@ -220,6 +223,10 @@ class Dispatcher:
                 self._observer(IdsContradict(chunk.event_id, todo.contradicting))
             self._keep(work, todo.waits)
             self._offer(work, todo.sends, todo.ended, looked_up)
+
+    def _is_able(self, target: Target) -> bool:
+        """Whether this process can send to a device at all."""
+        return not target.fault and lane_name(target.app, target.provider) in self._lanes
 
     async def _leave(self, work: Work) -> None:
         """Leave a chunk for a moment: to a process that knows its source, or until the time is

@@ -1,8 +1,9 @@
-"""What the sources of pushes may reach, as this process is configured now.
+"""Which devices pushes may reach, as this process is configured now.
 
-Owns the stricter of what was stored with an event and what is configured, and the sources that this
-process does not know: their chunks wait, which is told once in the log, and to whoever asks while
-the chunks come by. The rule itself is `core.reach`'s.
+Owns the stricter of what was stored with an event and what is configured, from when on a silent
+device is stale, and the sources that this process does not know: their chunks wait, which is told
+once in the log, and to whoever asks while the chunks come by. The rules are those of `core.reach`
+and `core.staleness`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from gateway.core.clocks import Clocks
 from gateway.core.model import Item, Target
 from gateway.core.reach import Reached, bar, reach
 from gateway.core.sources import BUILT_IN, NOTHING, UNLIMITED, Limits, Word, stricter
+from gateway.core.staleness import stale_before
 from gateway.events import Observer, SourceKnown, SourceUnknown
 from gateway.ports import Standing
 
@@ -22,7 +24,8 @@ _NAPS = 6
 
 class Reaching:
     """Says what may be reached. `configured` has the limits of each source that the configuration
-    names, with words made by `word`; chunks of others come by every `nap_s`."""
+    names, with words made by `word`; chunks of others come by every `nap_s`. A device that is
+    silent for over `stale_after_days` is stale; 0: none is."""
 
     def __init__(
         self,
@@ -32,18 +35,21 @@ class Reaching:
         observer: Observer,
         clocks: Clocks,
         nap_s: float,
+        stale_after_days: float,
     ) -> None:
         self._configured = configured
         self._word = word
         self._observer = observer
         self._clocks = clocks
         self.nap_s = nap_s
+        self._stale_after_days = stale_after_days
         #: since when (wall), and when the last chunk came by (monotonic), by source
         self._waiting: dict[str, tuple[float, float]] = {}
 
-    def learn(self, configured: Mapping[str, Limits]) -> None:
+    def learn(self, configured: Mapping[str, Limits], stale_after_days: float) -> None:
         """Take over other limits; a source that is not named is not known any more."""
         self._configured = configured
+        self._stale_after_days = stale_after_days
         for source in [one for one in self._waiting if self.knows(one)]:
             del self._waiting[source]
             self._observer(SourceKnown(source))
@@ -62,6 +68,11 @@ class Reaching:
         """Why an item may not reach a device; "": it may."""
         limits = self._limits(item)
         return bar(item, target, limits, self._word) if limits.is_bound else ""
+
+    def stale_before(self) -> float:
+        """A device that was last seen before this is stale now."""
+        clocks, days = self._clocks, self._stale_after_days
+        return stale_before(clocks.wall(), after_days=days, doubted=clocks.doubted())
 
     def came(self, source: str) -> None:
         """A chunk of a source came by that is not known."""

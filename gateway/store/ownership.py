@@ -5,7 +5,8 @@ Owns the rules, which are the same on every engine; finding, locking and writing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,9 +18,11 @@ from gateway.core.model import (
     Registration,
     UserRef,
 )
+from gateway.core.staleness import WITHIN
 from gateway.core.states import DeviceState, as_it_is
 from gateway.core.words import Words
 from gateway.errors import InstallationOwned
+from gateway.ports import Audience
 from gateway.store import forgetting
 from gateway.store.forgetting import Gone, Memory, Name, Row, gone_with, latest
 from providers.contract import AddressKind, Environment, Platform
@@ -133,6 +136,17 @@ def by_last_seen(rows: Sequence[Row]) -> list[Row]:
     return sorted(
         rows, key=lambda row: (max(row["last_seen_at"], row["heard_at"]), row["id"]), reverse=True
     )
+
+
+def audience_of(rows: Iterable[Sequence[Any]]) -> Audience:
+    """Rows of app, platform, how many are muted, and how many were seen within each span."""
+    muted: Counter[tuple[str, str]] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
+    for app, platform, denied, *within in rows:
+        muted[app, platform] += denied
+        for span, count in zip(WITHIN, within, strict=True):
+            seen[app, span] += count
+    return Audience(muted, seen)
 
 
 def device_of(row: Row) -> Device:

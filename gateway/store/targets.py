@@ -69,7 +69,8 @@ def target_of(
             said,
         )
     except (KeyError, TypeError):
-        return _unknown(row, seen_at)._replace(erased_at=erased_at)
+        unknown = _unknown(row, seen_at)
+        return unknown._replace(erased_at=erased_at, fresh_at=fresh_at, said=said)
 
 
 def _unknown(row: Sequence[Any], seen_at: float) -> Target:

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from gateway.core.model import Profile, Registration, Target, UserRef
+from gateway.core.staleness import WITHIN
+from gateway.core.states import DeviceState
+from providers.contract import Platform
 from tests.kit.build import NOW, item
-from tests.kit.stores import Handle, register, registration
+from tests.kit.stores import Handle, register, registration, take_out
 
 MARY = UserRef(user_id="mary")
 DAY = 86_400.0
@@ -149,3 +152,66 @@ async def test_a_phone_of_which_something_was_heard_lately_is_listed_first_and_k
     listed = await handle.registry.devices_of(MARY)
     assert [one.installation_id for one in listed[:2]] == ["phone-20", "phone-0"]
     assert "phone-1" not in {one.installation_id for one in listed}
+
+
+# --- lists and counts ---------------------------------------------------------------------------
+
+
+async def some_phones(handle: Handle) -> None:
+    """Phones of many ages, muted and not."""
+    lines = [
+        ("fresh", NOW - 60, "granted"),
+        ("week", NOW - 7 * DAY, "denied"),
+        ("month", NOW - 29 * DAY, None),
+        ("heard", NOW - 300 * DAY, "denied"),
+        ("quarter", NOW - 90 * DAY, "denied"),
+        ("unknown", 0.0, "provisional"),
+    ]
+    for name, seen_at, notifications in lines:
+        said = Profile(notifications=notifications)
+        line = replace(registration(name, name, profile=said), seen_at=seen_at)
+        await handle.registry.register_many([line], now=NOW - 40 * DAY)
+    (heard,) = await handle.registry.installations("heard")
+    await handle.registry.seen({heard.id: NOW - 2 * DAY})
+    await register(handle, "web", "web", platform=Platform.WEB, app="field", now=NOW)
+    gone = await register(handle, "gone", "gone", profile=Profile(notifications="denied"))
+    await take_out(handle, gone)
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ({}, "fresh week month heard quarter unknown web gone"),
+        ({"silent_since": NOW - 90 * DAY}, ""),
+        ({"silent_since": NOW - 89 * DAY}, "quarter"),
+        ({"silent_since": NOW - 40 * DAY}, "quarter"),
+        ({"silent_since": NOW - 39 * DAY}, "quarter unknown"),
+        ({"silent_since": NOW - 7 * DAY}, "month quarter unknown"),
+        ({"silent_since": NOW - DAY}, "week month heard quarter unknown"),
+        ({"denied": True}, "week heard quarter gone"),
+        ({"denied": True, "state": DeviceState.ACTIVE}, "week heard quarter"),
+        ({"denied": True, "silent_since": NOW - 8 * DAY}, "quarter"),
+        ({"app": "field", "denied": True}, ""),
+    ],
+)
+async def test_devices_are_listed_by_silence_and_permission(
+    handle: Handle, asked: dict[str, Any], names: str
+) -> None:
+    await some_phones(handle)
+    found = [one async for page in handle.registry.export(**asked) for one in page]
+    assert [one.installation_id for one in found] == names.split()
+
+
+async def test_those_that_are_muted_and_those_that_were_seen_are_counted(handle: Handle) -> None:
+    assert await handle.registry.audience(now=NOW) == ({}, {})
+    await some_phones(handle)
+    audience = await handle.registry.audience(now=NOW)
+    assert audience.muted == {("agent", "android"): 3, ("field", "web"): 0}
+    assert {span: audience.seen["agent", span] for span in WITHIN} == {
+        "1d": 1,
+        "7d": 3,
+        "30d": 4,
+        "60d": 4,
+        "270d": 5,
+    }
+    assert {audience.seen["field", span] for span in WITHIN} == {1}

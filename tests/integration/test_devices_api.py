@@ -12,10 +12,11 @@ from urllib.parse import quote
 import pytest
 
 from gateway.app.vendors import VENDORS
-from gateway.core.model import Record, Removal, UserRef
+from gateway.core.model import Record, Registration, Removal, UserRef
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.devices.records import record_of, registration_of
 from gateway.ports import SCOPES, Imported
+from providers.contract import Platform
 from tests.kit.handlers import user_token
 from tests.kit.public import PublicListener, public_listener
 from tests.kit.stores import WORDS
@@ -68,6 +69,7 @@ async def test_a_registration_answers_201_and_then_200_with_the_device(
         "environment": None,
         "state": "active",
         "state_reason": "",
+        "stale": False,
         "registered_at": "2027-01-15T08:00:00.123Z",
         "last_seen_at": "2027-01-15T08:00:00.123Z",
         "for": [WORDS.of_user("u1"), WORDS.of_custom("mary")],
@@ -79,6 +81,52 @@ async def test_a_registration_answers_201_and_then_200_with_the_device(
     assert again.json == first.json | {"last_seen_at": "2027-01-15T08:01:00.123Z"}
     for name in ("u1", "mary"):
         assert await public.devices_of(name, token=key) == [shown(again)]
+
+
+async def test_a_device_is_stale_when_it_was_silent_for_longer_than_is_set(
+    public: PublicListener,
+) -> None:
+    public.clock.now = 1_800_000_000.75
+    key = await public.key("admin")
+    await put(public, key, custom_id="mary")
+    began, day = public.clock.now, 86_400
+
+    async def told(days: float) -> tuple[bool, str]:
+        public.clock.now = began + days * day
+        (device,) = await public.devices_of("mary", token=key)
+        return device["stale"], device["last_seen_at"][:10]
+
+    assert await told(60) == (False, "2027-01-15")
+    assert await told(60.01) == (True, "2027-01-15")
+    public.stale_after_days = 400
+    assert await told(399) == (False, "2027-01-15")
+    public.stale_after_days = 0
+    assert await told(4_000) == (False, "2027-01-15")
+    public.stale_after_days = 60
+    (device,) = await public.store.registry.installations("phone")
+    await public.store.registry.seen({device.id: public.clock.now - 59 * day})
+    assert await told(4_000) == (False, "2037-10-30")
+    assert await told(4_002) == (True, "2037-10-30")
+    answer = await put(public, key, custom_id="mary")
+    assert answer.json["stale"] is False
+
+
+async def test_an_import_of_which_nobody_knows_is_stale_when_it_was_here_for_so_long(
+    public: PublicListener,
+) -> None:
+    key, began = await public.key("admin"), public.clock.now
+    line = Registration(
+        "phone", "agent", Platform.ANDROID, "fcm", "fcm-address-1", custom_id="mary", seen_at=0.0
+    )
+    await public.store.registry.register_many([line], now=began)
+
+    async def told(days: float) -> tuple[bool, str | None]:
+        public.clock.now = began + days * 86_400
+        (device,) = await public.devices_of("mary", token=key)
+        return device["stale"], device["last_seen_at"]
+
+    assert await told(60) == (False, None)
+    assert await told(60.01) == (True, None)
 
 
 async def test_no_answer_ever_holds_an_address(public: PublicListener) -> None:

@@ -66,6 +66,7 @@ class PublicHandlers:
     clock: TestClock
     apps: dict[str, frozenset[str]] = field(default_factory=lambda: {"agent": frozenset(VENDORS)})
     backlog: int = 0
+    stale_after_days: float = 60.0
     woken: int = 0
     events: list[GatewayEvent] = field(default_factory=list)
     routes: list[Route] = field(init=False)
@@ -185,6 +186,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
             _clocks(clock),
             changed=lambda _: None,
             erasing=lambda: None,
+            stale_after_days=lambda: public.stale_after_days,
         ).routes(),
         *NotificationRoutes(
             queue,

@@ -78,6 +78,7 @@ class Doors:
             clocks,
             changed=changed,
             erasing=erasing,
+            stale_after_days=lambda: 60.0,
         )
 
     async def post_webhook(

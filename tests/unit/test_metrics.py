@@ -47,7 +47,7 @@ from gateway.events import (
     WebhookAnswered,
 )
 from gateway.observe.metrics import Metrics
-from gateway.ports import Depth, LaneRow
+from gateway.ports import Audience, Depth, LaneRow
 from providers.contract import VERDICT_LABELS, CredentialStatus
 from providers.vendor import Vendor
 
@@ -102,6 +102,8 @@ CONTRACT = {
     "lane_paused": {"provider", "app", "part", "reason"},
     "lane_failing": {"provider", "app", "part"},
     "devices": {"provider", "app", "state"},
+    "devices_muted": {"app", "platform"},
+    "devices_seen": {"app", "within"},
     "pruned_total": {"provider", "app", "reason"},
     "prune_brake_active": {"provider", "app"},
     "credential_expiry_timestamp_seconds": {"provider", "app"},
@@ -348,6 +350,26 @@ def test_both_formats_are_served_and_parse(
     families = {family.name for family in parse(body.decode())}
     assert any(name.startswith("inkpush_deliveries") for name in families)
     assert "inkpush_queue_depth" in families
+
+
+def test_who_is_muted_and_who_was_seen_is_told_by_app_and_what_is_not_named_is_0(
+    meter: Meter,
+) -> None:
+    spans, platforms = ["1d", "7d", "30d", "60d", "270d"], ["android", "ios", "web"]
+
+    def told() -> tuple[list[float | None], list[float | None]]:
+        return (
+            [meter.value("devices_muted", app="agent", platform=one) for one in platforms],
+            [meter.value("devices_seen", app="agent", within=one) for one in spans],
+        )
+
+    assert told() == ([0.0] * 3, [0.0] * 5), "every child exists from the start"
+    seen = {("agent", "1d"): 4, ("agent", "270d"): 9, ("another", "1d"): 1}
+    meter.metrics.set_audience(Audience({("agent", "ios"): 3, ("another", "ios"): 1}, seen))
+    assert told() == ([0.0, 3.0, 0.0], [4.0, 0.0, 0.0, 0.0, 9.0])
+    assert meter.value("devices_muted", app="another", platform="ios") is None
+    meter.metrics.set_audience(Audience({}, {}))
+    assert told() == ([0.0] * 3, [0.0] * 5)
 
 
 def test_the_reference_lists_every_metric_with_its_labels_and_meaning(meter: Meter) -> None:

@@ -7,12 +7,13 @@ from typing import cast
 
 import pytest
 
+from gateway.core.clocks import Clocks, Unsure
 from gateway.core.pace import Pace
 from gateway.errors import StoreUnavailable
 from gateway.events import GatewayEvent, StoreFailed
-from gateway.ports import Registry
-from gateway.relay.device_counts import DeviceCounts
-from tests.kit.clocks import monotonic
+from gateway.ports import Audience, Registry
+from gateway.relay.device_counts import AudienceCounts, DeviceCounts
+from tests.kit.clocks import monotonic, wall
 from tests.kit.gateway import eventually
 
 LANE = ("fcm", "agent")
@@ -33,6 +34,9 @@ class Slow:
         if self.failing:
             raise StoreUnavailable("no answer")
         return {ACTIVE: self.devices}
+
+    async def audience(self, *, now: float) -> Audience:
+        return Audience({}, {("agent", "1d"): int(now)})
 
 
 def device_counts_of(
@@ -87,3 +91,24 @@ async def test_who_counted_at_its_start_does_not_count_again_at_once() -> None:
 
 def test_nothing_is_known_before_the_first_count() -> None:
     assert device_counts_of(Slow(), []).active(*LANE) == 0
+
+
+async def test_nobody_is_counted_as_seen_or_silent_while_the_time_is_doubted() -> None:
+    registry, told = Slow(), list[Audience]()
+    doubts: list[Unsure] = [Unsure(0.0)]
+    counts = AudienceCounts(
+        cast("Registry", registry),
+        told=told.append,
+        observer=list[GatewayEvent]().append,
+        clocks=Clocks(
+            wall(lambda: 5_000.0),
+            monotonic(lambda: registry.now),
+            lambda: doubts[0] if doubts else None,
+        ),
+        every_s=60.0,
+    )
+    await counts.count()
+    assert told == []
+    doubts.clear()
+    await counts.count()
+    assert told == [Audience({}, {("agent", "1d"): 5_000})]

@@ -14,13 +14,15 @@ from typing import Any, Literal
 from gateway.core.audit import Act
 from gateway.core.hashes import Fresh
 from gateway.core.model import Device, Found, Item, Registration, UserRef
+from gateway.core.staleness import seen_since
 from gateway.core.states import DeviceState
 from gateway.core.words import Words
-from gateway.ports import Imported, Registered
+from gateway.ports import Audience, Imported, Registered
 from gateway.store.forgetting import Memory, Row, gone_by_erase, gone_with, purged
 from gateway.store.ownership import (
     Takeover,
     all_gone,
+    audience_of,
     by_last_seen,
     check_owner,
     device_of,
@@ -147,16 +149,33 @@ class PostgresRegistry:
         )
 
     async def export(
-        self, *, app: str | None = None, state: DeviceState | None = None
+        self,
+        *,
+        app: str | None = None,
+        state: DeviceState | None = None,
+        silent_since: float | None = None,
+        denied: bool = False,
     ) -> AsyncIterator[list[Device]]:
-        after = 0
-        while rows := await self._database.rows("devices_page", after, app, state, _PAGE):
+        after, wanted = 0, (app, state, _PAGE, silent_since, denied)
+        # a page of few among many is the end of a long search
+        while rows := await self._database.read(
+            lambda session, after=after: session.rows("devices_page", after, *wanted),  # type: ignore[misc]
+            pace=SLOW,
+        ):
             after = rows[-1]["id"]
             yield [device_of(row) for row in rows]
 
     async def count(self) -> dict[tuple[str, str, str], int]:
         rows = await self._database.read(lambda session: session.rows("devices_count"), pace=SLOW)
         return {(provider, app, state): count for provider, app, state, count in rows}
+
+    async def audience(self, *, now: float) -> Audience:
+        since = list(seen_since(now).values())
+        return audience_of(
+            await self._database.read(
+                lambda session: session.rows("devices_audience", *since), pace=SLOW
+            )
+        )
 
     async def purge(self, *, pruned_before: float) -> int:
         """In small transactions, so that the relays' own writes get their turn in between."""

@@ -13,13 +13,15 @@ from typing import Any
 from gateway.core.audit import Act
 from gateway.core.hashes import Fresh
 from gateway.core.model import Device, Found, Item, Registration, UserRef
+from gateway.core.staleness import seen_since
 from gateway.core.states import DeviceState
 from gateway.core.words import Words
-from gateway.ports import Imported, Registered
+from gateway.ports import Audience, Imported, Registered
 from gateway.store.forgetting import Gone, Row, gone_by_erase, gone_with, purged
 from gateway.store.ownership import (
     Takeover,
     all_gone,
+    audience_of,
     by_last_seen,
     check_owner,
     device_of,
@@ -153,11 +155,23 @@ class SqliteRegistry:
         )
 
     async def export(
-        self, *, app: str | None = None, state: DeviceState | None = None
+        self,
+        *,
+        app: str | None = None,
+        state: DeviceState | None = None,
+        silent_since: float | None = None,
+        denied: bool = False,
     ) -> AsyncIterator[list[Device]]:
         after = 0
         while True:
-            parameters = {"after": after, "app": app, "state": state, "limit": _PAGE}
+            parameters = {
+                "after": after,
+                "app": app,
+                "state": state,
+                "silent_since": silent_since,
+                "denied": denied,
+                "limit": _PAGE,
+            }
             rows = await self._database.read(
                 lambda connection, given=parameters: self._rows(  # type: ignore[misc]
                     connection, "devices_page", given
@@ -173,6 +187,14 @@ class SqliteRegistry:
             lambda connection: connection.execute(self._database.sql["devices_count"]).fetchall()
         )
         return {(provider, app, state): count for provider, app, state, count in rows}
+
+    async def audience(self, *, now: float) -> Audience:
+        since = {f"since_{n}": at for n, at in enumerate(seen_since(now).values(), start=1)}
+        sql = self._database.sql["devices_audience"]
+        rows = await self._database.search(
+            lambda connection: connection.execute(sql, since).fetchall(), alone=True
+        )
+        return audience_of(rows)
 
     async def purge(self, *, pruned_before: float) -> int:
         """In small transactions, so that the relay's own writes get their turn in between."""

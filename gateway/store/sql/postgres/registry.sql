@@ -121,10 +121,25 @@ UPDATE devices SET environment = $3 WHERE id = $1 AND address = $2;
 -- name: devices_page
 SELECT * FROM devices
 WHERE id > $1 AND ($2::text IS NULL OR app = $2) AND ($3::text IS NULL OR state = $3)
+  AND ($5::float8 IS NULL OR $5 >
+       greatest(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at END))
+  AND (NOT $6::boolean OR notifications = 'denied')
 ORDER BY id LIMIT $4;
 
 -- name: devices_count
 SELECT provider, app, state, count(*) FROM devices GROUP BY provider, app, state;
+
+-- `$1` to `$5` are the spans of core.staleness.WITHIN, from when on a device was seen within each.
+-- name: devices_audience
+SELECT app, platform, count(*) FILTER (WHERE notifications = 'denied'),
+       count(*) FILTER (WHERE seen >= $1), count(*) FILTER (WHERE seen >= $2),
+       count(*) FILTER (WHERE seen >= $3), count(*) FILTER (WHERE seen >= $4),
+       count(*) FILTER (WHERE seen >= $5)
+FROM (
+    SELECT app, platform, notifications, greatest(last_seen_at, heard_at) AS seen
+    FROM devices WHERE state = 'active'
+) AS active
+GROUP BY app, platform;
 
 -- name: devices_purge
 DELETE FROM devices WHERE id = ANY(ARRAY(

@@ -78,10 +78,24 @@ UPDATE devices SET environment = :environment WHERE id = :id AND address = :addr
 -- name: devices_page
 SELECT * FROM devices
 WHERE id > :after AND (:app IS NULL OR app = :app) AND (:state IS NULL OR state = :state)
+  AND (:silent_since IS NULL OR :silent_since >
+       max(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at ELSE 0 END))
+  AND (NOT :denied OR notifications = 'denied')
 ORDER BY id LIMIT :limit;
 
 -- name: devices_count
 SELECT provider, app, state, count(*) FROM devices GROUP BY provider, app, state;
+
+-- `since_1` to `since_5` are the spans of core.staleness.WITHIN.
+-- name: devices_audience
+SELECT app, platform, sum(notifications IS 'denied'),
+       sum(seen >= :since_1), sum(seen >= :since_2), sum(seen >= :since_3),
+       sum(seen >= :since_4), sum(seen >= :since_5)
+FROM (
+    SELECT app, platform, notifications, max(last_seen_at, heard_at) AS seen
+    FROM devices WHERE state = 'active'
+)
+GROUP BY app, platform;
 
 -- name: devices_purge
 DELETE FROM devices WHERE id IN (
