@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gateway.app.correcting import Corrector
 from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes
+from gateway.app.replaying import cut_again
 from gateway.app.sources import limits_of, word_with
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
@@ -28,6 +31,7 @@ from gateway.relay.lookups import Lookups
 from gateway.relay.ports import RelayPorts
 from gateway.relay.reaching import Reaching
 from gateway.relay.settle import Settler
+from gateway.relay.stopping import Stops
 from gateway.relay.watch import Watch
 from gateway.relay.write import Writer
 from gateway.tasks import end
@@ -107,8 +111,10 @@ class Relay:
             clocks=clocks,
             pace=pace,
         )
+        cancelled: set[str] = set()
         self._settler = Settler(
             self._writer,
+            cancelled=cancelled,
             observer=observer,
             clocks=clocks,
             max_attempts=settings.relay.max_attempts,
@@ -117,6 +123,7 @@ class Relay:
         self._lookups = Lookups(
             stores.registry,
             stores.journal,
+            stores.store.cancels,
             self.lanes,
             reaching=self.reaching,
             gone=self._settler.gone,
@@ -131,6 +138,26 @@ class Relay:
             held=self._holds.changed,
             changed=self._lookups.changed,
             observer=observer,
+        )
+        corrector = Corrector(
+            stores.journal,
+            stores.store.cancels,
+            stores.queue,
+            partial(cut_again, max_age_s=settings.relay.max_age_s, chunk_items=pace.chunk_items),
+            observer,
+            pace.chunk_items,
+            wake.set,
+        )
+        self._stops = Stops(
+            stores.store.cancels,
+            stores.queue,
+            self.lanes,
+            known=cancelled,
+            stopped=self._lookups.stop,
+            correct=corrector.correct,
+            observer=observer,
+            clocks=clocks,
+            every_s=pace.follow_s,
         )
         self._watch = Watch(self.lanes, observer=observer, monotonic=clocks.monotonic, pace=pace)
         self._dispatcher = Dispatcher(
@@ -189,6 +216,7 @@ class Relay:
             self._run(self._heartbeat.run()),
             self._run(self._watch.run()),
             self._run(self._lookups.run()),
+            self._run(self._stops.run()),
         ]
 
     def wake(self) -> None:
@@ -204,6 +232,10 @@ class Relay:
     def changed(self, device_ids: Sequence[int]) -> None:
         """This process changed these devices: they have another user or address, or are gone."""
         self._lookups.change(device_ids)
+
+    def cancelled(self, event_id: str) -> None:
+        """This process cancelled an event."""
+        self._stops.learn([event_id])
 
     def stood_still(self) -> None:
         """The process did not run for a while: leases are checked before anything is sent."""

@@ -43,6 +43,8 @@ from providers.contract import Address
 
 T = TypeVar("T")
 
+_UNSENT = frozenset((DeliveryState.NO_DEVICE, DeliveryState.EXPIRED, DeliveryState.CANCELLED))
+
 
 @dataclass(slots=True)
 class Batch:
@@ -289,7 +291,7 @@ class Writer:
             record = batch.records[index]
             if not record.state.is_terminal:
                 continue
-            if record.state in (DeliveryState.NO_DEVICE, DeliveryState.EXPIRED):
+            if record.state in _UNSENT:
                 ended[record.state.value] += 1
             if not record.app:
                 continue

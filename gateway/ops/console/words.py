@@ -37,6 +37,8 @@ def meaning(state: DeliveryState) -> str:
             return "The push service will not take it."
         case DeliveryState.DEAD:
             return "Given up after the last try; it can be replayed."
+        case DeliveryState.CANCELLED:
+            return "Its event was cancelled before it was taken."
         case _:
             assert_never(state)
 

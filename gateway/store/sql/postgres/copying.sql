@@ -42,6 +42,7 @@ SELECT name FROM (VALUES
     ('held_removals', EXISTS (SELECT 1 FROM held_removals)),
     ('events', EXISTS (SELECT 1 FROM events)),
     ('event_people', EXISTS (SELECT 1 FROM event_people)),
+    ('cancelled', EXISTS (SELECT 1 FROM cancelled)),
     ('chunks_done', EXISTS (SELECT 1 FROM chunks_done)),
     ('deliveries', EXISTS (SELECT 1 FROM deliveries)),
     ('dead_letters', EXISTS (SELECT 1 FROM dead_letters)),
