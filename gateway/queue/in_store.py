@@ -168,7 +168,7 @@ class InStoreQueue:
         )
 
     async def hasten(self, event_ids: Collection[str]) -> None:
-        asked = {"events": json.dumps(list(event_ids))}
+        asked = {"events": json.dumps(list(event_ids)), "now": self._clock()}
         sql = self._sql["queue_has_any"]
         found = await self._database.read(
             lambda connection: connection.execute(sql, asked).fetchone()

@@ -102,11 +102,16 @@ DELETE FROM queue WHERE id = $1 AND lease_id = $2;
 -- name: queue_hasten
 UPDATE queue SET
     lane = '', part = '',
-    due_at = CASE WHEN lease_id IS NULL THEN least(due_at, first_seen) ELSE due_at END
+    due_at = CASE WHEN lease_id IS NOT NULL THEN due_at ELSE least(
+        due_at, coalesce($2::float8, extract(epoch FROM statement_timestamp())::float8)
+    ) END
 WHERE id = ANY(ARRAY(
     SELECT id FROM queue
     WHERE event_id = ANY($1::text[])
-      AND (lane <> '' OR (lease_id IS NULL AND due_at > first_seen))
+      AND (lane <> '' OR (
+          lease_id IS NULL
+          AND due_at > coalesce($2::float8, extract(epoch FROM statement_timestamp())::float8)
+      ))
     ORDER BY id FOR UPDATE SKIP LOCKED
 ))
 RETURNING id;

@@ -72,14 +72,14 @@ WHERE lease_id IS NOT NULL
 -- Due now, whatever it waits for; what is in work stays under its lease.
 -- name: queue_hasten
 UPDATE queue SET
-    lane = '', part = '', due_at = iif(lease_id IS NULL, min(due_at, first_seen), due_at)
+    lane = '', part = '', due_at = iif(lease_id IS NULL, min(due_at, :now), due_at)
 WHERE event_id IN (SELECT value FROM json_each(:events))
-  AND (lane <> '' OR (lease_id IS NULL AND due_at > first_seen));
+  AND (lane <> '' OR (lease_id IS NULL AND due_at > :now));
 
 -- name: queue_has_any
 SELECT EXISTS (
     SELECT 1 FROM queue WHERE event_id IN (SELECT value FROM json_each(:events))
-      AND (lane <> '' OR (lease_id IS NULL AND due_at > first_seen))
+      AND (lane <> '' OR (lease_id IS NULL AND due_at > :now))
 );
 
 -- name: queue_depth
