@@ -294,16 +294,17 @@ def _replacement(
     """The texts of a correction, from the options or from a file; None: none is asked."""
     from gateway.devices.cancelling import replacement_faults
 
-    texts: Any = {name: text for name, text in given.items() if text is not None}
+    texts: dict[str, str | None] = {name: text for name, text in given.items() if text is not None}
     if file is not None:
         if texts:
             raise click.UsageError("take --replace, or the other --replace-... options, not both")
         try:
-            texts = json.load(file)
+            read: Any = json.load(file)
         except (ValueError, RecursionError):
             raise click.ClickException("--replace: the file is not JSON") from None
-        if not isinstance(texts, dict):
+        if not isinstance(read, dict):
             raise click.ClickException("--replace: the file is not a JSON object")
+        texts = read
     elif not texts:
         return None
     if faults := replacement_faults(texts):

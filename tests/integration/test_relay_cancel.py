@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -52,6 +53,10 @@ async def cancel(
     return done
 
 
+def both_have_some(*relays: Running) -> bool:
+    return all(one.backlog("fcm") for one in relays)
+
+
 def arrived(rig: RelayRig) -> int:
     return len(rig.sandbox.pushes)
 
@@ -92,7 +97,7 @@ async def test_on_two_replicas(shared_rig: RelayRig) -> None:
     async with shared_rig.running(**SLOW) as first, shared_rig.running(**SLOW) as second:
         await first.register(PHONE)
         await first.queue("msg_1", [notification(1) for _ in range(MANY)])
-        await eventually("both have some", lambda: first.backlog("fcm") and second.backlog("fcm"))
+        await eventually("both have some", partial(both_have_some, first, second))
         await eventually("some are out", lambda: arrived(shared_rig) >= 20)
 
         done = await cancel(first)
@@ -113,14 +118,14 @@ async def test_on_two_replicas_with_a_broker(shared_rig: RelayRig) -> None:
     ):
         await first.register(PHONE)
         await first.queue("msg_1", [notification(1) for _ in range(1200)])
-        await eventually("both have some", lambda: first.backlog("fcm") and second.backlog("fcm"))
+        await eventually("both have some", partial(both_have_some, first, second))
         await cancel(first, texts=RIGHT)
         sent = await nothing_starts_after_a_second(shared_rig)
         states = await first.settled("msg_1")
         assert states == {"delivered": sent, "cancelled": 1200 - sent}
         # as many corrections as were taken, to one phone: each in the place of its own
         assert await first.settled("msg_1:r1") == {"delivered": sent}
-        (_, shown) = (await first.empty(), shared_rig.shown_by(PHONE))
+        shown = shared_rig.shown_by(PHONE)
         assert {push.title for push in shown} == {"The right one"}
         assert len(shown) == sent
 
@@ -332,7 +337,7 @@ async def test_a_correction_that_fails_first_is_tried_again_and_can_be_corrected
         rig.sandbox.script(PHONE.address, Answer.unavailable(), Answer.ok())
         await cancel(running, texts=RIGHT)
         await eventually("it waits", lambda: len(rig.sent_to(PHONE)) == 2)
-        rig.clock.now += 60
+        rig.clock.ahead_s += 60
         assert await running.settled("msg_1:r1") == {"delivered": 1}
 
         await cancel(running, "msg_1:r1", texts={"body": "At six"})
@@ -367,7 +372,7 @@ async def test_an_event_is_corrected_once(rig: RelayRig) -> None:
 async def test_no_correction_is_made_of_what_is_too_old(rig: RelayRig) -> None:
     async with rig.running() as running:
         await taken(running, rig, [PHONE])
-        rig.clock.now += DAY_S + 60
+        rig.clock.ahead_s += DAY_S + 60
         done = await cancel(running, texts=RIGHT)
         assert (done.refused, done.reason, done.now.until) == (True, NO_LIFE, None)
         assert done.now.correction is None
@@ -381,10 +386,10 @@ async def test_dead_letters_of_a_cancelled_event_stay_where_they_are(rig: RelayR
         assert await running.settled("msg_1") == {"dead": 1}
         await cancel(running)
         (letter,) = await running.stores.journal.dead(limit=10)
-        again = {"now": running.clock(), "max_age_s": DAY_S}
+        now, queue = running.clock(), running.stores.queue
         with pytest.raises(NotReplayable, match="cancelled"):
-            await running.stores.queue.replay_dead([letter.id], **again)
-        assert await running.stores.queue.replay_dead(None, **again) == 0
+            await queue.replay_dead([letter.id], now=now, max_age_s=DAY_S)
+        assert await queue.replay_dead(None, now=now, max_age_s=DAY_S) == 0
         assert await running.states("msg_1") == {"dead": 1}
 
 
