@@ -17,6 +17,7 @@ from gateway.app.sites import open_sites
 from gateway.app.skin import OVERLOADED, Intake, add_routes, problem_middleware, remote, unread
 from gateway.core.bodies import Bodies
 from gateway.core.remote import Network, networks
+from gateway.devices.cancelling import CancelRoutes
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import Fault, Observer
@@ -39,7 +40,7 @@ _MIB = 1024 * 1024
 
 
 def public_application(gateway: Gateway) -> web.Application:
-    """Webhooks, devices, notifications, deliveries."""
+    """Webhooks, devices, notifications and their end, deliveries."""
     stores, clocks, watched = gateway.stores, gateway.clocks, gateway.storing.watched
     queue = watched(stores.queue, "event", "accept")
     webhook = WebhookRoute(
@@ -77,13 +78,24 @@ def public_application(gateway: Gateway) -> web.Application:
     application = web.Application(
         middlewares=[problem_middleware(_tell(gateway))], client_max_size=_MAX_BODY
     )
-    lookup = LookupRoutes(stores.journal, stores.registry, gateway.authenticator.authorize)
+    cancelling = CancelRoutes(
+        watched(stores.store.cancels, "cancellation", "cancel"),
+        stores.queue,
+        gateway.authenticator,
+        max_age_s=lambda: gateway.settings.relay.max_age_s,
+        cancelled=gateway.cancelled,
+        observer=gateway.observe,
+        clocks=clocks,
+    )
+    lookup = LookupRoutes(
+        stores.journal, stores.store.cancels, stores.registry, gateway.authenticator.authorize
+    )
     intake = Intake(
         Bodies(lambda: gateway.settings.server.max_body_memory_mib * _MIB),
         proxies=lambda: _proxies(gateway),
         monotonic=clocks.monotonic,
     )
-    for plain in (webhook, devices, notifications, lookup):
+    for plain in (webhook, devices, notifications, cancelling, lookup):
         add_routes(application, plain.routes(), intake)
     application.add_routes(OpenApiRoutes().routes())
     allow_origins(application, lambda: gateway.settings.server.allowed_origins)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gateway.app.correcting import Corrector
 from gateway.app.lanes import LanePlan, brake_rule, make_lane, modes_of, plan_lanes
+from gateway.app.replaying import cut_again
 from gateway.app.sources import limits_of, word_with
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
+from gateway.core.newer import NEWER_SENT
 from gateway.core.pace import Pace
+from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer
 from gateway.relay.collapsing import Collapsing
@@ -30,6 +35,7 @@ from gateway.relay.order import Order
 from gateway.relay.ports import RelayPorts
 from gateway.relay.reaching import Reaching
 from gateway.relay.settle import Settler
+from gateway.relay.stopping import Stops
 from gateway.relay.watch import Watch
 from gateway.relay.work import Delivery
 from gateway.relay.write import Writer
@@ -123,8 +129,10 @@ class Relay:
             clocks=clocks,
             pace=pace,
         )
+        cancelled: set[str] = set()
         self._settler = Settler(
             self._writer,
+            cancelled=cancelled,
             observer=observer,
             clocks=clocks,
             max_attempts=settings.relay.max_attempts,
@@ -133,6 +141,7 @@ class Relay:
         self._lookups = Lookups(
             stores.registry,
             stores.journal,
+            stores.store.cancels,
             reaching=self.reaching,
             order=self._order,
             gone=self._settler.gone,
@@ -147,6 +156,26 @@ class Relay:
             held=self._holds.changed,
             changed=self._lookups.changed,
             observer=observer,
+        )
+        corrector = Corrector(
+            stores.journal,
+            stores.store.cancels,
+            stores.queue,
+            partial(cut_again, max_age_s=settings.relay.max_age_s, chunk_items=pace.chunk_items),
+            observer,
+            pace.chunk_items,
+            wake.set,
+        )
+        self._stops = Stops(
+            stores.store.cancels,
+            stores.queue,
+            self.lanes,
+            known=cancelled,
+            stopped=self._lookups.stop,
+            correct=corrector.correct,
+            observer=observer,
+            clocks=clocks,
+            every_s=pace.follow_s,
         )
         self._watch = Watch(self.lanes, observer=observer, monotonic=clocks.monotonic, pace=pace)
         self._dispatcher = Dispatcher(
@@ -206,6 +235,7 @@ class Relay:
             self._run(self._watch.run()),
             self._run(self._lookups.run()),
             self._run(self._order.run()),
+            self._run(self._stops.run()),
         ]
 
     def wake(self) -> None:
@@ -221,6 +251,10 @@ class Relay:
     def changed(self, device_ids: Sequence[int]) -> None:
         """This process changed these devices: they have another user or address, or are gone."""
         self._lookups.change(device_ids)
+
+    def cancelled(self, event_id: str) -> None:
+        """This process cancelled an event."""
+        self._stops.learn([event_id])
 
     def stood_still(self) -> None:
         """The process did not run for a while: leases are checked before anything is sent."""
@@ -281,7 +315,7 @@ class Relay:
     # --- inside -------------------------------------------------------------------------------
 
     def _overtaken(self, deliveries: Sequence[Delivery]) -> None:
-        self._settler.overtaken(deliveries)
+        self._settler.gone(deliveries, DeliveryState.CANCELLED, NEWER_SENT, False)
 
     async def _open_lane(self, plan: LanePlan, settings: Settings) -> Lane:
         lane = make_lane(

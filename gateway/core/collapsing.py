@@ -35,7 +35,7 @@ def origin_of(event_id: str, item: Item) -> Origin:
 
 def in_place_of(event_id: str, item: Item) -> str:
     """What a correction of an item carries as its `collapse_id`."""
-    return orjson.dumps(origin_of(event_id, item)).decode()
+    return orjson.dumps(list(origin_of(event_id, item))).decode()
 
 
 def collapse_id(event_id: str, item: Item, device_id: int) -> str:

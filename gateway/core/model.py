@@ -312,10 +312,15 @@ class Found(list[list[Target]]):
         self.contradicting: dict[int, list[Target]] = {}
 
 
+MAYBE_TAKEN = "?"
+"""The `vendor_id` of a delivery that its vendor may have taken: an answer did not come."""
+
+
 class Record(NamedTuple):
     """A line of the journal: how a delivery stands. `device_id` 0: the item reached no device.
 
-    `day` is its chunk's. The fields are in the order of the table's columns.
+    `day` is its chunk's. `vendor_id` is the vendor's id for it, or `MAYBE_TAKEN`. The fields are in
+    the order of the table's columns.
     """
 
     event_id: str

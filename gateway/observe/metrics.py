@@ -27,6 +27,7 @@ from gateway.events import (
     ConnectionRefused,
     DeliveriesSettled,
     DevicesRemoved,
+    EventCancelled,
     Fault,
     GatewayEvent,
     IdsContradict,
@@ -318,7 +319,7 @@ class Metrics:
                 pass  # /readyz and the log tell of them
             case ConnectionRefused(reason):
                 self._refused.labels(reason).inc()
-            case ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
+            case EventCancelled() | ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
                 pass  # these are for the log
             case _:
                 assert_never(event)

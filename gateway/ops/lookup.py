@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from gateway.core.cancelling import Cancel
 from gateway.core.instants import read_instant, to_iso
-from gateway.core.model import Record
-from gateway.core.sources import source_of
+from gateway.core.model import MAYBE_TAKEN, Event, Record
+from gateway.core.sources import corrected_by, source_of
 from gateway.core.states import DeliveryState
 from gateway.exchange import Answer, Request, Route
-from gateway.ports import EventSummary, Journal, Registry
+from gateway.ports import Cancels, EventSummary, Journal, Registry
 from gateway.problems import Problem
 from gateway.whose import by_of, find_user
 
@@ -29,8 +30,11 @@ MAX_LIMIT = 1_000
 class LookupRoutes:
     """`/v1/users/{id}/deliveries` and `/v1/events/{event_id}` of the public listener."""
 
-    def __init__(self, journal: Journal, registry: Registry, authorize: Authorize) -> None:
+    def __init__(
+        self, journal: Journal, cancels: Cancels, registry: Registry, authorize: Authorize
+    ) -> None:
         self._journal = journal
+        self._cancels = cancels
         self._registry = registry
         self._authorize = authorize
 
@@ -57,10 +61,10 @@ class LookupRoutes:
         await self._authorize(request, SCOPE)
         with_items = _flag(request.query, "items")
         event_id = request.path["event_id"]
-        summary = await self._journal.event(event_id)
+        summary = await event_summary(self._journal, self._cancels, event_id)
         if summary is None:
             raise Problem("not_found")
-        view = event_view(summary)
+        view = event_view(summary, await self._cancels.of(event_id))
         if with_items:
             view["items"] = _items(summary, await self._journal.items_of(event_id))
             view["rejections"] = [
@@ -84,15 +88,34 @@ def delivery_view(record: Record, installations: Mapping[int, str]) -> dict[str,
         "state": record.state.value,
         "attempts": record.attempts,
         "reason": record.reason,
-        "vendor_id": record.vendor_id or None,
+        "vendor_id": None if record.vendor_id in ("", MAYBE_TAKEN) else record.vendor_id,
         "address_hash": record.address_hash or None,
         "at": to_iso(record.at),
         "next_attempt_at": None if record.next_at is None else to_iso(record.next_at),
     }
 
 
-def event_view(summary: EventSummary) -> dict[str, Any]:
-    """How an event is shown."""
+async def event_summary(journal: Journal, cancels: Cancels, event_id: str) -> EventSummary | None:
+    """How an event stands. A correction that was asked, and waits for the end of what it corrects,
+    is there already, and is `accepting`."""
+    summary, original = await journal.event(event_id), corrected_by(event_id)
+    if summary is not None or original is None:
+        return summary
+    asked = await cancels.of(original)
+    if asked is None or asked.asked_at is None or asked.replacement is None:
+        return None
+    event = Event(
+        event_id,
+        "notifications.sent",
+        "accepting",
+        asked.asked_at,
+        source=source_of(event_id),
+    )
+    return EventSummary(event, {state.value: 0 for state in DeliveryState}, settled=False)
+
+
+def event_view(summary: EventSummary, cancel: Cancel | None) -> dict[str, Any]:
+    """How an event is shown; `cancel` is how it was cancelled, if it was."""
     event = summary.event
     return {
         "event_id": event.event_id,
@@ -106,6 +129,8 @@ def event_view(summary: EventSummary) -> dict[str, Any]:
         "rejected": len(event.rejections),
         "deliveries": summary.deliveries,
         "settled": summary.settled,
+        "cancelled_at": None if cancel is None else to_iso(cancel.at),
+        "replaced_by": None if cancel is None else cancel.correction,
     }
 
 

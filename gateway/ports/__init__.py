@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.ports.audit import Audit
+from gateway.ports.cancels import Cancelling, Cancels
 from gateway.ports.doubts import Doubt, Doubts
 from gateway.ports.erasures import KEPT, Asked, Cleared, Erasure, Erasures, Kept, Slice
 from gateway.ports.journal import (
@@ -25,6 +26,7 @@ from gateway.ports.journal import (
     LeaseRef,
     Progress,
     Recorded,
+    Standings,
 )
 from gateway.ports.keys import SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
@@ -50,6 +52,8 @@ __all__ = [
     "Audience",
     "Audit",
     "BrokeredJournal",
+    "Cancelling",
+    "Cancels",
     "Cleared",
     "Clock",
     "ClockRow",
@@ -79,6 +83,7 @@ __all__ = [
     "Replicas",
     "Slice",
     "Standing",
+    "Standings",
     "Start",
     "Starts",
     "Store",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway.ports.audit import Audit
+from gateway.ports.cancels import Cancels
 from gateway.ports.doubts import Doubts
 from gateway.ports.erasures import Erasures
 from gateway.ports.journal import Journal
@@ -26,6 +27,10 @@ class Store(Protocol):
     @property
     def journal(self) -> Journal:
         """What happened."""
+
+    @property
+    def cancels(self) -> Cancels:
+        """Which events were cancelled."""
 
     @property
     def erasures(self) -> Erasures:

@@ -44,8 +44,7 @@ from providers.contract import Address
 
 T = TypeVar("T")
 
-_ENDED = (DeliveryState.NO_DEVICE, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
-"""How a notification ends without a push, for `notifications_total`."""
+_UNSENT = frozenset((DeliveryState.NO_DEVICE, DeliveryState.EXPIRED, DeliveryState.CANCELLED))
 
 
 @dataclass(slots=True)
@@ -298,7 +297,7 @@ class Writer:
             record = batch.records[index]
             if not record.state.is_terminal:
                 continue
-            if record.state in _ENDED:
+            if record.state in _UNSENT:
                 ended[record.state.value] += 1
             if not record.app:
                 continue

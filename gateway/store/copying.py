@@ -50,6 +50,7 @@ TABLES = (
     Table("starts", (0, "")),
     Table("events", ("",), bulk=10, lossy=True),
     Table("event_people", ("", ""), lossy=True),
+    Table("cancelled", ("",), lossy=True),
     Table("chunks_done", ("", -1), lossy=True),
     Table("deliveries", ("", -1, -1), lossy=True),
     Table("dead_letters", (0,), identity=True, lossy=True),

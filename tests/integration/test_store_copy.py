@@ -21,7 +21,7 @@ from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.prune import Brake, BrakeRule
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.errors import StoreError
-from gateway.ports import ApiKey, Imported
+from gateway.ports import ApiKey, Cancelling, Imported
 from gateway.store import copying
 from gateway.store.copying import TABLES, Checksum, Table
 from gateway.store.postgres import open_postgres
@@ -135,6 +135,8 @@ async def fill(source: Handle) -> None:
         await source.journal.record(records, removals, dead, [(event_id, 0)], brakes)
         (claim,) = await source.queue.claim(limit=1, lease_s=60, now=NOW)
         await source.queue.settle(claim, [])
+    correction = Cancelling(NOW, DAY_S, replacement='{"title": "Another"}')
+    assert await source.store.cancels.cancel("msg_0", correction) is not None
     erased = UserRef(user_id="somebody")
     await source.registry.erase(erased, now=NOW)
     for asked in await source.store.erasures.take("job", now=NOW, until=NOW + 60):

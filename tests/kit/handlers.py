@@ -21,6 +21,7 @@ from gateway.core.clocks import Clocks, Unsure
 from gateway.core.sources import LEARNINK
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
+from gateway.devices.cancelling import CancelRoutes
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.routes import DeviceRoutes
 from gateway.events import GatewayEvent
@@ -198,7 +199,18 @@ def _routes(public: PublicHandlers) -> list[Route]:
             observer=public.events.append,
             clocks=_clocks(clock),
         ).routes(),
-        *LookupRoutes(store.journal, store.registry, authenticator.authorize).routes(),
+        *CancelRoutes(
+            store.cancels,
+            queue,
+            authenticator,
+            max_age_s=lambda: 3_600,
+            cancelled=lambda _: None,
+            observer=public.events.append,
+            clocks=_clocks(clock),
+        ).routes(),
+        *LookupRoutes(
+            store.journal, store.cancels, store.registry, authenticator.authorize
+        ).routes(),
         *WebhookRoute(
             queue,
             limits={LEARNINK: WebhookLimits([WEBHOOK_KEY], 300, MAX_BODY, 3_600, 1_000)}.get,

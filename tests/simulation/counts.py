@@ -26,6 +26,7 @@ MUST_BE_SEEN = (
     "state: expired",
     "state: refused",
     "state: dead",
+    "state: cancelled",
     # guards, and what they are for
     "the gate was closed",
     "a lease was lost",

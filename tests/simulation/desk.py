@@ -14,8 +14,10 @@ from gateway.app.vendors import VENDORS
 from gateway.core.clocks import Wall
 from gateway.core.model import lane_name
 from gateway.core.states import DeviceState
+from gateway.devices.cancelling import cancel_event
 from gateway.devices.records import BadRecord, record_of, registration_of
 from gateway.errors import StoreUnavailable
+from gateway.ports import Cancelling
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
@@ -89,6 +91,21 @@ class Desk:
         replayed = await self._queue.replay_dead(None, now=now, max_age_s=max_age_s)
         self._world.findings.replayed(max_age_s)
         return replayed
+
+    async def cancel(self, event_id: str) -> bool:
+        """`events cancel`. False: the event is not known yet."""
+        truth = self._world.truth
+        batch = truth.batches.get(event_id)
+        if batch is None:
+            return False
+        if batch.cancel_asked_at is None:
+            batch.cancel_asked_at = truth.now
+        asked = Cancelling(self._now(), self._world.plan.sizes.max_age_s)
+        done = await cancel_event(self._store.cancels, self._queue, event_id, asked)
+        if done is not None and batch.cancelled_at is None:
+            batch.cancelled_at = truth.now
+            self._world.trace.count("an event was cancelled")
+        return done is not None
 
     async def export(self, records: list[Mapping[str, Any]]) -> int:
         """`devices export`."""

@@ -67,6 +67,7 @@ _FAULTS = {
     "stop_at_renewal": 0.03,
     "reinstall": 0.05,
     "restore": 0.06,
+    "cancel": 0.1,
 } | SCENES
 """The share of the histories in which each fault is switched on."""
 
@@ -381,6 +382,10 @@ def _of_others(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             add("hold", provider=lots.choice(("fcm", "apns")), seconds=some_s)
             add("replay")
             add("release", provider=lots.choice(("fcm", "apns")))
+        case "cancel":
+            for _ in range(lots.randint(1, 3)):
+                told = lots.choice((None, lots.randrange(sizes.relays)))
+                add("cancel", event=f"msg_{lots.randrange(3)}", told=told)
         case "foreign_event":
             add("foreign_row", table="events", turn=lots.randrange(1000))
         case "foreign_state":

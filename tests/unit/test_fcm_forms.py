@@ -111,10 +111,17 @@ def test_google_keeps_a_push_as_long_as_the_style_says(kept_s: int, life_s: floa
     assert apns["headers"]["apns-expiration"] == until
 
 
-@pytest.mark.parametrize("name", ["bandwidth_constrained_ok", "restricted_satellite_ok"])
-def test_networks_that_are_short_are_for_android_and_only_where_the_style_says(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [
+        ("bandwidth_constrained_ok", replace(STYLE, bandwidth_constrained_ok=True)),
+        ("restricted_satellite_ok", replace(STYLE, restricted_satellite_ok=True)),
+    ],
+)
+def test_networks_that_are_short_are_for_android_and_only_where_the_style_says(
+    name: str, style: FcmStyle
+) -> None:
     assert name not in rendered()["android"]
-    style = replace(STYLE, **{name: True})
 
     assert rendered(style=style)["android"][name] is True
     for platform in (Platform.IOS, Platform.WEB):

@@ -123,7 +123,7 @@ def test_a_correction_replaces_what_has_its_collapse_id_and_keeps_an_id_of_its_o
     assert message["data"]["delivery_id"] == ID
     assert text.count(ID) == 1
     assert ID.replace("-", "") not in text
-    replaces = {
+    replaces: dict[Platform, list[tuple[str, ...]]] = {
         Platform.ANDROID: [("android", "collapse_key"), ("android", "notification", "tag")],
         Platform.IOS: [("apns", "headers", "apns-collapse-id")],
         Platform.WEB: [("webpush", "notification", "tag")],

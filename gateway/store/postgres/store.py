@@ -11,6 +11,7 @@ from gateway.errors import StoreError, StoreUnavailable
 from gateway.ports import Standing
 from gateway.store.postgres import memory
 from gateway.store.postgres.audit_rows import PostgresAudit
+from gateway.store.postgres.cancels import PostgresCancels
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.doubts import PostgresDoubts
 from gateway.store.postgres.erased import kept_secret
@@ -56,6 +57,7 @@ class PostgresStore:
         )
         self.replicas = PostgresReplicas(database)
         self.journal = PostgresJournal(database, self.replicas.forms)
+        self.cancels = PostgresCancels(database)
         self.erasures = PostgresErasures(database)
         self.lanes = PostgresLanes(database)
         self.starts = PostgresStarts(database)

@@ -16,7 +16,7 @@ from gateway.core.audit import Act
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.prune import NO_BRAKES, Brake, LaneKey
 from gateway.core.stored import Forms
-from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Progress, Recorded
+from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Recorded, Standings
 from gateway.store.asides import endings, is_told, letter_of, span_of
 from gateway.store.removing import removed
 from gateway.store.rows import (
@@ -52,9 +52,9 @@ class SqliteJournal:
         indexes: Sequence[int],
         *,
         day: int,  # noqa: ARG002  # here one index holds all days
-    ) -> Mapping[tuple[int, int], Progress]:
+    ) -> Standings:
         if not indexes:
-            return {}
+            return Standings()
         bounds = {"event_id": event_id, "low": min(indexes), "high": max(indexes)}
         rows = await self._database.rows("progress", bounds)
         return progress_of(rows, indexes)
@@ -234,7 +234,8 @@ class SqliteJournal:
         key = {"event_id": event_id, "limit": limit}
         rows = connection.execute(self._sql["event_deliveries_delete"], key).rowcount
         if rows < limit:
-            connection.execute(self._sql["event_people_delete"], key)
+            for query in ("event_people_delete", "cancel_delete"):
+                connection.execute(self._sql[query], key)
             for query in ("event_chunks_delete", "event_dead_delete", "event_delete"):
                 rows += connection.execute(self._sql[query], key).rowcount
         return rows

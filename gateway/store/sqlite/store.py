@@ -11,6 +11,7 @@ from gateway.core.stored import Forms
 from gateway.core.words import Words
 from gateway.store.sqlite import memory
 from gateway.store.sqlite.audit_rows import SqliteAudit
+from gateway.store.sqlite.cancels import SqliteCancels
 from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.doubts import SqliteDoubts
 from gateway.store.sqlite.erased import kept_secret
@@ -43,6 +44,7 @@ class SqliteStore:
         )
         self.replicas = SoleReplica()
         self.journal = SqliteJournal(database, self.replicas.forms)
+        self.cancels = SqliteCancels(database)
         self.erasures = SqliteErasures(database)
         self.lanes = SqliteLanes(database)
         self.starts = SqliteStarts(database)

@@ -1338,6 +1338,20 @@ DEFECTS = (
         ("move", "trickle"),
     ),
     Defect(
+        "cancelled_in_lanes_goes_on",
+        "A second look-up does not ask whether an event was cancelled.",
+        ("cancelled_stays",),
+        60,
+        ("cancel", "trickle"),
+    ),
+    Defect(
+        "cancelled_is_fanned_out",
+        "A chunk of a cancelled event is fanned out.",
+        ("cancelled_stays",),
+        60,
+        ("cancel", "mood", "people"),
+    ),
+    Defect(
         "second_lookup_believed_whole",
         "A device that a second look-up does not find any more gets its push.",
         ("alone", "right_phone"),

@@ -68,6 +68,7 @@ class PushInvariants:
         self._same_id(story, key, delivery_id)
         self._right_phone(story, begun_at, now)
         self._not_of_before(story, now)
+        self._not_cancelled(story, now)
         self._done_is_done(key, begun_at)
         self._is_in_service(story, begun_at)
         self._no_repeat(who, story)
@@ -128,6 +129,13 @@ class PushInvariants:
         if is_of_before and now > answered_at + MOVED_S:
             name = f"{story.event_id}/{story.index}"
             self._broken("erased_is_gone", f"{name} is sent, and user {story.user} was erased")
+
+    def _not_cancelled(self, story: DeliveryStory, now: float) -> None:
+        """Nothing of an event starts later than a second after its cancellation was answered."""
+        cancelled_at = self._truth.batches[story.event_id].cancelled_at
+        if cancelled_at is not None and now > cancelled_at + MOVED_S:
+            name = f"{story.event_id}/{story.index}"
+            self._broken("cancelled_stays", f"{name} is sent, cancelled at {cancelled_at:.3f}")
 
     def _done_is_done(self, key: Key, begun_at: float) -> None:
         """A chunk that was begun after the end was on record has no excuse: it had to look."""

@@ -82,6 +82,8 @@ class RowInvariants:
                 self._dead_by_rule(key, story, reason)
             case "expired":
                 self._expired_in_time(key, story)
+            case "cancelled":
+                self._cancelled_by_rule(key)
             case "refused" if story is not None and story.verdict == TokenGone.label:
                 self._gone_is_pruned(key, story, reason)
             case "pending" if story is not None:
@@ -147,6 +149,11 @@ class RowInvariants:
         asked = max(silences, default=0.0)
         if max(waits_until, asked) < batch.deadline - SLACK_S:
             self._broken("in_time", f"{key} expires {batch.deadline - now:.2f} s early")
+
+    def _cancelled_by_rule(self, key: Key) -> None:
+        batch = self._truth.batches.get(key[0])
+        if batch is not None and batch.cancel_asked_at is None:
+            self._broken("cancelled_stays", f"{key} is cancelled, and nobody asked for that")
 
     def _attempts(self, key: Key, story: DeliveryStory, attempts: int) -> None:
         """A row that waits has the attempts that were made, as long as nobody forgot any."""

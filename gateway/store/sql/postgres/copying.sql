@@ -43,6 +43,7 @@ SELECT name FROM (VALUES
     ('starts', EXISTS (SELECT 1 FROM starts)),
     ('events', EXISTS (SELECT 1 FROM events)),
     ('event_people', EXISTS (SELECT 1 FROM event_people)),
+    ('cancelled', EXISTS (SELECT 1 FROM cancelled)),
     ('chunks_done', EXISTS (SELECT 1 FROM chunks_done)),
     ('deliveries', EXISTS (SELECT 1 FROM deliveries)),
     ('dead_letters', EXISTS (SELECT 1 FROM dead_letters)),

@@ -60,6 +60,10 @@ FROM events WHERE event_id > ? ORDER BY event_id;
 SELECT person, event_id FROM event_people
 WHERE (person, event_id) > (?, ?) ORDER BY person, event_id;
 
+-- name: copy_cancelled
+SELECT event_id, at, cancelled, taken, until, deadline, asked_at, digest, replacement
+FROM cancelled WHERE event_id > ? ORDER BY event_id;
+
 -- name: copy_chunks_done
 SELECT event_id, number FROM chunks_done
 WHERE (event_id, number) > (?, ?) ORDER BY event_id, number;
@@ -102,6 +106,7 @@ SELECT 'held_removals', count(*) FROM held_removals UNION ALL
 SELECT 'starts', count(*) FROM starts UNION ALL
 SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'event_people', count(*) FROM event_people UNION ALL
+SELECT 'cancelled', count(*) FROM cancelled UNION ALL
 SELECT 'chunks_done', count(*) FROM chunks_done UNION ALL
 SELECT 'deliveries', count(*) FROM deliveries UNION ALL
 SELECT 'dead_letters', count(*) FROM dead_letters UNION ALL

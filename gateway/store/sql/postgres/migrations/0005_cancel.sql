@@ -1,0 +1,17 @@
+-- Events that were cancelled: see gateway/core/cancelling.py and deploy/docs/decisions/0039-stop-and-correct.md.
+-- `cancelled`, `taken` and `until` are the answer, which stays the same; `deadline` is the end of the
+-- event's life. A correction was asked at `asked_at`: `digest` stands for it, and `replacement` is its
+-- text until it is queued.
+CREATE TABLE cancelled (
+    event_id    text COLLATE "C" PRIMARY KEY,
+    at          double precision NOT NULL,
+    cancelled   integer NOT NULL,
+    taken       integer NOT NULL,
+    until       double precision,
+    deadline    double precision NOT NULL,
+    asked_at    double precision,
+    digest      text NOT NULL,
+    replacement text
+);
+CREATE INDEX cancelled_at ON cancelled (at);
+CREATE INDEX cancelled_open ON cancelled (event_id) WHERE replacement IS NOT NULL;

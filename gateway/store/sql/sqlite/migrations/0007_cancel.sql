@@ -1,0 +1,17 @@
+-- Events that were cancelled: see gateway/core/cancelling.py and deploy/docs/decisions/0039-stop-and-correct.md.
+-- `cancelled`, `taken` and `until` are the answer, which stays the same; `deadline` is the end of the
+-- event's life. A correction was asked at `asked_at`: `digest` stands for it, and `replacement` is its
+-- text until it is queued.
+CREATE TABLE cancelled (
+    event_id    TEXT PRIMARY KEY,
+    at          REAL NOT NULL,
+    cancelled   INTEGER NOT NULL,
+    taken       INTEGER NOT NULL,
+    until       REAL,
+    deadline    REAL NOT NULL,
+    asked_at    REAL,
+    digest      TEXT NOT NULL,
+    replacement TEXT
+) WITHOUT ROWID;
+CREATE INDEX cancelled_at ON cancelled (at);
+CREATE INDEX cancelled_open ON cancelled (event_id) WHERE replacement IS NOT NULL;
