@@ -43,13 +43,23 @@ async def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     return await _ask("POST", url, {"Content-Type": "application/json", **headers}, body)
 
 
+async def ask_sandbox(method: str, url: str, content: object = None) -> Answer:
+    """Ask the control port of a sandbox. Raises ClickException without an answer."""
+    body = None if content is None else json.dumps(content).encode()
+    return await _ask(method, url, {"Content-Type": "application/json"}, body, "inkpush sandbox")
+
+
 async def get(url: str, headers: Mapping[str, str]) -> Answer:
     """Look something up. Raises ClickException without an answer."""
     return await _ask("GET", url, headers)
 
 
 async def _ask(
-    method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    runs: str = "inkpush serve",
 ) -> Answer:
     import aiohttp
 
@@ -68,7 +78,7 @@ async def _ask(
         place = urlsplit(url).netloc
         told = error.os_error.strerror or type(error.os_error).__name__
         raise click.ClickException(
-            f"cannot reach {place}: {told}; does `inkpush serve` run there?"
+            f"cannot reach {place}: {told}; does `{runs}` run there?"
         ) from error
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         place = urlsplit(url).netloc or url

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Command, State, asynchronous, json_option
+from gateway.cli.base import Command, Group, State, json_option
+from gateway.cli.phones import phones
 
 Port = click.IntRange(0, 65_535)
 
@@ -42,10 +43,11 @@ def demo(_state: State, once: bool, notifications: int) -> int:
     return 0 if summary["ok"] else 1
 
 
-@click.command(
-    cls=Command,
+@click.group(
+    cls=Group,
+    invoke_without_command=True,
     short_help="Run stand-ins for FCM and APNs",
-    example="inkpush sandbox --directory /tmp/sandbox",
+    epilog="\b\nExample:\n  inkpush sandbox --directory /tmp/sandbox",
 )
 @click.option(
     "--directory",
@@ -60,10 +62,9 @@ def demo(_state: State, once: bool, notifications: int) -> int:
 @click.option("--apns-sandbox-port", type=Port, default=0, help="Port of APNs' development side.")
 @click.option("--control-port", type=Port, default=0, help="Port that answers are scripted on.")
 @json_option
-@click.pass_obj
-@asynchronous
-async def sandbox(
-    _state: State,
+@click.pass_context
+def sandbox(
+    ctx: click.Context,
     /,
     directory: Path,
     host: str,
@@ -75,6 +76,8 @@ async def sandbox(
     They check requests as the vendors do. Prints their addresses, and a configuration that points
     at them; runs until SIGTERM or SIGINT.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     from gateway import app
 
     def ready(places: dict[str, Any], configuration: str) -> None:
@@ -84,9 +87,7 @@ async def sandbox(
             show.fields(places)
             click.echo(f"\n{configuration}")
 
-    await app.run_sandbox(
-        directory,
-        host=host,
-        ports=ports,
-        on_ready=ready,
-    )
+    asyncio.run(app.run_sandbox(directory, host=host, ports=ports, on_ready=ready))
+
+
+sandbox.add_command(phones)

@@ -7,13 +7,15 @@ would understand. For the demo, tests and staging; no secret of theirs opens any
 from providers.sandbox.answers import Answer
 from providers.sandbox.credentials import Credentials
 from providers.sandbox.describe import config_toml, describe
-from providers.sandbox.record import ReceivedPush
+from providers.sandbox.phonebook import PhoneChange
+from providers.sandbox.received import ReceivedPush
 from providers.sandbox.server import Sandbox
 from providers.sandbox.settings import Settings
 
 __all__ = [
     "Answer",
     "Credentials",
+    "PhoneChange",
     "ReceivedPush",
     "Sandbox",
     "Settings",

@@ -13,8 +13,9 @@ from uuid import uuid4
 
 from providers.sandbox.answers import Answer
 from providers.sandbox.exchange import Handling, Headers, Reply, Request, Session
+from providers.sandbox.parcels import bundle_of
 from providers.sandbox.provider_tokens import ProviderTokens
-from providers.sandbox.record import Draft
+from providers.sandbox.received import Draft
 from providers.sandbox.responder import Rendered, Responder
 
 MAX_PAYLOAD_BYTES = 4096
@@ -23,16 +24,6 @@ MAX_COLLAPSE_ID_BYTES = 64
 PUSH_TYPES = frozenset(
     b"alert background voip complication fileprovider mdm liveactivity controls location "
     b"pushtotalk widgets".split()
-)
-TOPIC_SUFFIXES = (
-    ".voip",
-    ".complication",
-    ".pushkit.fileprovider",
-    ".push-type.liveactivity",
-    ".push-type.controls",
-    ".push-type.widgets",
-    ".location-query",
-    ".voip-ptt",
 )
 
 _PREFIX = "/3/device/"
@@ -132,7 +123,7 @@ class Apns:
         topic = headers.get(b"apns-topic", b"").decode("latin-1")
         if not topic:
             return "MissingTopic"
-        base = next((topic[: -len(end)] for end in TOPIC_SUFFIXES if topic.endswith(end)), topic)
+        base = bundle_of(topic)
         if base not in self._addresses.topics:
             return "BadTopic"
         if self._addresses.bound_topics.get(draft.address, base) != base:
@@ -277,3 +268,4 @@ def _describe_payload(draft: Draft, payload: dict[str, Any]) -> None:
     if not isinstance(data, dict):
         data = {name: value for name, value in payload.items() if name != "aps"}
     draft.data = data
+    draft.raw = payload

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from providers.sandbox.answers import Answer
+from providers.sandbox.phonebook import PhoneChange
 
 if TYPE_CHECKING:
     from providers.sandbox.server import Sandbox
@@ -20,6 +22,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 """Scripts for a million addresses come in one body."""
 
 _PAGE = 10_000
+_PHONE_FIELDS = {"for": "words"}
 
 
 class BadInput(ValueError):
@@ -37,8 +40,10 @@ def control_app(sandbox: Sandbox) -> web.Application:
             web.delete("/scripts", control.delete_scripts),
             web.get("/pushes", control.get_pushes),
             web.delete("/pushes", control.delete_pushes),
+            web.get("/phones", control.get_phones),
             web.get("/phones/{address}", control.get_phone),
             web.put("/phones/{address}", control.put_phone),
+            web.post("/phones/{address}/reinstall", control.reinstall),
             web.get("/stats", control.get_stats),
             web.get("/settings", control.get_settings),
             web.put("/settings", control.put_settings),
@@ -96,15 +101,29 @@ class _Control:
         self._sandbox.clear_pushes()
         return web.Response(status=204)
 
+    async def get_phones(self, _: web.Request) -> web.Response:
+        """Every phone that was told anything."""
+        sandbox = self._sandbox
+        phones = [sandbox.phone_json(address) for address in sandbox.phones_spoken_of()]
+        return web.json_response({"phones": phones})
+
     async def get_phone(self, request: web.Request) -> web.Response:
-        shown = self._sandbox.phone(request.match_info["address"])
-        return web.json_response({"shown": [push.to_json() for push in shown]})
+        return web.json_response(self._sandbox.phone_json(request.match_info["address"]))
 
     async def put_phone(self, request: web.Request) -> web.Response:
-        """Log somebody in: {"for": [the words that answered the registration]}."""
-        words = _list(await _object(request), "for")
-        self._sandbox.log_in(request.match_info["address"], [str(word) for word in words])
-        return web.json_response({"for": len(words)})
+        """Tell a phone any of: {"state": "off", "notifications": "denied", "app": "open",
+        "platform": "android", "for": [the words that answered the registration]}."""
+        address = request.match_info["address"]
+        self._sandbox.change_phone(address, _change(await _object(request)))
+        return web.json_response(self._sandbox.phone_json(address))
+
+    async def reinstall(self, request: web.Request) -> web.Response:
+        """Remove the app and install it anew: {"address": the new one}."""
+        new = (await _object(request)).get("address")
+        if not isinstance(new, str) or not new:
+            raise BadInput('the body must hold "address", the new one')
+        self._sandbox.reinstall(request.match_info["address"], new)
+        return web.json_response(self._sandbox.phone_json(new))
 
     async def get_stats(self, _: web.Request) -> web.Response:
         return web.json_response(self._sandbox.stats())
@@ -155,6 +174,17 @@ def _list(body: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(value, list):
         raise BadInput(f'the body must hold "{name}", a list')
     return value
+
+
+def _change(body: Mapping[str, Any]) -> PhoneChange:
+    told = {_PHONE_FIELDS.get(name, name): value for name, value in body.items()}
+    known = {each.name for each in fields(PhoneChange)}
+    if not told or not told.keys() <= known or "words" in body:
+        names = ", ".join(sorted(known - {"words"} | {"for"}))
+        raise BadInput(f"a phone is told one or more of {names}")
+    if "words" in told:
+        told["words"] = [str(word) for word in _list(body, "for")]
+    return PhoneChange(**told)
 
 
 def _script(value: object) -> tuple[str, list[Answer], bool]:

@@ -16,7 +16,7 @@ from providers.sandbox.answers import Answer
 from providers.sandbox.exchange import Handling, Request, Session
 from providers.sandbox.fcm_message import FcmMessage, InvalidMessage, parse
 from providers.sandbox.oauth import AccessTokens
-from providers.sandbox.record import Draft
+from providers.sandbox.received import Draft
 from providers.sandbox.responder import Rendered, Responder
 
 FOREIGN_PROJECT = "somebody-elses-project"
@@ -117,6 +117,7 @@ def _describe(draft: Draft, message: FcmMessage) -> None:
     draft.body = message.body
     draft.data = message.data
     draft.headers = message.headers
+    draft.raw = message.raw
     # FCM knows no id of the sender's: the data says which delivery it is, or what it replaces.
     delivery = message.data.get("delivery_id")
     if delivery:

@@ -57,6 +57,8 @@ class FcmMessage:
     tag: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: the message as it came, its names in snake case
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def address_is_possible(self) -> bool:
@@ -217,13 +219,16 @@ def _summary(message: dict[str, Any], validate_only: bool) -> FcmMessage:
         message.get("apns", {}).get("headers", {}).get("apns-collapse-id"),
         _mapping(message.get("webpush", {}).get("notification")).get("tag"),
     )
+    data = android.get("data") or message.get("data", {})
     return FcmMessage(
         kind,
         message[kind],
         validate_only,
-        title=drawer.get("title") or notification.get("title", ""),
-        body=drawer.get("body") or notification.get("body", ""),
-        tag=next((str(tag) for tag in replaced_by if tag), ""),
-        data=android.get("data") or message.get("data", {}),
+        # the app shows a data message by what the data says
+        title=drawer.get("title") or notification.get("title") or data.get("title", ""),
+        body=drawer.get("body") or notification.get("body") or data.get("body", ""),
+        tag=next((str(tag) for tag in replaced_by if tag), "") or data.get("tag", ""),
+        data=data,
         headers={name: value for name, value in steering.items() if value is not None},
+        raw=message,
     )

@@ -6,59 +6,12 @@ Owns the memory of the sandbox. Refuses to know wires and vendors' words.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from providers.sandbox.handset import Fate
+from providers.sandbox.phonebook import BadPhone, Phone, Phonebook, PhoneChange
+from providers.sandbox.received import Draft, ReceivedPush
 from providers.sandbox.settings import Settings
-
-ProviderName = Literal["fcm", "apns"]
-
-
-@dataclass(slots=True)
-class Draft:
-    """What is known of a push while its request is being judged."""
-
-    provider: ProviderName
-    environment: str = "production"
-    address: str = field(default="", repr=False)
-    id: str = ""
-    collapse_id: str = ""
-    delivery_id: str = ""
-    title: str = field(default="", repr=False)
-    body: str = field(default="", repr=False)
-    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedPush:
-    """A push that was answered, or deliberately was not (`status` 0, `reason` says how).
-
-    `id` is the apns-id or FCM's message name. `collapse_id` is what replaces a notification on
-    the phone: apns-collapse-id or the Android tag. `headers` is the part that steers delivery:
-    topic, push_type, priority, expiration (APNs); priority, ttl, collapse_key, channel (FCM).
-    `accepted`: it reached the phone. `at` is in epoch seconds.
-    """
-
-    seq: int
-    provider: ProviderName
-    environment: str
-    address: str = field(repr=False)
-    id: str
-    collapse_id: str
-    status: int
-    reason: str
-    title: str = field(repr=False)
-    body: str = field(repr=False)
-    data: Mapping[str, Any] = field(repr=False)
-    headers: Mapping[str, str]
-    at: float
-    accepted: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields, for the control API."""
-        return asdict(self)
 
 
 class Record:
@@ -70,17 +23,16 @@ class Record:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.pushes: list[ReceivedPush] = []
-        #: the words of whoever is logged in, by phone; one that is not here shows all
-        self._words: dict[str, frozenset[str]] = {}
+        #: phones that somebody spoke of; all others are on and show everything
+        self._book = Phonebook()
         self._seq = 0
         self._reset_figures()
 
     def _reset_figures(self) -> None:
-        self._phones: dict[str, dict[str, ReceivedPush]] = {}
+        self._shown: dict[str, dict[str, ReceivedPush]] = {}
         self._outcomes: Counter[tuple[str, int, str]] = Counter()
         self._deliveries: dict[str, int] = {}
         self._accepted = 0
-        self._dropped = 0
         self._repeated = 0
         self._largest_repeat = 0
 
@@ -106,35 +58,59 @@ class Record:
         self.pushes.append(push)
         self._outcomes[draft.provider, status, reason] += 1
         if accepted:
-            self._deliver(push, draft.delivery_id)
+            self._deliver(push, draft)
         cap = self._settings.push_cap
         if cap and len(self.pushes) >= 2 * cap:
             del self.pushes[:-cap]
 
-    def _deliver(self, push: ReceivedPush, delivery_id: str) -> None:
+    def _deliver(self, push: ReceivedPush, draft: Draft) -> None:
         self._accepted += 1
-        shown = self._phones.setdefault(push.address, {})
-        words = self._words.get(push.address)
-        if words is not None and push.data.get("for") not in words:
-            self._dropped += 1
-            return
-        # A push without a collapse id stands beside the others, even if it is a repeat.
-        key = push.collapse_id or f"#{push.seq}"
-        shown.pop(key, None)
-        shown[key] = push
-        if delivery_id:
+        if delivery_id := draft.delivery_id:
             times = self._deliveries.get(delivery_id, 0) + 1
             self._deliveries[delivery_id] = times
             self._repeated += times == 2
             self._largest_repeat = max(self._largest_repeat, times)
+        phone = self._book.phones.get(push.address)
+        if phone is not None:
+            self._book.deliver(phone, push, draft)
+            return
+        shown = self._shown.setdefault(push.address, {})
+        # A push without a collapse id stands beside the others, even if it is a repeat.
+        key = push.collapse_id or f"#{push.seq}"
+        shown.pop(key, None)
+        shown[key] = push
 
-    def log_in(self, key: str, words: Collection[str]) -> None:
-        """From now on the phone with this address drops what is for nobody of these words."""
-        self._words[key] = frozenset(words)
+    # --- phones -------------------------------------------------------------------------------
+
+    def change_phone(self, key: str, change: PhoneChange, at: float) -> None:
+        """Tell the phone with this address something. BadPhone: it cannot be so."""
+        self._book.change(self._meet(key), change, at)
+
+    def reinstall(self, key: str, new: str, at: float) -> None:
+        """The app of a phone has a new address from now on. BadPhone: it cannot be so."""
+        if new in self._shown:
+            raise BadPhone("the new address is another phone's")
+        self._meet(key)
+        self._book.reinstall(key, new, at)
 
     def phone(self, key: str) -> list[ReceivedPush]:
-        """What the phone with this address shows, in the order of arrival."""
-        return list(self._phones.get(key, {}).values())
+        """What the phone with this address shows, in the order in which it came there."""
+        phone = self._book.phones.get(key)
+        return list(self._shown.get(key, {}).values()) if phone is None else phone.shown()
+
+    def phone_json(self, key: str, now: float) -> dict[str, Any]:
+        """All there is to see of a phone."""
+        phone = self._book.phones.get(key)
+        if phone is None:
+            phone = Phonebook().meet(key, self.phone(key))
+        return phone.to_json(key, now)
+
+    def phones_spoken_of(self) -> list[str]:
+        """The addresses of the phones that were told anything."""
+        return list(self._book.phones)
+
+    def _meet(self, key: str) -> Phone:
+        return self._book.meet(key, self._shown.pop(key, {}).values())
 
     def since(self, seq: int, limit: int) -> list[ReceivedPush]:
         """Pushes after `seq`, oldest first, at most `limit`."""
@@ -154,10 +130,11 @@ class Record:
         return {
             "requests": self._outcomes.total(),
             "accepted": self._accepted,
-            "dropped": self._dropped,
+            "dropped": self._book.fates[Fate.DROPPED],
+            "fates": {fate.value: count for fate, count in self._book.fates.items()},
             "by_status": {name: dict(counts) for name, counts in by_status.items()},
             "by_reason": {name: dict(counts) for name, counts in by_reason.items()},
-            "phones": len(self._phones),
+            "phones": len(self._shown) + len(self._book.phones),
             "repeated": self._repeated,
             "largest_repeat": self._largest_repeat,
         }
@@ -165,4 +142,5 @@ class Record:
     def clear(self) -> None:
         """Forget the pushes, the phones and the figures; `seq` goes on counting."""
         self.pushes.clear()
+        self._book.clear()
         self._reset_figures()

@@ -11,7 +11,8 @@ from typing import assert_never
 
 from providers.sandbox.answers import Answer
 from providers.sandbox.exchange import Act, Handling, Reply
-from providers.sandbox.record import Draft, Record
+from providers.sandbox.received import Draft
+from providers.sandbox.record import Record
 from providers.sandbox.scripts import Scripts, address_key
 from providers.sandbox.settings import Clock, Settings
 

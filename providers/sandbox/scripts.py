@@ -25,6 +25,7 @@ class Scripts:
     def __init__(self) -> None:
         self._queues: dict[str, deque[Answer]] = {}
         self._repeating: set[str] = set()
+        self._dead: dict[str, Answer] = {}
 
     def write(self, address: str, answers: Sequence[Answer], *, repeat_last: bool) -> None:
         """Replace the script of an address; no answers: it has none any more."""
@@ -44,7 +45,7 @@ class Scripts:
         """
         queue = self._queues.get(key)
         if queue is None:
-            return default
+            return self._dead.get(key, default)
         if not queue:
             return _OK
         if len(queue) == 1 and key in self._repeating:
@@ -55,11 +56,19 @@ class Scripts:
         """The answer that `next` would take, left where it is."""
         queue = self._queues.get(key)
         if queue is None:
-            return default
+            return self._dead.get(key, default)
         return queue[0] if queue else _OK
 
+    def bury(self, key: str, answer: Answer) -> None:
+        """From now on this is the answer for an address without a script, for good."""
+        self._dead[key] = answer
+
+    def is_dead(self, key: str) -> bool:
+        """Whether the address was buried."""
+        return key in self._dead
+
     def clear(self) -> None:
-        """Forget every script."""
+        """Forget every script; the dead stay dead."""
         self._queues.clear()
         self._repeating.clear()
 

@@ -31,8 +31,10 @@ from providers.sandbox.credentials import (
 from providers.sandbox.fcm import Fcm
 from providers.sandbox.listener import Listener
 from providers.sandbox.oauth import AccessTokens, Grants
+from providers.sandbox.phonebook import BadPhone, PhoneChange
 from providers.sandbox.provider_tokens import ProviderTokens
-from providers.sandbox.record import ReceivedPush, Record
+from providers.sandbox.received import ReceivedPush
+from providers.sandbox.record import Record
 from providers.sandbox.responder import Responder
 from providers.sandbox.scripts import Scripts, address_key
 from providers.sandbox.settings import Clock, Settings
@@ -242,13 +244,39 @@ class Sandbox:
         return self._record.since(seq, limit)
 
     def phone(self, address: str) -> list[ReceivedPush]:
-        """What the phone shows: accepted pushes, the newest for each collapse id or tag."""
+        """What the phone shows: one for each collapse id or tag, the newest last."""
         return self._record.phone(address_key(address))
+
+    # --- phones -------------------------------------------------------------------------------
+
+    def change_phone(self, address: str, change: PhoneChange) -> None:
+        """Tell a phone that it is on or off, allows notifications or not, or who is logged in.
+        BadPhone: it cannot be so."""
+        self._record.change_phone(address_key(address), change, self._clock())
 
     def log_in(self, address: str, words: Collection[str]) -> None:
         """Have the phone do what app kits do: with the words that answered its registration, it
-        drops a push whose `for` is not among them. Without words, nobody is logged in."""
-        self._record.log_in(address_key(address), words)
+        drops a push whose `for` is not among them, where the app may look first. Without words,
+        nobody is logged in."""
+        self.change_phone(address, PhoneChange(words=words))
+
+    def reinstall(self, address: str, new: str) -> None:
+        """The app on a phone is removed and installed again: its address is dead from now on
+        (UNREGISTERED, 410), unless a script says otherwise, and it has the new one."""
+        if self._scripts.is_dead(address_key(new)):
+            raise BadPhone("the new address is dead: vendors never give one out again")
+        now = self._clock()
+        self._record.reinstall(address_key(address), address_key(new), now)
+        self._scripts.bury(address_key(address), Answer.unregistered(int(now * 1000)))
+
+    def phone_json(self, address: str) -> dict[str, Any]:
+        """All there is to see of a phone: its state, what it shows, what its vendor keeps for it,
+        and what became of each push since somebody first spoke of it."""
+        return self._record.phone_json(address_key(address), self._clock())
+
+    def phones_spoken_of(self) -> list[str]:
+        """The addresses of the phones that were told anything."""
+        return self._record.phones_spoken_of()
 
     def clear_pushes(self) -> None:
         """Forget the pushes, what the phones show, and the figures about them."""

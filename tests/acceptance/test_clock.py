@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from providers.sandbox import Answer, Sandbox
-from providers.sandbox.record import ReceivedPush
+from providers.sandbox.received import ReceivedPush
 from tests.kit.audience import androids, iphones, notifications_to
 from tests.kit.clocks import FAKETIME_LIBRARY
 from tests.kit.figures import Figures

@@ -244,3 +244,22 @@ def test_the_bench_tells_its_figures_and_leaves_nothing_behind(
         assert figures[name] > 0, name
     assert figures["ack_p50_ms"] <= figures["ack_p99_ms"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sandbox_s_phones_are_told_and_looked_at(place: Workplace, tmp_path: Path) -> None:
+    def phones(*words: str) -> Outcome:
+        return place.run("sandbox", "phones", "--directory", str(place.folder / "sandbox"), *words)
+
+    told = phones("--off", "--deny", "--for", "b", "--for", "a", "phone-1:x", "--json").json
+    assert (told["state"], told["notifications"], told["for"]) == ("off", "denied", ["a", "b"])
+    refused = phones("--reinstall", "phone-2:x", "phone-1:x")
+    assert (refused.status, "is off" in refused.err) == (1, True)
+    phones("--on", "--grant", "--open", "--nobody", "--platform", "ios", "phone-1:x")
+    fresh = phones("--reinstall", "phone-2:x", "phone-1:x", "--json").json
+    assert (fresh["address"], fresh["for"], fresh["platform"]) == ("phone-2:x", [], "ios")
+    assert [one["address"] for one in phones("--json").json] == ["phone-2:x"]
+    assert "phone-2:x" in phones().out
+    for wrong in (("--off",), ("--nobody", "--for", "a", "phone-1:x")):
+        assert phones(*wrong).status == 2
+    nowhere = place.run("sandbox", "phones", "--directory", str(tmp_path))
+    assert (nowhere.status, "not the directory of a sandbox" in nowhere.err) == (1, True)

@@ -29,6 +29,7 @@ GROUPS = {
     "token": {"mint"},
     "config": {"show", "schema"},
     "store": ("copy",),
+    "sandbox": ("phones",),
 }
 ALONE = {"serve", "demo", "bench", "sandbox", "check", "send", "migrate", "audit"}
 
@@ -40,10 +41,11 @@ def place(tmp_path: Path) -> Workplace:
 
 def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{path}{name} ")
-        else:
+        inner = command if isinstance(command, click.Group) else None
+        if inner is None or inner.invoke_without_command:
             yield f"{path}{name}", command
+        if inner is not None:
+            yield from commands(inner, f"{path}{name} ")
 
 
 ALL_COMMANDS = dict(commands(inkpush))

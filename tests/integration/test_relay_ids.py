@@ -11,6 +11,7 @@ import pytest
 
 from gateway.core.fanout import CONTRADICTION
 from gateway.events import IdsContradict
+from providers.sandbox import PhoneChange
 from tests.kit.audience import Phone, notification
 from tests.kit.gateway import JWT_SECRET, eventually
 from tests.kit.handlers import user_token
@@ -99,6 +100,7 @@ async def test_a_phone_drops_what_is_not_for_who_is_logged_in(rig: RelayRig) -> 
     async with rig.running() as running:
         mary = await put(running, ANDROID, OWN)
         rig.sandbox.log_in(ANDROID.address, mary["for"])
+        rig.sandbox.change_phone(ANDROID.address, PhoneChange(app="open"))  # it sees each first
         await running.queue("msg_1", [notification(1)])
         await running.settled("msg_1")
         assert len(rig.shown_by(ANDROID)) == 1

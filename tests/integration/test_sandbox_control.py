@@ -84,9 +84,8 @@ async def test_phones_and_figures_can_be_looked_at(rig: SandboxRig) -> None:
 
 
 async def test_somebody_can_be_logged_in_on_a_phone(rig: SandboxRig) -> None:
-    assert (await call(rig, "PUT", f"/phones/{TOKEN.upper()}", {"for": ["a", "b"]})).json() == {
-        "for": 2
-    }
+    told = {"for": ["b", "a"], "app": "open"}
+    assert (await call(rig, "PUT", f"/phones/{TOKEN.upper()}", told)).json()["for"] == ["a", "b"]
     await rig.apns()  # it is for nobody
     assert (await call(rig, "GET", f"/phones/{TOKEN}")).json()["shown"] == []
     assert (await call(rig, "GET", "/stats")).json()["dropped"] == 1
@@ -129,7 +128,13 @@ async def test_connections_can_be_ended(rig: SandboxRig) -> None:
     [
         ("PUT", "/scripts", "x", "the body must be a JSON object"),
         ("PUT", "/scripts", {}, 'the body must hold "scripts", a list'),
-        ("PUT", f"/phones/{TOKEN}", {}, 'the body must hold "for", a list'),
+        ("PUT", f"/phones/{TOKEN}", {}, "a phone is told one or more of app, for, notif"),
+        ("PUT", f"/phones/{TOKEN}", {"words": ["a"]}, "a phone is told one or more of"),
+        ("PUT", f"/phones/{TOKEN}", {"for": "a"}, 'the body must hold "for", a list'),
+        ("PUT", f"/phones/{TOKEN}", {"state": "asleep"}, "state must be on or off"),
+        ("PUT", f"/phones/{TOKEN}", {"state": "off", "app": "open"}, "a phone that is off has no"),
+        ("POST", f"/phones/{TOKEN}/reinstall", {}, 'the body must hold "address"'),
+        ("POST", f"/phones/{TOKEN}/reinstall", {"address": TOKEN}, "the same one"),
         ("PUT", "/scripts", {"scripts": [1]}, "a script is an object"),
         ("PUT", "/scripts", {"scripts": [{"address": 1}]}, "a script is an object"),
         ("PUT", "/scripts", {"scripts": [{"address": "a"}]}, 'the body must hold "answers"'),

@@ -94,6 +94,17 @@ class Acts(WireActs):
         """The app is removed: its address is dead."""
         self._apps.uninstall(phone)
 
+    def switch_off(self, phone: int, seconds: float | None) -> None:
+        """A phone is off for a while, or until all is settled. What its app does turns it on."""
+        number = phone % len(self._apps.phones)
+        self._world.handsets.switch_off(number)
+        if seconds is not None:
+            self._world.loop.call_later(seconds, self._world.handsets.switch_on, number)
+
+    def deny(self, phone: int) -> None:
+        """The owner of a phone wants no notifications of the app any more."""
+        self._world.handsets.deny(phone % len(self._apps.phones))
+
     # --- processes ------------------------------------------------------------------------------
 
     def kill(self, relay: int = 0) -> None:

@@ -27,6 +27,13 @@ MUST_BE_SEEN = (
     "state: refused",
     "state: dead",
     "state: cancelled",
+    # what becomes of a push on its phone
+    "a push was shown",
+    "a push was kept",
+    "a push was replaced",
+    "a push was expired",
+    "a push was muted",
+    "a push was dropped",
     # guards, and what they are for
     "the gate was closed",
     "a lease was lost",

@@ -68,6 +68,8 @@ _FAULTS = {
     "reinstall": 0.05,
     "restore": 0.06,
     "cancel": 0.1,
+    "phones_off": 0.15,
+    "deny": 0.05,
 } | SCENES
 """The share of the histories in which each fault is switched on."""
 
@@ -215,7 +217,7 @@ def _faults(lots: Random, sizes: Sizes, fault: str) -> list[Act]:
     def add(do: str, at: float | None = None, **args: Any) -> None:
         acts.append(Act(_time(lots, sizes) if at is None else at, do, args))
 
-    for draw_some in (_of_processes, _of_phones, _of_others):
+    for draw_some in (_of_processes, _of_phones, _of_handsets, _of_others):
         draw_some(lots, sizes, fault, add)
     return acts
 
@@ -333,6 +335,19 @@ def _of_phones(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             add("log_out", phone=phone)
         case "erase":
             add("erase", user=lots.randrange(sizes.users))
+        case _:
+            pass
+
+
+def _of_handsets(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
+    match fault:
+        case "phones_off":
+            # some until all is settled, some twice
+            for _ in range(lots.randint(1, 2 * sizes.users)):
+                seconds = lots.choice((1.0, 5.0, 20.0, None))
+                add("switch_off", phone=lots.randrange(2 * sizes.users), seconds=seconds)
+        case "deny":
+            add("deny", phone=lots.randrange(2 * sizes.users))
         case _:
             pass
 

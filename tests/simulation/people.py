@@ -251,8 +251,10 @@ class Apps:
                 self._left(before, now)
             if names_former:
                 document["old_address"] = before
+            self._world.handsets.switch_on(number)
             if new in ("installation", "both", "app"):
                 phone.installation = f"installation-{number}-{now:.4f}"
+                self._world.handsets.reinstall(number)
             document["address"] = phone.address
             if phone.provider == "apns" and environment:
                 document["environment"] = environment
@@ -275,6 +277,7 @@ class Apps:
             for change in changes:
                 change.answered_at = self._world.truth.now
             phone.away = False
+            self._world.handsets.log_in(number, user)
             self._world.trace.add(f"phone {number}", "is answered", status)
             if story.is_alone(change):
                 self._world.ends.registered_is_active(phone.address, change.asked_at)
@@ -291,6 +294,8 @@ class Apps:
             change = Change(self._world.truth.now, None)
             story.changes.append(change)
             phone.user, phone.away = None, True
+            self._world.handsets.switch_on(number)
+            self._world.handsets.log_in(number, None)
             self._world.trace.add(f"phone {number}", "logs out", user)
             installation = phone.installation
             await self._callers.until(
@@ -330,9 +335,12 @@ class Apps:
 
     def uninstall(self, number: int) -> None:
         """The app goes: its address is dead from now on."""
-        story = self._story(self.phones[number % len(self.phones)])
+        number %= len(self.phones)
+        story = self._story(self.phones[number])
         if story.dead_since is None:
             story.dead_since = self._world.truth.now
+            self._world.handsets.switch_on(number)
+            self._world.handsets.reinstall(number)
             self._world.trace.add(f"phone {number}", "uninstalls")
 
     def _left(self, address: str, now: float) -> None:

@@ -28,11 +28,13 @@ from providers.sandbox.http2 import (
     _Frames,
     _Incoming,
 )
-from providers.sandbox.record import Draft, Record
+from providers.sandbox.received import Draft
+from providers.sandbox.record import Record
 from providers.sandbox.responder import Rendered, Responder
 from providers.sandbox.scripts import Scripts
 from providers.sandbox.settings import Settings
 from tests.simulation.chance import Chance
+from tests.simulation.handsets import drafted
 from tests.simulation.sightings import Sightings
 from tests.simulation.trace import Trace
 from tests.simulation.vendors import PushServices
@@ -86,7 +88,7 @@ class Judge(Responder):
         provider, who, services = self._service.provider, self._who, self._services
         address, part = Address(draft.address), self._part_of(draft.address)
         self._sightings.arrived(who, draft.delivery_id, draft.title, draft.address)
-        verdict = services.judge(draft.delivery_id, address, provider, part)
+        verdict = services.judge(draft.delivery_id, address, provider, part, drafted(draft))
         looked_at = not isinstance(verdict, Unavailable) or verdict.looked_at
         words = ways(verdict, provider)
         answer = words[int(self._chance.turn("words") * len(words))]

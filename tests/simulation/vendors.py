@@ -31,6 +31,7 @@ from providers.contract import (
     Verdict,
 )
 from tests.simulation.chance import Chance
+from tests.simulation.handsets import Handsets, Pack, packed
 from tests.simulation.invariants.pushes import PushInvariants
 from tests.simulation.passing import PassingTransport
 from tests.simulation.plan import Plan
@@ -55,10 +56,11 @@ class Mood:
 class PushServices:
     """All vendors. `kill` ends the process that sends what is poison."""
 
-    def __init__(self, plan: Plan, chance: Chance, truth: Truth) -> None:
+    def __init__(self, plan: Plan, chance: Chance, truth: Truth, handsets: Handsets) -> None:
         self._plan = plan
         self._chance = chance
         self._truth = truth
+        self._handsets = handsets
         self._asked: Counter[str] = Counter()
         self.moods: list[Mood] = []
         self.noisy = True
@@ -84,8 +86,10 @@ class PushServices:
         low, high = self._plan.sizes.vendor_s
         return low + (high - low) * self._chance.turn(f"vendor/{name}") ** 3
 
-    def judge(self, delivery_id: str, address: Address, provider: str, part: str) -> Verdict:
-        """What a vendor answers now. It remembers what it took."""
+    def judge(
+        self, delivery_id: str, address: Address, provider: str, part: str, pack: Pack
+    ) -> Verdict:
+        """What a vendor answers now. It remembers what it took, and the phone gets it."""
         turn = self._asked[delivery_id] = self._asked[delivery_id] + 1
         draw = partial(self._chance.share, "verdict", delivery_id, turn)
         verdict = self._verdict(address, provider, part, draw)
@@ -94,6 +98,9 @@ class PushServices:
             took = draw("took") < 0.5
         if took:
             self.took[delivery_id] += 1
+            story = self._truth.addresses[address.value]
+            if story.dead_since is None and story.part == part:
+                self._handsets.took(address.value, pack)
         return verdict
 
     # --- inside ---------------------------------------------------------------------------------
@@ -214,7 +221,13 @@ class ScriptedTransport:
     """The way of one process to one lane's vendor. `who` is the process, with its life."""
 
     def __init__(
-        self, services: PushServices, plan: Plan, provider: str, who: str, parts: Callable[..., str]
+        self,
+        services: PushServices,
+        plan: Plan,
+        provider: str,
+        who: str,
+        parts: Callable[..., str],
+        clock: Callable[[], float],
     ) -> None:
         self.burst = plan.sizes.burst
         self._services = services
@@ -222,7 +235,8 @@ class ScriptedTransport:
         self._provider = provider
         self._who = who
         self._part_of = parts
-        self._open: dict[int, tuple[Push, Settle]] = {}
+        self._clock = clock
+        self._open: dict[int, tuple[Push, Settle, float]] = {}
         self._numbers = 0
         self._closed = False
 
@@ -247,10 +261,10 @@ class ScriptedTransport:
     def send(self, pushes: Sequence[Push], settle: Settle) -> None:
         loop = asyncio.get_running_loop()
         there = self._services.delay(self._who)
-        numbers = []
+        now, numbers = self._clock(), []
         for push in pushes:
             self._numbers += 1
-            self._open[self._numbers] = push, settle
+            self._open[self._numbers] = push, settle, now
             numbers.append(self._numbers)
         # The vendor judges when the pushes arrive, and answers in two portions at most.
         half = len(numbers) // 2
@@ -265,9 +279,12 @@ class ScriptedTransport:
         for number in numbers:
             if number not in self._open:
                 continue
-            push, _ = self._open[number]
+            push, _, written_at = self._open[number]
             part = self._part_of(push.address)
-            verdict = self._services.judge(push.delivery_id, push.address, self._provider, part)
+            pack = packed(push, self._provider, written_at)
+            verdict = self._services.judge(
+                push.delivery_id, push.address, self._provider, part, pack
+            )
             timed_out = isinstance(verdict, Unavailable) and verdict.reason == "Timeout"
             (silent if timed_out else answers).append((number, verdict))
         if answers:
@@ -279,7 +296,7 @@ class ScriptedTransport:
         batches: dict[int, tuple[Settle, list[tuple[Push, Verdict]]]] = {}
         for number, verdict in answers:
             if number in self._open:
-                push, settle = self._open.pop(number)
+                push, settle, _ = self._open.pop(number)
                 batches.setdefault(id(settle), (settle, []))[1].append((push, verdict))
         for settle, batch in batches.values():
             settle(batch)

@@ -48,6 +48,7 @@ NATIVE_FAULTS = {
     "erase": 0.03,
     "poison": 0.01,
     "late": 0.05,
+    "phones_off": 0.1,
 } | WIRE_FAULTS
 """The share of the native histories in which each fault is switched on."""
 

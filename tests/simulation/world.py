@@ -17,6 +17,7 @@ from tests.simulation.acts import Acts
 from tests.simulation.chance import Chance
 from tests.simulation.disk import Disk
 from tests.simulation.gateways import Household, Life, Replica
+from tests.simulation.handsets import Handsets
 from tests.simulation.invariants.endings import EndInvariants
 from tests.simulation.invariants.findings import Findings, Violation
 from tests.simulation.invariants.pushes import PushInvariants
@@ -48,7 +49,8 @@ class World:
         self.disk = Disk(self.chance, self.trace, plan.sizes.disk_s)
         self.disk.watch(RowInvariants(self.findings, self.disk.connection))
         self.household = Household(self.loop.time)
-        self.services = PushServices(plan, self.chance, self.truth)
+        self.handsets = Handsets(self.findings, self.chance, is_prompt=plan.tier == "scripted")
+        self.services = PushServices(plan, self.chance, self.truth, self.handsets)
         self.pushes = PushInvariants(self.findings)
         self.ends = EndInvariants(self.findings, self.disk.connection, self.services.at_fault)
         self.replicas: list[Replica] = []
@@ -85,12 +87,13 @@ class World:
 
     def transport(self, provider: str, who: str) -> PushProvider:
         """The way of one process to a vendor."""
+        lives = (replica.life for replica in self.replicas)
+        life = next(life for life in lives if life is not None and life.who == who)
+        wall = life.clocks().wall
         if self.wires is not None:
-            lives = (replica.life for replica in self.replicas)
-            life = next(life for life in lives if life is not None and life.who == who)
-            return self.wires.transport(provider, who, life.clocks().wall)
+            return self.wires.transport(provider, who, wall)
         part_of = VENDORS[provider].part_of
-        return ScriptedTransport(self.services, self.plan, provider, who, part_of)
+        return ScriptedTransport(self.services, self.plan, provider, who, part_of, wall)
 
     def died(self, life: Life) -> None:
         """A process is gone: what was accepted must still be there."""
@@ -147,6 +150,7 @@ class World:
                 self.findings.broken("it_settles", f"{self.ends.queued} chunks are queued")
         if self.wires is not None:
             await self.wires.rest()
+        self.handsets.wake_all()
         self.ends.settled()
 
     def _done(self, task: asyncio.Task[Any]) -> None:

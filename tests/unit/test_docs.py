@@ -23,13 +23,14 @@ def rows(readme: str) -> list[str]:
     return [line for line in lines if line.startswith("| `")]
 
 
-def commands(group: click.Group, path: str = "inkpush ") -> Iterator[tuple[str, str]]:
-    for name, command in sorted(group.commands.items()):
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{path}{name} ")
-        else:
+def commands(parent: click.Group, path: str = "inkpush ") -> Iterator[tuple[str, str]]:
+    for name, command in sorted(parent.commands.items()):
+        group = command if isinstance(command, click.Group) else None
+        if group is None or group.invoke_without_command:
             first = (command.help or "").split("\n\n")[0]
             yield f"{path}{name}", " ".join(first.split())
+        if group is not None:
+            yield from commands(group, f"{path}{name} ")
 
 
 def test_every_command_is_in_the_reference() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from providers.sandbox.record import Draft, Record
+from providers.sandbox.phonebook import PhoneChange
+from providers.sandbox.received import Draft
+from providers.sandbox.record import Record
 from providers.sandbox.settings import Settings
 
 
@@ -20,7 +22,13 @@ def arrive(
     data = {} if word is None else {"for": word}
     draft = Draft("apns", address=address, collapse_id=collapse_id, title=title, data=data)
     draft.delivery_id = delivery_id
+    draft.raw = {"aps": {"alert": title}}
     record.add(draft, status=status, reason=reason, accepted=status == 200, at=1.0)
+
+
+def log_in(record: Record, words: list[str]) -> None:
+    """The app is open, so that it sees each push first."""
+    record.change_phone("phone", PhoneChange(words=words, app="open"), 1.0)
 
 
 def titles(record: Record, address: str = "phone") -> list[str]:
@@ -45,13 +53,13 @@ def test_pushes_without_a_collapse_id_pile_up() -> None:
 def test_a_phone_drops_what_is_for_nobody_who_is_logged_in_on_it() -> None:
     record = Record(Settings())
     arrive(record, title="before anybody logged in", word="anybody's")
-    record.log_in("phone", ["mary-1", "mary-2"])
+    log_in(record, ["mary-1", "mary-2"])
     for word in ("mary-1", "mary-2", "bob-1", None):
         arrive(record, title=str(word), word=word)
-    record.log_in("phone", ["bob-1"])
+    log_in(record, ["bob-1"])
     for word in ("mary-1", "bob-1"):
         arrive(record, title=f"later: {word}", word=word)
-    record.log_in("phone", [])
+    log_in(record, [])
     arrive(record, title="nobody is logged in", word="bob-1")
     arrive(record, title="another phone", address="other", word="mary-1")
     assert titles(record) == ["before anybody logged in", "mary-1", "mary-2", "later: bob-1"]
