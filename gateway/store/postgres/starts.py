@@ -22,12 +22,13 @@ class PostgresStarts:
         self,
         asked: Sequence[Start],
         *,
-        now: float,  # noqa: ARG002  # the server's clock is the same for all replicas
+        now: float,
         for_s: float,
     ) -> list[Answer]:
+        """Until when one may start goes by the server's clock, which all replicas share."""
         rows_of = (one._replace(event_id=storable(one.event_id)) for one in asked)
         columns = zip(*rows_of, strict=True)
-        rows = await self._database.rows("starts_ask", *columns, for_s, FUTURE_S)
+        rows = await self._database.rows("starts_ask", *columns, for_s, now + FUTURE_S)
         return [_answer(may, newer) for may, newer in rows]
 
     async def release(self, ended: Sequence[Start]) -> None:

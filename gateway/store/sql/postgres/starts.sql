@@ -1,6 +1,7 @@
 -- Those that may start have a row of `may`; rows are locked in the order of their keys. The server's
 -- clock says until when: it is the same for all replicas. It is looked at once the row is locked. What
--- is told of others that may not is of before: who is told to wait asks again.
+-- is told of others that may not is of before: who is told to wait asks again. A time later than $7
+-- was written by a wrong clock.
 -- name: starts_ask
 WITH asked AS (
     SELECT a.place, a.device_id, a.key, a.holder,
@@ -17,15 +18,13 @@ WITH asked AS (
         received_at = excluded.received_at, holder = excluded.holder, until = excluded.until
     WHERE starts.holder = excluded.holder
        OR ((starts.received_at <= excluded.received_at
-            OR starts.received_at > extract(epoch FROM clock_timestamp())::float8 + $7::float8)
+            OR starts.received_at > $7::float8)
            AND NOT starts.until BETWEEN extract(epoch FROM clock_timestamp())::float8 + 1e-6
                AND extract(epoch FROM clock_timestamp())::float8 + 2 * $6::float8)
     RETURNING device_id, key
 )
 SELECT may.key IS NOT NULL,
-       coalesce(before.received_at > asked.received_at
-                AND before.received_at
-                    <= extract(epoch FROM clock_timestamp())::float8 + $7::float8, false)
+       coalesce(before.received_at > asked.received_at AND before.received_at <= $7::float8, false)
 FROM asked
 LEFT JOIN may ON may.device_id = asked.device_id AND may.key = asked.key
 LEFT JOIN starts before ON before.device_id = asked.device_id AND before.key = asked.key
