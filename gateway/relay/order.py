@@ -24,6 +24,8 @@ from gateway.relay.part import Part
 from gateway.relay.retrying import until_stored
 from gateway.relay.work import FRESH_S, USABLE_S, Delivery
 
+#: how long is gathered before it is asked: less writes more often, and lets older ones come late
+_GATHER_S = 0.01
 #: how often what waits asks again: another process may have ended what it waits for
 _AGAIN_S = 0.05
 #: the most that is asked at once
@@ -94,6 +96,7 @@ class Order:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_AGAIN_S if self._waiting else None):
                     await self._wake.wait()
+            await asyncio.sleep(_GATHER_S)
             self._wake.clear()
             self._forget()
             if self._waiting:

@@ -9,7 +9,7 @@ from typing import Any
 from providers.sandbox.credentials import Credentials
 from providers.sandbox.server import Sandbox
 
-_APP_KEYS = ("id", "fcm", "apns")
+_APP_KEYS = ("id", "collapse", "fcm", "apns")
 
 
 def describe(sandbox: Sandbox, credentials: Credentials) -> dict[str, str]:
@@ -33,7 +33,7 @@ def describe(sandbox: Sandbox, credentials: Credentials) -> dict[str, str]:
 def config_toml(sandbox: Sandbox, credentials: Credentials, **overrides: Any) -> str:
     """A configuration whose app "demo" sends to this sandbox by both providers.
 
-    `id`, `fcm` and `apns` change the app (`fcm={"rate_per_s": 0}` adds to it, `apns=None` leaves
+    `id`, `collapse`, `fcm` and `apns` change the app (`fcm={"rate_per_s": 0}` adds to it, `apns=None` leaves
     it out); any other name is a section of its own: `store={"url": "sqlite:///x.db"}`.
     """
     fcm = {
@@ -57,7 +57,8 @@ def config_toml(sandbox: Sandbox, credentials: Credentials, **overrides: Any) ->
     for name, values in overrides.items():
         if name not in _APP_KEYS:
             lines += _table(f"[{name}]", values)
-    lines += _table("[[apps]]", {"id": overrides.get("id", "demo")})
+    app = {"id": overrides.get("id", "demo"), "collapse": overrides.get("collapse")}
+    lines += _table("[[apps]]", app)
     for name, values in (("fcm", fcm), ("apns", apns)):
         changes = overrides.get(name, {})
         if changes is not None:
