@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -22,6 +22,9 @@ from pydantic import (
     StringConstraints,
 )
 
+NOTHING_KEPT = "is 0, so that a phone that is off gets nothing; better leave it out"
+"""What is odd about a vendor that keeps nothing."""
+
 
 class VendorSettings(BaseModel):
     """A vendor's table of one app: unchangeable, and without room for unknown keys.
@@ -32,6 +35,9 @@ class VendorSettings(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
     )
+
+    has_collapse_key: ClassVar[bool] = False
+    """Whether the vendor has a key by which it replaces what it keeps, beside what phones show."""
 
     def advice(self) -> Iterable[tuple[str, str]]:
         """What is allowed, yet likely a slip: the field, and what would be better."""

@@ -14,6 +14,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gateway.core.clocks import Clocks
+from gateway.core.collapsing import origin_of
 from gateway.core.model import Record, lane_name
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
@@ -132,17 +133,19 @@ class Order:
             elif answer == "waits":
                 self._waiting.append((part, delivery))
             else:
-                name = start.event_id, delivery.item.index, start.device_id
+                event_id = delivery.work.chunk.event_id
+                name = event_id, delivery.item.index, start.device_id
                 self._started.pop(name, None)
                 self._started[name] = until, start
                 self._resume(part, [delivery])
 
     def _start(self, delivery: Delivery) -> Start:
+        """What is asked for a delivery. A correction is as old as what it corrects."""
         chunk = delivery.work.chunk
         return Start(
             delivery.target.device_id,
             delivery.collapse_id,
-            chunk.event_id,
+            origin_of(chunk.event_id, delivery.item).event_id,
             chunk.first_seen,
             f"{self._name}/{delivery.delivery_id}",
         )

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from providers.settings import (
+    NOTHING_KEPT,
     Count,
     Filled,
     OptionalHttpUrl,
@@ -85,6 +86,8 @@ class ApnsSettings(VendorSettings):
 
     def advice(self) -> Iterator[tuple[str, str]]:
         """Apple's ids have a fixed length; a stand-in's need not."""
+        if self.vendor_ttl_s == 0:
+            yield "vendor_ttl_s", NOTHING_KEPT
         for name in ("key_id", "team_id", "sandbox_key_id"):
             if len(getattr(self, name)) not in (_ID_LENGTH, 0):
                 yield name, "Apple's have 10 characters; better look again"

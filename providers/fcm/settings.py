@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from providers.settings import (
+    NOTHING_KEPT,
     Count,
     HttpUrl,
     OptionalPath,
@@ -37,6 +39,8 @@ def _label(value: str) -> str:
 
 class FcmSettings(VendorSettings):
     """Firebase Cloud Messaging, for an app on Android, on the web, or on iOS through Firebase."""
+
+    has_collapse_key: ClassVar[bool] = True
 
     credentials_file: Path
     """Service-account JSON of the Firebase project, from its console under "Service accounts"."""
@@ -79,3 +83,8 @@ class FcmSettings(VendorSettings):
     analytics_label: Annotated[str, AfterValidator(_label)] = ""
     """Label by which Google's reports tell this app's pushes from others of the project: at most 50
     of A-Z, a-z, 0-9, `-_.~%`. Empty: none."""
+
+    def advice(self) -> Iterator[tuple[str, str]]:
+        """What FCM lets be, and costs pushes."""
+        if self.vendor_ttl_s == 0:
+            yield "vendor_ttl_s", NOTHING_KEPT

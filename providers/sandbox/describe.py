@@ -33,8 +33,9 @@ def describe(sandbox: Sandbox, credentials: Credentials) -> dict[str, str]:
 def config_toml(sandbox: Sandbox, credentials: Credentials, **overrides: Any) -> str:
     """A configuration whose app "demo" sends to this sandbox by both providers.
 
-    `id`, `collapse`, `fcm` and `apns` change the app (`fcm={"rate_per_s": 0}` adds to it, `apns=None` leaves
-    it out); any other name is a section of its own: `store={"url": "sqlite:///x.db"}`.
+    `id`, `collapse`, `fcm` and `apns` change the app (`fcm={"rate_per_s": 0}` adds to it,
+    `apns=None` leaves it out); any other name is a section of its own:
+    `store={"url": "sqlite:///x.db"}`.
     """
     fcm = {
         "credentials_file": str(credentials.fcm_file),

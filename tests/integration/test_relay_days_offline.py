@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
-from gateway.core.model import Profile, UserRef
+from gateway.core.cancelling import written
+from gateway.core.model import Profile
 from gateway.core.newer import NEWER_SENT
+from gateway.devices.cancelling import cancel_event
+from gateway.ports import Cancelling
 from providers.contract import Platform
 from providers.sandbox import Answer
 from providers.sandbox.phonebook import PhoneChange
@@ -358,11 +361,28 @@ async def is_cancelled(running: Running, event_id: str) -> bool:
     return [row.state for row in await running.rows(event_id)] == ["cancelled"]
 
 
-async def test_a_person_is_named_in_no_key(rig: RelayRig) -> None:
-    """Who keys are of cannot be tried out: a key is made with the store's secret."""
+@pytest.mark.parametrize("is_overtaken", [True, False])
+@pytest.mark.parametrize("mode", ["path", "user"])
+async def test_a_correction_is_as_old_as_what_it_corrects(
+    rig: RelayRig, mode: str, is_overtaken: bool
+) -> None:
+    """It replaces that on the phone, and not a newer one that has taken its place."""
     phone = Phone("fcm", 1, 1)
-    async with rig.running(**settings("user")) as running:
+    async with rig.running(**settings(mode)) as running:
         await register(running, phone)
-        await remind(running, [0])
-        (device,) = await running.stores.registry.devices_of(UserRef(**phone.user))
-        assert device.words
+        await remind(running, range(2 if is_overtaken else 1), "/learning")
+        asked = Cancelling(
+            at=running.clock(), max_age_s=2 * DAYS_S, replacement=written({"title": "right"})
+        )
+        stores = running.stores
+        assert await cancel_event(stores.store.cancels, stores.queue, "msg_0", asked)
+
+        async def ended() -> bool:
+            summary = await stores.journal.event("msg_0:r1")
+            return summary is not None and summary.settled
+
+        await eventually("the correction ended", ended)
+        (row,) = await running.rows("msg_0:r1")
+    assert row.state == ("cancelled" if is_overtaken else "delivered")
+    shown = [push.title for push in rig.shown_by(phone)]
+    assert shown == (["reminder 1"] if is_overtaken else ["right"])
