@@ -61,6 +61,8 @@ def explain(
         reasons.append(
             "No device is active: the app was removed, or has not registered again since."
         )
+    elif all(device.profile.notifications == "denied" for device in active):
+        reasons.append("Each phone in service says that its person has switched notifications off.")
     used = {(device.app, device.provider) for device in active}
     for lane in lanes:
         if (lane.app, lane.provider) in used:
