@@ -276,6 +276,21 @@ async def test_what_a_correction_does_not_name_stays_as_it_was(rig: RelayRig) ->
         assert (shown.title, shown.body, shown.data["path"]) == ("Hi Mary!", "At five", "/learning")
 
 
+async def test_a_correction_that_leaves_an_item_no_text_leaves_that_one_out(rig: RelayRig) -> None:
+    other = notification(2) | {"body": ""}
+    async with rig.running() as running:
+        await running.register(PHONE, OTHER)
+        await running.queue("msg_1", [notification(1), other])
+        assert await running.settled("msg_1") == {"delivered": 2}
+        await cancel(running, texts={"title": ""})
+        assert await running.settled("msg_1:r1") == {"delivered": 1}
+        (shown,) = rig.shown_by(PHONE)
+        assert (shown.title, len(rig.sent_to(OTHER))) == ("", 1)
+        summary = await running.stores.journal.event("msg_1:r1")
+        assert summary is not None
+        assert [one.reason for one in summary.event.rejections] == ["title and body are both empty"]
+
+
 async def test_a_correction_goes_to_the_phones_that_took_it_and_to_no_other(rig: RelayRig) -> None:
     """One had taken it, one perhaps, one certainly not; one has another user by now, one came
     later."""
