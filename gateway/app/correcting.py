@@ -103,6 +103,8 @@ def correction(
         for item in items
         if item.index in took and _is_somebodys(event.event_id, item, erased)
     ]
+    terms = Terms(event.source, event.limits)
+    left, rejections = parse_items(entries, terms=terms)
     body = {
         "object": "event",
         "type": NOTIFICATIONS_SENT,
@@ -114,7 +116,8 @@ def correction(
         type=NOTIFICATIONS_SENT,
         status="accepted",
         received_at=asked.asked_at,
-        notifications=len(entries),
+        notifications=len(left),
+        rejections=tuple(rejections),
         reason="" if entries else NOBODY_TOOK_IT,
         body=json.dumps(body).encode(),
         source=event.source,
@@ -124,16 +127,21 @@ def correction(
 
 def chunks_of(event: Event, *, chunk_items: int) -> list[Chunk]:
     """The chunks of a correction, by its body alone: each item for the devices that it names."""
-    document: Mapping[str, Any] = json.loads(event.body)
-    entries: Sequence[Mapping[str, Any]] = document["data"]["notifications"]
+    try:
+        document: Mapping[str, Any] = json.loads(event.body)
+        entries: Sequence[Mapping[str, Any]] = document["data"]["notifications"]
+        deadline = float(document["deadline"])
+    except (ValueError, LookupError, TypeError):
+        return []  # its body is not kept any more
     terms = Terms(event.source, event.limits)
-    items, _ = parse_items(entries, rejected=(), terms=terms)
+    rejected = {one.index for one in event.rejections}
+    items, _ = parse_items(entries, rejected=rejected, terms=terms)
     placed = [item._replace(collapse_id=entries[item.index].get("in_place_of")) for item in items]
     chunks = cut(
         event.event_id,
         placed,
         received_at=event.received_at,
-        deadline=document["deadline"],
+        deadline=deadline,
         chunk_items=chunk_items,
     )
     return [

@@ -74,8 +74,9 @@ class Stops:
         recent = await self._cancels.recent(since=self._clocks.wall() - _RECENT_S)
         ids = {one.event_id for one in recent}
         self.learn(ids)
-        self._known &= ids
-        await self._queue.hasten(ids)
+        if self._known:
+            self._known &= ids
+            await self._queue.hasten(ids)
         for one in recent:
             if one.replacement is not None:
                 await self._correct(one)

@@ -17,6 +17,7 @@ import pytest
 
 from gateway.core.cancelling import NO_LIFE, Cancelled, written
 from gateway.core.model import delivery_id
+from gateway.core.pace import Pace
 from gateway.devices.cancelling import cancel_event
 from gateway.errors import AlreadyReplaced, NotReplayable
 from gateway.ports import Cancelling
@@ -31,6 +32,8 @@ from tests.kit.relay_rig import DAY_S, RelayRig, Running
 MANY = int(os.environ.get("CANCEL_PUSHES", "1500"))
 RATE = 100.0
 SLOW = {"fcm": {"rate_per_s": RATE, "ramp_s": 0}}
+#: one relay does not take all
+FEW = Pace(claim_chunks=1, backlog=300)
 PHONE, OTHER = Phone("fcm", 1, 1), Phone("fcm", 2, 2)
 RIGHT = {"title": "The right one", "body": "At five", "path": "/right"}
 
@@ -94,7 +97,11 @@ async def test_what_waits_ends_and_nothing_starts_a_second_later(
 
 async def test_on_two_replicas(shared_rig: RelayRig) -> None:
     """Each has some in its lanes, some are in the queue; neither is told."""
-    async with shared_rig.running(**SLOW) as first, shared_rig.running(**SLOW) as second:
+    settings = shared_rig.settings(**SLOW)
+    async with (
+        shared_rig.gateway(settings, FEW) as first,
+        shared_rig.gateway(settings, FEW) as second,
+    ):
         await first.register(PHONE)
         await first.queue("msg_1", [notification(1) for _ in range(MANY)])
         await eventually("both have some", partial(both_have_some, first, second))
@@ -111,10 +118,10 @@ async def test_on_two_replicas(shared_rig: RelayRig) -> None:
 
 
 async def test_on_two_replicas_with_a_broker(shared_rig: RelayRig) -> None:
-    queue = on_nats()
+    settings = shared_rig.settings(queue=on_nats(), **SLOW)
     async with (
-        shared_rig.running(queue=queue, **SLOW) as first,
-        shared_rig.running(queue=queue, **SLOW) as second,
+        shared_rig.gateway(settings, FEW) as first,
+        shared_rig.gateway(settings, FEW) as second,
     ):
         await first.register(PHONE)
         await first.queue("msg_1", [notification(1) for _ in range(1200)])
@@ -269,12 +276,27 @@ async def test_what_a_correction_does_not_name_stays_as_it_was(rig: RelayRig) ->
         assert (shown.title, shown.body, shown.data["path"]) == ("Hi Mary!", "At five", "/learning")
 
 
+async def test_a_correction_that_leaves_an_item_no_text_leaves_that_one_out(rig: RelayRig) -> None:
+    other = notification(2) | {"body": ""}
+    async with rig.running() as running:
+        await running.register(PHONE, OTHER)
+        await running.queue("msg_1", [notification(1), other])
+        assert await running.settled("msg_1") == {"delivered": 2}
+        await cancel(running, texts={"title": ""})
+        assert await running.settled("msg_1:r1") == {"delivered": 1}
+        (shown,) = rig.shown_by(PHONE)
+        assert (shown.title, len(rig.sent_to(OTHER))) == ("", 1)
+        summary = await running.stores.journal.event("msg_1:r1")
+        assert summary is not None
+        assert [one.reason for one in summary.event.rejections] == ["title and body are both empty"]
+
+
 async def test_a_correction_goes_to_the_phones_that_took_it_and_to_no_other(rig: RelayRig) -> None:
     """One had taken it, one perhaps, one certainly not; one has another user by now, one came
     later."""
     took, perhaps, not_taken, moved = androids([1, 2, 3, 4])
     later = replace(took, number=9)
-    rig.sandbox.script(perhaps.address, Answer.hang(taken=True))
+    rig.sandbox.script(perhaps.address, Answer.hang(taken=True), Answer.ok())
     rig.sandbox.script(not_taken.address, Answer.unavailable(3600), repeat_last=True)
     phones = [took, perhaps, not_taken, moved]
     async with rig.running(fcm={"rate_per_s": 0, "timeout_s": 1}) as running:
