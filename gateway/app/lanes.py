@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.core.clocks import Clocks
 from gateway.core.limiter import Limiter
 from gateway.core.model import lane_name
-from gateway.core.newer import Mode
+from gateway.core.newer import Collapse
 from gateway.core.pace import Pace
 from gateway.core.prune import BrakeRule
 from gateway.errors import ConfigurationError
@@ -101,7 +101,7 @@ def brake_rule(settings: Settings) -> BrakeRule:
     return BrakeRule(relay.brake_share, relay.brake_min_devices, relay.brake_window_s)
 
 
-def modes_of(settings: Settings) -> dict[str, Mode]:
+def collapses_of(settings: Settings) -> dict[str, Collapse]:
     """Which older pushes those of each app replace."""
     return {app.id: app.collapse for app in settings.apps}
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.app.correcting import Corrector
-from gateway.app.lanes import LanePlan, brake_rule, make_lane, modes_of, plan_lanes
+from gateway.app.lanes import LanePlan, brake_rule, collapses_of, make_lane, plan_lanes
 from gateway.app.replaying import cut_again
 from gateway.app.sources import limits_of, word_with
 from gateway.app.storage import Stores
@@ -88,7 +88,7 @@ class Relay:
             nap_s=pace.unknown_s,
             stale_after_days=settings.devices.stale_after_days,
         )
-        self._collapsing = Collapsing(modes_of(settings))
+        self._collapsing = Collapsing(collapses_of(settings))
         ports = RelayPorts(
             stores.registry,
             stores.journal,
@@ -278,7 +278,7 @@ class Relay:
         planned = plan_lanes(settings, self._vendors, clock=self._clocks.wall)
         plans = {plan.name: plan for plan in planned}
         self.reaching.learn(limits_of(settings, self._word), settings.devices.stale_after_days)
-        self._collapsing.learn(modes_of(settings))
+        self._collapsing.learn(collapses_of(settings))
         for name, plan in plans.items():
             lane = self.lanes.get(name)
             if lane is None:

@@ -10,14 +10,14 @@ from typing import Literal
 
 from gateway.core.model import Target, named
 
-Mode = Literal["delivery", "path", "user", "none"]
+Collapse = Literal["delivery", "path", "user", "none"]
 """What replaces what: see `apps.collapse`."""
 
 NEWER_SENT = "newer one sent"
 """Why a push ends that was not started: one of a later event was, for the same device and key."""
 
 
-def key_of(mode: Mode, path: str | None, target: Target) -> str:
+def key_of(mode: Collapse, path: str | None, target: Target) -> str:
     """The key of a push to a device, in the form of a delivery id; "": it has none of its own, and
     replaces nothing but its repeats. Without a path there is no place.
 

@@ -10,18 +10,18 @@ import math
 from collections.abc import Mapping
 
 from gateway.core.collapsing import origin_of
-from gateway.core.newer import Mode, key_of
+from gateway.core.newer import Collapse, key_of
 from gateway.relay.work import Delivery
 
 
 class Collapsing:
     """`modes` has the apps whose mode is not the usual one, `delivery`."""
 
-    def __init__(self, modes: Mapping[str, Mode]) -> None:
-        self.modes: dict[str, Mode] = {}
+    def __init__(self, modes: Mapping[str, Collapse]) -> None:
+        self.modes: dict[str, Collapse] = {}
         self.learn(modes)
 
-    def learn(self, modes: Mapping[str, Mode]) -> None:
+    def learn(self, modes: Mapping[str, Collapse]) -> None:
         """Take over other modes, of all apps; what is in hand keeps its key."""
         self.modes = {app: mode for app, mode in modes.items() if mode != "delivery"}
 

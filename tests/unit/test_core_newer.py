@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from gateway.core.model import Target
-from gateway.core.newer import Mode, key_of
+from gateway.core.newer import Collapse, key_of
 from providers.contract import Address
 
 MARY = Target(1, "agent", "fcm", Address("a"), "mary-u", "mary-c", 0.0, 0, "word-u", "word-c")
@@ -16,7 +16,7 @@ PATHS = (None, "", "/learning", "/learning?x=1", "/learning/", "/\ud800")
 
 
 @pytest.mark.parametrize("mode", ["delivery", "none"])
-def test_these_modes_have_no_key(mode: Mode) -> None:
+def test_these_modes_have_no_key(mode: Collapse) -> None:
     assert {key_of(mode, path, MARY) for path in PATHS} == {""}
 
 
@@ -33,7 +33,7 @@ def test_a_person_has_one_key_whatever_the_path() -> None:
 
 
 @pytest.mark.parametrize("mode", ["path", "user"])
-def test_devices_and_persons_have_keys_of_their_own(mode: Mode) -> None:
+def test_devices_and_persons_have_keys_of_their_own(mode: Collapse) -> None:
     targets = [
         MARY,
         MARY._replace(device_id=2),
@@ -45,7 +45,7 @@ def test_devices_and_persons_have_keys_of_their_own(mode: Mode) -> None:
 
 
 @pytest.mark.parametrize("mode", ["path", "user"])
-def test_a_key_hangs_on_the_person_and_not_on_how_an_item_found_them(mode: Mode) -> None:
+def test_a_key_hangs_on_the_person_and_not_on_how_an_item_found_them(mode: Collapse) -> None:
     by_both = key_of(mode, "/learning", MARY)
 
     assert by_both == key_of(mode, "/learning", MARY._replace(custom_id=None, custom_word=None))
@@ -53,7 +53,7 @@ def test_a_key_hangs_on_the_person_and_not_on_how_an_item_found_them(mode: Mode)
 
 
 @pytest.mark.parametrize("mode", ["path", "user"])
-def test_a_key_has_the_form_of_a_delivery_id_and_shows_nobody(mode: Mode) -> None:
+def test_a_key_has_the_form_of_a_delivery_id_and_shows_nobody(mode: Collapse) -> None:
     """Apple takes 64 bytes, a topic of the web 32 characters."""
     key = key_of(mode, "/learning/mary-u", MARY)
 
