@@ -27,6 +27,7 @@ __all__ = [
     "demo",
     "open_store",
     "run_sandbox",
+    "sandbox_control_url",
     "serve",
     "submit",
 ]
@@ -110,6 +111,16 @@ async def run_sandbox(
     from gateway.app.sandboxing import run
 
     await run(directory, host=host, ports=ports, on_ready=on_ready)
+
+
+def sandbox_control_url(directory: Path) -> str | None:
+    """Where the sandbox of this directory is told things; None: it is no sandbox's."""
+    from providers.sandbox.credentials import control_url
+
+    try:
+        return control_url(directory)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 async def demo(*, notifications: int, once: bool, say: Callable[[str], None]) -> dict[str, Any]:

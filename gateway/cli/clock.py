@@ -21,7 +21,10 @@ _NTP = "If it is wrong, set it by NTP: timedatectl set-ntp true, or chronyc make
 
 
 @click.group(
-    cls=Group, short_help="This machine's clock, and who believes it", invoke_without_command=True
+    cls=Group,
+    short_help="This machine's clock, and who believes it",
+    invoke_without_command=True,
+    epilog="\b\nExample:\n  inkpush clock",
 )
 @json_option
 @click.pass_context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,14 @@ async def phones(
         change["for"] = list(words)
     if words and nobody:
         raise click.UsageError("--for and --nobody contradict each other")
-    url = f"{_control_url(directory)}/phones"
+    from gateway import app
+
+    control_url = app.sandbox_control_url(directory)
+    if control_url is None:
+        raise click.ClickException(
+            f"{directory} is not the directory of a sandbox; see `inkpush sandbox --directory`"
+        )
+    url = f"{control_url}/phones"
     if address is None:
         if change or reinstall:
             raise click.UsageError("name the phone that is to change")
@@ -89,17 +95,6 @@ async def phones(
         show.as_line(phone)
     else:
         _show(phone)
-
-
-def _control_url(directory: Path) -> str:
-    """Where the sandbox of this directory is told things: beside its token endpoint."""
-    try:
-        account = json.loads((directory / "fcm-service-account.json").read_text())
-        return str(account["token_uri"]).removesuffix("/token")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise click.ClickException(
-            f"{directory} is not the directory of a sandbox; see `inkpush sandbox --directory`"
-        ) from error
 
 
 async def _ask(method: str, url: str, content: object = None) -> dict[str, Any]:

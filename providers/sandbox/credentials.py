@@ -46,6 +46,13 @@ class Credentials:
     topic: str = TOPIC
 
 
+def control_url(directory: Path) -> str:
+    """Where the sandbox that last wrote its files here is told things: beside its token endpoint.
+    OSError, ValueError or KeyError: it is no sandbox's directory."""
+    account = json.loads((directory / _FCM_FILE).read_text())
+    return str(account["token_uri"]).removesuffix("/token")
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Identity:
     """The keys of one sandbox, in memory."""

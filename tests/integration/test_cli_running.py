@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.commands import DEADLINE_S, Workplace, running_gateway
+from tests.kit.commands import DEADLINE_S, Done, Workplace, running_gateway
 
 DEVICES = [
     {
@@ -247,7 +247,7 @@ def test_the_bench_tells_its_figures_and_leaves_nothing_behind(
 
 
 def test_the_sandbox_s_phones_are_told_and_looked_at(place: Workplace, tmp_path: Path) -> None:
-    def phones(*words: str) -> Outcome:
+    def phones(*words: str) -> Done:
         return place.run("sandbox", "phones", "--directory", str(place.folder / "sandbox"), *words)
 
     told = phones("--off", "--deny", "--for", "b", "--for", "a", "phone-1:x", "--json").json

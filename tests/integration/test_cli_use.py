@@ -31,7 +31,7 @@ GROUPS = {
     "store": ("copy",),
     "sandbox": ("phones",),
 }
-ALONE = {"serve", "demo", "bench", "sandbox", "check", "send", "migrate", "audit"}
+ALONE = {"serve", "demo", "bench", "sandbox", "clock", "check", "send", "migrate", "audit"}
 
 
 @pytest.fixture
