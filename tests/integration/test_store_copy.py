@@ -21,7 +21,7 @@ from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.prune import Brake, BrakeRule
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.errors import StoreError
-from gateway.ports import ApiKey, Cancelling, Imported
+from gateway.ports import ApiKey, Cancelling, Imported, Start
 from gateway.store import copying
 from gateway.store.copying import TABLES, Checksum, Table
 from gateway.store.postgres import open_postgres
@@ -135,6 +135,8 @@ async def fill(source: Handle) -> None:
         await source.journal.record(records, removals, dead, [(event_id, 0)], brakes)
         (claim,) = await source.queue.claim(limit=1, lease_s=60, now=NOW)
         await source.queue.settle(claim, [])
+    leave = [Start(number, f"key {number}", "msg_0", NOW, "relay/x") for number in range(1, 4)]
+    await source.starts.ask(leave, now=NOW, for_s=1.0)
     correction = Cancelling(NOW, DAY_S, replacement='{"title": "Another"}')
     assert await source.store.cancels.cancel("msg_0", correction) is not None
     erased = UserRef(user_id="somebody")
@@ -205,6 +207,8 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "lane_parts": 1,
         "brake_window": 1,
         "held_removals": 1,
+        "starts": 3,
+        "cancelled": 1,
         "events": EVENTS + 1,
         "chunks_done": EVENTS,
         "deliveries": EVENTS * RECORDS,
