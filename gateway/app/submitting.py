@@ -14,6 +14,7 @@ from gateway.core.ids import Ids
 from gateway.core.items import parse_items
 from gateway.core.model import Event
 from gateway.core.sources import CLI, Terms, event_id_of
+from gateway.core.staleness import recipients, stale_before
 from gateway.whose import By, find_addressee
 from providers.contract import address_hash
 
@@ -61,6 +62,9 @@ async def submit_item(
         items, rejections = parse_items(raw, terms=Terms(CLI))
         reasons = tuple(f"item {rejection.index}: {rejection.reason}" for rejection in rejections)
         targets = await stores.registry.targets(items)
+        now = stores.clocks.wall()
+        days, lanes = settings.devices.stale_after_days, _lanes(settings)
+        before = stale_before(now, after_days=days, doubted=stores.clocks.doubted())
         destinations = tuple(
             Destination(
                 item.index,
@@ -70,11 +74,14 @@ async def submit_item(
                 address_hash(target.address.value),
             )
             for item, found in zip(items, targets, strict=True)
-            for target in found
+            for target in recipients(
+                found,
+                before=before,
+                able=lambda one: not one.fault and (one.app, one.provider) in lanes,
+            )
         )
         if dry_run or not items:
             return Submitted("", len(items), reasons, destinations)
-        now = stores.clocks.wall()
         event_id = event_id_of(CLI, ids.new())
         deadline = deadline_of(None, now, settings.relay.max_age_s)
         chunks = cut(event_id, items, received_at=now, deadline=deadline)
@@ -93,3 +100,7 @@ async def submit_item(
         act = actor.does("notifications.send", event_id, at=now, about=addressee(items))
         await stores.queue.accept(event, chunks, act=act)
     return Submitted(event_id, len(items), reasons, destinations)
+
+
+def _lanes(settings: Settings) -> set[tuple[str, str]]:
+    return {(app.id, vendor) for app in settings.apps for vendor in app.vendors}

@@ -254,19 +254,19 @@ class Device:
 STATED_USER_ID, STATED_CUSTOM_ID = 1, 2
 """Bits: which ids the latest registration of a device stated or proved. One that it carried over
 from an earlier registration has none."""
-DENIED, DATA_MESSAGES = 1, 2
-"""Bits: what a device's registration said that matters for sending: its person lets the app show
-nothing; its app shows an FCM data message by itself."""
+DENIED, DATA_MESSAGES = 4, 8
+"""Bits beside them: what its registrations said that matters for sending. Its person lets the app
+show nothing; its app shows an FCM data message by itself."""
 
 
 class Target(NamedTuple):
     """An active device as the relay needs it: where to send, and what its row looked like.
 
     `seen_at` is the time of the registration; a late answer is compared with it before anything is
-    pruned. `stated` has the bits of the ids that contradict an item with another value; `user_word`
-    and `custom_word` are the words of its ids. `fault` says why this version cannot send to the
-    device, "" nearly always. `erased_at` is when its user was erased before they registered again,
-    0 nearly always. `fresh_at` is the device's; `said` has the bits of what its registration said.
+    pruned. `stated` has the bits of the ids that contradict an item with another value, and of what
+    the registration said; `user_word` and `custom_word` are the words of its ids. `fault` says why
+    this version cannot send to the device, "" nearly always. `erased_at` is when its user was
+    erased before they registered again, 0 nearly always. `fresh_at` is the device's.
     """
 
     device_id: int
@@ -282,17 +282,16 @@ class Target(NamedTuple):
     fault: str = ""
     erased_at: float = 0.0
     fresh_at: float = 0.0
-    said: int = 0
 
     @property
     def is_denied(self) -> bool:
         """Whether its person lets the app show nothing."""
-        return bool(self.said & DENIED)
+        return bool(self.stated & DENIED)
 
     @property
     def takes_data_messages(self) -> bool:
         """Whether its app shows an FCM data message by itself."""
-        return bool(self.said & DATA_MESSAGES)
+        return bool(self.stated & DATA_MESSAGES)
 
     def word_for(self, item: Item) -> str:
         """The word of the id by which an item finds the device, `user_id` first."""

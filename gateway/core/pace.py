@@ -83,7 +83,7 @@ class Pace:
     purge_s: float = 3600.0
     """Seconds between two looks for rows whose retention, a matter of days, is over."""
     device_counts_s: float = 10.0
-    audience_s: float = 60.0
+    audience_s: float = 10.0
     """Minimum seconds between two counts of the devices; longer after a slow count."""
     depth_s: float = 1.0
     """Seconds for which a measurement of the queue's depth is reused."""

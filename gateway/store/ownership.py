@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.core.model import (
+    DATA_MESSAGES,
+    DENIED,
     STATED_CUSTOM_ID,
     STATED_USER_ID,
     Device,
@@ -182,7 +184,6 @@ def _values(
         "installation_id": asked.installation_id,
         "user_id": asked.user_id,
         "custom_id": asked.custom_id,
-        "stated": _stated(asked),
         "address": asked.address,
         "address_kind": asked.address_kind.value,
         "platform": asked.platform.value,
@@ -205,13 +206,17 @@ def _values(
         if asked.seen_at is None:
             # Proof of death is held against this time, so every registration moves it.
             values["seen_at"] = max(now, row["last_seen_at"] + 0.001)
-    return values | profile
+    return values | profile | {"stated": _stated(asked, profile)}
 
 
-def _stated(asked: Registration) -> int:
-    """The bits of the ids that this registration itself states or proves."""
-    return (STATED_USER_ID if asked.user_id is not None else 0) | (
-        STATED_CUSTOM_ID if asked.custom_id is not None else 0
+def _stated(asked: Registration, profile: Mapping[str, str | None]) -> int:
+    """The bits of the ids that this registration itself states or proves, and of what was said for
+    sending: a look-up reads no words."""
+    return (
+        (STATED_USER_ID if asked.user_id is not None else 0)
+        | (STATED_CUSTOM_ID if asked.custom_id is not None else 0)
+        | (DENIED if profile["notifications"] == "denied" else 0)
+        | (DATA_MESSAGES if "data_messages" in (profile["can"] or "").split() else 0)
     )
 
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from gateway.core.model import STATED_CUSTOM_ID, STATED_USER_ID, Found, Item, Target
+from gateway.core.model import (
+    DATA_MESSAGES,
+    DENIED,
+    STATED_CUSTOM_ID,
+    STATED_USER_ID,
+    Found,
+    Item,
+    Target,
+)
 from gateway.core.states import as_it_is
 from gateway.core.words import Words
 from providers.contract import Address, AddressKind, Environment, Platform
@@ -18,19 +26,14 @@ _KINDS = {one.value: one for one in AddressKind}
 _PLATFORMS = {one.value: one for one in Platform}
 _ENVIRONMENTS = {one.value: one for one in Environment}
 _NOBODY: list[Target] = []
-_STATED = STATED_USER_ID | STATED_CUSTOM_ID
+_STATED = STATED_USER_ID | STATED_CUSTOM_ID | DENIED | DATA_MESSAGES
 
 
 def target_of(
-    row: Sequence[Any],
-    seen_at: float,
-    words: Words | None,
-    erased_at: float,
-    fresh_at: float,
-    said: int,
+    row: Sequence[Any], seen_at: float, words: Words | None, erased_at: float, fresh_at: float
 ) -> Target:
     """A row of the lookup; what comes after its twelve columns is the engine's way to say
-    `seen_at`, `erased_at`, `fresh_at` and `said`."""
+    `seen_at`, `erased_at` and `fresh_at`."""
     (
         device_id,
         app,
@@ -66,11 +69,10 @@ def target_of(
             "",
             erased_at,
             fresh_at,
-            said,
         )
     except (KeyError, TypeError):
         unknown = _unknown(row, seen_at)
-        return unknown._replace(erased_at=erased_at, fresh_at=fresh_at, said=said)
+        return unknown._replace(erased_at=erased_at, fresh_at=fresh_at)
 
 
 def _unknown(row: Sequence[Any], seen_at: float) -> Target:

@@ -37,7 +37,6 @@ async def imported(handle: Handle, *, now: float = NOW, **fields: Any) -> None:
                 "received displayed opened dismissed data_messages",
                 "data_messages",
                 "received data_messages2",
-                "no_data_messages",
                 "received",
                 "",
                 None,
@@ -57,9 +56,11 @@ async def test_a_target_has_what_the_registration_said(
 async def test_what_is_said_later_holds_and_what_is_not_said_stays(handle: Handle) -> None:
     await register(handle, profile=Profile(notifications="denied", can="data_messages"))
     await register(handle)
-    assert (await target(handle)).said == 3
+    found = await target(handle)
+    assert (found.is_denied, found.takes_data_messages) == (True, True)
     await register(handle, profile=Profile(notifications="granted", can=""))
-    assert (await target(handle)).said == 0
+    found = await target(handle)
+    assert (found.is_denied, found.takes_data_messages) == (False, False)
 
 
 # --- when a phone was last seen -----------------------------------------------------------------
@@ -200,6 +201,21 @@ async def test_devices_are_listed_by_silence_and_permission(
     await some_phones(handle)
     found = [one async for page in handle.registry.export(**asked) for one in page]
     assert [one.installation_id for one in found] == names.split()
+
+
+async def test_a_look_up_and_a_list_say_the_same_of_when_a_device_was_seen(handle: Handle) -> None:
+    await some_phones(handle)
+    for name, at in (("unknown", NOW - 9 * DAY), ("fresh", NOW - 9 * DAY), ("web", NOW + 5_000.5)):
+        (device,) = await handle.registry.installations(name)
+        await handle.registry.seen({device.id: at})
+    (found,) = await handle.registry.targets([item(user_id="mary")])
+    listed = [
+        one async for page in handle.registry.export(state=DeviceState.ACTIVE) for one in page
+    ]
+    assert {one.device_id: one.fresh_at for one in found} == {
+        one.id: one.fresh_at for one in listed
+    }
+    assert len({one.fresh_at for one in found}) > 5
 
 
 async def test_those_that_are_muted_and_those_that_were_seen_are_counted(handle: Handle) -> None:

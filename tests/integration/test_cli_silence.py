@@ -86,6 +86,18 @@ def test_a_device_is_shown_with_what_is_known_of_it(place: Workplace) -> None:
     assert "stale" in shown
 
 
+def test_a_dry_run_names_those_that_would_get_it(place: Workplace) -> None:
+    def hashes(phones: list[dict[str, Any]]) -> set[str]:
+        return {phone["address_hash"] for phone in phones}
+
+    done = place.run("send", "--user", "mary", "--title", "Hi", "--dry-run", "--json")
+    all_of_hers = place.run("devices", "list", "--json").json["devices"]
+    assert hashes(done.json["destinations"]) == hashes(
+        [phone for phone in all_of_hers if not phone["stale"]]
+    )
+    assert len(done.json["destinations"]) == 4
+
+
 @pytest.mark.parametrize("kind", ["ndjson", "csv"])
 def test_a_file_brings_back_what_is_known_of_silence_and_permission(
     place: Workplace, kind: str, tmp_path: Path

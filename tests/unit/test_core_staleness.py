@@ -22,8 +22,8 @@ AGES = (0.0, 60.0, 60.001, 90.0)
 
 
 def device(number: int, days: float, *, app: str = "agent", denied: bool = False) -> Target:
-    said = DENIED if denied else 0
-    return target(number)._replace(app=app, fresh_at=NOW - days * DAY, said=said)
+    stated = DENIED if denied else 0
+    return target(number)._replace(app=app, fresh_at=NOW - days * DAY, stated=stated)
 
 
 def able(one: Target) -> bool:

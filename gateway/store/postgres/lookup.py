@@ -27,4 +27,4 @@ def _named(ids: Iterable[str | None]) -> list[str]:
 
 
 def _target(words: Words | None, row: Any) -> Target:
-    return target_of(row[:12], row[12], words, row[13], row[14], row[15])
+    return target_of(row[:12], row[12], words, row[13], row[14])

@@ -92,16 +92,12 @@ SELECT * FROM devices WHERE custom_id = $2;
 -- name: targets
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
        stated, user_word, custom_word, last_seen_at, erased_at,
-       trunc(greatest(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at END)),
-       CASE notifications WHEN 'denied' THEN 1 ELSE 0 END
-           + CASE WHEN position(' data_messages ' IN ' ' || can || ' ') > 0 THEN 2 ELSE 0 END
+       trunc(greatest(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at END))
 FROM devices WHERE user_id = ANY($1::text[]) AND state = 'active'
 UNION
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
        stated, user_word, custom_word, last_seen_at, erased_at,
-       trunc(greatest(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at END)),
-       CASE notifications WHEN 'denied' THEN 1 ELSE 0 END
-           + CASE WHEN position(' data_messages ' IN ' ' || can || ' ') > 0 THEN 2 ELSE 0 END
+       trunc(greatest(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at END))
 FROM devices WHERE custom_id = ANY($2::text[]) AND state = 'active';
 
 -- What is known to the hour is not written again. Rows are locked in the order of their ids.

@@ -56,9 +56,10 @@ SELECT json_group_array(json_array(
     CAST(last_seen_at AS INTEGER),
     CAST((last_seen_at - CAST(last_seen_at AS INTEGER)) * 4503599627370496.0 AS INTEGER),
     CASE erased_at WHEN 0 THEN 0 ELSE printf('%!.17g', erased_at) END,
-    CAST(max(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at ELSE 0 END)
-        AS INTEGER),
-    1 * (notifications IS 'denied') + 2 * (instr(' ' || can || ' ', ' data_messages ') IS TRUE)
+    CASE heard_at
+        WHEN 0 THEN CASE last_seen_at WHEN 0 THEN CAST(registered_at AS INTEGER) ELSE 0 END
+        ELSE CAST(max(last_seen_at, heard_at) AS INTEGER)
+    END
 ))
 FROM devices
 WHERE id IN (
