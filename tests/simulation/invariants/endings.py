@@ -88,7 +88,11 @@ class EndInvariants:
         self._alone_in_queue(now)
 
     def _alone_in_queue(self, now: float) -> None:
-        free = "SELECT event_id, number, due_at, lane, part FROM queue WHERE lease_id IS NULL"
+        # what was cancelled is due since ever
+        free = (
+            "SELECT event_id, number, due_at, lane, part FROM queue "
+            "WHERE lease_id IS NULL AND due_at > 0"
+        )
         for event_id, number, due_at, lane, part in self._connection.execute(free):
             provider = lane.rpartition("/")[2]
             asked = self._findings.quiet_until(lane, 0)
