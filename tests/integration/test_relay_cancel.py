@@ -13,11 +13,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import aiohttp
 import pytest
 
 from gateway.core.cancelling import NO_LIFE, Cancelled, written
 from gateway.core.model import delivery_id
 from gateway.core.pace import Pace
+from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.cancelling import cancel_event
 from gateway.errors import AlreadyReplaced, NotReplayable
 from gateway.ports import Cancelling
@@ -135,6 +137,40 @@ async def test_on_two_replicas_with_a_broker(shared_rig: RelayRig) -> None:
         shown = shared_rig.shown_by(PHONE)
         assert {push.title for push in shown} == {"The right one"}
         assert len(shown) == sent
+
+
+async def test_by_the_api_of_one_of_two_replicas(shared_rig: RelayRig) -> None:
+    settings = shared_rig.settings(**SLOW)
+    async with (
+        shared_rig.gateway(settings, FEW) as first,
+        shared_rig.gateway(settings, FEW) as second,
+    ):
+        key, text = new_key("b", ["notifications:write"], now=first.clock(), random=os.urandom)
+        await first.stores.keys.add(key, key_digest(text))
+        await first.register(PHONE)
+        await first.queue("msg_1", [notification(1) for _ in range(1500)])
+        await eventually("both have some", partial(both_have_some, first, second))
+        address = f"http://127.0.0.1:{second.gateway.public_port}/v1/events/msg_1/cancel"
+        headers = {"Authorization": f"Bearer {text}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            async with session.post(address, json={"replace": RIGHT, "reason": "wrong"}) as told:
+                assert told.status == 200
+                answer = await told.json()
+            sent = await nothing_starts_after_a_second(shared_rig)
+            states = await first.settled("msg_1")
+            corrected = await first.settled("msg_1:r1")
+            async with session.post(address) as told:
+                assert await told.json() == answer
+        assert answer["cancelled"] + answer["taken"] == 1500
+        assert answer["replaced_by"] == "msg_1:r1"
+        assert states == {"delivered": sent, "cancelled": 1500 - sent}
+        assert corrected == {"delivered": sent}
+        assert {push.title for push in shared_rig.shown_by(PHONE)} == {"The right one"}
+        rows = await first.stores.audit.page(limit=10)
+        assert {(row.what, row.origin, row.reason) for row in rows} == {
+            ("events.cancel", "api", "wrong"),
+            ("events.correct", "api", "wrong"),
+        }
 
 
 async def test_another_events_pushes_go_on(rig: RelayRig) -> None:

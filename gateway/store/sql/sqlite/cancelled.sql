@@ -24,12 +24,13 @@ FROM (
 -- name: cancel_among
 SELECT event_id FROM cancelled WHERE event_id IN (SELECT value FROM json_each(:events));
 
+-- (+: by the index of those that wait, not by their times.)
 -- name: cancel_recent
 SELECT event_id, at, cancelled, taken, until, deadline, digest, replacement
 FROM cancelled WHERE at >= :since
 UNION ALL
 SELECT event_id, at, cancelled, taken, until, deadline, digest, replacement
-FROM cancelled WHERE replacement IS NOT NULL AND at < :since;
+FROM cancelled WHERE replacement IS NOT NULL AND +at < :since;
 
 -- name: cancel_corrected
 UPDATE cancelled SET replacement = NULL WHERE event_id = :event_id;
