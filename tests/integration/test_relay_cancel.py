@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from gateway.core.cancelling import NO_LIFE, Cancelled, written
-from gateway.core.model import delivery_id
+from gateway.core.model import UserRef, delivery_id
 from gateway.core.pace import Pace
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.cancelling import cancel_event
@@ -359,6 +359,39 @@ async def test_a_correction_goes_to_the_phones_that_took_it_and_to_no_other(rig:
             moved: ["Hi Mary!"],
         }
         assert rig.sent_to(later) == []
+
+
+async def test_a_correction_is_for_nobody_who_was_erased_and_names_nobody_who_is(
+    rig: RelayRig,
+) -> None:
+    async with rig.running() as running:
+        await taken(running, rig, [PHONE, OTHER])
+        registry, erasures = running.stores.registry, running.stores.store.erasures
+        await registry.erase(UserRef(**PHONE.user), now=running.clock())
+        await cancel(running, texts=RIGHT)
+        assert await running.settled("msg_1:r1") == {"delivered": 1}
+        assert [len(rig.sent_to(phone)) for phone in (PHONE, OTHER)] == [1, 2]
+        assert await named(running, "own-1") == []
+        assert await named(running, "own-2") == ["body", "row"]
+
+        await registry.erase(UserRef(**OTHER.user), now=running.clock())
+        running.gateway.eraser.wake()
+
+        async def is_done() -> bool:
+            state = await erasures.state(UserRef(**OTHER.user))
+            return state is not None and state.done_at is not None
+
+        await eventually("they are gone", is_done)
+        assert await named(running, "own-2") == []
+
+
+async def named(running: Running, custom_id: str) -> list[str]:
+    """What of the correction names a person."""
+    summary = await running.stores.journal.event("msg_1:r1")
+    assert summary is not None
+    found = ["body"] if custom_id.encode() in summary.event.body else []
+    rows = await running.rows("msg_1:r1")
+    return found + ["row" for row in rows if row.custom_id == custom_id]
 
 
 async def test_a_correction_that_nobody_needs_is_an_event_without_notifications(
