@@ -17,6 +17,7 @@ from tests.simulation.acts import Acts
 from tests.simulation.chance import Chance
 from tests.simulation.disk import Disk
 from tests.simulation.gateways import Household, Life, Replica
+from tests.simulation.invariants.corrections import CorrectionInvariants
 from tests.simulation.invariants.endings import EndInvariants
 from tests.simulation.invariants.findings import Findings, Violation
 from tests.simulation.invariants.pushes import PushInvariants
@@ -49,7 +50,9 @@ class World:
         self.disk.watch(RowInvariants(self.findings, self.disk.connection))
         self.household = Household(self.loop.time)
         self.services = PushServices(plan, self.chance, self.truth)
-        self.pushes = PushInvariants(self.findings)
+        corrections = CorrectionInvariants(self.findings, self.disk.connection)
+        self.findings.meet = corrections.meet
+        self.pushes = PushInvariants(self.findings, corrections)
         self.ends = EndInvariants(self.findings, self.disk.connection, self.services.at_fault)
         self.replicas: list[Replica] = []
         self.context = contextvars.copy_context()
