@@ -80,9 +80,8 @@ def correction(
     erased: Erased | None = None,
 ) -> Event:
     """The event that corrects another one, of which these are the items and the journal's rows. It
-    was received when it was asked: an erase of later is of it, too."""
+    counts as received with that one: what was erased, or sent, later than that is later than it."""
     assert asked.replacement is not None
-    assert asked.asked_at is not None
     texts = read(asked.replacement)
     took: dict[int, list[int]] = {}
     for row in rows:
@@ -115,7 +114,7 @@ def correction(
         event_id=correction_of(event.event_id),
         type=NOTIFICATIONS_SENT,
         status="accepted",
-        received_at=asked.asked_at,
+        received_at=event.received_at,
         notifications=len(left),
         rejections=tuple(rejections),
         reason="" if entries else NOBODY_TOOK_IT,

@@ -42,8 +42,8 @@ class Cancel(NamedTuple):
 
     `cancelled` counts notifications of which no push had been started, `taken` deliveries that a
     vendor took or may have taken, both as far as was known. Until `until` a phone may show such a
-    one (None: there is none). `deadline` is the end of the event's life. A correction was asked at
-    `asked_at`; `digest` stands for it, and `replacement` is its text until it is queued.
+    one (None: there is none). `deadline` is the end of the event's life. `digest` stands for the
+    correction that was asked, and `replacement` is its text until that is queued.
     """
 
     event_id: str
@@ -52,7 +52,6 @@ class Cancel(NamedTuple):
     taken: int
     until: float | None
     deadline: float
-    asked_at: float | None = None
     digest: str = ""
     replacement: str | None = None
 
@@ -104,7 +103,7 @@ def cancel(
         return Cancelled(event, done, before)
     if done.deadline <= now:
         return Cancelled(event, done, before, refused=True)
-    asked = done._replace(asked_at=now, digest=digest, replacement=replacement)
+    asked = done._replace(digest=digest, replacement=replacement)
     return Cancelled(event, asked, before)
 
 

@@ -101,15 +101,15 @@ async def event_summary(journal: Journal, cancels: Cancels, event_id: str) -> Ev
     summary, original = await journal.event(event_id), corrected_by(event_id)
     if summary is not None or original is None:
         return summary
-    asked = await cancels.of(original)
-    if asked is None or asked.asked_at is None or asked.replacement is None:
+    asked, first = await cancels.of(original), await journal.event(original)
+    if asked is None or asked.replacement is None or first is None:
         return None
     event = Event(
         event_id,
-        "notifications.sent",
+        first.event.type,
         "accepting",
-        asked.asked_at,
-        source=source_of(event_id),
+        first.event.received_at,
+        source=first.event.source,
     )
     return EventSummary(event, {state.value: 0 for state in DeliveryState}, settled=False)
 

@@ -71,8 +71,8 @@ class Queue(Protocol):
         seconds). Nothing happens if the lease was lost."""
 
     async def hasten(self, event_ids: Collection[str]) -> None:
-        """The chunks of these events are due, whatever they wait for: the events were cancelled.
-        Asked again and again for some minutes; a broker's may be due a little later."""
+        """The chunks of these events come first, whatever they wait for: the events were cancelled.
+        Asked again and again for some minutes; a broker hands its messages out in their order."""
 
     async def let_go(self) -> None:
         """This process ends in order: its unsettled chunks are due at once, as if it had never

@@ -221,8 +221,7 @@ class PostgresQueue:
         await self._run("queue_leave", claim.queue_id, claim.lease_id, until)
 
     async def hasten(self, event_ids: Collection[str]) -> None:
-        asked = (list(event_ids), self._given(self._clock()))
-        if await self._database.rows("queue_hasten", *asked):
+        if await self._database.rows("queue_hasten", list(event_ids)):
             self._announce()
 
     async def rescue(self) -> int:

@@ -168,8 +168,8 @@ class InStoreQueue:
         )
 
     async def hasten(self, event_ids: Collection[str]) -> None:
-        asked = {"events": json.dumps(list(event_ids)), "now": self._clock()}
-        sql = self._sql["queue_has_any"]
+        asked = {"events": json.dumps(list(event_ids))}
+        sql = self._sql["queue_may_hasten"]
         found = await self._database.read(
             lambda connection: connection.execute(sql, asked).fetchone()
         )

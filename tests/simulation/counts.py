@@ -47,6 +47,8 @@ MUST_BE_SEEN = (
     "a phone registered around its vendor's answer",
     "a repeat with a cause",
     "an import met what is newer",
+    "an event was cancelled",
+    "a correction was made",
     "LaneHeld",
     "LaneResumed",
     "PartsFailing",

@@ -400,7 +400,8 @@ def _of_others(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
         case "cancel":
             for _ in range(lots.randint(1, 3)):
                 told = lots.choice((None, lots.randrange(sizes.relays)))
-                add("cancel", event=f"msg_{lots.randrange(3)}", told=told)
+                event, corrected = f"msg_{lots.randrange(3)}", lots.random() < 0.5
+                add("cancel", event=event, told=told, corrected=corrected)
         case "foreign_event":
             add("foreign_row", table="events", turn=lots.randrange(1000))
         case "foreign_state":

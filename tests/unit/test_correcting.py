@@ -19,7 +19,7 @@ from tests.kit.stores import SECRET, record
 TESTERS = Limits(users=frozenset({"w"}))
 EVENT = Event("staging:m", "notifications.sent", "accepted", NOW, source="staging", limits=TESTERS)
 ASKED = Cancel(
-    "staging:m", NOW, 0, 3, NOW + 90, NOW + 90, NOW + 5, "d", written({"body": "New", "path": None})
+    "staging:m", NOW, 0, 3, NOW + 90, NOW + 90, "d", written({"body": "New", "path": None})
 )
 ITEMS = [
     item(number)._replace(user_id=f"u{number}", custom_id=None, path=f"/{number}")
@@ -46,7 +46,7 @@ def entries(event: Event) -> list[ChunkItem]:
 
 def test_it_is_for_the_devices_that_took_it_and_names_what_stays() -> None:
     made = correction(EVENT, ITEMS, TAKEN, ASKED)
-    assert (made.event_id, made.received_at, made.notifications) == ("staging:m:r1", NOW + 5, 2)
+    assert (made.event_id, made.received_at, made.notifications) == ("staging:m:r1", NOW, 2)
     assert (made.source, made.limits) == ("staging", TESTERS)
     first, second = entries(made)
     place = '["staging:m",%d,"/%d"]'
@@ -66,8 +66,8 @@ def test_it_is_cut_the_same_again_and_lives_as_long_as_what_it_corrects() -> Non
     chunks = chunks_of(made, chunk_items=1)
     assert cut_again(made, max_age_s=1.0, chunk_items=1) == chunks
     assert [(one.number, one.deadline, one.due_at) for one in chunks] == [
-        (0, NOW + 90, NOW + 5),
-        (1, NOW + 90, NOW + 5),
+        (0, NOW + 90, NOW),
+        (1, NOW + 90, NOW),
     ]
 
 

@@ -69,7 +69,8 @@ class PostgresCancels:
         return {row[0] for row in await self._database.rows("cancel_among", asked)}
 
     async def recent(self, *, since: float) -> Sequence[Cancel]:
-        return [Cancel(*row) for row in await self._database.rows("cancel_recent", since)]
+        rows = await self._database.rows("cancel_recent", since)
+        return sorted(Cancel(*row) for row in rows)
 
     async def corrected(self, event_id: str) -> None:
         await self._database.rows("cancel_corrected", event_id)

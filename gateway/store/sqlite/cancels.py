@@ -59,7 +59,7 @@ class SqliteCancels:
 
     async def recent(self, *, since: float) -> Sequence[Cancel]:
         rows = await self._database.rows("cancel_recent", {"since": since})
-        return [Cancel(*row) for row in rows]
+        return sorted(Cancel(*row) for row in rows)
 
     async def corrected(self, event_id: str) -> None:
         key = {"event_id": event_id}

@@ -16,6 +16,7 @@ from providers.contract import (
     Verdict,
 )
 from tests.simulation.doors import words_of
+from tests.simulation.invariants.corrections import CorrectionInvariants
 from tests.simulation.invariants.environments import EnvironmentInvariants
 from tests.simulation.invariants.findings import SLACK_S, Findings
 from tests.simulation.invariants.parts import Name, PartInvariants
@@ -36,8 +37,9 @@ class _Bucket:
 class PushInvariants:
     """Told of every push and every verdict. A process is named with its life: "relay 0.2"."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, corrections: CorrectionInvariants) -> None:
         self._findings = findings
+        self.corrections = corrections
         self._sizes = findings.sizes
         self._truth = findings.truth
         self._trace = findings.trace
@@ -83,6 +85,7 @@ class PushInvariants:
 
     def says(self, key: Key, message: Message, word: str) -> None:
         """A push says what LearnInk wrote for its item, and has a word of that item's user."""
+        self._findings.meet(key[0])
         batch = self._truth.batches.get(key[0])
         if batch is None:
             return

@@ -4,15 +4,15 @@ SELECT 1 FROM events WHERE event_id = $1 FOR NO KEY UPDATE;
 
 -- Columns in the order of `core.cancelling.Cancel`, here and below.
 -- name: cancel_get
-SELECT event_id, at, cancelled, taken, until, deadline, asked_at, digest, replacement
+SELECT event_id, at, cancelled, taken, until, deadline, digest, replacement
 FROM cancelled WHERE event_id = $1;
 
 -- name: cancel_put
 INSERT INTO cancelled (
-    event_id, at, cancelled, taken, until, deadline, asked_at, digest, replacement
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    event_id, at, cancelled, taken, until, deadline, digest, replacement
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (event_id) DO UPDATE SET
-    asked_at = excluded.asked_at, digest = excluded.digest, replacement = excluded.replacement;
+    digest = excluded.digest, replacement = excluded.replacement;
 
 -- How many items have a row, how many of these wait and were never tried, how many pushes were taken
 -- or may have been, and when the last one was.
@@ -37,12 +37,11 @@ WHERE event_id = $1 AND day = $2 AND state = 'pending' AND next_at > $5::float8
 SELECT event_id FROM cancelled WHERE event_id = ANY($1::text[]);
 
 -- name: cancel_recent
-SELECT event_id, at, cancelled, taken, until, deadline, asked_at, digest, replacement
+SELECT event_id, at, cancelled, taken, until, deadline, digest, replacement
 FROM cancelled WHERE at >= $1
-UNION
-SELECT event_id, at, cancelled, taken, until, deadline, asked_at, digest, replacement
-FROM cancelled WHERE replacement IS NOT NULL
-ORDER BY event_id;
+UNION ALL
+SELECT event_id, at, cancelled, taken, until, deadline, digest, replacement
+FROM cancelled WHERE replacement IS NOT NULL AND at < $1;
 
 -- name: cancel_corrected
 UPDATE cancelled SET replacement = NULL WHERE event_id = $1;

@@ -98,20 +98,14 @@ ORDER BY q.id FOR SHARE OF q;
 -- name: queue_settle
 DELETE FROM queue WHERE id = $1 AND lease_id = $2;
 
--- Due now, whatever it waits for; what is in work stays under its lease. SKIP LOCKED: it is asked again.
+-- The first of all that are due, whatever it waits for; what is in work stays under its lease. SKIP
+-- LOCKED: it is asked again.
 -- name: queue_hasten
 UPDATE queue SET
-    lane = '', part = '',
-    due_at = CASE WHEN lease_id IS NOT NULL THEN due_at ELSE least(
-        due_at, coalesce($2::float8, extract(epoch FROM statement_timestamp())::float8)
-    ) END
+    lane = '', part = '', due_at = CASE WHEN lease_id IS NULL THEN 0 ELSE due_at END
 WHERE id = ANY(ARRAY(
     SELECT id FROM queue
-    WHERE event_id = ANY($1::text[])
-      AND (lane <> '' OR (
-          lease_id IS NULL
-          AND due_at > coalesce($2::float8, extract(epoch FROM statement_timestamp())::float8)
-      ))
+    WHERE event_id = ANY($1::text[]) AND (lane <> '' OR (lease_id IS NULL AND due_at > 0))
     ORDER BY id FOR UPDATE SKIP LOCKED
 ))
 RETURNING id;

@@ -1,14 +1,14 @@
 -- Columns in the order of `core.cancelling.Cancel`, here and below.
 -- name: cancel_get
-SELECT event_id, at, cancelled, taken, until, deadline, asked_at, digest, replacement
+SELECT event_id, at, cancelled, taken, until, deadline, digest, replacement
 FROM cancelled WHERE event_id = :event_id;
 
 -- name: cancel_put
 INSERT INTO cancelled (
-    event_id, at, cancelled, taken, until, deadline, asked_at, digest, replacement
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    event_id, at, cancelled, taken, until, deadline, digest, replacement
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id) DO UPDATE SET
-    asked_at = excluded.asked_at, digest = excluded.digest, replacement = excluded.replacement;
+    digest = excluded.digest, replacement = excluded.replacement;
 
 -- How many items have a row, how many of these wait and were never tried, how many pushes were taken
 -- or may have been, and when the last one was.
@@ -24,13 +24,13 @@ FROM (
 -- name: cancel_among
 SELECT event_id FROM cancelled WHERE event_id IN (SELECT value FROM json_each(:events));
 
+-- (+: by the index of those that wait, not by their times.)
 -- name: cancel_recent
-SELECT event_id, at, cancelled, taken, until, deadline, asked_at, digest, replacement
+SELECT event_id, at, cancelled, taken, until, deadline, digest, replacement
 FROM cancelled WHERE at >= :since
-UNION
-SELECT event_id, at, cancelled, taken, until, deadline, asked_at, digest, replacement
-FROM cancelled WHERE replacement IS NOT NULL
-ORDER BY event_id;
+UNION ALL
+SELECT event_id, at, cancelled, taken, until, deadline, digest, replacement
+FROM cancelled WHERE replacement IS NOT NULL AND +at < :since;
 
 -- name: cancel_corrected
 UPDATE cancelled SET replacement = NULL WHERE event_id = :event_id;

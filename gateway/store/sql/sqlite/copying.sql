@@ -61,7 +61,7 @@ SELECT person, event_id FROM event_people
 WHERE (person, event_id) > (?, ?) ORDER BY person, event_id;
 
 -- name: copy_cancelled
-SELECT event_id, at, cancelled, taken, until, deadline, asked_at, digest, replacement
+SELECT event_id, at, cancelled, taken, until, deadline, digest, replacement
 FROM cancelled WHERE event_id > ? ORDER BY event_id;
 
 -- name: copy_chunks_done

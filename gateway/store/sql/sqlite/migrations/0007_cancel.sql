@@ -1,7 +1,7 @@
 -- Events that were cancelled: see gateway/core/cancelling.py and deploy/docs/decisions/0039-stop-and-correct.md.
 -- `cancelled`, `taken` and `until` are the answer, which stays the same; `deadline` is the end of the
--- event's life. A correction was asked at `asked_at`: `digest` stands for it, and `replacement` is its
--- text until it is queued.
+-- event's life. `digest` stands for the correction that was asked, and `replacement` is its text until
+-- that is queued.
 CREATE TABLE cancelled (
     event_id    TEXT PRIMARY KEY,
     at          REAL NOT NULL,
@@ -9,7 +9,6 @@ CREATE TABLE cancelled (
     taken       INTEGER NOT NULL,
     until       REAL,
     deadline    REAL NOT NULL,
-    asked_at    REAL,
     digest      TEXT NOT NULL,
     replacement TEXT
 ) WITHOUT ROWID;
