@@ -18,6 +18,7 @@ from gateway.core.collapsing import collapse_id
 from gateway.core.erased import for_their_time
 from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan, stop
 from gateway.core.model import (
+    DATA_MESSAGES,
     Claim,
     Found,
     Item,
@@ -299,7 +300,7 @@ class Dispatcher:
                 word=target.word_for(item),
                 collapse_id=collapse_id(event_id, item, target.device_id),
             )
-            if target.said and target.takes_data_messages:
+            if target.stated & DATA_MESSAGES:
                 delivery.is_data = True
             if collapsing.modes:
                 collapsing.shape(delivery)

@@ -27,6 +27,8 @@ MUST_BE_SEEN = (
     "state: refused",
     "state: dead",
     "state: cancelled",
+    "a newer push replaced an older one",
+    "an older push was overtaken",
     # what becomes of a push on its phone
     "a push was shown",
     "a push was kept",

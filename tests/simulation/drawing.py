@@ -68,6 +68,8 @@ _FAULTS = {
     "reinstall": 0.05,
     "restore": 0.06,
     "cancel": 0.1,
+    "by_person": 0.1,
+    "by_path": 0.1,
     "phones_off": 0.15,
     "deny": 0.05,
 } | SCENES
@@ -165,6 +167,10 @@ def _unusual(sizes: Sizes, on: set[str]) -> Sizes:
         sizes = replace(sizes, idle_s=1.0, faults_end_s=20.0)
     if "die_out" in on:
         sizes = replace(sizes, brake_min_devices=1)
+    if "by_person" in on:
+        sizes = replace(sizes, collapse="user")
+    elif "by_path" in on:
+        sizes = replace(sizes, collapse="path")
     if "purge" in on:
         sizes = replace(sizes, purge_s=4.0)
     if "trickle" in on:

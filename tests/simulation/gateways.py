@@ -69,9 +69,10 @@ _LOOK_S = 0.5
 
 
 @cache
-def _settings(relay: tuple[tuple[str, float], ...]) -> Settings:
+def _settings(relay: tuple[tuple[str, float], ...], collapse: str) -> Settings:
     app = {
         "id": APP,
+        "collapse": collapse,
         "fcm": {"credentials_file": "none.json"},
         "apns": {
             "key_file": "none.p8",
@@ -98,7 +99,8 @@ def settings_of(sizes: Sizes) -> Settings:
         "brake_window_s",
         "probe_s",
     )
-    return _settings(tuple((name, getattr(sizes, name)) for name in names))
+    relay = tuple((name, getattr(sizes, name)) for name in names)
+    return _settings(relay, sizes.collapse)
 
 
 def pace_of(sizes: Sizes) -> Pace:

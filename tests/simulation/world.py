@@ -21,6 +21,7 @@ from tests.simulation.handsets import Handsets
 from tests.simulation.invariants.corrections import CorrectionInvariants
 from tests.simulation.invariants.endings import EndInvariants
 from tests.simulation.invariants.findings import Findings, Violation
+from tests.simulation.invariants.order import OrderInvariants
 from tests.simulation.invariants.pushes import PushInvariants
 from tests.simulation.invariants.rows import RowInvariants
 from tests.simulation.loop import Loop, Process
@@ -54,7 +55,8 @@ class World:
         self.services = PushServices(plan, self.chance, self.truth, self.handsets)
         corrections = CorrectionInvariants(self.findings, self.disk.connection)
         self.findings.meet = corrections.meet
-        self.pushes = PushInvariants(self.findings, corrections)
+        order = OrderInvariants(self.findings, self.disk.connection)
+        self.pushes = PushInvariants(self.findings, corrections, order)
         self.ends = EndInvariants(self.findings, self.disk.connection, self.services.at_fault)
         self.replicas: list[Replica] = []
         self.context = contextvars.copy_context()

@@ -19,6 +19,7 @@ from tests.simulation.doors import words_of
 from tests.simulation.invariants.corrections import CorrectionInvariants
 from tests.simulation.invariants.environments import EnvironmentInvariants
 from tests.simulation.invariants.findings import SLACK_S, Findings
+from tests.simulation.invariants.order import OrderInvariants
 from tests.simulation.invariants.parts import Name, PartInvariants
 from tests.simulation.truth import EPOCH, DeliveryStory, Key
 
@@ -37,9 +38,12 @@ class _Bucket:
 class PushInvariants:
     """Told of every push and every verdict. A process is named with its life: "relay 0.2"."""
 
-    def __init__(self, findings: Findings, corrections: CorrectionInvariants) -> None:
+    def __init__(
+        self, findings: Findings, corrections: CorrectionInvariants, order: OrderInvariants
+    ) -> None:
         self._findings = findings
         self.corrections = corrections
+        self.order = order
         self._sizes = findings.sizes
         self._truth = findings.truth
         self._trace = findings.trace

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from sqlite3 import Connection
 
+from gateway.core.newer import NEWER_SENT
 from providers.contract import TokenGone
 from tests.simulation.invariants.findings import SLACK_S, Findings
 from tests.simulation.invariants.queued import held_by_queue
@@ -83,6 +84,8 @@ class RowInvariants:
                 self._dead_by_rule(key, story, reason)
             case "expired":
                 self._expired_in_time(key, story)
+            case "cancelled" if reason == NEWER_SENT:
+                self._overtaken_by_rule(key)
             case "cancelled":
                 self._cancelled_by_rule(key)
             case "refused" if story is not None and story.verdict == TokenGone.label:
@@ -155,6 +158,17 @@ class RowInvariants:
         batch = self._truth.batches.get(key[0])
         if batch is not None and batch.cancel_asked_at is None:
             self._broken("cancelled_stays", f"{key} is cancelled, and nobody asked for that")
+
+    def _overtaken_by_rule(self, key: Key) -> None:
+        """A newer one of the device had leave to start."""
+        query = (
+            "SELECT 1 FROM starts WHERE device_id = ? AND received_at > "
+            "(SELECT received_at FROM events WHERE event_id = ?)"
+        )
+        newer = self._connection.execute(query, (key[2], key[0])).fetchone()
+        if newer is None or self._findings.sizes.collapse not in ("path", "user"):
+            self._broken("order", f"{key} was overtaken by nobody")
+        self._trace.count("an older push was overtaken")
 
     def _attempts(self, key: Key, story: DeliveryStory, attempts: int) -> None:
         """A row that waits has the attempts that were made, as long as nobody forgot any."""
