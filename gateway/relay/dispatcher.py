@@ -298,7 +298,9 @@ class Dispatcher:
                 looked_up=looked_up,
                 attempts=send.attempts,
                 word=target.word_for(item),
-                collapse_id=collapse_id(event_id, item, target.device_id),
+                collapse_id=""
+                if item.collapse_id is None
+                else collapse_id(event_id, item, target.device_id),
             )
             if target.stated & DATA_MESSAGES:
                 delivery.is_data = True

@@ -85,6 +85,8 @@ class ApnsNativeProvider:
         self._clock = clock
         self._codec = Codec(options, clock)
         self._bodies = BodyTemplates(options.style)
+        #: whether the style says how long a push is kept, from when it goes
+        self._keeps = options.style.kept_s is not None
         self._batcher = VerdictBatcher()
         self._pools: dict[Environment, Pool] = {}
         self._shared_key: tuple[str, float] = ("", 0.0)
@@ -212,8 +214,7 @@ class ApnsNativeProvider:
 
     def _shared_fields(self, authorization: str, push: Push) -> bytes:
         """What the pushes of one event have in common, coded once."""
-        is_theirs = self._options.style.kept_s is None
-        key = (authorization, push.expires_at if is_theirs else int(self._clock()))
+        key = (authorization, int(self._clock()) if self._keeps else push.expires_at)
         if key != self._shared_key:
             self._shared_key = key
             self._shared = literal("authorization", authorization, secret=True) + literal(

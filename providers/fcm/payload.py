@@ -109,8 +109,10 @@ class BodyTemplates:
         if self._life != (push.expires_at, now):
             self._live(values, push.expires_at, now)
         values["target"] = quoted(address.value)
-        values["delivery_id"] = f'"{push.delivery_id}"'
-        values["collapse_id"] = collapse_id = f'"{push.collapse_id or push.delivery_id}"'
+        values["delivery_id"] = collapse_id = f'"{push.delivery_id}"'
+        if push.collapse_id:
+            collapse_id = f'"{push.collapse_id}"'
+        values["collapse_id"] = collapse_id
         values["word"] = quoted(push.word)
         platform = address.platform
         if platform is Platform.WEB:

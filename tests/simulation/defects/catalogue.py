@@ -1390,6 +1390,27 @@ DEFECTS = (
         "native",
     ),
     Defect(
+        "older_after_newer",
+        "A push starts although a newer one of its key was started.",
+        ("order",),
+        40,
+        ("by_person",),
+    ),
+    Defect(
+        "keyed_push_starts_unasked",
+        "A push with a key asks for leave only if it has waited for long.",
+        ("order",),
+        40,
+        ("by_person",),
+    ),
+    Defect(
+        "order_waits_for_nobody",
+        "A newer push does not wait for an older one of its key that may be starting.",
+        ("order",),
+        150,
+        ("by_person", "several"),
+    ),
+    Defect(
         "old_export_wins",
         "An import takes phones back from those who registered since the file was written.",
         ("right_phone", "right_phone_at_lookup"),
