@@ -26,16 +26,15 @@ Answer = Literal["may", "waits", "overtaken"]
 """`waits`: another one of the key may be starting just now. `overtaken`: one of a later-received
 event has started, or may be starting."""
 
-FUTURE_S = 60.0
-"""What was received further in the future than this was dated by a wrong clock, and overtakes
-nothing."""
-
 
 class Starts(Protocol):
     """Keeps, by device and key, the latest event of which a push may have started."""
 
-    async def ask(self, asked: Sequence[Start], *, now: float, for_s: float) -> list[Answer]:
+    async def ask(
+        self, asked: Sequence[Start], *, now: float, latest: float, for_s: float
+    ) -> list[Answer]:
         """Ask for pushes, at most one for each device and key, in one go; the answers are in order.
+        What was received later than `latest` was dated by a wrong clock, and overtakes nothing.
 
         One that may start has `for_s` seconds for it, from when it was asked; until then, or until
         it is released, no other one of its device and key may. It may ask again, and has as long

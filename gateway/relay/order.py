@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
+from gateway.core.agreement import AGREE_S
 from gateway.core.clocks import Clocks
 from gateway.core.collapsing import origin_of
 from gateway.core.model import Record, lane_name
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
 from gateway.ports import Start, Starts
+from gateway.ports.starts import Answer
 from gateway.relay.collapsing import Collapsing
 from gateway.relay.lane import Lane
 from gateway.relay.part import Part
@@ -56,7 +60,7 @@ class Order:
         self._overtaken = overtaken
         self._name = name
         self._observer = observer
-        self._wall = clocks.wall
+        self._clocks = clocks
         self._monotonic = clocks.monotonic
         self._waiting: list[Waiting] = []
         #: what may start, and until when (monotonic), by event, item and device; the oldest first
@@ -123,9 +127,7 @@ class Order:
         if not firsts:
             return
         asked = [self._start(delivery) for _, delivery in firsts.values()]
-        answers = await until_stored(
-            lambda: self._starts.ask(asked, now=self._wall(), for_s=FRESH_S), refused=self._refused
-        )
+        answers = await until_stored(partial(self._answers, asked), refused=self._refused)
         until = self._monotonic() + FRESH_S
         for (part, delivery), start, answer in zip(firsts.values(), asked, answers, strict=True):
             if answer == "overtaken":
@@ -138,6 +140,11 @@ class Order:
                 self._started.pop(name, None)
                 self._started[name] = until, start
                 self._resume(part, [delivery])
+
+    async def _answers(self, asked: Sequence[Start]) -> list[Answer]:
+        now = self._clocks.wall()
+        latest = math.inf if self._clocks.doubted() else now + AGREE_S
+        return await self._starts.ask(asked, now=now, latest=latest, for_s=FRESH_S)
 
     def _start(self, delivery: Delivery) -> Start:
         """What is asked for a delivery. A correction is as old as what it corrects."""

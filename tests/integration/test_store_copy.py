@@ -136,7 +136,7 @@ async def fill(source: Handle) -> None:
         (claim,) = await source.queue.claim(limit=1, lease_s=60, now=NOW)
         await source.queue.settle(claim, [])
     leave = [Start(number, f"key {number}", "msg_0", NOW, "relay/x") for number in range(1, 4)]
-    await source.starts.ask(leave, now=NOW, for_s=1.0)
+    await source.starts.ask(leave, now=NOW, latest=NOW, for_s=1.0)
     correction = Cancelling(NOW, DAY_S, replacement='{"title": "Another"}')
     assert await source.store.cancels.cancel("msg_0", correction) is not None
     erased = UserRef(user_id="somebody")

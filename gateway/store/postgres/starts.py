@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from gateway.ports.starts import FUTURE_S, Answer, Start
+from gateway.ports.starts import Answer, Start
 from gateway.store.postgres.database import PostgresDatabase, Session
 from gateway.store.postgres.texts import storable
 
@@ -22,13 +22,14 @@ class PostgresStarts:
         self,
         asked: Sequence[Start],
         *,
-        now: float,
+        now: float,  # noqa: ARG002  # the server's clock is the same for all replicas
+        latest: float,
         for_s: float,
     ) -> list[Answer]:
         """Until when one may start goes by the server's clock, which all replicas share."""
         rows_of = (one._replace(event_id=storable(one.event_id)) for one in asked)
         columns = zip(*rows_of, strict=True)
-        rows = await self._database.rows("starts_ask", *columns, for_s, now + FUTURE_S)
+        rows = await self._database.rows("starts_ask", *columns, for_s, latest)
         return [_answer(may, newer) for may, newer in rows]
 
     async def release(self, ended: Sequence[Start]) -> None:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
-from gateway.ports.starts import FUTURE_S, Answer, Start
+from gateway.ports.starts import Answer, Start
 from gateway.store.sqlite.database import SqliteDatabase
 
 #: so many devices a transaction, so that the relay's own writes get their turn in between
@@ -20,8 +20,10 @@ class SqliteStarts:
         self._database = database
         self._sql = database.sql
 
-    async def ask(self, asked: Sequence[Start], *, now: float, for_s: float) -> list[Answer]:
-        times = {"now": now, "for_s": for_s, "future_s": FUTURE_S}
+    async def ask(
+        self, asked: Sequence[Start], *, now: float, latest: float, for_s: float
+    ) -> list[Answer]:
+        times = {"now": now, "for_s": for_s, "latest": latest}
 
         def work(connection: sqlite3.Connection) -> list[Answer]:
             return [self._answer(connection, one._asdict() | times) for one in asked]

@@ -8,14 +8,14 @@ WHERE true
 ON CONFLICT (device_id, key) DO UPDATE SET
     received_at = excluded.received_at, holder = excluded.holder, until = excluded.until
 WHERE starts.holder = excluded.holder
-   OR ((starts.received_at <= excluded.received_at OR starts.received_at > :now + :future_s)
+   OR ((starts.received_at <= excluded.received_at OR starts.received_at > :latest)
        AND NOT starts.until BETWEEN :now + 1e-6 AND :now + 2 * :for_s)
 RETURNING 1;
 
 -- name: starts_newer
 SELECT received_at > coalesce(
            (SELECT received_at FROM events WHERE event_id = :event_id), :first_seen)
-       AND received_at <= :now + :future_s
+       AND received_at <= :latest
 FROM starts WHERE device_id = :device_id AND key = :key;
 
 -- name: starts_release
