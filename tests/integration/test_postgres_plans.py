@@ -101,7 +101,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "deliveries_between": (("deliveries_d100_pkey",), (100, "msg_7", 0, 99)),
     "devices_of_installation": (("devices_installation",), ("phone-7",)),
     "devices_of_user": (("devices_user", "devices_custom"), ("user-7", "custom-7")),
-    "devices_page": (("devices_pkey",), (500, None, None, 500)),
+    "devices_page": (("devices_pkey",), (500, None, None, 500, None, False)),
     "devices_proven": (("devices_pkey",), ([7, 8],)),
     "devices_purge": (("devices_pruned",), (30.0, 10)),
     "devices_remove": (("devices_pkey",), ([7], ["pruned"], ["r"], [1.0])),

@@ -147,6 +147,7 @@ SCANS = {
     "audit_newest": "one row, the last of the key",
     "audit_reasons": "along the index of rows with a reason, which people gave",
     "copy_counts": "for the progress of a copy, which reads every row after it",
+    "devices_audience": "for metrics, in the background, for two hundredths of the time at most",
     "doubts_newest": "once, at the start of a process: the last ten thousand devices",
     "events_page": "along the index, newest first, until the limit",
     "queue_let_go": "once, at the end of a process",
