@@ -39,6 +39,11 @@ class VendorSettings(BaseModel):
     has_collapse_key: ClassVar[bool] = False
     """Whether the vendor has a key by which it replaces what it keeps, beside what phones show."""
 
+    @property
+    def kept_s(self) -> float:
+        """How long the vendor is told to keep a push; 0: as long as the push lives, or not."""
+        return 0.0
+
     def advice(self) -> Iterable[tuple[str, str]]:
         """What is allowed, yet likely a slip: the field, and what would be better."""
         return ()

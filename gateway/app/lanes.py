@@ -106,6 +106,12 @@ def collapses_of(settings: Settings) -> dict[str, Collapse]:
     return {app.id: app.collapse for app in settings.apps}
 
 
+def longest_kept_s(settings: Settings) -> float:
+    """How long a vendor is told to keep a push, at most; 0: as long as the push lives."""
+    tables = [table for app in settings.apps for table in app.vendors.values()]
+    return max((float(table.kept_s) for table in tables), default=0.0)
+
+
 def make_lane(
     plan: LanePlan, settings: Settings, *, clocks: Clocks, pace: Pace, listeners: Listeners
 ) -> Lane:

@@ -13,6 +13,7 @@ from aiohttp import web
 from gateway.app.cors import allow_origins
 from gateway.app.descriptors import connections
 from gateway.app.door import HEAD_S, REQUEST_S, Door, DoorRunner
+from gateway.app.lanes import longest_kept_s
 from gateway.app.sites import open_sites
 from gateway.app.skin import OVERLOADED, Intake, add_routes, problem_middleware, remote, unread
 from gateway.core.bodies import Bodies
@@ -83,6 +84,7 @@ def public_application(gateway: Gateway) -> web.Application:
         stores.queue,
         gateway.authenticator,
         max_age_s=lambda: gateway.settings.relay.max_age_s,
+        kept_s=lambda: longest_kept_s(gateway.settings),
         cancelled=gateway.cancelled,
         observer=gateway.observe,
         clocks=clocks,

@@ -213,18 +213,20 @@ async def cancel(
     still be shown. With a replacement, an event of its own puts that in the place of what the
     phones have that got it; what it does not name stays as it was.
     """
+    from gateway.app.lanes import longest_kept_s
     from gateway.core.cancelling import written
     from gateway.devices.cancelling import cancel_event, cancel_view
     from gateway.ports import Cancelling
 
     given = {"title": replace_title, "body": replace_body, "path": replace_path}
     texts = _replacement(given, file)
-    max_age_s = state.settings().relay.max_age_s
+    settings = state.settings()
     async with state.store() as stores:
         now, who = stores.clocks.wall(), actor(reason)
         asked = Cancelling(
             at=now,
-            max_age_s=max_age_s,
+            max_age_s=settings.relay.max_age_s,
+            kept_s=longest_kept_s(settings),
             replacement=None if texts is None else written(texts),
             dry_run=dry_run,
             act=who.does("events.cancel", event_id, at=now),

@@ -90,10 +90,12 @@ def cancel(
     *,
     now: float,
     max_age_s: float,
+    kept_s: float = 0.0,
 ) -> Cancelled:
     """Answer a cancellation. `before` is the row that is there, `counts` matter only without one.
-    Raises AlreadyReplaced for another correction than the one that was asked."""
-    done = before or _begun(event, counts, now, max_age_s)
+    What was taken a vendor may keep for `kept_s`, if that is longer than the event lives. Raises
+    AlreadyReplaced for another correction than the one that was asked."""
+    done = before or _begun(event, counts, now, max_age_s, kept_s)
     if replacement is None:
         return Cancelled(event, done, before)
     digest = hashlib.sha256(replacement.encode()).hexdigest()[:32]
@@ -118,12 +120,14 @@ def read(replacement: str) -> dict[str, str | None]:
     return found
 
 
-def _begun(event: Event, counts: Counts, now: float, max_age_s: float) -> Cancel:
+def _begun(event: Event, counts: Counts, now: float, max_age_s: float, kept_s: float) -> Cancel:
     own_s = event.limits.max_age_s
     deadline = deadline_of(event.occurred_at, event.received_at, max_age_s, own_s)
     if counts.taken_at is not None and counts.taken_at > deadline:
         # it was replayed, with a new life
         deadline = counts.taken_at + (own_s or max_age_s)
+    if counts.taken_at is not None:
+        deadline = max(deadline, counts.taken_at + kept_s)
     waiting = max(0, event.notifications - counts.seen) + counts.waiting
     until = deadline if counts.taken and deadline > now else None
     return Cancel(event.event_id, now, waiting, counts.taken, until, deadline)

@@ -30,8 +30,8 @@ _LONGEST_NAME = 96
 
 
 class CancelRoutes:
-    """The route of the public listener. `max_age_s` is asked at each request, so that a reload
-    takes effect. `cancelled` tells the relay of this process at once."""
+    """The route of the public listener. `max_age_s` and `kept_s` are asked at each request, so that
+    a reload takes effect. `cancelled` tells the relay of this process at once."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class CancelRoutes:
         authenticator: Authenticator,
         *,
         max_age_s: Callable[[], float],
+        kept_s: Callable[[], float],
         cancelled: Callable[[str], None],
         observer: Observer,
         clocks: Clocks,
@@ -48,6 +49,7 @@ class CancelRoutes:
         self._queue = queue
         self._authenticator = authenticator
         self._max_age_s = max_age_s
+        self._kept_s = kept_s
         self._cancelled = cancelled
         self._observer = observer
         self._clocks = clocks
@@ -66,6 +68,7 @@ class CancelRoutes:
         asked = Cancelling(
             at=now,
             max_age_s=self._max_age_s(),
+            kept_s=self._kept_s(),
             replacement=None if "replace" not in document else written(document["replace"]),
             dry_run=document.get("dry_run", False),
             act=actor.does("events.cancel", event_id, at=now),

@@ -14,6 +14,7 @@ from gateway.core.erased import Erased
 @dataclass(frozen=True, slots=True)
 class Cancelling:
     """What is asked: to cancel at this time, for an event whose notifications live for `max_age_s`.
+    A vendor may keep one for `kept_s`, or as long as it lives, whichever is longer.
 
     `replacement` is a correction as `core.cancelling.written` makes it, None: none is asked. With
     `dry_run` nothing is changed. `act` is the cancellation's row in the audit table, `correct` that
@@ -26,6 +27,7 @@ class Cancelling:
     dry_run: bool = False
     act: Act | None = None
     correct: Act | None = None
+    kept_s: float = 0.0
 
 
 class Cancels(Protocol):

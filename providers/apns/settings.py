@@ -84,6 +84,10 @@ class ApnsSettings(VendorSettings):
             )
         return self
 
+    @property
+    def kept_s(self) -> float:
+        return self.vendor_ttl_s or 0.0
+
     def advice(self) -> Iterator[tuple[str, str]]:
         """Apple's ids have a fixed length; a stand-in's need not."""
         if self.vendor_ttl_s == 0:

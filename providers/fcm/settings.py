@@ -84,6 +84,10 @@ class FcmSettings(VendorSettings):
     """Label by which Google's reports tell this app's pushes from others of the project: at most 50
     of A-Z, a-z, 0-9, `-_.~%`. Empty: none."""
 
+    @property
+    def kept_s(self) -> float:
+        return self.vendor_ttl_s or 0.0
+
     def advice(self) -> Iterator[tuple[str, str]]:
         """What FCM lets be, and costs pushes."""
         if self.vendor_ttl_s == 0:

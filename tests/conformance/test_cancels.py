@@ -59,6 +59,21 @@ async def test_the_answer_counts_what_waits_and_what_was_taken(handle: Handle) -
     assert await handle.store.cancels.of("msg_1") == done.now
 
 
+@pytest.mark.parametrize(
+    ("kept_s", "until"),
+    [(0.0, NOW + LIFE_S), (60.0, NOW + LIFE_S), (LIFE_S * 3, NOW + 5 + LIFE_S * 3)],
+)
+async def test_what_a_vendor_is_told_to_keep_may_appear_as_long(
+    kept_s: float, until: float, handle: Handle
+) -> None:
+    """From when it took the last push; a correction has as long."""
+    await accept(handle, "msg_1", 2)
+    await handle.journal.record([record(index=0), record(index=1, at=NOW + 5)], [])
+    done = await handle.store.cancels.cancel("msg_1", asked(now=NOW + 9, kept_s=kept_s))
+    assert done is not None
+    assert (done.now.until, done.now.deadline) == (until, until)
+
+
 async def test_repeated_it_has_the_same_answer_whatever_happened_since(handle: Handle) -> None:
     await accept(handle, "msg_1", 3)
     first = await handle.store.cancels.cancel("msg_1", asked())

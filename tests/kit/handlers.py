@@ -204,6 +204,7 @@ def _routes(public: PublicHandlers) -> list[Route]:
             queue,
             authenticator,
             max_age_s=lambda: 3_600,
+            kept_s=lambda: 0.0,
             cancelled=lambda _: None,
             observer=public.events.append,
             clocks=_clocks(clock),

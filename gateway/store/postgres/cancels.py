@@ -43,6 +43,7 @@ class PostgresCancels:
                 asked.replacement,
                 now=asked.at,
                 max_age_s=asked.max_age_s,
+                kept_s=asked.kept_s,
             )
             if asked.dry_run or done.now == before:
                 return done

@@ -37,6 +37,7 @@ class SqliteCancels:
                 asked.replacement,
                 now=asked.at,
                 max_age_s=asked.max_age_s,
+                kept_s=asked.kept_s,
             )
             if asked.dry_run or done.now == before:
                 return done
