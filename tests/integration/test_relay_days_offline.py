@@ -20,6 +20,7 @@ from gateway.ports import Cancelling
 from providers.contract import Platform
 from providers.sandbox import Answer
 from providers.sandbox.phonebook import PhoneChange
+from tests.integration.test_relay_on_nats import on_nats
 from tests.kit.audience import Phone, notification
 from tests.kit.gateway import eventually
 from tests.kit.relay_rig import DAY_S, RelayRig, Running
@@ -304,13 +305,17 @@ async def test_the_mode_is_taken_over_by_a_reload(rig: RelayRig) -> None:
 # --- several relays -------------------------------------------------------------------------------
 
 
-async def test_two_relays_start_nothing_old_after_something_new(shared_rig: RelayRig) -> None:
+@pytest.mark.parametrize("queue", ["store", "nats"])
+async def test_two_relays_start_nothing_old_after_something_new(
+    shared_rig: RelayRig, queue: str
+) -> None:
     """Forty people, four reminders each for one place, of which each may fail at first."""
     rig, people = shared_rig, [Phone("fcm", number, number) for number in range(1, 41)]
+    given = settings("path") | ({"queue": on_nats()} if queue == "nats" else {})
     for phone in people:
         answers = [Answer.unavailable(), Answer.ok()] * 4 if phone.number % 2 else [Answer.ok()]
         rig.sandbox.script(phone.address, *answers)
-    async with rig.running(**settings("path")) as first, rig.running(**settings("path")) as second:
+    async with rig.running(**given) as first, rig.running(**given) as second:
         for phone in people:
             await register(first, phone)
         for number in range(4):

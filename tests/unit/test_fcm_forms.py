@@ -10,9 +10,11 @@ from itertools import product
 from typing import Any
 
 import pytest
+from firebase_admin import _messaging_encoder as encoder
 
 from providers.contract import Address, Message, Platform, Push
 from providers.fcm.payload import LONGEST_TTL_S, FcmStyle, frame_size, render
+from providers.fcm.sdk import _sdk_message
 from providers.wording.fitting import PAYLOAD_LIMIT, fit_message
 from providers.wording.text import encode
 
@@ -155,3 +157,26 @@ def test_every_form_of_a_message_that_fits_is_within_the_limit(
         is_data=is_data,
     )
     assert len(encode(message)) <= PAYLOAD_LIMIT
+
+
+@pytest.mark.parametrize(("platform", "collapse_id", "has_key", "is_data"), FORMS)
+@pytest.mark.parametrize(
+    "style",
+    [
+        FcmStyle(),
+        FcmStyle(
+            "learning",
+            kept_s=259_200,
+            bandwidth_constrained_ok=True,
+            restricted_satellite_ok=True,
+            label="agent",
+        ),
+    ],
+    ids=["plain", "all of it"],
+)
+def test_the_sdk_says_the_same_in_every_form(
+    style: FcmStyle, platform: Platform, collapse_id: str, has_key: bool, is_data: bool
+) -> None:
+    message = rendered(platform, style, collapse_id=collapse_id, has_key=has_key, is_data=is_data)
+
+    assert encoder.MessageEncoder().default(_sdk_message(message)) == message
