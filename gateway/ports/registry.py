@@ -110,10 +110,6 @@ class Registry(Protocol):
         proved the item's other id with another value.
         """
 
-    async def seen(self, heard: Mapping[int, float]) -> None:
-        """Note when something came from the apps of these devices, by the gateway's time, that was
-        no registration. It is noted to the hour; a device that is gone is left out."""
-
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment
     ) -> None:

@@ -13,7 +13,7 @@ from gateway.core.staleness import WITHIN
 from gateway.core.states import DeviceState
 from providers.contract import Platform
 from tests.kit.build import NOW, item
-from tests.kit.stores import Handle, register, registration, take_out
+from tests.kit.stores import Handle, hear, register, registration, take_out
 
 MARY = UserRef(user_id="mary")
 DAY = 86_400.0
@@ -85,7 +85,7 @@ async def test_an_import_without_a_time_is_unknown_since_it_came(handle: Handle)
 
 async def test_a_receipt_counts_as_seen_and_no_proof_is_held_against_it(handle: Handle) -> None:
     device = await register(handle)
-    await handle.registry.seen({device.id: NOW + DAY, device.id + 1: NOW})
+    await hear(handle.store, {device.id: NOW + DAY, device.id + 1: NOW})
     (after,) = await handle.registry.devices_of(MARY)
     assert after == replace(device, heard_at=NOW + DAY)
     found = await target(handle)
@@ -95,7 +95,7 @@ async def test_a_receipt_counts_as_seen_and_no_proof_is_held_against_it(handle: 
 async def test_a_receipt_is_seen_of_an_import_of_which_nobody_knew(handle: Handle) -> None:
     await imported(handle, seen_at=0.0)
     (device,) = await handle.registry.devices_of(MARY)
-    await handle.registry.seen({device.id: NOW + DAY})
+    await hear(handle.store, {device.id: NOW + DAY})
     assert (await target(handle)).fresh_at == NOW + DAY
 
 
@@ -107,7 +107,7 @@ async def test_a_receipt_is_noted_when_it_is_an_hour_newer(
     handle: Handle, at: float, heard_at: float
 ) -> None:
     device = await register(handle)
-    await handle.registry.seen({device.id: NOW + at})
+    await hear(handle.store, {device.id: NOW + at})
     (after,) = await handle.registry.devices_of(MARY)
     assert after.heard_at == heard_at
 
@@ -116,7 +116,7 @@ async def test_a_registration_keeps_what_was_heard_unless_another_user_has_the_p
     handle: Handle,
 ) -> None:
     device = await register(handle)
-    await handle.registry.seen({device.id: NOW + DAY})
+    await hear(handle.store, {device.id: NOW + DAY})
     await register(handle, now=NOW + DAY + 60)
     (again,) = await handle.registry.devices_of(MARY)
     assert again.heard_at == NOW + DAY
@@ -137,7 +137,7 @@ async def test_receipts_of_many_phones_are_noted_at_once(handle: Handle) -> None
     ]
     await handle.registry.register_many(lines, now=NOW)
     ids = [one.id async for page in handle.registry.export() for one in page]
-    await handle.registry.seen({one: NOW + DAY + n for n, one in enumerate(reversed(ids))})
+    await hear(handle.store, {one: NOW + DAY + n for n, one in enumerate(reversed(ids))})
     heard = {one.id: one.heard_at async for page in handle.registry.export() for one in page}
     assert heard == {one: NOW + DAY + n for n, one in enumerate(reversed(ids))}
 
@@ -146,7 +146,7 @@ async def test_a_phone_of_which_something_was_heard_lately_is_listed_first_and_k
     handle: Handle,
 ) -> None:
     phones = [await register(handle, f"phone-{n}", f"address-{n}", now=NOW + n) for n in range(20)]
-    await handle.registry.seen({phones[0].id: NOW + DAY})
+    await hear(handle.store, {phones[0].id: NOW + DAY})
     listed = await handle.registry.devices_of(MARY)
     assert [one.installation_id for one in listed[:2]] == ["phone-0", "phone-19"]
     await register(handle, "phone-20", "address-20", now=NOW + 2 * DAY)
@@ -173,7 +173,7 @@ async def some_phones(handle: Handle) -> None:
         line = replace(registration(name, name, profile=said), seen_at=seen_at)
         await handle.registry.register_many([line], now=NOW - 40 * DAY)
     (heard,) = await handle.registry.installations("heard")
-    await handle.registry.seen({heard.id: NOW - 2 * DAY})
+    await hear(handle.store, {heard.id: NOW - 2 * DAY})
     await register(handle, "web", "web", platform=Platform.WEB, app="field", now=NOW)
     gone = await register(handle, "gone", "gone", profile=Profile(notifications="denied"))
     await take_out(handle, gone)
@@ -207,7 +207,7 @@ async def test_a_look_up_and_a_list_say_the_same_of_when_a_device_was_seen(handl
     await some_phones(handle)
     for name, at in (("unknown", NOW - 9 * DAY), ("fresh", NOW - 9 * DAY), ("web", NOW + 5_000.5)):
         (device,) = await handle.registry.installations(name)
-        await handle.registry.seen({device.id: at})
+        await hear(handle.store, {device.id: at})
     (found,) = await handle.registry.targets([item(user_id="mary")])
     listed = [
         one async for page in handle.registry.export(state=DeviceState.ACTIVE) for one in page

@@ -19,7 +19,7 @@ from gateway.ports import SCOPES, Imported
 from providers.contract import Platform
 from tests.kit.handlers import user_token
 from tests.kit.public import PublicListener, public_listener
-from tests.kit.stores import WORDS
+from tests.kit.stores import WORDS, hear
 
 FCM = {"platform": "android", "provider": "fcm", "address": "fcm-address-1"}
 APNS = {"platform": "ios", "provider": "apns", "address": "AB" * 32}
@@ -104,7 +104,7 @@ async def test_a_device_is_stale_when_it_was_silent_for_longer_than_is_set(
     assert await told(4_000) == (False, "2027-01-15")
     public.stale_after_days = 60
     (device,) = await public.store.registry.installations("phone")
-    await public.store.registry.seen({device.id: public.clock.now - 59 * day})
+    await hear(public.store, {device.id: public.clock.now - 59 * day})
     assert await told(4_000) == (False, "2037-10-30")
     assert await told(4_002) == (True, "2037-10-30")
     answer = await put(public, key, custom_id="mary")

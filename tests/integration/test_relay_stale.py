@@ -14,6 +14,7 @@ from providers.sandbox import Answer
 from tests.kit.audience import Phone, notification
 from tests.kit.clocks import Believer, wall
 from tests.kit.relay_rig import RelayRig, Running
+from tests.kit.stores import hear
 
 DAY = 86_400.0
 OLD, NEW, THIRD = Phone("fcm", 1, 1), Phone("fcm", 2, 1), Phone("fcm", 3, 1)
@@ -90,7 +91,7 @@ async def test_a_receipt_and_a_registration_bring_a_stale_phone_back(rig: RelayR
         await seen(running, OLD, 90)
         await seen(running, NEW, 1)
         old = await running.device(OLD)
-        await running.stores.registry.seen({old.id: running.clock() - 3 * DAY})
+        await hear(running.stores.store, {old.id: running.clock() - 3 * DAY})
         await running.queue("msg_1", [notification(1)])
         assert await running.settled("msg_1") == {"delivered": 2}
         rig.clock.ahead_s += 61 * DAY

@@ -53,6 +53,8 @@ from gateway.queue.in_postgres import PostgresQueue
 from gateway.queue.in_store import InStoreQueue
 from gateway.queue.nats import Broker, JetStreamQueue, Link, StreamSpec, servers_of
 from gateway.store.postgres import PostgresStore, open_postgres
+from gateway.store.postgres import hearing as postgres_hearing
+from gateway.store.sqlite import hearing as sqlite_hearing
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.store import SqliteStore
 from providers.contract import Platform
@@ -325,6 +327,18 @@ def registration(
     if not changed.keys() & {"user_id", "custom_id"}:
         values["user_id"] = "mary"
     return Registration(**(values | changed))
+
+
+async def hear(store: object, heard: Mapping[int, float]) -> None:
+    """Receipts came from these devices at these times: what keeps them notes that, as here."""
+    if isinstance(store, SqliteStore):
+        database = store.database
+        await database.write(
+            lambda connection: sqlite_hearing.seen(connection, database.sql, heard)
+        )
+    else:
+        assert isinstance(store, PostgresStore)
+        await store.database.write(lambda session: postgres_hearing.seen(session, heard))
 
 
 async def register(handle: Handle, *args: Any, now: float = NOW, **changed: Any) -> Device:

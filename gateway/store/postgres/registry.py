@@ -34,7 +34,7 @@ from gateway.store.ownership import (
     take_over,
     to_forget,
 )
-from gateway.store.postgres import audit, erased, hearing, lookup, memory
+from gateway.store.postgres import audit, erased, lookup, memory
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session, buckets
 from gateway.store.postgres.importing import part
 from gateway.store.postgres.texts import findable
@@ -137,9 +137,6 @@ class PostgresRegistry:
 
     async def targets(self, items: Sequence[Item]) -> Found:
         return await lookup.targets(self._database, items, await self._words())
-
-    async def seen(self, heard: Mapping[int, float]) -> None:
-        await self._database.write(lambda session: hearing.seen(session, heard))
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment

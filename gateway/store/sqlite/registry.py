@@ -33,7 +33,7 @@ from gateway.store.ownership import (
     take_over,
     to_forget,
 )
-from gateway.store.sqlite import audit, erased, hearing, lookup, memory
+from gateway.store.sqlite import audit, erased, lookup, memory
 from gateway.store.sqlite.bulk import rows_of
 from gateway.store.sqlite.database import SqliteDatabase
 from providers.contract import Environment
@@ -136,11 +136,6 @@ class SqliteRegistry:
 
     async def targets(self, items: Sequence[Item]) -> Found:
         return await lookup.targets(self._database, items, await self._words())
-
-    async def seen(self, heard: Mapping[int, float]) -> None:
-        await self._database.write(
-            lambda connection: hearing.seen(connection, self._database.sql, heard)
-        )
 
     async def remember_environment(
         self, device_id: int, address: str, environment: Environment
