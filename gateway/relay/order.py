@@ -111,35 +111,47 @@ class Order:
 
     async def _ask(self) -> None:
         """Ask for one of each device and key, the one received first."""
+        asked, back = self._firsts()
+        if asked:
+            starts = [self._start(delivery) for _, delivery in asked]
+            answers = await until_stored(partial(self._answers, starts), refused=self._refused)
+            until = self._monotonic() + FRESH_S
+            for one, start, answer in zip(asked, starts, answers, strict=True):
+                if answer == "overtaken":
+                    self._overtaken([one[1]])
+                elif answer == "waits":
+                    self._waiting.append(one)
+                else:
+                    name = one[1].work.chunk.event_id, one[1].item.index, start.device_id
+                    self._started.pop(name, None)
+                    self._started[name] = until, start
+                    back.append(one)
+        parts: dict[Part, list[Delivery]] = {}
+        for part, delivery in back:
+            parts.setdefault(part, []).append(delivery)
+        for part, deliveries in parts.items():
+            self._resume(part, deliveries)
+
+    def _firsts(self) -> tuple[list[Waiting], list[Waiting]]:
+        """Take from what waits whom to ask for, and what goes back to its lane: it ends there, or
+        is looked up again."""
         now = self._monotonic()
         waiting, self._waiting = sorted(self._waiting, key=_turn), []
         firsts: dict[tuple[int, str], Waiting] = {}
+        back: list[Waiting] = []
         for one in waiting:
-            part, delivery = one
-            if delivery.work.lost or delivery.looked_up <= now - USABLE_S:
-                self._resume(part, [delivery])  # it ends, or is looked up again
-                continue
+            _, delivery = one
             key = delivery.target.device_id, delivery.collapse_id
-            if key in firsts or len(firsts) >= _MOST:
+            if delivery.work.lost or delivery.looked_up <= now - USABLE_S:
+                back.append(one)
+            elif key in firsts:
                 self._waiting.append(one)
-            else:
+            elif len(firsts) < _MOST:
                 firsts[key] = one
-        if not firsts:
-            return
-        asked = [self._start(delivery) for _, delivery in firsts.values()]
-        answers = await until_stored(partial(self._answers, asked), refused=self._refused)
-        until = self._monotonic() + FRESH_S
-        for (part, delivery), start, answer in zip(firsts.values(), asked, answers, strict=True):
-            if answer == "overtaken":
-                self._overtaken([delivery])
-            elif answer == "waits":
-                self._waiting.append((part, delivery))
             else:
-                event_id = delivery.work.chunk.event_id
-                name = event_id, delivery.item.index, start.device_id
-                self._started.pop(name, None)
-                self._started[name] = until, start
-                self._resume(part, [delivery])
+                self._waiting.append(one)
+                self._wake.set()  # the rest has its turn at once
+        return list(firsts.values()), back
 
     async def _answers(self, asked: Sequence[Start]) -> list[Answer]:
         now = self._clocks.wall()
