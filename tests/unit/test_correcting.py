@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from gateway.app.correcting import NOBODY_TOOK_IT, chunks_of, correction
 from gateway.app.replaying import cut_again
@@ -51,7 +52,13 @@ def test_it_is_for_the_devices_that_took_it_and_names_what_stays() -> None:
     first, second = entries(made)
     place = '["staging:m",%d,"/%d"]'
     texts = {"title": item().title, "body": "New", "path": None, "custom_id": None}
-    same = {**texts, "source": "staging", "part": None, "occurred_at": None, "limits": TESTERS}
+    same: dict[str, Any] = {
+        **texts,
+        "source": "staging",
+        "part": None,
+        "occurred_at": None,
+        "limits": TESTERS,
+    }
     assert first == ChunkItem(
         Item(index=0, user_id="u1", collapse_id=place % (1, 1), **same),
         (Remainder(7), Remainder(8)),
