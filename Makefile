@@ -40,7 +40,8 @@ test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites
 	$(BIN)/pytest --numprocesses 3 --dist worksteal tests/acceptance $(call once_more,tests/acceptance)
 
 test-long: check $(VENV)/.servers  ## test with more of all that has a number: some hours
-	WHY_DELIVERIES=1000000 $(BIN)/pytest --hypothesis-profile long --numprocesses $(JOBS) --dist loadfile \
+	WHY_DELIVERIES=1000000 CANCEL_PUSHES=10000 $(BIN)/pytest --hypothesis-profile long \
+		--numprocesses $(JOBS) --dist loadfile \
 		$(filter-out tests/simulation,$(BESIDE))
 	DEFECT_ROUNDS=3 $(BIN)/pytest --numprocesses $(JOBS) tests/simulation
 	$(BIN)/python -m tests.simulation --seeds 20000 --strict

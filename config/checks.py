@@ -213,6 +213,12 @@ def _advice(settings: Settings) -> Iterator[str]:
     if formats.is_everywhere(settings.ops.host):
         yield "ops.host: is reachable from everywhere; better loopback or a private address"
     for i, app in enumerate(settings.apps):
+        vendors = app.vendors.values()
+        if app.collapse == "none" and not any(table.has_collapse_key for table in vendors):
+            yield (
+                f"apps[{i}].collapse: leaves out a collapse key that no push service of the app "
+                'has, so that it does nothing; better "delivery"'
+            )
         for name, table in app.vendors.items():
             for field, text in table.advice():
                 yield f"apps[{i}].{name}.{field}: {text}"

@@ -306,6 +306,10 @@ class AppSettings(Section):
     receipts: Literal["off", "opened", "received"] = "off"
     """What the app reports of its pushes: each then carries a word that proves it. `received` also
     has an iPhone's extension look at every push first."""
+    collapse: Literal["delivery", "path", "user", "none"] = "delivery"
+    """Which older pushes a push replaces, at the vendor and on the phone: `delivery` its own
+    repeats, `path` those for the same place, `user` all of the person's; in these two, none is
+    started after a newer one. `none` is `delivery` without FCM's collapse key."""
 
     @property
     def vendors(self) -> dict[str, Any]:

@@ -32,10 +32,10 @@ _KINDS: dict[str, str] = {
     "string_too_short": "some text",
 }
 _LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "greater_than": lambda limit: f"more than {limit['gt']:g}",
-    "greater_than_equal": lambda limit: f"at least {limit['ge']:g}",
-    "less_than": lambda limit: f"less than {limit['lt']:g}",
-    "less_than_equal": lambda limit: f"at most {limit['le']:g}",
+    "greater_than": lambda limit: f"more than {limit['gt']:.15g}",
+    "greater_than_equal": lambda limit: f"at least {limit['ge']:.15g}",
+    "less_than": lambda limit: f"less than {limit['lt']:.15g}",
+    "less_than_equal": lambda limit: f"at most {limit['le']:.15g}",
 }
 #: what people write on a line of TOML that is not TOML, and what to write
 _TOML_SLIPS = (

@@ -11,6 +11,7 @@
     +-- NotReplayable          a dead letter that this version cannot read
     +-- InstallationOwned      the installation belongs to another user
     +-- AmbiguousId            an id that means two people
+    +-- AlreadyReplaced        an event that was corrected in another way
 
 Foreign exceptions are translated at the border where they arise and kept as `__cause__`.
 A class docstring is its default message. No message holds an address, a key or a text.
@@ -68,8 +69,8 @@ class NotReplayable(GatewayError):
 
     def __init__(self, letter_id: int, why: str) -> None:
         super().__init__(
-            f"Dead letter {letter_id} cannot be replayed: {why}. Nothing was replayed; a version "
-            "that reads it can replay it, and `inkpush dead drop` drops it."
+            f"Dead letter {letter_id} cannot be replayed: {why}. Nothing was replayed; `inkpush "
+            "dead drop` drops it."
         )
 
 
@@ -79,3 +80,7 @@ class InstallationOwned(GatewayError):
 
 class AmbiguousId(GatewayError):
     """The id is one person's user_id and another's custom_id: say which is meant."""
+
+
+class AlreadyReplaced(GatewayError):
+    """The event was cancelled with another correction, which stays."""

@@ -30,11 +30,21 @@ class WebhookAnswered:
 
 @dataclass(frozen=True, slots=True)
 class NotificationsPosted:
-    """A backend's own notifications (POST /v1/notifications) were made durable."""
+    """A backend's own notifications (POST /v1/notifications), or a correction, are durable."""
 
     event_id: str
     notifications: int
     rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventCancelled:
+    """An event was cancelled, the first time: so many notifications waited, and so many deliveries
+    were taken, as far as was known."""
+
+    event_id: str
+    cancelled: int
+    taken: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ class ReceiptsTold:
 
 @dataclass(frozen=True, slots=True)
 class ItemsEnded:
-    """Items ended without a push: `no_device` or `expired`."""
+    """Items ended without a push: `no_device`, `expired` or `cancelled`."""
 
     result: str
     count: int
@@ -267,6 +277,7 @@ class Lifecycle:
 GatewayEvent = (
     WebhookAnswered
     | NotificationsPosted
+    | EventCancelled
     | AttemptsFinished
     | DeliveriesSettled
     | ItemsEnded

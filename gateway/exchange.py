@@ -92,10 +92,12 @@ async def answered(handler: Handler, request: Request) -> Answer:
             del problem
 
 
-async def read_object(request: Request, *, limit: int) -> dict[str, Any]:
-    """The JSON object a request carries; 400 when it is none, 413 over `limit` bytes."""
+async def read_object(request: Request, *, limit: int, optional: bool = False) -> dict[str, Any]:
+    """The JSON object a request carries; 400 when it is none, 413 over `limit` bytes. `optional`:
+    no body is as good as an empty object."""
     try:
-        document = json.loads(await request.body(limit))
+        body = await request.body(limit)
+        document = {} if optional and not body else json.loads(body)
     except UnreadableBody as error:
         raise Problem("bad_request", str(error)) from error
     except (ValueError, RecursionError) as error:

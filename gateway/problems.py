@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.errors import AmbiguousId, InstallationOwned, StoreUnavailable
+from gateway.errors import AlreadyReplaced, AmbiguousId, InstallationOwned, StoreUnavailable
 
 #: code -> (HTTP status, title); the titles are the documentation of the codes
 PROBLEMS: dict[str, tuple[int, str]] = {
@@ -26,6 +26,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
         409,
         "The id is one person's user_id and another's custom_id: say which by ?by=.",
     ),
+    "already_replaced": (409, "The event was cancelled with another correction, which stays."),
     "body_too_slow": (408, "The body came too slowly."),
     "body_too_large": (413, "The body is over the limit."),
     "unsupported_encoding": (415, "The body is packed: send it as it is."),
@@ -86,6 +87,8 @@ def answer_to(error: Exception) -> Problem | None:
             return Problem("installation_owned")
         case AmbiguousId():
             return Problem("ambiguous_id")
+        case AlreadyReplaced():
+            return Problem("already_replaced")
         case StoreUnavailable():
             return Problem("unavailable", retry_after=RETRY_AFTER_S)
         case MemoryError():

@@ -107,8 +107,11 @@ LONGEST_RECEIPT = "-" * 36
 class Push:
     """One message to one address.
 
-    `delivery_id`, a UUID in canonical lower case, is the same at every repeat: `apns-id`, collapse
-    key and tag derive from it.
+    `delivery_id`, a UUID in canonical lower case, is the same at every repeat.
+    `collapse_id`, another one, is what the push replaces others by, at the vendor and on the phone:
+    collapse key, tag and topic are made of it. "": the delivery id, so it replaces its own repeats.
+    `has_key`: whether FCM is given a collapse key at all.
+    `is_data`: the app shows FCM data messages by itself, and gets one where its platform lets it.
     `expires_at` is in epoch seconds: the vendor gets the remaining life as TTL or expiration.
     `start_by`, in the event loop's time, is when the first byte of its request must be written at
     the latest: later the address may be somebody else's, and the verdict is `NOT_STARTED`.
@@ -127,6 +130,9 @@ class Push:
     word: str = ""
     receipt: str = ""
     mutable: bool = False
+    collapse_id: str = ""
+    has_key: bool = True
+    is_data: bool = False
 
 
 # --- verdicts: the closed set of answers ------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -22,6 +22,9 @@ from pydantic import (
     StringConstraints,
 )
 
+NOTHING_KEPT = "is 0, so that a phone that is off gets nothing; better leave it out"
+"""What is odd about a vendor that keeps nothing."""
+
 
 class VendorSettings(BaseModel):
     """A vendor's table of one app: unchangeable, and without room for unknown keys.
@@ -33,13 +36,21 @@ class VendorSettings(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
     )
 
+    has_collapse_key: ClassVar[bool] = False
+    """Whether the vendor has a key by which it replaces what it keeps, beside what phones show."""
+
+    @property
+    def kept_s(self) -> float:
+        """How long the vendor is told to keep a push; 0: as long as the push lives, or not."""
+        return 0.0
+
     def advice(self) -> Iterable[tuple[str, str]]:
         """What is allowed, yet likely a slip: the field, and what would be better."""
         return ()
 
 
-def _empty_is_none(value: Any) -> Any:
-    """Let "" stand for "no file", as it does for other optional settings."""
+def empty_is_none(value: Any) -> Any:
+    """Let "" stand for "none", as it does for other optional settings."""
     return None if value == "" else value
 
 
@@ -85,6 +96,6 @@ Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Filled = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 OptionalHttpUrl = Annotated[str, AfterValidator(optional_http_url)]
-OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
+OptionalPath = Annotated[Path | None, BeforeValidator(empty_is_none)]
 Transport = Literal["native", "sdk"]
 ProxyUrl = Annotated[SecretStr, AfterValidator(proxy_url)]

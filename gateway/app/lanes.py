@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.core.clocks import Clocks
 from gateway.core.limiter import Limiter
 from gateway.core.model import lane_name
+from gateway.core.newer import Collapse
 from gateway.core.pace import Pace
 from gateway.core.prune import BrakeRule
 from gateway.core.receipts import Mode
@@ -110,6 +111,17 @@ def receipts_of(settings: Settings) -> dict[str, Mode]:
 def asking_of(settings: Settings) -> Asking:
     """What phones are asked."""
     return Asking(receipts_of(settings), settings.privacy.measure)
+
+
+def collapses_of(settings: Settings) -> dict[str, Collapse]:
+    """Which older pushes those of each app replace."""
+    return {app.id: app.collapse for app in settings.apps}
+
+
+def longest_kept_s(settings: Settings) -> float:
+    """How long a vendor is told to keep a push, at most; 0: as long as the push lives."""
+    tables = [table for app in settings.apps for table in app.vendors.values()]
+    return max((float(table.kept_s) for table in tables), default=0.0)
 
 
 def make_lane(

@@ -14,7 +14,7 @@ from gateway.app.cors import allow_origins
 from gateway.app.descriptors import connections
 from gateway.app.door import HEAD_S, REQUEST_S, Door, DoorRunner
 from gateway.app.holdings import SEARCH_S, collect
-from gateway.app.lanes import asking_of
+from gateway.app.lanes import asking_of, longest_kept_s
 from gateway.app.people import whys_of
 from gateway.app.sites import open_sites
 from gateway.app.skin import OVERLOADED, Intake, add_routes, problem_middleware, remote, unread
@@ -22,6 +22,7 @@ from gateway.app.vendors import taken_by
 from gateway.core.bodies import Bodies
 from gateway.core.receipts import ReceiptWords
 from gateway.core.remote import Network, networks
+from gateway.devices.cancelling import CancelRoutes
 from gateway.devices.exports import ExportRoutes
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
@@ -47,7 +48,7 @@ _MIB = 1024 * 1024
 
 
 def public_application(gateway: Gateway) -> web.Application:
-    """Webhooks, devices, notifications, deliveries."""
+    """Webhooks, devices, notifications and their end, deliveries."""
     stores, clocks, watched = gateway.stores, gateway.clocks, gateway.storing.watched
     queue = watched(stores.queue, "event", "accept")
     webhook = WebhookRoute(
@@ -95,12 +96,19 @@ def public_application(gateway: Gateway) -> web.Application:
     application = web.Application(
         middlewares=[problem_middleware(_tell(gateway))], client_max_size=_MAX_BODY
     )
+    cancelling = CancelRoutes(
+        watched(stores.store.cancels, "cancellation", "cancel"),
+        stores.queue,
+        gateway.authenticator,
+        max_age_s=lambda: gateway.settings.relay.max_age_s,
+        kept_s=lambda: longest_kept_s(gateway.settings),
+        cancelled=gateway.cancelled,
+        observer=gateway.observe,
+        clocks=clocks,
+    )
     waiting = WaitingLookup(stores.store.people, stores.queue)
     lookup = LookupRoutes(
-        stores.journal,
-        stores.registry,
-        stores.store.receipts,
-        stores.audit,
+        stores.store,
         gateway.authenticator.authorize,
         waiting=waiting,
         whys=whys_of(stores, waiting, lambda: gateway.settings, gateway.vendors, clocks),
@@ -126,7 +134,7 @@ def public_application(gateway: Gateway) -> web.Application:
         monotonic=clocks.monotonic,
     )
     receipts = ReceiptRoutes(book, clocks=clocks)
-    for plain in (webhook, devices, receipts, notifications, lookup, exports):
+    for plain in (webhook, devices, receipts, notifications, cancelling, lookup, exports):
         add_routes(application, plain.routes(), intake)
     application.add_routes(OpenApiRoutes().routes())
     allow_origins(application, lambda: gateway.settings.server.allowed_origins)

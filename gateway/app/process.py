@@ -163,6 +163,11 @@ class Gateway:
         if self.relay is not None:
             self.relay.changed(device_ids)
 
+    def cancelled(self, event_id: str) -> None:
+        """An event was cancelled: tell the relay of this process, if there is one."""
+        if self.relay is not None:
+            self.relay.cancelled(event_id)
+
     def webhook_limits(self, source: str) -> WebhookLimits | None:
         """How a source's webhooks are taken now; None: there is no such source."""
         return webhook_limits(self.settings, source, self._limits)

@@ -5,17 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gateway.app.lanes import LanePlan, brake_rule, make_lane, plan_lanes, receipts_of
+from gateway.app.correcting import Corrector
+from gateway.app.lanes import (
+    LanePlan,
+    brake_rule,
+    collapses_of,
+    make_lane,
+    plan_lanes,
+    receipts_of,
+)
+from gateway.app.replaying import cut_again
 from gateway.app.sources import limits_of, word_with
 from gateway.app.storage import Stores
 from gateway.core.clocks import Clocks
 from gateway.core.ids import Ids
+from gateway.core.newer import NEWER_SENT
 from gateway.core.pace import Pace
 from gateway.core.receipts import ReceiptWords
+from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer
+from gateway.relay.collapsing import Collapsing
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.dispatcher import Dispatcher
 from gateway.relay.gate import Gate
@@ -26,11 +39,14 @@ from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
 from gateway.relay.listeners import Listeners
 from gateway.relay.lookups import Lookups
+from gateway.relay.order import Order
 from gateway.relay.ports import RelayPorts
 from gateway.relay.reaching import Reaching
 from gateway.relay.receipting import Receipting
 from gateway.relay.settle import Settler
+from gateway.relay.stopping import Stops
 from gateway.relay.watch import Watch
+from gateway.relay.work import Delivery
 from gateway.relay.write import Writer
 from gateway.tasks import end
 from providers.contract import PushProvider
@@ -83,6 +99,7 @@ class Relay:
         )
         self._receipting = Receipting(ReceiptWords(stores.secret))
         self._receipting.learn(receipts_of(settings))
+        self._collapsing = Collapsing(collapses_of(settings))
         ports = RelayPorts(
             stores.registry,
             stores.journal,
@@ -90,6 +107,7 @@ class Relay:
             stores.lanes,
             frozenset(vendors),
             self.reaching,
+            self._collapsing,
             self._receipting,
         )
         self._leases = Leases(
@@ -104,17 +122,29 @@ class Relay:
         )
         if stores.broker is not None:
             stores.broker.when_lost(self._leases.doubt)
+        self._order = Order(
+            stores.starts,
+            self.lanes,
+            collapsing=self._collapsing,
+            overtaken=self._overtaken,
+            name=ids.process(),
+            observer=observer,
+            clocks=clocks,
+        )
         self._writer = Writer(
             ports=ports,
             device_counts=device_counts,
             leases=self._leases,
+            order=self._order,
             gate=gate,
             observer=observer,
             clocks=clocks,
             pace=pace,
         )
+        cancelled: set[str] = set()
         self._settler = Settler(
             self._writer,
+            cancelled=cancelled,
             observer=observer,
             clocks=clocks,
             max_attempts=settings.relay.max_attempts,
@@ -123,8 +153,9 @@ class Relay:
         self._lookups = Lookups(
             stores.registry,
             stores.journal,
-            self.lanes,
+            stores.store.cancels,
             reaching=self.reaching,
+            order=self._order,
             gone=self._settler.gone,
             returned=self._settler.returned,
             observer=observer,
@@ -137,6 +168,26 @@ class Relay:
             held=self._holds.changed,
             changed=self._lookups.changed,
             observer=observer,
+        )
+        corrector = Corrector(
+            stores.journal,
+            stores.store.cancels,
+            stores.queue,
+            partial(cut_again, max_age_s=settings.relay.max_age_s, chunk_items=pace.chunk_items),
+            observer,
+            pace.chunk_items,
+            wake.set,
+        )
+        self._stops = Stops(
+            stores.store.cancels,
+            stores.queue,
+            self.lanes,
+            known=cancelled,
+            stopped=self._lookups.stop,
+            correct=corrector.correct,
+            observer=observer,
+            clocks=clocks,
+            every_s=pace.follow_s,
         )
         self._watch = Watch(self.lanes, observer=observer, monotonic=clocks.monotonic, pace=pace)
         self._dispatcher = Dispatcher(
@@ -195,6 +246,8 @@ class Relay:
             self._run(self._heartbeat.run()),
             self._run(self._watch.run()),
             self._run(self._lookups.run()),
+            self._run(self._order.run()),
+            self._run(self._stops.run()),
         ]
 
     def wake(self) -> None:
@@ -210,6 +263,10 @@ class Relay:
     def changed(self, device_ids: Sequence[int]) -> None:
         """This process changed these devices: they have another user or address, or are gone."""
         self._lookups.change(device_ids)
+
+    def cancelled(self, event_id: str) -> None:
+        """This process cancelled an event."""
+        self._stops.learn([event_id])
 
     def stood_still(self) -> None:
         """The process did not run for a while: leases are checked before anything is sent."""
@@ -234,6 +291,7 @@ class Relay:
         plans = {plan.name: plan for plan in planned}
         self.reaching.learn(limits_of(settings, self._word), settings.devices.stale_after_days)
         self._receipting.learn(receipts_of(settings))
+        self._collapsing.learn(collapses_of(settings))
         for name, plan in plans.items():
             lane = self.lanes.get(name)
             if lane is None:
@@ -268,6 +326,9 @@ class Relay:
         await self._heartbeat.leave()
 
     # --- inside -------------------------------------------------------------------------------
+
+    def _overtaken(self, deliveries: Sequence[Delivery]) -> None:
+        self._settler.gone(deliveries, DeliveryState.CANCELLED, NEWER_SENT, False)
 
     async def _open_lane(self, plan: LanePlan, settings: Settings) -> Lane:
         lane = make_lane(

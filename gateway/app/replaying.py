@@ -11,17 +11,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from gateway.app.clocks import SYSTEM
+from gateway.app.correcting import chunks_of
 from gateway.core.audit import Actor
 from gateway.core.clocks import Clocks
 from gateway.core.instants import to_iso
 from gateway.core.model import CHUNK_SIZE, Chunk, Event, EventStatus, day_of
-from gateway.core.sources import Terms
+from gateway.core.sources import Terms, corrected_by
 from gateway.errors import StoreError
 from gateway.ingest.schema import understand
 
 if TYPE_CHECKING:
     from gateway.app.copying import Progress
-    from gateway.ports import Journal, Queue
+    from gateway.ports import Cancels, Journal, Queue
     from gateway.queue.nats import JetStreamQueue
 
 
@@ -30,12 +31,13 @@ class Replayed:
     """What became of an event that was to be read again; `event` is how it was understood."""
 
     event_id: str
-    result: EventStatus | Literal["unknown", "not quarantined"]
+    result: EventStatus | Literal["unknown", "not quarantined", "cancelled"]
     event: Event | None = None
 
 
 async def replay(
     journal: Journal,
+    cancels: Cancels,
     queue: Queue,
     event_id: str,
     *,
@@ -44,7 +46,8 @@ async def replay(
     actor: Actor,
     clocks: Clocks = SYSTEM,
 ) -> Replayed:
-    """Read a quarantined event again and queue its notifications; no other event is touched.
+    """Read a quarantined event again and queue its notifications; no other event is touched, and
+    none that was cancelled.
 
     `fresh`: its age counts from now, else from its own time.
     """
@@ -53,6 +56,8 @@ async def replay(
         return Replayed(event_id, "unknown")
     if summary.event.status != "quarantined":
         return Replayed(event_id, "not quarantined")
+    if await cancels.of(event_id) is not None:
+        return Replayed(event_id, "cancelled")
     now = clocks.wall()
     event, chunks = _read_again(summary.event, max_age_s, now=now, fresh=fresh)
     if event.status != "quarantined":
@@ -92,6 +97,8 @@ async def requeue(
 def cut_again(event: Event, *, max_age_s: float, chunk_items: int = CHUNK_SIZE) -> Sequence[Chunk]:
     """The chunks of a kept event, as they were when it came, whoever was erased from it since, and
     whatever its source may reach now."""
+    if corrected_by(event.event_id) is not None:
+        return chunks_of(event, chunk_items=chunk_items)
     return understand(
         event.event_id,
         event.body,

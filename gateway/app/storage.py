@@ -42,6 +42,7 @@ from gateway.ports import (
     Queue,
     Registry,
     Standing,
+    Starts,
     Store,
 )
 from gateway.queue.in_postgres import PostgresQueue
@@ -125,6 +126,10 @@ class Stores:
     @property
     def lanes(self) -> Lanes:
         return self.store.lanes
+
+    @property
+    def starts(self) -> Starts:
+        return self.store.starts
 
     @property
     def keys(self) -> Keys:

@@ -1,8 +1,9 @@
-"""`inkpush events`: lists events, shows how they stand, and reads or queues them again."""
+"""`inkpush events`: lists events, shows how they stand, stops them, and queues them again."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -18,6 +19,7 @@ from gateway.cli.base import (
     json_option,
     reason_option,
 )
+from gateway.errors import AlreadyReplaced
 
 if TYPE_CHECKING:
     from gateway.app.replaying import Replayed
@@ -117,15 +119,17 @@ async def list_events(
 async def show_event(state: State, event_id: str, items: bool, as_json: bool) -> int:
     """Show how an event stands: its deliveries by state, and whether all are settled."""
     from gateway.app.lanes import asking_of
-    from gateway.ops.lookup import delivery_view, event_view
+    from gateway.ops.lookup import delivery_view, event_summary, event_view
 
     async with state.store() as stores:
-        summary = await stores.journal.event(event_id)
+        cancels = stores.store.cancels
+        summary = await event_summary(stores.journal, cancels, event_id)
+        cancel = await cancels.of(event_id)
         records = await stores.journal.items_of(event_id) if items else []
         told = await stores.store.receipts.of(records)
     if summary is None:
         raise click.ClickException(f"there is no event {event_id}")
-    view = event_view(summary)
+    view = event_view(summary, cancel)
     rejections = [{"index": one.index, "reason": one.reason} for one in summary.event.rejections]
     sight = asking_of(state.settings()).sight(told, exact=True)
     rows = [delivery_view(record, {}, sight) for record in records]
@@ -167,6 +171,7 @@ async def replay(
         replayed = [
             await replaying.replay(
                 stores.journal,
+                stores.store.cancels,
                 stores.queue,
                 event_id,
                 max_age_s=max_age_s,
@@ -183,6 +188,79 @@ async def replay(
         columns = ("event_id", "result", "notifications", "reason")
         show.table(results, columns, empty="")
     return 0 if all(row["result"] in ("accepted", "ignored") for row in results) else 1
+
+
+@events.command(
+    "cancel",
+    short_help="Stop an event, and correct what was sent",
+    example="inkpush events cancel msg_2Lh9KRb0pzN4LePd3XiA4v12Axj --dry-run\n"
+    "inkpush events cancel msg_2Lh9KRb0pzN4LePd3XiA4v12Axj --replace-body 'The lesson is at 5 pm'",
+)
+@click.argument("event_id", type=Pasted())
+@click.option("--replace-title", help="Correct the title on the phones that got it.")
+@click.option("--replace-body", help="Correct the body.")
+@click.option("--replace-path", help='Correct the place that it opens; "" for none.')
+@click.option(
+    "--replace",
+    "file",
+    type=click.File("rb"),
+    help="The same from a JSON file with title, body or path; - for standard input.",
+)
+@click.option("--dry-run", is_flag=True, help="Say how many it would be, and change nothing.")
+@reason_option
+@json_option
+@click.pass_obj
+@asynchronous
+async def cancel(
+    state: State,
+    event_id: str,
+    replace_title: str | None,
+    replace_body: str | None,
+    replace_path: str | None,
+    file: BinaryIO | None,
+    dry_run: bool,
+    reason: str,
+    as_json: bool,
+) -> int:
+    """Stop an event: what waits is not sent, for good.
+
+    No push of it starts later than a second after this command has ended; what a vendor took may
+    still be shown. With a replacement, an event of its own puts that in the place of what the
+    phones have that got it; what it does not name stays as it was.
+    """
+    from gateway.app.lanes import longest_kept_s
+    from gateway.core.cancelling import written
+    from gateway.devices.cancelling import cancel_event, cancel_view
+    from gateway.ports import Cancelling
+
+    given = {"title": replace_title, "body": replace_body, "path": replace_path}
+    texts = _replacement(given, file)
+    settings = state.settings()
+    async with state.store() as stores:
+        now, who = stores.clocks.wall(), actor(reason)
+        asked = Cancelling(
+            at=now,
+            max_age_s=settings.relay.max_age_s,
+            kept_s=longest_kept_s(settings),
+            replacement=None if texts is None else written(texts),
+            dry_run=dry_run,
+            act=who.does("events.cancel", event_id, at=now),
+            correct=who.does("events.correct", event_id, at=now),
+        )
+        try:
+            done = await cancel_event(stores.store.cancels, stores.queue, event_id, asked)
+        except AlreadyReplaced as error:
+            raise click.ClickException(str(error)) from None
+    if done is None:
+        raise click.ClickException(f"there is no event {event_id}")
+    view = cancel_view(done)
+    if as_json:
+        show.as_line(view | ({"dry_run": True} if dry_run else {}))
+    else:
+        if dry_run:
+            click.echo("Nothing was changed. It would be:")
+        show.fields(view)
+    return 1 if done.refused else 0
 
 
 @events.command(
@@ -225,6 +303,31 @@ async def requeue(state: State, since: When, reason: str, as_json: bool) -> None
         show.as_line({"events": found})
     else:
         click.echo(f"Events that are queued again: {found}")
+
+
+def _replacement(
+    given: dict[str, str | None], file: BinaryIO | None
+) -> dict[str, str | None] | None:
+    """The texts of a correction, from the options or from a file; None: none is asked."""
+    from gateway.devices.cancelling import replacement_faults
+
+    texts: dict[str, str | None] = {name: text for name, text in given.items() if text is not None}
+    if file is not None:
+        if texts:
+            raise click.UsageError("take --replace, or the other --replace-... options, not both")
+        try:
+            read: Any = json.load(file)
+        except (ValueError, RecursionError):
+            raise click.ClickException("--replace: the file is not JSON") from None
+        if not isinstance(read, dict):
+            raise click.ClickException("--replace: the file is not a JSON object")
+        texts = read
+    elif not texts:
+        return None
+    if faults := replacement_faults(texts):
+        told = "; ".join(f"{fault['field']} {fault['message']}" for fault in faults)
+        raise click.UsageError(told)
+    return texts
 
 
 def _is_known(state: State, source: str) -> bool:

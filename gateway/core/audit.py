@@ -27,6 +27,8 @@ What = Literal[
     "devices.forget",
     "devices.import",
     "devices.register",
+    "events.cancel",
+    "events.correct",
     "events.replay",
     "events.requeue",
     "keys.create",

@@ -120,6 +120,10 @@ class Breaker:
             self._probing = False
             self._probe_at = now + self._wait
 
+    def unused(self) -> None:
+        """Nothing was sent as the probe: it may be any time."""
+        self._probing = False
+
     def reset(self) -> None:
         """Open the part and forget its accusations: there is another key, or a person resumed
         it."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gateway.core.cancelling import CANCELLED
 from gateway.core.instants import to_iso
 from gateway.core.model import Chunk, ChunkItem, Item, Record, Target
 from gateway.core.reach import Barred
@@ -147,6 +148,13 @@ def expire(
             known,
         )
     ]
+
+
+def stop(chunk: Chunk, known: Known, *, now: float) -> list[Record]:
+    """End what is not settled of a chunk whose event was cancelled: deliveries that were left for
+    later, and items of which nothing was tried."""
+    state, reason = DeliveryState.CANCELLED, CANCELLED
+    return [one._replace(state=state, reason=reason) for one in expire(chunk, known, now=now)]
 
 
 def too_old(chunk: Chunk) -> str:

@@ -6,7 +6,7 @@ ignored, since LearnInk may add some; `phone_number` is accepted and not read.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, cast
 
 from gateway.core.identifiers import id_fault
@@ -55,6 +55,26 @@ def parse_items(
     return items, rejections
 
 
+def texts_fault(texts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with texts that are to stand in an item: (field, why)."""
+    faults = []
+    for name in ("title", "body"):
+        if texts.get(name, "") is None:
+            faults.append((name, f"{name} is not a string"))
+            continue
+        try:
+            _text(texts, name)
+        except _Bad as bad:
+            faults.append((name, str(bad)))
+    if not faults and texts.get("title") == texts.get("body") == "":
+        faults.append(("title", "title and body are both empty"))
+    try:
+        _path(texts.get("path"))
+    except _Bad as bad:
+        faults.append(("path", str(bad)))
+    return faults
+
+
 def _carried(terms: Terms, occurred_at: float | None) -> tuple[Any, ...]:
     """The later fields of each item, in their order. What LearnInk sends says no source."""
     source = None if terms.source == LEARNINK else terms.source
@@ -76,7 +96,7 @@ def _parse_item(index: int, entry: Any, carried: tuple[Any, ...]) -> Item:
     return Item(index, title, body, _path(entry.get("path")), user_id, custom_id, *carried)
 
 
-def _text(entry: dict[str, Any], name: str) -> str:
+def _text(entry: Mapping[str, Any], name: str) -> str:
     value = entry.get(name)
     if value is None:
         return ""

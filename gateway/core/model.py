@@ -27,8 +27,8 @@ class Item(NamedTuple):
 
     The fields with a default are carried along unchanged, by leftovers and dead letters too: the
     source of its event (None: LearnInk), the part of a lane that it waits for, the event's own
-    time, the id under which it replaces others on a phone (None: the delivery's), and what its
-    source might reach when the event came (None: anything).
+    time, in a correction the notification in whose place it comes (see `core.collapsing`; None: no
+    other), and what its source might reach when the event came (None: anything).
     """
 
     index: int  # type: ignore[assignment]  # not the method of a tuple, which nobody needs
@@ -319,10 +319,15 @@ class Found(list[list[Target]]):
         self.contradicting: dict[int, list[Target]] = {}
 
 
+MAYBE_TAKEN = "?"
+"""The `vendor_id` of a delivery that its vendor may have taken: an answer did not come."""
+
+
 class Record(NamedTuple):
     """A line of the journal: how a delivery stands. `device_id` 0: the item reached no device.
 
-    `day` is its chunk's. The fields are in the order of the table's columns.
+    `day` is its chunk's. `vendor_id` is the vendor's id for it, or `MAYBE_TAKEN`. The fields are in
+    the order of the table's columns.
     """
 
     event_id: str
@@ -365,9 +370,12 @@ def day_of(received_at: float) -> int:
 
 def delivery_id(event_id: str, index: int, device_id: int) -> str:
     """Name a delivery: the same name-based UUID at every repeat, replica and restart."""
-    digits = hashlib.blake2b(
-        f"{event_id}\0{index}\0{device_id}".encode(), digest_size=16
-    ).hexdigest()
+    return named(f"{event_id}\0{index}\0{device_id}")
+
+
+def named(text: str) -> str:
+    """The name-based UUID of a text."""
+    digits = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     # version 5 and the variant of RFC 4122, written where `uuid.UUID` would put them
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -25,8 +25,12 @@ NO_APP = "its source may not reach the app of the user's devices"
 Word = Callable[[str], str]
 """Makes the word that stands for a user's id in limits: a keyed hash."""
 
+CORRECTION = "r1"
+"""What stands behind the last colon of a correction's id."""
+_BEHIND = f":{CORRECTION}"
+
 _KEPT_OTHERWISE = {":": "%3A", "%": "%25"}
-_TO_KEEP_OTHERWISE = re.compile(r":|%(?=3A|25)")
+_TO_KEEP_OTHERWISE = re.compile(r":|%(?=3A|25|72)")
 
 
 class Limits(NamedTuple):
@@ -63,18 +67,33 @@ LEARNINKS = Terms()
 
 
 def event_id_of(source: str, message_id: str) -> str:
-    """Name an event, so that no sender can write another source's id.
+    """Name an event, so that no sender can write another source's id, or a correction's.
 
-    A colon stands behind a source's name and nowhere else; those of the sender are kept as `%3A`. A
-    percent sign that could be read as part of such a mark is kept as `%25`, so that two ids never
-    become one.
+    A colon stands behind a source's name, before the mark of a correction, and nowhere else; those
+    of the sender are kept as `%3A`. A source's own id that is the mark of a correction is kept as
+    `%721`. A percent sign that could be read as part of such a mark is kept as `%25`, so that two
+    ids never become one.
     """
     own = _TO_KEEP_OTHERWISE.sub(lambda found: _KEPT_OTHERWISE[found[0]], message_id)
-    return own if source == LEARNINK else f"{source}:{own}"
+    if source == LEARNINK:
+        return own
+    return f"{source}:%721" if own == CORRECTION else f"{source}:{own}"
+
+
+def correction_of(event_id: str) -> str:
+    """Name the event that corrects this one."""
+    return f"{event_id}{_BEHIND}"
+
+
+def corrected_by(event_id: str) -> str | None:
+    """The event that this one corrects; None: it is no correction."""
+    return event_id.removesuffix(_BEHIND) if event_id.endswith(_BEHIND) else None
 
 
 def source_of(event_id: str) -> str:
     """The source that an event's id names."""
+    while (corrected := corrected_by(event_id)) is not None:
+        event_id = corrected
     source, colon, _ = event_id.partition(":")
     return source if colon else LEARNINK
 

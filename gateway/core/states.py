@@ -42,6 +42,8 @@ class DeliveryState(StrEnum):
     REFUSED = "refused"
     #: given up after the last attempt: a dead letter that can be replayed
     DEAD = "dead"
+    #: taken back, or overtaken by a newer one, before a vendor took it
+    CANCELLED = "cancelled"
 
     @property
     def is_terminal(self) -> bool:
@@ -57,6 +59,7 @@ DELIVERY_STEPS: dict[DeliveryState, frozenset[DeliveryState]] = {
     DeliveryState.EXPIRED: frozenset(),
     DeliveryState.REFUSED: frozenset(),
     DeliveryState.DEAD: frozenset({DeliveryState.PENDING}),
+    DeliveryState.CANCELLED: frozenset(),
 }
 
 

@@ -20,7 +20,7 @@ WEBHOOK_RESULTS = (
     "unavailable",
     OTHER,
 )
-NOTIFICATION_RESULTS = ("accepted", "rejected", "no_device", "expired", OTHER)
+NOTIFICATION_RESULTS = ("accepted", "rejected", "no_device", "expired", "cancelled", OTHER)
 OUTCOMES = (
     *(state for state in DeliveryState if state not in {"pending", "no_device"}),
     OTHER,

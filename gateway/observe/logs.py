@@ -26,6 +26,7 @@ from gateway.events import (
     ConnectionRefused,
     DeliveriesSettled,
     DevicesRemoved,
+    EventCancelled,
     Fault,
     GatewayEvent,
     IdsContradict,
@@ -150,13 +151,16 @@ def _by_strangers(event: GatewayEvent) -> bool:
             return isinstance(event, ConnectionRefused)
 
 
+_PLAIN = {NotificationsPosted: "own notifications accepted", EventCancelled: "event cancelled"}
+
+
 def say(event: GatewayEvent) -> Said:
     """How bad an event is, and what to call it."""
     match event:
         case WebhookAnswered(result):
             return _WEBHOOK_LEVELS.get(result, "info"), f"webhook {result}"
-        case NotificationsPosted():
-            return "info", "own notifications accepted"
+        case NotificationsPosted() | EventCancelled():
+            return "info", _PLAIN[type(event)]
         case AttemptsFinished():
             return "debug", "attempts finished"
         case DeliveriesSettled() | ReceiptsTold():

@@ -26,6 +26,7 @@ from gateway.events import (
     ConnectionRefused,
     DeliveriesSettled,
     DevicesRemoved,
+    EventCancelled,
     Fault,
     GatewayEvent,
     IdsContradict,
@@ -308,8 +309,15 @@ class Metrics:
                 pass  # /readyz and the log tell of them
             case ConnectionRefused(reason):
                 self._refused.labels(reason).inc()
-            case DevicesRemoved() | RelaysCounted() | ChunkBuried() | StoreFailed() | Fault():
-                pass  # gauges show what came of it, or the log
+            case (
+                DevicesRemoved()
+                | RelaysCounted()
+                | EventCancelled()
+                | ChunkBuried()
+                | StoreFailed()
+                | Fault()
+            ):
+                pass  # other series show what came of it, or the log
             case _:
                 assert_never(event)
 

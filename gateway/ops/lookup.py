@@ -10,16 +10,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.core.audit import Actor
+from gateway.core.cancelling import Cancel
 from gateway.core.clocks import Clocks
 from gateway.core.instants import read_instant, to_iso
-from gateway.core.model import Record, UserRef
+from gateway.core.model import MAYBE_TAKEN, Event, Record, UserRef
 from gateway.core.seen import Asking, Sight
-from gateway.core.sources import source_of
+from gateway.core.sources import corrected_by, source_of
 from gateway.core.states import DeliveryState
 from gateway.exchange import Answer, Request, Route
 from gateway.ops.waiting import WaitingLookup, waiting_record, waits_view
 from gateway.ops.whys import WhyLookup, people_of
-from gateway.ports import Audit, EventSummary, Journal, Receipts, Registry, Waiting
+from gateway.ports import Cancels, EventSummary, Journal, Store, Waiting
 from gateway.problems import Problem
 from gateway.whose import by_of, find_user
 
@@ -50,10 +51,7 @@ class LookupRoutes:
 
     def __init__(
         self,
-        journal: Journal,
-        registry: Registry,
-        receipts: Receipts,
-        audit: Audit,
+        store: Store,
         authorize: Authorize,
         *,
         waiting: WaitingLookup,
@@ -61,10 +59,11 @@ class LookupRoutes:
         clocks: Clocks,
         asking: Callable[[], Asking],
     ) -> None:
-        self._journal = journal
-        self._registry = registry
-        self._receipts = receipts
-        self._audit = audit
+        self._journal = store.journal
+        self._cancels = store.cancels
+        self._registry = store.registry
+        self._receipts = store.receipts
+        self._audit = store.audit
         self._authorize = authorize
         self._waiting = waiting
         self._whys = whys
@@ -122,10 +121,10 @@ class LookupRoutes:
         looker = await self._authorize(request, SCOPE)
         with_items = _flag(request.query, "items")
         event_id = request.path["event_id"]
-        summary = await self._journal.event(event_id)
+        summary = await event_summary(self._journal, self._cancels, event_id)
         if summary is None:
             raise Problem("not_found")
-        view = event_view(summary)
+        view = event_view(summary, await self._cancels.of(event_id))
         if with_items:
             records = await self._journal.items_of(event_id)
             view["items"] = _items(summary, records, await self._sight(looker, records))
@@ -165,7 +164,7 @@ def delivery_view(record: Record, installations: Mapping[int, str], sight: Sight
         "state": record.state.value,
         "attempts": record.attempts,
         "reason": record.reason,
-        "vendor_id": record.vendor_id or None,
+        "vendor_id": None if record.vendor_id in ("", MAYBE_TAKEN) else record.vendor_id,
         "address_hash": record.address_hash or None,
         "at": to_iso(record.at),
         "next_attempt_at": None if record.next_at is None else to_iso(record.next_at),
@@ -173,8 +172,27 @@ def delivery_view(record: Record, installations: Mapping[int, str], sight: Sight
     }
 
 
-def event_view(summary: EventSummary) -> dict[str, Any]:
-    """How an event is shown."""
+async def event_summary(journal: Journal, cancels: Cancels, event_id: str) -> EventSummary | None:
+    """How an event stands. A correction that was asked, and waits for the end of what it corrects,
+    is there already, and is `accepting`."""
+    summary, original = await journal.event(event_id), corrected_by(event_id)
+    if summary is not None or original is None:
+        return summary
+    asked, first = await cancels.of(original), await journal.event(original)
+    if asked is None or asked.replacement is None or first is None:
+        return None
+    event = Event(
+        event_id,
+        first.event.type,
+        "accepting",
+        first.event.received_at,
+        source=first.event.source,
+    )
+    return EventSummary(event, {state.value: 0 for state in DeliveryState}, settled=False)
+
+
+def event_view(summary: EventSummary, cancel: Cancel | None) -> dict[str, Any]:
+    """How an event is shown; `cancel` is how it was cancelled, if it was."""
     event = summary.event
     return {
         "event_id": event.event_id,
@@ -188,6 +206,8 @@ def event_view(summary: EventSummary) -> dict[str, Any]:
         "rejected": len(event.rejections),
         "deliveries": summary.deliveries,
         "settled": summary.settled,
+        "cancelled_at": None if cancel is None else to_iso(cancel.at),
+        "replaced_by": None if cancel is None else cancel.correction,
     }
 
 

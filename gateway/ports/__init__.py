@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.ports.audit import Audit
+from gateway.ports.cancels import Cancelling, Cancels
 from gateway.ports.doubts import Doubt, Doubts
 from gateway.ports.erasures import KEPT, Asked, Cleared, Erasure, Erasures, Kept, Slice
 from gateway.ports.journal import (
@@ -25,6 +26,7 @@ from gateway.ports.journal import (
     LeaseRef,
     Progress,
     Recorded,
+    Standings,
 )
 from gateway.ports.keys import SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
@@ -34,6 +36,7 @@ from gateway.ports.receipts import Kept as KeptReceipt
 from gateway.ports.receipts import Receipts
 from gateway.ports.registry import Audience, Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
+from gateway.ports.starts import Start, Starts
 from gateway.ports.store import Store
 from gateway.ports.times import PERSON, ClockRow, Times
 
@@ -52,6 +55,8 @@ __all__ = [
     "Audience",
     "Audit",
     "BrokeredJournal",
+    "Cancelling",
+    "Cancels",
     "Cleared",
     "Clock",
     "ClockRow",
@@ -86,6 +91,9 @@ __all__ = [
     "Replicas",
     "Slice",
     "Standing",
+    "Standings",
+    "Start",
+    "Starts",
     "Store",
     "Times",
     "Waiting",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gateway.core.attempts import Failed, Failures, Key
 from gateway.core.audit import Act
+from gateway.core.cancelling import CANCELLED
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.prune import NO_BRAKES, Admission, Brake, LaneKey
@@ -21,6 +22,13 @@ class Progress(NamedTuple):
     state: DeliveryState
     attempts: int
     next_at: float | None = None
+
+
+class Standings(dict[tuple[int, int], Progress]):
+    """What the journal knows of some items of an event, by (index, device id). `cancelled`: the
+    event is, and nothing more of it is to be started."""
+
+    cancelled = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ class DeadLetter:
     `taken_at` is when it was first taken for a replay that may not have ended yet. `raw` is set for
     a chunk that could not be read: its bytes as they were queued, and in `form` the version that
     they name; `item` is empty then, and `device_id` is the chunk's number in the queue. Empty
-    `raw`: the bytes were erased with a user. `fault`: why the letter's content cannot be read.
+    `raw`: the bytes were erased with a user. `fault`: why the letter cannot be replayed.
     """
 
     id: int
@@ -69,12 +77,19 @@ class DeadLetter:
     fault: str = ""
 
     @classmethod
-    def from_row(cls, row: Sequence[Any], *, day: int = 0, taken_at: float = 0.0) -> DeadLetter:
+    def from_row(
+        cls,
+        row: Sequence[Any],
+        *,
+        day: int = 0,
+        taken_at: float = 0.0,
+        is_cancelled: bool = False,
+    ) -> DeadLetter:
         """A row of dead_letters, in the order of its columns, which all engines share. If the
         content beside the columns is unreadable, the item has the columns only, and `fault` says
-        so."""
+        so; or that the event was cancelled."""
         columns = (row[2], *row[9:14])
-        fault = ""
+        fault = CANCELLED if is_cancelled else ""
         try:
             item = read_letter(columns, row[14])
         except Unreadable as error:
@@ -141,10 +156,8 @@ class Journal(Protocol):
     def forms(self) -> Forms:
         """Which forms this process writes, in the journal and in the queue beside it."""
 
-    async def progress(
-        self, event_id: str, indexes: Sequence[int], *, day: int
-    ) -> Mapping[tuple[int, int], Progress]:
-        """The journal's state of these items of an event, by (index, device id).
+    async def progress(self, event_id: str, indexes: Sequence[int], *, day: int) -> Standings:
+        """The journal's state of these items of an event, and whether it was cancelled.
 
         `day` is the event's (`core.model.day_of`): its deliveries are kept by it.
         """
@@ -224,7 +237,8 @@ class Journal(Protocol):
         """Delete dead letters (None: all). Returns how many."""
 
     async def purge(self, *, before: float) -> int:
-        """Delete events, deliveries and dead letters older than this. Returns how many rows.
+        """Delete events, deliveries and dead letters older than this, and what was started last
+        before then (`gateway.ports.starts`). Returns how many rows.
 
         Queued chunks stay. A store that keeps its journal by days deletes a day once all of it is
         older.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +69,10 @@ class Queue(Protocol):
     async def snooze(self, claim: Claim, *, until: float) -> None:
         """Give a chunk back, as if it had never been claimed: it is due again at that time (epoch
         seconds). Nothing happens if the lease was lost."""
+
+    async def hasten(self, event_ids: Collection[str]) -> None:
+        """The chunks of these events come first, whatever they wait for: the events were cancelled.
+        Asked again and again for some minutes; a broker hands its messages out in their order."""
 
     async def let_go(self) -> None:
         """This process ends in order: its unsettled chunks are due at once, as if it had never

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway.ports.audit import Audit
+from gateway.ports.cancels import Cancels
 from gateway.ports.doubts import Doubts
 from gateway.ports.erasures import Erasures
 from gateway.ports.journal import Journal
@@ -14,6 +15,7 @@ from gateway.ports.people import People
 from gateway.ports.receipts import Receipts
 from gateway.ports.registry import Registry
 from gateway.ports.replicas import Replicas
+from gateway.ports.starts import Starts
 from gateway.ports.times import Times
 
 
@@ -37,12 +39,20 @@ class Store(Protocol):
         """What else is known of one person."""
 
     @property
+    def cancels(self) -> Cancels:
+        """Which events were cancelled."""
+
+    @property
     def erasures(self) -> Erasures:
         """Who is being erased, and how far that is."""
 
     @property
     def lanes(self) -> Lanes:
         """The lanes' lasting state."""
+
+    @property
+    def starts(self) -> Starts:
+        """Which push of a device and key was started last."""
 
     @property
     def keys(self) -> Keys:

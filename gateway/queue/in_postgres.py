@@ -7,7 +7,7 @@ leftovers, so both steps are atomic. Replicas claim beside each other without wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from gateway.core.audit import Act
@@ -219,6 +219,10 @@ class PostgresQueue:
 
     async def snooze(self, claim: Claim, *, until: float) -> None:
         await self._run("queue_leave", claim.queue_id, claim.lease_id, until)
+
+    async def hasten(self, event_ids: Collection[str]) -> None:
+        if await self._database.rows("queue_hasten", list(event_ids)):
+            self._announce()
 
     async def rescue(self) -> int:
         """Ends no lease, because any may belong to a live replica; those of dead ones run out."""

@@ -7,7 +7,7 @@ leftovers, so both steps are atomic.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from gateway.core.audit import Act
@@ -166,6 +166,15 @@ class InStoreQueue:
         await self._run(
             "queue_leave", {"id": claim.queue_id, "lease_id": claim.lease_id, "due_at": until}
         )
+
+    async def hasten(self, event_ids: Collection[str]) -> None:
+        asked = {"events": json.dumps(list(event_ids))}
+        sql = self._sql["queue_may_hasten"]
+        found = await self._database.read(
+            lambda connection: connection.execute(sql, asked).fetchone()
+        )
+        if found[0]:
+            await self._run("queue_hasten", asked)
 
     async def let_go(self) -> None:
         # includes chunks of a cancelled claim, which no caller knows of

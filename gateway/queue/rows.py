@@ -75,5 +75,6 @@ def past_of(row: Sequence[Any]) -> Past:
 
 
 def letter_of(row: Sequence[Any]) -> DeadLetter:
-    """A row of dead_letters for a replay; its last column is the event's reception time."""
-    return DeadLetter.from_row(row, day=day_of(row[-1] or 0.0))
+    """A row of dead_letters for a replay; its last columns are whether the event was cancelled, and
+    its reception time."""
+    return DeadLetter.from_row(row, day=day_of(row[-1] or 0.0), is_cancelled=bool(row[-2]))

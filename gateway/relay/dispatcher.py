@@ -14,9 +14,11 @@ from typing import TypeVar
 
 from gateway.core.chunks import fresh_until
 from gateway.core.clocks import Clocks
+from gateway.core.collapsing import collapse_id
 from gateway.core.erased import for_their_time
-from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan
+from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan, stop
 from gateway.core.model import (
+    DATA_MESSAGES,
     Claim,
     Found,
     Item,
@@ -30,6 +32,7 @@ from gateway.core.pace import Pace
 from gateway.core.staleness import without_stale
 from gateway.core.states import DeliveryState
 from gateway.events import ChunkBuried, IdsContradict, Observer, PutAside, StoreFailed
+from gateway.ports import Standings
 from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
 from gateway.relay.ports import RelayPorts
@@ -181,7 +184,11 @@ class Dispatcher:
         if not items:
             self._settler.begin(work, [])
             return
+        looked_up = self._monotonic()
         known = await self._known(work)
+        if known.cancelled:
+            await self._stop(work, known, now)
+            return
         is_hopeless, is_late = await self._trials.is_hopeless(work), work.deadline <= now
         source = items[0].source
         if is_late and doubt is not None and not is_hopeless:
@@ -195,7 +202,6 @@ class Dispatcher:
             items = []  # no lookup, which may be what ends processes
         elif is_late:
             items = begun(chunk, known)
-        looked_up = self._monotonic()
         found = await self._ports.registry.targets(items) if items else Found()
         targets, barred = self._ports.reaching.of(items, for_their_time(found, chunk.first_seen))
         before = self._ports.reaching.stale_before()
@@ -227,6 +233,14 @@ class Dispatcher:
         """Whether this process can send to a device at all."""
         return not target.fault and lane_name(target.app, target.provider) in self._lanes
 
+    async def _stop(self, work: Work, known: Known, now: float) -> None:
+        """End a chunk whose event was cancelled."""
+        await self._leases.prove([work])
+        if work.lost or work.proven_until <= self._monotonic():
+            self._leases.drop(work)
+        else:
+            self._settler.begin(work, stop(work.chunk, known, now=now))
+
     async def _leave(self, work: Work) -> None:
         """Leave a chunk for a moment: to a process that knows its source, or until the time is
         known. It comes again, and expires in time."""
@@ -235,7 +249,7 @@ class Dispatcher:
         await self._ports.queue.snooze(work.claim, until=min(until, max(now + 1.0, deadline)))
         self._leases.drop(work)
 
-    async def _known(self, work: Work) -> Known:
+    async def _known(self, work: Work) -> Standings:
         chunk = work.chunk
         return await self._ports.journal.progress(
             chunk.event_id, [entry.item.index for entry in chunk.items], day=chunk.day
@@ -259,6 +273,7 @@ class Dispatcher:
         message = Message(event_id, "", "", None)
         sign = self._ports.receipting.of_event(event_id, work.chunk.day)
         asked, receipt, mode = self._ports.receipting.modes, "", None
+        collapsing = self._ports.collapsing
         for send in sends:
             item, target = send.item, send.target
             name = lane_name(target.app, target.provider)
@@ -290,7 +305,14 @@ class Dispatcher:
                 word=target.word_for(item),
                 receipt=receipt,
                 mutable=mode == "received",
+                collapse_id=""
+                if item.collapse_id is None
+                else collapse_id(event_id, item, target.device_id),
             )
+            if target.stated & DATA_MESSAGES:
+                delivery.is_data = True
+            if collapsing.modes:
+                collapsing.shape(delivery)
             by_part.setdefault((name, part), []).append(delivery)
         if faults:
             self._put_aside(work, faults)

@@ -186,7 +186,7 @@ class Lane:
 
     def resume(self, part: Part, deliveries: Sequence[Delivery]) -> None:
         """Go on with deliveries of a part that were its turn before, ahead of the others."""
-        if self._stopped or part.stopped:
+        if self._stopped or not part.may_send(self._clocks.monotonic()):
             part.give_back_these(deliveries)
             return
         part.backlog.extendleft(reversed(deliveries))
@@ -370,7 +370,7 @@ class Lane:
             part.trying(now, len(pushes))
             self._transport.send(pushes, self._settles[part.name])
         elif allowed:
-            part.came_to_nothing(now)
+            part.came_to_nothing()
         return len(pushes)
 
     def _settle(self, part: Part, verdicts: Sequence[tuple[Push, Verdict]]) -> None:

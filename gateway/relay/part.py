@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Literal, assert_never
 
@@ -26,7 +26,7 @@ from gateway.relay.lookahead import Lookahead
 from gateway.relay.silence import Silence
 from gateway.relay.standing import Cause, Errors, trouble_of
 from gateway.relay.undecided import MOMENT_S, Accusation, Undecided
-from gateway.relay.work import Delivery, take
+from gateway.relay.work import Delivery, take, take_out
 from providers.contract import Misconfigured, Push, PushProvider, Trouble, Unavailable, Verdict
 
 State = Literal["open", "held", "failing", "paused"]
@@ -180,9 +180,9 @@ class Part:
         self._reachability.trying(now)
         self.in_flight += pushes
 
-    def came_to_nothing(self, now: Monotonic) -> None:
+    def came_to_nothing(self) -> None:
         """The pushes that were allowed to go were all stale or lost, or are looked up again."""
-        self._breaker.unclear(now)
+        self._breaker.unused()
 
     def looked_up(self, deliveries: int) -> None:
         """This many were looked up again."""
@@ -194,17 +194,16 @@ class Part:
 
     def give_back(self, reason: str = "") -> None:
         """Return the backlog to the queue."""
-        if self.backlog:
-            waiting = list(self.backlog)
-            self.backlog.clear()
+        if waiting := self.take_out(lambda _one: True):
             self.give_back_these(waiting, reason)
+
+    def take_out(self, wanted: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Take these out of the backlog."""
+        return take_out(self.backlog, wanted)
 
     def forget_lost(self) -> None:
         """Return what is in the backlog of chunks whose lease is lost."""
-        lost = [delivery for delivery in self.backlog if delivery.work.lost]
-        for delivery in lost:
-            self.backlog.remove(delivery)
-        self._listeners.returned(lost, "", None)
+        self._listeners.returned(self.take_out(lambda one: one.work.lost), "", None)
 
     def give_back_these(self, deliveries: Sequence[Delivery], reason: str = "") -> None:
         """Return deliveries to the queue; without a reason, with the one that stops the part."""

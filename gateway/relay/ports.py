@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from gateway.ports import Journal, Lanes, Queue, Registry
+from gateway.relay.collapsing import Collapsing
 from gateway.relay.reaching import Reaching
 from gateway.relay.receipting import Receipting
 
@@ -20,4 +21,5 @@ class RelayPorts:
     lanes: Lanes
     vendors: Collection[str]
     reaching: Reaching
+    collapsing: Collapsing
     receipting: Receipting = field(default_factory=Receipting)

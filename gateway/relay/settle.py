@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import assert_never
 
 from gateway.core import attempts
+from gateway.core.cancelling import CANCELLED
 from gateway.core.clocks import Clocks
 from gateway.core.fanout import TOO_OLD
-from gateway.core.model import Record, Remainder, Removal
+from gateway.core.model import MAYBE_TAKEN, Record, Remainder, Removal
 from gateway.core.retry import (
     Accuse,
     Dead,
@@ -54,12 +55,20 @@ _STAYS = "the device stays, for the clock is doubted"
 
 
 class Settler:
-    """Turns verdicts into journal rows, removals, leftovers and lane holds."""
+    """Turns verdicts into journal rows, removals, leftovers and lane holds. `cancelled` are the
+    events of which nothing is left for later; `stopping` keeps them."""
 
     def __init__(
-        self, writer: Writer, *, observer: Observer, clocks: Clocks, max_attempts: int
+        self,
+        writer: Writer,
+        *,
+        cancelled: Collection[str],
+        observer: Observer,
+        clocks: Clocks,
+        max_attempts: int,
     ) -> None:
         self._writer = writer
+        self._cancelled = cancelled
         self._observer = observer
         self._clocks = clocks
         self._max_attempts = max_attempts
@@ -94,6 +103,7 @@ class Settler:
             if verdict == NOT_STARTED and not lane.stopped:
                 not_started += 1
                 seconds.pop()
+                part.came_to_nothing()
                 lane.resend(delivery)
                 continue
             if delivered > said:
@@ -113,15 +123,17 @@ class Settler:
             part.took()
         return delivered
 
-    def gone(self, deliveries: Sequence[Delivery], reason: str, is_ended: bool) -> None:
-        """End deliveries whose device is not theirs to reach any more. `is_ended`: the journal has
-        ended their items already, and nothing more is written."""
+    def gone(
+        self, deliveries: Sequence[Delivery], state: DeliveryState, reason: str, is_ended: bool
+    ) -> None:
+        """End deliveries that are not to be started any more. `is_ended`: the journal has ended
+        their items already, and nothing more is written."""
         now = self._clocks.wall()
         for delivery in deliveries:
             if is_ended or delivery.work.lost:
                 self._close(delivery)
             else:
-                self._end(delivery, DeliveryState.NO_DEVICE, reason, now)
+                self._end(delivery, state, reason, now)
 
     def returned(self, deliveries: Sequence[Delivery], reason: str, due_at: float | None) -> None:
         """Take back deliveries that were not sent; no attempt is spent."""
@@ -153,6 +165,8 @@ class Settler:
     def _decide(
         self, lane: Lane, part: Part, delivery: Delivery, verdict: Verdict, now: float
     ) -> None:
+        if isinstance(verdict, Unavailable) and not verdict.outcome_known:
+            delivery.is_unsure = True
         if lane.stopped and isinstance(verdict, Unavailable):
             # We closed the transport under it, so no attempt is spent.
             self.returned([delivery], verdict.reason, None)
@@ -272,8 +286,12 @@ class Settler:
         *,
         due_at: float,
     ) -> None:
-        """Leave a delivery for later. The journal keeps the due time, so that a repeat of its chunk
-        does not send it earlier, and the reason, if there is one."""
+        """Leave a delivery for later, unless its event was cancelled. The journal keeps the due
+        time, so that a repeat of its chunk does not send it earlier, and the reason, if there is
+        one."""
+        if delivery.work.chunk.event_id in self._cancelled:
+            self._end(delivery, DeliveryState.CANCELLED, CANCELLED, now)
+            return
         due_at = delivery.work.due(due_at, now)
         record = _record(delivery, DeliveryState.PENDING, reason, now, next_at=due_at)
         self._batch.wait(record, delivery.work)
@@ -337,7 +355,7 @@ def _record(
         provider=target.provider,
         address_hash=address_hash(target.address.value),
         reason=reason,
-        vendor_id=vendor_id,
+        vendor_id=vendor_id or (MAYBE_TAKEN if delivery.is_unsure else ""),
         next_at=next_at,
         day=chunk.day,
     )

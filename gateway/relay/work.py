@@ -111,7 +111,7 @@ class Delivery(Push):
     `part` is the lane's that its address belongs to. `looked_up` is when the registry was last
     asked for its device (monotonic). `attempts` counts those made. Of the last one, `started` is
     when (monotonic) and `transport` by which: a reload replaces a lane's transport while pushes are
-    on their way by the old one.
+    on their way by the old one. `is_unsure`: the vendor may have taken it, and did not say so.
     """
 
     work: Work
@@ -121,6 +121,7 @@ class Delivery(Push):
     looked_up: float
     attempts: int
     flipped: bool = False
+    is_unsure: bool = False
     started: float = 0.0
     transport: PushProvider | None = None
 
@@ -192,3 +193,13 @@ def take(
             pushes.append(delivery)
     backlog.extend(unproven)
     return taken
+
+
+def take_out(backlog: deque[Delivery], wanted: Callable[[Delivery], bool]) -> list[Delivery]:
+    """Take the deliveries that are wanted out of a backlog; the others keep their order."""
+    found = [one for one in backlog if wanted(one)]
+    if found:
+        rest = [one for one in backlog if not wanted(one)]
+        backlog.clear()
+        backlog.extend(rest)
+    return found

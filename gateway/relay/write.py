@@ -37,12 +37,15 @@ from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
+from gateway.relay.order import Order
 from gateway.relay.ports import RelayPorts
 from gateway.relay.retrying import until_stored
 from gateway.relay.work import Work
 from providers.contract import Address
 
 T = TypeVar("T")
+
+_UNSENT = frozenset((DeliveryState.NO_DEVICE, DeliveryState.EXPIRED, DeliveryState.CANCELLED))
 
 
 @dataclass(slots=True)
@@ -122,6 +125,7 @@ class Writer:
         ports: RelayPorts,
         device_counts: DeviceCounts,
         leases: Leases,
+        order: Order,
         gate: Gate,
         observer: Observer,
         clocks: Clocks,
@@ -132,6 +136,7 @@ class Writer:
         self._registry = ports.registry
         self._device_counts = device_counts
         self._leases = leases
+        self._order = order
         self.gate = gate
         self._observer = observer
         self._clocks = clocks
@@ -182,6 +187,9 @@ class Writer:
     async def _write(self, batch: Batch) -> None:
         recorded = await self._recorded(batch)
         self._device_counts.took_out(recorded.went)
+        if self._order.holds:
+            waiting = [record for record, _ in batch.waiting]
+            await self._order.ended([*batch.records, *waiting])
         if batch.finished or batch.environments:
             open_ = dict.fromkeys(batch.finished)
             await self._until_stored(lambda: self._settle_finished(open_, batch))
@@ -300,7 +308,7 @@ class Writer:
             record = batch.records[index]
             if not record.state.is_terminal:
                 continue
-            if record.state in (DeliveryState.NO_DEVICE, DeliveryState.EXPIRED):
+            if record.state in _UNSENT:
                 ended[record.state.value] += 1
             if not record.app:
                 continue

@@ -26,7 +26,12 @@ def load_queries(dialect: str) -> Mapping[str, str]:
 
 
 def load_migrations(dialect: str) -> list[tuple[int, str]]:
-    """Read the migrations of a dialect: (number, script), ascending."""
+    """Read the migrations of a dialect: (number, script), ascending. Files of one number are one
+    migration."""
     folder = resources.files("gateway.store").joinpath("sql", dialect, "migrations")
-    scripts = (entry for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return sorted((int(entry.name.split("_")[0]), entry.read_text()) for entry in scripts)
+    scripts: dict[int, str] = {}
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".sql"):
+            number = int(entry.name.split("_")[0])
+            scripts[number] = scripts.get(number, "") + entry.read_text()
+    return sorted(scripts.items())

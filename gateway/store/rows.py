@@ -15,7 +15,7 @@ from gateway.core.states import DeliveryState, DeviceState, as_it_is
 from gateway.core.stored import Unreadable, read_rejections, write_later
 from gateway.core.stored_limits import read_limits
 from gateway.errors import NotReplayable
-from gateway.ports import ApiKey, DeadLetter, EventSummary, LaneRow, PartRow, Progress
+from gateway.ports import ApiKey, DeadLetter, EventSummary, LaneRow, PartRow, Progress, Standings
 
 #: how long a dead letter that was taken for a replay is left to who took it, in seconds
 REPLAY_S = 60.0
@@ -69,18 +69,19 @@ def summary_of(event: Event, states: dict[str, int], seen: int, *, finished: boo
     return EventSummary(event, deliveries, settled)
 
 
-def progress_of(
-    rows: Sequence[Sequence[Any]], indexes: Sequence[int]
-) -> dict[tuple[int, int], Progress]:
-    """What rows of (index, device, state, attempts, next_at) say of these items, and of others."""
+def progress_of(rows: Sequence[Sequence[Any]], indexes: Sequence[int]) -> Standings:
+    """What rows of (index, device, state, attempts, next_at) say of these items, and of others; one
+    of index -1, that the event was cancelled."""
+    found = Standings()
     if not rows:
-        return {}
+        return found
     wanted = frozenset(indexes)
-    return {
-        (index, device_id): Progress(delivery_state(state), attempts, next_at)
-        for index, device_id, state, attempts, next_at in rows
-        if index in wanted
-    }
+    for index, device_id, state, attempts, next_at in rows:
+        if index in wanted:
+            found[index, device_id] = Progress(delivery_state(state), attempts, next_at)
+        elif index < 0:
+            found.cancelled = True
+    return found
 
 
 def deliveries_in(letters: Iterable[DeadLetter], *, named: bool) -> list[tuple[str, int, int]]:

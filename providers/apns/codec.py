@@ -10,7 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from providers.apns.options import ApnsOptions
-from providers.apns.payload import Headers, device_path, frame_size, render_body, render_headers
+from providers.apns.payload import (
+    Headers,
+    device_path,
+    frame_size,
+    kept_until,
+    render_body,
+    render_headers,
+)
 from providers.apns.verdicts import CLOCK_WRONG, classify
 from providers.contract import (
     NO_DELIVERY,
@@ -91,10 +98,14 @@ class Codec:
         return ApnsRequest(
             self.environment(push.address),
             path,
-            render_headers(push, self._options.topic),
+            render_headers(push, self._options.topic, self.kept_until(push)),
             body,
             push.delivery_id,
         )
+
+    def kept_until(self, push: Push) -> float:
+        """Until when APNs may keep a push that goes now: see `payload.kept_until`."""
+        return kept_until(push, self._options.style, self._clock())
 
     def judge(
         self, answer: Response, *, environment: Environment, delivery_id: str, authorization: str

@@ -85,6 +85,8 @@ class ApnsNativeProvider:
         self._clock = clock
         self._codec = Codec(options, clock)
         self._bodies = BodyTemplates(options.style)
+        #: whether the style says how long a push is kept, from when it goes
+        self._keeps = options.style.kept_s is not None
         self._batcher = VerdictBatcher()
         self._pools: dict[Environment, Pool] = {}
         self._shared_key: tuple[str, float] = ("", 0.0)
@@ -200,23 +202,24 @@ class ApnsNativeProvider:
         message = self._codec.fit(push)
         if isinstance(message, Refused):
             return message
-        delivery_id = push.delivery_id
+        delivery_id, collapse_id = push.delivery_id, push.collapse_id
         coded_id = short_string(delivery_id.encode())
+        coded_collapse_id = short_string(collapse_id.encode()) if collapse_id else coded_id
         fields = (
             literal_after(_PATH, path.encode())
-            + self._shared_fields(batch.credential, push.expires_at)
-            + (_APNS_ID + coded_id + _COLLAPSE_ID + coded_id)
+            + self._shared_fields(batch.credential, push)
+            + (_APNS_ID + coded_id + _COLLAPSE_ID + coded_collapse_id)
         )
         body = self._bodies.fill(message, delivery_id, push.word, push.receipt, push.mutable)
         return Request(fields, body, (push, batch))
 
-    def _shared_fields(self, authorization: str, expires_at: float) -> bytes:
+    def _shared_fields(self, authorization: str, push: Push) -> bytes:
         """What the pushes of one event have in common, coded once."""
-        key = (authorization, expires_at)
+        key = (authorization, int(self._clock()) if self._keeps else push.expires_at)
         if key != self._shared_key:
             self._shared_key = key
             self._shared = literal("authorization", authorization, secret=True) + literal(
-                "apns-expiration", str(expiration(expires_at))
+                "apns-expiration", str(expiration(self._codec.kept_until(push)))
             )
         return self._shared
 

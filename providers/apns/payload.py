@@ -16,7 +16,7 @@ kept in the project's protocol notes.
 from __future__ import annotations
 
 import re
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 
 from providers.contract import (
     LONGEST_RECEIPT,
@@ -43,10 +43,12 @@ ALERT: Headers = (("apns-push-type", "alert"), ("apns-priority", "10"))
 
 @dataclass(frozen=True, slots=True)
 class ApnsStyle:
-    """How pushes sound and are grouped. `sound` "" is silent; `thread_id` "" groups by app."""
+    """How pushes sound and are grouped. `sound` "" is silent; `thread_id` "" groups by app.
+    `kept_s`: how long APNs may keep a push, in whole seconds; None: as long as it has to live."""
 
     sound: str = "default"
     thread_id: str = ""
+    kept_s: int | None = None
 
 
 def device_path(address: Address) -> str | None:
@@ -110,7 +112,7 @@ class BodyTemplates:
 
 
 def _template(no_path: bool, no_receipt: bool, mutable: bool, style: ApnsStyle) -> Template:
-    number = unused_number(astuple(style))
+    number = unused_number((style.sound, style.thread_id))
     delivery_id, texts = f"inkpush gap {number}", message_gaps(number)
     word = f"inkpush gap for {number}"
     receipt = "" if no_receipt else f"inkpush gap receipt {number}"
@@ -124,25 +126,32 @@ def _template(no_path: bool, no_receipt: bool, mutable: bool, style: ApnsStyle) 
     return Template(body, gaps)
 
 
-def render_headers(push: Push, topic: str) -> Headers:
+def render_headers(push: Push, topic: str, kept_until: float) -> Headers:
     """The apns-* headers of one device, in an order that never changes.
 
     A repeat has the same apns-id and apns-collapse-id (36 of its 64 bytes), so it replaces its
-    first copy on the phone, and the same expiration: repeating prolongs nothing.
+    first copy on the phone. `kept_until` is of `kept_until`.
     """
-    delivery_id = push.delivery_id
     return (
         ("apns-topic", topic),
         *ALERT,
-        ("apns-expiration", str(expiration(push.expires_at))),
-        ("apns-id", delivery_id),
-        ("apns-collapse-id", delivery_id),
+        ("apns-expiration", str(expiration(kept_until))),
+        ("apns-id", push.delivery_id),
+        ("apns-collapse-id", push.collapse_id or push.delivery_id),
     )
 
 
-def expiration(expires_at: float) -> int:
-    """Epoch seconds until which APNs keeps trying; never 0, which would mean "try once"."""
-    return int(min(max(expires_at, 1.0), LATEST_EXPIRATION))
+def kept_until(push: Push, style: ApnsStyle, now: float) -> float:
+    """Until when APNs may keep a push: its life's end, so that repeating prolongs nothing, or what
+    the style says, from now on. 0: it is tried once."""
+    if style.kept_s is None:
+        return max(push.expires_at, 1.0)
+    return now + style.kept_s if style.kept_s else 0.0
+
+
+def expiration(kept_until: float) -> int:
+    """Epoch seconds until which APNs keeps trying; 0 means "try once"."""
+    return int(min(kept_until, LATEST_EXPIRATION))
 
 
 def frame_size(style: ApnsStyle, *, with_receipt: bool = False) -> int:

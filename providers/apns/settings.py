@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from providers.settings import (
+    NOTHING_KEPT,
     Count,
     Filled,
     OptionalHttpUrl,
@@ -18,8 +20,12 @@ from providers.settings import (
     Seconds,
     Transport,
     VendorSettings,
+    empty_is_none,
 )
 
+MOST_S = 2_592_000
+"""30 days: Apple names no longer time."""
+Kept = Annotated[Annotated[int, Field(ge=0, le=MOST_S)] | None, BeforeValidator(empty_is_none)]
 _ID_LENGTH = 10
 _NAMED = re.compile(r"AuthKey_([A-Z0-9]{10})\.p8")
 
@@ -64,6 +70,10 @@ class ApnsSettings(VendorSettings):
     """Seconds until a request without an answer counts as failed."""
     sound: str = "default"
     """Sound that a push plays. Empty: none."""
+    vendor_ttl_s: Kept = None
+    """Seconds that Apple may keep a push for a phone that is off, from when Apple gets it; at most
+    30 days. 0: it is tried once, and not kept. Empty: what is left of the push's life, which
+    `relay.max_age_s` limits."""
 
     @model_validator(mode="after")
     def _two_keys_have_two_ids(self) -> ApnsSettings:
@@ -74,8 +84,14 @@ class ApnsSettings(VendorSettings):
             )
         return self
 
+    @property
+    def kept_s(self) -> float:
+        return self.vendor_ttl_s or 0.0
+
     def advice(self) -> Iterator[tuple[str, str]]:
         """Apple's ids have a fixed length; a stand-in's need not."""
+        if self.vendor_ttl_s == 0:
+            yield "vendor_ttl_s", NOTHING_KEPT
         for name in ("key_id", "team_id", "sandbox_key_id"):
             if len(getattr(self, name)) not in (_ID_LENGTH, 0):
                 yield name, "Apple's have 10 characters; better look again"

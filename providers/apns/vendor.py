@@ -139,7 +139,7 @@ def plan(settings: ApnsSettings, every: Sequence[ApnsSettings], clock: Clock) ->
         sandbox_endpoint=settings.sandbox_endpoint,
         credentials=credentials,
         sandbox_credentials=sandbox_credentials,
-        style=ApnsStyle(sound=settings.sound),
+        style=ApnsStyle(sound=settings.sound, kept_s=settings.vendor_ttl_s),
         ca_file=ca_file,
         max_connections=settings.max_connections,
         timeout_s=settings.timeout_s,

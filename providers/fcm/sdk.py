@@ -184,10 +184,11 @@ def _sdk_message(rendered: dict[str, Any]) -> messaging.Message:
     """The SDK's form of a rendered message; it encodes to the same again."""
     message = messaging.Message(
         data=rendered["data"],
-        notification=messaging.Notification(**rendered["notification"]),
+        notification=_made(messaging.Notification, rendered.get("notification")),
         android=_android(rendered.get("android")),
         apns=_apns(rendered.get("apns")),
         webpush=_webpush(rendered.get("webpush")),
+        fcm_options=_made(messaging.FCMOptions, rendered.get("fcm_options")),
         fid=rendered.get("fid"),
     )
     # The constructor warns that `token` is going away. Yet most phones still have nothing else,
@@ -200,10 +201,12 @@ def _android(block: dict[str, Any] | None) -> messaging.AndroidConfig | None:
     if block is None:
         return None
     return messaging.AndroidConfig(
-        collapse_key=block["collapse_key"],
+        collapse_key=block.get("collapse_key"),
         priority=block["priority"],
         ttl=int(block["ttl"].removesuffix("s")),
-        notification=messaging.AndroidNotification(**block["notification"]),
+        notification=_made(messaging.AndroidNotification, block.get("notification")),
+        bandwidth_constrained_ok=block.get("bandwidth_constrained_ok"),
+        restricted_satellite_ok=block.get("restricted_satellite_ok"),
     )
 
 
@@ -228,5 +231,10 @@ def _webpush(block: dict[str, Any] | None) -> messaging.WebpushConfig | None:
         return None
     return messaging.WebpushConfig(
         headers=block["headers"],
-        notification=messaging.WebpushNotification(**block["notification"]),
+        notification=_made(messaging.WebpushNotification, block.get("notification")),
     )
+
+
+def _made(kind: Callable[..., Any], block: dict[str, Any] | None) -> Any:
+    """The SDK's form of a block that may be left out."""
+    return None if block is None else kind(**block)

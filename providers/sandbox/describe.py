@@ -9,7 +9,7 @@ from typing import Any
 from providers.sandbox.credentials import Credentials
 from providers.sandbox.server import Sandbox
 
-_APP_KEYS = ("id", "receipts", "fcm", "apns")
+_APP_KEYS = ("id", "collapse", "receipts", "fcm", "apns")
 
 
 def describe(sandbox: Sandbox, credentials: Credentials) -> dict[str, str]:
@@ -33,8 +33,9 @@ def describe(sandbox: Sandbox, credentials: Credentials) -> dict[str, str]:
 def config_toml(sandbox: Sandbox, credentials: Credentials, **overrides: Any) -> str:
     """A configuration whose app "demo" sends to this sandbox by both providers.
 
-    `id`, `receipts`, `fcm` and `apns` change the app (`fcm={"rate_per_s": 0}` adds to it,
-    `apns=None` leaves it out); any other name is a section of its own: `store={"url": "sqlite:///x.db"}`.
+    `id`, `collapse`, `receipts`, `fcm` and `apns` change the app (`fcm={"rate_per_s": 0}` adds to
+    it, `apns=None` leaves it out); any other name is a section of its own:
+    `store={"url": "sqlite:///x.db"}`.
     """
     fcm = {
         "credentials_file": str(credentials.fcm_file),
@@ -57,7 +58,8 @@ def config_toml(sandbox: Sandbox, credentials: Credentials, **overrides: Any) ->
     for name, values in overrides.items():
         if name not in _APP_KEYS:
             lines += _table(f"[{name}]", values)
-    app = {"id": overrides.get("id", "demo"), "receipts": overrides.get("receipts")}
+    app = {"id": overrides.get("id", "demo")}
+    app |= {name: overrides.get(name) for name in ("collapse", "receipts")}
     lines += _table("[[apps]]", app)
     for name, values in (("fcm", fcm), ("apns", apns)):
         changes = overrides.get(name, {})

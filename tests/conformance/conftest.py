@@ -42,6 +42,7 @@ STORE_SUITES = {
     "test_registry_lookup.py",
     "test_replicas.py",
     "test_secret.py",
+    "test_starts.py",
 }
 
 

@@ -75,6 +75,16 @@ async def test_a_repeat_replaces_its_first_copy_on_the_phone(ready: Rig) -> None
     assert len(ready.sandbox.phone(push.address.value)) == 1
 
 
+async def test_a_correction_arrives_with_the_collapse_id_of_what_it_replaces(ready: Rig) -> None:
+    push = ready.push()
+    push.collapse_id = other = "11111111-2222-5333-8444-555555555555"
+
+    await ready.one(push)
+
+    (seen,) = ready.seen
+    assert (seen.data["delivery_id"], seen.collapse_id) == (push.delivery_id, other)
+
+
 async def test_many_pushes_arrive_once_each(ready: Rig) -> None:
     pushes = [ready.push(ready.address(number)) for number in range(400)]
 

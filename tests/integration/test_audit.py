@@ -97,6 +97,13 @@ async def _dead(stores: Stores) -> None:
     await stores.queue.settle(claim, [])
 
 
+async def _taken(stores: Stores) -> None:
+    now = stores.clocks.wall()
+    event = Event("msg_1", "notifications.sent", "accepted", now, notifications=3)
+    await stores.queue.accept(event, [])
+    await stores.journal.record([Record("msg_1", 0, 1, DeliveryState.DELIVERED, 1, now)], [])
+
+
 async def _quarantined(stores: Stores) -> None:
     body = {
         "type": "notifications.sent",
@@ -115,6 +122,16 @@ ACTING: dict[str, tuple[Does, ...]] = {
         Does(("--user", "mary", "--yes"), (("users.erase", "", 1),), _phone),
     ),
     "devices import": (Does(("phones.ndjson",), (("devices.import", "", 1),)),),
+    "events cancel": (
+        Does(("msg_1",), (("events.cancel", "msg_1", 2),), _taken),
+        Does(
+            ("msg_1", "--replace-title", "The right one"),
+            (("events.cancel", "msg_1", 2), ("events.correct", "msg_1", 1)),
+            _taken,
+        ),
+        Does(("msg_1", "--dry-run"), (), _taken),
+        Does(("msg_2",), (), status=1),
+    ),
     "events replay": (Does(("msg_bad",), (("events.replay", "msg_bad", 1),), _quarantined),),
     "keys create": (Does(("--scope", "admin"), (("keys.create", None, 1),)),),
     "keys revoke": (Does(("0a1b2c3d",), (("keys.revoke", "0a1b2c3d", 1),), _key),),
@@ -352,6 +369,9 @@ ROUTES: dict[tuple[str, str], Request] = {
     ("POST", "/v1/notifications"): Request(
         "POST", "/v1/notifications", PUSH, ("notifications.send", None, 1)
     ),
+    ("POST", "/v1/events/{event_id}/cancel"): Request(
+        "POST", "/v1/events/msg_1/cancel", None, ("events.cancel", "msg_1", 2)
+    ),
 }
 """Routes that change devices of others, or events, and the export of a person."""
 NO_ACTS = {
@@ -384,6 +404,8 @@ def _plain(path: str) -> str:
 @pytest.fixture
 async def public(tmp_path: Path) -> Any:
     async with public_listener(tmp_path, proxies=["127.0.0.1"]) as listener:
+        event = Event("msg_1", "notifications.sent", "accepted", NOW, notifications=2)
+        assert await listener.queue.accept(event, [])
         yield listener
 
 
@@ -420,7 +442,7 @@ async def test_a_call_with_a_key_leaves_a_row(public: PublicListener, request_: 
 async def test_what_a_person_does_to_their_own_devices_is_nobody_elses_business(
     public: PublicListener, request_: Request
 ) -> None:
-    if request_.path == "/v1/notifications":
+    if request_.path in ("/v1/notifications", "/v1/events/msg_1/cancel"):
         return  # no token of a person's may do that
     token = user_token("mary")
     if request_.method == "DELETE":
@@ -490,6 +512,8 @@ NOBODYS = {
     "app/benching/bench.py: stores.registry.register_many",
     # a lane that was paused as a whole is let go in part: one act, which the resume has
     "app/holding.py: stores.lanes.hold",
+    # the cancellation that asked for it has the row
+    "app/correcting.py: self.queue.accept",
     # the sender's event is its own record
     "ingest/routes.py: self._queue.accept",
 }

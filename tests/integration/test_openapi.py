@@ -46,10 +46,12 @@ OPERATIONS = [
 ]
 DEVICE = {"platform": "android", "provider": "fcm", "address": "fcm-address-1"}
 ITEM = {"title": "Hi", "body": "", "path": "/", "user_id": "mary", "idempotency_key": "k1"}
+ITEM_TEXTS = {"title": "Hello", "body": "", "path": None}
 BODIES: dict[tuple[str, str], Any] = {
     ("put", "/v1/devices/{installation_id}"): DEVICE | {"custom_id": "mary"},
     ("post", "/v1/notifications"): ITEM,
     ("post", "/v1/receipts"): {"receipts": []},
+    ("post", "/v1/events/{event_id}/cancel"): {"replace": {"title": "No"}},
 }
 OPEN = {"/openapi.json", "/webhooks/{source}", "/v1/receipts"}
 AUTHENTICATED = [operation for operation in OPERATIONS if operation[1] not in OPEN]
@@ -203,8 +205,19 @@ async def good_answers(walk: Walk) -> None:
     await walk.go("get", event, token=key)
     shown = await walk.go("get", event, query="?items=1", token=key)
     assert len(shown.json["items"]) == 2
-    for _ in range(2):
-        await walk.go("post", "/v1/notifications", token=key, json=ITEM)
+    cancel = "/v1/events/{event_id}/cancel"
+    await walk.go("post", cancel, token=key, json={"dry_run": True})
+    assert (await walk.go("get", event, token=key)).json["cancelled_at"] is None
+    assert (await walk.go("post", cancel, token=key)).json["replaced_by"] is None
+    assert (await walk.go("get", event, token=key)).json["cancelled_at"] is not None
+    await walk.go("post", "/v1/notifications", token=key, json=ITEM)
+    sent = await walk.go("post", "/v1/notifications", token=key, json=ITEM)
+    own = sent.json["event_id"]
+    corrected = await walk.go("post", cancel, event_id=own, token=key, json={"replace": ITEM_TEXTS})
+    waits = await walk.go("get", event, event_id=corrected.json["replaced_by"], token=key)
+    assert (waits.json["status"], waits.json["settled"]) == ("accepting", False)
+    again = await walk.go("post", cancel, event_id=own, token=key, json={"replace": {"body": "x"}})
+    assert again.code == "already_replaced"
     await walk.go("get", "/openapi.json")
     john = user_token("john")
     taken = await walk.go("put", device, token=john, json=DEVICE | {"address": "another-one"})
@@ -270,10 +283,11 @@ async def answers_to_bad_requests(walk: Walk) -> None:
         (("put", "/v1/devices/{installation_id}"), 70_000),
         (("post", "/v1/receipts"), 70_000),
         (("post", "/v1/notifications"), 100_001),
+        (("post", "/v1/events/{event_id}/cancel"), 70_000),
     ):
         await walk.go(method, path, token=key, data=b"{")
         await walk.go(method, path, token=key, data=b" " * size)
-        answer = await walk.go(method, path, token=key, json={})
+        answer = await walk.go(method, path, token=key, json={"replace": {}})
         assert answer.json["errors"]
     await walk.go("get", "/v1/users/{id}/deliveries", query="?limit=0", token=key)
     for phone, ids in (("one", {"user_id": "mary"}), ("two", {"custom_id": "mary"})):
@@ -283,8 +297,10 @@ async def answers_to_bad_requests(walk: Walk) -> None:
         if path.startswith("/v1/users/"):
             assert (await walk.go(method, path, token=key)).code == "ambiguous_id"
             assert (await walk.go(method, path, query="?by=name", token=key)).code == "invalid"
+    key = await walk.public.key("admin")  # a key has so many requests a minute
     await walk.go("get", "/v1/events/{event_id}", query="?items=all", token=key)
     await walk.go("get", "/v1/events/{event_id}", event_id="unknown", token=key)
+    await walk.go("post", "/v1/events/{event_id}/cancel", event_id="unknown", token=key)
 
 
 async def answers_of_the_webhook(walk: Walk) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from gateway.core.chunks import cut
-from gateway.core.model import Event, Item, Record, Rejection, UserRef
+from gateway.core.model import MAYBE_TAKEN, Event, Item, Record, Rejection, UserRef
 from gateway.core.states import DeliveryState
+from gateway.ports import Cancelling
 from tests.kit.handlers import user_token
 from tests.kit.public import PublicListener, public_listener
 
@@ -196,6 +197,8 @@ async def test_an_event_counts_its_deliveries_until_none_is_pending(
         "rejected": 1,
         "deliveries": nothing | {"pending": 2},
         "settled": False,
+        "cancelled_at": None,
+        "replaced_by": None,
     }
     answer = await look(public, "/v1/events/msg_1")
     assert (answer.status, answer.json) == (200, expected)
@@ -251,3 +254,31 @@ async def test_lookups_are_for_keys_of_their_scope(public: PublicListener) -> No
     ):
         answer = await public.call("GET", "/v1/users/mary/deliveries", token=token)
         assert answer.status == status
+
+
+async def test_a_correction_is_there_from_the_moment_it_was_asked(public: PublicListener) -> None:
+    """It waits for the end of what it corrects: `accepting`, until its chunks are queued."""
+    await accept(public, "msg_1", 2)
+    assert (await look(public, "/v1/events/msg_1:r1")).status == 404
+    asked = Cancelling(T0, 60.0, '{"title": "Another"}')
+    assert await public.store.cancels.cancel("msg_1", asked) is not None
+    shown = (await look(public, "/v1/events/msg_1:r1?items=1")).json
+    assert (shown["status"], shown["source"], shown["settled"]) == ("accepting", "learnink", False)
+    assert (shown["notifications"], shown["items"], set(shown["deliveries"].values())) == (
+        0,
+        [],
+        {0},
+    )
+    first = (await look(public, "/v1/events/msg_1")).json
+    assert (first["cancelled_at"], first["replaced_by"]) == (first["received_at"], "msg_1:r1")
+    await public.store.cancels.corrected("msg_1")
+    assert (await look(public, "/v1/events/msg_1:r1")).status == 404
+    assert (await look(public, "/v1/events/msg_2:r1")).status == 404
+
+
+async def test_that_it_may_have_been_taken_is_no_id_of_the_vendor(public: PublicListener) -> None:
+    await accept(public, "msg_1", 1)
+    maybe = record("msg_1", 0, state=DeliveryState.EXPIRED, vendor_id=MAYBE_TAKEN)
+    await journal(public, maybe)
+    (item,) = (await look(public, "/v1/events/msg_1?items=1")).json["items"]
+    assert item["vendor_id"] is None

@@ -249,9 +249,11 @@ async def test_what_the_version_before_pruned_lately_counts(rig: RelayRig) -> No
         await running.register(*phones)
         await running.queue_for("msg_1", die(rig, phones[:40]))
         await running.settled("msg_1")
-    for table in ("relays", "doubts", "brake_window", "audit", "clocks"):
+    later = ("starts", "cancelled")
+    for table in ("relays", "doubts", "brake_window", "audit", "clocks", *later):
         rig.sql(f"DROP TABLE {table}")
     rig.sql("ALTER TABLE lanes DROP COLUMN quiet_reason")
+    rig.sql("ALTER TABLE devices DROP COLUMN heard_at")
     rig.sql("PRAGMA user_version = 5")
     async with rig.running() as running:
         await running.queue_for("msg_2", die(rig, phones[40:60]))

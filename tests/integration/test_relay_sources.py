@@ -287,7 +287,13 @@ async def test_a_quarantined_event_is_replayed_for_its_source_as_it_was(site: Si
         await running.reload(settings(rig, {}, **more))
         stores = running.stores
         replayed = await replaying.replay(
-            stores.journal, stores.queue, "staging:m", max_age_s=DAY_S, fresh=False, actor=ALICE
+            stores.journal,
+            stores.store.cancels,
+            stores.queue,
+            "staging:m",
+            max_age_s=DAY_S,
+            fresh=False,
+            actor=ALICE,
         )
         assert replayed.result == "accepted"
         running.gateway.wake()

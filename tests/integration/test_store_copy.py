@@ -23,7 +23,7 @@ from gateway.core.prune import Brake, BrakeRule
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.errors import StoreError
-from gateway.ports import ApiKey, Imported
+from gateway.ports import ApiKey, Cancelling, Imported, Start
 from gateway.store import copying
 from gateway.store.copying import TABLES, Checksum, Table
 from gateway.store.postgres import open_postgres
@@ -146,6 +146,10 @@ async def fill(source: Handle) -> None:
             for kind in Kind
         ]
         await source.store.receipts.keep(told, rule="opt_out")
+    leave = [Start(number, f"key {number}", "msg_0", NOW, "relay/x") for number in range(1, 4)]
+    await source.starts.ask(leave, now=NOW, latest=NOW, for_s=1.0)
+    correction = Cancelling(NOW, DAY_S, replacement='{"title": "Another"}')
+    assert await source.store.cancels.cancel("msg_0", correction) is not None
     erased = UserRef(user_id="somebody")
     await source.registry.erase(erased, now=NOW)
     for asked in await source.store.erasures.take("job", now=NOW, until=NOW + 60):
@@ -209,11 +213,13 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "erasures": 1,
         "erased_events": 1,
         "event_people": 1,
+        "cancelled": 1,
         "audit": 3,
         "lanes": 1,
         "lane_parts": 1,
         "brake_window": 1,
         "held_removals": 1,
+        "starts": 3,
         "events": EVENTS + 1,
         "chunks_done": EVENTS,
         "deliveries": EVENTS * RECORDS,

@@ -27,6 +27,7 @@ from gateway.core.sources import LEARNINK
 from gateway.core.staleness import stale_before
 from gateway.devices.api_keys import key_digest, new_key
 from gateway.devices.auth import Authenticator, AuthRules
+from gateway.devices.cancelling import CancelRoutes
 from gateway.devices.exports import ExportRoutes
 from gateway.devices.notifications import NotificationLimits, NotificationRoutes
 from gateway.devices.receipts import ReceiptBook, ReceiptRoutes
@@ -229,11 +230,18 @@ def _routes(public: PublicHandlers) -> list[Route]:
             observer=public.events.append,
             clocks=_clocks(clock),
         ).routes(),
+        *CancelRoutes(
+            store.cancels,
+            queue,
+            authenticator,
+            max_age_s=lambda: 3_600,
+            kept_s=lambda: 0.0,
+            cancelled=lambda _: None,
+            observer=public.events.append,
+            clocks=_clocks(clock),
+        ).routes(),
         *LookupRoutes(
-            store.journal,
-            store.registry,
-            store.receipts,
-            store.audit,
+            store,
             authenticator.authorize,
             waiting=waiting,
             whys=WhyLookup(store, waiting, _views(public)),

@@ -31,6 +31,8 @@ RECEIPTS = "/v1/receipts"
 MARY = user_token("mary")
 EVE = user_token("eve")
 DEVICE = {"platform": "android", "provider": "fcm", "address": "fcm-address-1"}
+LATELY = json.dumps(json.loads(EXAMPLE) | {"timestamp": T0}).encode()
+"""The documented event, of now."""
 ITEM = {"title": "Hi", "body": "", "path": "/", "user_id": "mary"}
 
 
@@ -154,6 +156,19 @@ def _of_two(scope: str, method: str, path: str) -> Callable[[PublicHandlers], Aw
 async def _an_event(public: PublicHandlers) -> Sent:
     await ask(public, posted())
     return asked("GET", "/v1/events/msg_1?items=1", await public.key("deliveries:read"))
+
+
+def _cancelling(document: Any, before: Any = None) -> Callable[[PublicHandlers], Awaitable[Sent]]:
+    """Cancel an event that was posted, perhaps for the second time."""
+
+    async def prepare(public: PublicHandlers) -> Sent:
+        await ask(public, posted(LATELY))
+        key, path = await public.key("notifications:write"), "/v1/events/msg_1/cancel"
+        if before is not None:
+            assert (await ask(public, asked("POST", path, key, before))).status == 200
+        return asked("POST", path, key, document)
+
+    return prepare
 
 
 async def _erased_often(public: PublicHandlers) -> Sent:
@@ -362,6 +377,26 @@ QUESTIONS = {
         422, "invalid", _with_key("deliveries:read", "GET", "/v1/users/mary/deliveries?limit=0")
     ),
     "event": Question(200, "accepted", _an_event),
+    "event cancelled": Question(200, None, _cancelling({"reason": "a mistake"})),
+    "event cancelled without a body": Question(200, None, _cancelling(b"")),
+    "event corrected in two ways": Question(
+        409,
+        "already_replaced",
+        _cancelling({"replace": {"title": "B"}}, before={"replace": {"title": "A"}}),
+    ),
+    "event cancelled for no known reason": Question(
+        422, "invalid", _cancelling({"because": "a mistake"})
+    ),
+    "event corrected by nothing": Question(422, "invalid", _cancelling({"replace": {}})),
+    "event cancelled by a body that is no JSON": Question(400, "bad_request", _cancelling(b"{")),
+    "event cancelled by a user": Question(
+        403, "forbidden", _plain(asked("POST", "/v1/events/msg_1/cancel", MARY))
+    ),
+    "event cancelled that nobody knows": Question(
+        404,
+        "not_found",
+        _with_key("notifications:write", "POST", "/v1/events/msg_2/cancel", {}),
+    ),
     "event that nobody knows": Question(
         404, "not_found", _with_key("deliveries:read", "GET", "/v1/events/msg_2")
     ),

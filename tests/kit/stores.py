@@ -46,6 +46,7 @@ from gateway.ports import (
     Queue,
     Recorded,
     Registry,
+    Starts,
     Store,
 )
 from gateway.queue.in_postgres import PostgresQueue
@@ -104,6 +105,10 @@ class Handle:
     @property
     def lanes(self) -> Lanes:
         return self.store.lanes
+
+    @property
+    def starts(self) -> Starts:
+        return self.store.starts
 
     @property
     def keys(self) -> Keys:

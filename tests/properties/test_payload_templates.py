@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,19 @@ instants = st.floats(1.7e9, 1.9e9)
 GAPS = ["1000000", "1000000s", "inkpush-gap-1000000", "inkpush gap 1000000"]
 own = texts | st.sampled_from([*GAPS, "inkpush gap title 1000000", "1000000,1000001s"])
 APNS_STYLES = st.builds(apns.ApnsStyle, sound=own, thread_id=own)
-FCM_STYLES = st.builds(fcm.FcmStyle, android_channel_id=own, sound=own, thread_id=own)
+FCM_STYLES = st.builds(
+    fcm.FcmStyle,
+    android_channel_id=own,
+    sound=own,
+    thread_id=own,
+    kept_s=st.none() | st.integers(0, fcm.LONGEST_TTL_S) | st.just(1_000_000),
+    bandwidth_constrained_ok=st.booleans(),
+    restricted_satellite_ok=st.booleans(),
+    label=own,
+)
+WAYS = st.fixed_dictionaries(
+    {"collapse_id": st.just("") | ids, "has_key": st.booleans(), "is_data": st.booleans()}
+)
 
 
 @given(APNS_STYLES, st.lists(st.tuples(messages, ids, texts), min_size=1, max_size=5))
@@ -40,6 +54,7 @@ def test_apns_bodies(style: apns.ApnsStyle, pushes: list[tuple[Message, str, str
             st.builds(Address, texts, st.sampled_from(AddressKind), st.sampled_from(Platform)),
             st.floats(-10, 1e8),
             texts,
+            WAYS,
         ),
         min_size=1,
         max_size=5,
@@ -47,11 +62,13 @@ def test_apns_bodies(style: apns.ApnsStyle, pushes: list[tuple[Message, str, str
     instants,
 )
 def test_fcm_bodies(
-    style: fcm.FcmStyle, pushes: list[tuple[Message, str, Address, float, str]], now: float
+    style: fcm.FcmStyle,
+    pushes: list[tuple[Message, str, Address, float, str, dict[str, Any]]],
+    now: float,
 ) -> None:
     templates = fcm.BodyTemplates(style)
-    for message, delivery_id, address, life_s, word in pushes:
-        push = Push(delivery_id, address, message, now + life_s, word=word)
+    for message, delivery_id, address, life_s, word, way in pushes:
+        push = Push(delivery_id, address, message, now + life_s, word=word, **way)
         for at in (now, now, now + 1):
             body = templates.fill(message, push, at)
             assert body == fcm.send_request(fcm.render(message, push, style, at))

@@ -186,6 +186,11 @@ class Acts(WireActs):
         """An operator queues all dead letters again."""
         self._command("replay", lambda desk: desk.replay())
 
+    def cancel(self, event: str, told: int | None = None, corrected: bool = False) -> None:
+        """An operator cancels an event, and perhaps corrects it. `told`: a relay that hears of it
+        at once, as the one does whose door was asked."""
+        self._world.spawn(self._cancel(event, told, corrected))
+
     def foreign_row(self, table: str, turn: int) -> None:
         """A later version, or nobody's hand, leaves a row behind that this one cannot read: of
         `queue`, `devices`, `events` (with a chunk) or `deliveries` (one that was taken)."""
@@ -260,6 +265,18 @@ class Acts(WireActs):
         await Desk(self._world, "hold").run(lambda desk: desk.pause(provider))
         await asyncio.sleep(seconds)
         await Desk(self._world, "resume").run(lambda desk: desk.resume(provider))
+
+    async def _cancel(self, event: str, told: int | None, corrected: bool) -> None:
+        cancel = partial(Desk.cancel, event_id=event, corrected=corrected)
+        await Desk(self._world, "cancel").run(cancel)
+        batch = self._world.truth.batches.get(event)
+        if told is None or batch is None or batch.cancelled_at is None:
+            return
+        life = self._replica(told).running
+        if life is not None:
+            self._world.loop.call_soon(
+                life.relay.cancelled, event, context=life.process.context.copy()
+            )
 
     async def _restore(self, seconds: float) -> None:
         records: list[Mapping[str, Any]] = []

@@ -26,6 +26,9 @@ MUST_BE_SEEN = (
     "state: expired",
     "state: refused",
     "state: dead",
+    "state: cancelled",
+    "a newer push replaced an older one",
+    "an older push was overtaken",
     # what becomes of a push on its phone
     "a push was shown",
     "a push was kept",
@@ -47,6 +50,8 @@ MUST_BE_SEEN = (
     "a phone registered around its vendor's answer",
     "a repeat with a cause",
     "an import met what is newer",
+    "an event was cancelled",
+    "a correction was made",
     "LaneHeld",
     "LaneResumed",
     "PartsFailing",

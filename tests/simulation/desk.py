@@ -11,11 +11,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gateway.app.vendors import VENDORS
+from gateway.core.cancelling import written
 from gateway.core.clocks import Wall
 from gateway.core.model import lane_name
 from gateway.core.states import DeviceState
+from gateway.devices.cancelling import cancel_event
 from gateway.devices.records import BadRecord, record_of, registration_of
 from gateway.errors import StoreUnavailable
+from gateway.ports import Cancelling
 from gateway.queue.in_store import InStoreQueue
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.store import SqliteStore
@@ -23,6 +26,7 @@ from tests.kit.stores import fresh_secret
 from tests.simulation.disk import DiskEngine
 from tests.simulation.doors import APP, APPS
 from tests.simulation.gateways import pace_of
+from tests.simulation.invariants.corrections import corrected_text
 from tests.simulation.loop import Process
 
 if TYPE_CHECKING:
@@ -89,6 +93,22 @@ class Desk:
         replayed = await self._queue.replay_dead(None, now=now, max_age_s=max_age_s)
         self._world.findings.replayed(max_age_s)
         return replayed
+
+    async def cancel(self, event_id: str, *, corrected: bool) -> bool:
+        """`events cancel`, perhaps with a correction. False: the event is not known yet."""
+        truth = self._world.truth
+        batch = truth.batches.get(event_id)
+        if batch is None:
+            return False
+        if batch.cancel_asked_at is None:
+            batch.cancel_asked_at = truth.now
+        replacement = written({"title": corrected_text(event_id)}) if corrected else None
+        asked = Cancelling(self._now(), self._world.plan.sizes.max_age_s, replacement)
+        done = await cancel_event(self._store.cancels, self._queue, event_id, asked)
+        if done is not None and batch.cancelled_at is None:
+            batch.cancelled_at = truth.now
+            self._world.trace.count("an event was cancelled")
+        return done is not None
 
     async def export(self, records: list[Mapping[str, Any]]) -> int:
         """`devices export`."""

@@ -68,6 +68,9 @@ _FAULTS = {
     "reinstall": 0.05,
     "restore": 0.06,
     "receipts": 0.15,
+    "cancel": 0.1,
+    "by_person": 0.1,
+    "by_path": 0.1,
     "phones_off": 0.15,
     "deny": 0.05,
 } | SCENES
@@ -167,6 +170,10 @@ def _unusual(sizes: Sizes, on: set[str]) -> Sizes:
         sizes = replace(sizes, idle_s=1.0, faults_end_s=20.0)
     if "die_out" in on:
         sizes = replace(sizes, brake_min_devices=1)
+    if "by_person" in on:
+        sizes = replace(sizes, collapse="user")
+    elif "by_path" in on:
+        sizes = replace(sizes, collapse="path")
     if "purge" in on:
         sizes = replace(sizes, purge_s=4.0)
     if "trickle" in on:
@@ -399,6 +406,11 @@ def _of_others(lots: Random, sizes: Sizes, fault: str, add: Any) -> None:
             add("hold", provider=lots.choice(("fcm", "apns")), seconds=some_s)
             add("replay")
             add("release", provider=lots.choice(("fcm", "apns")))
+        case "cancel":
+            for _ in range(lots.randint(1, 3)):
+                told = lots.choice((None, lots.randrange(sizes.relays)))
+                event, corrected = f"msg_{lots.randrange(3)}", lots.random() < 0.5
+                add("cancel", event=event, told=told, corrected=corrected)
         case "foreign_event":
             add("foreign_row", table="events", turn=lots.randrange(1000))
         case "foreign_state":

@@ -69,9 +69,10 @@ _LOOK_S = 0.5
 
 
 @cache
-def _settings(relay: tuple[tuple[str, float], ...], receipts: str) -> Settings:
+def _settings(relay: tuple[tuple[str, float], ...], collapse: str, receipts: str) -> Settings:
     app = {
         "id": APP,
+        "collapse": collapse,
         "receipts": receipts,
         "fcm": {"credentials_file": "none.json"},
         "apns": {
@@ -99,8 +100,8 @@ def settings_of(sizes: Sizes) -> Settings:
         "brake_window_s",
         "probe_s",
     )
-    receipts = "received" if sizes.asks_receipts else "off"
-    return _settings(tuple((name, getattr(sizes, name)) for name in names), receipts)
+    relay = tuple((name, getattr(sizes, name)) for name in names)
+    return _settings(relay, sizes.collapse, "received" if sizes.asks_receipts else "off")
 
 
 def pace_of(sizes: Sizes) -> Pace:

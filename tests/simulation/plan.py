@@ -46,6 +46,8 @@ class Sizes:
     rate_per_s: float = 0.0
     ramp_s: float = 0.0
     drain_s: float = 5.0
+    collapse: str = "delivery"
+    """Which older pushes those of the app replace."""
     purge_s: float = 3600.0
     timeout_s: float = 5.0
     """The transport's own limit of time for a push."""

@@ -108,9 +108,16 @@ class Batch:
     #: until when one of its dead letters may live that was queued again
     second_life: float = 0.0
     accepted_at: float | None = None
+    #: when its cancellation was asked for, and answered, the first time
+    cancel_asked_at: float | None = None
+    cancelled_at: float | None = None
+    #: of a correction: what all of its items say
+    text: str = ""
 
     def title(self, index: int) -> str:
         """What the notification of an item says."""
+        if self.text:
+            return self.text
         return POISON if index == self.poison else f"{self.event_id} {index}"
 
 

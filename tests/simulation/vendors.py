@@ -347,6 +347,8 @@ class WatchedTransport(PassingTransport):
             begun_at = push.work.since - MONOTONIC_BEGAN
             name = (self._who, self._lane, push.part)
             self._pushes.started(name, key, address, push.delivery_id, begun_at)
+            self._pushes.corrections.started(key, push.collapse_id or push.delivery_id)
+            self._pushes.order.started(key, push.collapse_id)
             self._sending(push)
         self._inner.send(pushes, partial(self._heard, settle))
 

@@ -18,8 +18,10 @@ from tests.simulation.chance import Chance
 from tests.simulation.disk import Disk
 from tests.simulation.gateways import Household, Life, Replica
 from tests.simulation.handsets import Handsets
+from tests.simulation.invariants.corrections import CorrectionInvariants
 from tests.simulation.invariants.endings import EndInvariants
 from tests.simulation.invariants.findings import Findings, Violation
+from tests.simulation.invariants.order import OrderInvariants
 from tests.simulation.invariants.pushes import PushInvariants
 from tests.simulation.invariants.rows import RowInvariants
 from tests.simulation.loop import Loop, Process
@@ -52,7 +54,10 @@ class World:
         self.household = Household(self.loop.time)
         self.handsets = Handsets(self.findings, self.chance, is_prompt=plan.tier == "scripted")
         self.services = PushServices(plan, self.chance, self.truth, self.handsets)
-        self.pushes = PushInvariants(self.findings)
+        corrections = CorrectionInvariants(self.findings, self.disk.connection)
+        self.findings.meet = corrections.meet
+        order = OrderInvariants(self.findings, self.disk.connection)
+        self.pushes = PushInvariants(self.findings, corrections, order)
         self.ends = EndInvariants(self.findings, self.disk.connection, self.services.at_fault)
         self.replicas: list[Replica] = []
         self.context = contextvars.copy_context()

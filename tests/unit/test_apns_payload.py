@@ -13,8 +13,8 @@ from providers.apns.payload import (
     LATEST_EXPIRATION,
     ApnsStyle,
     device_path,
-    expiration,
     frame_size,
+    kept_until,
     render_body,
     render_headers,
 )
@@ -25,6 +25,8 @@ ID = "3c2143e4-3e8e-478a-bf0b-9dc6e284fa33"
 MESSAGE = Message("msg_1", "Hi Mary!", "Don't forget your training", "/learning")
 STYLE = ApnsStyle()
 WORD = "Zm9yLW1hcnktMTIz"
+NOW = 1_762_420_000.5
+OTHER = "7d444840-9dc0-5d1e-b245-5ffdce74fad2"
 
 
 def fit(message: Message, style: ApnsStyle) -> Message | Refused:
@@ -35,9 +37,12 @@ def body(message: Message = MESSAGE, style: ApnsStyle = STYLE) -> Any:
     return json.loads(render_body(message, ID, WORD, style))
 
 
-def headers(expires_at: float = 1_762_423_138.9) -> dict[str, str]:
-    one = Push(ID, Address("ab" * 32, platform=Platform.IOS), MESSAGE, expires_at)
-    return dict(render_headers(one, "com.acme.agent"))
+def headers(
+    expires_at: float = 1_762_423_138.9, style: ApnsStyle = STYLE, collapse_id: str = ""
+) -> dict[str, str]:
+    address = Address("ab" * 32, platform=Platform.IOS)
+    one = Push(ID, address, MESSAGE, expires_at, collapse_id=collapse_id)
+    return dict(render_headers(one, "com.acme.agent", kept_until(one, style, NOW)))
 
 
 def test_the_body_is_an_alert_and_the_place_to_open() -> None:
@@ -81,6 +86,21 @@ def test_the_collapse_id_is_within_apples_64_bytes() -> None:
     assert len(headers()["apns-collapse-id"].encode()) <= 64
 
 
+def test_what_a_push_replaces_is_named_beside_its_own_id() -> None:
+    sent = headers(collapse_id=OTHER)
+
+    assert (sent["apns-id"], sent["apns-collapse-id"]) == (ID, OTHER)
+
+
+@pytest.mark.parametrize(
+    ("kept_s", "until"),
+    [(259_200, str(int(NOW) + 259_200)), (60, str(int(NOW) + 60)), (0, "0")],
+)
+def test_apple_keeps_a_push_as_long_as_the_style_says(kept_s: int, until: str) -> None:
+    for expires_at in (0.0, NOW + 10, NOW + 1e6):
+        assert headers(expires_at, ApnsStyle(kept_s=kept_s))["apns-expiration"] == until
+
+
 @pytest.mark.parametrize(
     ("expires_at", "seconds"),
     [
@@ -94,7 +114,7 @@ def test_the_collapse_id_is_within_apples_64_bytes() -> None:
 def test_the_expiration_is_never_the_zero_that_means_try_once(
     expires_at: float, seconds: int
 ) -> None:
-    assert expiration(expires_at) == seconds
+    assert headers(expires_at)["apns-expiration"] == str(seconds)
 
 
 @pytest.mark.parametrize("value", ["ab" * 32, "AB12", "a" * 200, "inkpush-check"])

@@ -77,6 +77,12 @@ def change(folder: Path, name: str, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
+def without_fcm_key(folder: Path) -> None:
+    """An app that is reached by APNs alone, and asks for what is FCM's."""
+    change(folder, "inkpush.toml", '[apps.fcm]\ncredentials_file = "fcm.json"\n', "")
+    change(folder, "inkpush.toml", 'id = "agent"', 'id = "agent"\ncollapse = "none"')
+
+
 async def test_a_sound_setup_has_no_warning(folder: Path) -> None:
     assert await warnings(folder) == []
 
@@ -104,6 +110,18 @@ SLIPS: dict[str, tuple[Change, str]] = {
     "another key's id": (
         name_after_another_key,
         "apps[0].apns.key_id: is not the one in the key file's name",
+    ),
+    "a vendor that keeps nothing": (
+        lambda place: change(place, "inkpush.toml", "[apps.apns]", "vendor_ttl_s = 0\n[apps.apns]"),
+        "apps[0].fcm.vendor_ttl_s: is 0, so that a phone that is off gets nothing",
+    ),
+    "Apple keeps nothing": (
+        lambda place: change(place, "inkpush.toml", "key_id", "vendor_ttl_s = 0\nkey_id"),
+        "apps[0].apns.vendor_ttl_s: is 0, so that a phone that is off gets nothing",
+    ),
+    "no collapse key to leave out": (
+        without_fcm_key,
+        "apps[0].collapse: leaves out a collapse key that no push service of the app has",
     ),
     "FCM over plain http": (
         lambda place: change(

@@ -19,6 +19,8 @@ from gateway.core.sources import (
     NOTHING,
     UNLIMITED,
     Limits,
+    corrected_by,
+    correction_of,
     event_id_of,
     source_of,
     stricter,
@@ -30,7 +32,7 @@ DAY = 86_400.0
 
 # --- ids ---------------------------------------------------------------------------------------
 
-message_ids = st.text("%:3A25ab", max_size=9) | st.text(st.characters(codec="ascii"), max_size=9)
+message_ids = st.text("%:3A2517rab", max_size=9) | st.text(st.characters(codec="ascii"), max_size=9)
 sources = st.sampled_from([LEARNINK, "api", "cli", "staging", "a", "3A"])
 
 
@@ -46,11 +48,25 @@ sources = st.sampled_from([LEARNINK, "api", "cli", "staging", "a", "3A"])
         # a percent sign that nobody can take for the beginning of a mark stays
         ("learnink", "100%", "100%"),
         ("learnink", "%3a%41", "%3a%41"),
+        # an id that would be a correction's of LearnInk's event `staging`
+        ("staging", "r1", "staging:%721"),
+        ("staging", "%721", "staging:%25721"),
+        ("learnink", "r1", "r1"),
     ],
 )
 def test_an_event_is_named_after_its_source(source: str, message_id: str, event_id: str) -> None:
     assert event_id_of(source, message_id) == event_id
     assert source_of(event_id) == source
+
+
+@given(sources, message_ids | st.just("r1"))
+def test_a_correction_is_told_from_what_senders_name(source: str, message_id: str) -> None:
+    event_id = event_id_of(source, message_id)
+    assert corrected_by(event_id) is None
+    for _ in range(2):
+        assert corrected_by(correction_of(event_id)) == event_id
+        assert source_of(correction_of(event_id)) == source
+        event_id = correction_of(event_id)
 
 
 @given(st.tuples(sources, message_ids), st.tuples(sources, message_ids))

@@ -112,6 +112,32 @@ def test_a_browser_gets_a_topic_that_web_push_allows() -> None:
 
 
 @pytest.mark.parametrize("platform", Platform)
+def test_a_correction_replaces_what_has_its_collapse_id_and_keeps_an_id_of_its_own(
+    platform: Platform,
+) -> None:
+    one = push(platform)
+    one.collapse_id = other = "11111111-2222-5333-8444-555555555555"
+    message = render(one.message, one, STYLE, NOW)
+    text = encode(message).decode()
+
+    assert message["data"]["delivery_id"] == ID
+    assert text.count(ID) == 1
+    assert ID.replace("-", "") not in text
+    replaces: dict[Platform, list[tuple[str, ...]]] = {
+        Platform.ANDROID: [("android", "collapse_key"), ("android", "notification", "tag")],
+        Platform.IOS: [("apns", "headers", "apns-collapse-id")],
+        Platform.WEB: [("webpush", "notification", "tag")],
+    }
+    for path in replaces[platform]:
+        found: Any = message
+        for name in path:
+            found = found[name]
+        assert found == other
+    if platform is Platform.WEB:
+        assert message["webpush"]["headers"]["Topic"] == other.replace("-", "")
+
+
+@pytest.mark.parametrize("platform", Platform)
 def test_only_the_block_of_the_platform_is_sent(platform: Platform) -> None:
     blocks = {"android", "apns", "webpush"} & rendered(platform).keys()
 
@@ -131,7 +157,7 @@ def test_only_the_block_of_the_platform_is_sent(platform: Platform) -> None:
     ],
 )
 def test_the_remaining_life_is_whole_seconds_within_fcms_bounds(life: float, seconds: int) -> None:
-    assert ttl_seconds(NOW + life, NOW) == seconds
+    assert ttl_seconds(NOW + life, NOW, STYLE) == seconds
 
 
 def test_a_message_that_fits_is_passed_on_as_it_is() -> None:

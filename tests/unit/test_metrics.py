@@ -28,6 +28,7 @@ from gateway.events import (
     ConnectionRefused,
     DeliveriesSettled,
     DevicesRemoved,
+    EventCancelled,
     Fault,
     GatewayEvent,
     IdsContradict,
@@ -57,6 +58,7 @@ OTHER_LANE = {"app": "agent", "provider": "apns"}
 EXAMPLES: list[GatewayEvent] = [
     WebhookAnswered("accepted", 0.02, "msg_1", notifications=3, rejected=1),
     NotificationsPosted("ntf_1", notifications=2, rejected=1),
+    EventCancelled("ntf_1", cancelled=2, taken=1),
     AttemptsFinished("agent", "fcm", {"delivered": 2, "throttled": 1}, [0.1, 0.2, 0.3]),
     DeliveriesSettled("agent", "fcm", {"delivered": 2, "pruned": 1}, [0.5, 1.5]),
     ItemsEnded("no_device", 4),

@@ -15,11 +15,13 @@ from gateway.core.model import Claim, Record, Removal, day_of
 from gateway.core.pace import Pace
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
-from gateway.ports import Journal, Lanes, LeaseRef, Queue, Recorded, Registry
+from gateway.ports import Journal, Lanes, LeaseRef, Queue, Recorded, Registry, Starts
+from gateway.relay.collapsing import Collapsing
 from gateway.relay.device_counts import DeviceCounts
 from gateway.relay.gate import Gate
 from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
+from gateway.relay.order import Order
 from gateway.relay.ports import RelayPorts
 from gateway.relay.reaching import Reaching
 from gateway.relay.work import Work
@@ -117,6 +119,16 @@ class Rig:
                 cast("Lanes", store),
                 frozenset(),
                 cast("Reaching", None),
+                collapsing := Collapsing({}),
+            ),
+            order=Order(
+                cast("Starts", store),
+                lanes,
+                collapsing=collapsing,
+                overtaken=lambda _deliveries: None,
+                name="a test",
+                observer=lambda _event: None,
+                clocks=clocks,
             ),
             device_counts=DeviceCounts(
                 registry,

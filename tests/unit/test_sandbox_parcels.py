@@ -42,7 +42,7 @@ def test_what_the_gateway_sends_by_fcm_is_read_as_it_is_meant(
 def test_what_the_gateway_sends_by_apns_is_read_as_it_is_meant() -> None:
     headers = {
         name.removeprefix("apns-").replace("-", "_"): value
-        for name, value in render_headers(PUSH, "com.acme.agent")
+        for name, value in render_headers(PUSH, "com.acme.agent", PUSH.expires_at)
     }
     payload = json.loads(render_body(PUSH.message, PUSH.delivery_id, PUSH.word, ApnsStyle()))
     assert apns_parcel(1, headers, payload, payload["data"], NOW) == Parcel(

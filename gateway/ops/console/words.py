@@ -37,6 +37,8 @@ def meaning(state: DeliveryState) -> str:
             return "The push service will not take it."
         case DeliveryState.DEAD:
             return "Given up after the last try; it can be replayed."
+        case DeliveryState.CANCELLED:
+            return "It was taken back, or a newer one was sent in its place."
         case _:
             assert_never(state)
 

@@ -9,7 +9,7 @@ to repeat.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from nats.aio.msg import Msg
@@ -323,6 +323,10 @@ class JetStreamQueue:
         self._leases.end(claim)
         nap = max(0.0, until - self._clock())
         self._back.give_back(lease, min(nap, self._nap_s or nap))
+
+    async def hasten(self, event_ids: Collection[str]) -> None:
+        """What is handed out waits for nothing; the broker keeps what it holds back until then."""
+        self._receiving.hastened = frozenset(event_ids)
 
     async def let_go(self) -> None:
         if self._leases:

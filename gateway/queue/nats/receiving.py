@@ -5,6 +5,8 @@ Owns that no message is forgotten: what cannot start goes back, is put aside, or
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from nats.aio.msg import Msg
 
 from gateway.core.model import Claim
@@ -34,6 +36,8 @@ class Receiving:
         self._back = back
         self._unread = unread
         self._nap_s = nap_s
+        #: events whose messages wait for nothing any more
+        self.hastened: Collection[str] = frozenset()
 
     async def claims(
         self, messages: list[Msg], *, until: float, now: float, skip: frozenset[str]
@@ -68,7 +72,7 @@ class Receiving:
         try:
             head = head_of(message.data)
             chunk = head.chunk
-            if chunk.deadline > now:
+            if chunk.deadline > now and chunk.event_id not in self.hastened:
                 life = chunk.deadline - now
                 if chunk.due_at > now:
                     nap = chunk.due_at - now

@@ -19,9 +19,9 @@ from gateway.core.rows import arriving, has_arrived, met_unseen, replayed_row
 from gateway.core.states import DeliveryState
 from gateway.core.stored import Forms
 from gateway.errors import StoreUnavailable
-from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Progress, Recorded
+from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Recorded, Standings
 from gateway.store.asides import endings, is_told, letter_of, span_of
-from gateway.store.postgres import audit
+from gateway.store.postgres import audit, starts
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
@@ -51,11 +51,9 @@ class PostgresJournal:
         self.forms = forms
         self._partitions = Partitions(database)
 
-    async def progress(
-        self, event_id: str, indexes: Sequence[int], *, day: int
-    ) -> Mapping[tuple[int, int], Progress]:
+    async def progress(self, event_id: str, indexes: Sequence[int], *, day: int) -> Standings:
         if not indexes:
-            return {}
+            return Standings()
         rows = await self._database.rows("progress", day, event_id, min(indexes), max(indexes))
         return progress_of(rows, indexes)
 
@@ -134,7 +132,9 @@ class PostgresJournal:
             taken = await session.rows("dead_take", chosen, now, REPLAY_S)
             rows = await session.rows("dead_by_ids", [row[0] for row in taken])
             letters = [
-                DeadLetter.from_row(row, day=day_of(row[-1] or 0.0), taken_at=row[-2])
+                DeadLetter.from_row(
+                    row, day=day_of(row[-1] or 0.0), taken_at=row[-3], is_cancelled=row[-2]
+                )
                 for row in rows
             ]
             if dead := deliveries_in(letters, named=ids is not None):
@@ -284,7 +284,7 @@ class PostgresJournal:
             events, rows = await self._database.write(work)
             purged += rows
         await self._partitions.ensure_ahead()
-        return purged
+        return purged + await starts.purge(self._database, before=midnight)
 
     async def _purge_receipts(self, today: int) -> int:
         """Those of days before this one whose deliveries are gone."""
@@ -364,6 +364,7 @@ def _last_words(records: Sequence[Record]) -> Sequence[Record]:
                 day=earlier.day,
                 reason=record.reason
                 or (earlier.reason if record.state is DeliveryState.PENDING else ""),
+                vendor_id=record.vendor_id or earlier.vendor_id,
             )
     return list(told.values())
 

@@ -12,6 +12,7 @@ from gateway.errors import StoreError, StoreUnavailable
 from gateway.ports import Standing
 from gateway.store.postgres import memory
 from gateway.store.postgres.audit_rows import PostgresAudit
+from gateway.store.postgres.cancels import PostgresCancels
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.doubts import PostgresDoubts
 from gateway.store.postgres.erased import kept_secret
@@ -26,6 +27,7 @@ from gateway.store.postgres.registry import PostgresRegistry
 from gateway.store.postgres.replicas import PostgresReplicas
 from gateway.store.postgres.schema import SchemaWatch
 from gateway.store.postgres.spares import Spares
+from gateway.store.postgres.starts import PostgresStarts
 from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.wakeups import Wakeups
 from gateway.store.trial import trial_data
@@ -62,8 +64,10 @@ class PostgresStore:
         self.journal = PostgresJournal(database, self.replicas.forms)
         self.receipts = PostgresReceipts(database)
         self.people = PostgresPeople(database)
+        self.cancels = PostgresCancels(database)
         self.erasures = PostgresErasures(database)
         self.lanes = PostgresLanes(database)
+        self.starts = PostgresStarts(database)
         self.keys = PostgresKeys(database)
         self.audit = PostgresAudit(database)
         self.doubts = PostgresDoubts(database)

@@ -17,7 +17,7 @@ from gateway.core.audit import Act
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.prune import NO_BRAKES, Brake, LaneKey
 from gateway.core.stored import Forms
-from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Progress, Recorded
+from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Recorded, Standings
 from gateway.store.asides import endings, is_told, letter_of, span_of
 from gateway.store.removing import removed
 from gateway.store.rows import (
@@ -27,7 +27,7 @@ from gateway.store.rows import (
     progress_of,
     summary_of,
 )
-from gateway.store.sqlite import audit
+from gateway.store.sqlite import audit, starts
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.lanes import remove_devices
 
@@ -53,9 +53,9 @@ class SqliteJournal:
         indexes: Sequence[int],
         *,
         day: int,  # noqa: ARG002  # here one index holds all days
-    ) -> Mapping[tuple[int, int], Progress]:
+    ) -> Standings:
         if not indexes:
-            return {}
+            return Standings()
         bounds = {"event_id": event_id, "low": min(indexes), "high": max(indexes)}
         rows = await self._database.rows("progress", bounds)
         return progress_of(rows, indexes)
@@ -237,7 +237,7 @@ class SqliteJournal:
         await self._database.write(
             lambda connection: connection.execute(self._sql["erasures_purge"], over).rowcount
         )
-        return purged
+        return purged + await starts.purge(self._database, before=before)
 
     def _purge_event(self, connection: sqlite3.Connection, event_id: str, *, limit: int) -> int:
         """Delete at most `limit` deliveries of an event, and of its receipts, and the event with
@@ -248,8 +248,8 @@ class SqliteJournal:
             key["limit"] = limit - rows
             rows += connection.execute(self._sql["event_deliveries_delete"], key).rowcount
         if rows < limit:
-            connection.execute(self._sql["event_people_delete"], key)
-            connection.execute(self._sql["event_failed_delete"], key)
+            for query in ("event_people_delete", "event_failed_delete", "cancel_delete"):
+                connection.execute(self._sql[query], key)
             for query in ("event_chunks_delete", "event_dead_delete", "event_delete"):
                 rows += connection.execute(self._sql[query], key).rowcount
         return rows

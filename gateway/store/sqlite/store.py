@@ -11,6 +11,7 @@ from gateway.core.stored import Forms
 from gateway.core.words import Words
 from gateway.store.sqlite import memory
 from gateway.store.sqlite.audit_rows import SqliteAudit
+from gateway.store.sqlite.cancels import SqliteCancels
 from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.doubts import SqliteDoubts
 from gateway.store.sqlite.erased import kept_secret
@@ -22,6 +23,7 @@ from gateway.store.sqlite.lanes import SqliteLanes
 from gateway.store.sqlite.people import SqlitePeople
 from gateway.store.sqlite.receipts import SqliteReceipts
 from gateway.store.sqlite.registry import SqliteRegistry
+from gateway.store.sqlite.starts import SqliteStarts
 from gateway.store.sqlite.times import SqliteTimes
 from gateway.store.trial import trial_data
 
@@ -46,8 +48,10 @@ class SqliteStore:
         self.journal = SqliteJournal(database, self.replicas.forms)
         self.receipts = SqliteReceipts(database)
         self.people = SqlitePeople(database)
+        self.cancels = SqliteCancels(database)
         self.erasures = SqliteErasures(database)
         self.lanes = SqliteLanes(database)
+        self.starts = SqliteStarts(database)
         self.keys = SqliteKeys(database)
         self.audit = SqliteAudit(database)
         self.doubts = SqliteDoubts(database)

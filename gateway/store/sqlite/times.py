@@ -18,6 +18,7 @@ _REDATE = (
     "redate_due",
     "redate_waiting",
     "redate_events",
+    "redate_starts",
     "redate_devices",
     "redate_erasures",
     "redate_leases",

@@ -131,7 +131,10 @@ def apns_request(places: Places) -> tuple[dict[str, str], bytes]:
     header = ApnsCredentials.load(
         places.apns_key_file, places.key_id, places.team_id, clock=lambda: push.expires_at
     ).header()
-    headers = {"authorization": header, **dict(render_headers(push, places.topic))}
+    headers = {
+        "authorization": header,
+        **dict(render_headers(push, places.topic, push.expires_at)),
+    }
     return headers, render_body(push.message, push.delivery_id, push.word, ApnsStyle())
 
 

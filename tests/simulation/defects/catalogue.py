@@ -1352,6 +1352,20 @@ DEFECTS = (
         ("move", "trickle"),
     ),
     Defect(
+        "cancelled_in_lanes_goes_on",
+        "A second look-up does not ask whether an event was cancelled.",
+        ("cancelled_stays",),
+        60,
+        ("cancel", "trickle"),
+    ),
+    Defect(
+        "cancelled_is_fanned_out",
+        "A chunk of a cancelled event is fanned out.",
+        ("cancelled_stays",),
+        60,
+        ("cancel", "mood", "people"),
+    ),
+    Defect(
         "second_lookup_believed_whole",
         "A device that a second look-up does not find any more gets its push.",
         ("alone", "right_phone"),
@@ -1388,6 +1402,27 @@ DEFECTS = (
         60,
         ("moved",),
         "native",
+    ),
+    Defect(
+        "older_after_newer",
+        "A push starts although a newer one of its key was started.",
+        ("order",),
+        40,
+        ("by_person",),
+    ),
+    Defect(
+        "keyed_push_starts_unasked",
+        "A push with a key asks for leave only if it has waited for long.",
+        ("order",),
+        40,
+        ("by_person",),
+    ),
+    Defect(
+        "order_waits_for_nobody",
+        "A newer push does not wait for an older one of its key that may be starting.",
+        ("order",),
+        150,
+        ("by_person", "several"),
     ),
     Defect(
         "old_export_wins",

@@ -104,7 +104,11 @@ class EndInvariants:
         )
 
     def _alone_in_queue(self, now: float) -> None:
-        free = "SELECT event_id, number, due_at, lane, part FROM queue WHERE lease_id IS NULL"
+        # what was cancelled is due since ever
+        free = (
+            "SELECT event_id, number, due_at, lane, part FROM queue "
+            "WHERE lease_id IS NULL AND due_at > 0"
+        )
         for event_id, number, due_at, lane, part in self._connection.execute(free):
             provider = lane.rpartition("/")[2]
             asked = self._findings.quiet_until(lane, 0)
@@ -132,7 +136,7 @@ class EndInvariants:
             "SELECT event_id, item_index FROM deliveries WHERE custom_id = ?", (f"u{user + 1}",)
         ).fetchall()
         for batch in self._truth.batches.values():
-            if batch.accepted_at is None or batch.accepted_at > asked_at:
+            if batch.accepted_at is None or batch.accepted_at > asked_at or batch.text:
                 continue
             kept = [bodies.get(batch.event_id, b"")]
             kept += [items for event_id, items in queued if event_id == batch.event_id]
@@ -191,6 +195,8 @@ class EndInvariants:
         for batch in self._truth.batches.values():
             if batch.accepted_at is None or batch.event_id in self._truth.unreadable:
                 continue
+            if batch.cancel_asked_at is not None or batch.text:
+                continue  # what was not begun for a phone has no row for it
             for value, address in self._truth.addresses.items():
                 if value not in devices or not _is_faithful(address, batch):
                     continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.simulation.plan import Sizes
@@ -32,6 +33,8 @@ class Findings:
         self.truth = truth
         self.trace = trace
         self.violation: Violation | None = None
+        #: an event is heard of, for the first time or again
+        self.meet: Callable[[str], None] = lambda _event_id: None
         #: the history is over: what its loop closes then says nothing
         self.is_over = False
         self.deliveries: dict[Key, DeliveryStory] = {}

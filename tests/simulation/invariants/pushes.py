@@ -16,8 +16,10 @@ from providers.contract import (
     Verdict,
 )
 from tests.simulation.doors import words_of
+from tests.simulation.invariants.corrections import CorrectionInvariants
 from tests.simulation.invariants.environments import EnvironmentInvariants
 from tests.simulation.invariants.findings import SLACK_S, Findings
+from tests.simulation.invariants.order import OrderInvariants
 from tests.simulation.invariants.parts import Name, PartInvariants
 from tests.simulation.truth import EPOCH, DeliveryStory, Key
 
@@ -36,8 +38,12 @@ class _Bucket:
 class PushInvariants:
     """Told of every push and every verdict. A process is named with its life: "relay 0.2"."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(
+        self, findings: Findings, corrections: CorrectionInvariants, order: OrderInvariants
+    ) -> None:
         self._findings = findings
+        self.corrections = corrections
+        self.order = order
         self._sizes = findings.sizes
         self._truth = findings.truth
         self._trace = findings.trace
@@ -68,6 +74,7 @@ class PushInvariants:
         self._same_id(story, key, delivery_id)
         self._right_phone(story, begun_at, now)
         self._not_of_before(story, now)
+        self._not_cancelled(story, now)
         self._done_is_done(key, begun_at)
         self._is_in_service(story, begun_at)
         self._no_repeat(who, story)
@@ -82,6 +89,7 @@ class PushInvariants:
 
     def says(self, key: Key, message: Message, word: str) -> None:
         """A push says what LearnInk wrote for its item, and has a word of that item's user."""
+        self._findings.meet(key[0])
         batch = self._truth.batches.get(key[0])
         if batch is None:
             return
@@ -128,6 +136,13 @@ class PushInvariants:
         if is_of_before and now > answered_at + MOVED_S:
             name = f"{story.event_id}/{story.index}"
             self._broken("erased_is_gone", f"{name} is sent, and user {story.user} was erased")
+
+    def _not_cancelled(self, story: DeliveryStory, now: float) -> None:
+        """Nothing of an event starts later than a second after its cancellation was answered."""
+        cancelled_at = self._truth.batches[story.event_id].cancelled_at
+        if cancelled_at is not None and now > cancelled_at + MOVED_S:
+            name = f"{story.event_id}/{story.index}"
+            self._broken("cancelled_stays", f"{name} is sent, cancelled at {cancelled_at:.3f}")
 
     def _done_is_done(self, key: Key, begun_at: float) -> None:
         """A chunk that was begun after the end was on record has no excuse: it had to look."""

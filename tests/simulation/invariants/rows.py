@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from sqlite3 import Connection
 
+from gateway.core.newer import NEWER_SENT
 from providers.contract import TokenGone
 from tests.simulation.invariants.findings import SLACK_S, Findings
 from tests.simulation.invariants.queued import held_by_queue
@@ -60,6 +61,7 @@ class RowInvariants:
         """A row of the journal is new, or was written again."""
         key = (event_id, index, device_id)
         findings = self._findings
+        findings.meet(event_id)
         known = findings.states.get(key)
         self._trace.add("journal", after, *key, attempts, reason)
         story = findings.deliveries.get(key)
@@ -82,6 +84,10 @@ class RowInvariants:
                 self._dead_by_rule(key, story, reason)
             case "expired":
                 self._expired_in_time(key, story)
+            case "cancelled" if reason == NEWER_SENT:
+                self._overtaken_by_rule(key)
+            case "cancelled":
+                self._cancelled_by_rule(key)
             case "refused" if story is not None and story.verdict == TokenGone.label:
                 self._gone_is_pruned(key, story, reason)
             case "pending" if story is not None:
@@ -138,8 +144,8 @@ class RowInvariants:
 
     def _expired_in_time(self, key: Key, story: DeliveryStory | None) -> None:
         batch = self._truth.batches.get(key[0])
-        if batch is None:
-            return
+        if batch is None or batch.text:
+            return  # a correction has the dates of its original, by whatever clock
         now = self._truth.now
         waits_until = now if story is None else max(now, story.may_wait_until)
         findings = self._findings
@@ -147,6 +153,22 @@ class RowInvariants:
         asked = max(silences, default=0.0)
         if max(waits_until, asked) < batch.deadline - SLACK_S:
             self._broken("in_time", f"{key} expires {batch.deadline - now:.2f} s early")
+
+    def _cancelled_by_rule(self, key: Key) -> None:
+        batch = self._truth.batches.get(key[0])
+        if batch is not None and batch.cancel_asked_at is None:
+            self._broken("cancelled_stays", f"{key} is cancelled, and nobody asked for that")
+
+    def _overtaken_by_rule(self, key: Key) -> None:
+        """A newer one of the device had leave to start."""
+        query = (
+            "SELECT 1 FROM starts WHERE device_id = ? AND received_at > "
+            "(SELECT received_at FROM events WHERE event_id = ?)"
+        )
+        newer = self._connection.execute(query, (key[2], key[0])).fetchone()
+        if newer is None or self._findings.sizes.collapse not in ("path", "user"):
+            self._broken("order", f"{key} was overtaken by nobody")
+        self._trace.count("an older push was overtaken")
 
     def _attempts(self, key: Key, story: DeliveryStory, attempts: int) -> None:
         """A row that waits has the attempts that were made, as long as nobody forgot any."""

@@ -77,9 +77,12 @@ SELECT DISTINCT event_id, number FROM unnest($1::text[], $2::int[]) AS done (eve
 ORDER BY event_id, number
 ON CONFLICT DO NOTHING;
 
+-- What is known of some items; index -1: the event was cancelled.
 -- name: progress
 SELECT item_index, device_id, state, attempts, next_at FROM deliveries
-WHERE day = $1 AND event_id = $2 AND item_index BETWEEN $3 AND $4;
+WHERE day = $1 AND event_id = $2 AND item_index BETWEEN $3 AND $4
+UNION ALL
+SELECT -1, 0, 'cancelled', 0, NULL FROM cancelled WHERE event_id = $2;
 
 -- Only of a chunk that is tried alone: did it get anywhere since it was claimed before?
 -- name: journaled_since
@@ -107,7 +110,9 @@ ON CONFLICT (event_id, item_index, device_id, day) DO UPDATE SET
     address_hash = excluded.address_hash,
     reason = CASE WHEN excluded.state = 'pending' AND excluded.reason = ''
              THEN deliveries.reason ELSE excluded.reason END,
-    vendor_id = excluded.vendor_id, next_at = excluded.next_at
+    vendor_id = CASE WHEN excluded.vendor_id = '' THEN deliveries.vendor_id
+                ELSE excluded.vendor_id END,
+    next_at = excluded.next_at
 WHERE deliveries.state = 'pending';
 
 -- Columns by name here and below: while replicas are upgraded, a table may have more of them.
@@ -177,6 +182,7 @@ SELECT id FROM dead_letters ORDER BY event_id, item_index, device_id;
 -- name: dead_by_ids
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
        user_id, custom_id, later, raw, form, taken_at,
+       EXISTS (SELECT 1 FROM cancelled WHERE cancelled.event_id = dead_letters.event_id),
        (SELECT received_at FROM events WHERE events.event_id = dead_letters.event_id)
 FROM dead_letters
 WHERE $1::bigint[] IS NULL OR id = ANY($1)
@@ -223,6 +229,8 @@ WITH old AS (
     DELETE FROM event_people WHERE event_id = ANY(ARRAY(SELECT event_id FROM old))
 ), failed AS (
     DELETE FROM failed_attempts WHERE event_id = ANY(ARRAY(SELECT event_id FROM old))
+), stops AS (
+    DELETE FROM cancelled WHERE event_id = ANY(ARRAY(SELECT event_id FROM old))
 ), letters AS (
     DELETE FROM dead_letters WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
 ), gone AS (

@@ -98,5 +98,17 @@ ORDER BY q.id FOR SHARE OF q;
 -- name: queue_settle
 DELETE FROM queue WHERE id = $1 AND lease_id = $2;
 
+-- The first of all that are due, whatever it waits for; what is in work stays under its lease. SKIP
+-- LOCKED: it is asked again.
+-- name: queue_hasten
+UPDATE queue SET
+    lane = '', part = '', due_at = CASE WHEN lease_id IS NULL THEN 0 ELSE due_at END
+WHERE id = ANY(ARRAY(
+    SELECT id FROM queue
+    WHERE event_id = ANY($1::text[]) AND (lane <> '' OR (lease_id IS NULL AND due_at > 0))
+    ORDER BY id FOR UPDATE SKIP LOCKED
+))
+RETURNING id;
+
 -- name: queue_depth
 SELECT coalesce(sum(size), 0)::bigint, min(first_seen) FROM queue;

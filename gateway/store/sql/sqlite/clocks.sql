@@ -33,6 +33,9 @@ WHERE :by < 0 AND state = 'pending' AND next_at >= :since
 -- name: redate_events
 UPDATE events SET received_at = received_at + :by WHERE received_at BETWEEN :since AND :until;
 
+-- name: redate_starts
+UPDATE starts SET received_at = received_at + :by WHERE received_at BETWEEN :since AND :until;
+
 -- Its own, and nobody else's: one relay works on a file. It claims them anew.
 -- name: redate_leases
 UPDATE queue SET due_at = :now, lease_id = NULL, tries = max(tries - 1, 0), alone = 0

@@ -47,6 +47,10 @@ WHERE (app, provider, at) > (?, ?, ?) ORDER BY app, provider, at;
 SELECT device_id, address, seen_at, app, provider, state, reason
 FROM held_removals WHERE device_id > ? ORDER BY device_id;
 
+-- name: copy_starts
+SELECT device_id, key, received_at, holder, until FROM starts
+WHERE (device_id, key) > (?, ?) ORDER BY device_id, key;
+
 -- name: copy_events
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
        chunks, reason, body, source, limits
@@ -55,6 +59,10 @@ FROM events WHERE event_id > ? ORDER BY event_id;
 -- name: copy_event_people
 SELECT person, event_id FROM event_people
 WHERE (person, event_id) > (?, ?) ORDER BY person, event_id;
+
+-- name: copy_cancelled
+SELECT event_id, at, cancelled, taken, until, deadline, digest, replacement
+FROM cancelled WHERE event_id > ? ORDER BY event_id;
 
 -- name: copy_chunks_done
 SELECT event_id, number FROM chunks_done
@@ -104,8 +112,10 @@ SELECT 'lanes', count(*) FROM lanes UNION ALL
 SELECT 'lane_parts', count(*) FROM lane_parts UNION ALL
 SELECT 'brake_window', count(*) FROM brake_window UNION ALL
 SELECT 'held_removals', count(*) FROM held_removals UNION ALL
+SELECT 'starts', count(*) FROM starts UNION ALL
 SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'event_people', count(*) FROM event_people UNION ALL
+SELECT 'cancelled', count(*) FROM cancelled UNION ALL
 SELECT 'chunks_done', count(*) FROM chunks_done UNION ALL
 SELECT 'deliveries', count(*) FROM deliveries UNION ALL
 SELECT 'failed_attempts', count(*) FROM failed_attempts UNION ALL

@@ -47,9 +47,12 @@ SELECT count(*) FROM chunks_done WHERE event_id = :event_id;
 -- name: chunk_done
 INSERT INTO chunks_done (event_id, number) VALUES (?, ?) ON CONFLICT DO NOTHING;
 
+-- What is known of some items; index -1: the event was cancelled.
 -- name: progress
 SELECT item_index, device_id, state, attempts, next_at FROM deliveries
-WHERE event_id = :event_id AND item_index BETWEEN :low AND :high;
+WHERE event_id = :event_id AND item_index BETWEEN :low AND :high
+UNION ALL
+SELECT -1, 0, 'cancelled', 0, NULL FROM cancelled WHERE event_id = :event_id;
 
 -- Only of a chunk that is tried alone: did it get anywhere since it was claimed before?
 -- name: journaled_since
@@ -71,7 +74,9 @@ ON CONFLICT (event_id, item_index, device_id) DO UPDATE SET
     address_hash = excluded.address_hash,
     reason = CASE WHEN excluded.state = 'pending' AND excluded.reason = ''
              THEN deliveries.reason ELSE excluded.reason END,
-    vendor_id = excluded.vendor_id, next_at = excluded.next_at, run = excluded.run
+    vendor_id = CASE WHEN excluded.vendor_id = '' THEN deliveries.vendor_id
+                ELSE excluded.vendor_id END,
+    next_at = excluded.next_at, run = excluded.run
 WHERE deliveries.state = 'pending';
 
 -- The oldest run and the newest: each bound is one look at the end of an index.
@@ -125,7 +130,9 @@ ORDER BY died_at DESC, id DESC LIMIT :limit;
 
 -- name: dead_by_ids
 SELECT id, event_id, item_index, device_id, app, provider, dead_letters.reason, attempts, died_at, title,
-       dead_letters.body, path, user_id, custom_id, later, raw, form, taken_at, events.received_at
+       dead_letters.body, path, user_id, custom_id, later, raw, form, taken_at,
+       EXISTS (SELECT 1 FROM cancelled WHERE cancelled.event_id = dead_letters.event_id),
+       events.received_at
 FROM dead_letters LEFT JOIN events USING (event_id)
 WHERE :ids IS NULL OR id IN (SELECT value FROM json_each(:ids))
 ORDER BY event_id, item_index, device_id;

@@ -69,5 +69,17 @@ UPDATE queue SET due_at = min(due_at, :now), lease_id = NULL
 WHERE lease_id IS NOT NULL
   AND substr(lease_id, 1, instr(lease_id, '-') - 1) NOT IN (SELECT name FROM relays);
 
+-- The first of all that are due, whatever it waits for; what is in work stays under its lease.
+-- name: queue_hasten
+UPDATE queue SET lane = '', part = '', due_at = iif(lease_id IS NULL, 0, due_at)
+WHERE event_id IN (SELECT value FROM json_each(:events))
+  AND (lane <> '' OR (lease_id IS NULL AND due_at > 0));
+
+-- name: queue_may_hasten
+SELECT EXISTS (
+    SELECT 1 FROM queue WHERE event_id IN (SELECT value FROM json_each(:events))
+      AND (lane <> '' OR (lease_id IS NULL AND due_at > 0))
+);
+
 -- name: queue_depth
 SELECT coalesce(sum(size), 0), min(first_seen) FROM queue;

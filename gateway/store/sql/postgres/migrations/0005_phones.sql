@@ -34,3 +34,32 @@ CREATE TABLE failed_attempts (
     said       text COLLATE "C" NOT NULL,
     PRIMARY KEY (event_id, item_index, device_id)
 );
+
+-- Events that were cancelled: see gateway/core/cancelling.py and deploy/docs/decisions/0039-stop-and-correct.md.
+-- `cancelled`, `taken` and `until` are the answer, which stays the same; `deadline` is the end of the
+-- event's life. `digest` stands for the correction that was asked, and `replacement` is its text until
+-- that is queued.
+CREATE TABLE cancelled (
+    event_id    text COLLATE "C" PRIMARY KEY,
+    at          double precision NOT NULL,
+    cancelled   integer NOT NULL,
+    taken       integer NOT NULL,
+    until       double precision,
+    deadline    double precision NOT NULL,
+    digest      text NOT NULL,
+    replacement text
+);
+CREATE INDEX cancelled_at ON cancelled (at);
+CREATE INDEX cancelled_open ON cancelled (event_id) WHERE replacement IS NOT NULL;
+
+-- For apps whose pushes replace each other by path or by person: when the event was received of which
+-- a push to this device, with this key, may have started last. `holder` is the delivery that may start
+-- until then, alone. See gateway/ports/starts.py.
+CREATE TABLE starts (
+    device_id   bigint NOT NULL,
+    key         text COLLATE "C" NOT NULL,
+    received_at double precision NOT NULL,
+    holder      text COLLATE "C" NOT NULL,
+    until       double precision NOT NULL,
+    PRIMARY KEY (device_id, key)
+);

@@ -33,3 +33,32 @@ CREATE TABLE failed_attempts (
     said       TEXT NOT NULL,
     PRIMARY KEY (event_id, item_index, device_id)
 ) WITHOUT ROWID;
+
+-- Events that were cancelled: see gateway/core/cancelling.py and deploy/docs/decisions/0039-stop-and-correct.md.
+-- `cancelled`, `taken` and `until` are the answer, which stays the same; `deadline` is the end of the
+-- event's life. `digest` stands for the correction that was asked, and `replacement` is its text until
+-- that is queued.
+CREATE TABLE cancelled (
+    event_id    TEXT PRIMARY KEY,
+    at          REAL NOT NULL,
+    cancelled   INTEGER NOT NULL,
+    taken       INTEGER NOT NULL,
+    until       REAL,
+    deadline    REAL NOT NULL,
+    digest      TEXT NOT NULL,
+    replacement TEXT
+) WITHOUT ROWID;
+CREATE INDEX cancelled_at ON cancelled (at);
+CREATE INDEX cancelled_open ON cancelled (event_id) WHERE replacement IS NOT NULL;
+
+-- For apps whose pushes replace each other by path or by person: when the event was received of which
+-- a push to this device, with this key, may have started last. `holder` is the delivery that may start
+-- until then, alone. See gateway/ports/starts.py.
+CREATE TABLE starts (
+    device_id   INTEGER NOT NULL,
+    key         TEXT NOT NULL,
+    received_at REAL NOT NULL,
+    holder      TEXT NOT NULL,
+    until       REAL NOT NULL,
+    PRIMARY KEY (device_id, key)
+) WITHOUT ROWID;
