@@ -15,7 +15,6 @@ from prometheus_client.exposition import choose_encoder
 
 from gateway import __version__
 from gateway.core.sources import LEARNINK
-from gateway.core.staleness import WITHIN
 from gateway.core.states import DeviceState
 from gateway.events import (
     AttemptsFinished,
@@ -48,6 +47,7 @@ from gateway.events import (
     WebhookAnswered,
 )
 from gateway.observe import histogram
+from gateway.observe.audience import MUTED_LABELS, SEEN_LABELS, AudienceGauges
 from gateway.observe.children import Children
 from gateway.observe.histogram import BatchHistogram
 from gateway.observe.labels import (
@@ -55,13 +55,13 @@ from gateway.observe.labels import (
     ODDITIES,
     OTHER,
     OUTCOMES,
-    PAUSE_REASONS,
     VERDICTS,
     WEBHOOK_RESULTS,
     closed,
 )
+from gateway.observe.parts import PartGauges
 from gateway.ports import Audience, Depth, LaneRow
-from providers.contract import CredentialStatus, Platform
+from providers.contract import CredentialStatus
 from providers.vendor import Vendors
 
 _OPENMETRICS = "application/openmetrics-text"
@@ -164,26 +164,18 @@ class Metrics:
         self._throttled = self._lane_counter(
             "throttled_seconds", "Seconds a lane was told, or had, to wait."
         )
-        self._paused = self._lane_gauge(
-            "lane_paused", "1 while this part of the lane is held.", "part", "reason"
-        )
-        self._failing = self._lane_gauge(
-            "lane_failing",
-            "1 while nothing of this part reaches its vendor, or the vendor cannot serve.",
-            "part",
+        held = "1 while this part of the lane is held."
+        fails = "1 while nothing of this part reaches its vendor, or the vendor cannot serve."
+        self._parts = PartGauges(
+            self._lane_gauge("lane_paused", held, "part", "reason"),
+            self._lane_gauge("lane_failing", fails, "part"),
         )
         self._devices = self._lane_gauge("devices", "Registered devices, by state.", "state")
-        self._muted = Gauge(
-            "inkpush_devices_muted",
-            "Active devices that let the app show no notifications.",
-            ["app", "platform"],
-            registry=registry,
-        )
-        self._seen = Gauge(
-            "inkpush_devices_seen",
-            "Active devices that were seen within this time.",
-            ["app", "within"],
-            registry=registry,
+        muted = "Active devices that let the app show no notifications."
+        seen = "Active devices that were seen within this time."
+        self._audience = AudienceGauges(
+            Gauge("inkpush_devices_muted", muted, MUTED_LABELS, registry=registry),
+            Gauge("inkpush_devices_seen", seen, SEEN_LABELS, registry=registry),
         )
         self._pruned = self._lane_counter(
             "pruned", "Devices taken out of service on the vendor's proof.", "reason"
@@ -257,15 +249,8 @@ class Metrics:
         for metric, values in sets:
             for value in values:
                 metric.labels(provider, app, value)
-
-        for platform in Platform:
-            self._muted.labels(app, platform)
-        for span in WITHIN:
-            self._seen.labels(app, span)
-        for part in self._vendors[provider].parts:
-            self._failing.labels(provider, app, part)
-            for reason in PAUSE_REASONS:
-                self._paused.labels(provider, app, part, reason)
+        self._audience.add_app(app)
+        self._parts.add_lane(app, provider, self._vendors[provider].parts)
 
     def add_source(self, source: str) -> None:
         """Make the children of a source, at zero; one that has them keeps what it counted."""
@@ -297,29 +282,27 @@ class Metrics:
                 reasons = self._prune_reasons(provider)
                 self._children.count(self._pruned, provider, app, by_reason, reasons)
             case LaneHeld(app, provider, part, held):
-                self._set_paused(app, provider, part, held)
+                self._parts.set_paused(app, provider, part, held)
             case LaneResumed(app, provider, part):
-                self._set_paused(app, provider, part, "")
+                self._parts.set_paused(app, provider, part, "")
             case PartsFailing(parts=parts):
-                self._set_failing(parts, failing=True)
+                self._parts.set_failing(parts, failing=True)
             case PartsReached(parts=parts):
-                self._set_failing(parts, failing=False)
+                self._parts.set_failing(parts, failing=False)
             case BrakeTripped(app, provider):
                 self._brake.labels(provider, app).set(1)
             case BrakeReleased(app, provider):
                 self._brake.labels(provider, app).set(0)
             case LaneThrottled(app, provider, seconds):
                 self._throttled.labels(provider, app).inc(max(0.0, seconds))
-            case DevicesRemoved() | RelaysCounted():
-                pass  # the gauges of devices and of rate limits show what came of it
             case PutAside(what, count=count):
                 self._unreadable.labels(what).inc(count)
-            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected():
+            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected() | Lifecycle():
                 pass  # /readyz and the log tell of them
             case ConnectionRefused(reason):
                 self._refused.labels(reason).inc()
-            case ChunkBuried() | StoreFailed() | Fault() | Lifecycle():
-                pass  # these are for the log
+            case DevicesRemoved() | RelaysCounted() | ChunkBuried() | StoreFailed() | Fault():
+                pass  # gauges show what came of it, or the log
             case _:
                 assert_never(event)
 
@@ -338,14 +321,6 @@ class Metrics:
     def _accepted(self, notifications: int, rejected: int) -> None:
         self._notifications.labels("accepted").inc(notifications)
         self._notifications.labels("rejected").inc(rejected)
-
-    def _set_paused(self, app: str, provider: str, part: str, held: str) -> None:
-        for reason in PAUSE_REASONS:
-            self._paused.labels(provider, app, part, reason).set(reason == held)
-
-    def _set_failing(self, parts: Iterable[tuple[str, str, str]], *, failing: bool) -> None:
-        for app, provider, part in parts:
-            self._failing.labels(provider, app, part).set(failing)
 
     # --- what is measured ----------------------------------------------------------------------
 
@@ -368,11 +343,7 @@ class Metrics:
 
     def set_audience(self, audience: Audience) -> None:
         """Take who is muted, and who was seen when; what is not named is 0."""
-        for app in {app for app, _ in self._lanes}:
-            for platform in Platform:
-                self._muted.labels(app, platform).set(audience.muted.get((app, platform), 0))
-            for span in WITHIN:
-                self._seen.labels(app, span).set(audience.seen.get((app, span), 0))
+        self._audience.set(audience)
 
     def set_inflight(self, by_provider: Mapping[str, int]) -> None:
         """Take how many pushes wait for their verdict; a provider that is not named has none."""
@@ -396,10 +367,7 @@ class Metrics:
 
     def set_failing(self, failing: Collection[tuple[str, str, str]]) -> None:
         """Take which (app, provider, part) fail in this process; all others do not."""
-        for app, provider in self._lanes:
-            for part in self._vendors[provider].parts:
-                key = (app, provider, part)
-                self._failing.labels(provider, app, part).set(key in failing)
+        self._parts.set_all_failing(failing)
 
     def set_lane_rows(self, rows: Sequence[LaneRow]) -> None:
         """Take the lanes' state from the store, where any process may have changed it."""
@@ -407,7 +375,7 @@ class Metrics:
             if (row.app, row.provider) in self._lanes:
                 for part in self._vendors[row.provider].parts:
                     held = row.held or row.part(part).held
-                    self._set_paused(row.app, row.provider, part, held)
+                    self._parts.set_paused(row.app, row.provider, part, held)
                 self._brake.labels(row.provider, row.app).set(row.brake_at is not None)
 
     # --- what is shown -------------------------------------------------------------------------
