@@ -102,8 +102,7 @@ class WebhookSettings(Section):
 
 class SourceSettings(Section):
     """One more sender of webhooks, at an address of its own: staging, another organisation at
-    LearnInk. What it does not name is `[webhook]`'s. A relay needs the same sources as the process
-    that takes their webhooks."""
+    LearnInk. What it does not name is `[webhook]`'s. A relay needs the same sources."""
 
     id: Annotated[str, AfterValidator(formats.source_id)]
     """Name in the address (`POST /webhooks/<id>`), in front of its events' ids (`<id>:msg_...`),

@@ -51,7 +51,6 @@ from gateway.events import (
 from gateway.observe import histogram
 from gateway.observe.audience import MUTED_LABELS, SEEN_LABELS, AudienceGauges
 from gateway.observe.children import Children
-from gateway.observe.histogram import BatchHistogram
 from gateway.observe.labels import (
     NOTIFICATION_RESULTS,
     ODDITIES,
@@ -66,8 +65,6 @@ from gateway.observe.receipts import LABELS, ReceiptCounts
 from gateway.ports import Audience, Depth, LaneRow
 from providers.contract import CredentialStatus
 from providers.vendor import Vendors
-
-_OPENMETRICS = "application/openmetrics-text"
 
 
 class Metrics:
@@ -117,7 +114,7 @@ class Metrics:
         self._attempts = self._lane_counter(
             "attempts", "Answers of vendors, by verdict.", "verdict"
         )
-        self._send = BatchHistogram(
+        self._send = histogram.BatchHistogram(
             "inkpush_send_seconds",
             "Seconds from handing a push to the transport to its verdict.",
             "provider",
@@ -126,7 +123,7 @@ class Metrics:
             created=now,
             registry=registry,
         )
-        self._event_to_provider = BatchHistogram(
+        self._event_to_provider = histogram.BatchHistogram(
             "inkpush_event_to_provider_seconds",
             "Seconds from an event's receipt to the vendor's acceptance of a push.",
             "provider",
@@ -342,8 +339,7 @@ class Metrics:
     def set_queue(self, depth: Depth, *, now: float) -> None:
         """Take how much waits."""
         self._queue_depth.set(depth.notifications)
-        waited = 0.0 if depth.oldest_at is None else now - depth.oldest_at
-        self._queue_oldest.set(max(0.0, waited))
+        self._queue_oldest.set(max(0.0, now - (depth.oldest_at or now)))
 
     def set_clock(self, offset: float) -> None:
         """Take how far the gateway's time is ahead of the machine's clock."""
@@ -399,5 +395,6 @@ class Metrics:
         """Render all metrics: as OpenMetrics where an Accept header names it, else in Prometheus'
         own format. Returns the body and its content type."""
         # the header itself is not passed on: what callers write there makes the library raise
-        encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
+        name = "application/openmetrics-text"
+        encode, content_type = choose_encoder(name if name in accept else "")
         return encode(self._registry), content_type

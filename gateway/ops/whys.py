@@ -132,10 +132,12 @@ class WhyLookup:
         groups: dict[tuple[str, int], list[Record]] = {}
         for record in records:
             groups.setdefault((record.event_id, record.index), []).append(record)
-        waits = {(one.event_id, one.index) for one in waiting} - groups.keys()
+        waits = {
+            place: one for one in waiting if (place := (one.event_id, one.index)) not in groups
+        }
         events = await self._events({name for name, _ in [*groups, *waits]})
         found = [_fanned_out(key, group, events) for key, group in groups.items()]
-        found += [_waiting(one) for one in waiting if (one.event_id, one.index) in waits]
+        found += map(_waiting, waits.values())
         found += await self._misread(user, event_id)
         return max(found, key=_how_new, default=None)
 

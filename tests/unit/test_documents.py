@@ -169,7 +169,8 @@ def misuse(text: str) -> str:
     """Why a command line cannot be, or nothing."""
     words = shlex.split(text, comments=True)[1:]
     command: click.Command = inkpush
-    while isinstance(command, click.Group) and words and words[0] not in ("...", "--help"):
+    # a group that runs by itself has options of its own
+    while isinstance(command, click.Group) and words and not words[0].startswith(("...", "-")):
         if words[0] not in command.commands:
             return f"{text}: there is no {words[0]}"
         command = command.commands[words.pop(0)]
