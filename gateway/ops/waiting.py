@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.core.cancelling import CANCELLED
 from gateway.core.instants import to_iso
 from gateway.core.model import Record, UserRef
 from gateway.core.states import DeliveryState
@@ -100,11 +101,12 @@ def waiting_record(one: Waiting) -> Record:
         one.event_id,
         one.index,
         0,
-        DeliveryState.PENDING,
+        DeliveryState.CANCELLED if one.status == "cancelled" else DeliveryState.PENDING,
         0,
         one.received_at,
         one.user_id,
         one.custom_id,
+        reason=CANCELLED if one.status == "cancelled" else "",
     )
 
 

@@ -15,9 +15,9 @@ from gateway.core.attempts import Failures
 from gateway.core.model import Device, Event, Record, UserRef
 from gateway.core.seen import UNKNOWN, Asking
 from gateway.core.sources import source_of
-from gateway.core.states import DeviceState
+from gateway.core.states import DeliveryState, DeviceState
 from gateway.core.why import Known, Notification, Outcome, Part, Phone, Seen, Waits, why
-from gateway.ops.waiting import WaitingLookup, waits_view
+from gateway.ops.waiting import WaitingLookup, waiting_record, waits_view
 from gateway.ports import LaneRow, Store, Waiting
 
 _RECORDS = 100
@@ -205,7 +205,11 @@ def _fanned_out(
 
 
 def _waiting(one: Waiting) -> Notification:
-    return Notification(*one[:2], one.source, one.received_at, one.occurred_at, one.status)
+    record = waiting_record(one)
+    outcomes = () if record.state is DeliveryState.PENDING else (Outcome(record),)
+    return Notification(
+        *one[:2], one.source, one.received_at, one.occurred_at, one.status, outcomes
+    )
 
 
 def _with(about: Notification, outcomes: Iterable[Outcome]) -> Notification:

@@ -13,7 +13,8 @@ from gateway.ports.journal import DeadLetter
 
 
 class Waiting(NamedTuple):
-    """A notification that waits and was not fanned out yet, as its event's body names it."""
+    """A notification that waits and was not fanned out yet, as its event's body names it. `status`
+    is the event's, or `cancelled`: then it ends when its turn comes."""
 
     event_id: str
     index: int  # type: ignore[assignment]  # not the method of a tuple, which nobody needs

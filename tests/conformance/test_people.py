@@ -20,6 +20,7 @@ from gateway.app.storage import Stores
 from gateway.app.vendors import VENDORS
 from gateway.core.attempts import Failed, line
 from gateway.core.audit import Actor
+from gateway.core.cancelling import CANCELLED
 from gateway.core.erased import words_of
 from gateway.core.model import Event, Item, Rejection, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
@@ -27,8 +28,9 @@ from gateway.core.seen import Asking
 from gateway.core.states import DeliveryState
 from gateway.core.why import Waits
 from gateway.errors import StoreUnavailable
-from gateway.ops.waiting import WaitingLookup
+from gateway.ops.waiting import WaitingLookup, waiting_record
 from gateway.ports import Aside, Depth
+from gateway.ports.cancels import Cancelling
 from gateway.queue.nats import JetStreamQueue
 from gateway.store.postgres import PostgresStore
 from gateway.store.sqlite.store import SqliteStore
@@ -172,6 +174,17 @@ async def test_a_queue_that_cannot_be_asked_is_no_empty_queue(
     monkeypatch.setattr(handle.queue, "depth", away)
     found = await WaitingLookup(handle.store.people, handle.queue).of(PEOPLE)
     assert found.waits == Waits(None, None, None)
+
+
+async def test_what_waits_of_a_cancelled_event_is_cancelled(handle: Handle) -> None:
+    for event_id in ("msg_1", "msg_2"):
+        await queue_for(handle, event_id, MARY)
+    await handle.store.cancels.cancel("msg_1", Cancelling(NOW, 3_600.0))
+    found = await WaitingLookup(handle.store.people, handle.queue, look_s=10.0).of(PEOPLE)
+    told = {one.event_id: waiting_record(one) for one in found.found}
+    assert told["msg_1"].state is DeliveryState.CANCELLED
+    assert told["msg_1"].reason == CANCELLED
+    assert told["msg_2"].state is DeliveryState.PENDING
 
 
 async def test_searches_follow_one_another(handle: Handle) -> None:
@@ -361,6 +374,7 @@ SHOWN: dict[str, Shown] = {
 #: every other table, and why it holds nobody
 NOBODY = {
     "api_keys": "keys of programs",
+    "cancelled": "events; the text of a correction, which is one for all, until it is queued",
     "brake_window": "counts of devices by second",
     "chunks_done": "numbers of chunks",
     "clocks": "processes' clocks",
@@ -371,6 +385,7 @@ NOBODY = {
     "schema_migrations": "numbers of migrations",
     "secrets": "the key of keyed hashes",
     "server_life": "the server's own state",
+    "starts": "numbers of devices, and keyed hashes of what their pushes replace",
     "streams": "when the broker's stream was made",
     "trial": "empty but for a moment",
 }

@@ -1,4 +1,4 @@
-"""`why` is as right, and under a second, beside very many deliveries and a long queue.
+"""`why` is as right beside very many deliveries and a long queue.
 
 WHY_DELIVERIES says beside how many (`make test-long`: a million). The figure is printed.
 """
@@ -17,7 +17,7 @@ import pytest
 from gateway.core.model import UserRef, day_of
 from gateway.store.postgres import PostgresStore
 from gateway.store.sqlite.store import SqliteStore
-from tests.integration.test_why_people import QUICK_S, whys
+from tests.integration.test_why_people import whys
 from tests.kit.build import NOW
 from tests.kit.forty import CASES, everybody
 from tests.kit.stores import BACKENDS, Handle, record
@@ -114,7 +114,7 @@ async def handle(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield opened
 
 
-async def test_why_is_right_under_a_second_beside_very_many(handle: Handle) -> None:
+async def test_why_is_right_beside_very_many(handle: Handle) -> None:
     await everybody(handle)
     await fill(handle)
     lookup = whys(handle)
@@ -134,4 +134,3 @@ async def test_why_is_right_under_a_second_beside_very_many(handle: Handle) -> N
         f"median {median * 1e3:.0f} ms, longest {took[slowest] * 1e3:.0f} ms ({slowest})"
     )
     assert wrong == {}
-    assert took[slowest] < QUICK_S

@@ -1,8 +1,11 @@
 -- What one person's page asks, and the export of all that is held of them.
 
--- Some events that the queue holds chunks of: their bodies, where those may name somebody.
+-- Some events that the queue holds chunks of: their bodies, where those may name somebody. The status
+-- of one that was cancelled is that: its chunks end when their turn comes.
 -- name: waiting_queued
-SELECT event_id, source, received_at, occurred_at, status, rejections,
+SELECT event_id, source, received_at, occurred_at,
+       CASE WHEN EXISTS (SELECT 1 FROM cancelled c WHERE c.event_id = events.event_id)
+       THEN 'cancelled' ELSE status END, rejections,
        CASE WHEN position('\x00'::bytea IN body) > 0
             OR EXISTS (SELECT 1 FROM unnest($3::bytea[]) needle WHERE position(needle IN body) > 0)
        THEN body END, length(body) = 0
@@ -32,7 +35,9 @@ WITH slice AS (
     WHERE s.status IN ('accepting', 'accepted')
       AND s.chunks > (SELECT count(*) FROM chunks_done d WHERE d.event_id = s.event_id)
 )
-SELECT s.event_id, e.source, s.received_at, e.occurred_at, s.status, e.rejections,
+SELECT s.event_id, e.source, s.received_at, e.occurred_at,
+       CASE WHEN EXISTS (SELECT 1 FROM cancelled c WHERE c.event_id = s.event_id)
+       THEN 'cancelled' ELSE s.status END, e.rejections,
        CASE WHEN position('\x00'::bytea IN e.body) > 0
             OR EXISTS (SELECT 1 FROM unnest($5::bytea[]) needle WHERE position(needle IN e.body) > 0)
        THEN e.body END, length(e.body) = 0

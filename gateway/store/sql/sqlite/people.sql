@@ -1,8 +1,11 @@
 -- What one person's page asks, and the export of all that is held of them.
 
--- Some events that the queue holds chunks of: their bodies, where those may name somebody.
+-- Some events that the queue holds chunks of: their bodies, where those may name somebody. The status
+-- of one that was cancelled is that: its chunks end when their turn comes.
 -- name: waiting_queued
-SELECT event_id, source, received_at, occurred_at, status, rejections,
+SELECT event_id, source, received_at, occurred_at,
+       iif(EXISTS (SELECT 1 FROM cancelled WHERE cancelled.event_id = events.event_id),
+           'cancelled', status), rejections,
        iif(instr(body, x'00') > 0
            OR EXISTS (SELECT 1 FROM json_each(:needles) WHERE instr(body, CAST(value AS BLOB)) > 0),
            body, NULL), length(body) = 0
