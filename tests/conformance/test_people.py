@@ -386,6 +386,7 @@ NOBODY = {
     "secrets": "the key of keyed hashes",
     "server_life": "the server's own state",
     "starts": "numbers of devices, and keyed hashes of what their pushes replace",
+    "store_copy": "how far a copy is",
     "streams": "when the broker's stream was made",
     "trial": "empty but for a moment",
 }

@@ -17,11 +17,11 @@ from tests.kit.commands import JWT_SECRET, SECRET, Workplace
 
 EVENT = '{"type": "notifications.sent", "timestamp": "2025-11-06T09:58:58.233Z", "data": {}}'
 GROUPS = {
-    "users": ("erase",),
+    "users": {"export", "erase"},
     "webhook": {"sign"},
     "devices": {"list", "show", "import", "export", "forget"},
     "deliveries": {"show"},
-    "events": {"list", "show", "replay", "requeue"},
+    "events": {"list", "show", "replay", "requeue", "cancel"},
     "dead": {"list", "replay", "drop"},
     "lanes": {"list", "pause", "resume", "release"},
     "clock": {"accept"},
@@ -31,7 +31,7 @@ GROUPS = {
     "store": ("copy",),
     "sandbox": ("phones",),
 }
-ALONE = {"serve", "demo", "bench", "sandbox", "clock", "check", "send", "migrate", "audit"}
+ALONE = {"serve", "demo", "bench", "sandbox", "clock", "check", "send", "migrate", "audit", "why"}
 
 
 @pytest.fixture

@@ -249,7 +249,7 @@ async def test_what_the_version_before_pruned_lately_counts(rig: RelayRig) -> No
         await running.register(*phones)
         await running.queue_for("msg_1", die(rig, phones[:40]))
         await running.settled("msg_1")
-    later = ("starts", "cancelled")
+    later = ("starts", "cancelled", "receipts", "failed_attempts")
     for table in ("relays", "doubts", "brake_window", "audit", "clocks", *later):
         rig.sql(f"DROP TABLE {table}")
     rig.sql("ALTER TABLE lanes DROP COLUMN quiet_reason")

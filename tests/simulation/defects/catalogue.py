@@ -619,7 +619,7 @@ DEFECTS = (
     Defect(
         "ids_differ_at_repeats",
         "A repeat of a delivery bears another delivery id than the try before.",
-        ("same_id",),
+        ("same_id", "right_place"),
         20,
     ),
     Defect(
@@ -687,7 +687,7 @@ DEFECTS = (
     Defect(
         "late_waits_count",
         "A delivery that waits is written as pending though its chunk's lease is no longer proven.",
-        ("accepted_is_kept", "asked_wait"),
+        ("accepted_is_kept", "asked_wait", "it_settles"),
         120,
         ("caught", "standstill", "several", "hesitant", "noise"),
     ),
@@ -695,7 +695,7 @@ DEFECTS = (
         "later_floor_ignored",
         "The 15 minutes that Apple asks for from the second attempt on are not kept.",
         ("asked_wait",),
-        100,
+        300,
         ("noise", "mood"),
     ),
     Defect(
@@ -708,7 +708,7 @@ DEFECTS = (
     Defect(
         "lease_has_no_time",
         "A claim leases a chunk for no time at all, so that every relay may claim it at once.",
-        ("one_holder",),
+        ("one_holder", "no_repeat"),
         20,
     ),
     Defect(
@@ -1347,7 +1347,7 @@ DEFECTS = (
     Defect(
         "old_lookup_starts",
         "A push starts however long ago its device was looked up.",
-        ("right_phone",),
+        ("right_phone", "order"),
         40,
         ("move", "trickle"),
     ),
