@@ -45,7 +45,7 @@ test-long: check $(VENV)/.servers  ## test with more of all that has a number: s
 	DEFECT_ROUNDS=3 $(BIN)/pytest --numprocesses $(JOBS) tests/simulation
 	$(BIN)/python -m tests.simulation --seeds 20000 --strict
 	$(BIN)/python -m tests.simulation --tier native --seeds 3000
-	CLOCK_CASES=all SOAK_PUSHES=1000000 KILL_PUSHES=500000 INGEST_KILLS=200 $(BIN)/pytest \
+	CLOCK_CASES=all CONSUMER_CASES=all SOAK_PUSHES=1000000 KILL_PUSHES=500000 INGEST_KILLS=200 $(BIN)/pytest \
 		-o faulthandler_timeout=1500 --numprocesses 2 --dist worksteal tests/acceptance
 
 check: $(VENV)/.dev  ## format, lint, types and import rules
