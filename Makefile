@@ -10,8 +10,8 @@ PYTHON = $(shell for p in python3.11 python3.12 python3.13 python3; do \
 LOCKED := deploy/constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# suites that wait more than they compute, and may do so beside each other; acceptance, whose
-# tests start processes of their own, fewer at a time
+# suites that wait more than they compute, and may do so beside each other; acceptance comes after
+# them, for its tests start processes of their own
 BESIDE := tests/unit tests/properties tests/conformance tests/integration tests/simulation
 JOBS ?= 4
 # histories that `make test` goes through: about a minute on two cores, in
@@ -37,7 +37,7 @@ test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(BESIDE) $(call once_more,$(BESIDE))
 	$(BIN)/python -m tests.simulation --first 1000 --seeds $(HISTORIES) --strict
 	$(BIN)/python -m tests.simulation --tier native --seeds $(NATIVE_HISTORIES)
-	$(BIN)/pytest --numprocesses 3 --dist worksteal tests/acceptance $(call once_more,tests/acceptance)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal tests/acceptance $(call once_more,tests/acceptance)
 
 test-long: check $(VENV)/.servers  ## test with more of all that has a number: some hours
 	WHY_DELIVERIES=1000000 CANCEL_PUSHES=10000 $(BIN)/pytest --hypothesis-profile long \
@@ -46,7 +46,7 @@ test-long: check $(VENV)/.servers  ## test with more of all that has a number: s
 	DEFECT_ROUNDS=3 $(BIN)/pytest --numprocesses $(JOBS) tests/simulation
 	$(BIN)/python -m tests.simulation --seeds 20000 --strict
 	$(BIN)/python -m tests.simulation --tier native --seeds 3000
-	CLOCK_CASES=all SOAK_PUSHES=1000000 KILL_PUSHES=500000 INGEST_KILLS=200 $(BIN)/pytest \
+	CLOCK_CASES=all CONSUMER_CASES=all SOAK_PUSHES=1000000 KILL_PUSHES=500000 INGEST_KILLS=200 $(BIN)/pytest \
 		-o faulthandler_timeout=1500 --numprocesses 2 --dist worksteal tests/acceptance
 
 check: $(VENV)/.dev  ## format, lint, types and import rules

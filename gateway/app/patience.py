@@ -108,13 +108,12 @@ class Patience:
                 timer.run()
                 return
             self._put_off, self._turns = [], 0
-            self._begin(late_s, now)
+            self._begin(late_s, now, self._spent())
             self._soon(self._turn)
         self._put_off.append((contextvars.copy_context(), timer))
 
-    def _begin(self, stood_s: float, now: float) -> None:
+    def _begin(self, stood_s: float, now: float, spent: float) -> None:
         """The process stood still: go round from now on."""
-        spent = self._spent()
         self._turns_since, self._turned, self._enough = 0, (now, spent), spent + LONGEST_S
         self._told(stood_s)
 
@@ -124,11 +123,12 @@ class Patience:
         self._turns_since += 1
         stood_s = now - self._turned[0] - (spent - self._turned[1])
         self._turned = (now, spent)
-        if self._turns < TURNS and stood_s >= LATE_S:
-            self._begin(stood_s, now)
-        if self._turns < TURNS and (self._turns_since < FEWEST or spent < self._enough):
-            self._soon(self._turn)
-            return
+        if self._turns < TURNS:
+            if stood_s >= LATE_S:
+                self._begin(stood_s, now, spent)
+            if self._turns_since < FEWEST or spent < self._enough:
+                self._soon(self._turn)
+                return
         put_off, self._put_off = self._put_off or [], None
         for context, timer in put_off:
             timer.due = now  # from here on it is late if the process stands still once more

@@ -69,11 +69,12 @@ class Line:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             await self._open.wait()
         finally:
+            # first, for whoever ends the test may cancel what is awaited here
+            back.transport.abort()
+            writer.transport.abort()
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            back.transport.abort()
-            writer.transport.abort()
 
     async def _ask(
         self,

@@ -50,6 +50,12 @@ class Turns:
         timer.handle = Handle()
         return timer
 
+    def come_late(self) -> None:
+        """A timer "late" comes due in a standstill of 20 seconds."""
+        timer = self.timer("late", 0.1)
+        self.now += 20.0
+        timer()
+
     def turn(self, times: int = 1) -> None:
         for _ in range(times):
             for _ in range(len(self._soon)):
@@ -87,9 +93,7 @@ def test_what_came_due_in_a_standstill_waits_until_the_loop_has_turned(
 
 
 def test_a_loop_whose_turns_take_long_goes_round_less_often(loop: Turns) -> None:
-    timer = loop.timer("late", 0.1)
-    loop.now += 20.0
-    timer()
+    loop.come_late()
     for turn in range(FEWEST):
         assert not loop.ran, turn
         loop.now += 0.1
@@ -100,9 +104,7 @@ def test_a_loop_whose_turns_take_long_goes_round_less_often(loop: Turns) -> None
 
 
 def test_a_loop_that_the_machine_has_little_time_for_goes_round_as_often(loop: Turns) -> None:
-    timer = loop.timer("late", 0.1)
-    loop.now += 20.0
-    timer()
+    loop.come_late()
     for turn in range(TURNS):
         assert not loop.ran, turn
         loop.now += 0.1
@@ -113,9 +115,7 @@ def test_a_loop_that_the_machine_has_little_time_for_goes_round_as_often(loop: T
 
 @pytest.mark.parametrize("turned", [0, 1, FEWEST, TURNS // 2, TURNS - 2 * FEWEST])
 def test_a_standstill_while_the_loop_goes_round_begins_it_anew(loop: Turns, turned: int) -> None:
-    timer = loop.timer("late", 0.1)
-    loop.now += 20.0
-    timer()
+    loop.come_late()
     loop.turn(turned)
     loop.spent += LONGEST_S  # but for the second one, it would be enough
     loop.now += 60.0
@@ -129,9 +129,7 @@ def test_a_standstill_while_the_loop_goes_round_begins_it_anew(loop: Turns, turn
 
 
 def test_a_standstill_just_before_what_was_put_off_runs_puts_it_off_again(loop: Turns) -> None:
-    timer = loop.timer("late", 0.1)
-    loop.now += 20.0
-    timer()
+    loop.come_late()
     loop.turn(TURNS)
     loop.now += 60.0
     loop.turn(FEWEST)
@@ -142,9 +140,7 @@ def test_a_standstill_just_before_what_was_put_off_runs_puts_it_off_again(loop: 
 
 
 def test_a_process_that_stands_still_at_every_turn_comes_to_its_timers(loop: Turns) -> None:
-    timer = loop.timer("late", 0.1)
-    loop.now += 20.0
-    timer()
+    loop.come_late()
     for _ in range(TURNS):
         loop.now += 2 * LATE_S
         loop.turn()

@@ -41,12 +41,12 @@ class Rig:
                 path, isolation_level=None, check_same_thread=False, factory=Failing
             )
 
-        for one in (opened := open_connections(path)).reading:
-            one.close()
-        opened.writing.close()
-        opened.searching.close()
+        opened = open_connections(path)
         self.writing, self.reading, self.searching = connect(), (connect(), connect()), connect()
         self.writing.execute("CREATE TABLE things (name)")
+        # only now: with the last connection the log would go that the file was opened with
+        for one in (*opened.reading, opened.writing, opened.searching):
+            one.close()
         failing = replace(
             opened, writing=self.writing, reading=self.reading, searching=self.searching
         )
