@@ -20,6 +20,7 @@ _REDATE = (
     "redate_events",
     "redate_devices",
     "redate_erasures",
+    "redate_forgotten",
     "redate_leases",
 )
 
