@@ -71,7 +71,7 @@ class Part:
         self._ended = False
         self._queued = 0
         self._connecting = False
-        self._reached_again = False
+        self._told_failing = False
 
     # --- what it is -----------------------------------------------------------------------------
 
@@ -281,9 +281,12 @@ class Part:
         return True
 
     def look_again(self) -> bool:
-        """Whether it was reached again since the last look; False while it is held."""
-        ended, self._reached_again = self._reached_again, False
-        return ended and not self._breaker.held
+        """Whether it is reached again, and the last that people were told is that it fails; False
+        while it is held. Ask before `look`: it may fail anew since."""
+        if not self._told_failing or self.failing or self._breaker.held:
+            return False
+        self._told_failing = False
+        return True
 
     def is_idle(self) -> bool:
         """Whether nothing waits for it, in memory or in the queue."""
@@ -292,7 +295,7 @@ class Part:
     def reached_too(self) -> None:
         """Another part is reached again, the transport works, and nothing waits for this one."""
         if self._reachability.connected():
-            self._failure = None
+            self._failure, self._told_failing = None, False
 
     def fail_too(self, trouble: Trouble) -> None:
         """The trouble of another part stops this one as well."""
@@ -366,7 +369,7 @@ class Part:
             self._reached()
 
     def _reached(self) -> None:
-        self._failure, self._reached_again = None, True
+        self._failure = None
 
     def _fail(self, trouble: Trouble | None) -> None:
         """Record why it fails: the transport's reason, else the last failure seen."""
@@ -375,6 +378,7 @@ class Part:
             nothing = "no connection yet" if self._connecting else "the transport takes nothing"
             trouble = trouble_of(seen.reason or nothing, is_broken=seen.is_broken)
         self._failure = Cause(trouble.reason, trouble.hint, self._clocks.wall())
+        self._told_failing = True
         self.give_back(trouble.reason)
 
     def _follow_pause(self, row: LaneRow) -> None:

@@ -47,14 +47,15 @@ class Watch:
                 task.cancel()
 
     def look(self) -> None:
-        """Report what has changed, and connect the parts whose turn it is."""
+        """Report what has changed, and connect the parts whose turn it is. What is told last of a
+        part is how it is: one that was reached since the last look may fail anew by now."""
         lanes = list(self._lanes.values())
-        began = [part for lane in lanes for part in _began_to_fail(lane)]
-        for (reason, hint), parts in _by_cause(began).items():
-            self._observer(PartsFailing(_names(parts), reason, hint))
         ended = [part for lane in lanes for part in _reached_again(lane)]
         if ended:
             self._observer(PartsReached(_names(ended)))
+        began = [part for lane in lanes for part in _began_to_fail(lane)]
+        for (reason, hint), parts in _by_cause(began).items():
+            self._observer(PartsFailing(_names(parts), reason, hint))
         now = self._monotonic()
         ways = {part: lane for lane in lanes for part in lane.parts.values()}
         self._next_try = {part: self._next_try.get(part, now) for part in ways}

@@ -227,7 +227,13 @@ async def test_systemd_hears_of_every_step(installation: Installation) -> None:
     assert steps == ["READY", "RELOADING", "READY", "STOPPING"]
 
 
-@pytest.mark.parametrize(("before", "status"), [((), 1), (("nohup",), 0)], ids=["alone", "nohup"])
+#: whoever runs the tests may ignore SIGHUP themselves, and what they start inherits that
+HEARS_ITS_TERMINAL = ("env", "--default-signal=HUP")
+
+
+@pytest.mark.parametrize(
+    ("before", "status"), [(HEARS_ITS_TERMINAL, 1), (("nohup",), 0)], ids=["alone", "nohup"]
+)
 async def test_a_command_is_stopped_by_its_terminals_end_unless_it_is_to_outlive_it(
     installation: Installation, before: tuple[str, ...], status: int
 ) -> None:
@@ -253,8 +259,8 @@ async def test_a_server_of_the_command_line_ends_cleanly_with_its_terminal(
     installation: Installation,
 ) -> None:
     started = await asyncio.create_subprocess_exec(
-        INKPUSH,
-        "sandbox",
+        *HEARS_ITS_TERMINAL,
+        *(INKPUSH, "sandbox"),
         *("--fcm-port=0", "--apns-port=0", "--apns-sandbox-port=0", "--control-port=0"),
         cwd=installation.folder,
         stdout=asyncio.subprocess.PIPE,

@@ -169,6 +169,8 @@ SCANS = {
     "recall_future": "the same",
     "recall_life": "once, after a process that ended while its clock was wrong",
     "redate_devices": "once, when a clock that was wrong is found out",
+    "redate_forgotten": "the same",
+    "redate_receipts": "the same",
     "redate_leases": "the same",
     "redate_queue": "the same",
     "queue_suspect": "along the index of suspects, fewest lone ends first, until one is due",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.core.agreement import Correction
-from gateway.core.model import Chunk, UserRef
+from gateway.core.erased import for_their_time
+from gateway.core.model import Chunk, Item, UserRef
 from gateway.ports import ClockRow
 from tests.kit.audience import Phone
-from tests.kit.build import NOW
+from tests.kit.build import NOW, item
 from tests.kit.stores import BACKENDS, Handle, accept
 
 OFF = pytest.mark.parametrize("off", [172_800.0, 3_600.0, -3_600.0, -NOW + 100.0])
@@ -40,6 +42,73 @@ async def test_all_that_was_dated_in_doubt_is_dated_anew_and_nothing_else(
             assert chunk.deadline - chunk.first_seen == pytest.approx(86_400.0)
         (device,) = await handle.registry.devices_of(UserRef(**phone.user))
         assert device.last_seen_at == pytest.approx(NOW + 2)
+
+
+PHONE = Phone("fcm", 1, 1)
+WHOSE = UserRef(**PHONE.user)
+
+
+async def come_back(handle: Handle, began: float) -> None:
+    """A user is erased by a wrong clock, and registers again: one notification came before, and
+    another one afterwards."""
+    theirs = [item(0, **PHONE.user)]
+    await handle.registry.register(PHONE.registration(), proven=None, now=began + 1)
+    await accept(handle, "before", theirs, at=began + 2)
+    await handle.registry.erase(WHOSE, now=began + 3)
+    await handle.registry.register(PHONE.registration(), proven=None, now=began + 4)
+    await accept(handle, "after", theirs, at=began + 5)
+
+
+async def reaches(handle: Handle, chunks: dict[str, Chunk]) -> dict[str, int]:
+    """How many devices each event may go to."""
+    return {
+        event_id: sum(
+            map(len, for_their_time(await handle.registry.targets(of(one)), one.first_seen))
+        )
+        for event_id, one in chunks.items()
+    }
+
+
+def of(chunk: Chunk) -> list[Item]:
+    return [entry.item for entry in chunk.items]
+
+
+@OFF
+async def test_an_erase_in_doubt_stays_between_what_came_before_and_what_comes_after(
+    off: float, tmp_path: Path
+) -> None:
+    async with BACKENDS["sqlite"].open(tmp_path, lambda: NOW) as handle:
+        await come_back(handle, NOW + off)
+        correction = Correction(NOW + off, NOW + off + DOUBT_S, -off)
+        await handle.store.times.redate(correction, now=NOW + DOUBT_S)
+        await accept(handle, "later", [item(0, **PHONE.user)], at=NOW + DOUBT_S + 1)
+        chunks = await taken(handle, NOW + DOUBT_S + 2)
+        assert await reaches(handle, chunks) == {"before": 0, "after": 1, "later": 1}
+        erasure = await handle.store.erasures.state(WHOSE)
+        assert erasure is not None
+        assert erasure.asked_at == pytest.approx(NOW + 3)
+        (device,) = await handle.registry.devices_of(WHOSE)
+        assert device.registered_at == pytest.approx(NOW + 4)
+
+
+@OFF
+@pytest.mark.parametrize("what", ["erase", "logout"])
+async def test_what_went_in_doubt_is_older_than_a_file_of_afterwards_and_no_other(
+    off: float, what: str, tmp_path: Path
+) -> None:
+    async with BACKENDS["sqlite"].open(tmp_path, lambda: NOW) as handle:
+        began = NOW + off
+        await handle.registry.register(PHONE.registration(), proven=None, now=began + 1)
+        if what == "erase":
+            await handle.registry.erase(WHOSE, now=began + 3)
+        else:
+            await handle.registry.forget(PHONE.installation, proven=None, now=began + 3)
+        correction = Correction(began, began + DOUBT_S, -off)
+        await handle.store.times.redate(correction, now=NOW + DOUBT_S)
+        for seen_at, newer in ((NOW + 2, (0,)), (NOW + 4, ())):
+            line = replace(PHONE.registration(), seen_at=seen_at)
+            done = await handle.registry.register_many([line], now=NOW + 60)
+            assert done.newer == newer
 
 
 async def taken(handle: Handle, now: float) -> dict[str, Chunk]:

@@ -19,8 +19,11 @@ _REDATE = (
     "redate_waiting",
     "redate_events",
     "redate_starts",
+    "redate_receipts",
+    "redate_cancelled",
     "redate_devices",
     "redate_erasures",
+    "redate_forgotten",
     "redate_leases",
 )
 

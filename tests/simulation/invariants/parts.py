@@ -98,6 +98,8 @@ class PartInvariants:
             part.silent_tries += transport is not None
             if part.silent_tries == 2:  # one lost push proves nothing
                 part.second_at = now
+            elif not part.silent_tries:  # a transport that was replaced says nothing of the new one
+                part.silent_since = None
         else:
             part.silent_since, part.silent_tries = None, 0
         if transport is None or isinstance(verdict, Unavailable):

@@ -36,22 +36,50 @@ UPDATE events SET received_at = received_at + :by WHERE received_at BETWEEN :sin
 -- name: redate_starts
 UPDATE starts SET received_at = received_at + :by WHERE received_at BETWEEN :since AND :until;
 
+-- name: redate_receipts
+UPDATE receipts SET at = at + :by WHERE at BETWEEN :since AND :until;
+
+-- name: redate_cancelled
+UPDATE cancelled SET at = at + :by, until = until + :by, deadline = deadline + :by
+WHERE at BETWEEN :since AND :until;
+
 -- Its own, and nobody else's: one relay works on a file. It claims them anew.
 -- name: redate_leases
 UPDATE queue SET due_at = :now, lease_id = NULL, tries = max(tries - 1, 0), alone = 0
 WHERE lease_id IS NOT NULL;
 
+-- Whatever a date is of: an erase has to stay before what came after it, or its user gets nothing for
+-- as long as the clock was ahead; and after what came before it, or that is sent.
 -- name: redate_devices
 UPDATE devices SET
     last_seen_at = last_seen_at + :by * (last_seen_at BETWEEN :since AND :until),
     heard_at = heard_at + :by * (heard_at BETWEEN :since AND :until),
-    registered_at = registered_at + :by * (registered_at BETWEEN :since AND :until)
+    erased_at = erased_at + :by * (erased_at BETWEEN :since AND :until),
+    registered_at = registered_at + :by * (registered_at BETWEEN :since AND :until),
+    state_at = state_at + :by * (state_at BETWEEN :since AND :until),
+    user_changed_at = user_changed_at + :by * (user_changed_at BETWEEN :since AND :until)
 WHERE last_seen_at BETWEEN :since AND :until
    OR heard_at BETWEEN :since AND :until
-   OR registered_at BETWEEN :since AND :until;
+   OR erased_at BETWEEN :since AND :until
+   OR registered_at BETWEEN :since AND :until
+   OR state_at BETWEEN :since AND :until
+   OR user_changed_at BETWEEN :since AND :until;
 
 -- name: redate_erasures
-UPDATE erasures SET asked_at = asked_at + :by WHERE asked_at BETWEEN :since AND :until;
+UPDATE erasures SET
+    asked_at = asked_at + :by * (asked_at BETWEEN :since AND :until),
+    done_at = done_at + :by * (done_at BETWEEN :since AND :until)
+WHERE asked_at BETWEEN :since AND :until
+   OR done_at BETWEEN :since AND :until;
+
+-- name: redate_forgotten
+UPDATE forgotten SET
+    at = at + :by * (at BETWEEN :since AND :until),
+    erased_at = erased_at + :by * (erased_at BETWEEN :since AND :until),
+    user_changed_at = user_changed_at + :by * (user_changed_at BETWEEN :since AND :until)
+WHERE at BETWEEN :since AND :until
+   OR erased_at BETWEEN :since AND :until
+   OR user_changed_at BETWEEN :since AND :until;
 
 -- The clock of now may be behind: what came in its future is not made to wait until it is set.
 -- name: rouse_future
