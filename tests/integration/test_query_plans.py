@@ -171,6 +171,7 @@ SCANS = {
     "redate_devices": "once, when a clock that was wrong is found out",
     "redate_forgotten": "the same",
     "redate_receipts": "the same",
+    "redate_starts": "the same",
     "redate_leases": "the same",
     "redate_queue": "the same",
     "queue_suspect": "along the index of suspects, fewest lone ends first, until one is due",
@@ -178,7 +179,7 @@ SCANS = {
 }
 
 LARGE = re.compile(
-    r"SCAN (devices|d|deliveries|queue|events|forgotten|audit|failed_attempts)\b"
+    r"SCAN (devices|d|deliveries|queue|events|forgotten|audit|failed_attempts|receipts|starts)\b"
     r"(?! USING COVERING INDEX)"
 )
 
