@@ -9,11 +9,12 @@ import pytest
 
 from gateway.core.agreement import Correction
 from gateway.core.erased import for_their_time
-from gateway.core.model import Chunk, Item, UserRef
-from gateway.ports import ClockRow
+from gateway.core.model import Chunk, Item, UserRef, day_of
+from gateway.core.receipts import Key, Kind, Told
+from gateway.ports import Cancelling, ClockRow
 from tests.kit.audience import Phone
-from tests.kit.build import NOW, item
-from tests.kit.stores import BACKENDS, Handle, accept
+from tests.kit.build import ALICE, NOW, item
+from tests.kit.stores import BACKENDS, Handle, accept, record
 
 OFF = pytest.mark.parametrize("off", [172_800.0, 3_600.0, -3_600.0, -NOW + 100.0])
 DOUBT_S = 30.0
@@ -109,6 +110,33 @@ async def test_what_went_in_doubt_is_older_than_a_file_of_afterwards_and_no_othe
             line = replace(PHONE.registration(), seen_at=seen_at)
             done = await handle.registry.register_many([line], now=NOW + 60)
             assert done.newer == newer
+
+
+@OFF
+async def test_what_phones_told_and_what_was_cancelled_in_doubt_is_dated_anew(
+    off: float, tmp_path: Path
+) -> None:
+    async with BACKENDS["sqlite"].open(tmp_path, lambda: NOW) as handle:
+        began, old = NOW + off, NOW - 7_000.0
+        for event_id, at in (("old", old), ("new", began + 1)):
+            await accept(handle, event_id, [item(0, **PHONE.user)], at=at)
+            delivered = record(event_id, at=at + 1, device_id=7)
+            await handle.journal.record([delivered], [])
+            key = Key(event_id, 0, 7, day_of(at), "granted")
+            told = Told(key, Kind.OPENED, at + 2, 0.0, even=True)
+            kept = await handle.store.receipts.keep([told], rule="opt_in")
+            assert [one.refusal for one in kept] == [""]
+            act = ALICE.does("events.cancel", event_id, at=at + 3)
+            asked = Cancelling(at + 3, 86_400.0, None, act=act, correct=act)
+            assert await handle.store.cancels.cancel(event_id, asked)
+        await handle.store.times.redate(Correction(began, began + DOUBT_S, -off), now=NOW + DOUBT_S)
+        for event_id, at in (("old", old), ("new", NOW + 1)):
+            found = await handle.store.receipts.of([record(event_id, device_id=7)])
+            assert [row.at for row in found.rows] == [pytest.approx(at + 2)]
+            cancelled = await handle.store.cancels.of(event_id)
+            assert cancelled is not None
+            assert cancelled.at == pytest.approx(at + 3)
+            assert cancelled.deadline - cancelled.at == pytest.approx(86_400.0 - 3)
 
 
 async def taken(handle: Handle, now: float) -> dict[str, Chunk]:
