@@ -244,7 +244,7 @@ class Device:
     def fresh_at(self) -> float:
         """From when on it may get stale, in whole seconds: when its app was last seen; or when it
         was imported, if nobody knows."""
-        return float(int(max(self.met_at, 0.0 if self.last_seen_at else self.registered_at)))
+        return float(int(self.met_at or self.registered_at))
 
     @property
     def address_hash(self) -> str:
@@ -267,7 +267,8 @@ class Target(NamedTuple):
     pruned. `stated` has the bits of the ids that contradict an item with another value, and of what
     the registration said; `user_word` and `custom_word` are the words of its ids. `fault` says why
     this version cannot send to the device, "" nearly always. `erased_at` is when its user was
-    erased before they registered again, 0 nearly always. `fresh_at` is the device's.
+    erased before they registered again, 0 nearly always. `met_at` is when its app was last seen, in
+    whole seconds; below 0: it never was, and the device was imported so long after the epoch.
     """
 
     device_id: int
@@ -282,7 +283,12 @@ class Target(NamedTuple):
     custom_word: str | None = None
     fault: str = ""
     erased_at: float = 0.0
-    fresh_at: float = 0.0
+    met_at: float = 0.0
+
+    @property
+    def fresh_at(self) -> float:
+        """The device's."""
+        return abs(self.met_at)
 
     @property
     def is_denied(self) -> bool:

@@ -17,6 +17,7 @@ and after 270 it lets one expire."""
 NEVER = -math.inf
 """Before this no device was seen: none is stale."""
 _DAY_S = 86_400.0
+_UNSEEN = 0.0
 
 
 def stale_before(now: float, *, after_days: float, doubted: bool) -> float:
@@ -35,17 +36,18 @@ def recipients(
     devices: Sequence[Target], *, before: float, able: Callable[[Target], bool]
 ) -> Sequence[Target]:
     """Those of a user's devices that get a push. A stale one is left out while another one in the
-    same app was seen later, lets notifications be shown, and can be sent to (`able`)."""
+    same app was seen later, lets notifications be shown, and can be sent to (`able`). An import of
+    which nobody knows was never seen: it takes no other's place."""
     if all(one.fresh_at >= before for one in devices):
         return devices
     newest: dict[str, float] = {}
     for one in devices:
         if not one.is_denied and able(one):
-            newest[one.app] = max(one.fresh_at, newest.get(one.app, NEVER))
+            newest[one.app] = max(one.met_at, newest.get(one.app, _UNSEEN))
     return [
         one
         for one in devices
-        if one.fresh_at >= before or one.fresh_at >= newest.get(one.app, NEVER)
+        if one.fresh_at >= before or max(one.met_at, _UNSEEN) >= newest.get(one.app, _UNSEEN)
     ]
 
 

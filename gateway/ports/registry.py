@@ -75,6 +75,7 @@ class Registry(Protocol):
         and no address from a device that the app confirmed at that time or later, and brings none
         back that went then or later, nor a user who was erased; without a time, it takes from no
         device, and brings back none that ever went. `force` lifts that, but for what an erase took.
+        Its times are taken as far as they can be: none is after `now`.
         """
 
     async def forget(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gateway.core.model import (
@@ -99,6 +99,25 @@ def note_last_change(todo: Takeover, past: Memory | None, asked: Registration, n
 def all_gone(todo: Takeover, evicted: Sequence[Row], now: float) -> list[Gone]:
     """What is to be remembered of a registration: what it replaced, and what was too much."""
     return [*todo.gone, *(one for row in evicted for one in gone_with(row, now))]
+
+
+def possible(registrations: Sequence[Registration], now: float) -> Sequence[Registration]:
+    """Registrations of an import, without times that cannot be. A line may say that a phone was
+    seen next year: it was seen by now, or else it would stay fresh until then, and newer than all
+    that its app says meanwhile. What was before 1970 is not known."""
+    return [
+        one if one.seen_at is None else _possible(one, one.seen_at, now) for one in registrations
+    ]
+
+
+def _possible(asked: Registration, seen_at: float, now: float) -> Registration:
+    changed_at = asked.user_changed_at
+    return replace(
+        asked,
+        seen_at=min(max(seen_at, 0.0), now),
+        heard_at=min(max(asked.heard_at, 0.0), now),
+        user_changed_at=None if changed_at is None else min(changed_at, now),
+    )
 
 
 def check_owner(known: Row | None, asked: Registration, proven: UserRef | None) -> None:

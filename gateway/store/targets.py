@@ -32,10 +32,10 @@ _STATED = STATED_USER_ID | STATED_CUSTOM_ID | DENIED | DATA_MESSAGES | MEASURED 
 
 
 def target_of(
-    row: Sequence[Any], seen_at: float, words: Words | None, erased_at: float, fresh_at: float
+    row: Sequence[Any], seen_at: float, words: Words | None, erased_at: float, met_at: float
 ) -> Target:
     """A row of the lookup; what comes after its twelve columns is the engine's way to say
-    `seen_at`, `erased_at` and `fresh_at`."""
+    `seen_at`, `erased_at` and `met_at`."""
     (
         device_id,
         app,
@@ -70,11 +70,11 @@ def target_of(
             custom_word,
             "",
             erased_at,
-            fresh_at,
+            met_at,
         )
     except (KeyError, TypeError):
         unknown = _unknown(row, seen_at)
-        return unknown._replace(erased_at=erased_at, fresh_at=fresh_at)
+        return unknown._replace(erased_at=erased_at, met_at=met_at)
 
 
 def _unknown(row: Sequence[Any], seen_at: float) -> Target:

@@ -233,7 +233,7 @@ CASES = {
                 registration("c", "3", seen_at=NOW),
                 registration("c", "4", seen_at=NOW + 1),
             ],
-            now=NOW,
+            now=NOW + 1,
             act=act,
         ),
         _phone,

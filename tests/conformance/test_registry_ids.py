@@ -75,8 +75,8 @@ async def test_a_phone_whose_other_id_was_stated_otherwise_is_left_out(
         # each with an address of its own: an import that says nothing new changes nothing
         asked = registration("phone", f"address-{number}", user_id=user_id, custom_id=custom_id)
         if imported:
-            seen_at = NOW + number
-            await handle.registry.register_many([replace(asked, seen_at=seen_at)], now=NOW)
+            at = NOW + number
+            await handle.registry.register_many([replace(asked, seen_at=at)], now=at)
         else:
             await handle.registry.register(asked, proven=None, now=NOW + number)
     (device,) = await handle.registry.installations("phone")
@@ -180,17 +180,17 @@ async def test_an_imported_phone_keeps_the_words_that_it_was_answered_until_it_r
     assert await words_of(handle, (None, C)) == ["others-for-c"]
 
     without = registration("phone", "renewed", user_id=U, seen_at=NOW + 1)
-    await handle.registry.register_many([without], now=NOW)
+    await handle.registry.register_many([without], now=NOW + 1)
     assert await words_of(handle, (U, C)) == ["others-for-u"]
     assert await words_of(handle, (None, C)) == ["others-for-c"]
 
     moved = registration("phone", "again", user_id=OTHER_U, seen_at=NOW + 2)
-    await handle.registry.register_many([moved], now=NOW)
+    await handle.registry.register_many([moved], now=NOW + 2)
     assert await words_of(handle, (OTHER_U, None)) == [WORDS.of_user(OTHER_U)]
 
     await handle.registry.register_many(
         [registration("phone", "back", user_id=U, seen_at=NOW + 3, words=("others-for-u",))],
-        now=NOW,
+        now=NOW + 3,
     )
     assert (await register(handle, "phone", "back", user_id=U)).words == (WORDS.of_user(U),)
     assert await words_of(handle, (U, None)) == [WORDS.of_user(U)]

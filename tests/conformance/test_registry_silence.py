@@ -83,6 +83,44 @@ async def test_an_import_without_a_time_is_unknown_since_it_came(handle: Handle)
     assert (await target(handle)).fresh_at == NOW, "the same file says nothing new"
 
 
+@pytest.mark.parametrize("later", [-7.0, 0.0, 60.0, 400 * DAY, 1e10])
+async def test_no_import_is_seen_after_it_came(handle: Handle, later: float) -> None:
+    at = NOW + later
+    await imported(handle, seen_at=at, heard_at=at, user_changed_at=at)
+    (device,) = await handle.registry.devices_of(MARY)
+    possible = min(at, NOW)
+    assert (device.last_seen_at, device.heard_at, device.user_changed_at) == (possible,) * 3
+    # what the app says meanwhile is newer than such a line, and so is a line of then
+    assert (await register(handle, now=NOW + 1)).last_seen_at == NOW + 1
+    moved = replace(registration("phone", "renewed"), seen_at=NOW + 2)
+    done = await handle.registry.register_many([moved], now=NOW + 3)
+    assert done.newer == ()
+
+
+async def test_an_import_from_before_all_time_is_one_of_which_nobody_knows(handle: Handle) -> None:
+    await imported(handle, seen_at=-DAY, heard_at=-DAY)
+    (device,) = await handle.registry.devices_of(MARY)
+    assert (device.last_seen_at, device.heard_at) == (0.0, 0.0)
+    assert (await target(handle)).fresh_at == NOW
+
+
+@pytest.mark.parametrize("heard_at", [0.0, NOW - 90 * DAY, NOW])
+@pytest.mark.parametrize("seen_at", [0.0, NOW - 80 * DAY, NOW])
+async def test_all_say_the_same_of_when_an_import_was_seen(
+    handle: Handle, seen_at: float, heard_at: float
+) -> None:
+    """The look-up, a device as it is shown, and the list of silent ones."""
+    await imported(handle, seen_at=seen_at, heard_at=heard_at)
+    met_at = max(seen_at, heard_at)
+    (device,) = await handle.registry.devices_of(MARY)
+    found = await target(handle)
+    assert (device.met_at, device.fresh_at) == (met_at, met_at or NOW)
+    assert (max(found.met_at, 0.0), found.fresh_at) == (met_at, met_at or NOW)
+    for since in (NOW - 85 * DAY, NOW - 10 * DAY, NOW + 1):
+        pages = [page async for page in handle.registry.export(silent_since=since)]
+        assert bool(pages) == (device.fresh_at < since)
+
+
 async def test_a_receipt_counts_as_seen_and_no_proof_is_held_against_it(handle: Handle) -> None:
     device = await register(handle)
     await hear(handle.store, {device.id: NOW + DAY, device.id + 1: NOW})
@@ -167,13 +205,17 @@ async def some_phones(handle: Handle) -> None:
         ("heard", NOW - 300 * DAY, "denied"),
         ("quarter", NOW - 90 * DAY, "denied"),
         ("unknown", 0.0, "provisional"),
+        ("told", 0.0, None),  # nobody knows when it registered, and a receipt came from it
     ]
     for name, seen_at, notifications in lines:
         said = Profile(notifications=notifications)
         line = replace(registration(name, name, profile=said), seen_at=seen_at)
-        await handle.registry.register_many([line], now=NOW - 40 * DAY)
-    (heard,) = await handle.registry.installations("heard")
-    await hear(handle.store, {heard.id: NOW - 2 * DAY})
+        now = NOW if seen_at else NOW - 40 * DAY
+        await handle.registry.register_many([line], now=now)
+    told = {"heard": NOW - 2 * DAY, "told": NOW - 20 * DAY}
+    for name, at in told.items():
+        (device,) = await handle.registry.installations(name)
+        await hear(handle.store, {device.id: at})
     await register(handle, "web", "web", platform=Platform.WEB, app="field", now=NOW)
     gone = await register(handle, "gone", "gone", profile=Profile(notifications="denied"))
     await take_out(handle, gone)
@@ -182,13 +224,13 @@ async def some_phones(handle: Handle) -> None:
 @pytest.mark.parametrize(
     ("asked", "names"),
     [
-        ({}, "fresh week month heard quarter unknown web gone"),
+        ({}, "fresh week month heard quarter unknown told web gone"),
         ({"silent_since": NOW - 90 * DAY}, ""),
         ({"silent_since": NOW - 89 * DAY}, "quarter"),
         ({"silent_since": NOW - 40 * DAY}, "quarter"),
         ({"silent_since": NOW - 39 * DAY}, "quarter unknown"),
-        ({"silent_since": NOW - 7 * DAY}, "month quarter unknown"),
-        ({"silent_since": NOW - DAY}, "week month heard quarter unknown"),
+        ({"silent_since": NOW - 7 * DAY}, "month quarter unknown told"),
+        ({"silent_since": NOW - DAY}, "week month heard quarter unknown told"),
         ({"denied": True}, "week heard quarter gone"),
         ({"denied": True, "state": DeviceState.ACTIVE}, "week heard quarter"),
         ({"denied": True, "silent_since": NOW - 8 * DAY}, "quarter"),
@@ -226,8 +268,8 @@ async def test_those_that_are_muted_and_those_that_were_seen_are_counted(handle:
     assert {span: audience.seen["agent", span] for span in WITHIN} == {
         "1d": 1,
         "7d": 3,
-        "30d": 4,
-        "60d": 4,
-        "270d": 5,
+        "30d": 5,
+        "60d": 5,
+        "270d": 6,
     }
     assert {audience.seen["field", span] for span in WITHIN} == {1}

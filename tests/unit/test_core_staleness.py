@@ -21,9 +21,12 @@ BEFORE = NOW - 60 * DAY
 AGES = (0.0, 60.0, 60.001, 90.0)
 
 
-def device(number: int, days: float, *, app: str = "agent", denied: bool = False) -> Target:
-    stated = DENIED if denied else 0
-    return target(number)._replace(app=app, fresh_at=NOW - days * DAY, stated=stated)
+def device(
+    number: int, days: float, *, app: str = "agent", denied: bool = False, unseen: bool = False
+) -> Target:
+    """Seen so many days ago; or imported then, and never seen."""
+    stated, at = DENIED if denied else 0, NOW - days * DAY
+    return target(number)._replace(app=app, met_at=-at if unseen else at, stated=stated)
 
 
 def able(one: Target) -> bool:
@@ -52,6 +55,10 @@ def test_a_device_is_left_out_if_it_is_stale_and_another_one_is_fresher(
             assert (1 not in chosen(devices)) == (days > 60 and is_fresher), other
 
 
+def seen_at(one: Target) -> float:
+    return max(one.met_at, 0.0)
+
+
 def by_the_words(devices: Sequence[Target]) -> list[int]:
     """A stale device gets no push while its user has a fresher one (same app, seen later, not
     denied), to which it can be sent."""
@@ -61,7 +68,7 @@ def by_the_words(devices: Sequence[Target]) -> list[int]:
         if one.fresh_at >= BEFORE
         or not any(
             other.app == one.app
-            and other.fresh_at > one.fresh_at
+            and seen_at(other) > seen_at(one)
             and not other.is_denied
             and not other.fault
             for other in devices
@@ -73,23 +80,43 @@ A_DEVICE = st.tuples(
     st.sampled_from([*AGES, 70.0, 400.0]),
     st.sampled_from(["agent", "field"]),
     st.booleans(),
+    st.booleans(),
     st.sampled_from(["", "", "of a later version"]),
 )
 
 
 @given(st.lists(A_DEVICE, min_size=1, max_size=6))
 def test_any_number_of_devices_is_judged_by_the_words(
-    kinds: list[tuple[float, str, bool, str]],
+    kinds: list[tuple[float, str, bool, bool, str]],
 ) -> None:
     devices = [
-        device(number, days, app=app, denied=denied)._replace(fault=fault)
-        for number, (days, app, denied, fault) in enumerate(kinds)
+        device(number, days, app=app, denied=denied, unseen=unseen)._replace(fault=fault)
+        for number, (days, app, denied, unseen, fault) in enumerate(kinds)
     ]
     got = chosen(devices)
     assert got == by_the_words(devices)
     assert got, "somebody gets it"
     apps = {one.app for one in devices}
     assert {one.app for one in devices if one.device_id in got} == apps
+
+
+@pytest.mark.parametrize(
+    ("days", "unseen_days", "got"),
+    [
+        (1, 1, [1, 2]),
+        (90, 1, [1, 2]),  # an import of which nobody knows takes no other's place
+        (90, 70, [1]),  # and gives way to what was seen, once it was here for so long
+        (1, 70, [1]),
+    ],
+)
+def test_an_import_of_which_nobody_knows_was_never_seen(
+    days: float, unseen_days: float, got: list[int]
+) -> None:
+    assert chosen([device(1, days), device(2, unseen_days, unseen=True)]) == got
+
+
+def test_where_none_was_ever_seen_all_get_it() -> None:
+    assert chosen([device(1, 90, unseen=True), device(2, 70, unseen=True)]) == [1, 2]
 
 
 def test_no_device_is_stale_where_none_can_be() -> None:

@@ -29,6 +29,7 @@ from gateway.store.ownership import (
     note_last_change,
     over_the_cap,
     owner_of,
+    possible,
     says_nothing_new,
     says_something_new,
     take_over,
@@ -92,9 +93,10 @@ class PostgresRegistry:
         act: Act | None = None,
     ) -> Imported:
         words = await self._words()
+        asked = possible(registrations, now)
         return await self._database.write(
-            lambda session: self._import(session, registrations, now, words, force=force, act=act),
-            locks=_locks(registrations),
+            lambda session: self._import(session, asked, now, words, force=force, act=act),
+            locks=_locks(asked),
             pace=SLOW,
         )
 

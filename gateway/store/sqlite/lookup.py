@@ -36,6 +36,6 @@ def _named(ids: Iterable[str | None]) -> str:
 
 
 def _target(words: Words | None, row: Sequence[Any]) -> Target:
-    seconds, fraction, erased_at, heard_at = row[12:]
+    seconds, fraction, erased_at, met_at = row[12:]
     seen_at = seconds + fraction * _FRACTION
-    return target_of(row[:12], seen_at, words, float(erased_at), heard_at or seconds)
+    return target_of(row[:12], seen_at, words, float(erased_at), met_at or seconds)

@@ -28,6 +28,7 @@ from gateway.store.ownership import (
     note_last_change,
     over_the_cap,
     owner_of,
+    possible,
     says_nothing_new,
     says_something_new,
     take_over,
@@ -82,10 +83,9 @@ class SqliteRegistry:
         act: Act | None = None,
     ) -> Imported:
         words = await self._words()
+        asked = possible(registrations, now)
         return await self._database.write(
-            lambda connection: self._import(
-                connection, registrations, now, words, force=force, act=act
-            )
+            lambda connection: self._import(connection, asked, now, words, force=force, act=act)
         )
 
     async def forget(

@@ -92,12 +92,14 @@ SELECT * FROM devices WHERE custom_id = $2;
 -- name: targets
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
        stated, user_word, custom_word, last_seen_at, erased_at,
-       trunc(greatest(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at END))
+       trunc(CASE greatest(last_seen_at, heard_at) WHEN 0 THEN -registered_at
+             ELSE greatest(last_seen_at, heard_at) END)
 FROM devices WHERE user_id = ANY($1::text[]) AND state = 'active'
 UNION
 SELECT id, app, provider, address, address_kind, platform, environment, user_id, custom_id,
        stated, user_word, custom_word, last_seen_at, erased_at,
-       trunc(greatest(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at END))
+       trunc(CASE greatest(last_seen_at, heard_at) WHEN 0 THEN -registered_at
+             ELSE greatest(last_seen_at, heard_at) END)
 FROM devices WHERE custom_id = ANY($2::text[]) AND state = 'active';
 
 -- What is known to the hour is not written again. Rows are locked in the order of their ids.
@@ -118,7 +120,8 @@ UPDATE devices SET environment = $3 WHERE id = $1 AND address = $2;
 SELECT * FROM devices
 WHERE id > $1 AND ($2::text IS NULL OR app = $2) AND ($3::text IS NULL OR state = $3)
   AND ($5::float8 IS NULL OR $5 >
-       greatest(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at END))
+       CASE greatest(last_seen_at, heard_at) WHEN 0 THEN registered_at
+       ELSE greatest(last_seen_at, heard_at) END)
   AND (NOT $6::boolean OR notifications = 'denied')
 ORDER BY id LIMIT $4;
 

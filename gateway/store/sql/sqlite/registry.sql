@@ -57,7 +57,7 @@ SELECT json_group_array(json_array(
     CAST((last_seen_at - CAST(last_seen_at AS INTEGER)) * 4503599627370496.0 AS INTEGER),
     CASE erased_at WHEN 0 THEN 0 ELSE printf('%!.17g', erased_at) END,
     CASE heard_at
-        WHEN 0 THEN CASE last_seen_at WHEN 0 THEN CAST(registered_at AS INTEGER) ELSE 0 END
+        WHEN 0 THEN CASE last_seen_at WHEN 0 THEN -CAST(registered_at AS INTEGER) ELSE 0 END
         ELSE CAST(max(last_seen_at, heard_at) AS INTEGER)
     END
 ))
@@ -80,7 +80,7 @@ UPDATE devices SET environment = :environment WHERE id = :id AND address = :addr
 SELECT * FROM devices
 WHERE id > :after AND (:app IS NULL OR app = :app) AND (:state IS NULL OR state = :state)
   AND (:silent_since IS NULL OR :silent_since >
-       max(last_seen_at, heard_at, CASE last_seen_at WHEN 0 THEN registered_at ELSE 0 END))
+       CASE max(last_seen_at, heard_at) WHEN 0 THEN registered_at ELSE max(last_seen_at, heard_at) END)
   AND (NOT :denied OR notifications = 'denied')
 ORDER BY id LIMIT :limit;
 
