@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gateway.core.cancelling import Cancel, read
+from gateway.core.cancelling import CANCELLED, Cancel, read
 from gateway.core.chunks import cut
 from gateway.core.collapsing import in_place_of
 from gateway.core.erased import Erased
@@ -26,7 +26,8 @@ from gateway.core.model import (
     Record,
     Remainder,
 )
-from gateway.core.sources import Terms, correction_of
+from gateway.core.private import people_in
+from gateway.core.sources import Terms, corrected_by, correction_of
 from gateway.core.states import DeliveryState
 from gateway.events import NotificationsPosted, Observer
 from gateway.ingest.schema import NOTIFICATIONS_SENT
@@ -57,6 +58,8 @@ class Corrector:
         """Queue the correction of a cancelled event, once all of that has ended: before, nobody
         knows what was taken. Any number of processes may do so at once."""
         summary = await self.journal.event(asked.event_id)
+        if summary is None and await self._is_awaited(asked.event_id):
+            return
         if summary is not None:
             if not summary.settled:
                 return
@@ -69,6 +72,12 @@ class Corrector:
                 self.observer(NotificationsPosted(event.event_id, event.notifications, 0))
                 self.wake()
         await self.cancels.corrected(asked.event_id)
+
+    async def _is_awaited(self, event_id: str) -> bool:
+        """Whether an event that is not there is a correction which is still to be made."""
+        original = corrected_by(event_id)
+        before = None if original is None else await self.cancels.of(original)
+        return before is not None and before.replacement is not None
 
 
 def correction(
@@ -85,8 +94,7 @@ def correction(
     texts = read(asked.replacement)
     took: dict[int, list[int]] = {}
     for row in rows:
-        is_taken = row.state is DeliveryState.DELIVERED or row.vendor_id == MAYBE_TAKEN
-        if is_taken and row.device_id:
+        if row.device_id and _has(row, event.event_id):
             took.setdefault(row.index, []).append(row.device_id)
     entries = [
         {
@@ -115,10 +123,12 @@ def correction(
         type=NOTIFICATIONS_SENT,
         status="accepted",
         received_at=event.received_at,
+        occurred_at=event.occurred_at,
         notifications=len(left),
         rejections=tuple(rejections),
         reason="" if entries else NOBODY_TOOK_IT,
         body=json.dumps(body).encode(),
+        people=people_in([entries[one.index] for one in rejections]),
         source=event.source,
         limits=event.limits,
     )
@@ -150,6 +160,14 @@ def chunks_of(event: Event, *, chunk_items: int) -> list[Chunk]:
         )
         for chunk in chunks
     ]
+
+
+def _has(row: Record, event_id: str) -> bool:
+    """Whether the device has, or may have, what is to be corrected. One to which a correction was
+    not sent any more has what that was for."""
+    if row.state is DeliveryState.DELIVERED or row.vendor_id == MAYBE_TAKEN:
+        return True
+    return row.reason == CANCELLED and corrected_by(event_id) is not None
 
 
 def _devices(entry: Mapping[str, Any]) -> tuple[Remainder, ...] | None:

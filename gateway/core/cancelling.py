@@ -109,9 +109,29 @@ def cancel(
     return Cancelled(event, asked, before)
 
 
+def awaited(event_id: str, first: Event, asked: Cancel | None) -> Event | None:
+    """A correction that was asked, and waits for the end of what it corrects, as an event. `asked`
+    is how that one, `first`, was cancelled. None: no such correction waits."""
+    if asked is None or asked.replacement is None or asked.correction != event_id:
+        return None
+    return Event(
+        event_id,
+        first.type,
+        "accepting",
+        first.received_at,
+        occurred_at=first.occurred_at,
+        source=first.source,
+        limits=first.limits,
+    )
+
+
 def written(texts: Mapping[str, str | None]) -> str:
-    """A correction as text: the fields that it names, always in one order."""
-    return orjson.dumps({name: texts[name] for name in _FIELDS if name in texts}).decode()
+    """A correction as text: the fields that it names, always in one order. An empty path is none,
+    so that both ways to write it ask for the same."""
+    named = {name: texts[name] for name in _FIELDS if name in texts}
+    if named.get("path") == "":
+        named["path"] = None
+    return orjson.dumps(named).decode()
 
 
 def read(replacement: str) -> dict[str, str | None]:

@@ -22,8 +22,9 @@ from gateway.exchange import Answer, Request, Route, read_object
 from gateway.ports import Cancelling, Cancels, Queue
 from gateway.problems import Problem
 
-MAX_BODY = 64 * 1024
-"""Bytes of a request: two texts of the greatest length, and a path."""
+MAX_BODY = 512 * 1024
+"""Bytes of a request: two texts of the greatest length, whose characters take up to 12 bytes each
+when they are escaped, and a path."""
 TEXTS = ("title", "body", "path")
 _FIELDS = frozenset({"replace", "reason", "dry_run"})
 _LONGEST_NAME = 96

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.core.audit import Actor
-from gateway.core.cancelling import Cancel
+from gateway.core.cancelling import Cancel, awaited
 from gateway.core.clocks import Clocks
 from gateway.core.instants import read_instant, to_iso
-from gateway.core.model import MAYBE_TAKEN, Event, Record, UserRef
+from gateway.core.model import MAYBE_TAKEN, Record, UserRef
 from gateway.core.seen import Asking, Sight
 from gateway.core.sources import corrected_by, source_of
 from gateway.core.states import DeliveryState
@@ -179,15 +179,9 @@ async def event_summary(journal: Journal, cancels: Cancels, event_id: str) -> Ev
     if summary is not None or original is None:
         return summary
     asked, first = await cancels.of(original), await journal.event(original)
-    if asked is None or asked.replacement is None or first is None:
+    event = None if first is None else awaited(event_id, first.event, asked)
+    if event is None:
         return None
-    event = Event(
-        event_id,
-        first.event.type,
-        "accepting",
-        first.event.received_at,
-        source=first.event.source,
-    )
     return EventSummary(event, {state.value: 0 for state in DeliveryState}, settled=False)
 
 

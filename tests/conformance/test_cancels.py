@@ -137,6 +137,36 @@ async def test_a_correction_may_come_later_and_is_one(handle: Handle) -> None:
     assert await acts(handle) == [("events.cancel", 1), ("events.correct", 1)]
 
 
+async def test_a_correction_that_is_still_to_be_made_is_known_and_no_other(
+    handle: Handle, replica: Handle
+) -> None:
+    cancels = handle.store.cancels
+    await accept(handle, "msg_1", 2)
+    await handle.journal.record([record(index=0)], [])
+    for before_it_was_asked in ("msg_1:r1", "msg_1:r1:r1"):
+        assert await cancels.cancel(before_it_was_asked, asked()) is None
+    first = await cancels.cancel("msg_1", asked(RIGHT))
+    assert first is not None
+    assert await cancels.cancel("msg_1:r1:r1", asked()) is None
+    tried = await cancels.cancel("msg_1:r1", asked(OTHER, dry_run=True))
+
+    several = [handle.store.cancels, replica.store.cancels] * 2
+    done = await asyncio.gather(*(one.cancel("msg_1:r1", asked(OTHER)) for one in several))
+
+    assert sum(one is not None and one.before is None for one in done) == 1
+    (now,) = {one.now for one in done if one is not None}
+    assert tried is not None
+    assert tried.now == now
+    assert (now.cancelled, now.taken, now.until) == (0, 0, None)
+    assert (now.deadline, now.correction) == (first.now.deadline, "msg_1:r1:r1")
+    assert await cancels.of("msg_1") == first.now
+    # the other one is made first
+    assert await cancels.recent(since=NOW) == [first.now, now]
+    # once it was made, or is not to be made any more, it is an event like others
+    await cancels.corrected("msg_1")
+    assert await cancels.cancel("msg_1:r1", asked()) is None
+
+
 async def test_what_is_too_old_is_cancelled_and_not_corrected(handle: Handle) -> None:
     await accept(handle, "msg_1", 1)
     await handle.journal.record([record(index=0)], [])

@@ -79,7 +79,7 @@ def test_it_says_how_many_and_says_the_same_again(
     ("given", "texts"),
     [
         (("--replace-title", "New"), {"title": "New"}),
-        (("--replace-body", "New", "--replace-path", ""), {"body": "New", "path": ""}),
+        (("--replace-body", "New", "--replace-path", ""), {"body": "New", "path": None}),
         (("--replace", "right.json"), {"title": "A", "body": "B", "path": None}),
     ],
 )

@@ -26,6 +26,7 @@ from gateway.core.suspects import Past
 from gateway.errors import ConfigurationError, StoreUnavailable
 from gateway.events import GatewayEvent, PutAside
 from gateway.ingest.schema import understand
+from gateway.ports import Cancelling
 from gateway.queue.nats import Broker, JetStreamQueue, StreamSpec, guard, servers_of
 from gateway.queue.nats.coding import chunk_subject
 from gateway.queue.nats.handing import Suspect
@@ -215,6 +216,21 @@ async def test_a_replay_that_is_repeated_while_the_first_waits_adds_nothing(rig:
     assert await queue.replay_dead(None, now=NOW + 61, max_age_s=60.0) == 1
     await queued(queue, 1)
     assert await rig.store.journal.dead(limit=1) == []
+
+
+@pytest.mark.parametrize("is_begun", [True, False])
+async def test_only_a_replay_that_was_begun_before_its_event_was_cancelled_is_ended(
+    rig: Rig, is_begun: bool
+) -> None:
+    """Its delivery waits by then: without the chunk nobody would ever end it."""
+    queue = await rig.queue()
+    await accept_and_bury(rig, queue)
+    if is_begun:
+        assert len(await rig.store.journal.revive(None, now=NOW)) == 1
+    assert await rig.store.cancels.cancel("msg_1", Cancelling(NOW + 1, 60.0)) is not None
+    assert await queue.replay_dead(None, now=NOW + 61, max_age_s=60.0) == is_begun
+    await queued(queue, is_begun)
+    assert len(await rig.store.journal.dead(limit=1)) == (not is_begun)
 
 
 async def test_a_letter_that_dies_again_is_replayed_under_a_time_of_its_own(rig: Rig) -> None:

@@ -442,6 +442,57 @@ async def test_a_correction_that_fails_first_is_tried_again_and_can_be_corrected
         assert shown.data["delivery_id"] == delivery_id("msg_1:r1:r1", 0, device.id)
 
 
+@pytest.mark.parametrize("texts", [None, {"body": "At six"}])
+async def test_a_correction_that_waits_for_what_it_corrects_can_be_taken_back(
+    rig: RelayRig, texts: dict[str, Any] | None
+) -> None:
+    """The phone still has the first text, which the next correction takes the place of."""
+    async with rig.running() as running:
+        (first,) = await taken(running, rig, [PHONE])
+        assert running.gateway.relay is not None
+        running.gateway.relay._stops._every_s = 3600.0
+        await asyncio.sleep(1.2)
+        await cancel(running, texts=RIGHT)
+        done = await cancel(running, "msg_1:r1", texts=texts)
+        assert (done.now.cancelled, done.now.taken, done.now.until) == (0, 0, None)
+        assert (await cancel(running, "msg_1:r1", texts=texts)).now == done.now
+    async with rig.running() as running:
+        assert await running.settled("msg_1:r1") == {"cancelled": 1}
+        if texts is not None:
+            assert await running.settled("msg_1:r1:r1") == {"delivered": 1}
+    (shown,) = rig.shown_by(PHONE)
+    assert shown.collapse_id == first.collapse_id
+    assert (shown.title, shown.body) == (
+        (first.title, first.body) if texts is None else ("The right one", "At six")
+    )
+
+
+async def test_a_correction_that_was_not_sent_yet_is_corrected_on_the_same_phones(
+    rig: RelayRig,
+) -> None:
+    """And on no others: one that ended otherwise has another user by now."""
+    moved = Phone("fcm", 3, 3)
+    async with rig.running() as running:
+        await taken(running, rig, [PHONE, OTHER, moved])
+        await running.register(replace(moved, owner=8))
+        rig.sandbox.script(OTHER.address, Answer.unavailable(3600), Answer.ok())
+        await cancel(running, texts=RIGHT)
+        await eventually(
+            "two are through", lambda: len(rig.sent_to(PHONE)) == len(rig.sent_to(OTHER)) == 2
+        )
+        await cancel(running, "msg_1:r1", texts={"body": "At six"})
+        assert await running.settled("msg_1:r1") == {
+            "cancelled": 1,
+            "delivered": 1,
+            "no_device": 1,
+        }
+        assert await running.settled("msg_1:r1:r1") == {"delivered": 2}
+        for phone in (PHONE, OTHER):
+            (shown,) = rig.shown_by(phone)
+            assert (shown.title, shown.body) == ("The right one", "At six")
+        assert len(rig.sent_to(moved)) == 1
+
+
 async def test_an_event_is_corrected_once(rig: RelayRig) -> None:
     async with rig.running() as running:
         await taken(running, rig, [PHONE])

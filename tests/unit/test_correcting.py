@@ -68,6 +68,27 @@ def test_it_is_for_the_devices_that_took_it_and_names_what_stays() -> None:
     )
 
 
+def test_whom_it_names_without_a_push_is_told_with_it() -> None:
+    """An erase, and who asks for all that is held of a person, find it by that."""
+    asked = ASKED._replace(replacement=written({"title": ""}))
+    without = [one._replace(body="") if one.index == 2 else one for one in ITEMS]
+    made = correction(EVENT, without, TAKEN, asked)
+    assert [one.index for one in made.rejections] == [1]
+    assert made.people == ("u2",)
+    assert correction(EVENT, ITEMS, TAKEN, ASKED).people == ()
+
+
+def test_its_age_counts_from_the_date_of_what_it_corrects() -> None:
+    """A correction of it lives no longer than that."""
+    dated = replace(EVENT, occurred_at=NOW - 3600)
+    assert correction(dated, ITEMS, TAKEN, ASKED).occurred_at == NOW - 3600
+
+
+def test_two_ways_to_write_the_same_are_one_correction() -> None:
+    assert written({"path": "", "body": "New"}) == written({"body": "New", "path": None})
+    assert written({"title": ""}) != written({"title": "", "path": None})
+
+
 def test_it_is_cut_the_same_again_and_lives_as_long_as_what_it_corrects() -> None:
     made = correction(EVENT, ITEMS, TAKEN, ASKED)
     chunks = chunks_of(made, chunk_items=1)

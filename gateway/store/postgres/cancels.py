@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from gateway.core.cancelling import CANCELLED, Cancel, Cancelled, Counts, cancel
+from gateway.core.cancelling import CANCELLED, Cancel, Cancelled, Counts, awaited, cancel
 from gateway.core.erased import Erased
-from gateway.core.model import day_of
+from gateway.core.model import Event, day_of
+from gateway.core.sources import corrected_by
 from gateway.ports import Cancelling
 from gateway.store.postgres import audit
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
@@ -27,15 +28,11 @@ class PostgresCancels:
         key = findable(event_id)
 
         async def work(session: Session) -> Cancelled | None:
-            if not asked.dry_run:
-                await session.row("cancel_lock", key)
-            found = await session.row("event_get", key)
-            if found is None:
+            event = await _event(session, key, locked=not asked.dry_run)
+            if event is None:
                 return None
-            row = await session.row("cancel_get", key)
-            before = None if row is None else Cancel(*row)
+            before = await _of(session, key)
             counts = Counts(*await session.row("cancel_counts", key))
-            event = event_of(found)
             done = cancel(
                 event,
                 before,
@@ -78,3 +75,29 @@ class PostgresCancels:
 
     async def erased_from(self, event_id: str) -> Erased | None:
         return await self._database.read(lambda session: session.erased_from([event_id]))
+
+
+async def _event(session: Session, key: str | None, *, locked: bool) -> Event | None:
+    """An event, or a correction that is still to be made: what it corrects is locked for it."""
+    found = await _kept(session, key, locked=locked)
+    original = None if key is None else corrected_by(key)
+    if found is not None or original is None:
+        return found
+    first = await _kept(session, original, locked=locked)
+    if first is None:
+        return None
+    # it may have been made meanwhile
+    found = await _kept(session, key, locked=locked)
+    return found or awaited(str(key), first, await _of(session, original))
+
+
+async def _kept(session: Session, key: str | None, *, locked: bool) -> Event | None:
+    if locked:
+        await session.row("cancel_lock", key)
+    row = await session.row("event_get", key)
+    return None if row is None else event_of(row)
+
+
+async def _of(session: Session, key: str | None) -> Cancel | None:
+    row = await session.row("cancel_get", key)
+    return None if row is None else Cancel(*row)

@@ -6,8 +6,10 @@ import json
 import sqlite3
 from collections.abc import Collection, Sequence
 
-from gateway.core.cancelling import Cancel, Cancelled, Counts, cancel
+from gateway.core.cancelling import Cancel, Cancelled, Counts, awaited, cancel
 from gateway.core.erased import Erased
+from gateway.core.model import Event
+from gateway.core.sources import corrected_by
 from gateway.ports import Cancelling
 from gateway.store.rows import event_of
 from gateway.store.sqlite import audit
@@ -25,13 +27,13 @@ class SqliteCancels:
         key = {"event_id": event_id}
 
         def work(connection: sqlite3.Connection) -> Cancelled | None:
-            found = connection.execute(self._sql["event_get"], key).fetchone()
-            if found is None:
+            event = self._event(connection, event_id)
+            if event is None:
                 return None
             before = self._of(connection, event_id)
             counts = Counts(*connection.execute(self._sql["cancel_counts"], key).fetchone())
             done = cancel(
-                event_of(found),
+                event,
                 before,
                 counts,
                 asked.replacement,
@@ -72,6 +74,19 @@ class SqliteCancels:
         return await self._database.read(
             lambda connection: self._database.erased_from(connection, [event_id])
         )
+
+    def _event(self, connection: sqlite3.Connection, event_id: str) -> Event | None:
+        """An event, or a correction that is still to be made."""
+        found = self._kept(connection, event_id)
+        original = corrected_by(event_id)
+        if found is not None or original is None:
+            return found
+        first = self._kept(connection, original)
+        return first and awaited(event_id, first, self._of(connection, original))
+
+    def _kept(self, connection: sqlite3.Connection, event_id: str) -> Event | None:
+        row = connection.execute(self._sql["event_get"], {"event_id": event_id}).fetchone()
+        return None if row is None else event_of(row)
 
     def _of(self, connection: sqlite3.Connection, event_id: str) -> Cancel | None:
         row = connection.execute(self._sql["cancel_get"], {"event_id": event_id}).fetchone()

@@ -178,11 +178,18 @@ ORDER BY died_at DESC, id DESC LIMIT $2;
 -- name: dead_ids
 SELECT id FROM dead_letters ORDER BY event_id, item_index, device_id;
 
--- Locked, so that of two who replay one letter the second finds it gone.
+-- Locked, so that of two who replay one letter the second finds it gone. A letter of a cancelled event
+-- stays, unless its replay was begun before: then its delivery is dead no more, and ends by its chunk.
 -- name: dead_by_ids
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,
        user_id, custom_id, later, raw, form, taken_at,
-       EXISTS (SELECT 1 FROM cancelled WHERE cancelled.event_id = dead_letters.event_id),
+       CASE WHEN EXISTS (SELECT 1 FROM cancelled c WHERE c.event_id = dead_letters.event_id)
+            THEN raw IS NOT NULL OR EXISTS (
+                SELECT 1 FROM deliveries d
+                WHERE d.event_id = dead_letters.event_id
+                  AND d.item_index = dead_letters.item_index
+                  AND d.device_id = dead_letters.device_id AND d.state = 'dead')
+            ELSE false END,
        (SELECT received_at FROM events WHERE events.event_id = dead_letters.event_id)
 FROM dead_letters
 WHERE $1::bigint[] IS NULL OR id = ANY($1)
