@@ -48,3 +48,11 @@ DELETE FROM receipts WHERE (event_id, item_index, device_id, kind) IN (
     WHERE day < $1 AND day <> ALL($2::int[])
     ORDER BY event_id, item_index, device_id, kind LIMIT $3 FOR UPDATE SKIP LOCKED
 );
+
+-- What this device told of pushes to its person.
+-- name: receipts_take_back
+DELETE FROM receipts WHERE device_id = $1 AND (event_id, item_index) IN (
+    SELECT event_id, item_index FROM deliveries WHERE user_id = $2 AND device_id = $1
+    UNION
+    SELECT event_id, item_index FROM deliveries WHERE custom_id = $3 AND device_id = $1
+);
