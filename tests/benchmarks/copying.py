@@ -14,10 +14,10 @@ import asyncpg
 import pytest
 
 from gateway.app import copy_store
-from gateway.core.audit import Actor
 from gateway.app.benching.failure import BenchFailure
 from gateway.app.benching.served import write_config
 from gateway.app.copying import Advance, Copied
+from gateway.core.audit import Actor
 from gateway.core.model import CHUNK_SIZE, Item
 from gateway.store.postgres import PostgresStore, open_postgres
 from tests.benchmarks.registry import fill, users

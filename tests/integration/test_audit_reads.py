@@ -42,7 +42,7 @@ class Wanted(NamedTuple):
 
     what: str
     object: str
-    count: int
+    affected: int
     about_mary: bool
 
 
@@ -265,7 +265,7 @@ COMMANDS: dict[str, Wanted | None] = {
     "users export mary": EXPORT,
     "devices export phones.ndjson": DEVICES,
     "devices export --app agent -": DEVICES._replace(object="agent"),
-    "devices export no/such/folder/phones.ndjson": DEVICES._replace(count=0),
+    "devices export no/such/folder/phones.ndjson": DEVICES._replace(affected=0),
     "devices list --user mary": None,
 }
 
