@@ -1,3 +1,8 @@
+-- Whoever registers one of these devices does so before or after: what its person said holds until the
+-- receipts are written.
+-- name: receipt_devices
+SELECT 1 FROM devices WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE;
+
 -- What is known of the deliveries that these receipts are of, in the order asked.
 -- name: receipt_facts
 SELECT e.received_at, d.state, d.at, d.user_id, d.custom_id, d.app,
