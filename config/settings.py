@@ -269,8 +269,8 @@ class RetentionSettings(Section):
 
     audit_days: Count = 400
     """Days that it is kept who did what (`inkpush audit`). Over a year, to look back at the last
-    time. What a backend does all day, its registrations and its own notifications, is kept for
-    `relay.retention_days` only."""
+    time. What a backend does all day, its registrations, its own notifications and its reads of
+    when somebody saw a push, is kept for `relay.retention_days` only."""
 
 
 class PrivacySettings(Section):

@@ -73,12 +73,12 @@ async def check(settings: Settings, *, online: bool, file: Path | None = None) -
 
 
 async def copy_store(
-    source: Path, target: str, *, queued: bool, live: bool, progress: Progress
+    source: Path, target: str, *, queued: bool, live: bool, progress: Progress, actor: Actor
 ) -> Copied:
     """Copy a SQLite file to a PostgreSQL database, or go on with it, and verify the copy."""
     from gateway.app.copying import run
 
-    return await run(source, target, queued=queued, live=live, progress=progress)
+    return await run(source, target, queued=queued, live=live, progress=progress, actor=actor)
 
 
 async def submit(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gateway.app.clocks import SYSTEM
 from gateway.app.storage import sole_relay
+from gateway.core.audit import Actor
 from gateway.core.clocks import Clocks
 from gateway.errors import ConfigurationError, StoreError
 from gateway.store.copying import QUEUE, TABLES, Checksum, Table
@@ -56,6 +57,7 @@ async def run(
     queued: bool,
     live: bool,
     progress: Progress,
+    actor: Actor,
     clocks: Clocks = SYSTEM,
 ) -> Copied:
     """Copy, or continue an interrupted copy. `queued`: the target's queue is in its database.
@@ -83,7 +85,8 @@ async def run(
             await arrivals.analyze()
             copied.tables = await _verify(snapshot, arrivals, counts, taken, progress)
             copied.verified_at = clocks.wall()
-            await arrivals.finish(snapshot.ids(), now=copied.verified_at)
+            act = actor.does("store.copy", snapshot.place, at=copied.verified_at)
+            await arrivals.finish(snapshot.ids(), now=copied.verified_at, act=act)
         finally:
             await store.aclose()
     copied.seconds = clocks.monotonic() - started

@@ -164,6 +164,7 @@ def ops_application(gateway: Gateway) -> web.Application:
         lanes=stores.lanes,
         queue=stores.queue,
         keys=stores.keys,
+        audit=stores.audit,
         log_in=gateway.authenticator.log_in,
         remote=lambda request: remote(request, _proxies(gateway)),
     )

@@ -63,7 +63,7 @@ async def audit(
     every: bool,
     as_json: bool,
 ) -> None:
-    """Show who did what, newest first: acts of commands, of API keys, and a user's own erase.
+    """Show who did what, newest first: acts, exports and reads of people's times.
 
     A person's id never stands here: --user finds the rows by a keyed hash, also after an erase.
     Where older rows are left out, standard error says so; --all --json exports all there are.

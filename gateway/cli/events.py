@@ -119,19 +119,23 @@ async def list_events(
 async def show_event(state: State, event_id: str, items: bool, as_json: bool) -> int:
     """Show how an event stands: its deliveries by state, and whether all are settled."""
     from gateway.app.lanes import asking_of
+    from gateway.core.audit import reading
     from gateway.ops.lookup import delivery_view, event_summary, event_view
 
+    asking = asking_of(state.settings())
     async with state.store() as stores:
         cancels = stores.store.cancels
         summary = await event_summary(stores.journal, cancels, event_id)
         cancel = await cancels.of(event_id)
         records = await stores.journal.items_of(event_id) if items else []
-        told = await stores.store.receipts.of(records)
+        sight = asking.sight(await stores.store.receipts.of(records), exact=True)
+        if people := sight.shown_of(records):
+            act = reading(actor(), event_id, people, at=stores.clocks.wall())
+            await stores.audit.note(act, count=len(people))
     if summary is None:
         raise click.ClickException(f"there is no event {event_id}")
     view = event_view(summary, cancel)
     rejections = [{"index": one.index, "reason": one.reason} for one in summary.event.rejections]
-    sight = asking_of(state.settings()).sight(told, exact=True)
     rows = [delivery_view(record, {}, sight) for record in records]
     if as_json:
         show.as_line({**view, **({"items": rows, "rejections": rejections} if items else {})})

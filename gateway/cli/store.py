@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import show
-from gateway.cli.base import Group, State, asynchronous, json_option
+from gateway.cli.acting import actor
+from gateway.cli.base import Group, State, asynchronous, json_option, reason_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,17 +44,19 @@ def store() -> None:
     is_flag=True,
     help="Copy although a relay works on the source: a trial, without the relay's later changes.",
 )
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
 async def copy(
-    state: State, source: str | None, target: str | None, live: bool, as_json: bool
+    state: State, source: str | None, target: str | None, live: bool, reason: str, as_json: bool
 ) -> None:
     """Copy all lasting data from SQLite to an empty PostgreSQL database, and verify it.
 
     Device ids stay, and with them the ids of deliveries. If the copy is interrupted, run the
     command again: it continues where it stopped. Stop the gateway on the source first, and start
-    none on the target until the copy is done. The source is not changed.
+    none on the target until the copy is done. The source is not changed; who copied is in the
+    audit table of the target.
     """
     from config.formats import without_password
     from gateway import app
@@ -65,7 +68,9 @@ async def copy(
     place = without_password(url)
     queued = settings.queue.url == "store"
     try:
-        copied = await app.copy_store(file, url, queued=queued, live=live, progress=show.progress)
+        copied = await app.copy_store(
+            file, url, queued=queued, live=live, progress=show.progress, actor=actor(reason)
+        )
     except DatabaseRefused:
         raise
     except StoreUnavailable as error:

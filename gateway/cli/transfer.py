@@ -184,22 +184,32 @@ async def _register(
     show_default=True,
     help="An import brings every device back as active.",
 )
+@reason_option
 @json_option
 @click.pass_obj
 @asynchronous
 async def export_devices(
-    state: State, file: Path, chosen: Format | None, app: str | None, wanted: str, as_json: bool
+    state: State,
+    file: Path,
+    chosen: Format | None,
+    app: str | None,
+    wanted: str,
+    reason: str,
+    as_json: bool,
 ) -> None:
     """Export devices to FILE (- for standard output), with their addresses: keep it safe.
 
     The file is readable for its owner only, and stands under its name once it is whole;
-    `inkpush devices import` reads it back.
+    `inkpush devices import` reads it back. The audit table has a row of every export.
     """
     from gateway.app.vendors import VENDORS
     from gateway.devices.records import FIELDS, record_of
 
     count = 0
     async with state.store() as stores:
+        # first: nothing goes out of which no row tells; how many they were is added at the end
+        act = actor(reason).does("devices.export", app or "", at=stores.clocks.wall())
+        await stores.audit.note(act, count=0)
         with (
             whole_file(file) as out,
             show.progress("Exporting", await _expected(stores)) as advance,
@@ -210,6 +220,7 @@ async def export_devices(
                     write(record_of(device, VENDORS))
                 count += len(page)
                 advance(len(page))
+        await stores.audit.note(act, count=count)
     if as_json:
         click.echo(f'{{"exported": {count}}}', err=str(file) == "-")
     else:

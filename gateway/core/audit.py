@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
@@ -24,6 +24,7 @@ What = Literal[
     "clock.accept",
     "dead.drop",
     "dead.replay",
+    "devices.export",
     "devices.forget",
     "devices.import",
     "devices.register",
@@ -38,6 +39,7 @@ What = Literal[
     "lanes.release",
     "lanes.resume",
     "notifications.send",
+    "store.copy",
     "users.erase",
     "users.export",
     "users.read",
@@ -150,6 +152,15 @@ def addressee(items: Iterable[Item]) -> UserRef | None:
     """Whom these notifications are about; None if they are to several people."""
     people = [*dict.fromkeys(UserRef(item.user_id, item.custom_id) for item in items)]
     return people[0] if len(people) == 1 else None
+
+
+def reading(
+    actor: Actor, event_id: str, people: Sequence[UserRef], *, at: float, routine: bool = False
+) -> Act:
+    """Somebody reads when these people saw an event's pushes. The row is about a person if it is
+    one; of several the event says who they are, and the count how many."""
+    about = people[0] if len(people) == 1 else None
+    return actor.does("users.read", event_id, at=at, routine=routine, about=about)
 
 
 def words_for(user: UserRef | None, secret: bytes) -> tuple[str, str]:

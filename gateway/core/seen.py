@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from gateway.core.instants import to_iso
-from gateway.core.model import Record
+from gateway.core.model import Record, UserRef
 from gateway.core.receipts import IMPLIED, Clock, Measure, Mode, Row, is_measured
 
 UNKNOWN: Literal["unknown"] = "unknown"
@@ -85,6 +85,11 @@ class Sight:
             {"kind": row.kind, "at": self._time(row.at), "clock": row.clock} for row in rows
         ]
         return seen
+
+    def shown_of(self, records: Iterable[Record]) -> list[UserRef]:
+        """The people of whose pushes, among these, a time is told; nobody's where days are."""
+        told = [one for one in records if self._exact and one[:3] in self._rows]
+        return list(dict.fromkeys(UserRef(one.user_id, one.custom_id) for one in told))
 
     def _one(
         self, record: Record, name: str, rows: Iterable[Row], kinds: Collection[str]

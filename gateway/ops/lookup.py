@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from gateway.core.audit import Actor
+from gateway.core.audit import Actor, reading
 from gateway.core.cancelling import Cancel, awaited
 from gateway.core.clocks import Clocks
 from gateway.core.instants import read_instant, to_iso
@@ -91,7 +91,7 @@ class LookupRoutes:
         installations = {device.id: device.installation_id for device in devices}
         sight = await self._sight(looker, records)
         views = [delivery_view(record, installations, sight) for record in records]
-        if looker.may(TIMES) and any(one["receipts"] for one in views):
+        if sight.shown_of(records):
             await self._note(looker, request, user)
         return Answer(200, {"deliveries": views, **waits_view(looked.waits)})
 
@@ -127,10 +127,15 @@ class LookupRoutes:
         view = event_view(summary, await self._cancels.of(event_id))
         if with_items:
             records = await self._journal.items_of(event_id)
-            view["items"] = _items(summary, records, await self._sight(looker, records))
+            sight = await self._sight(looker, records)
+            view["items"] = _items(summary, records, sight)
             view["rejections"] = [
                 {"index": one.index, "reason": one.reason} for one in summary.event.rejections
             ]
+            if people := sight.shown_of(records):
+                actor, at = looker.actor(request), self._clocks.wall()
+                act = reading(actor, event_id, people, at=at, routine=True)
+                await self._audit.note(act, count=len(people))
         return Answer(200, view)
 
     async def _sight(self, looker: Looker, records: Sequence[Record]) -> Sight:

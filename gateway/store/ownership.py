@@ -42,7 +42,8 @@ class Takeover:
     """What a registration does to the rows it found: `values` go into row `keep`, or into a new
     one, and the rows `drop` make room first. `changed` are the devices that have another user or
     address then, or are gone; `came` are the names that the row did not have before, and `gone`
-    those that no row has any more."""
+    those that no row has any more. `takes_back`: the device's person lets no receipts be kept any
+    more, and those that are go as well."""
 
     keep: int | None
     drop: tuple[int, ...]
@@ -50,6 +51,7 @@ class Takeover:
     changed: tuple[int, ...]
     came: tuple[Name, ...]
     gone: tuple[Gone, ...]
+    takes_back: bool
 
 
 def take_over(
@@ -87,6 +89,12 @@ def take_over(
         changed=drop if row is None or is_as_it_was else (*drop, row["id"]),
         came=_came(row, asked),
         gone=_gone(row, before, asked, values["seen_at"]),
+        takes_back=(
+            row is not None
+            and same_user(row, asked.user_id, asked.custom_id)
+            and row["measure"] != "denied"
+            and values["measure"] == "denied"
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from gateway.app import copy_store
 from gateway.app.benching.failure import BenchFailure
 from gateway.app.benching.served import write_config
 from gateway.app.copying import Advance, Copied
+from gateway.core.audit import Actor
 from gateway.core.model import CHUNK_SIZE, Item
 from gateway.store.postgres import PostgresStore, open_postgres
 from tests.benchmarks.registry import fill, users
@@ -92,7 +93,12 @@ async def _copied(stage: Stage, databases: Databases, devices: int) -> tuple[str
     await asyncio.to_thread(fill, config, folder / "inkpush.db", devices)
     url = await databases.create(empty=True)
     copied = await copy_store(
-        folder / "inkpush.db", url, queued=True, live=False, progress=_Steps(stage, devices)
+        folder / "inkpush.db",
+        url,
+        queued=True,
+        live=False,
+        progress=_Steps(stage, devices),
+        actor=Actor("bench", "cli"),
     )
     stage.say(
         f"{copied.rows:,} devices copied and verified in {copied.seconds:.1f} s, "

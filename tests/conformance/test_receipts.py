@@ -11,7 +11,7 @@ from gateway.core.model import Device, Profile, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Measure, Row, Told
 from gateway.ports import KeptReceipt
 from tests.kit.build import NOW, item
-from tests.kit.stores import Handle, accept, erase, record, register
+from tests.kit.stores import Handle, accept, erase, record, register, registration
 
 HOUR = 3_600.0
 DAY = 86_400.0
@@ -311,3 +311,44 @@ async def test_a_hundred_at_once_from_two_sides_are_each_told_once(handle: Handl
     kept = await asyncio.gather(keep(handle, *some), keep(handle, *reversed(some)))
     new = [one.is_new for each in kept for one in each]
     assert (sum(new), len(new)) == (40, 80)
+
+
+@pytest.mark.parametrize("rule", ["opt_in", "opt_out"])
+@pytest.mark.parametrize("imported", [False, True], ids=["the app", "a file"])
+@pytest.mark.parametrize("before", ["granted", None])
+async def test_who_says_no_takes_back_what_was_kept(
+    handle: Handle, rule: Measure, before: str | None, imported: bool
+) -> None:
+    other = await phone(handle, "tablet")
+    device = await phone(handle, measure=before)
+    await delivered(handle, device, other)
+    await delivered(handle, device, event_id="msg_2")
+    # the phone was Otis' once, who told of his own
+    await delivered(handle, device, event_id="msg_otis", user="otis")
+    places: list[dict[str, Any]] = [{}, {"event_id": "msg_2"}, {"event_id": "msg_otis"}]
+    await keep(handle, *(told(device, **place) for place in places), told(other), rule=rule)
+
+    async def left() -> set[tuple[str, int]]:
+        deliveries = [record(name, 0, device.id) for name in ("msg_1", "msg_2", "msg_otis")]
+        found = await rows(handle, *deliveries, record(device_id=other.id))
+        return {(row.event_id, row.device_id) for row in found}
+
+    theirs = {("msg_1", device.id), ("msg_2", device.id)}
+    others = {("msg_otis", device.id), ("msg_1", other.id)}
+    kept = others | (theirs if before == "granted" or rule == "opt_out" else set())
+    assert await left() == kept
+    # neither a language nor "unknown" is a no
+    await phone(handle, measure="unknown", now=NOW + HOUR)
+    assert await left() == kept
+    if imported:
+        profile = Profile(measure="denied")
+        changed: dict[str, Any] = {"profile": profile, "seen_at": NOW + 2 * HOUR}
+        asked = registration("phone", "address anew", **changed)
+        done = await handle.registry.register_many([asked], now=NOW + 2 * HOUR)
+        assert done.known == 1
+    else:
+        await phone(handle, measure="denied", now=NOW + 2 * HOUR)
+    assert await left() == others
+    # what was said is said: a later yes brings nothing back
+    await phone(handle, measure="granted", now=NOW + 3 * HOUR)
+    assert await left() == others

@@ -79,6 +79,7 @@ async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
             lanes=behind.store.lanes,
             queue=behind.queue,
             keys=behind.store.keys,
+            audit=behind.store.audit,
             log_in=behind.authenticator.log_in,
             remote=lambda request: request.headers.get("X-Remote", "192.0.2.1"),
         )

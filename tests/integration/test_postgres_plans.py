@@ -168,6 +168,10 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "queue_held": (("queue_pkey",), ([7], ["lease"])),
     "queue_leave": (("queue_pkey",), (7, "lease", 1.0)),
     "queue_settle": (("queue_pkey",), (7, "lease")),
+    "receipts_take_back": (
+        ("deliveries_d100_user_id_at_idx", "deliveries_d100_custom_id_at_idx"),
+        (7, "user-6", "custom-6"),
+    ),
     "targets": (("devices_user", "devices_custom"), (["user-7"], ["custom-8"])),
 }
 

@@ -13,7 +13,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.core.model import Claim, Event, UserRef, day_of
+from gateway.core.model import Claim, Event, Profile, UserRef, day_of
+from gateway.core.receipts import Key, Kind, Told
 from gateway.core.rows import arriving
 from gateway.core.states import DeliveryState
 from gateway.core.stored import NEWEST, OLDEST
@@ -572,3 +573,30 @@ async def test_an_event_whose_first_answer_was_lost_is_no_duplicate_of_itself(
 
 async def _begins(store: PostgresStore, event: Event) -> bool:
     return await store.journal.begin(event) is None
+
+
+async def test_a_receipt_that_comes_beside_a_no_is_not_kept(tmp_path: Path) -> None:
+    async with replicas(tmp_path, 1) as (handle,):
+        assert isinstance(handle.store, PostgresStore)
+        device = await register(handle, "phone", "address", profile=Profile(measure="granted"))
+        await accept(handle, "msg_1", [item()])
+        await handle.journal.record([record("msg_1", 0, device.id, day=TODAY)], [])
+        told = Told(Key("msg_1", 0, device.id, TODAY, "granted"), Kind.OPENED, NOW, 1.0, even=True)
+        saying = await asyncpg.connect(handle.store.database.url)
+        try:
+            transaction = saying.transaction()
+            await transaction.start()
+            await saying.execute("UPDATE devices SET measure = 'denied'")
+            keeping = asyncio.create_task(handle.store.receipts.keep([told], rule="opt_in"))
+
+            async def waits() -> bool:
+                asked = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"
+                return keeping.done() or await saying.fetchval(asked)
+
+            await eventually("the receipt waits for what is being said", waits)
+            await transaction.commit()
+            (kept,) = await keeping
+        finally:
+            await saying.close()
+        assert kept.refusal == "not_measured"
+        assert (await handle.store.receipts.of([record("msg_1", 0, device.id)])).rows == []

@@ -145,6 +145,11 @@ INDEXES = {
     "queue_try": ("INTEGER PRIMARY KEY (rowid=?)",),
     "queue_leave": ("INTEGER PRIMARY KEY (rowid=?)",),
     "queue_settle": ("INTEGER PRIMARY KEY (rowid=?)",),
+    "receipts_take_back": (
+        "deliveries_user (run=? AND user_id=?)",
+        "deliveries_custom (run=? AND custom_id=?)",
+        "receipts USING PRIMARY KEY (event_id=? AND item_index=? AND device_id=? AND kind=?)",
+    ),
     "runs": ("COVERING INDEX deliveries_user", "COVERING INDEX deliveries_custom"),
     "targets": (
         "d USING COVERING INDEX devices_user (user_id=?)",

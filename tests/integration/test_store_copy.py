@@ -72,7 +72,7 @@ def silent(_what: str, _total: int) -> Iterator[Any]:
     yield lambda _done: None
 
 
-copy = partial(copy_store, queued=True, live=False, progress=silent)
+copy = partial(copy_store, queued=True, live=False, progress=silent, actor=ALICE)
 
 
 @pytest.fixture
@@ -230,7 +230,15 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
     }
     assert {one.table: one.copied for one in copied.tables} == counts
     found = await everything(target)
+    # who copied is in the copy alone
+    counts["audit"] += 1
     assert {table: len(rows) for table, rows in found.items()} == counts
+    (act,) = [row for row in found["audit"] if row[2] == "store.copy"]
+    assert act[1:4] == (ALICE.who, "store.copy", str(filled))
+    assert (act[6], act[9]) == (sum(counts.values()) - 1, ALICE.reason)
+    assert len(in_the_file(filled, "SELECT * FROM audit")) == counts["audit"] - 1
+    assert (await copy(filled, target)).before
+    assert len((await everything(target))["audit"]) == counts["audit"]
     assert [bytes(row[1]) for row in found["api_keys"]] == [b"d" * 32]
     assert {row[10] for row in found["events"]} == {b'{"n": 0}', b'{"n": 1}', b'{"n": 2}', b"\xff{"}
     # what PostgreSQL cannot hold is dropped from texts, as when it is written there

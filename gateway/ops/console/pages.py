@@ -1,7 +1,8 @@
 """The console's routes: who may look, and what each page is made of.
 
 Owns login and logout. Only an API key of scope `admin` gets in; the cookie is HttpOnly, SameSite
-strict and ends after half an hour, and at once with its key. Nothing can be changed here.
+strict and ends after half an hour, and at once with its key. Nothing can be changed here. That
+somebody reads people's times is in the audit table.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import jinja2
 from aiohttp import web
 
 import gateway
+from gateway.core.audit import Actor, key_holder, reading
 from gateway.core.clocks import WallClock
 from gateway.core.instants import to_iso
 from gateway.core.model import Record, UserRef
@@ -24,7 +26,7 @@ from gateway.core.seen import Asking, Sight
 from gateway.core.sources import source_of
 from gateway.ops.console.session import LIFE_S, seal, unseal
 from gateway.ops.console.words import age, explain, meaning
-from gateway.ports import ApiKey, Journal, Keys, Lanes, Queue, Receipts, Registry
+from gateway.ports import ApiKey, Audit, Journal, Keys, Lanes, Queue, Receipts, Registry
 from gateway.problems import Problem
 
 COOKIE = "inkpush_console"
@@ -33,6 +35,8 @@ _DELIVERIES = 100
 _ITEMS = 500
 _MAX_LOGIN_BYTES = 4_096
 _HERE = Path(__file__).parent
+_KEY: web.RequestKey[ApiKey] = web.RequestKey("key", ApiKey)
+"""Whose session a request has."""
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -63,6 +67,7 @@ class ConsoleSources:
     lanes: Lanes
     queue: Queue
     keys: Keys
+    audit: Audit
     log_in: Callable[[str, str], Awaitable[ApiKey | None]]
     remote: Callable[[web.Request], str]
 
@@ -165,12 +170,16 @@ class ConsoleRoutes:
             sources.journal.deliveries_of(who, limit=_DELIVERIES),
             sources.lanes.all(),
         )
+        sight = await self._sight(deliveries)
+        if sight.shown_of(deliveries):
+            act = self._actor(request).does("users.read", "times", at=self._clock(), about=who)
+            await sources.audit.note(act)
         return self._page(
             "user.html",
             identifier=identifier,
             devices=devices,
             deliveries=deliveries,
-            sight=await self._sight(deliveries),
+            sight=sight,
             reasons=explain(devices, deliveries, lanes, now=self._clock()),
         )
 
@@ -182,11 +191,15 @@ class ConsoleRoutes:
             return self._page("missing.html", status=404, event_id=event_id)
         records = await self._sources.journal.items_of(event_id)
         shown = records[:_ITEMS]
+        sight = await self._sight(shown)
+        if people := sight.shown_of(shown):
+            act = reading(self._actor(request), event_id, people, at=self._clock())
+            await self._sources.audit.note(act, count=len(people))
         return self._page(
             "event.html",
             summary=summary,
             records=shown,
-            sight=await self._sight(shown),
+            sight=sight,
             hidden=len(records) - _ITEMS,
         )
 
@@ -195,21 +208,28 @@ class ConsoleRoutes:
         told = await self._sources.receipts.of(records)
         return self._sources.asking().sight(told, exact=True)
 
+    def _actor(self, request: web.Request) -> Actor:
+        """Who looks, for the audit table."""
+        key = request[_KEY]
+        return Actor(key_holder(key.id, key.name), "console", self._sources.remote(request))
+
     def _guarded(self, handler: Handler) -> Handler:
         """Let in who has a session whose key is still in force; show the login to all others."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             cookie = request.cookies.get(COOKIE, "")
             key_id = unseal(cookie, now=self._clock(), secret=self._secret)
-            if key_id is None or not await self._in_force(key_id):
+            key = None if key_id is None else await self._in_force(key_id)
+            if key is None:
                 return self._page("login.html", status=401, message="")
+            request[_KEY] = key
             return await handler(request)
 
         return guarded
 
-    async def _in_force(self, key_id: str) -> bool:
+    async def _in_force(self, key_id: str) -> ApiKey | None:
         keys = await self._sources.keys.all()
-        return any(key.id == key_id and key.allows("admin") for key in keys)
+        return next((key for key in keys if key.id == key_id and key.allows("admin")), None)
 
     def _page(self, name: str, *, status: int = 200, **values: Any) -> web.Response:
         html = self._templates.get_template(name).render(

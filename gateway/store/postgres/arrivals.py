@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.audit import Act
 from gateway.errors import StoreError, StoreUnavailable
 from gateway.ports import REPLICA_ALIVE_S
 from gateway.store.copying import DELIVERIES, TABLES, Checksum, Key, Row, Table
+from gateway.store.postgres import audit
 from gateway.store.postgres.database import PATIENT, SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_taken
 from gateway.store.postgres.partitions import Partitions
@@ -117,14 +119,16 @@ class PostgresArrivals:
 
         return await self._database.read(work, pace=PATIENT)
 
-    async def finish(self, ids: Mapping[str, int], *, now: float) -> None:
-        """Let new rows get ids that the source never gave, and note that the copy is complete."""
+    async def finish(self, ids: Mapping[str, int], *, now: float, act: Act) -> None:
+        """Let new rows get ids that the source never gave, and note that the copy is complete, and
+        whose act it was."""
 
         async def work(session: Session) -> None:
             for table in TABLES:
                 if table.identity and ids.get(table.name):
                     await session.rows("copy_give_ids_behind", table.name, ids[table.name])
             await session.run("copy_verified", now)
+            await audit.note(session, act, count=sum(one.rows for one in self._begun.values()))
 
         await self._database.write(work, pace=SLOW)
 

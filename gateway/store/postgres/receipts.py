@@ -35,7 +35,10 @@ class PostgresReceipts:
             for one in told
         ]
 
+        devices = sorted({one.key.device_id for one in told})
+
         async def work(session: Session) -> list[Kept]:
+            await session.rows("receipt_devices", devices)
             rows = await session.rows("receipt_facts", *zip(*asked, strict=True))
             found = [(one, Facts(*row)) for one, row in zip(told, rows, strict=True)]
             number = cache(numbers(await secret_of(session)))

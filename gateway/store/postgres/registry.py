@@ -311,6 +311,9 @@ class PostgresRegistry:
             saved = await session.row("device_insert", *values)
         else:
             saved = await session.row("device_update", *values, todo.keep)
+        if todo.takes_back:
+            whose = (saved["id"], saved["user_id"], saved["custom_id"])
+            await session.run("receipts_take_back", *whose)
         owned = await session.rows("devices_of_user", saved["user_id"], saved["custom_id"])
         too_many = over_the_cap(owned, saved["id"], most=self._max_per_user)
         await _delete(session, too_many)

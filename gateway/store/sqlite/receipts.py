@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from gateway.core import seen
 from gateway.core.model import Record
 from gateway.core.receipts import Measure, Told
 from gateway.ports.receipts import Kept
-from gateway.store.forgetting import Mark, numbers
+from gateway.store.forgetting import Mark, Row, numbers
 from gateway.store.receipts import Facts, asked_before, decide, keys_of, told_of
 from gateway.store.sqlite import hearing
 from gateway.store.sqlite.database import SqliteDatabase
@@ -60,3 +60,11 @@ class SqliteReceipts:
             return told_of(rows, tellers)
 
         return await self._database.read(work)
+
+
+def take_back(connection: sqlite3.Connection, sql: Mapping[str, str], device: Row) -> None:
+    """Delete what a device told of its person's pushes: they let none of it be kept any more."""
+    oldest, newest = connection.execute(sql["runs"]).fetchone()
+    names = ("user_id", "custom_id", "id")
+    asked = {name: device[name] for name in names} | {"oldest": oldest, "newest": newest}
+    connection.execute(sql["receipts_take_back"], asked)

@@ -34,7 +34,7 @@ from gateway.store.ownership import (
     take_over,
     to_forget,
 )
-from gateway.store.sqlite import audit, erased, lookup, memory
+from gateway.store.sqlite import audit, erased, lookup, memory, receipts
 from gateway.store.sqlite.bulk import rows_of
 from gateway.store.sqlite.database import SqliteDatabase
 from providers.contract import Environment
@@ -324,6 +324,8 @@ class SqliteRegistry:
         query = "device_insert" if todo.keep is None else "device_update"
         saved = self._row(connection, query, {**todo.values, "id": todo.keep})
         assert saved is not None
+        if todo.takes_back:
+            receipts.take_back(connection, self._database.sql, saved)
         return saved, self._evict(connection, saved)
 
     def _holders(self, connection: sqlite3.Connection, asked: Registration) -> list[Row]:

@@ -1,3 +1,8 @@
+-- Whoever registers one of these devices does so before or after: what its person said holds until the
+-- receipts are written.
+-- name: receipt_devices
+SELECT 1 FROM devices WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE;
+
 -- What is known of the deliveries that these receipts are of, in the order asked.
 -- name: receipt_facts
 SELECT e.received_at, d.state, d.at, d.user_id, d.custom_id, d.app,
@@ -47,4 +52,12 @@ DELETE FROM receipts WHERE (event_id, item_index, device_id, kind) IN (
     SELECT event_id, item_index, device_id, kind FROM receipts
     WHERE day < $1 AND day <> ALL($2::int[])
     ORDER BY event_id, item_index, device_id, kind LIMIT $3 FOR UPDATE SKIP LOCKED
+);
+
+-- What this device told of pushes to its person.
+-- name: receipts_take_back
+DELETE FROM receipts WHERE device_id = $1 AND (event_id, item_index) IN (
+    SELECT event_id, item_index FROM deliveries WHERE user_id = $2 AND device_id = $1
+    UNION
+    SELECT event_id, item_index FROM deliveries WHERE custom_id = $3 AND device_id = $1
 );

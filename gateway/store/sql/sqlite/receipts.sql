@@ -35,3 +35,21 @@ DELETE FROM receipts
 WHERE event_id = :event_id AND (item_index, device_id, kind) IN (
     SELECT item_index, device_id, kind FROM receipts WHERE event_id = :event_id LIMIT :limit
 );
+
+-- What this device told of pushes to its person.
+-- name: receipts_take_back
+WITH RECURSIVE runs(run) AS (
+    SELECT :oldest
+    UNION ALL
+    SELECT run + 1 FROM runs WHERE run < :newest
+), theirs AS (
+    SELECT event_id, item_index FROM runs CROSS JOIN deliveries USING (run)
+    WHERE user_id = :user_id AND device_id = :id
+    UNION
+    SELECT event_id, item_index FROM runs CROSS JOIN deliveries USING (run)
+    WHERE custom_id = :custom_id AND device_id = :id
+)
+DELETE FROM receipts WHERE (event_id, item_index, device_id, kind) IN (
+    SELECT r.event_id, r.item_index, r.device_id, r.kind FROM theirs t CROSS JOIN receipts r
+    WHERE r.event_id = t.event_id AND r.item_index = t.item_index AND r.device_id = :id
+);

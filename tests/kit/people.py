@@ -1,0 +1,43 @@
+"""Which tables of a store hold anything of people: what an export shows, an erase takes, and
+deploy/docs/privacy.md explains."""
+
+from __future__ import annotations
+
+HOLDING = frozenset(
+    {
+        "devices",
+        "deliveries",
+        "receipts",
+        "failed_attempts",
+        "queue",
+        "events",
+        "event_people",
+        "dead_letters",
+        "held_removals",
+        "forgotten",
+        "erasures",
+        "audit",
+        "erased_events",
+        "lanes",
+        "lane_parts",
+    }
+)
+NOBODY = {
+    "api_keys": "keys of programs",
+    "cancelled": "events; the text of a correction, which is one for all, until it is queued",
+    "brake_window": "counts of devices by second",
+    "chunks_done": "numbers of chunks",
+    "clocks": "processes' clocks",
+    "doubts": "the database's own state",
+    "pulse": "a health check",
+    "relays": "processes",
+    "replicas": "processes",
+    "schema_migrations": "numbers of migrations",
+    "secrets": "the key of keyed hashes",
+    "server_life": "the server's own state",
+    "starts": "numbers of devices, and keyed hashes of what their pushes replace",
+    "store_copy": "how far a copy is",
+    "streams": "when the broker's stream was made",
+    "trial": "empty but for a moment",
+}
+"""Every other table, and why it holds nobody."""
