@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.core.model import Event, Record, UserRef, day_of
+from gateway.core.fanout import CONTRADICTION
+from gateway.core.model import Event, Record, Rejection, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
@@ -115,6 +117,62 @@ async def test_why_by_each_kind_of_id(public: PublicListener) -> None:
     )
     told = await look(public, "/v1/users/mary/why?by=user_id", "deliveries:read")
     assert told["code"] == "unknown_person"
+
+
+@pytest.mark.parametrize("asked", ["u-mary", "mary"])
+@pytest.mark.parametrize("item", [{"user_id": "u-mary"}, {"custom_id": "mary"}])
+@pytest.mark.parametrize("state", ["no_device", "ids contradict", "waits", "turned away"])
+async def test_why_by_either_id_of_the_phone_whichever_the_item_has(
+    public: PublicListener, asked: str, item: dict[str, str], state: str
+) -> None:
+    phone = {**DEVICE, "user_id": "u-mary"}
+    key = await public.key("devices:write")
+    assert (await public.call("PUT", "/v1/devices/phone", token=key, json=phone)).status == 201
+    if state == "waits":
+        key = await public.key("notifications:write")
+        push = {"title": "Hi", "body": "x", "idempotency_key": "k1", **item}
+        await public.call("POST", "/v1/notifications", token=key, json=push)
+    elif state == "turned away":
+        body = {"data": {"notifications": [{**item, "title": ""}]}}
+        kept = Event(
+            "msg_1",
+            "notifications.sent",
+            "accepted",
+            T0,
+            rejections=(Rejection(0, "title and body are both empty"),),
+            body=json.dumps(body).encode(),
+            people=tuple(item.values()),
+        )
+        await public.queue.accept(kept, [])
+    else:
+        ids = {"user_id": None, "custom_id": None, **item}
+        reason = ""
+        if state == "ids contradict":
+            ids |= {name: "another" for name in ids if name not in item}
+            reason = CONTRADICTION
+        line = Record("msg_1", 0, 0, DeliveryState.NO_DEVICE, 0, T0, **ids, reason=reason)
+        await public.queue.accept(Event("msg_1", "notifications.sent", "accepted", T0 - 9.0), [])
+        await public.store.journal.record([line._replace(day=day_of(T0))], [])
+    told = await look(public, f"/v1/users/{asked}/why", "deliveries:read")
+    codes = {"ids contradict": "ids_contradict", "waits": "no_relay", "turned away": "rejected"}
+    assert told["code"] == codes.get(state, "no_device")
+    named = f"/v1/users/{asked}/why?event={told['event_id']}"
+    assert (await look(public, named, "deliveries:read"))["code"] == told["code"]
+    if state != "turned away":
+        page = await look(public, f"/v1/users/{asked}/deliveries", "deliveries:read")
+        assert [one["event_id"] for one in page["deliveries"]] == [told["event_id"]]
+
+
+async def test_an_event_that_was_not_understood_is_found_behind_many_newer_ones(
+    public: PublicListener,
+) -> None:
+    for number in range(9):
+        body = b'{"data": {"who": "mary"}}'
+        kept = Event(f"msg_{number}", "", "quarantined", T0 + number, body=body, people=("mary",))
+        await public.queue.accept(kept, [])
+    told = await look(public, "/v1/users/mary/why?event=msg_0", "deliveries:read")
+    assert (told["code"], told["event_id"]) == ("not_understood", "msg_0")
+    await look(public, "/v1/users/eve/why?event=msg_0", "deliveries:read", status=404)
 
 
 # --- times ----------------------------------------------------------------------------------------
