@@ -141,9 +141,7 @@ class WhyLookup:
         found = await self._store.people.events(sorted(names))
         return {event.event_id: event for event in found}
 
-    async def _misread(
-        self, people: Sequence[UserRef], event_id: str | None
-    ) -> list[Notification]:
+    async def _misread(self, people: Sequence[UserRef], event_id: str | None) -> list[Notification]:
         """Events that name the person, and of which the journal says nothing to them."""
         found = []
         for user in people:

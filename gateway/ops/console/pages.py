@@ -161,9 +161,7 @@ class ConsoleRoutes:
         if not identifier:
             raise web.HTTPSeeOther("/console")
         who, sources = UserRef.either(identifier), self._sources
-        devices, lanes = await asyncio.gather(
-            sources.registry.devices_of(who), sources.lanes.all()
-        )
+        devices, lanes = await asyncio.gather(sources.registry.devices_of(who), sources.lanes.all())
         people = people_of(who, devices)
         deliveries = await deliveries_of(sources.journal, people, limit=_DELIVERIES)
         return self._page(
