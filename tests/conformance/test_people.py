@@ -429,6 +429,12 @@ async def test_what_events_say_of_others_is_not_in_the_document(handle: Handle) 
     ]
 
 
+async def test_of_a_learning_event_what_was_learnt_is_in_the_document(handle: Handle) -> None:
+    await plant_everywhere(handle)
+    (learnt,) = [one for one in (await held(handle))["events"] if one["event_id"] == "msg_learnt"]
+    assert [part["value"]["data"]["course"] for part in learnt["parts"]] == ["7"]
+
+
 async def test_after_an_erase_only_what_says_that_it_was_is_held(handle: Handle) -> None:
     await plant_everywhere(handle)
     await erase(handle, MARY, now=NOW + 10.0)

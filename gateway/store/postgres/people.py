@@ -81,7 +81,8 @@ class PostgresPeople:
         if not rows:
             return None
         event = event_of(rows[0])
-        found, unread = await asyncio.to_thread(partial(parts_of, event.body, user, indexes))
+        find = partial(parts_of, learnt=event.status == "ignored")
+        found, unread = await asyncio.to_thread(find, event.body, user, indexes)
         return Content(event, found, unread)
 
     async def held(self, user: UserRef) -> Holdings:

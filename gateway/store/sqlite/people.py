@@ -90,7 +90,8 @@ class SqlitePeople:
             if row is None:
                 return None
             event = event_of(row)
-            return Content(event, *parts_of(event.body, user, indexes))
+            learnt = event.status == "ignored"
+            return Content(event, *parts_of(event.body, user, indexes, learnt=learnt))
 
         return await self._database.search(work)
 
