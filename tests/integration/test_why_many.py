@@ -28,6 +28,9 @@ ITEMS = 10
 #: one event in so many waits in the queue
 QUEUED = 10
 DAYS = 10
+LIMIT_S = 1.0
+"""Each answer takes less: the promise. One that was slow is asked once more, for others use the
+machine as well."""
 
 BODY = (
     '{"data":{"notifications":[{"title":"Hi","body":"'
@@ -120,9 +123,12 @@ async def test_why_is_right_beside_very_many(handle: Handle) -> None:
     lookup = whys(handle)
     took, wrong = {}, {}
     for who, (_, code) in CASES.items():
-        began = time.perf_counter()
-        found = await lookup.of(UserRef(user_id=who), now=NOW, exact=True)
-        took[who] = time.perf_counter() - began
+        for _ in range(2):
+            began = time.perf_counter()
+            found = await lookup.of(UserRef(user_id=who), now=NOW, exact=True)
+            took[who] = time.perf_counter() - began
+            if took[who] < LIMIT_S:
+                break
         assert found is not None
         if found.answer.code != code:
             wrong[who] = (found.answer.code, found.answer.verdict)
@@ -134,3 +140,4 @@ async def test_why_is_right_beside_very_many(handle: Handle) -> None:
         f"median {median * 1e3:.0f} ms, longest {took[slowest] * 1e3:.0f} ms ({slowest})"
     )
     assert wrong == {}
+    assert took[slowest] < LIMIT_S
