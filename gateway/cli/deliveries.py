@@ -69,7 +69,7 @@ async def show_deliveries(
     from gateway.app.lanes import asking_of
     from gateway.app.people import COMMAND_LOOK_S
     from gateway.ops.lookup import delivery_view, with_waiting
-    from gateway.ops.people import deliveries_of, people_of
+    from gateway.ops.people import deliveries_of, installations_of, people_of
     from gateway.ops.waiting import WaitingLookup, waits_view
     from gateway.whose import find_user
 
@@ -83,11 +83,11 @@ async def show_deliveries(
         looked = await waiting.of(people)
         records = await deliveries_of(stores.journal, people, limit=limit, since=first)
         records = with_waiting(records, looked.found, limit=limit, since=first)
+        installations = await installations_of(stores.registry, known, records)
         told = await stores.store.receipts.of(records)
         if told.rows:
             await stores.audit.note(actor().does("users.read", "times", at=now, about=whose))
     sight = asking_of(state.settings()).sight(told, exact=True)
-    installations = {device.id: device.installation_id for device in known}
     views = [delivery_view(record, installations, sight) for record in records]
     if as_json:
         show.as_line({"deliveries": views, **waits_view(looked.waits)})

@@ -18,7 +18,7 @@ from gateway.core.seen import Asking, Sight
 from gateway.core.sources import corrected_by, source_of
 from gateway.core.states import DeliveryState
 from gateway.exchange import Answer, Request, Route
-from gateway.ops.people import deliveries_of, people_of
+from gateway.ops.people import deliveries_of, installations_of, people_of
 from gateway.ops.waiting import WaitingLookup, waiting_record, waits_view
 from gateway.ops.whys import WhyLookup
 from gateway.ports import Cancels, EventSummary, Journal, Store, Waiting
@@ -90,7 +90,7 @@ class LookupRoutes:
         looked = await self._waiting.of(people)
         records = await deliveries_of(self._journal, people, limit=limit, since=since)
         records = with_waiting(records, looked.found, limit=limit, since=since)
-        installations = {device.id: device.installation_id for device in devices}
+        installations = await installations_of(self._registry, devices, records)
         sight = await self._sight(looker, records)
         views = [delivery_view(record, installations, sight) for record in records]
         if looker.may(TIMES) and any(one["receipts"] for one in views):

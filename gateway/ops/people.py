@@ -7,11 +7,11 @@ name the other one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 from gateway.core.model import Device, Record, UserRef
-from gateway.ports import Journal
+from gateway.ports import Journal, Registry
 
 
 def people_of(user: UserRef, devices: Sequence[Device]) -> list[UserRef]:
@@ -22,6 +22,34 @@ def people_of(user: UserRef, devices: Sequence[Device]) -> list[UserRef]:
         [one for one in dict.fromkeys(ids) if one is not None] for ids in zip(*whose, strict=True)
     )
     return [UserRef(*pair) for pair in zip_longest(users, customs)]
+
+
+async def phones_of(
+    registry: Registry, devices: Sequence[Device], named: Iterable[UserRef]
+) -> list[Device]:
+    """A person's devices, and those that notifications to them found by another id; `named` are the
+    ids of those notifications. A device that contradicts one is another's."""
+    found = {device.id: device for device in devices}
+    for ids in dict.fromkeys(named):
+        others = [] if ids == UserRef() else await registry.devices_of(ids)
+        found |= {
+            one.id: one
+            for one in others
+            if one.id not in found
+            and (ids.user_id is None or one.user_id in (None, ids.user_id))
+            and (ids.custom_id is None or one.custom_id in (None, ids.custom_id))
+        }
+    return list(found.values())
+
+
+async def installations_of(
+    registry: Registry, devices: Sequence[Device], records: Sequence[Record]
+) -> dict[int, str]:
+    """The installations of a person's deliveries that are known, by their devices' numbers."""
+    known = {0, *(device.id for device in devices)}
+    named = [UserRef(one.user_id, one.custom_id) for one in records if one.device_id not in known]
+    found = await phones_of(registry, devices, named)
+    return {device.id: device.installation_id for device in found}
 
 
 def is_theirs(record: Record, people: Sequence[UserRef]) -> bool:

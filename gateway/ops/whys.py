@@ -17,7 +17,7 @@ from gateway.core.seen import UNKNOWN, Asking
 from gateway.core.sources import source_of
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.core.why import Known, Notification, Outcome, Part, Phone, Seen, Waits, why
-from gateway.ops.people import deliveries_of, is_theirs, people_of
+from gateway.ops.people import deliveries_of, is_theirs, people_of, phones_of
 from gateway.ops.waiting import WaitingLookup, waiting_record, waits_view
 from gateway.ports import LaneRow, Store, Waiting
 
@@ -87,6 +87,11 @@ class WhyLookup:
             return None
         outcomes = () if about is None else about.outcomes
         records = [one.record for one in outcomes]
+        named = [UserRef(one.user_id, one.custom_id) for one in records]
+        if about is not None:
+            place = (about.event_id, about.index)
+            named += [UserRef(*one[-2:]) for one in looked.found if one[:2] == place]
+        devices = await phones_of(store.registry, devices, named)
         failures = await store.journal.failures([one[:3] for one in records])
         sight = self._views.asking().sight(await store.receipts.of(records), exact=exact)
         if about is not None:

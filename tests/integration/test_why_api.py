@@ -145,12 +145,11 @@ async def test_why_by_either_id_of_the_phone_whichever_the_item_has(
         )
         await public.queue.accept(kept, [])
     else:
-        ids = {"user_id": None, "custom_id": None, **item}
-        reason = ""
-        if state == "ids contradict":
-            ids |= {name: "another" for name in ids if name not in item}
-            reason = CONTRADICTION
-        line = Record("msg_1", 0, 0, DeliveryState.NO_DEVICE, 0, T0, **ids, reason=reason)
+        is_other = state == "ids contradict"
+        other = "another" if is_other else None
+        ids = (item.get("user_id", other), item.get("custom_id", other))
+        reason = CONTRADICTION if is_other else ""
+        line = Record("msg_1", 0, 0, DeliveryState.NO_DEVICE, 0, T0, *ids, reason=reason)
         await public.queue.accept(Event("msg_1", "notifications.sent", "accepted", T0 - 9.0), [])
         await public.store.journal.record([line._replace(day=day_of(T0))], [])
     told = await look(public, f"/v1/users/{asked}/why", "deliveries:read")
@@ -161,6 +160,52 @@ async def test_why_by_either_id_of_the_phone_whichever_the_item_has(
     if state != "turned away":
         page = await look(public, f"/v1/users/{asked}/deliveries", "deliveries:read")
         assert [one["event_id"] for one in page["deliveries"]] == [told["event_id"]]
+
+
+@pytest.mark.parametrize("asked", ["u-mary", "mary"])
+@pytest.mark.parametrize("state", ["taken", "waits"])
+async def test_the_phone_of_a_notification_is_known_under_either_of_its_ids(
+    public: PublicListener, asked: str, state: str
+) -> None:
+    """Its app registers one of them alone."""
+    await register(public)
+    (device,) = await public.store.registry.devices_of(_mary())
+    if state == "waits":
+        key = await public.key("notifications:write")
+        push = {**PUSH, "user_id": "u-mary"}
+        await public.call("POST", "/v1/notifications", token=key, json=push)
+    else:
+        line = Record(
+            "msg_1", 0, device.id, DeliveryState.DELIVERED, 1, T0, "u-mary", "mary", "agent", "fcm"
+        )
+        await public.queue.accept(Event("msg_1", "notifications.sent", "accepted", T0 - 9.0), [])
+        await public.store.journal.record([line._replace(day=day_of(T0))], [])
+        page = await look(public, f"/v1/users/{asked}/deliveries", "deliveries:read")
+        assert page["deliveries"][0]["installation_id"] == "phone"
+    told = await look(public, f"/v1/users/{asked}/why", "deliveries:read")
+    assert told["code"] == {"taken": "taken", "waits": "no_relay"}[state]
+    assert "no_device" not in {one["what"] for one in told["in_the_way"]}
+
+
+async def test_a_phone_that_contradicts_is_not_theirs(public: PublicListener) -> None:
+    other = {**DEVICE, "custom_id": "eve", "address": "fcm-token-of-eve"}
+    done = await public.call("PUT", "/v1/devices/eves", token=user_token("eve"), json=other)
+    assert done.status == 201
+    key = await public.key("devices:write")
+    mary = {**DEVICE, "user_id": "u-mary"}
+    assert (await public.call("PUT", "/v1/devices/phone", token=key, json=mary)).status == 201
+    key = await public.key("notifications:write")
+    push = {**PUSH, "user_id": "u-mary", "custom_id": "eve"}
+    await public.call("POST", "/v1/notifications", token=key, json=push)
+    await public.store.registry.forget("phone", proven=None, now=T0)
+    told = await look(public, "/v1/users/u-mary/why", "deliveries:read")
+    # Eve's phone has the one id and says nothing of the other: the push would reach it
+    assert "no_device" not in {one["what"] for one in told["in_the_way"]}
+    both = {**other, "user_id": "u-eve"}
+    key = await public.key("devices:write")
+    assert (await public.call("PUT", "/v1/devices/eves", token=key, json=both)).status == 200
+    told = await look(public, "/v1/users/u-mary/why", "deliveries:read")
+    assert "no_device" in {one["what"] for one in told["in_the_way"]}
 
 
 async def test_an_event_that_was_not_understood_is_found_behind_many_newer_ones(

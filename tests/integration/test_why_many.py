@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from gateway.core.model import UserRef, day_of
+from gateway.ops.whys import Found, WhyLookup
 from gateway.store.postgres import PostgresStore
 from gateway.store.sqlite.store import SqliteStore
 from tests.integration.test_why_people import whys
@@ -117,18 +118,22 @@ async def handle(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield opened
 
 
+async def asked(lookup: WhyLookup, who: str) -> tuple[Found | None, float]:
+    """The answer, and how long it took."""
+    began = time.perf_counter()
+    found = await lookup.of(UserRef(user_id=who), now=NOW, exact=True)
+    return found, time.perf_counter() - began
+
+
 async def test_why_is_right_beside_very_many(handle: Handle) -> None:
     await everybody(handle)
     await fill(handle)
     lookup = whys(handle)
     took, wrong = {}, {}
     for who, (_, code) in CASES.items():
-        for _ in range(2):
-            began = time.perf_counter()
-            found = await lookup.of(UserRef(user_id=who), now=NOW, exact=True)
-            took[who] = time.perf_counter() - began
-            if took[who] < LIMIT_S:
-                break
+        found, took[who] = await asked(lookup, who)
+        if took[who] > LIMIT_S:
+            found, took[who] = await asked(lookup, who)
         assert found is not None
         if found.answer.code != code:
             wrong[who] = (found.answer.code, found.answer.verdict)
