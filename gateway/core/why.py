@@ -7,7 +7,7 @@ the chain says so; nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -112,7 +112,8 @@ class Known:
     """All that is known. `parts` are those of the person's phones. `company` names a vendor,
     `explain` says what a vendor's word means, "" where nobody knows. `relay_at` is when a relay
     last reported, None if none ever did. `waits`: what could not be looked through; None: all was.
-    `erased_at` is when somebody with this id was erased."""
+    `erased_at` is when somebody with this id was erased. `knows_source`: the configuration has the
+    notification's source; what comes from another waits."""
 
     now: float
     phones: Sequence[Phone] = ()
@@ -123,6 +124,7 @@ class Known:
     relay_at: float | None = None
     waits: Waits | None = None
     erased_at: float | None = None
+    knows_source: bool = True
 
 
 class Link(NamedTuple):
@@ -260,15 +262,18 @@ def _verdict(known: Known, in_the_way: Sequence[Hindrance]) -> words.Verdict:
     if about.rejected:
         return words.turned_away(about.event_id, about.rejected)
     stops = {one.what: one.text for one in in_the_way}
-    if not about.outcomes:
+    best = min(about.outcomes, key=_rank, default=None)
+    is_waiting = best is None or best.record.state is DeliveryState.PENDING
+    if is_waiting and "unknown_source" in stops:
+        return words.stopped("unknown_source", stops["unknown_source"])
+    if best is None:
         return words.not_fanned_out(known.now - about.received_at, stops)
-    best = min(about.outcomes, key=_rank)
     record = best.record
     company = known.company(record.provider) if record.provider else words.GATEWAY
     phone = next((one for one in known.phones if one.device_id == record.device_id), None)
     match record.state:
         case DeliveryState.DELIVERED:
-            return _taken(best, company, phone, has_phones=bool(known.phones))
+            return _taken(known, best, company, phone)
         case DeliveryState.PENDING:
             name = "" if phone is None else f"{phone.app}/{phone.provider}/{phone.part}"
             stopped = next((one for one in known.parts if one.name == name), None)
@@ -290,7 +295,7 @@ def _verdict(known: Known, in_the_way: Sequence[Hindrance]) -> words.Verdict:
             return words.gone_wrong(record, company, _meaning(known, record))
 
 
-def _taken(best: Outcome, company: str, phone: Phone | None, *, has_phones: bool) -> words.Verdict:
+def _taken(known: Known, best: Outcome, company: str, phone: Phone | None) -> words.Verdict:
     record, _, seen = best
     where = "" if phone is None else f" on {phone.installation_id}"
     at = record.at
@@ -301,7 +306,7 @@ def _taken(best: Outcome, company: str, phone: Phone | None, *, has_phones: bool
     if seen.received_at not in (None, UNKNOWN):
         return words.arrived(seen.received_at, where, can_show=seen.displayed_at is None)
     if phone is None:
-        return words.phone_gone(company, at, has_phones=has_phones)
+        return words.phone_gone(company, at, has_phones=bool(known.phones))
     if phone.notifications == "denied":
         return words.denied(company, at, where)
     if phone.state is not DeviceState.ACTIVE:
@@ -353,6 +358,8 @@ def _in_the_way(known: Known) -> list[Hindrance]:
     is_silent = known.relay_at is None or known.now - known.relay_at > SILENT_RELAY_S
     if (waits or known.waits is not None) and is_silent:
         found.append(Hindrance("no_relay", *hints.no_relay(known.relay_at)))
+    elif about is not None and waits and not known.knows_source:
+        found.append(Hindrance("unknown_source", *hints.unknown_source(about.source)))
     elif about is not None and waits and not about.outcomes:
         since = about.received_at
         found.append(Hindrance("queue", hints.in_queue(known.now - since), words.WAIT, since))
@@ -380,21 +387,3 @@ def _waits(about: Notification) -> bool:
         return False
     states = [one.record.state for one in about.outcomes]
     return not states or DeliveryState.PENDING in states
-
-
-def view(answer: Why) -> Mapping[str, object]:
-    """The answer as JSON has it."""
-    return {
-        "verdict": answer.verdict,
-        "code": answer.code,
-        "chain": [one._asdict() for one in answer.chain],
-        "in_the_way": [
-            {
-                **one._asdict(),
-                "since": None if not one.since else to_iso(one.since),
-                "until": None if one.until is None else to_iso(one.until),
-            }
-            for one in answer.in_the_way
-        ],
-        "next": list(answer.next),
-    }

@@ -43,6 +43,12 @@ def no_relay(relay_at: float | None) -> tuple[str, str]:
     return f"No relay {seen}, so nothing is sent.", "Start one: inkpush serve (role all or relay)."
 
 
+def unknown_source(source: str) -> tuple[str, str]:
+    """Nobody may say whom it may reach."""
+    text = f"What comes from the source {source} waits, for the configuration has no such source."
+    return text, "Add it to [[sources]] again, or cancel the event."
+
+
 def in_queue(waited: float) -> str:
     """It waits its turn."""
     return f"It has waited in the queue for {age(waited)}."

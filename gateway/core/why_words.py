@@ -31,6 +31,7 @@ CODES = (
     "retrying",
     "waiting",
     "no_relay",
+    "unknown_source",
     "queue",
     "no_device",
     "registered_later",

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.core import why as reasons
 from gateway.core.attempts import Failures
+from gateway.core.instants import to_iso
 from gateway.core.model import Device, Event, Record, UserRef
 from gateway.core.seen import UNKNOWN, Asking
 from gateway.core.sources import source_of
@@ -31,13 +32,32 @@ _ALL = 1_000_000_000
 class Views:
     """What the configuration and the vendors say: `part_of` is the part of a lane that a device is
     sent by, `company` whose service a vendor is, `meaning` what a vendor's word means. A device
-    that was last seen before `stale_before` is stale."""
+    that was last seen before `stale_before` is stale. `knows` says whether a source is there."""
 
     asking: Callable[[], Asking]
     part_of: Callable[[Device], str]
     stale_before: Callable[[], float]
     company: Callable[[str], str]
     meaning: Callable[[str, str], str]
+    knows: Callable[[str], bool]
+
+
+def answer_view(answer: reasons.Why) -> Mapping[str, object]:
+    """The answer as JSON has it."""
+    return {
+        "verdict": answer.verdict,
+        "code": answer.code,
+        "chain": [one._asdict() for one in answer.chain],
+        "in_the_way": [
+            {
+                **one._asdict(),
+                "since": None if not one.since else to_iso(one.since),
+                "until": None if one.until is None else to_iso(one.until),
+            }
+            for one in answer.in_the_way
+        ],
+        "next": list(answer.next),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +79,7 @@ class Found:
             "custom_id": self.user.custom_id,
             "event_id": None if about is None else about.event_id,
             "index": None if about is None else about.index,
-            **reasons.view(self.answer),
+            **answer_view(self.answer),
             **waits_view(self.waits),
         }
 
@@ -115,6 +135,7 @@ class WhyLookup:
             relay_at=max((one.seen_at for one in lanes if one.seen_at), default=None),
             waits=looked.waits,
             erased_at=None if erasure is None else erasure.asked_at,
+            knows_source=about is None or self._views.knows(about.source),
         )
         tells = any(value not in (None, UNKNOWN) for one in outcomes for value in one.seen)
         return Found(why(known), about, looked.waits, _named(user, devices), exact and tells)

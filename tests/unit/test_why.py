@@ -23,10 +23,10 @@ from gateway.core.why import (
     Phone,
     Seen,
     Waits,
-    view,
     why,
 )
 from gateway.core.why_words import CODES
+from gateway.ops.whys import answer_view
 
 NOW = 1_800_000_000.0
 EVENT = "msg_1"
@@ -206,6 +206,24 @@ CASES: dict[str, tuple[Known, str, tuple[str, ...], set[str]]] = {
         "no_relay",
         ("no relay is running",),
         {"no_relay"},
+    ),
+    "in the queue, and its source is not there": (
+        known(about(source="staging"), knows_source=False),
+        "unknown_source",
+        ("source staging waits",),
+        {"unknown_source"},
+    ),
+    "waiting, and its source is not there": (
+        known(about(line("pending"), source="staging"), knows_source=False),
+        "unknown_source",
+        ("source staging waits",),
+        {"unknown_source"},
+    ),
+    "taken, and its source is not there any more": (
+        known(about(line(), source="staging"), knows_source=False),
+        "taken",
+        (),
+        set(),
     ),
     "on its way to the queue": (
         known(about(status="accepting")),
@@ -457,7 +475,7 @@ def test_a_verdict_is_one_sentence_and_each_hindrance_says_what_to_do(name: str)
     assert all(one.text and one.do for one in answer.in_the_way)
     assert all(each.do in answer.next for each in answer.in_the_way)
     assert len(set(answer.next)) == len(answer.next)
-    view(answer)
+    answer_view(answer)
 
 
 def test_every_verdict_is_among_the_cases() -> None:
@@ -513,6 +531,6 @@ def test_every_combination_has_an_answer() -> None:
         answer = why(known(about(outcome), [phone], parts=parts))
         assert answer.code in CODES
         assert answer.verdict.endswith(".")
-        assert view(answer)["verdict"] == answer.verdict
+        assert answer_view(answer)["verdict"] == answer.verdict
         count += 1
     assert count > 5_000
