@@ -73,6 +73,7 @@ async def collect(
         "user_id": user.user_id,
         "custom_id": user.custom_id,
         "complete": is_searched and are_read and looked.waits is None,
+        "other_ids": _other_ids(user, devices),
         "devices": [_device(one, vendors) for one in devices],
         "deliveries": await _deliveries(stores, asking, records, devices, looked.found),
         "events": [_event(one) for one in contents.values() if one.parts or one.unread],
@@ -91,6 +92,15 @@ async def collect(
         "keyed_hashes": _hashes(held),
         "hooks": [],
     }
+
+
+def _other_ids(user: UserRef, devices: Sequence[Device]) -> list[dict[str, str]]:
+    """The ids of a person's devices that were not asked for: what names them alone is under those,
+    and an erase leaves it as well."""
+    had = [("user_id", one.user_id) for one in devices]
+    had += [("custom_id", one.custom_id) for one in devices]
+    asked = {user.user_id, user.custom_id}
+    return [{kind: who} for kind, who in dict.fromkeys(had) if who is not None and who not in asked]
 
 
 async def _search(

@@ -273,6 +273,25 @@ async def test_all_that_is_held_is_for_the_person_and_for_administrators(
     assert await acts(public) == ["users.export", "users.export"]
 
 
+async def test_all_that_is_held_names_the_ids_that_are_to_be_asked_as_well(
+    public: PublicListener,
+) -> None:
+    key = await public.key("devices:write")
+    for name, custom_id in (("one", "mary"), ("two", "mary"), ("three", "m-2")):
+        phone = {
+            **DEVICE,
+            "user_id": "u-mary",
+            "custom_id": custom_id,
+            "address": f"address-of-{name}",
+        }
+        done = await public.call("PUT", f"/v1/devices/{name}", token=key, json=phone)
+        assert done.status == 201, done.json
+    held = await look(public, "/v1/users/u-mary", "admin")
+    assert held["other_ids"] == [{"custom_id": "mary"}, {"custom_id": "m-2"}]
+    assert (await look(public, "/v1/users/m-2", "admin"))["other_ids"] == [{"user_id": "u-mary"}]
+    assert (await look(public, "/v1/users/nobody", "admin"))["other_ids"] == []
+
+
 async def test_nothing_is_shown_of_which_no_row_could_be_written(
     public: PublicListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
