@@ -79,7 +79,7 @@ class InstallationOwned(GatewayError):
 
 
 class AmbiguousId(GatewayError):
-    """The id is one person's user_id and another's custom_id: say which is meant."""
+    """The id is one person's user_id and another's custom_id: say which is meant (--by)."""
 
 
 class AlreadyReplaced(GatewayError):

@@ -31,8 +31,12 @@ SEARCH_S = 2.0
 _ROWS = 200
 _ALL = 1_000_000_000
 _HASHES = (
-    "an installation, an address or an id of this person that went: a keyed hash and times are "
-    "kept, from which the name cannot be told"
+    "an installation, an address or an id of this person that went, or that they forbade a phone "
+    "to tell of pushes: a keyed hash and times are kept, from which the name cannot be told"
+)
+_STARTS = (
+    "when the event came of which a push was started last for a phone of this person; the place or "
+    "person that it is for is kept as a keyed hash"
 )
 
 
@@ -55,7 +59,8 @@ async def collect(
     looked = await WaitingLookup(store.people, stores.queue, look_s=search_s or _ALL).of([user])
     devices = await store.registry.devices_of(user)
     records = await store.journal.deliveries_of(user, limit=_ALL)
-    held = await store.people.held(user)
+    numbers = {one.id for one in devices} | {one.device_id for one in records}
+    held = await store.people.held(user, numbers)
     indexes: dict[str, list[int]] = {}
     for record in records:
         indexes.setdefault(record.event_id, []).append(record.index)
@@ -68,6 +73,7 @@ async def collect(
         "user_id": user.user_id,
         "custom_id": user.custom_id,
         "complete": is_searched and are_read and looked.waits is None,
+        "other_ids": _other_ids(user, devices),
         "devices": [_device(one, vendors) for one in devices],
         "deliveries": await _deliveries(stores, asking, records, devices, looked.found),
         "events": [_event(one) for one in contents.values() if one.parts or one.unread],
@@ -86,6 +92,15 @@ async def collect(
         "keyed_hashes": _hashes(held),
         "hooks": [],
     }
+
+
+def _other_ids(user: UserRef, devices: Sequence[Device]) -> list[dict[str, str]]:
+    """The ids of a person's devices that were not asked for: what names them alone is under those,
+    and an erase leaves it as well."""
+    had = [("user_id", one.user_id) for one in devices]
+    had += [("custom_id", one.custom_id) for one in devices]
+    asked = {user.user_id, user.custom_id}
+    return [{kind: who} for kind, who in dict.fromkeys(had) if who is not None and who not in asked]
 
 
 async def _search(
@@ -244,4 +259,4 @@ def _hashes(held: Holdings) -> list[dict[str, Any]]:
             "erased_at": to_iso(erased_at) if erased_at else None,
         }
         for at, erased_at in held.forgotten
-    ]
+    ] + [{"what": _STARTS, "at": to_iso(at), "erased_at": None} for at in held.starts]

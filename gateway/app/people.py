@@ -10,9 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.app.lanes import asking_of
+from gateway.app.sources import names_of
 from gateway.core.clocks import Clocks
 from gateway.core.model import Device
 from gateway.core.seen import Asking
+from gateway.core.sources import BUILT_IN
 from gateway.core.staleness import stale_before as stale_at
 from gateway.ops.waiting import WaitingLookup
 from gateway.ops.whys import Views, WhyLookup
@@ -41,12 +43,21 @@ def whys_of(
         days = settings().devices.stale_after_days
         return stale_at(clocks.wall(), after_days=days, doubted=clocks.doubted())
 
-    views = views_of(vendors, asking=lambda: asking_of(settings()), stale_before=before)
+    def knows(source: str) -> bool:
+        return source in BUILT_IN or source in names_of(settings())
+
+    views = views_of(
+        vendors, asking=lambda: asking_of(settings()), stale_before=before, knows=knows
+    )
     return WhyLookup(stores.store, waiting, views)
 
 
 def views_of(
-    vendors: Vendors, *, asking: Callable[[], Asking], stale_before: Callable[[], float]
+    vendors: Vendors,
+    *,
+    asking: Callable[[], Asking],
+    stale_before: Callable[[], float],
+    knows: Callable[[str], bool] = BUILT_IN.__contains__,
 ) -> Views:
     """What these vendors say of themselves."""
     return Views(
@@ -55,6 +66,7 @@ def views_of(
         stale_before=stale_before,
         company=partial(_company, vendors),
         meaning=partial(_meaning, vendors),
+        knows=knows,
     )
 
 

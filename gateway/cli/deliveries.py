@@ -69,8 +69,8 @@ async def show_deliveries(
     from gateway.app.lanes import asking_of
     from gateway.app.people import COMMAND_LOOK_S
     from gateway.ops.lookup import delivery_view, with_waiting
+    from gateway.ops.people import deliveries_of, installations_of, people_of
     from gateway.ops.waiting import WaitingLookup, waits_view
-    from gateway.ops.whys import people_of
     from gateway.whose import find_user
 
     async with state.store() as stores:
@@ -79,14 +79,15 @@ async def show_deliveries(
         first = None if since is None else since.at(now)
         known = await stores.registry.devices_of(whose)
         waiting = WaitingLookup(stores.store.people, stores.queue, look_s=COMMAND_LOOK_S)
-        looked = await waiting.of(people_of(whose, known))
-        records = await stores.journal.deliveries_of(whose, limit=limit, since=first)
+        people = people_of(whose, known)
+        looked = await waiting.of(people)
+        records = await deliveries_of(stores.journal, people, limit=limit, since=first)
         records = with_waiting(records, looked.found, limit=limit, since=first)
+        installations = await installations_of(stores.registry, known, records)
         told = await stores.store.receipts.of(records)
         if told.rows:
             await stores.audit.note(actor().does("users.read", "times", at=now, about=whose))
     sight = asking_of(state.settings()).sight(told, exact=True)
-    installations = {device.id: device.installation_id for device in known}
     views = [delivery_view(record, installations, sight) for record in records]
     if as_json:
         show.as_line({"deliveries": views, **waits_view(looked.waits)})

@@ -15,6 +15,9 @@ from gateway.cli.base import Command, State, asynchronous, json_option
 
 _MOST = 100
 """Receipts in one call, at most."""
+NOBODY_TOLD = (
+    "No phone was told anything yet: each is on, and shows what comes. Name its ADDRESS to see it."
+)
 COLUMNS = ("address", "platform", "state", "notifications", "app", "shown", "kept")
 
 
@@ -95,7 +98,7 @@ async def phones(
             show.as_line(found)
         else:
             rows = [each | {name: len(each[name]) for name in ("shown", "kept")} for each in found]
-            show.table(rows, COLUMNS, empty="No phone was told anything yet.")
+            show.table(rows, COLUMNS, empty=NOBODY_TOLD)
         return
     place = f"{url}/{quote(address, safe='')}"
     phone = None

@@ -72,13 +72,13 @@ def laid_out(answer: Mapping[str, Any], width: int) -> Iterator[str]:
         index = answer["index"]
         item = "" if index is None else f", notification {index}"
         yield ""
-        yield f"{answer['event_id']}{item}"
+        yield from _wrapped(f"{answer['event_id']}{item} (times are UTC)", width)
         name = max(len(one["link"]) for one in chain)
         phone = None
         for one in chain:
             if one["installation_id"] != phone:
                 phone = one["installation_id"]
-                yield f"  on {phone or 'no phone'}:"
+                yield f"  on {phone or 'a phone that is theirs no more'}:"
             head = f"  {_time(one['at']):<{_TIME}}  {one['link']:<{name}}  "
             yield from _wrapped(one["text"], width, head)
     yield from _listed("In the way now", [one["text"] for one in answer["in_the_way"]], width)

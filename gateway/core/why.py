@@ -7,11 +7,12 @@ the chain says so; nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.core import why_hints as hints
+from gateway.core import why_links as sentences
 from gateway.core import why_words as words
 from gateway.core.attempts import Attempt, Failures
 from gateway.core.instants import to_iso
@@ -111,7 +112,8 @@ class Known:
     """All that is known. `parts` are those of the person's phones. `company` names a vendor,
     `explain` says what a vendor's word means, "" where nobody knows. `relay_at` is when a relay
     last reported, None if none ever did. `waits`: what could not be looked through; None: all was.
-    `erased_at` is when somebody with this id was erased."""
+    `erased_at` is when somebody with this id was erased. `knows_source`: the configuration has the
+    notification's source; what comes from another waits."""
 
     now: float
     phones: Sequence[Phone] = ()
@@ -122,6 +124,7 @@ class Known:
     relay_at: float | None = None
     waits: Waits | None = None
     erased_at: float | None = None
+    knows_source: bool = True
 
 
 class Link(NamedTuple):
@@ -170,22 +173,20 @@ def _chain(known: Known) -> list[Link]:
     about = known.notification
     if about is None:
         return []
-    sender = words.sender(about.source)
+    sender = sentences.sender(about.source)
     links = []
     if about.occurred_at is not None:
-        links.append(
-            Link("occurred", to_iso(about.occurred_at), sender, "It happened, says its sender.")
-        )
-    received = to_iso(about.received_at)
-    text = f"Its event came in: {about.event_id}."
-    links.append(Link("received", received, words.GATEWAY, text))
-    links.append(Link("stored", received, words.GATEWAY, words.stored(about.status, about.misread)))
+        text = f"That is the time {sender} gives."
+        links.append(Link("occurred", to_iso(about.occurred_at), sender, text))
+    received, ours = to_iso(about.received_at), words.GATEWAY
+    links.append(Link("received", received, ours, f"Its event came in: {about.event_id}."))
+    links.append(Link("stored", received, ours, sentences.stored(about.status, about.misread)))
     if about.rejected:
-        links.append(Link("rejected", received, words.GATEWAY, words.rejected(about.rejected)))
+        links.append(Link("rejected", received, ours, sentences.rejected(about.rejected)))
     elif not about.misread:
         accepting = about.status == "accepting"
-        text = words.BEING_QUEUED if accepting else words.QUEUED
-        links.append(Link("queued", None if accepting else received, words.GATEWAY, text))
+        text = sentences.BEING_QUEUED if accepting else sentences.QUEUED
+        links.append(Link("queued", None if accepting else received, ours, text))
     names = {phone.device_id: phone.installation_id for phone in known.phones}
     for outcome in about.outcomes:
         links += _of_phone(known, outcome, names.get(outcome.record.device_id))
@@ -200,11 +201,11 @@ def _of_phone(known: Known, outcome: Outcome, phone: str | None) -> list[Link]:
         for one in reversed(failures.last[:SHOWN_ATTEMPTS])
     ]
     if failures.count > len(links) > 0:
-        more = words.more_failures(failures.count - len(links))
+        more = sentences.more_failures(failures.count - len(links))
         links[0] = links[0]._replace(text=f"{more} {links[0].text}")
     at = to_iso(record.at)
     if record.state is DeliveryState.DELIVERED:
-        links.append(Link("taken", at, company, words.taken(company, record), phone))
+        links.append(Link("taken", at, company, sentences.taken(company, record), phone))
         links += [
             Link(name, value, "the phone", text, phone)
             for name, value, text in (
@@ -215,20 +216,20 @@ def _of_phone(known: Known, outcome: Outcome, phone: str | None) -> list[Link]:
             if value not in (None, UNKNOWN)
         ]
     elif record.state is DeliveryState.PENDING:
-        links.append(Link("waiting", at, words.GATEWAY, words.waits_since(record), phone))
+        links.append(Link("waiting", at, words.GATEWAY, sentences.waits_since(record), phone))
     else:
-        links.append(Link("ended", at, words.GATEWAY, _ended(known, record, company), phone))
+        text = sentences.ended(record, company, _meaning(known, record))
+        links.append(Link("ended", at, words.GATEWAY, text, phone))
     return links
 
 
 def _attempt(known: Known, record: Record, attempt: Attempt, company: str) -> str:
     told = known.explain(record.provider, attempt.word)
-    return words.attempt(company, attempt.verdict, attempt.word, told)
+    return sentences.attempt(company, attempt.verdict, attempt.word, told)
 
 
-def _ended(known: Known, record: Record, company: str) -> str:
-    told = known.explain(record.provider, record.reason) if record.provider else ""
-    return words.ended(record, company, told)
+def _meaning(known: Known, record: Record) -> str:
+    return known.explain(record.provider, record.reason) if record.provider else ""
 
 
 # --- the verdict ----------------------------------------------------------------------------------
@@ -261,20 +262,24 @@ def _verdict(known: Known, in_the_way: Sequence[Hindrance]) -> words.Verdict:
     if about.rejected:
         return words.turned_away(about.event_id, about.rejected)
     stops = {one.what: one.text for one in in_the_way}
-    if not about.outcomes:
+    best = min(about.outcomes, key=_rank, default=None)
+    is_waiting = best is None or best.record.state is DeliveryState.PENDING
+    if is_waiting and "unknown_source" in stops:
+        return words.stopped("unknown_source", stops["unknown_source"])
+    if best is None:
         return words.not_fanned_out(known.now - about.received_at, stops)
-    best = min(about.outcomes, key=_rank)
     record = best.record
     company = known.company(record.provider) if record.provider else words.GATEWAY
     phone = next((one for one in known.phones if one.device_id == record.device_id), None)
     match record.state:
         case DeliveryState.DELIVERED:
-            return _taken(best, company, phone)
+            return _taken(known, best, company, phone)
         case DeliveryState.PENDING:
             name = "" if phone is None else f"{phone.app}/{phone.provider}/{phone.part}"
             stopped = next((one for one in known.parts if one.name == name), None)
             if stopped is not None:
-                return words.stopped(stopped.state, hints.part(*stopped[:3]))
+                told = hints.part(*stopped[:3], stopped.until)
+                return words.stopped(stopped.state, told)
             if "no_relay" in stops:
                 return words.NO_RELAY
             last = best.failures.last[0] if best.failures.last else None
@@ -283,33 +288,33 @@ def _verdict(known: Known, in_the_way: Sequence[Hindrance]) -> words.Verdict:
         case DeliveryState.NO_DEVICE:
             since = [one.registered_at for one in known.phones if one.state is DeviceState.ACTIVE]
             came = min((at for at in since if at > record.at), default=None)
-            return words.no_device(record, came, known.erased_at, has_phones=bool(known.phones))
+            has_phones = bool(known.phones)
+            verdict = words.no_device(record, came, known.erased_at, has_phones=has_phones)
+            return words.or_was_it(record, company, verdict)
         case _:
-            told = known.explain(record.provider, record.reason) if record.provider else ""
-            return words.gone_wrong(record, company, told)
+            return words.gone_wrong(record, company, _meaning(known, record))
 
 
-def _taken(best: Outcome, company: str, phone: Phone | None) -> words.Verdict:
+def _taken(known: Known, best: Outcome, company: str, phone: Phone | None) -> words.Verdict:
     record, _, seen = best
     where = "" if phone is None else f" on {phone.installation_id}"
-    at = to_iso(record.at)
+    at = record.at
     if seen.opened_at not in (None, UNKNOWN):
         return words.opened(seen.opened_at, where)
     if seen.displayed_at not in (None, UNKNOWN):
-        return words.shown(seen.displayed_at, where, is_known=seen.opened_at is None)
+        return words.shown(seen.displayed_at, where, can_open=seen.opened_at is None)
     if seen.received_at not in (None, UNKNOWN):
-        return words.arrived(seen.received_at, where, is_known=seen.displayed_at is None)
+        return words.arrived(seen.received_at, where, can_show=seen.displayed_at is None)
     if phone is None:
-        return words.phone_gone(company, at)
+        return words.phone_gone(company, at, has_phones=bool(known.phones))
     if phone.notifications == "denied":
         return words.denied(company, at, where)
     if phone.state is not DeviceState.ACTIVE:
         return words.died_since(company, at, phone.state.value, phone.state_reason)
     if phone.stale:
         return words.silent(company, at, phone.last_seen_at)
-    asked_more = any(one not in (None, UNKNOWN) for one in seen)
-    can_tell = None in seen and not asked_more
-    return words.taken_only(company, at, can_tell=can_tell)
+    silences = zip(("arrived", "shown", "opened"), seen, strict=True)
+    return words.taken_only(company, at, next((what for what, at in silences if at is None), ""))
 
 
 def _nothing(known: Known) -> words.Verdict:
@@ -339,7 +344,7 @@ def _in_the_way(known: Known) -> list[Hindrance]:
     found += [
         Hindrance(
             part.state,
-            hints.part(part.name, part.state, part.reason),
+            hints.part(part.name, part.state, part.reason, part.until),
             hints.hint(part.name, part.state, part.hint),
             part.since,
             part.until,
@@ -353,6 +358,8 @@ def _in_the_way(known: Known) -> list[Hindrance]:
     is_silent = known.relay_at is None or known.now - known.relay_at > SILENT_RELAY_S
     if (waits or known.waits is not None) and is_silent:
         found.append(Hindrance("no_relay", *hints.no_relay(known.relay_at)))
+    elif about is not None and waits and not known.knows_source:
+        found.append(Hindrance("unknown_source", *hints.unknown_source(about.source)))
     elif about is not None and waits and not about.outcomes:
         since = about.received_at
         found.append(Hindrance("queue", hints.in_queue(known.now - since), words.WAIT, since))
@@ -380,21 +387,3 @@ def _waits(about: Notification) -> bool:
         return False
     states = [one.record.state for one in about.outcomes]
     return not states or DeliveryState.PENDING in states
-
-
-def view(answer: Why) -> Mapping[str, object]:
-    """The answer as JSON has it."""
-    return {
-        "verdict": answer.verdict,
-        "code": answer.code,
-        "chain": [one._asdict() for one in answer.chain],
-        "in_the_way": [
-            {
-                **one._asdict(),
-                "since": None if not one.since else to_iso(one.since),
-                "until": None if one.until is None else to_iso(one.until),
-            }
-            for one in answer.in_the_way
-        ],
-        "next": list(answer.next),
-    }

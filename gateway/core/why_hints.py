@@ -3,8 +3,8 @@ about it. Pure; as `why_words`."""
 
 from __future__ import annotations
 
-from gateway.core.instants import to_iso
-from gateway.core.why_words import OPEN_APP, age
+from gateway.core import why_words as words
+from gateway.core.why_words import OPEN_APP, age, moment
 
 NO_PHONE = (
     "No phone is registered under this id.",
@@ -12,18 +12,18 @@ NO_PHONE = (
 )
 NO_ACTIVE_PHONE = ("No phone of this person is in service.", OPEN_APP)
 CONTRADICTION_TEXT = (
-    "The notification has another user_id or custom_id than the phone's latest registration.",
+    "The notification's user_id or custom_id is another than the phone registered last.",
     "Compare the ids that LearnInk sends with those that the app registers.",
 )
 
 
-def part(name: str, state: str, reason: str) -> str:
-    """A part of a lane that stops."""
+def part(name: str, state: str, reason: str, until: float | None = None) -> str:
+    """A part of a lane that stops, `until` a time if that is known."""
     said = {
         "held": "is held, for the push service rejects the configuration",
         "failing": "is failing: nothing reaches the push service",
         "paused": "is paused by a person",
-        "quiet": "keeps quiet for a while",
+        "quiet": "keeps quiet" + (" for a while" if until is None else f" until {moment(until)}"),
     }.get(state, f"is {state}")
     return f"The lane {name} {said}{f' ({reason})' if reason else ''}."
 
@@ -32,23 +32,32 @@ def hint(name: str, state: str, hint: str) -> str:
     """What to do about it."""
     if hint:
         return hint
-    return f"inkpush lanes resume {name}" if state == "paused" else "See: inkpush lanes list"
+    if state == "paused":
+        return f"Let it go on: inkpush lanes resume {name}"
+    return "See what is wrong with it: inkpush lanes list"
 
 
 def no_relay(relay_at: float | None) -> tuple[str, str]:
     """Nobody sends."""
-    seen = "has ever reported" if relay_at is None else f"has reported since {to_iso(relay_at)}"
+    seen = "has ever reported" if relay_at is None else f"has reported since {moment(relay_at)}"
     return f"No relay {seen}, so nothing is sent.", "Start one: inkpush serve (role all or relay)."
+
+
+def unknown_source(source: str) -> tuple[str, str]:
+    """Nobody may say whom it may reach."""
+    text = f"What comes from the source {source} waits, for the configuration has no such source."
+    return text, "Add it to [[sources]] again, or cancel the event."
 
 
 def in_queue(waited: float) -> str:
     """It waits its turn."""
-    return f"It waits in the queue, for {age(waited)}."
+    return f"It has waited in the queue for {age(waited)}."
 
 
 def out_of_service(name: str, state: str, reason: str) -> tuple[str, str]:
     """A phone that gets nothing."""
-    return f"{name} is {state}{f' ({reason})' if reason else ''} and gets nothing.", OPEN_APP
+    named = words.out_of_service(state, reason)
+    return f"{name} is out of service ({named}) and gets nothing.", OPEN_APP
 
 
 def denies(name: str) -> tuple[str, str]:
@@ -59,13 +68,15 @@ def denies(name: str) -> tuple[str, str]:
 
 def stale(name: str, seen_at: float) -> tuple[str, str]:
     """Left out for a fresher one."""
-    return f"{name} is left out: {_last_heard(seen_at)}, and there is a fresher phone.", OPEN_APP
+    return f"{name} is left out: {_last_heard(seen_at)}, and they have a fresher phone.", OPEN_APP
 
 
 def silent_since(name: str, seen_at: float) -> tuple[str, str]:
     """Not seen for long."""
-    return f"Of {name} {_last_heard(seen_at)}.", OPEN_APP
+    return f"{name} is silent: {_last_heard(seen_at)}.", OPEN_APP
 
 
 def _last_heard(seen_at: float) -> str:
-    return f"nothing was heard since {to_iso(seen_at)}" if seen_at else "nothing was ever heard"
+    if seen_at:
+        return f"nothing was heard of it since {moment(seen_at)}"
+    return "nothing was ever heard of it"

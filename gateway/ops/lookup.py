@@ -18,8 +18,9 @@ from gateway.core.seen import Asking, Sight
 from gateway.core.sources import corrected_by, source_of
 from gateway.core.states import DeliveryState
 from gateway.exchange import Answer, Request, Route
+from gateway.ops.people import deliveries_of, installations_of, people_of
 from gateway.ops.waiting import WaitingLookup, waiting_record, waits_view
-from gateway.ops.whys import WhyLookup, people_of
+from gateway.ops.whys import WhyLookup
 from gateway.ports import Cancels, EventSummary, Journal, Store, Waiting
 from gateway.problems import Problem
 from gateway.whose import by_of, find_user
@@ -84,11 +85,12 @@ class LookupRoutes:
         limit, since = _page(request.query)
         user = await find_user(self._registry, request.path["id"], by_of(request.query))
         devices = await self._registry.devices_of(user)
+        people = people_of(user, devices)
         # what waits first: what is fanned out meanwhile has a line of the journal then
-        looked = await self._waiting.of(people_of(user, devices))
-        records = await self._journal.deliveries_of(user, limit=limit, since=since)
+        looked = await self._waiting.of(people)
+        records = await deliveries_of(self._journal, people, limit=limit, since=since)
         records = with_waiting(records, looked.found, limit=limit, since=since)
-        installations = {device.id: device.installation_id for device in devices}
+        installations = await installations_of(self._registry, devices, records)
         sight = await self._sight(looker, records)
         views = [delivery_view(record, installations, sight) for record in records]
         if sight.shown_of(records):

@@ -12,30 +12,52 @@ from typing import Any
 
 from gateway.core import why as reasons
 from gateway.core.attempts import Failures
+from gateway.core.instants import to_iso
 from gateway.core.model import Device, Event, Record, UserRef
 from gateway.core.seen import UNKNOWN, Asking
 from gateway.core.sources import source_of
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.core.why import Known, Notification, Outcome, Part, Phone, Seen, Waits, why
+from gateway.ops.people import deliveries_of, is_theirs, people_of, phones_of
 from gateway.ops.waiting import WaitingLookup, waiting_record, waits_view
 from gateway.ports import LaneRow, Store, Waiting
 
 _RECORDS = 100
 """Lines of the journal that are looked at for the newest notification."""
 _MISREAD = 3
+_ALL = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
     """What the configuration and the vendors say: `part_of` is the part of a lane that a device is
     sent by, `company` whose service a vendor is, `meaning` what a vendor's word means. A device
-    that was last seen before `stale_before` is stale."""
+    that was last seen before `stale_before` is stale. `knows` says whether a source is there."""
 
     asking: Callable[[], Asking]
     part_of: Callable[[Device], str]
     stale_before: Callable[[], float]
     company: Callable[[str], str]
     meaning: Callable[[str, str], str]
+    knows: Callable[[str], bool]
+
+
+def answer_view(answer: reasons.Why) -> Mapping[str, object]:
+    """The answer as JSON has it."""
+    return {
+        "verdict": answer.verdict,
+        "code": answer.code,
+        "chain": [one._asdict() for one in answer.chain],
+        "in_the_way": [
+            {
+                **one._asdict(),
+                "since": None if not one.since else to_iso(one.since),
+                "until": None if one.until is None else to_iso(one.until),
+            }
+            for one in answer.in_the_way
+        ],
+        "next": list(answer.next),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +79,9 @@ class Found:
             "custom_id": self.user.custom_id,
             "event_id": None if about is None else about.event_id,
             "index": None if about is None else about.index,
-            **reasons.view(self.answer),
+            **answer_view(self.answer),
             **waits_view(self.waits),
         }
-
-
-def people_of(user: UserRef, devices: Sequence[Device]) -> list[UserRef]:
-    """A person by the ids that were asked for, and by those that their phones have."""
-    own = [UserRef(device.user_id, device.custom_id) for device in devices]
-    return list(dict.fromkeys([user, *own]))
 
 
 class WhyLookup:
@@ -83,13 +99,19 @@ class WhyLookup:
         saw something, and others the day."""
         store = self._store
         devices = await store.registry.devices_of(user)
+        people = people_of(user, devices)
         # what waits first: what is fanned out meanwhile has a line of the journal then
-        looked = await self._waiting.of(people_of(user, devices))
-        about = await self._newest(user, looked.found, event_id)
+        looked = await self._waiting.of(people)
+        about = await self._newest(people, looked.found, event_id)
         if about is None and event_id is not None:
             return None
         outcomes = () if about is None else about.outcomes
         records = [one.record for one in outcomes]
+        named = [UserRef(one.user_id, one.custom_id) for one in records]
+        if about is not None:
+            place = (about.event_id, about.index)
+            named += [UserRef(*one[-2:]) for one in looked.found if one[:2] == place]
+        devices = await phones_of(store.registry, devices, named)
         failures = await store.journal.failures([one[:3] for one in records])
         sight = self._views.asking().sight(await store.receipts.of(records), exact=exact)
         if about is not None:
@@ -113,6 +135,7 @@ class WhyLookup:
             relay_at=max((one.seen_at for one in lanes if one.seen_at), default=None),
             waits=looked.waits,
             erased_at=None if erasure is None else erasure.asked_at,
+            knows_source=about is None or self._views.knows(about.source),
         )
         tells = any(value not in (None, UNKNOWN) for one in outcomes for value in one.seen)
         return Found(why(known), about, looked.waits, _named(user, devices), exact and tells)
@@ -120,15 +143,14 @@ class WhyLookup:
     # --- which notification -----------------------------------------------------------------------
 
     async def _newest(
-        self, user: UserRef, waiting: Sequence[Waiting], event_id: str | None
+        self, people: Sequence[UserRef], waiting: Sequence[Waiting], event_id: str | None
     ) -> Notification | None:
+        journal = self._store.journal
         if event_id is not None:
-            records = [
-                one for one in await self._store.journal.items_of(event_id) if _is_theirs(one, user)
-            ]
+            records = [one for one in await journal.items_of(event_id) if is_theirs(one, people)]
             waiting = [one for one in waiting if one.event_id == event_id]
         else:
-            records = await self._store.journal.deliveries_of(user, limit=_RECORDS)
+            records = await deliveries_of(journal, people, limit=_RECORDS)
         groups: dict[tuple[str, int], list[Record]] = {}
         for record in records:
             groups.setdefault((record.event_id, record.index), []).append(record)
@@ -138,28 +160,31 @@ class WhyLookup:
         events = await self._events({name for name, _ in [*groups, *waits]})
         found = [_fanned_out(key, group, events) for key, group in groups.items()]
         found += map(_waiting, waits.values())
-        found += await self._misread(user, event_id)
+        found += await self._misread(people, event_id)
         return max(found, key=_how_new, default=None)
 
     async def _events(self, names: Collection[str]) -> Mapping[str, Event]:
         found = await self._store.people.events(sorted(names))
         return {event.event_id: event for event in found}
 
-    async def _misread(self, user: UserRef, event_id: str | None) -> list[Notification]:
+    async def _misread(self, people: Sequence[UserRef], event_id: str | None) -> list[Notification]:
         """Events that name the person, and of which the journal says nothing to them."""
         found = []
-        for event in await self._store.people.misread(user, limit=_MISREAD):
-            if event_id not in (None, event.event_id):
-                continue
-            given = (event.event_id, None, event.source, event.received_at, event.occurred_at)
-            if event.status == "quarantined":
-                reason = event.reason or "it has another form than expected"
-                found.append(Notification(*given, event.status, misread=reason))
-                continue
-            content = await self._store.people.content(event.event_id, user)
-            reason = "" if content is None else _rejection(event, content.parts)
-            if reason:
-                found.append(Notification(*given, event.status, rejected=reason))
+        for user in people:
+            # of a named one: it may be older than very many others
+            limit = _MISREAD if event_id is None else _ALL
+            for event in await self._store.people.misread(user, limit=limit):
+                if event_id not in (None, event.event_id):
+                    continue
+                given = (event.event_id, None, event.source, event.received_at, event.occurred_at)
+                if event.status == "quarantined":
+                    reason = event.reason or "it has another form than expected"
+                    found.append(Notification(*given, event.status, misread=reason))
+                    continue
+                content = await self._store.people.content(event.event_id, user)
+                reason = "" if content is None else _rejection(event, content.parts)
+                if reason:
+                    found.append(Notification(*given, event.status, rejected=reason))
         return found
 
     def _phone(self, device: Device, stale_before: float) -> Phone:
@@ -176,12 +201,6 @@ class WhyLookup:
             device.profile.notifications,
             device.fresh_at < stale_before,
         )
-
-
-def _is_theirs(record: Record, user: UserRef) -> bool:
-    return (record.user_id is not None and record.user_id == user.user_id) or (
-        record.custom_id is not None and record.custom_id == user.custom_id
-    )
 
 
 def _fanned_out(

@@ -3,7 +3,7 @@ them, and what else of them is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -49,14 +49,16 @@ class Holdings:
     """What else is kept of a person. `named_in` are events that an index says name them. `removals`
     are (device id, app, provider, state, reason, seen at) that a brake holds back. `forgotten` are
     (went at, erased at, 0: never) of names that are kept as keyed hashes alone. `erasures` are
-    (asked at, done at). `following`: events whose messages at a broker may name them. `acts` are
-    about them, `reasons` name them in the words of whoever acted."""
+    (asked at, done at). `starts` are the times of events of which a push was started for a device,
+    beside a keyed hash of what it replaces. `following`: events whose messages at a broker may
+    name them. `acts` are about them, `reasons` name them in the words of whoever acted."""
 
     named_in: Sequence[str] = ()
     letters: Sequence[DeadLetter] = ()
     removals: Sequence[tuple[Any, ...]] = ()
     forgotten: Sequence[tuple[float, float]] = ()
     erasures: Sequence[tuple[float, float | None]] = ()
+    starts: Sequence[float] = ()
     following: Sequence[str] = ()
     acts: Sequence[Row] = ()
     reasons: Sequence[Row] = ()
@@ -92,5 +94,6 @@ class People(Protocol):
         """What an event says of a person; `indexes` are those of their items, by the journal.
         None: the event is unknown."""
 
-    async def held(self, user: UserRef) -> Holdings:
-        """What else is kept of a person, by indexes."""
+    async def held(self, user: UserRef, devices: Collection[int]) -> Holdings:
+        """What else is kept of a person, by indexes. `devices` are the numbers of those that they
+        have or had, as far as is known."""

@@ -52,11 +52,14 @@ def numbers(secret: bytes) -> Number:
     return partial(_number, secret)
 
 
-def numbers_of(secret: bytes, user: UserRef) -> list[int]:
-    """The numbers that stand for a person, by each of their ids."""
+def numbers_of(secret: bytes, user: UserRef, devices: Iterable[int]) -> list[int]:
+    """The numbers that stand for a person, by each of their ids; `devices` are those that they have
+    or had, and may have forbidden to tell of pushes."""
     number = numbers(secret)
     ids = (("user_id", user.user_id), ("custom_id", user.custom_id))
-    return [number((kind, who)) for kind, who in ids if who is not None]
+    names: list[Name] = [(kind, who) for kind, who in ids if who is not None]
+    names += [name for one in devices for name in refusals(one, user.user_id, user.custom_id)]
+    return [number(name) for name in names]
 
 
 def _number(secret: bytes, name: Name) -> int:

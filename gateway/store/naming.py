@@ -1,7 +1,8 @@
 """What a body says of one person, and of nobody else. Pure.
 
 Owns which parts of a body are theirs: the smallest object around each id, without the lists in it,
-which may name others. How an id is recognised is `erasing`'s.
+which may name others; of a learning event, all but what is another's. How an id is recognised is
+`erasing`'s.
 """
 
 from __future__ import annotations
@@ -21,14 +22,19 @@ Part = tuple[str, Any]
 """Where it stands in the body, and what it is."""
 
 
-def parts_of(body: bytes, user: UserRef, indexes: Collection[int]) -> tuple[list[Part], bool]:
+def parts_of(
+    body: bytes, user: UserRef, indexes: Collection[int], *, learnt: bool = False
+) -> tuple[list[Part], bool]:
     """The parts of a body that are about a person. True: it is no JSON, and cannot be told apart.
-    `indexes` are those of entries of a batch that are theirs, whatever they say."""
+    `indexes` are those of entries of a batch that are theirs, whatever they say. `learnt`: it is
+    one person's event, and tells what they did beside the id, and not around it."""
     if not body:
         return [], False
     try:
         document = parsed(body)
         found = dict(_parts("", None, document, user, [one.encode() for one in needles([user])]))
+        if learnt and found:
+            return [("", _without_others(None, document, user))], False
     except _NOT_JSON:
         return [], True
     for index, entry in _entries(document):
@@ -62,6 +68,33 @@ def _parts(
                 yield from _parts(f"{where}.{name}" if where else name, name, one, user, sieve)
     elif names_in([value] if key is None else {key: value}, [user]):
         yield where, value
+
+
+def _without_others(key: str | None, value: Any, user: UserRef) -> Any:
+    """All of a value but what is another's: entries of lists that do not name the person, and
+    objects with another's id."""
+    if isinstance(value, list):
+        return [_without_others(key, one, user) for one in value if _names(key, one, user)]
+    if isinstance(value, dict):
+        return {
+            name: _without_others(name, one, user)
+            for name, one in value.items()
+            if _names(name, one, user) or not _is_of_somebody(name, one)
+        }
+    return value
+
+
+def _names(key: str | None, value: Any, user: UserRef) -> bool:
+    return bool(names_in([value] if key is None else {key: value}, [user]))
+
+
+def _is_of_somebody(key: str, value: Any) -> bool:
+    if isinstance(value, dict):
+        return key == "user" or not _IDS.isdisjoint(value)
+    return key in _IDS
+
+
+_IDS = frozenset(("user_id", "custom_id"))
 
 
 def _may_name(value: Any, sieve: Sequence[bytes]) -> bool:

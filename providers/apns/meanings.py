@@ -6,7 +6,7 @@ _KEY = "APNs does not accept the key that the gateway sends with."
 _TOPIC = "APNs does not accept the topic, which is the app's bundle id."
 _ENVIRONMENT = "The key is for the other APNs environment."
 _MESSAGE = "APNs cannot read what was sent; that is the gateway's fault."
-_LATER = "APNs was busy or restarting; it is tried again."
+_LATER = "APNs was busy or restarting."
 
 MEANINGS = {
     "Unregistered": "The app was removed from the phone.",

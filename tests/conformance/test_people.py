@@ -22,7 +22,8 @@ from gateway.core.attempts import Failed, line
 from gateway.core.audit import Actor
 from gateway.core.cancelling import CANCELLED
 from gateway.core.erased import words_of
-from gateway.core.model import Event, Item, Rejection, UserRef, day_of
+from gateway.core.instants import to_iso
+from gateway.core.model import Event, Item, Profile, Rejection, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.seen import Asking
 from gateway.core.states import DeliveryState
@@ -31,6 +32,7 @@ from gateway.errors import StoreUnavailable
 from gateway.ops.waiting import WaitingLookup, waiting_record
 from gateway.ports import Aside, Depth
 from gateway.ports.cancels import Cancelling
+from gateway.ports.starts import Start
 from gateway.queue.nats import JetStreamQueue
 from gateway.store.postgres import PostgresStore
 from gateway.store.sqlite.store import SqliteStore
@@ -229,6 +231,8 @@ async def plant_everywhere(handle: Handle) -> None:
     await handle.registry.forget("phone-gone", proven=None, now=NOW - 200.0, act=act)
     device = await register(handle, "phone-mary", "address-mary", **given)
     await hold_back(handle, [removal(device)], now=NOW - 90.0)
+    start = Start(device.id, "a key", "msg_taken", NOW - 80.0, "holder")
+    await handle.store.starts.ask([start], now=NOW, latest=NOW + 60.0, for_s=1.0)
     # a push that failed, was taken, and was opened
     await queue_for(handle, "msg_taken", UserRef(ELSE), MARY)
     taken = record("msg_taken", 1, device.id, user_id=USER, custom_id=CUSTOM, day=DAY)
@@ -358,6 +362,7 @@ SHOWN: dict[str, Shown] = {
         all("keyed hash" in one["what"] for one in found["keyed_hashes"])
         and len(found["keyed_hashes"]) >= 3
     ),
+    "starts": lambda found: any("started last" in one["what"] for one in found["keyed_hashes"]),
     "erasures": lambda found: len(found["erasures"]) >= 1,
     "audit": lambda found: (
         (
@@ -410,6 +415,37 @@ async def test_what_events_say_of_others_is_not_in_the_document(handle: Handle) 
     assert odd["parts"] == [
         {"where": "data.notifications.a", "value": {"user_id": USER, "name": "Mary"}}
     ]
+
+
+async def test_a_forbidding_is_kept_as_a_hash_and_is_in_the_document(handle: Handle) -> None:
+    device = await register(
+        handle, "phone", "address", user_id=USER, profile=Profile(measure="denied"), now=NOW - 50.0
+    )
+    line = record("msg_1", 0, device.id, user_id=USER, day=DAY)
+    await queue_for(handle, "msg_1", UserRef(USER))
+    await handle.journal.record([line], [])
+    before = await held(handle, UserRef(USER))
+    await register(handle, "phone", "address", user_id=ELSE, now=NOW - 40.0)
+    after = await held(handle, UserRef(USER))
+    assert before["keyed_hashes"] == []
+    assert any("forbade" in one["what"] for one in after["keyed_hashes"])
+    assert (await held(handle, UserRef("nobody")))["keyed_hashes"] == []
+
+
+async def test_starts_of_a_phones_former_user_are_not_in_the_document(handle: Handle) -> None:
+    await register(handle, "phone", "address", user_id=USER, now=NOW - 50.0)
+    device = await register(handle, "phone", "address", user_id=ELSE, now=NOW - 40.0)
+    for key, at in (("theirs", NOW - 45.0), ("mine", NOW - 30.0)):
+        start = Start(device.id, key, f"msg_{key}", at, "holder")
+        await handle.store.starts.ask([start], now=NOW, latest=NOW + 60.0, for_s=1.0)
+    found = await held(handle, UserRef(ELSE))
+    assert [one["at"] for one in found["keyed_hashes"]] == [to_iso(NOW - 30.0)]
+
+
+async def test_of_a_learning_event_what_was_learnt_is_in_the_document(handle: Handle) -> None:
+    await plant_everywhere(handle)
+    (learnt,) = [one for one in (await held(handle))["events"] if one["event_id"] == "msg_learnt"]
+    assert [part["value"]["data"]["course"] for part in learnt["parts"]] == ["7"]
 
 
 async def test_after_an_erase_only_what_says_that_it_was_is_held(handle: Handle) -> None:

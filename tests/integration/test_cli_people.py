@@ -37,9 +37,9 @@ def test_why_is_one_sentence_then_the_chain_at_80_columns(place: Workplace) -> N
     done = place.run("why", "refused")
     assert done.status == 0
     lines = done.out.splitlines()
-    assert lines[0].startswith("Google will not take it")
+    assert lines[0].startswith("Google refused it for good")
     assert max(map(len, lines)) <= 80
-    assert "msg_refused, notification 0" in lines
+    assert "msg_refused, notification 0 (times are UTC)" in lines
     assert any("tried" in one and "Google" in one for one in lines)
     told = place.run("why", "opened", "--json").json
     assert (told["code"], told["complete"], told["event_id"]) == ("opened", True, "msg_opened")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.core.model import Event, Record, UserRef, day_of
+from gateway.core.fanout import CONTRADICTION
+from gateway.core.model import Event, Record, Rejection, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.states import DeliveryState
 from gateway.errors import StoreUnavailable
@@ -117,6 +119,107 @@ async def test_why_by_each_kind_of_id(public: PublicListener) -> None:
     assert told["code"] == "unknown_person"
 
 
+@pytest.mark.parametrize("asked", ["u-mary", "mary"])
+@pytest.mark.parametrize("item", [{"user_id": "u-mary"}, {"custom_id": "mary"}])
+@pytest.mark.parametrize("state", ["no_device", "ids contradict", "waits", "turned away"])
+async def test_why_by_either_id_of_the_phone_whichever_the_item_has(
+    public: PublicListener, asked: str, item: dict[str, str], state: str
+) -> None:
+    phone = {**DEVICE, "user_id": "u-mary"}
+    key = await public.key("devices:write")
+    assert (await public.call("PUT", "/v1/devices/phone", token=key, json=phone)).status == 201
+    if state == "waits":
+        key = await public.key("notifications:write")
+        push = {"title": "Hi", "body": "x", "idempotency_key": "k1", **item}
+        await public.call("POST", "/v1/notifications", token=key, json=push)
+    elif state == "turned away":
+        body = {"data": {"notifications": [{**item, "title": ""}]}}
+        kept = Event(
+            "msg_1",
+            "notifications.sent",
+            "accepted",
+            T0,
+            rejections=(Rejection(0, "title and body are both empty"),),
+            body=json.dumps(body).encode(),
+            people=tuple(item.values()),
+        )
+        await public.queue.accept(kept, [])
+    else:
+        is_other = state == "ids contradict"
+        other = "another" if is_other else None
+        ids = (item.get("user_id", other), item.get("custom_id", other))
+        reason = CONTRADICTION if is_other else ""
+        line = Record("msg_1", 0, 0, DeliveryState.NO_DEVICE, 0, T0, *ids, reason=reason)
+        await public.queue.accept(Event("msg_1", "notifications.sent", "accepted", T0 - 9.0), [])
+        await public.store.journal.record([line._replace(day=day_of(T0))], [])
+    told = await look(public, f"/v1/users/{asked}/why", "deliveries:read")
+    codes = {"ids contradict": "ids_contradict", "waits": "no_relay", "turned away": "rejected"}
+    assert told["code"] == codes.get(state, "no_device")
+    named = f"/v1/users/{asked}/why?event={told['event_id']}"
+    assert (await look(public, named, "deliveries:read"))["code"] == told["code"]
+    if state != "turned away":
+        page = await look(public, f"/v1/users/{asked}/deliveries", "deliveries:read")
+        assert [one["event_id"] for one in page["deliveries"]] == [told["event_id"]]
+
+
+@pytest.mark.parametrize("asked", ["u-mary", "mary"])
+@pytest.mark.parametrize("state", ["taken", "waits"])
+async def test_the_phone_of_a_notification_is_known_under_either_of_its_ids(
+    public: PublicListener, asked: str, state: str
+) -> None:
+    """Its app registers one of them alone."""
+    await register(public)
+    (device,) = await public.store.registry.devices_of(_mary())
+    if state == "waits":
+        key = await public.key("notifications:write")
+        push = {**PUSH, "user_id": "u-mary"}
+        await public.call("POST", "/v1/notifications", token=key, json=push)
+    else:
+        line = Record(
+            "msg_1", 0, device.id, DeliveryState.DELIVERED, 1, T0, "u-mary", "mary", "agent", "fcm"
+        )
+        await public.queue.accept(Event("msg_1", "notifications.sent", "accepted", T0 - 9.0), [])
+        await public.store.journal.record([line._replace(day=day_of(T0))], [])
+        page = await look(public, f"/v1/users/{asked}/deliveries", "deliveries:read")
+        assert page["deliveries"][0]["installation_id"] == "phone"
+    told = await look(public, f"/v1/users/{asked}/why", "deliveries:read")
+    assert told["code"] == {"taken": "taken", "waits": "no_relay"}[state]
+    assert "no_device" not in {one["what"] for one in told["in_the_way"]}
+
+
+async def test_a_phone_that_contradicts_is_not_theirs(public: PublicListener) -> None:
+    other = {**DEVICE, "custom_id": "eve", "address": "fcm-token-of-eve"}
+    done = await public.call("PUT", "/v1/devices/eves", token=user_token("eve"), json=other)
+    assert done.status == 201
+    key = await public.key("devices:write")
+    mary = {**DEVICE, "user_id": "u-mary"}
+    assert (await public.call("PUT", "/v1/devices/phone", token=key, json=mary)).status == 201
+    key = await public.key("notifications:write")
+    push = {**PUSH, "user_id": "u-mary", "custom_id": "eve"}
+    await public.call("POST", "/v1/notifications", token=key, json=push)
+    await public.store.registry.forget("phone", proven=None, now=T0)
+    told = await look(public, "/v1/users/u-mary/why", "deliveries:read")
+    # Eve's phone has the one id and says nothing of the other: the push would reach it
+    assert "no_device" not in {one["what"] for one in told["in_the_way"]}
+    both = {**other, "user_id": "u-eve"}
+    key = await public.key("devices:write")
+    assert (await public.call("PUT", "/v1/devices/eves", token=key, json=both)).status == 200
+    told = await look(public, "/v1/users/u-mary/why", "deliveries:read")
+    assert "no_device" in {one["what"] for one in told["in_the_way"]}
+
+
+async def test_an_event_that_was_not_understood_is_found_behind_many_newer_ones(
+    public: PublicListener,
+) -> None:
+    for number in range(9):
+        body = b'{"data": {"who": "mary"}}'
+        kept = Event(f"msg_{number}", "", "quarantined", T0 + number, body=body, people=("mary",))
+        await public.queue.accept(kept, [])
+    told = await look(public, "/v1/users/mary/why?event=msg_0", "deliveries:read")
+    assert (told["code"], told["event_id"]) == ("not_understood", "msg_0")
+    await look(public, "/v1/users/eve/why?event=msg_0", "deliveries:read", status=404)
+
+
 # --- times ----------------------------------------------------------------------------------------
 
 
@@ -168,6 +271,25 @@ async def test_all_that_is_held_is_for_the_person_and_for_administrators(
     stranger = await public.call("GET", "/v1/users/mary", token=user_token("eve"))
     assert stranger.status == 403
     assert await acts(public) == ["users.export", "users.export"]
+
+
+async def test_all_that_is_held_names_the_ids_that_are_to_be_asked_as_well(
+    public: PublicListener,
+) -> None:
+    key = await public.key("devices:write")
+    for name, custom_id in (("one", "mary"), ("two", "mary"), ("three", "m-2")):
+        phone = {
+            **DEVICE,
+            "user_id": "u-mary",
+            "custom_id": custom_id,
+            "address": f"address-of-{name}",
+        }
+        done = await public.call("PUT", f"/v1/devices/{name}", token=key, json=phone)
+        assert done.status == 201, done.json
+    held = await look(public, "/v1/users/u-mary", "admin")
+    assert held["other_ids"] == [{"custom_id": "mary"}, {"custom_id": "m-2"}]
+    assert (await look(public, "/v1/users/m-2", "admin"))["other_ids"] == [{"user_id": "u-mary"}]
+    assert (await look(public, "/v1/users/nobody", "admin"))["other_ids"] == []
 
 
 async def test_nothing_is_shown_of_which_no_row_could_be_written(

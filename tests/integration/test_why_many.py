@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from gateway.core.model import UserRef, day_of
+from gateway.ops.whys import Found, WhyLookup
 from gateway.store.postgres import PostgresStore
 from gateway.store.sqlite.store import SqliteStore
 from tests.integration.test_why_people import whys
@@ -28,6 +29,9 @@ ITEMS = 10
 #: one event in so many waits in the queue
 QUEUED = 10
 DAYS = 10
+LIMIT_S = 1.0
+"""Each answer takes less: the promise. One that was slow is asked once more, for others use the
+machine as well."""
 
 BODY = (
     '{"data":{"notifications":[{"title":"Hi","body":"'
@@ -114,15 +118,22 @@ async def handle(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield opened
 
 
+async def asked(lookup: WhyLookup, who: str) -> tuple[Found | None, float]:
+    """The answer, and how long it took."""
+    began = time.perf_counter()
+    found = await lookup.of(UserRef(user_id=who), now=NOW, exact=True)
+    return found, time.perf_counter() - began
+
+
 async def test_why_is_right_beside_very_many(handle: Handle) -> None:
     await everybody(handle)
     await fill(handle)
     lookup = whys(handle)
     took, wrong = {}, {}
     for who, (_, code) in CASES.items():
-        began = time.perf_counter()
-        found = await lookup.of(UserRef(user_id=who), now=NOW, exact=True)
-        took[who] = time.perf_counter() - began
+        found, took[who] = await asked(lookup, who)
+        if took[who] > LIMIT_S:
+            found, took[who] = await asked(lookup, who)
         assert found is not None
         if found.answer.code != code:
             wrong[who] = (found.answer.code, found.answer.verdict)
@@ -134,3 +145,4 @@ async def test_why_is_right_beside_very_many(handle: Handle) -> None:
         f"median {median * 1e3:.0f} ms, longest {took[slowest] * 1e3:.0f} ms ({slowest})"
     )
     assert wrong == {}
+    assert took[slowest] < LIMIT_S

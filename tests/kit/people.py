@@ -20,6 +20,7 @@ HOLDING = frozenset(
         "erased_events",
         "lanes",
         "lane_parts",
+        "starts",
     }
 )
 NOBODY = {
@@ -35,7 +36,6 @@ NOBODY = {
     "schema_migrations": "numbers of migrations",
     "secrets": "the key of keyed hashes",
     "server_life": "the server's own state",
-    "starts": "numbers of devices, and keyed hashes of what their pushes replace",
     "store_copy": "how far a copy is",
     "streams": "when the broker's stream was made",
     "trial": "empty but for a moment",

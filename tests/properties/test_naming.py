@@ -63,6 +63,46 @@ def test_entries_that_the_journal_says_are_theirs_are_shown(indexes: set[int]) -
     assert [value["n"] for _, value in parts] == sorted(one for one in indexes if one < 5)
 
 
+LEARNT = {
+    "type": "user.course.completed",
+    "data": {
+        "user": {"id": "mary", "name": "Mary"},
+        "course": {"id": "7", "title": "First aid"},
+        "score": 0.8,
+        "team": [{"user_id": "mary", "score": 0.8}, {"user_id": "zoe", "score": 0.1}],
+        "names": ["zoe", "mary"],
+        "mentor": {"user_id": "otis", "name": "Otis"},
+        "custom_id": None,
+    },
+}
+
+
+def test_of_a_learning_event_all_is_shown_but_what_is_anothers() -> None:
+    parts, unread = parts_of(json.dumps(LEARNT).encode(), MARY, (), learnt=True)
+    assert not unread
+    ((where, value),) = parts
+    assert where == ""
+    assert value["type"] == "user.course.completed"
+    assert value["data"] == {
+        "user": {"id": "mary", "name": "Mary"},
+        "course": {"id": "7", "title": "First aid"},
+        "score": 0.8,
+        "team": [{"user_id": "mary", "score": 0.8}],
+        "names": ["mary"],
+    }
+    assert parts_of(json.dumps(LEARNT).encode(), UserRef("eve"), (), learnt=True) == ([], False)
+
+
+@given(documents, st.sampled_from(PEOPLE))
+def test_a_learning_event_is_shown_exactly_where_an_erase_finds_the_person(
+    document: Any, person: UserRef
+) -> None:
+    body = json.dumps(document).encode()
+    parts, _ = parts_of(body, person, (), learnt=True)
+    assert bool(parts) == bool(who_is_named(body, [person]))
+    assert all(who_is_named(json.dumps(value).encode(), [person]) for _, value in parts)
+
+
 def test_what_is_no_json_cannot_be_told_apart_and_no_body_says_nothing() -> None:
     assert parts_of(b'"mary" {', MARY, ()) == ([], True)
     assert parts_of(b"", MARY, ()) == ([], False)

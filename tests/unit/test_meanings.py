@@ -42,6 +42,12 @@ def test_a_meaning_is_one_sentence() -> None:
     assert [text for text in texts if not re.fullmatch(r"[A-Z][^.]*\.", text)] == []
 
 
+def test_a_meaning_says_what_was_and_not_what_follows() -> None:
+    """It is read of pushes that were given up, too."""
+    texts = [*OWN.values(), *(text for one in VENDORS.values() for text in one.meanings.values())]
+    assert [text for text in texts if re.search(r"again; |tried again|will be|next", text)] == []
+
+
 @pytest.mark.parametrize(
     ("word", "told"),
     [

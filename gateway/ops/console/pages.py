@@ -26,6 +26,7 @@ from gateway.core.seen import Asking, Sight
 from gateway.core.sources import source_of
 from gateway.ops.console.session import LIFE_S, seal, unseal
 from gateway.ops.console.words import age, explain, meaning
+from gateway.ops.people import deliveries_of, people_of
 from gateway.ports import ApiKey, Audit, Journal, Keys, Lanes, Queue, Receipts, Registry
 from gateway.problems import Problem
 
@@ -165,11 +166,9 @@ class ConsoleRoutes:
         if not identifier:
             raise web.HTTPSeeOther("/console")
         who, sources = UserRef.either(identifier), self._sources
-        devices, deliveries, lanes = await asyncio.gather(
-            sources.registry.devices_of(who),
-            sources.journal.deliveries_of(who, limit=_DELIVERIES),
-            sources.lanes.all(),
-        )
+        devices, lanes = await asyncio.gather(sources.registry.devices_of(who), sources.lanes.all())
+        people = people_of(who, devices)
+        deliveries = await deliveries_of(sources.journal, people, limit=_DELIVERIES)
         sight = await self._sight(deliveries)
         if sight.shown_of(deliveries):
             act = self._actor(request).does("users.read", "times", at=self._clock(), about=who)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -81,15 +81,16 @@ class PostgresPeople:
         if not rows:
             return None
         event = event_of(rows[0])
-        found, unread = await asyncio.to_thread(partial(parts_of, event.body, user, indexes))
+        find = partial(parts_of, learnt=event.status == "ignored")
+        found, unread = await asyncio.to_thread(find, event.body, user, indexes)
         return Content(event, found, unread)
 
-    async def held(self, user: UserRef) -> Holdings:
+    async def held(self, user: UserRef, devices: Collection[int]) -> Holdings:
         async def work(session: Session) -> Holdings:
             ids = ids_of(user)
             secret = await kept_secret(session)
             who = ("", "") if secret is None else await words(session, user)
-            people = [] if secret is None else numbers_of(secret, user)
+            people = [] if secret is None else numbers_of(secret, user, devices)
             reasons = [Row(*row) for row in await session.rows("held_reasons", *ids)]
             return Holdings(
                 named_in=[row[0] for row in await session.rows("held_named_in", *ids)],
@@ -99,6 +100,7 @@ class PostgresPeople:
                 removals=[tuple(row) for row in await session.rows("held_back", *ids)],
                 forgotten=[tuple(row) for row in await session.rows("held_forgotten", people)],
                 erasures=[tuple(row) for row in await session.rows("held_erasures", *who)],
+                starts=[row[0] for row in await session.rows("held_starts", *ids)],
                 following=[row[0] for row in await session.rows("held_following", *who)],
                 acts=[Row(*row) for row in await session.rows("held_acts", *who)],
                 reasons=[one for one in reasons if without_ids(one.reason, user) != one.reason],

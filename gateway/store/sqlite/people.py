@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from gateway.core.audit import Row, without_ids
@@ -90,11 +90,12 @@ class SqlitePeople:
             if row is None:
                 return None
             event = event_of(row)
-            return Content(event, *parts_of(event.body, user, indexes))
+            learnt = event.status == "ignored"
+            return Content(event, *parts_of(event.body, user, indexes, learnt=learnt))
 
         return await self._database.search(work)
 
-    async def held(self, user: UserRef) -> Holdings:
+    async def held(self, user: UserRef, devices: Collection[int]) -> Holdings:
         sql = self._sql
 
         def work(connection: sqlite3.Connection) -> Holdings:
@@ -103,7 +104,7 @@ class SqlitePeople:
             who = {"who_user": "", "who_custom": ""}
             if secret is not None:
                 who = words(connection, sql, user)
-            people = [] if secret is None else numbers_of(secret, user)
+            people = [] if secret is None else numbers_of(secret, user, devices)
 
             def find(query: str, values: Any) -> list[Any]:
                 return connection.execute(sql[query], values).fetchall()
@@ -115,6 +116,7 @@ class SqlitePeople:
                 removals=find("held_back", ids),
                 forgotten=find("held_forgotten", {"people": json.dumps(people)}),
                 erasures=find("held_erasures", who),
+                starts=[row[0] for row in find("held_starts", ids)],
                 following=[row[0] for row in find("held_following", who)],
                 acts=sorted(Row(*row) for row in find("audit_of_user", who)),
                 reasons=[one for one in reasons if without_ids(one.reason, user) != one.reason],

@@ -58,6 +58,13 @@ SELECT h.device_id, h.app, h.provider, h.state, h.reason, h.seen_at
 FROM devices d CROSS JOIN held_removals h ON h.device_id = d.id
 WHERE d.user_id = :user_id OR d.custom_id = :custom_id ORDER BY h.device_id;
 
+-- Those of the phone's former user are not theirs.
+-- name: held_starts
+SELECT s.received_at FROM devices d CROSS JOIN starts s ON s.device_id = d.id
+WHERE (d.user_id = :user_id OR d.custom_id = :custom_id)
+  AND s.received_at >= coalesce(d.user_changed_at, 0)
+ORDER BY s.received_at;
+
 -- Through all of it: nobody else asks by person, and an index would be paid at every registration.
 -- name: held_forgotten
 SELECT at, erased_at FROM forgotten
