@@ -100,7 +100,8 @@ def _other_ids(user: UserRef, devices: Sequence[Device]) -> list[dict[str, str]]
     had = [("user_id", one.user_id) for one in devices]
     had += [("custom_id", one.custom_id) for one in devices]
     asked = {user.user_id, user.custom_id}
-    return [{kind: who} for kind, who in dict.fromkeys(had) if who is not None and who not in asked]
+    others = {(kind, who) for kind, who in had if who is not None and who not in asked}
+    return [{kind: who} for kind, who in sorted(others)]
 
 
 async def _search(

@@ -22,7 +22,7 @@ from gateway.events import Observer
 from gateway.ports import Aside, Depth, Held, Journal
 from gateway.queue.asides import Asides, held_in
 from gateway.queue.databases import Session, SharedDatabase
-from gateway.queue.replays import replay_of, revived_chunks
+from gateway.queue.replays import events_of, free, replay_of, revived_chunks
 from gateway.queue.rows import (
     aside_of,
     chunk_values,
@@ -257,7 +257,9 @@ class PostgresQueue:
     ) -> int:
         async def work(session: Session) -> int:
             dead = await session.rows("dead_by_ids", ids)
-            replay = replay_of(list(map(letter_of, dead)), named=named)
+            letters = list(map(letter_of, dead))
+            held = {one: await self._held(session, one) for one in events_of(letters)}
+            replay = replay_of(free(letters, held, named=named), named=named)
             if not replay.ids:
                 return 0
             theirs = [(one.event_id, one.item.index, one.device_id) for one in replay.letters]
@@ -295,6 +297,10 @@ class PostgresQueue:
     async def depth(self) -> Depth:
         ((notifications, oldest_at),) = await self._database.rows("queue_depth")
         return Depth(notifications, oldest_at)
+
+    async def _held(self, session: Session, event_id: str) -> Held:
+        """What the chunks of an event hold that are queued."""
+        return held_in(items for (items,) in await session.rows("queue_beside", event_id, -1, -1))
 
     async def _insert(self, session: Session, chunks: Sequence[Chunk]) -> None:
         """Add chunks of known events, which may name somebody who was erased meanwhile."""

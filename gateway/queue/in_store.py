@@ -22,7 +22,7 @@ from gateway.events import Observer
 from gateway.ports import Aside, Depth, Held, Journal
 from gateway.queue.asides import Asides, held_in
 from gateway.queue.databases import Database
-from gateway.queue.replays import replay_of, revived_chunks
+from gateway.queue.replays import events_of, free, replay_of, revived_chunks
 from gateway.queue.rows import aside_of, chunk_values, claim_of, letter_of, past_of, trial_of
 
 
@@ -204,7 +204,10 @@ class InStoreQueue:
         def work(connection: Any) -> int:
             letters = connection.execute(self._sql["dead_by_ids"], chosen).fetchall()
             _, newest = connection.execute(self._sql["runs"]).fetchone()
-            replay = replay_of(list(map(letter_of, letters)), named=ids is not None)
+            dead = list(map(letter_of, letters))
+            held = {event_id: self._held(connection, event_id) for event_id in events_of(dead)}
+            named = ids is not None
+            replay = replay_of(free(dead, held, named=named), named=named)
             for event_id, _, item, device_id in replay.letters:
                 query = "delivery_forget" if device_id == 0 else "delivery_revive"
                 row = {"event_id": event_id, "item_index": item.index, "device_id": device_id}
@@ -240,6 +243,11 @@ class InStoreQueue:
             lambda connection: connection.execute(self._sql["queue_depth"]).fetchone()
         )
         return Depth(row[0], row[1])
+
+    def _held(self, connection: Any, event_id: str) -> Held:
+        """What the chunks of an event hold that are queued."""
+        whole = {"event_id": event_id, "id": -1, "number": -1}
+        return held_in(items for (items,) in connection.execute(self._sql["queue_beside"], whole))
 
     def _insert(self, connection: Any, chunks: Sequence[Chunk]) -> None:
         """Add chunks of known events, which may name somebody who was erased meanwhile."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
@@ -10,9 +10,10 @@ from typing import NamedTuple
 from gateway.core.model import CHUNK_SIZE, Chunk, ChunkItem, Item, Remainder
 from gateway.core.stored import Unreadable
 from gateway.errors import NotReplayable
-from gateway.ports import DeadLetter
+from gateway.ports import DeadLetter, Held
 
 _taken_at = attrgetter("taken_at")
+NOTHING_HELD: Held = frozenset()
 
 
 class Letter(NamedTuple):
@@ -29,6 +30,38 @@ class Replay(NamedTuple):
 
     letters: list[Letter]
     ids: list[int]
+
+
+def events_of(dead: Iterable[DeadLetter]) -> list[str]:
+    """The events of letters, each once."""
+    return list(dict.fromkeys(one.event_id for one in dead))
+
+
+IN_WORK = (
+    "its chunk is still being worked on, and would send it as well; try again in a minute, or once "
+    "its lane goes on"
+)
+
+
+def in_work(letter: DeadLetter, held: Held) -> bool:
+    """Whether a chunk that is still queued holds a delivery of a letter: whoever works on it next
+    would find the delivery open again, and send it beside the replay."""
+    try:
+        deliveries = letter.deliveries()
+    except Unreadable:
+        return False
+    return any((item.index, None) in held or (item.index, to) in held for item, to in deliveries)
+
+
+def free(dead: Iterable[DeadLetter], held: Mapping[str, Held], *, named: bool) -> list[DeadLetter]:
+    """The letters that are not in work; for one that is, NotReplayable is raised if `named`."""
+    letters = []
+    for one in dead:
+        if not in_work(one, held.get(one.event_id, NOTHING_HELD)):
+            letters.append(one)
+        elif named:
+            raise NotReplayable(one.id, IN_WORK)
+    return letters
 
 
 def replay_of(dead: Sequence[DeadLetter], *, named: bool) -> Replay:

@@ -126,7 +126,6 @@ class Part:
 
     @property
     def accused(self) -> Mapping[int, int]:
-        """The device ids that are accused now."""
         return self._breaker.targets
 
     @property
@@ -318,7 +317,7 @@ class Part:
             if self._failure is not None:
                 self._failure = Cause(trouble.reason, trouble.hint, self._failure.since)
         elif (self.is_idle() if self.failing else not self.load) and self._reachability.connected():
-            self._reached()
+            self._failure = None
         return trouble is None
 
     # --- what people decide ---------------------------------------------------------------------
@@ -366,10 +365,7 @@ class Part:
 
     def _answered(self, now: Monotonic) -> None:
         if self._reachability.answered(now, waiting=self.in_flight > 0):
-            self._reached()
-
-    def _reached(self) -> None:
-        self._failure = None
+            self._failure = None
 
     def _fail(self, trouble: Trouble | None) -> None:
         """Record why it fails: the transport's reason, else the last failure seen."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from gateway.core.model import CHUNK_SIZE, Claim, Event, Item, Remainder
+from gateway.core.model import CHUNK_SIZE, ChunkItem, Claim, Event, Item, Remainder
 from gateway.core.states import DeliveryState
 from gateway.core.stored import NEWEST, OLDEST, Reading
+from gateway.errors import NotReplayable
 from gateway.ports import Depth
 from tests.conformance.conftest import LeaseClock
 from tests.kit.build import NOW, item
@@ -450,6 +452,29 @@ async def test_a_letter_is_replayed_once(handle: Handle) -> None:
     answers = await asyncio.gather(*(replay(handle, letters) for _ in range(5)))
     assert sorted(answers) == [0, 0, 0, 0, 1]
     await queued(handle.queue, 1)
+
+
+@pytest.mark.parametrize("is_leftover", [False, True], ids=["original", "leftover"])
+async def test_a_letter_whose_chunk_is_in_work_stays_until_that_is_settled(
+    handle: Handle, is_leftover: bool
+) -> None:
+    """Whoever took up that chunk would find the delivery open, and send it beside the replay."""
+    await accept(handle, "msg_1")
+    claim = await claim_one(handle)
+    if is_leftover:
+        left = ChunkItem(claim.chunk.items[0].item, (Remainder(7, 11), Remainder(8, 11)))
+        assert await handle.queue.settle(claim, [replace(claim.chunk, items=(left,), due_at=NOW)])
+        claim = await claim_one(handle)
+    dead = record("msg_1", 0, 7, state=DeliveryState.DEAD, attempts=12)
+    await handle.journal.record([dead], [], dead=[(0, item())])
+    (letter,) = await handle.journal.dead(limit=10)
+    assert await replay(handle, None) == 0
+    with pytest.raises(NotReplayable, match="still being worked on"):
+        await replay(handle, [letter.id])
+    assert await standing(handle, "msg_1") == ({"dead": 1}, False)
+    await handle.queue.settle(claim, [])
+    assert await replay(handle, [letter.id]) == 1
+    assert (await claim_one(handle, NOW + 500)).chunk.items[0].remainders == (Remainder(7),)
 
 
 async def test_letters_may_be_replayed_some_or_all(handle: Handle) -> None:

@@ -261,6 +261,7 @@ async def cancel_before_it_is_fanned_out(running: Running) -> None:
     await running.queue("msg_1", [notification(1) for _ in range(3)])
     await cancel(running)
     leases._outdated = -float("inf")
+    await running.stores.queue.let_go()
 
 
 # --- corrections ----------------------------------------------------------------------------------

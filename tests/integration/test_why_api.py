@@ -287,7 +287,7 @@ async def test_all_that_is_held_names_the_ids_that_are_to_be_asked_as_well(
         done = await public.call("PUT", f"/v1/devices/{name}", token=key, json=phone)
         assert done.status == 201, done.json
     held = await look(public, "/v1/users/u-mary", "admin")
-    assert held["other_ids"] == [{"custom_id": "mary"}, {"custom_id": "m-2"}]
+    assert held["other_ids"] == [{"custom_id": "m-2"}, {"custom_id": "mary"}]
     assert (await look(public, "/v1/users/m-2", "admin"))["other_ids"] == [{"user_id": "u-mary"}]
     assert (await look(public, "/v1/users/nobody", "admin"))["other_ids"] == []
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,8 @@ from gateway.core.clocks import MonotonicClock
 from gateway.core.model import Chunk
 from gateway.core.stored import Forms, Unreadable
 from gateway.errors import StoreUnavailable
-from gateway.ports import Depth
+from gateway.ports import Depth, Held
+from gateway.queue.asides import held_by
 from gateway.queue.nats.coding import (
     Message,
     TooLarge,
@@ -134,6 +136,17 @@ class Stream:
             return await self._others(own, event)
         found = await self._others(own, f"{event}.{number}")
         return found + await self._others(own, f"{event}.replay")
+
+    async def held_of(self, event_id: str) -> Held:
+        """What the messages of an event hold, but for replays. One that is settled meanwhile, after
+        its leftovers were published, holds nothing that is dead."""
+        found = []
+        for subject in await self._subjects(f"{self._spec.name}.{event_subject(event_id)}.>"):
+            data = None if ".replay." in subject else await self._get({"last_by_subj": subject})
+            if data is not None:
+                with contextlib.suppress(Unreadable):
+                    found.append(chunk_of(head_of(data), data).items)
+        return held_by(found)
 
     async def texts_of(self, event_id: str) -> list[bytes]:
         """The items of all messages of an event, also of those that cannot be read; those of the

@@ -33,7 +33,7 @@ from gateway.queue.nats.returning import Returning
 from gateway.queue.nats.stream import CONSUMER, StreamSpec
 from gateway.queue.nats.tries import Tries
 from gateway.queue.nats.unread import Unread
-from gateway.queue.replays import Renewal, retaken_chunks
+from gateway.queue.replays import Renewal, events_of, free, retaken_chunks
 
 Cut = Callable[[Event], Sequence[Chunk]]
 """Cuts a kept event into its chunks again, as they were when it was received."""
@@ -45,6 +45,7 @@ LANE_NAP_S = 10.0
 #: an event that is `accepting` for longer was left unfinished by its ingest, in seconds
 STALE_S = 60.0
 _COMPLETED_AT_ONCE = 100
+_ALL = 2**31 - 1
 
 
 class JetStreamQueue:
@@ -194,7 +195,11 @@ class JetStreamQueue:
         act: Act | None = None,
     ) -> int:
         await self._started()
-        dead, replayed = await self._journal.revive(ids, now=now, act=act), 0
+        letters = await self._journal.dead(limit=_ALL)
+        wanted = [one for one in letters if ids is None or one.id in ids]
+        held = {one: await self._stream.held_of(one) for one in events_of(wanted)}
+        free_ids = [one.id for one in free(wanted, held, named=ids is not None)]
+        dead, replayed = await self._journal.revive(free_ids, now=now, act=act), 0
         new = Renewal(now, max_age_s, self._spec.chunk_items)
         for chunks, taken in retaken_chunks(dead, new, named=ids is not None):
             await self._publish(chunks)
