@@ -161,8 +161,11 @@ class SharedTimes(SqliteTimes):
     async def redate(self, correction: Correction, *, now: float) -> None:
         """Nothing, as on PostgreSQL."""
 
-    async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:  # noqa: ARG002
-        await super().recall(now=now)
+    async def newest(self) -> None:
+        """None, as on PostgreSQL."""
+
+    async def recall(self, *, now: float, began: float, wrong: Sequence[ClockRow] = ()) -> None:  # noqa: ARG002
+        await super().recall(now=now, began=began)
 
 
 class WatchedQueue(InStoreQueue):
