@@ -14,6 +14,8 @@ _BURIED = "no process could finish its chunk"
 _UNREADABLE = "unreadable"
 _ANOTHER_ADDRESS = "its address has changed"
 _MOST_LEFT, _SPIN_S = 18, 20.0
+_PUT_RIGHT_S = 2.0
+"""A witness tells the time in whole seconds, so that a clock is put right by so much at worst."""
 """How often in so many seconds a delivery may be left for later."""
 _BY_VERDICT = {
     "unavailable": "RetryAt",
@@ -165,8 +167,9 @@ class RowInvariants:
         answered = [one.answered_at for one in address.changes]
         confirmed = max((at or self._truth.now for at in answered), default=0.0)
         since = story.gone_since
-        # a vendor may tell in whole milliseconds
-        if confirmed < begun_at and (since is None or since > confirmed + 0.002):
+        # a vendor may tell in whole milliseconds; a clock that was wrong is put right by seconds
+        coarse_s = _PUT_RIGHT_S if self._findings.time_moved_at > 0.0 else 0.002
+        if confirmed < begun_at and (since is None or since > confirmed + coarse_s):
             self._broken("gone_is_pruned", f"device {key[2]} stays, and its address is dead")
 
     def _count_decision(self, after: str, story: DeliveryStory) -> None:
