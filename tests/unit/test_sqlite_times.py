@@ -10,10 +10,11 @@ import pytest
 from gateway.core.agreement import Correction
 from gateway.core.erased import for_their_time
 from gateway.core.model import Chunk, Item, UserRef
+from gateway.core.states import DeliveryState
 from gateway.ports import ClockRow
 from tests.kit.audience import Phone
 from tests.kit.build import NOW, item
-from tests.kit.stores import BACKENDS, Handle, accept
+from tests.kit.stores import BACKENDS, Handle, accept, record
 
 OFF = pytest.mark.parametrize("off", [172_800.0, 3_600.0, -3_600.0, -NOW + 100.0])
 DOUBT_S = 30.0
@@ -42,6 +43,44 @@ async def test_all_that_was_dated_in_doubt_is_dated_anew_and_nothing_else(
             assert chunk.deadline - chunk.first_seen == pytest.approx(86_400.0)
         (device,) = await handle.registry.devices_of(UserRef(**phone.user))
         assert device.last_seen_at == pytest.approx(NOW + 2)
+
+
+async def waiting(handle: Handle, at: float) -> None:
+    """A push failed then, and its vendor asked for a minute."""
+    await accept(handle, "msg_1", at=NOW - 7_000.0)
+    left = record("msg_1", state=DeliveryState.PENDING, at=at, next_at=at + 60.0)
+    await handle.journal.record([left], [], [], [], {}, [])
+
+
+async def dates_of_waiting(handle: Handle) -> tuple[float, float | None]:
+    """When it failed, and until when it waits."""
+    (left,) = await handle.journal.items_of("msg_1")
+    return left.at, left.next_at
+
+
+@OFF
+async def test_what_waits_since_a_doubt_waits_as_long_as_its_vendor_asked(
+    off: float, tmp_path: Path
+) -> None:
+    async with BACKENDS["sqlite"].open(tmp_path, lambda: NOW) as handle:
+        await waiting(handle, at=NOW + off + 1.0)
+        correction = Correction(NOW + off, NOW + off + DOUBT_S, -off)
+        await handle.store.times.redate(correction, now=NOW + DOUBT_S)
+        assert await dates_of_waiting(handle) == pytest.approx((NOW + 1.0, NOW + 61.0), abs=1e-3)
+
+
+@OFF
+async def test_what_waits_while_a_clock_goes_wrong_and_right_waits_as_long_as_before(
+    off: float, tmp_path: Path
+) -> None:
+    """Nobody has confirmed the clock, so that it is followed both times."""
+    async with BACKENDS["sqlite"].open(tmp_path, lambda: NOW) as handle:
+        await waiting(handle, at=NOW + 1.0)
+        wrong = Correction(NOW, NOW + 2.0, off)
+        right = Correction(NOW + off, NOW + off + DOUBT_S, -off)
+        await handle.store.times.redate(wrong, now=NOW + off + 2.0)
+        await handle.store.times.redate(right, now=NOW + DOUBT_S)
+        assert await dates_of_waiting(handle) == pytest.approx((NOW + 1.0, NOW + 61.0), abs=1e-3)
 
 
 PHONE = Phone("fcm", 1, 1)

@@ -25,9 +25,11 @@ WHERE first_seen BETWEEN :since AND :until;
 UPDATE queue SET due_at = due_at + :by
 WHERE :by < 0 AND due_at >= :since AND first_seen NOT BETWEEN :since + :by AND :until + :by;
 
+-- What failed meanwhile waits for as long as its vendor asked; and what was made to wait before, by a
+-- clock that was ahead as well.
 -- name: redate_waiting
-UPDATE deliveries SET next_at = next_at + :by
-WHERE :by < 0 AND state = 'pending' AND next_at >= :since
+UPDATE deliveries SET next_at = next_at + :by, at = at + :by * (at BETWEEN :since AND :until)
+WHERE state = 'pending' AND (at BETWEEN :since AND :until OR (:by < 0 AND next_at >= :since))
   AND event_id IN (SELECT event_id FROM queue);
 
 -- name: redate_events
