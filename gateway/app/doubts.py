@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.app.storage import RelayFile, Stores
@@ -32,12 +33,16 @@ _HINT = (
 )
 
 
-async def look(stores: Stores, *, now: Wall, is_sure: bool = True) -> list[Doubt]:
-    """What speaks against this database, now. Its dates do only if the time `is_sure`."""
+async def look(
+    stores: Stores, *, now: Wall, is_sure: bool = True, before: float | None = None
+) -> list[Doubt]:
+    """What speaks against this database, now. Its dates do only if the time `is_sure`. `before` is
+    the latest of them when the process began: what is of the future is put right since."""
     found = []
     if stores.file is not None and (doubt := await _copy(stores.file, stores.secret, now)):
         found.append(doubt)
-    newest = await stores.store.doubts.newest() if is_sure else None
+    dates = [await stores.store.doubts.newest(), before] if is_sure else []
+    newest = max((date for date in dates if date is not None), default=None)
     if newest is not None and newest > now + AHEAD_S:
         reason = (
             f"the database has dates of the future: the latest is {to_iso(newest)}, and it is "
@@ -62,13 +67,14 @@ async def stop_pruning(
     now: Wall,
     observer: Observer,
     is_sure: bool = True,
+    before: float | None = None,
 ) -> list[Doubt]:
     """Look, turn the brakes of all lanes on for what people were not told before, and tell them.
 
     Telling comes last: what was told once turns no brake on again, if one failed in between.
     Returns the doubts that are open: of now, and of before with a brake that is still on.
     """
-    found = await look(stores, now=now, is_sure=is_sure)
+    found = await look(stores, now=now, is_sure=is_sure, before=before)
     known = {(doubt.what, doubt.value) for doubt in await stores.store.doubts.told()}
     for doubt in found:
         if (doubt.what, doubt.value) in known:
@@ -87,12 +93,15 @@ async def doubting(
     plans: Sequence[LanePlan],
     *,
     clocks: Clocks,
+    before: float | None,
     observer: Observer,
     found: Callable[[list[Doubt]], None],
     failed: Callable[[BaseException], None],
 ) -> AsyncIterator[None]:
     """Look now, before the relay starts; and at the dates once the time is known, if it is doubted
-    now. `found` takes the doubts that are open, `failed` a fault of the second look."""
+    now; `before`: see `look`. `found` takes the doubts that are open, `failed` a fault of the
+    second look."""
+    judge = partial(stop_pruning, stores, plans, observer=observer, before=before)
 
     async def look_again() -> None:
         while True:
@@ -100,7 +109,7 @@ async def doubting(
             if clocks.doubted():
                 continue
             try:
-                found(await stop_pruning(stores, plans, now=clocks.wall(), observer=observer))
+                found(await judge(now=clocks.wall()))
             except StoreUnavailable as error:
                 observer(StoreFailed("lane state", str(error)))
             else:
@@ -111,7 +120,7 @@ async def doubting(
             failed(error)
 
     is_sure, now = not clocks.doubted(), clocks.wall()
-    found(await stop_pruning(stores, plans, now=now, observer=observer, is_sure=is_sure))
+    found(await judge(now=now, is_sure=is_sure))
     task = None if is_sure else asyncio.get_running_loop().create_task(look_again())
     if task is not None:
         task.add_done_callback(look_at)

@@ -126,6 +126,7 @@ async def open_gateway(
                     stores,
                     plans,
                     clocks=clocks,
+                    before=timekeeper.newest,
                     observer=gateway.observe,
                     found=gateway.found,
                     failed=on_failure,

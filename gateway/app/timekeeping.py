@@ -33,6 +33,8 @@ _ITSELF = "this machine's clock"
 """Who moved the time, where nobody has spoken yet: it was set."""
 _NTP = "Set the machine's clock by NTP: timedatectl set-ntp true, or chronyc makestep."
 _ACCEPT = "Look at it; if it is right, say so: inkpush clock accept."
+_KILLED = ""
+"""The name of a process that nothing is known of but its dates."""
 _UNKNOWN: tuple[Doubt, ...] = ("unconfirmed", "contradicted")
 """Doubts of a time that may be wrong; one that runs on after a step was right before."""
 _REASONS: dict[Doubt, str] = {
@@ -55,10 +57,14 @@ class Timekeeper:
         self._monotonic = machine.monotonic
         self._agreement = Agreement(machine.wall(), machine.monotonic())
         self._lead = self._agreement.lead
+        self._began_at = machine.monotonic()
         self._observer: Observer | None = None
         self._owed: list[Correction] = []
         #: what processes told that ended while their clocks were wrong
         self._wrong: list[ClockRow] = []
+        self.newest: float | None = None
+        """The newest date that the store had when this process began."""
+        self._is_judged = False
         self._doubt: Doubt = ""
         self._since: float | None = None
         self._woken = asyncio.Event()
@@ -140,6 +146,8 @@ class Timekeeper:
             for row in await times.all()
             if row.name not in (name, PERSON) and row.doubt == "contradicted"
         ]
+        self.newest = await times.newest()
+        self._judge_newest()
         duties = (self._look_on(), self._ask_on(ask), self._keep(times, name))
 
         def look_at(task: asyncio.Task[None]) -> None:
@@ -191,7 +199,7 @@ class Timekeeper:
                 is_new = was_moved or reported is None or reported[1] != seen[1]
                 if seen[1] in _UNKNOWN and is_new:
                     await times.rouse(now=self())
-                if not seen[1] and (reported is None or reported[1]):
+                if not seen[1] and (reported is None or reported[1] or self._wrong):
                     await self._recall(times)
                 if seen != reported or now - reported_at >= REPORTED_S:
                     await times.report(self._row(name))
@@ -213,7 +221,9 @@ class Timekeeper:
 
     async def _recall(self, times: Times) -> None:
         """The time is agreed on: what others dated by a clock that was wrong is put right."""
-        await times.recall(now=self(), wrong=self._wrong)
+        await self._settle(times)  # what this process dated is moved by as much as is known
+        began = self._began_at + self._lead
+        await times.recall(now=self(), began=began, wrong=self._wrong)
         for row in self._wrong:
             await times.leave(row.name)
         self._wrong = []
@@ -236,6 +246,7 @@ class Timekeeper:
         """Take over what the agreement came to."""
         agreement = self._agreement
         self._lead = agreement.lead
+        self._judge_newest()
         if correction is not None:
             self._owed.append(correction)
             self._since = self()
@@ -252,6 +263,15 @@ class Timekeeper:
                 self._woken.set()
             self._doubt = agreement.doubt
             self._tell(ClockDoubted(agreement.doubt, agreement.by, self._said()))
+
+    def _judge_newest(self) -> None:
+        """Once the time is agreed on, a date of the future is of a process whose clock was ahead,
+        and that was killed before it could tell."""
+        if self._agreement.doubt or self._is_judged or self.newest is None:
+            return
+        if self.newest > self._monotonic() + self._lead + AGREE_S:
+            self._wrong.append(ClockRow(_KILLED, self.newest, doubt="contradicted"))
+            self._is_judged = True
 
     def _row(self, name: str) -> ClockRow:
         """What is told of this clock. What was dated wrongly, and is not put right yet, is told as

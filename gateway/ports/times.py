@@ -52,8 +52,14 @@ class Times(Protocol):
         """The time is doubted, and may be behind: what waits and came in the future is due now. Its
         dates stay. Where the database's clock counts, there is nothing to do."""
 
-    async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:
+    async def newest(self) -> float | None:
+        """The newest date of an event, an erase, or what else went: another process may have given
+        it by a clock that was ahead. None: there is none, or the database's clock counts."""
+
+    async def recall(self, *, now: float, began: float, wrong: Sequence[ClockRow] = ()) -> None:
         """The time is agreed on: what waits, and was dated by a clock that was ahead of it, is due
         now. Another process, which may be gone, a command or an earlier version dated it so.
         `wrong`: these ended while their clocks were wrong. So all that waits is due, also what is
-        leased, and what they took in has the life that it had, from now on."""
+        leased, and what they took in has the life that it had, from now on. What they dated, and
+        all that is dated in the future, gets dates of right before this process `began`, in the
+        order that it had: an erase stays between what came before it and what came after it."""

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.model import Chunk
+from gateway.core.model import Chunk, UserRef
 from gateway.ports import PERSON, ClockRow
 from gateway.ports.times import KEEP_S
 from gateway.store.postgres.store import PostgresStore
+from tests.kit.audience import Phone
 from tests.kit.build import NOW
 from tests.kit.stores import Handle, accept, batch
 
@@ -59,7 +60,7 @@ async def test_what_was_put_off_for_longer_than_it_is_fresh_is_due_when_the_time
     put_off = replace(claim.chunk, due_at=NOW + 30 * DAY_S)
     assert await handle.queue.settle(claim, [put_off])
     assert await claimed(handle, NOW + 60) == []
-    await handle.store.times.recall(now=NOW + 60)
+    await handle.store.times.recall(now=NOW + 60, began=NOW + 30)
     (chunk,) = await claimed(handle, NOW + 60)
     assert chunk.deadline == claim.chunk.deadline
 
@@ -79,10 +80,25 @@ async def test_what_came_in_the_future_came_now_when_the_time_is_known(handle: H
     ]
     await handle.queue.accept(event, moved)
     assert await claimed(handle, NOW + 60) == []
-    await handle.store.times.recall(now=NOW + 60)
+    await handle.store.times.recall(now=NOW + 60, began=NOW + 30)
     (chunk,) = await claimed(handle, NOW + 60)
     life = chunks[0].deadline - chunks[0].first_seen
     assert (chunk.first_seen, chunk.deadline) == (NOW + 60, NOW + 60 + life)
+
+
+async def test_the_newest_date_is_told_where_a_clock_may_have_been_ahead(handle: Handle) -> None:
+    times, has_a_clock = handle.store.times, isinstance(handle.store, PostgresStore)
+    newest: list[float | None] = [await times.newest()]
+    await handle.queue.accept(*batch("msg_1"))
+    newest.append(await times.newest())
+    await handle.registry.erase(UserRef("somebody"), now=NOW + 1)
+    newest.append(await times.newest())
+    phone = Phone("fcm", 1, 1)
+    await handle.registry.register(phone.registration(), proven=None, now=NOW)
+    await handle.registry.forget(phone.installation, proven=None, now=NOW + 2)
+    newest.append(await times.newest())
+    dates = [None, NOW, NOW + 1, NOW + 2]
+    assert newest == ([None] * 4 if has_a_clock else dates)
 
 
 @pytest.mark.parametrize("behind", [3_600.0, 100 * DAY_S])

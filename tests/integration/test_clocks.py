@@ -18,6 +18,7 @@ import pytest
 from gateway.app.clocks import SYSTEM
 from gateway.app.timekeeping import Timekeeper
 from gateway.core.clocks import Clocks, Monotonic, Wall
+from gateway.core.model import UserRef
 from gateway.ingest.schema import understand
 from gateway.ports import PERSON, ClockRow
 from providers.sandbox import Answer
@@ -307,14 +308,16 @@ async def test_leases_are_asked_for_anew_where_the_machine_was_paused(rig: Relay
         assert relay._leases._doubted_at > before
 
 
-@pytest.mark.parametrize("wrong", ["this clock", "another's"])
+@pytest.mark.parametrize("wrong", ["this clock", "another's", "another's, and it was killed"])
 async def test_dates_are_judged_once_the_time_is_known(rig: RelayRig, wrong: str) -> None:
     """A clock that is behind sees dates of the future, and they are none: no brake outlasts it."""
     settings = rig.settings(fcm=None)
     async with rig.gateway(settings, timekeeper=Machine().keeper()) as running:
         await running.register(JOMO)
-        ahead = 7_200.0 if wrong == "another's" else 0.0
+        ahead = 0.0 if wrong == "this clock" else 7_200.0
         rig.sql("UPDATE devices SET last_seen_at = ?", time.time() + ahead)
+        if wrong == "another's, and it was killed":
+            await running.stores.store.registry.erase(UserRef("else"), now=time.time() + ahead)
     machine = Machine(-3_600.0 if wrong == "this clock" else 0.0)
     keeper = machine.keeper()
 
@@ -327,6 +330,9 @@ async def test_dates_are_judged_once_the_time_is_known(rig: RelayRig, wrong: str
         for witness in ("one", "another"):
             keeper.told(witness, time.time(), time.time() + 1.0)
         await asyncio.sleep(2.5)
-        found = ["future"] if wrong == "another's" else []
+        found = [] if wrong == "this clock" else ["future"]
         assert await is_braked() == bool(found)
         assert [doubt.what for doubt in running.gateway.doubts] == found
+        if wrong == "another's, and it was killed":  # it is told, though it is put right
+            ((seen_at,),) = rig.sql("SELECT last_seen_at FROM devices")
+            assert seen_at < time.time()

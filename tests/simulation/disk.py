@@ -50,6 +50,10 @@ END;
 CREATE TEMP TRIGGER delivery_gone AFTER DELETE ON main.deliveries BEGIN
     SELECT delivery_gone(OLD.event_id, OLD.item_index, OLD.device_id);
 END;
+CREATE TEMP TRIGGER chunk_tried AFTER UPDATE OF lease_id ON main.queue
+WHEN NEW.alone = 1 AND NEW.lease_id IS NOT NULL BEGIN
+    SELECT chunk_tried(NEW.id, NEW.lease_id, NEW.event_id, NEW.items);
+END;
 CREATE TEMP TRIGGER chunk_gone AFTER DELETE ON main.queue BEGIN
     SELECT chunk_gone(OLD.id, OLD.lease_id);
 END;
@@ -93,6 +97,8 @@ class Mirror(Protocol):
     ) -> None: ...
 
     def delivery_gone(self, event_id: str, index: int, device_id: int) -> None: ...
+
+    def chunk_tried(self, queue_id: int, lease_id: str, event_id: str, items: bytes) -> None: ...
 
     def chunk_gone(self, queue_id: int, lease_id: str | None) -> None: ...
 
@@ -156,6 +162,7 @@ class Disk:
             ("delivery_offered", mirror.delivery_offered, 4),
             ("delivery_moved", mirror.delivery_moved, 6),
             ("delivery_gone", mirror.delivery_gone, 3),
+            ("chunk_tried", mirror.chunk_tried, 4),
             ("chunk_gone", mirror.chunk_gone, 2),
             ("device_moved", mirror.device_moved, 5),
         ):

@@ -164,8 +164,11 @@ class SharedTimes(SqliteTimes):
     async def redate(self, correction: Correction, *, now: float) -> None:
         """Nothing, as on PostgreSQL."""
 
-    async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:  # noqa: ARG002
-        await super().recall(now=now)
+    async def newest(self) -> None:
+        """None, as on PostgreSQL."""
+
+    async def recall(self, *, now: float, began: float, wrong: Sequence[ClockRow] = ()) -> None:  # noqa: ARG002
+        await super().recall(now=now, began=began)
 
 
 class WatchedQueue(InStoreQueue):
@@ -248,6 +251,11 @@ class Life:
         world.findings.draining[self.who] = world.truth.now
         self.process.context.run(self._stopping.set)
 
+    @property
+    def name_in_leases(self) -> str:
+        """What the ids of its leases begin with, up to an x."""
+        return self.who.replace(" ", "")
+
     def clocks(self) -> Clocks:
         return self.timekeeper.clocks
 
@@ -292,7 +300,7 @@ class Life:
     @property
     def _lease_prefix(self) -> str:
         """What the ids of its leases begin with."""
-        return f"{self.who.replace(' ', '')}x"
+        return f"{self.name_in_leases}x"
 
     def _new_id(self) -> str:
         self._ids += 1
@@ -560,6 +568,7 @@ class Replica:
         life.ready = False
         if why != "drained":
             self.world.findings.quake(f"kill ({why})")
+            self.world.findings.killed[life.name_in_leases] = self.world.truth.now
         self.world.in_world(self._buried, life)
 
     def _buried(self, life: Life) -> None:

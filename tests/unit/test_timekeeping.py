@@ -29,6 +29,7 @@ def no_rows(broken: str = "") -> AsyncMock:
     """The port `gateway.ports.Times`, empty; one method of it raises what nobody foresaw."""
     times = AsyncMock(spec=Times)
     times.all.return_value = []
+    times.newest.return_value = None
     if broken:
         getattr(times, broken).side_effect = RuntimeError(broken)
     return times
@@ -94,4 +95,50 @@ async def test_a_duty_that_breaks_ends_the_gateway(
     await keeper.start(times, "here", ask=ask, observer=lambda _: None, failed=failed.set_result)
     async with asyncio.timeout(10.0):
         assert str(await failed) == fault
+    await keeper.stop()
+
+
+@pytest.mark.parametrize("known", ["before the start", "after it"])
+async def test_a_date_of_the_future_is_put_right_before_anything_goes_on(
+    monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    monkeypatch.setattr(timekeeping, "LOOK_S", 0.01)
+    machine, times = Machine(), no_rows()
+    moved: list[float] = []
+    times.newest.return_value = NOW + 172_800.0
+    recalled, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def recall(**_values: object) -> None:
+        recalled.set()
+        await goes_on.wait()
+
+    times.recall.side_effect = recall
+    keeper = machine.keeper()
+    keeper.listeners.append(moved.append)
+    if known == "before the start":
+        keeper.told("one", NOW, NOW + 1.0)
+    machine.wall += 30.0
+    machine.monotonic += 30.0
+    await keeper.start(
+        times, "here", ask=nobody, observer=lambda _: None, failed=lambda _error: None
+    )
+    if known == "after it":
+        doubt = keeper.doubt()
+        assert doubt is not None
+        assert not doubt.settling
+        await asyncio.sleep(0.05)
+        assert not recalled.is_set()
+        keeper.told("one", machine.wall, machine.wall + 1.0)
+        assert moved == [0.0]  # what is in hand has dates of before
+    async with asyncio.timeout(10.0):
+        await recalled.wait()
+        doubt = keeper.doubt()
+        assert doubt is not None
+        assert doubt.settling
+        goes_on.set()
+        while keeper.doubt() is not None:  # noqa: ASYNC110  # the keeper has no event for it
+            await asyncio.sleep(0.01)
+    ((_, told),) = times.recall.call_args_list
+    assert (told["now"], told["began"]) == (NOW + 30.0, NOW)
+    assert [row.since for row in told["wrong"]] == [None]
     await keeper.stop()

@@ -38,7 +38,16 @@ class PostgresTimes:
     async def rouse(self, *, now: float) -> None:
         """Nothing: due times are compared with the server's clock."""
 
-    async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:  # noqa: ARG002
+    async def newest(self) -> None:
+        """None: no process here goes by another clock than the server's."""
+
+    async def recall(
+        self,
+        *,
+        now: float,
+        began: float,  # noqa: ARG002
+        wrong: Sequence[ClockRow] = (),  # noqa: ARG002
+    ) -> None:
         """A process here asks the server before it dates anything, so none was `wrong`."""
 
         async def work(session: Session) -> None:

@@ -107,7 +107,9 @@ class SqliteErasures:
         def look(connection: sqlite3.Connection) -> Rewrite | None:
             indexes = [row[0] for row in connection.execute(sql["erase_indexes"], key)]
             event = connection.execute(sql["erase_body"], key).fetchone()
-            if came_later(event, asked.asked_at):
+            (asked_at,) = connection.execute(sql["erasure_asked"], _named(asked)).fetchone()
+            # the dates of both may have been put right since it was taken
+            if came_later(event, asked.asked_at if asked_at is None else asked_at):
                 return None
             queued = connection.execute(sql["erase_queued"], key).fetchall()
             return rewrite(user, indexes, event, queued)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
 
@@ -25,6 +26,23 @@ _REDATE = (
     "redate_erasures",
     "redate_forgotten",
     "redate_leases",
+)
+#: before the others: these go by the dates of events as they are
+_ERASED_LATE = ("late_devices", "late_forgotten", "late_erasures")
+_RECALL = (
+    *_ERASED_LATE,
+    "recall_order",
+    "recall_queue",
+    "recall_events",
+    "recall_starts",
+    "recall_receipts",
+    "recall_cancelled",
+    "recall_devices",
+    "recall_erasures",
+    "recall_forgotten",
+    "recall_end",
+    "recall_whole",
+    "recall_waiting",
 )
 
 
@@ -65,6 +83,10 @@ class SqliteTimes:
         }
 
         def work(connection: sqlite3.Connection) -> None:
+            if correction.by > 0:
+                for query in _ERASED_LATE:
+                    late = {"now": now, "latest": math.inf, "began": math.inf}
+                    connection.execute(self._sql[query], late)
             for query in _REDATE:
                 connection.execute(self._sql[query], values)
 
@@ -76,21 +98,26 @@ class SqliteTimes:
             lambda connection: connection.execute(self._sql["rouse_future"], values).rowcount
         )
 
-    async def recall(self, *, now: float, wrong: Sequence[ClockRow] = ()) -> None:
-        values = {"now": now, "latest": now + AGREE_S, "slack": LATEST_S}
+    async def newest(self) -> float | None:
+        ((newest,),) = await self._database.rows("dates_newest", {})
+        found: float | None = newest
+        return found
+
+    async def recall(self, *, now: float, began: float, wrong: Sequence[ClockRow] = ()) -> None:
+        values = {"now": now, "latest": now + AGREE_S, "slack": LATEST_S, "began": began}
+        spans = [(now + AGREE_S, math.inf)]
+        spans += [(row.since, row.at + REPORTED_S) for row in wrong if row.since is not None]
 
         def work(connection: sqlite3.Connection) -> None:
             if wrong:
-                connection.execute(self._sql["redate_leases"], {"now": now})
+                connection.execute(self._sql["redate_leases"], values)
+                connection.execute(self._sql["recall_begin"])
+                for since, until in spans:
+                    span = {"since": since, "until": until}
+                    connection.execute(self._sql["recall_dates"], span)
+                for query in _RECALL:
+                    connection.execute(self._sql[query], values)
             connection.execute(self._sql["recall_future"], values)
             connection.execute(self._sql["recall_due"], values)
-            for row in wrong:
-                if row.since is not None:
-                    until = row.at + REPORTED_S
-                    span = {"now": now, "since": row.since, "until": until}
-                    connection.execute(self._sql["recall_life"], span)
-            if wrong:
-                connection.execute(self._sql["recall_whole"], {"now": now})
-                connection.execute(self._sql["recall_waiting"], {"now": now})
 
         await self._database.write(work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.simulation.plan import Sizes
 from tests.simulation.trace import Trace
@@ -11,6 +11,8 @@ from tests.simulation.truth import DeliveryStory, Key, Truth
 
 SLACK_S = 0.2
 """What the loop's steps and the order of callbacks may add to any time, in seconds."""
+_TRIAL_S = 18.0
+"""How long a process may try a chunk alone, in seconds: what waits in its lanes goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,14 @@ class Violation:
 
     def __str__(self) -> str:
         return f"{self.invariant} at {self.at:.5f}: {self.text}"
+
+
+@dataclass(slots=True)
+class TriedChunk:
+    """Which items of an event a chunk holds, and which processes tried it alone, and when last."""
+
+    items: set[tuple[str, int]]
+    trials: dict[str, float] = field(default_factory=dict)
 
 
 class Findings:
@@ -58,6 +68,12 @@ class Findings:
         self.draining: dict[str, float] = {}
         #: chunks that left the queue, each with the lease under which it did
         self.left_queue: dict[tuple[int, str | None], None] = {}
+        #: chunk -> what it holds, by its trials since any of that ended
+        self.tried: dict[int, TriedChunk] = {}
+        #: processes that were killed, as their leases name them, and when
+        self.killed: dict[str, float] = {}
+        #: items that ended with a chunk that was given up
+        self.buried: dict[tuple[str, int], None] = {}
         #: devices that are out of service, and since when
         self.out_since: dict[int, float] = {}
         self.begins: list[float] = []
@@ -94,6 +110,16 @@ class Findings:
         """Whether another process may have begun the same before it could know: a lease runs out
         under a process that was stopped, or that could not reach the store, and is not renewed."""
         return self.shaken_at >= since - self.sizes.lease_s - SLACK_S
+
+    def lone_ends(self, event_id: str, index: int) -> int:
+        """How many processes ended soon after they began to try a chunk with this item alone, in a
+        row: the most of any such chunk."""
+        chunks = [one for one in self.tried.values() if (event_id, index) in one.items]
+        return max(map(self._ends_of, chunks), default=0)
+
+    def _ends_of(self, chunk: TriedChunk) -> int:
+        never = float("inf")
+        return sum(self.killed.get(who, never) < at + _TRIAL_S for who, at in chunk.trials.items())
 
     def clock_moved(self) -> None:
         """A clock is put wrong, or right: that excuses nothing."""

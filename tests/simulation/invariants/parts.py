@@ -31,6 +31,15 @@ class _Answer(NamedTuple):
     word: Word
 
 
+class _Alone(NamedTuple):
+    """A delivery was accused: when its push started, when it was accused, and until when it waits
+    alone."""
+
+    started: float
+    at: float
+    until: float
+
+
 @dataclass(slots=True)
 class _Part:
     """What is known of one part in one process."""
@@ -76,8 +85,7 @@ class PartInvariants:
         self._sizes = findings.sizes
         self._broken = findings.broken
         self._parts: dict[Name, _Part] = {}
-        #: (process, delivery) -> when it was accused, and until when it waits alone
-        self._alone: dict[tuple[Name, Key], tuple[float, float]] = {}
+        self._alone: dict[tuple[Name, Key], _Alone] = {}
 
     # --- pushes and verdicts --------------------------------------------------------------------
 
@@ -109,7 +117,8 @@ class PartInvariants:
         word = _word(verdict)
         part.answers.append(_Answer(now, key[2], word))
         if word.endswith("accused") and part.held_at is None:
-            self._alone[name, key] = now, now + self._sizes.probe_s
+            started = self._findings.deliveries[key].in_flight.get(name[0], now)
+            self._alone[name, key] = _Alone(started, now, now + self._sizes.probe_s)
 
     def probes(self, name: Name, device_id: int, others: set[int]) -> None:
         """A push leaves, while these other devices have one in memory that may go, too."""
@@ -123,11 +132,15 @@ class PartInvariants:
 
     def _waits_alone(self, name: Name, part: _Part, key: Key, now: float) -> None:
         """Who was accused alone waits as long as a probe would."""
-        at, until = self._alone.pop((name, key), (_NEVER, _NEVER))
-        is_excused = part.changed_at >= at or self._findings.is_shaken(at)
-        is_excused = is_excused or self._findings.time_moved_at >= at
-        if now < until - SLACK_S and not is_excused:
-            self._broken("asked_wait", f"{key} was accused, and is sent {until - now:.2f} s early")
+        alone = self._alone.pop((name, key), None)
+        if alone is None:
+            return
+        is_excused = part.changed_at >= alone.at or self._findings.is_shaken(alone.at)
+        # what was in hand is dropped then, and what its vendor says afterwards is not put on record
+        is_excused = is_excused or self._findings.time_moved_at >= alone.started
+        if now < alone.until - SLACK_S and not is_excused:
+            text = f"{key} was accused, and is sent {alone.until - now:.2f} s early"
+            self._broken("asked_wait", text)
 
     def _paused_is_quiet(self, name: Name, now: float) -> None:
         paused_at = self._findings.paused.get(name[1], now)

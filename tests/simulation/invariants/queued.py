@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from sqlite3 import Connection
 
 from gateway.core.stored import Unreadable, read_items
@@ -14,11 +15,16 @@ def held_by_queue(connection: Connection) -> Held:
     """What the queue holds. A chunk that cannot be read holds nothing."""
     held: Held = {}
     for event_id, items in connection.execute("SELECT event_id, items FROM queue"):
-        try:
-            entries = read_items(items)
-        except Unreadable:
-            continue
-        for item, left in entries:
-            of_item = held.setdefault((event_id, item.index), set())
+        for index, devices in held_by_chunk(items).items():
+            held.setdefault((event_id, index), set()).update(devices)
+    return held
+
+
+def held_by_chunk(items: bytes) -> dict[int, set[int | None]]:
+    """What one chunk holds: index -> device ids, or None for all."""
+    held: dict[int, set[int | None]] = {}
+    with contextlib.suppress(Unreadable):
+        for item, left in read_items(items):
+            of_item = held.setdefault(item.index, set())
             of_item.update([None] if left is None else [one.device_id for one in left])
     return held

@@ -7,11 +7,13 @@ from sqlite3 import Connection
 
 from gateway.core.newer import NEWER_SENT
 from providers.contract import TokenGone
-from tests.simulation.invariants.findings import SLACK_S, Findings
-from tests.simulation.invariants.queued import held_by_queue
+from tests.simulation.invariants.findings import SLACK_S, Findings, TriedChunk
+from tests.simulation.invariants.queued import held_by_chunk, held_by_queue
 from tests.simulation.truth import DeliveryStory, Key
 
 _BURIED = "no process could finish its chunk"
+_LONE_ENDS = 20
+"""How many processes end with a chunk alone in their hands before it may be buried."""
 _UNREADABLE = "unreadable"
 _ANOTHER_ADDRESS = "its address has changed"
 _MOST_LEFT, _SPIN_S = 18, 20.0
@@ -80,6 +82,8 @@ class RowInvariants:
         findings.moved_at[key] = self._truth.now
         for waiting in findings.unwritten.values():
             waiting.pop(key, None)
+        if after != "pending" and reason != _BURIED:
+            self._went_on(key)
         self._trace.count(f"state: {after}")
         match after:
             case "dead":
@@ -102,8 +106,16 @@ class RowInvariants:
                 story.began_anew = story.began_anew or reason == _ANOTHER_ADDRESS
             self._count_decision(after, story)
 
+    def chunk_tried(self, queue_id: int, lease_id: str, event_id: str, items: bytes) -> None:
+        """A process takes a chunk to try it alone."""
+        held = {(event_id, index) for index in held_by_chunk(items)}
+        chunk = self._findings.tried.setdefault(queue_id, TriedChunk(held))
+        # the name of a lease begins with that of its process
+        chunk.trials[lease_id.partition("x")[0]] = self._truth.now
+
     def chunk_gone(self, queue_id: int, lease_id: str | None) -> None:
-        """A chunk left the queue."""
+        """A chunk left the queue. Its number may be another one's."""
+        self._findings.tried.pop(queue_id, None)
         self._findings.left_queue[queue_id, lease_id] = None
 
     def delivery_gone(self, event_id: str, index: int, device_id: int) -> None:
@@ -125,11 +137,20 @@ class RowInvariants:
             self._ended_with_its_chunk(key, reason)
         elif reason == _BURIED:
             self._trace.count("a chunk was buried")
-            if batch.poison is None:
-                self._broken("dead_by_rule", f"{key} was buried, and ended nobody")
+            self._findings.buried[key[:2]] = None
+            ends = self._findings.lone_ends(*key[:2])
+            if ends < _LONE_ENDS:
+                text = f"{key} was buried, and {ends} processes ended while it was tried alone"
+                self._broken("dead_by_rule", text)
         elif story is None or story.spent + story.perhaps_spent < self._sizes.max_attempts:
             spent = 0 if story is None else story.spent
             self._broken("dead_by_rule", f"{key} is dead after {spent} attempts")
+
+    def _went_on(self, key: Key) -> None:
+        """A chunk of which something ended begins anew: some process got somewhere with it."""
+        for chunk in self._findings.tried.values():
+            if key[:2] in chunk.items:
+                chunk.trials.clear()
 
     def _no_spin(self, key: Key) -> None:
         """Nothing is claimed and put back without end."""

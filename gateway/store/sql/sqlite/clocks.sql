@@ -25,9 +25,11 @@ WHERE first_seen BETWEEN :since AND :until;
 UPDATE queue SET due_at = due_at + :by
 WHERE :by < 0 AND due_at >= :since AND first_seen NOT BETWEEN :since + :by AND :until + :by;
 
+-- What failed meanwhile waits for as long as its vendor asked; and what was made to wait before, by a
+-- clock that was ahead as well.
 -- name: redate_waiting
-UPDATE deliveries SET next_at = next_at + :by
-WHERE :by < 0 AND state = 'pending' AND next_at >= :since
+UPDATE deliveries SET next_at = next_at + :by, at = at + :by * (at BETWEEN :since AND :until)
+WHERE state = 'pending' AND (at BETWEEN :since AND :until OR (:by < 0 AND next_at >= :since))
   AND event_id IN (SELECT event_id FROM queue);
 
 -- name: redate_events
@@ -81,6 +83,30 @@ WHERE at BETWEEN :since AND :until
    OR erased_at BETWEEN :since AND :until
    OR user_changed_at BETWEEN :since AND :until;
 
+-- An erase is never dated before the newest event, so one by a clock that was behind has that event's
+-- date, and nobody knows which of the events of then came before it. It was before now, and nothing
+-- of before it may be sent.
+-- name: late_devices
+UPDATE devices SET erased_at = :now
+WHERE erased_at > 0 AND erased_at IN (
+    SELECT received_at FROM events WHERE received_at > :latest
+    UNION ALL SELECT max(received_at) FROM events WHERE received_at < :began
+);
+
+-- name: late_forgotten
+UPDATE forgotten SET at = :now, erased_at = :now
+WHERE erased_at > 0 AND erased_at IN (
+    SELECT received_at FROM events WHERE received_at > :latest
+    UNION ALL SELECT max(received_at) FROM events WHERE received_at < :began
+);
+
+-- name: late_erasures
+UPDATE erasures SET asked_at = :now
+WHERE asked_at IN (
+    SELECT received_at FROM events WHERE received_at > :latest
+    UNION ALL SELECT max(received_at) FROM events WHERE received_at < :began
+);
+
 -- The clock of now may be behind: what came in its future is not made to wait until it is set.
 -- name: rouse_future
 UPDATE queue SET due_at = :now
@@ -95,10 +121,112 @@ WHERE first_seen > :latest AND lease_id IS NULL;
 -- name: recall_due
 UPDATE queue SET due_at = :now WHERE due_at > deadline + :slack AND lease_id IS NULL;
 
--- A process ended while its clock was wrong: what it took in has the life that it had.
--- name: recall_life
-UPDATE queue SET deadline = deadline - (first_seen - :now), first_seen = :now
-WHERE first_seen BETWEEN :since AND :until;
+-- Each by an index, for that is asked at every start.
+-- name: dates_newest
+SELECT max(at) FROM (
+    SELECT max(received_at) AS at FROM events
+    UNION ALL
+    SELECT max(asked_at) FROM erasures
+    UNION ALL
+    SELECT max(at) FROM forgotten
+);
+
+-- Processes ended while their clocks were wrong. Nobody knows by how much, but their dates have an
+-- order: an erase came after what is older by them. Here is what each date was, and what it becomes.
+-- name: recall_begin
+CREATE TEMP TABLE recalled (was REAL PRIMARY KEY, becomes REAL) WITHOUT ROWID;
+
+-- (0 is no date: never.)
+-- name: recall_dates
+INSERT OR IGNORE INTO recalled (was)
+SELECT at FROM (
+    SELECT first_seen AS at FROM queue
+    UNION ALL SELECT received_at FROM events
+    UNION ALL SELECT asked_at FROM erasures
+    UNION ALL SELECT done_at FROM erasures
+    UNION ALL SELECT last_seen_at FROM devices
+    UNION ALL SELECT heard_at FROM devices
+    UNION ALL SELECT erased_at FROM devices
+    UNION ALL SELECT registered_at FROM devices
+    UNION ALL SELECT state_at FROM devices
+    UNION ALL SELECT user_changed_at FROM devices
+    UNION ALL SELECT at FROM forgotten
+    UNION ALL SELECT erased_at FROM forgotten
+    UNION ALL SELECT user_changed_at FROM forgotten
+    UNION ALL SELECT received_at FROM starts
+    UNION ALL SELECT at FROM receipts
+    UNION ALL SELECT at FROM cancelled
+)
+WHERE at BETWEEN :since AND :until AND at > 0;
+
+-- A microsecond apart: so little that all of it is newer than what was dated before by a clock that
+-- was right, and more than the least that two dates differ by.
+-- name: recall_order
+UPDATE recalled SET becomes = :began - 1e-6 * ranked.place
+FROM (SELECT was, row_number() OVER (ORDER BY was DESC) AS place FROM recalled) AS ranked
+WHERE recalled.was = ranked.was;
+
+-- name: recall_queue
+UPDATE queue SET
+    due_at = :now, deadline = deadline - first_seen + :now,
+    first_seen = (SELECT becomes FROM recalled WHERE was = first_seen)
+WHERE first_seen IN (SELECT was FROM recalled);
+
+-- name: recall_events
+UPDATE events SET received_at = (SELECT becomes FROM recalled WHERE was = received_at)
+WHERE received_at IN (SELECT was FROM recalled);
+
+-- name: recall_starts
+UPDATE starts SET received_at = (SELECT becomes FROM recalled WHERE was = received_at)
+WHERE received_at IN (SELECT was FROM recalled);
+
+-- name: recall_receipts
+UPDATE receipts SET at = (SELECT becomes FROM recalled WHERE was = at)
+WHERE at IN (SELECT was FROM recalled);
+
+-- name: recall_cancelled
+UPDATE cancelled SET
+    until = until - at + :now, deadline = deadline - at + :now,
+    at = (SELECT becomes FROM recalled WHERE was = at)
+WHERE at IN (SELECT was FROM recalled);
+
+-- name: recall_devices
+UPDATE devices SET
+    last_seen_at
+        = coalesce((SELECT becomes FROM recalled WHERE was = last_seen_at), last_seen_at),
+    heard_at = coalesce((SELECT becomes FROM recalled WHERE was = heard_at), heard_at),
+    erased_at = coalesce((SELECT becomes FROM recalled WHERE was = erased_at), erased_at),
+    registered_at
+        = coalesce((SELECT becomes FROM recalled WHERE was = registered_at), registered_at),
+    state_at = coalesce((SELECT becomes FROM recalled WHERE was = state_at), state_at),
+    user_changed_at
+        = coalesce((SELECT becomes FROM recalled WHERE was = user_changed_at), user_changed_at)
+WHERE last_seen_at IN (SELECT was FROM recalled)
+   OR heard_at IN (SELECT was FROM recalled)
+   OR erased_at IN (SELECT was FROM recalled)
+   OR registered_at IN (SELECT was FROM recalled)
+   OR state_at IN (SELECT was FROM recalled)
+   OR user_changed_at IN (SELECT was FROM recalled);
+
+-- name: recall_erasures
+UPDATE erasures SET
+    asked_at = coalesce((SELECT becomes FROM recalled WHERE was = asked_at), asked_at),
+    done_at = coalesce((SELECT becomes FROM recalled WHERE was = done_at), done_at)
+WHERE asked_at IN (SELECT was FROM recalled)
+   OR done_at IN (SELECT was FROM recalled);
+
+-- name: recall_forgotten
+UPDATE forgotten SET
+    at = coalesce((SELECT becomes FROM recalled WHERE was = at), at),
+    erased_at = coalesce((SELECT becomes FROM recalled WHERE was = erased_at), erased_at),
+    user_changed_at
+        = coalesce((SELECT becomes FROM recalled WHERE was = user_changed_at), user_changed_at)
+WHERE at IN (SELECT was FROM recalled)
+   OR erased_at IN (SELECT was FROM recalled)
+   OR user_changed_at IN (SELECT was FROM recalled);
+
+-- name: recall_end
+DROP TABLE recalled;
 
 -- Nobody knows which due times are its own.
 -- name: recall_whole

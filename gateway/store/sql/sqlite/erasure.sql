@@ -120,6 +120,9 @@ SELECT max(place), json_group_array(event_id) FILTER (
        OR EXISTS (SELECT 1 FROM json_each(:needles) WHERE instr(raw, CAST(value AS BLOB)) > 0)
 ) FROM slice;
 
+-- name: erasure_asked
+SELECT max(asked_at) FROM erasures WHERE who_user = :who_user AND who_custom = :who_custom;
+
 -- name: erase_indexes
 SELECT DISTINCT item_index FROM deliveries
 WHERE event_id = :event_id AND (user_id = :user_id OR custom_id = :custom_id);
