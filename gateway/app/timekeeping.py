@@ -60,11 +60,12 @@ class Timekeeper:
         self._began_at = machine.monotonic()
         self._observer: Observer | None = None
         self._owed: list[Correction] = []
-        #: what processes told that ended while their clocks were wrong
+        #: what processes told that ended while their clocks were wrong, as is known
         self._wrong: list[ClockRow] = []
+        #: what others told that have ended, until the time is agreed on
+        self._ended: list[ClockRow] = []
         self.newest: float | None = None
         """The newest date that the store had when this process began."""
-        self._is_judged = False
         self._doubt: Doubt = ""
         self._since: float | None = None
         self._woken = asyncio.Event()
@@ -141,13 +142,13 @@ class Timekeeper:
         that flows has answered soon. `failed` is called when a fault ends a duty."""
         self._observer = observer
         self._leave = partial(self._end, times, name)
-        self._wrong = [
-            row
-            for row in await times.all()
-            if row.name not in (name, PERSON) and row.doubt == "contradicted"
-        ]
+        others = [row for row in await times.all() if row.name not in (name, PERSON)]
+        self._wrong = [row for row in others if row.doubt == "contradicted"]
+        self._ended = [row for row in others if row.doubt != "contradicted"]
         self.newest = await times.newest()
-        self._judge_newest()
+        if self.newest is not None:
+            self._ended.append(ClockRow(_KILLED, self.newest))
+        self._judge_ended()
         duties = (self._look_on(), self._ask_on(ask), self._keep(times, name))
 
         def look_at(task: asyncio.Task[None]) -> None:
@@ -231,7 +232,7 @@ class Timekeeper:
     async def _end(self, times: Times, name: str) -> None:
         if self._owed or self._agreement.doubt == "contradicted":
             await times.report(self._row(name))
-        else:
+        elif self._agreement.doubt != "unconfirmed":  # then the next one judges what it told
             await times.leave(name)
 
     async def _hear_person(self, times: Times) -> None:
@@ -246,7 +247,7 @@ class Timekeeper:
         """Take over what the agreement came to."""
         agreement = self._agreement
         self._lead = agreement.lead
-        self._judge_newest()
+        self._judge_ended()
         if correction is not None:
             self._owed.append(correction)
             self._since = self()
@@ -264,14 +265,13 @@ class Timekeeper:
             self._doubt = agreement.doubt
             self._tell(ClockDoubted(agreement.doubt, agreement.by, self._said()))
 
-    def _judge_newest(self) -> None:
-        """Once the time is agreed on, a date of the future is of a process whose clock was ahead,
-        and that was killed before it could tell."""
-        if self._agreement.doubt or self._is_judged or self.newest is None:
-            return
-        if self.newest > self._monotonic() + self._lead + AGREE_S:
-            self._wrong.append(ClockRow(_KILLED, self.newest, doubt="contradicted"))
-            self._is_judged = True
+    def _judge_ended(self) -> None:
+        """Once the time is agreed on: who told a time of the future, or left a date of it, went by
+        a clock that was ahead, and ended before anybody could tell."""
+        if not self._agreement.doubt:
+            latest = self._monotonic() + self._lead + AGREE_S
+            self._wrong += [row for row in self._ended if row.at > latest]
+            self._ended = []
 
     def _row(self, name: str) -> ClockRow:
         """What is told of this clock. What was dated wrongly, and is not put right yet, is told as

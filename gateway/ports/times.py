@@ -20,7 +20,9 @@ class ClockRow(NamedTuple):
     """One process' clock, at that time by the time in force there. `offset` is how far that time
     is ahead of the machine's clock; `doubt` why it is doubted, "" if it is not; `told` is for
     people. A person's row has the time that the machine's clock showed. A doubt of "contradicted"
-    stays when the process ends: what it dated from `since` to `at` is put right by the next one."""
+    stays when the process ends: what it dated from `since` to `at` is put right by the next one.
+    So is what was dated by a clock that nobody had confirmed, if `at` proves to be of the
+    future."""
 
     name: str
     at: float

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, call
 
 import pytest
 
 from gateway.app import timekeeping
 from gateway.app.timekeeping import Timekeeper
 from gateway.core.clocks import Clocks, Monotonic, Wall
-from gateway.ports import Times
+from gateway.ports import ClockRow, Times
 from tests.kit.build import NOW
 
 
@@ -142,3 +142,46 @@ async def test_a_date_of_the_future_is_put_right_before_anything_goes_on(
     assert (told["now"], told["began"]) == (NOW + 30.0, NOW)
     assert [row.since for row in told["wrong"]] == [None]
     await keeper.stop()
+
+
+@pytest.mark.parametrize("known", ["before the start", "after it"])
+@pytest.mark.parametrize(("ahead", "is_wrong"), [(172_800.0, True), (61.0, True), (30.0, False)])
+async def test_who_told_a_time_of_the_future_ended_while_its_clock_was_wrong(
+    monkeypatch: pytest.MonkeyPatch, ahead: float, is_wrong: bool, known: str
+) -> None:
+    monkeypatch.setattr(timekeeping, "LOOK_S", 0.01)
+    machine, times = Machine(), no_rows()
+    moved: list[float] = []
+    killed = ClockRow("killed", NOW + ahead, doubt="unconfirmed", since=NOW + ahead - 1.0)
+    times.all.return_value = [killed, ClockRow("before", NOW - 5.0)]
+    keeper = machine.keeper()
+    keeper.listeners.append(moved.append)
+    if known == "before the start":
+        keeper.told("one", NOW, NOW + 1.0)
+    await keeper.start(
+        times, "here", ask=nobody, observer=lambda _: None, failed=lambda _error: None
+    )
+    if known == "after it":
+        await asyncio.sleep(0.05)
+        times.recall.assert_not_called()
+        keeper.told("one", NOW, NOW + 1.0)
+        assert moved == [0.0] * is_wrong  # what is in hand has due times of before
+    async with asyncio.timeout(10.0):
+        while keeper.doubt() is not None or not times.recall.called:  # noqa: ASYNC110  # no event
+            await asyncio.sleep(0.01)
+    ((_, told),) = times.recall.call_args_list
+    assert told["wrong"] == [killed] * is_wrong
+    assert times.leave.call_args_list == [call("killed")] * is_wrong
+    await keeper.stop()
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_what_a_clock_told_that_nobody_confirmed_stays_at_the_end(confirmed: bool) -> None:
+    times, keeper = no_rows(), Machine().keeper()
+    if confirmed:
+        keeper.told("one", NOW, NOW + 1.0)
+    await keeper.start(
+        times, "here", ask=nobody, observer=lambda _: None, failed=lambda _error: None
+    )
+    await keeper.stop()
+    assert times.leave.called == confirmed
