@@ -133,8 +133,8 @@ class Order:
             self._resume(part, deliveries)
 
     def _firsts(self) -> tuple[list[Waiting], list[Waiting]]:
-        """Take from what waits whom to ask for, and what goes back to its lane: it ends there, or
-        is looked up again."""
+        """Take from what waits whom to ask for, and what goes back: it ends, or is looked up
+        again by its lane."""
         now = self._monotonic()
         waiting, self._waiting = sorted(self._waiting, key=_turn), []
         firsts: dict[tuple[int, str], Waiting] = {}
@@ -170,7 +170,11 @@ class Order:
         )
 
     def _resume(self, part: Part, deliveries: Sequence[Delivery]) -> None:
-        """Hand deliveries back to their lane, if it still is theirs."""
+        """Hand deliveries back to their lane, if it still is theirs. Those of a chunk whose lease
+        was lost end here: their lane has dropped the chunk, and waits for none of it."""
+        if lost := [one for one in deliveries if one.work.lost]:
+            part.give_back_these(lost)
+            deliveries = [one for one in deliveries if not one.work.lost]
         lane = self._lanes.get(lane_name(part.app, part.vendor))
         if lane is not None and lane.parts.get(part.name) is part:
             lane.resume(part, deliveries)

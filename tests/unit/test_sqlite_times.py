@@ -13,6 +13,7 @@ from gateway.core.model import Chunk, Item, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.states import DeliveryState
 from gateway.ports import Cancelling, ClockRow
+from gateway.ports.starts import Start
 from tests.kit.audience import Phone
 from tests.kit.build import ALICE, NOW, item
 from tests.kit.stores import BACKENDS, Handle, accept, record
@@ -221,6 +222,27 @@ async def test_what_is_leased_when_the_time_is_known_is_claimed_anew(
         chunk = (await taken(handle, NOW))["new"]
         assert NOW - 30.01 < chunk.first_seen < NOW - 30.0
         assert chunk.deadline == pytest.approx(NOW + 86_400.0)
+
+
+@OFF
+@pytest.mark.parametrize("killed", [False, True])
+async def test_who_might_start_by_a_wrong_clock_keeps_nobody_waiting_once_the_time_is_known(
+    off: float, killed: bool, tmp_path: Path
+) -> None:
+    async with BACKENDS["sqlite"].open(tmp_path, lambda: NOW) as handle:
+        began = NOW + off
+        await accept(handle, "new", at=began + 1)
+        start = Start(1, "a key", "new", began + 1, "here")
+        ask, latest = handle.store.starts.ask, began + 60.0
+        assert await ask([start], now=began + 2, latest=latest, for_s=5.0) == ["may"]
+        if killed:
+            await recall(handle, off)
+            now = AGREED
+        else:
+            now = NOW + DOUBT_S
+            await handle.store.times.redate(Correction(began, began + DOUBT_S, -off), now=now)
+        again = start._replace(holder="there")
+        assert await ask([again], now=now + 5.0, latest=now + 60.0, for_s=5.0) == ["may"]
 
 
 # --- a process that was killed before its time was put right --------------------------------------

@@ -38,6 +38,10 @@ UPDATE events SET received_at = received_at + :by WHERE received_at BETWEEN :sin
 -- name: redate_starts
 UPDATE starts SET received_at = received_at + :by WHERE received_at BETWEEN :since AND :until;
 
+-- Who may start until when: by a clock that was ahead, nobody else could for as long.
+-- name: redate_holders
+UPDATE starts SET until = until + :by WHERE :by < 0 AND until > :now;
+
 -- name: redate_receipts
 UPDATE receipts SET at = at + :by WHERE at BETWEEN :since AND :until;
 
@@ -179,6 +183,9 @@ WHERE received_at IN (SELECT was FROM recalled);
 -- name: recall_starts
 UPDATE starts SET received_at = (SELECT becomes FROM recalled WHERE was = received_at)
 WHERE received_at IN (SELECT was FROM recalled);
+
+-- name: recall_holders
+UPDATE starts SET until = :now WHERE until > :latest;
 
 -- name: recall_receipts
 UPDATE receipts SET at = (SELECT becomes FROM recalled WHERE was = at)
