@@ -14,6 +14,8 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # them, for its tests start processes of their own
 BESIDE := tests/unit tests/properties tests/conformance tests/integration tests/simulation
 JOBS ?= 4
+# acceptance tests mostly wait for processes, clocks and leases
+WAITING_JOBS ?= 5
 # histories that `make test` goes through: about a minute on two cores, in
 # which all is seen that must be
 HISTORIES ?= 1000
@@ -37,7 +39,7 @@ test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(BESIDE) $(call once_more,$(BESIDE))
 	$(BIN)/python -m tests.simulation --first 1000 --seeds $(HISTORIES) --strict
 	$(BIN)/python -m tests.simulation --tier native --seeds $(NATIVE_HISTORIES)
-	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal tests/acceptance $(call once_more,tests/acceptance)
+	$(BIN)/pytest --numprocesses $(WAITING_JOBS) --dist worksteal tests/acceptance $(call once_more,tests/acceptance)
 
 test-long: check $(VENV)/.servers  ## test with more of all that has a number: some hours
 	WHY_DELIVERIES=1000000 CANCEL_PUSHES=10000 $(BIN)/pytest --hypothesis-profile long \
