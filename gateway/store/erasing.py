@@ -141,9 +141,9 @@ def ended(status: str, rejections: str, found: Iterable[int]) -> list[int]:
 @dataclass(slots=True)
 class Rewrite:
     """What an erase writes into one event: the body (None: it stays), the items that end, on the
-    event's day, and queued chunks by id. `indexes` are the user's items by the journal. `unread`
-    counts chunks that cannot be read and do not show the user. `later`: the body must go whole, and
-    is still needed to queue the event."""
+    event's day, and queued chunks by id. `indexes` are the user's items, by the journal and by the
+    body. `unread` counts chunks that cannot be read and do not show the user. `later`: the body
+    must go whole, and is still needed to queue the event."""
 
     indexes: list[int]
     body: bytes | None = None
@@ -177,6 +177,8 @@ def rewrite(
         found.later = status == "accepting" and bool(body) and not left
         found.body = None if left == body or found.later else left
         found.ended, found.day = ended(status, rejections, emptied), day_of(received_at)
+        # what is on its way to them has no line in the journal yet, and may have a receipt
+        found.indexes = sorted({*found.indexes, *found.ended})
     for queue_id, items in queued:
         kept = items_without(items, theirs, spellings(user))
         if kept is None:

@@ -244,6 +244,18 @@ async def test_an_erase_leaves_none_and_takes_none_later(handle: Handle) -> None
     assert len(await rows(handle, record("msg_2", device_id=bobs.id))) == 1
 
 
+async def test_an_erase_takes_what_was_told_of_a_push_before_its_line_was_written(
+    handle: Handle,
+) -> None:
+    device = await phone(handle)
+    body = b'{"data":{"notifications":[{"title":"a","body":"b","user_id":"mary"}]}}'
+    await accept(handle, "msg_1", [item(0, user_id="mary")], body=body)
+    assert await said(handle, told(device)) == [""]
+    await erase(handle, MARY, now=NOW + 20)
+    await handle.journal.record([record(device_id=device.id, at=NOW + 30)], [])
+    assert await rows(handle, record(device_id=device.id)) == []
+
+
 async def test_what_is_told_again_after_an_erase_is_of_nobody(handle: Handle) -> None:
     device = await phone(handle)
     await delivered(handle, device)
