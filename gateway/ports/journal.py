@@ -279,8 +279,14 @@ class BrokeredJournal(Journal, Protocol):
         Returns the kept event; None: it is unknown, or was accepted."""
 
     async def revive(
-        self, ids: Sequence[int] | None, *, now: float, act: Act | None = None
+        self,
+        ids: Sequence[int] | None,
+        *,
+        now: float,
+        named: bool = True,
+        act: Act | None = None,
     ) -> list[DeadLetter]:
         """Take dead letters (None: all), by event and index, for a replay: their deliveries become
         pending, those of device 0 are forgotten. The letters stay until `drop_dead`. After a minute
-        they may be taken again, and keep the time of the first taking."""
+        they may be taken again, and keep the time of the first taking. One that cannot be replayed
+        raises NotReplayable where a person `named` the ids; else it is left as it is."""

@@ -225,6 +225,8 @@ async def test_a_dead_letter_of_it_is_not_replayed(handle: Handle) -> None:
         await accept(handle, event_id, 1)
         dead = record(event_id, state=DeliveryState.DEAD)
         await handle.journal.record([dead], [], [(0, item())])
+    for claim in await handle.queue.claim(limit=9, lease_s=handle.lease_s, now=NOW):
+        assert await handle.queue.settle(claim, [])
     await handle.store.cancels.cancel("msg_1", asked())
     letters = {one.event_id: one.id for one in await handle.journal.dead(limit=9)}
     now = NOW + 60

@@ -198,10 +198,12 @@ class JetStreamQueue:
         letters = await self._journal.dead(limit=_ALL)
         wanted = [one for one in letters if ids is None or one.id in ids]
         held = {one: await self._stream.held_of(one) for one in events_of(wanted)}
-        free_ids = [one.id for one in free(wanted, held, named=ids is not None)]
-        dead, replayed = await self._journal.revive(free_ids, now=now, act=act), 0
+        named = ids is not None
+        free_ids = [one.id for one in free(wanted, held, named=named)]
+        dead = await self._journal.revive(free_ids, named=named, now=now, act=act)
+        replayed = 0
         new = Renewal(now, max_age_s, self._spec.chunk_items)
-        for chunks, taken in retaken_chunks(dead, new, named=ids is not None):
+        for chunks, taken in retaken_chunks(dead, new, named=named):
             await self._publish(chunks)
             if taken:
                 replayed += await self._journal.drop_dead(taken)

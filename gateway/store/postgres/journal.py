@@ -124,7 +124,12 @@ class PostgresJournal:
         return await self._database.write(work)
 
     async def revive(
-        self, ids: Sequence[int] | None, *, now: float, act: Act | None = None
+        self,
+        ids: Sequence[int] | None,
+        *,
+        now: float,
+        named: bool = True,
+        act: Act | None = None,
     ) -> list[DeadLetter]:
         chosen = None if ids is None else list(ids)
 
@@ -137,7 +142,7 @@ class PostgresJournal:
                 )
                 for row in rows
             ]
-            if dead := deliveries_in(letters, named=ids is not None):
+            if dead := deliveries_in(letters, named=named and ids is not None):
                 columns = list(zip(*dead, strict=True))
                 await session.run("deliveries_revive", *columns, now)
                 await session.run("deliveries_forget", *columns)
