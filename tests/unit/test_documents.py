@@ -112,6 +112,13 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
+def test_no_page_holds_both_sides_of_a_merge() -> None:
+    rooms = [ROOT / name for name in ("gateway", "providers", "config", "tests")]
+    pages = [*PAGES, *(page for room in rooms for page in sorted(room.rglob("*.md")))]
+    both = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+    assert [page.name for page in pages if both.search(page.read_text())] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_leads_somewhere(page: Path) -> None:
     broken = []
