@@ -138,7 +138,8 @@ async def walk(steps: list[Step]) -> None:
                 assert (row.address, row.user_id) == (asked.address, asked.user_id)
                 if force:
                     break  # what is known from here on is what a person wanted
-                model.said |= dict.fromkeys(names_of(before, asked), seen_at)
+                for name in names_of(before, asked):
+                    model.said[name] = max(seen_at, model.said.get(name, seen_at))
     await store.aclose()
 
 
