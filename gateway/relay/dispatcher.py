@@ -272,7 +272,7 @@ class Dispatcher:
         last: Item | None = None
         message = Message(event_id, "", "", None)
         sign = self._ports.receipting.of_event(event_id, work.chunk.day)
-        asked, receipt, mode = self._ports.receipting.modes, "", None
+        asked = self._ports.receipting.modes
         collapsing = self._ports.collapsing
         for send in sends:
             item, target = send.item, send.target
@@ -287,9 +287,6 @@ class Dispatcher:
             if item is not last:
                 # shared by all devices of its user, whose pushes come one after the other
                 last, message = item, Message(event_id, item.title, item.body, item.path)
-            if sign is not None:
-                mode = asked.get(target.app)
-                receipt = (mode and sign(item.index, target.device_id, target.measure)) or ""
             part = lane.part_of(target.address)
             delivery = Delivery(
                 delivery_id=delivery_id(event_id, item.index, target.device_id),
@@ -303,12 +300,13 @@ class Dispatcher:
                 looked_up=looked_up,
                 attempts=send.attempts,
                 word=target.word_for(item),
-                receipt=receipt,
-                mutable=mode == "received",
-                collapse_id=""
-                if item.collapse_id is None
-                else collapse_id(event_id, item, target.device_id),
             )
+            # what few pushes have is set here: an argument would cost each of them
+            if sign is not None and (mode := asked.get(target.app)):
+                delivery.receipt = sign(item.index, target.device_id, target.measure)
+                delivery.mutable = mode == "received"
+            if item.collapse_id is not None:
+                delivery.collapse_id = collapse_id(event_id, item, target.device_id)
             if target.stated & DATA_MESSAGES:
                 delivery.is_data = True
             if collapsing.modes:
