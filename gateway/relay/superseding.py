@@ -1,0 +1,62 @@
+"""What is said to be done already, as the relay asks for it: nothing that is superfluous starts.
+
+Owns whether anything is asked at all (`is_on`), and what came of it by notification. What makes a
+reminder superfluous is `core.suppressing`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from gateway.core.model import Item
+from gateway.core.suppressing import Done, Words, is_reminder, no_words, reason_of
+from gateway.ports import Suppressions
+
+_NONE: Mapping[int, str] = {}
+
+
+class Superseding:
+    """Asks `done`; without it nothing is ever superfluous. `words` are for the ids of people."""
+
+    def __init__(
+        self, done: Suppressions | None = None, words: Words = no_words, *, is_on: bool = False
+    ) -> None:
+        self._done = done
+        self._words = words
+        self.is_on = is_on
+
+    def learn(self, is_on: bool) -> None:
+        """Whether anything is configured now."""
+        self.is_on = is_on
+
+    async def among(self, asked: Iterable[tuple[Item, float]]) -> Mapping[int, str]:
+        """Which of these notifications are not needed any more, by `id`, and why. Each comes with
+        when its event was first seen."""
+        if not self.is_on or self._done is None:
+            return _NONE
+        reminders = [(item, seen) for item, seen in asked if is_reminder(item)]
+        if not reminders:
+            return _NONE
+        who = {id(item): self._words(item.user_id, item.custom_id) for item, _ in reminders}
+        words = {word for pair in who.values() for word in pair if word}
+        done = await self._done.of(words, {item.path for item, _ in reminders if item.path})
+        if not done:
+            return _NONE
+        found = {}
+        for item, seen in reminders:
+            if (why := reason_of(item, who[id(item)], seen, done)) is not None:
+                found[id(item)] = why
+        return found
+
+    async def recent(self, *, since: float) -> Sequence[Done]:
+        """What came since then."""
+        return await self._done.recent(since=since) if self.is_on and self._done else ()
+
+    def judge(
+        self, item: Item, first_seen: float, done: Mapping[str, Collection[Done]]
+    ) -> str | None:
+        """Why a notification is not needed any more, by what was done at each place; None: it is,
+        as far as that goes."""
+        if item.path is None or not (there := done.get(item.path)) or not is_reminder(item):
+            return None
+        return reason_of(item, self._words(item.user_id, item.custom_id), first_seen, there)
