@@ -102,7 +102,8 @@ class Relay:
         self._receipting = Receipting(ReceiptWords(stores.secret))
         self._receipting.learn(receipts_of(settings))
         self._collapsing = Collapsing(collapses_of(settings))
-        self._superseding = Superseding(stores.store.suppressions, words_with(stores.secret))
+        done, words = stores.store.suppressions, words_with(stores.secret)
+        self._superseding = Superseding(done, words, pace.chunk_items, woken=wake.set)
         self._superseding.learn(bool(settings.suppress))
         ports = RelayPorts(
             stores.registry,

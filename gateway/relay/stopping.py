@@ -66,15 +66,16 @@ class Stops:
             for part in lane.parts.values():
                 self._stopped(part.take_out(lambda one: one.work.chunk.event_id in new))
 
-    def learn_done(self, done: Sequence[Done]) -> None:
-        """This is done: reminders of it that wait in memory end."""
+    def learn_done(self, done: Sequence[Done]) -> list[str]:
+        """This is done: reminders of it that wait in memory end. Returns the events that are new
+        here."""
         new: dict[str, list[Done]] = {}
         for row in done:
             if row not in self._done:
                 new.setdefault(row.path, []).append(row)
         self._done = dict.fromkeys(done)
         if not new:
-            return
+            return []
 
         def why_not(one: Delivery) -> str | None:
             return self._superseding.judge(one.item, one.work.chunk.first_seen, new)
@@ -86,6 +87,7 @@ class Stops:
                     reasons.setdefault(why_not(one) or "", []).append(one)
                 for why, deliveries in reasons.items():
                     self._stopped(deliveries, why)
+        return [row.event_id for rows in new.values() for row in rows]
 
     async def run(self) -> None:
         """Look for what others cancelled, until cancelled."""
@@ -108,5 +110,8 @@ class Stops:
             if one.replacement is not None:
                 await self._correct(one)
         if self._superseding.is_on:
-            since = self._clocks.wall() - self._every_s - _APART_S
-            self.learn_done(await self._superseding.recent(since=since))
+            now = self._clocks.wall()
+            since = now - self._every_s - _APART_S
+            new = self.learn_done(await self._superseding.recent(since=since))
+            if new and self._queue.in_store:
+                await self._superseding.hasten(new, now=now)

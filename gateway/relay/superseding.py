@@ -6,24 +6,34 @@ reminder superfluous is `core.suppressing`'s.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from gateway.core.model import Item
+from gateway.core.model import CHUNK_SIZE, Item
 from gateway.core.suppressing import Done, Words, is_reminder, no_words, reason_of
 from gateway.ports import Suppressions
 
+#: events of a second for which the queue is looked through
+_MOST_HASTENED = 100
 _NONE: Mapping[int, str] = {}
 
 
 class Superseding:
-    """Asks `done`; without it nothing is ever superfluous. `words` are for the ids of people."""
+    """Asks `done`; without it nothing is ever superfluous. `words` are for the ids of people.
+    `woken` is told that something in the queue is due, whose chunks have `chunk_items` at most."""
 
     def __init__(
-        self, done: Suppressions | None = None, words: Words = no_words, *, is_on: bool = False
+        self,
+        done: Suppressions | None = None,
+        words: Words = no_words,
+        chunk_items: int = CHUNK_SIZE,
+        *,
+        woken: Callable[[], None] = lambda: None,
     ) -> None:
         self._done = done
         self._words = words
-        self.is_on = is_on
+        self._chunk_items = chunk_items
+        self._woken = woken
+        self.is_on = False
 
     def learn(self, is_on: bool) -> None:
         """Whether anything is configured now."""
@@ -51,6 +61,17 @@ class Superseding:
     async def recent(self, *, since: float) -> Sequence[Done]:
         """What came since then."""
         return await self._done.recent(since=since) if self.is_on and self._done else ()
+
+    async def hasten(self, event_ids: Iterable[str], *, now: float) -> None:
+        """See that what waits in the queue for the people of these events is looked at soon. Of
+        many at once, the rest is looked at when it is due."""
+        if self._done is None:
+            return
+        found = False
+        for event_id in list(dict.fromkeys(event_ids))[:_MOST_HASTENED]:
+            found |= await self._done.hasten(event_id, now=now, chunk_items=self._chunk_items)
+        if found:
+            self._woken()
 
     def judge(
         self, item: Item, first_seen: float, done: Mapping[str, Collection[Done]]

@@ -20,5 +20,8 @@ class PostgresSuppressions:
         rows = await self._database.rows("suppressions_of", sorted(words), places)
         return sorted(Done(*row) for row in rows)
 
+    async def hasten(self, event_id: str, *, now: float, chunk_items: int) -> bool:
+        return bool(await self._database.rows("suppressions_hasten", event_id, now, chunk_items))
+
     async def recent(self, *, since: float) -> Sequence[Done]:
         return [Done(*row) for row in await self._database.rows("suppressions_recent", since)]

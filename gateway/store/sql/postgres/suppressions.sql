@@ -28,3 +28,27 @@ WHERE (who_user = $1 AND who_user <> '') OR (who_custom = $2 AND who_custom <> '
 SELECT event_id, path, at FROM suppressions
 WHERE (who_user = $1 AND who_user <> '') OR (who_custom = $2 AND who_custom <> '')
 ORDER BY at, event_id, path;
+
+-- Leftovers that hold a delivery which waits, of somebody whom this event names. A chunk's number is
+-- told by its items' places, less those that were rejected before it.
+-- name: suppressions_hasten
+UPDATE queue SET lane = '', part = '', due_at = 0
+WHERE id = ANY(ARRAY(
+    SELECT id FROM queue WHERE id IN (
+        SELECT q.id FROM (
+            SELECT d.event_id, d.item_index FROM event_people p
+            JOIN deliveries d ON d.user_id = p.person
+            WHERE p.event_id = $1 AND d.state = 'pending'
+            UNION
+            SELECT d.event_id, d.item_index FROM event_people p
+            JOIN deliveries d ON d.custom_id = p.person
+            WHERE p.event_id = $1 AND d.state = 'pending'
+        ) w
+        JOIN events e ON e.event_id = w.event_id
+        JOIN queue q ON q.event_id = w.event_id
+        WHERE q.number BETWEEN (w.item_index - e.rejected) / $3::int AND w.item_index / $3
+          AND q.lease_id IS NULL AND (q.lane <> '' OR q.due_at > $2::float8)
+    )
+    ORDER BY id FOR UPDATE SKIP LOCKED
+))
+RETURNING id;
