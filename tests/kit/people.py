@@ -21,6 +21,7 @@ HOLDING = frozenset(
         "lanes",
         "lane_parts",
         "starts",
+        "suppressions",
     }
 )
 NOBODY = {
