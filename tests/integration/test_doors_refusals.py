@@ -165,7 +165,7 @@ EARLY = {
     "401": ([], "POST", PATH, 401),
     "401 of a phone": ([], "PUT", "/v1/devices/x", 401),
     "401 of a backend": (["X-API-Key: ik_nobody"], "POST", "/v1/notifications", 401),
-    "413": (lines_of(good()), "POST", PATH, 413),
+    "413": (["SIGNED"], "POST", PATH, 413),
     "413 of a phone": (["TOKEN"], "PUT", "/v1/devices/x", 413),
 }
 
@@ -177,7 +177,7 @@ class TestEarly:
     async def test_its_sender_reads_it_though_it_sends_all_of_its_body_first(
         self, public: PublicListener, headers: list[str], method: str, path: str, status: int
     ) -> None:
-        lines = [*with_token(headers), f"Content-Length: {HUGE}"]
+        lines = [*with_proof(headers), f"Content-Length: {HUGE}"]
         async with knocking(public.port) as stranger:
             sending = asyncio.create_task(
                 stranger.say(request(method, path, *lines, body=bytes(HUGE)))
@@ -199,7 +199,7 @@ class TestEarly:
     ) -> None:
         """The answer does not wait for the end of the connection either."""
         monkeypatch.setattr(door, "DISCARD_S", 3_600.0)
-        lines = [*with_token(headers), f"Content-Length: {HUGE}", "Expect: 100-continue"]
+        lines = [*with_proof(headers), f"Content-Length: {HUGE}", "Expect: 100-continue"]
         async with knocking(public.port) as sender:
             await sender.say(request(method, path, *lines))
             heard = await sender.answer()
@@ -211,7 +211,7 @@ class TestEarly:
     ) -> None:
         """The half of the door is closed at once, and the whole of it whether the sender does so
         or not."""
-        lines = [*with_token(headers), f"Content-Length: {HUGE}"]
+        lines = [*with_proof(headers), f"Content-Length: {HUGE}"]
         async with knocking(public.port) as stranger:
             began = time.monotonic()
             await stranger.say(request(method, path, *lines, body=KEPT_BACK))
@@ -222,10 +222,13 @@ class TestEarly:
             assert time.monotonic() - began > DISCARD_S / 2
 
 
-def with_token(headers: list[str]) -> list[str]:
-    return [
-        f"Authorization: Bearer {user_token('mary')}" if one == "TOKEN" else one for one in headers
-    ]
+def with_proof(headers: list[str]) -> list[str]:
+    """What proves the sender is made when it is sent: it holds for minutes."""
+    proofs = {
+        "TOKEN": lambda: [f"Authorization: Bearer {user_token('mary')}"],
+        "SIGNED": lambda: lines_of(good()),
+    }
+    return [line for one in headers for line in (proofs[one]() if one in proofs else [one])]
 
 
 async def refuses(writer: asyncio.StreamWriter) -> bool:

@@ -109,14 +109,28 @@ def rig() -> Rig:
 # --- a chunk that comes again under its own id ---------------------------------------------------
 
 
-def test_a_chunk_that_is_in_hand_goes_on_under_its_new_lease(rig: Rig) -> None:
+def test_a_chunk_that_is_in_hand_begins_anew_behind_its_pushes(rig: Rig) -> None:
+    """Another process may have had it meanwhile, and lost it, too: what is on record counts."""
     work = rig.begin(1, pushes=2)
     rig.stand_still()
     later = rig.claim(1, replace(FRESH, due_at=NOW + 5))
     assert rig.leases.take(later, Rig.now + LEASE_S) is None
-    assert (work.claim, work.proven_until, work.lost) == (later, Rig.now + LEASE_S, False)
-    assert rig.leases.works == {1: work}
+    assert work.lost
+    assert rig.cleared == 1
     assert rig.leases.ready() is None
+    end(work)
+    anew = rig.leases.ready()
+    assert anew is not None
+    assert (anew.claim, anew.proven_until, anew.lost) == (later, Rig.now + LEASE_S, False)
+    assert rig.leases.works == {1: anew}
+
+
+def test_a_chunk_in_hand_of_which_nothing_was_sent_begins_anew_at_once(rig: Rig) -> None:
+    work = rig.begin(1)
+    rig.stand_still()
+    anew = rig.take(1)
+    assert anew is not None
+    assert (work.lost, rig.leases.works) == (True, {1: anew})
 
 
 def test_another_chunk_under_a_used_id_is_begun_and_the_old_one_is_lost(rig: Rig) -> None:
@@ -236,7 +250,8 @@ def test_a_chunk_that_waits_goes_on_waiting_under_its_new_lease(rig: Rig) -> Non
     assert rig.take(1) is None
     assert rig.leases.ready() is None
     end(earlier)
-    assert rig.leases.ready() is waiting
+    assert waiting.lost
+    assert rig.leases.ready() is rig.leases.works[1]
 
 
 def test_nobody_waits_for_a_chunk_that_was_lost_while_it_waited_itself(rig: Rig) -> None:
@@ -332,8 +347,9 @@ async def test_an_answer_about_the_earlier_lease_of_a_chunk_says_nothing_of_the_
     rig.queue.lost = {1}
     rig.queue.meanwhile = lambda: rig.take(1)
     await rig.leases.prove([work])
-    assert not work.lost
-    assert rig.leases.works == {1: work}
+    anew = rig.leases.works[1]
+    assert anew is not work
+    assert not anew.lost
 
 
 async def test_an_answer_about_a_chunk_says_nothing_of_another_under_its_id(rig: Rig) -> None:

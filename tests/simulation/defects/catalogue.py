@@ -721,7 +721,7 @@ DEFECTS = (
     Defect(
         "lease_never_renewed",
         "A process never renews the leases of the chunks that it works on.",
-        ("no_repeat", "done_is_done"),
+        ("no_repeat", "done_is_done", "asked_wait"),
         20,
         ("several", "trickle", "hesitant"),
     ),
