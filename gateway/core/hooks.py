@@ -73,7 +73,8 @@ class Hook:
 class Happened(NamedTuple):
     """Something that hooks may want. `key` names it, beside its type: the same happening has the
     same id at every repeat. `facts` are what it says, in the order in which it says them;
-    `installation_id` is a phone's, and stands for a person as well."""
+    `installation_id` is a phone's, and stands for a person as well. `known_at` is when the gateway
+    came to know of it; None: at once."""
 
     type: str
     at: float
@@ -83,6 +84,7 @@ class Happened(NamedTuple):
     facts: Mapping[str, Any]
     installation_id: str | None = None
     body: bytes = b""
+    known_at: float | None = None
 
     @property
     def id(self) -> str:
@@ -91,8 +93,8 @@ class Happened(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Events for one hook, written together: a line each in `lines` and in `people`. `must`: they
-    may get neither too old nor too many."""
+    """Events for one hook, written together: a line each in `lines` and in `people`. `at` is when
+    the first of them came to be known. `must`: they may get neither too old nor too many."""
 
     hook: str
     at: float
@@ -117,13 +119,17 @@ class Plan:
         self.silent = self._wanted(SILENT)
         self.receipts = any(map(self._wanted, (one for one in TYPES if one.startswith(RECEIPT))))
 
-    def groups(self, happened: Sequence[Happened], secret: bytes) -> list[Group]:
-        """What is written for these happenings: for each hook what it wants, in portions of its
-        batches' size."""
+    def groups(
+        self, happened: Sequence[Happened], secret: bytes, *, only: str | None = None
+    ) -> list[Group]:
+        """What is written for these happenings: for each hook, or `only` that one, what it wants,
+        in portions of its batches' size."""
         found: list[Group] = []
         kinds = dict.fromkeys(one.type for one in happened)
         words: dict[tuple[str | None, str | None], str] = {}
         for hook in self.hooks.values():
+            if only is not None and hook.id != only:
+                continue
             wanted = {kind for kind in kinds if hook.wants(kind)}
             theirs = [one for one in happened if one.type in wanted] if wanted else []
             found += [
@@ -278,15 +284,16 @@ def _group(
     shown: Callable[[str, str | None], str | None] = (
         _as_it_is if hook.identify else partial(_hidden, secret, hook.id)
     )
-    lines, people, oldest = [], [], happened[0].at
+    lines, people, times = [], [], []
     for one in happened:
         who = (one.user_id, one.custom_id)
         said = words.get(who)
         if said is None:
             pair = words_of(*who, secret)
             said = words[who] = " ".join(word or _NONE for word in pair)
-        people.append(f"{one.at:.3f} {said}")
-        oldest = min(oldest, one.at)
+        known_at = one.at if one.known_at is None else one.known_at
+        people.append(f"{known_at:.3f} {said}")
+        times.append(known_at)
         told: dict[str, Any] = {"id": one.id, "type": one.type, "at": to_iso(one.at)}
         told |= one.facts
         told["user_id"] = shown("user_id", one.user_id)
@@ -297,7 +304,7 @@ def _group(
         if hook.bodies and one.body:
             line = b'%b,"body":%b}' % (line[:-1], one.body.replace(b"\n", b" "))
         lines.append(line)
-    return Group(hook.id, oldest, len(lines), b"\n".join(lines), "\n".join(people))
+    return Group(hook.id, min(times), len(lines), b"\n".join(lines), "\n".join(people))
 
 
 def _person(at: float, *words: str) -> str:

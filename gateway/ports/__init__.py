@@ -15,6 +15,15 @@ from gateway.ports.audit import Audit
 from gateway.ports.cancels import Cancelling, Cancels
 from gateway.ports.doubts import Doubt, Doubts
 from gateway.ports.erasures import KEPT, Asked, Cleared, Erasure, Erasures, Kept, Slice
+from gateway.ports.hooks import (
+    HookBatch,
+    HookCount,
+    HookFailure,
+    HookHolder,
+    HookLetter,
+    HookRow,
+    Hooks,
+)
 from gateway.ports.journal import (
     Aside,
     BrokeredJournal,
@@ -72,6 +81,13 @@ __all__ = [
     "HeldOf",
     "Holder",
     "Holdings",
+    "HookBatch",
+    "HookCount",
+    "HookFailure",
+    "HookHolder",
+    "HookLetter",
+    "HookRow",
+    "Hooks",
     "Imported",
     "Journal",
     "Kept",

@@ -104,6 +104,10 @@ class PostgresPeople:
                 following=[row[0] for row in await session.rows("held_following", *who)],
                 acts=[Row(*row) for row in await session.rows("held_acts", *who)],
                 reasons=[one for one in reasons if without_ids(one.reason, user) != one.reason],
+                hooks=[
+                    tuple(row)
+                    for row in await session.rows("held_hooks", [word for word in who if word])
+                ],
             )
 
         return await self._database.read(work, pace=SLOW)
