@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config import formats, shape, typed, wording
+from config import formats, hooks, shape, typed, wording
 from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside, signing_key
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def _misfits(
         yield f"apps: is missing; expected at least one [[apps]] with {' or '.join(vendors)}"
     if isinstance(apps, list):
         yield from _app_misfits(apps, vendors)
+    yield from hooks.misfits(data.get("hooks", []), apps, role)
     sources = data.get("sources", [])
     if isinstance(sources, list):
         yield from _source_misfits(sources, apps, role)
@@ -205,6 +206,7 @@ def _advice(settings: Settings) -> Iterator[str]:
     yield from _secrets_advice("webhook", settings.webhook.secrets)
     for i, source in enumerate(settings.sources):
         yield from _secrets_advice(f"sources[{i}]", source.secrets)
+    yield from hooks.advice(settings.hooks)
     if settings.webhook.tolerance_s > LONG_TOLERANCE_S:
         yield (
             "webhook.tolerance_s: is over an hour, and so long a captured webhook can be repeated; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
@@ -26,6 +26,7 @@ _OURS = (
     "learning.sealed",
 )
 _LEARNT = "learnink."
+_LANE = "hook"
 
 
 def _event(value: str) -> str:
@@ -85,9 +86,12 @@ class HookSettings(Section):
     """Certificates (PEM) trusted beside the system's."""
 
 
-def misfits(hooks: Any, role: object) -> Iterator[str]:
+def misfits(hooks: Any, apps: Any, role: object) -> Iterator[str]:
     """What is wrong with the tables `[[hooks]]` beside what each value must be: names that stand
-    there twice, secrets that are missing, and URLs that nothing may be posted to."""
+    there twice or for a lane, secrets that are missing, and URLs that nothing may be posted to."""
+    for i, app in enumerate(apps if hooks and isinstance(apps, list) else ()):
+        if isinstance(app, dict) and app.get("id") == _LANE:
+            yield f'apps[{i}].id: is "{_LANE}", as the lanes of hooks are; expected another name'
     seen: dict[str, int] = {}
     for i, hook in enumerate(hooks if isinstance(hooks, list) else ()):
         if not isinstance(hook, dict):
@@ -105,3 +109,20 @@ def misfits(hooks: Any, role: object) -> Iterator[str]:
                 target(url, allow_private=hook.get("allow_private") is True)
             except BadTarget as error:
                 yield f"hooks[{i}].url: {error}"
+
+
+def advice(hooks: Sequence[HookSettings]) -> Iterator[str]:
+    """What is allowed, yet likely a slip: "key: what is odd; what would be better"."""
+    for i, hook in enumerate(hooks):
+        if hook.allow_private:
+            yield (
+                f"hooks[{i}].allow_private: lets it reach what only this machine reaches; better "
+                "false, and a receiver with a public https address"
+            )
+        if hook.bodies and not any(_wants_learnt(one) for one in hook.events):
+            told = "does nothing without learnink.* in events; better leave it out"
+            yield f"hooks[{i}].bodies: {told}"
+
+
+def _wants_learnt(event: str) -> bool:
+    return event.startswith(_LEARNT) or (event.endswith("*") and _LEARNT.startswith(event[:-1]))

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from config import callers, checks, formats, shape, sources
+from config.hooks import HookSettings
 from config.section import Section
 from providers.settings import Count, OptionalPath, Seconds
 
@@ -341,6 +342,8 @@ class Settings(Section):
     """How long it is kept who did what."""
     privacy: PrivacySettings = PrivacySettings()
     """What is kept of people."""
+    hooks: tuple[HookSettings, ...] = ()
+    """A customer's own systems that are told what happens."""
     log: LogSettings = LogSettings()
     """What is logged."""
     apps: tuple[AppSettings, ...] = ()

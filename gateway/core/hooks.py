@@ -266,9 +266,11 @@ def erasures(rows: Iterable[Sequence[Any]]) -> Erasures:
     return found
 
 
-def wait_s(failures: int, retry_after: float | None, jitter: float) -> float:
+def wait_s(
+    failures: int, retry_after: float | None, jitter: float, *, first_s: float = FIRST_WAIT_S
+) -> float:
     """Seconds until a hook that failed so often in a row is tried again. `jitter` is in [0, 1)."""
-    longest = min(FIRST_WAIT_S * 2.0 ** min(failures - 1, 16), MOST_WAIT_S)
+    longest = min(first_s * 2.0 ** min(failures - 1, 16), MOST_WAIT_S)
     return max(retry_after or 0.0, longest * (0.5 + 0.5 * jitter))
 
 

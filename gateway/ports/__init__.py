@@ -16,11 +16,14 @@ from gateway.ports.cancels import Cancelling, Cancels
 from gateway.ports.doubts import Doubt, Doubts
 from gateway.ports.erasures import KEPT, Asked, Cleared, Erasure, Erasures, Kept, Slice
 from gateway.ports.hooks import (
+    AGAIN,
+    Again,
     HookBatch,
     HookCount,
     HookFailure,
     HookHolder,
     HookLetter,
+    HookPage,
     HookRow,
     Hooks,
 )
@@ -53,11 +56,13 @@ Clock = Callable[[], float]
 """The time now, in epoch seconds. New code takes `gateway.core.clocks` instead."""
 
 __all__ = [
+    "AGAIN",
     "FORM_S",
     "KEPT",
     "PERSON",
     "REPLICA_ALIVE_S",
     "SCOPES",
+    "Again",
     "ApiKey",
     "Aside",
     "Asked",
@@ -86,6 +91,7 @@ __all__ = [
     "HookFailure",
     "HookHolder",
     "HookLetter",
+    "HookPage",
     "HookRow",
     "Hooks",
     "Imported",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from gateway.core.audit import Act
 from gateway.core.hooks import Happened, Phone, Plan
@@ -65,6 +65,19 @@ class HookLetter(NamedTuple):
     types: tuple[str, ...]
 
 
+Again = Literal["deliveries", "receipts", "devices"]
+"""What is kept beside the hooks' own rows, so that a hook can be told of it again."""
+AGAIN: tuple[Again, ...] = get_args(Again)
+Key = tuple[Any, ...]
+
+
+class HookPage(NamedTuple):
+    """Some of what happened, and the key behind it."""
+
+    happened: Sequence[Happened]
+    after: Key
+
+
 class HookFailure(NamedTuple):
     """A post that failed: why, when the batch and the hook are tried again, and whether the answer
     was 410."""
@@ -104,6 +117,9 @@ class Hooks(Protocol):
 
         Who is named in a batch is remembered as told, and who was erased is not named.
         """
+
+    async def lease(self, hook: str, holder: str, *, now: float, until: float) -> bool:
+        """Be the one who works for a hook until then. False: another process is."""
 
     async def let_go(self, hook: str, holder: str) -> None:
         """Leave the hook to anybody."""
@@ -148,6 +164,12 @@ class Hooks(Protocol):
     ) -> list[tuple[int, Phone]]:
         """Active devices, by their numbers from behind one on, that were seen last between two
         times."""
+
+    async def again(
+        self, what: Again, hook: str, *, since: float, after: Key | None, now: float
+    ) -> HookPage | None:
+        """What a hook would be told again of what happened since, from behind a key on (None: from
+        the first), as far as it is kept; None: there is no more."""
 
     async def dead(self, hook: str, *, limit: int) -> list[HookLetter]:
         """The dead letters of a hook, newest first."""

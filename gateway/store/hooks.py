@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gateway.core.hooks import (
+    PRUNED,
     RECEIPT,
     Erasures,
     Group,
@@ -18,15 +19,17 @@ from gateway.core.hooks import (
     Plan,
     emptied,
     of_delivery,
+    of_device,
     told_in,
 )
 from gateway.core.model import Record
 from gateway.core.receipts import Told, kept_time
 from gateway.core.sources import source_of
 from gateway.core.states import DeliveryState
-from gateway.ports import HookBatch, HookCount, HookLetter
+from gateway.ports import Again, HookBatch, HookCount, HookLetter, HookPage
 from gateway.ports.receipts import Kept
 from gateway.store.receipts import Facts
+from gateway.store.rows import delivery_state
 
 #: batches that are looked through at once for somebody who was erased
 PAGE = 200
@@ -143,6 +146,43 @@ def told_by(
         kind = RECEIPT + one.kind.value
         happened.append(Happened(kind, at, key, *facts.user, said, name, known_at=one.received))
     return happened
+
+
+FIRST: Mapping[Again, tuple[Any, ...]] = {
+    "deliveries": ("", -1, -1),
+    "receipts": ("", -1, -1, ""),
+    "devices": (0,),
+}
+"""The key before all others."""
+
+
+def page_of(what: Again, rows: Sequence[Sequence[Any]], plan: Plan, now: float) -> HookPage | None:
+    """What happened, by the rows of `hook_again_...`. It waits from now on; None: there was
+    none."""
+    if not rows:
+        return None
+    found: list[Happened] = []
+    for row in rows:
+        if what == "deliveries":
+            record = Record._make(row[:15])._replace(state=delivery_state(row[3]))
+            found += of_delivery(record, row[15], plan)
+        elif what == "receipts":
+            said = {
+                "source": source_of(row[0]),
+                "event_id": row[0],
+                "item": row[1],
+                "app": row[8] or None,
+                "platform": row[9],
+                "clock": row[5],
+            }
+            kind, key = RECEIPT + row[3], (row[0], row[1], row[2])
+            found.append(Happened(kind, row[4], key, row[6], row[7], said, row[10]))
+        else:
+            phone, reason = Phone(*row[:6]), row[8]
+            found.append(of_device(PRUNED, phone, state="pruned", reason=reason, at=row[7]))
+    last = rows[-1]
+    after = (last[6],) if what == "devices" else tuple(last[: len(FIRST[what])])
+    return HookPage([one._replace(known_at=now) for one in found], after)
 
 
 def phones(rows: Iterable[Sequence[Any]]) -> list[tuple[int, Phone]]:

@@ -9,6 +9,7 @@ followed.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -222,11 +223,15 @@ def _failed(error: BaseException) -> Answer:
     while seen is not None:
         if isinstance(seen, _Refused):
             return _refusal(str(seen))
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return Answer("failed", f"its certificate is not trusted: {seen.verify_message}")
-        seen = getattr(seen, "os_error", None) or seen.__cause__ or seen.__context__
+        if isinstance(seen, ssl.CertificateError):
+            message = getattr(seen, "verify_message", "") or "it is not trusted"
+            if not isinstance(seen, aiohttp.ClientConnectorCertificateError):
+                return Answer("failed", f"its certificate does not hold: {message}")
+        more = getattr(seen, "certificate_error", None) or getattr(seen, "os_error", None)
+        seen = more or seen.__cause__ or seen.__context__
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Answer("failed", "its host is not found")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Answer("failed", f"no connection: {error.strerror or 'refused'}")
+        why = os.strerror(error.errno) if error.errno else "it was refused"
+        return Answer("failed", f"no connection: {why}")
     return Answer("failed", f"the connection broke: {type(error).__name__}")

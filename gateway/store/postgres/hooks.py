@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from gateway.core.audit import Act
 from gateway.core.hooks import FAILING, Happened, Phone, Plan, emptied, erasures
-from gateway.ports import HookBatch, HookCount, HookFailure, HookHolder, HookLetter, HookRow
-from gateway.store.hooks import PAGE, Row, counts_of, fixed, len_of, letter_of, phones, too_many
+from gateway.ports import (
+    Again,
+    HookBatch,
+    HookCount,
+    HookFailure,
+    HookHolder,
+    HookLetter,
+    HookPage,
+    HookRow,
+)
+from gateway.store.hooks import (
+    FIRST,
+    PAGE,
+    Row,
+    counts_of,
+    fixed,
+    len_of,
+    letter_of,
+    page_of,
+    phones,
+    too_many,
+)
 from gateway.store.postgres import audit
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.tapping import TELLING, Taps
@@ -64,6 +85,12 @@ class PostgresHooks:
             return batch
 
         return await self._database.write(work)
+
+    async def lease(self, hook: str, holder: str, *, now: float, until: float) -> bool:
+        taken = await self._database.write(
+            lambda session: session.run("hook_lease", hook, holder, now, until), repeatable=True
+        )
+        return taken > 0
 
     async def let_go(self, hook: str, holder: str) -> None:
         await self._database.rows("hook_let_go", hook, holder)
@@ -154,6 +181,17 @@ class PostgresHooks:
             lambda session: session.rows("hook_silent", after, since, until, limit), pace=SLOW
         )
         return phones(rows)
+
+    async def again(
+        self, what: Again, hook: str, *, since: float, after: Any, now: float
+    ) -> HookPage | None:
+        key = FIRST[what] if after is None else after
+        rows = await self._database.read(
+            lambda session: session.rows(f"hook_again_{what}", since, PAGE, *key), pace=SLOW
+        )
+        known = self.plan.hooks.get(hook)
+        found = [tuple(row) for row in rows]
+        return None if known is None else page_of(what, found, Plan([known]), now)
 
     async def dead(self, hook: str, *, limit: int) -> list[HookLetter]:
         rows = await self._database.rows("hook_dead", hook, limit)

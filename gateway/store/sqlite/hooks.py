@@ -9,8 +9,28 @@ from typing import Any
 
 from gateway.core.audit import Act
 from gateway.core.hooks import FAILING, Happened, Phone, Plan, emptied, erasures
-from gateway.ports import HookBatch, HookCount, HookFailure, HookHolder, HookLetter, HookRow
-from gateway.store.hooks import PAGE, Row, counts_of, fixed, len_of, letter_of, phones, too_many
+from gateway.ports import (
+    Again,
+    HookBatch,
+    HookCount,
+    HookFailure,
+    HookHolder,
+    HookLetter,
+    HookPage,
+    HookRow,
+)
+from gateway.store.hooks import (
+    FIRST,
+    PAGE,
+    Row,
+    counts_of,
+    fixed,
+    len_of,
+    letter_of,
+    page_of,
+    phones,
+    too_many,
+)
 from gateway.store.sqlite import audit
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.tapping import Taps
@@ -73,6 +93,12 @@ class SqliteHooks:
             return batch
 
         return await self._database.write(work)
+
+    async def lease(self, hook: str, holder: str, *, now: float, until: float) -> bool:
+        lease = {"hook": hook, "holder": holder, "now": now, "until": until}
+        return await self._database.write(
+            lambda connection: connection.execute(self._sql["hook_lease"], lease).rowcount > 0
+        )
 
     async def let_go(self, hook: str, holder: str) -> None:
         await self._run("hook_let_go", {"hook": hook, "holder": holder})
@@ -172,6 +198,21 @@ class SqliteHooks:
             alone=True,
         )
         return phones(rows)
+
+    async def again(
+        self, what: Again, hook: str, *, since: float, after: Any, now: float
+    ) -> HookPage | None:
+        key = FIRST[what] if after is None else after
+        page = {f"key{place}": value for place, value in enumerate(key)}
+        asked = {**page, "since": since, "limit": PAGE}
+        rows = await self._database.search(
+            lambda connection: connection.execute(
+                self._sql[f"hook_again_{what}"], asked
+            ).fetchall(),
+            alone=True,
+        )
+        known = self.plan.hooks.get(hook)
+        return None if known is None else page_of(what, rows, Plan([known]), now)
 
     async def dead(self, hook: str, *, limit: int) -> list[HookLetter]:
         rows = await self._database.rows("hook_dead", {"hook": hook, "limit": limit})

@@ -36,11 +36,11 @@ SELECT EXISTS (
     SELECT 1 FROM hooks WHERE id = $1 AND (held <> '' OR quiet_until > $2)
 );
 
--- One posts at a time; none holds for longer than this one asks to.
+-- One posts at a time; none holds for much longer than this one asks to, whatever its clock says.
 -- name: hook_lease
 INSERT INTO hooks (id, holder, held_until) VALUES ($1, $2, $4)
 ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
-WHERE hooks.holder = excluded.holder OR hooks.held_until NOT BETWEEN $3 AND $4;
+WHERE hooks.holder = excluded.holder OR hooks.held_until NOT BETWEEN $3 AND 2 * $4::float8 - $3;
 
 -- name: hook_let_go
 UPDATE hooks SET held_until = 0 WHERE id = $1 AND holder = $2;
@@ -185,3 +185,28 @@ FOR UPDATE;
 
 -- name: hook_set_reason
 UPDATE hooks SET reason = $2 WHERE id = $1;
+
+-- What happened since, from behind a key on: deliveries that ended, receipts, and devices that were pruned.
+-- name: hook_again_deliveries
+SELECT d.event_id, d.item_index, d.device_id, d.state, d.attempts, d.at, d.user_id, d.custom_id,
+       d.app, d.provider, d.address_hash, d.reason, d.vendor_id, d.next_at, d.day, v.installation_id
+FROM deliveries d LEFT JOIN devices v ON v.id = d.device_id
+WHERE (d.event_id, d.item_index, d.device_id) > ($3, $4::int, $5::bigint)
+  AND d.at >= $1 AND d.state <> 'pending'
+ORDER BY d.event_id, d.item_index, d.device_id LIMIT $2;
+
+-- name: hook_again_receipts
+SELECT r.event_id, r.item_index, r.device_id, r.kind, r.at, r.clock, d.user_id, d.custom_id, d.app,
+       v.platform,
+       CASE WHEN v.user_id = d.user_id OR v.custom_id = d.custom_id THEN v.installation_id END
+FROM receipts r
+LEFT JOIN deliveries d USING (event_id, item_index, device_id, day)
+LEFT JOIN devices v ON v.id = r.device_id
+WHERE (r.event_id, r.item_index, r.device_id, r.kind) > ($3, $4::int, $5::bigint, $6)
+  AND r.at >= $1
+ORDER BY r.event_id, r.item_index, r.device_id, r.kind LIMIT $2;
+
+-- name: hook_again_devices
+SELECT installation_id, user_id, custom_id, app, provider, greatest(last_seen_at, heard_at), id,
+       state_at, state_reason
+FROM devices WHERE id > $3 AND state = 'pruned' AND state_at >= $1 ORDER BY id LIMIT $2;

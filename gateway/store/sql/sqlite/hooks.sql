@@ -32,11 +32,11 @@ SELECT EXISTS (
     SELECT 1 FROM hooks WHERE id = :hook AND (held <> '' OR quiet_until > :now)
 );
 
--- One posts at a time; none holds for longer than this one asks to.
+-- One posts at a time; none holds for much longer than this one asks to, whatever its clock says.
 -- name: hook_lease
 INSERT INTO hooks (id, holder, held_until) VALUES (:hook, :holder, :until)
 ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
-WHERE holder = excluded.holder OR held_until NOT BETWEEN :now AND :until;
+WHERE holder = excluded.holder OR held_until NOT BETWEEN :now AND 2 * :until - :now;
 
 -- name: hook_let_go
 UPDATE hooks SET held_until = 0 WHERE id = :hook AND holder = :holder;
@@ -179,3 +179,28 @@ WHERE held = 'operator' AND (instr(reason, :user_id) > 0 OR instr(reason, :custo
 
 -- name: hook_set_reason
 UPDATE hooks SET reason = ? WHERE id = ?;
+
+-- What happened since, from behind a key on: deliveries that ended, receipts, and devices that were pruned.
+-- name: hook_again_deliveries
+SELECT d.event_id, d.item_index, d.device_id, d.state, d.attempts, d.at, d.user_id, d.custom_id,
+       d.app, d.provider, d.address_hash, d.reason, d.vendor_id, d.next_at, d.day, v.installation_id
+FROM deliveries d LEFT JOIN devices v ON v.id = d.device_id
+WHERE (d.event_id, d.item_index, d.device_id) > (:key0, :key1, :key2)
+  AND d.at >= :since AND d.state <> 'pending'
+ORDER BY d.event_id, d.item_index, d.device_id LIMIT :limit;
+
+-- name: hook_again_receipts
+SELECT r.event_id, r.item_index, r.device_id, r.kind, r.at, r.clock, d.user_id, d.custom_id, d.app,
+       v.platform,
+       CASE WHEN v.user_id = d.user_id OR v.custom_id = d.custom_id THEN v.installation_id END
+FROM receipts r
+LEFT JOIN deliveries d USING (event_id, item_index, device_id)
+LEFT JOIN devices v ON v.id = r.device_id
+WHERE (r.event_id, r.item_index, r.device_id, r.kind) > (:key0, :key1, :key2, :key3)
+  AND r.at >= :since
+ORDER BY r.event_id, r.item_index, r.device_id, r.kind LIMIT :limit;
+
+-- name: hook_again_devices
+SELECT installation_id, user_id, custom_id, app, provider, max(last_seen_at, heard_at), id, state_at,
+       state_reason
+FROM devices WHERE id > :key0 AND state = 'pruned' AND state_at >= :since ORDER BY id LIMIT :limit;
