@@ -105,7 +105,9 @@ async def receiving(
 
     application = web.Application()
     application.router.add_route("*", "/{tail:.*}", receiver.handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(
+        application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+    )
     async with AsyncExitStack() as stack:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
