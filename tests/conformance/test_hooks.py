@@ -14,7 +14,7 @@ from gateway.core.model import UserRef, day_of
 from gateway.core.prune import BrakeRule
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.states import DeliveryState
-from gateway.ports import HookBatch, HookFailure, HookRow
+from gateway.ports import AGAIN, HookBatch, HookFailure, HookRow
 from tests.kit.build import NOW
 from tests.kit.stores import (
     Handle,
@@ -406,3 +406,33 @@ async def test_who_was_told_is_told_of_a_person(handle: Handle, user: UserRef) -
     await handle.store.hooks.taken(await taken(handle))
     assert list((await handle.store.people.held(user, [])).hooks) == [("crm", 0)]
     assert list((await handle.store.people.held(UserRef("joe"), [])).hooks) == []
+
+
+async def test_what_the_journal_still_knows_is_told_again_under_the_same_ids(
+    handle: Handle,
+) -> None:
+    learn(handle, ALL)
+    await accept(handle)
+    device = await register(handle, "phone-1")
+    await settle(handle, device_id=device.id, at=NOW - 50.0)
+    await settle(handle, first=1, device_id=device.id)
+    told = Told(Key("msg_1", 1, device.id, TODAY, "granted"), Kind.OPENED, NOW + 60.0, 60.0, True)
+    await handle.store.receipts.keep([told], rule="opt_out")
+    await take_out(handle, device)
+    before = {one["id"]: one for one in await all_said(handle)}
+    hooks = handle.store.hooks
+    for what in AGAIN:
+        after = None
+        while page := await hooks.again(what, "crm", since=NOW - 10.0, after=after, now=NOW + 99.0):
+            await hooks.mark("crm", happened=page.happened)
+            after = page.after
+    assert (await hooks.counts())["crm"].since == NOW + 99.0
+    again = {one["id"]: one for one in await all_said(handle)}
+    assert again.items() <= before.items()
+    assert sorted(one["type"] for one in again.values()) == [
+        "delivery.settled",
+        "delivery.settled",
+        "device.pruned",
+        "receipt.opened",
+    ]
+    assert [one["event_id"] for one in before.values() if one["id"] not in again] == ["msg_1"]
