@@ -39,6 +39,11 @@ def _event(value: str) -> str:
     return text
 
 
+def _is_true(value: object) -> bool:
+    """Whether a value means yes: a variable has it as text."""
+    return str(value).strip().lower() in {"true", "t", "yes", "y", "on", "1"}
+
+
 def _may_be(start: str) -> bool:
     return _LEARNT.startswith(start) or any(one.startswith(start) for one in _OURS)
 
@@ -106,7 +111,7 @@ def misfits(hooks: Any, apps: Any, role: object) -> Iterator[str]:
         url = hook.get("url")
         if isinstance(url, str) and url:
             try:
-                target(url, allow_private=hook.get("allow_private") is True)
+                target(url, allow_private=_is_true(hook.get("allow_private")))
             except BadTarget as error:
                 yield f"hooks[{i}].url: {error}"
 

@@ -31,7 +31,7 @@ COLUMNS = (
 )
 
 
-@click.group(cls=Group, short_help="Hooks: your own systems that are told what happens")
+@click.group(cls=Group, short_help="Hooks: what your own systems are told")
 def hooks() -> None:
     """Hooks: your own systems that are told what happens."""
 

@@ -111,3 +111,17 @@ def test_a_certificate_that_is_none_is_told_before_anything_changes(tmp_path: Pa
     settings = read(tmp_path, {**GOOD, "ca_file": "ca.pem"})
     with pytest.raises(ConfigurationError, match="crm"):
         ways_of(settings, lambda: 0.0)
+
+
+def test_a_hook_may_be_given_by_variables(tmp_path: Path) -> None:
+    read(tmp_path)
+    values = {
+        "ID": "crm",
+        "URL": "http://127.0.0.1:8000/",
+        "SECRETS": SECRET,
+        "EVENTS": "delivery.settled,receipt.*",
+        "ALLOW_PRIVATE": "true",
+    }
+    env = {f"INKPUSH_HOOKS__0__{name}": value for name, value in values.items()}
+    (hook,) = load(tmp_path / "inkpush.toml", env).hooks
+    assert (hook.events, hook.allow_private) == (("delivery.settled", "receipt.*"), True)
