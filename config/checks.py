@@ -31,7 +31,7 @@ SIGNING_BYTES = 24
 
 LONG_TOLERANCE_S = 3_600
 """A captured webhook can be repeated as long as its signature's timestamp is tolerated."""
-EXAMPLES = frozenset(f"whsec_aW5rcHVzaC1leGFtcGxlLXNlY3JldC0wMDA{last}" for last in "xy")
+EXAMPLES = frozenset(f"whsec_aW5rcHVzaC1leGFtcGxlLXNlY3JldC0wMDA{last}" for last in "xyz")
 """Secrets that stand in our documents: whoever reads them can sign."""
 _PUBLIC_FILES = frozenset({"ca_file", "jwt_public_keys_file"})
 
