@@ -24,6 +24,7 @@ HOLDING = frozenset(
         "hooks",
         "hook_batches",
         "hook_told",
+        "suppressions",
     }
 )
 NOBODY = {

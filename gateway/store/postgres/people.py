@@ -102,6 +102,7 @@ class PostgresPeople:
                 erasures=[tuple(row) for row in await session.rows("held_erasures", *who)],
                 starts=[row[0] for row in await session.rows("held_starts", *ids)],
                 following=[row[0] for row in await session.rows("held_following", *who)],
+                done=[tuple(row) for row in await session.rows("held_suppressions", *who)],
                 acts=[Row(*row) for row in await session.rows("held_acts", *who)],
                 reasons=[one for one in reasons if without_ids(one.reason, user) != one.reason],
                 hooks=[

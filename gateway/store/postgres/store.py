@@ -29,6 +29,7 @@ from gateway.store.postgres.replicas import PostgresReplicas
 from gateway.store.postgres.schema import SchemaWatch
 from gateway.store.postgres.spares import Spares
 from gateway.store.postgres.starts import PostgresStarts
+from gateway.store.postgres.suppressions import PostgresSuppressions
 from gateway.store.postgres.tapping import Taps
 from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.wakeups import Wakeups
@@ -69,6 +70,7 @@ class PostgresStore:
         self.receipts = PostgresReceipts(database, taps)
         self.people = PostgresPeople(database)
         self.cancels = PostgresCancels(database)
+        self.suppressions = PostgresSuppressions(database)
         self.erasures = PostgresErasures(database)
         self.lanes = PostgresLanes(database, taps)
         self.starts = PostgresStarts(database)

@@ -20,6 +20,7 @@ def ask(connection: sqlite3.Connection, sql: Sql, user: UserRef, *, now: float) 
     connection.execute(sql["erase_held"])
     connection.execute(sql["erase_letters"], ids_of(user))
     who = words(connection, sql, user)
+    connection.execute(sql["suppressions_erase"], who)
     connection.execute(sql["erasure_ask"], {**ids_of(user), **who, "now": now})
 
 

@@ -118,6 +118,7 @@ class SqlitePeople:
                 erasures=find("held_erasures", who),
                 starts=[row[0] for row in find("held_starts", ids)],
                 following=[row[0] for row in find("held_following", who)],
+                done=find("held_suppressions", who),
                 acts=sorted(Row(*row) for row in find("audit_of_user", who)),
                 reasons=[one for one in reasons if without_ids(one.reason, user) != one.reason],
                 hooks=find("held_hooks", who),

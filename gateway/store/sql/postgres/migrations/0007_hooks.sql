@@ -1,4 +1,4 @@
--- Hooks: see gateway/core/hooks.py and deploy/docs/decisions/0042-hooks.md. How each stands: `held` by whom
+-- Hooks: see gateway/core/hooks.py and deploy/docs/decisions/0043-hooks.md. How each stands: `held` by whom
 -- ('operator', or 'gone' after a 410), what `trouble` it has and since when, how many failures in a row, and until
 -- when it is left alone. `holder` posts until `held_until`, alone. `silent_at`: silence of before is told;
 -- `learnt` and `sealed`: so far learning events, and the seals of their chain, are followed.
