@@ -8,7 +8,7 @@ Finding and keeping rows is the store's matter, posting them `providers.hook`'s.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.core.erased import NOBODY, words_of
-from gateway.core.hashes import keyed
+from gateway.core.hashes import Keyed
 from gateway.core.instants import to_iso
 from gateway.core.model import Record, UserRef, named
 from gateway.core.sources import source_of
@@ -127,6 +127,12 @@ class Plan:
         found: list[Group] = []
         kinds = dict.fromkeys(one.type for one in happened)
         words: dict[tuple[str | None, str | None], str] = {}
+        users, customs = Keyed(secret, "erased user_id"), Keyed(secret, "erased custom_id")
+        for one in happened:
+            user_id, custom_id = who = (one.user_id, one.custom_id)
+            if who not in words:
+                user = _NONE if user_id is None else users.of(user_id)
+                words[who] = f"{user} {_NONE if custom_id is None else customs.of(custom_id)}"
         for hook in self.hooks.values():
             if only is not None and hook.id != only:
                 continue
@@ -165,6 +171,8 @@ class Plan:
 
 NO_HOOKS = Plan()
 _KINDS = ("user_id", "custom_id")
+_PHONE = "installation"
+_PERSON = "hook person"
 
 
 # --- what happened --------------------------------------------------------------------------------
@@ -281,27 +289,25 @@ def _group(
     hook: Hook,
     happened: Sequence[Happened],
     secret: bytes,
-    words: dict[tuple[str | None, str | None], str],
+    words: Mapping[tuple[str | None, str | None], str],
 ) -> Group:
-    shown: Callable[[str, str | None], str | None] = (
-        _as_it_is if hook.identify else partial(_hidden, secret, hook.id)
+    user, custom, phone = (
+        _as_it_is if hook.identify else Keyed(secret, _PERSON, hook.id, kind).of
+        for kind in (*_KINDS, _PHONE)
     )
+    seconds: dict[int, str] = {}
     lines, people, times = [], [], []
     for one in happened:
-        who = (one.user_id, one.custom_id)
-        said = words.get(who)
-        if said is None:
-            pair = words_of(*who, secret)
-            said = words[who] = " ".join(word or _NONE for word in pair)
+        user_id, custom_id = who = (one.user_id, one.custom_id)
         known_at = one.at if one.known_at is None else one.known_at
-        people.append(f"{known_at:.3f} {said}")
+        people.append(f"{known_at:.3f} {words[who]}")
         times.append(known_at)
-        told: dict[str, Any] = {"id": one.id, "type": one.type, "at": to_iso(one.at)}
+        told: dict[str, Any] = {"id": one.id, "type": one.type, "at": _iso(one.at, seconds)}
         told |= one.facts
-        told["user_id"] = shown("user_id", one.user_id)
-        told["custom_id"] = shown("custom_id", one.custom_id)
+        told["user_id"] = None if user_id is None else user(user_id)
+        told["custom_id"] = None if custom_id is None else custom(custom_id)
         if one.installation_id is not None:
-            told["installation_id"] = shown("installation", one.installation_id)
+            told["installation_id"] = phone(one.installation_id)
         line = _dumped(told)
         if hook.bodies and one.body:
             line = b'%b,"body":%b}' % (line[:-1], one.body.replace(b"\n", b" "))
@@ -313,17 +319,22 @@ def _person(at: float, *words: str) -> str:
     return f"{at:.3f} " + " ".join(word or _NONE for word in words)
 
 
-def _as_it_is(_kind: str, value: str | None) -> str | None:
+def _iso(at: float, seconds: dict[int, str]) -> str:
+    """A time as `to_iso` writes it: what happens together is of few seconds."""
+    whole, thousandths = divmod(int(at * 1000), 1000)
+    begin = seconds.get(whole)
+    if begin is None:
+        begin = seconds[whole] = to_iso(float(whole))[:-4]
+    return f"{begin}{thousandths:03d}Z"
+
+
+def _as_it_is(value: str) -> str:
     return value
-
-
-def _hidden(secret: bytes, hook: str, kind: str, value: str | None) -> str | None:
-    return None if value is None else _hash(secret, hook, kind, value)
 
 
 def _hash(secret: bytes, hook: str, kind: str, value: str) -> str:
     """The word for a person at one hook: the same for ever there, and another one elsewhere."""
-    return keyed(secret, "hook person", hook, kind, value).hex()
+    return Keyed(secret, _PERSON, hook, kind).of(value)
 
 
 def _dumped(value: Any) -> bytes:
