@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config import formats, shape, suppress, typed, wording
+from config import formats, hooks, shape, suppress, typed, wording
 from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside, signing_key
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SIGNING_BYTES = 24
 
 LONG_TOLERANCE_S = 3_600
 """A captured webhook can be repeated as long as its signature's timestamp is tolerated."""
-EXAMPLES = frozenset(f"whsec_aW5rcHVzaC1leGFtcGxlLXNlY3JldC0wMDA{last}" for last in "xy")
+EXAMPLES = frozenset(f"whsec_aW5rcHVzaC1leGFtcGxlLXNlY3JldC0wMDA{last}" for last in "xyz")
 """Secrets that stand in our documents: whoever reads them can sign."""
 _PUBLIC_FILES = frozenset({"ca_file", "jwt_public_keys_file"})
 
@@ -101,6 +101,7 @@ def _misfits(
         yield f"apps: is missing; expected at least one [[apps]] with {' or '.join(vendors)}"
     if isinstance(apps, list):
         yield from _app_misfits(apps, vendors)
+    yield from hooks.misfits(data.get("hooks", []), apps, role)
     if isinstance(entries := data.get("suppress", []), list):
         yield from suppress.misfits(entries, sections.get("relay"))
     sources = data.get("sources", [])
@@ -207,6 +208,7 @@ def _advice(settings: Settings) -> Iterator[str]:
     yield from _secrets_advice("webhook", settings.webhook.secrets)
     for i, source in enumerate(settings.sources):
         yield from _secrets_advice(f"sources[{i}]", source.secrets)
+    yield from hooks.advice(settings.hooks)
     if settings.webhook.tolerance_s > LONG_TOLERANCE_S:
         yield (
             "webhook.tolerance_s: is over an hour, and so long a captured webhook can be repeated; "

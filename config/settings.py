@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from config import callers, checks, formats, shape, sources
+from config.hooks import HookSettings
 from config.section import Section
 from config.suppress import SuppressSettings
 from providers.settings import Count, OptionalPath, Seconds
@@ -342,6 +343,8 @@ class Settings(Section):
     """How long it is kept who did what."""
     privacy: PrivacySettings = PrivacySettings()
     """What is kept of people."""
+    hooks: tuple[HookSettings, ...] = ()
+    """A customer's own systems that are told what happens."""
     suppress: tuple[SuppressSettings, ...] = ()
     """Events that make reminders superfluous."""
     log: LogSettings = LogSettings()

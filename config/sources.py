@@ -222,6 +222,9 @@ def _bring_in_secrets(gathered: Gathered) -> None:
     _bring_in_signing_secrets(gathered.data.get("webhook"), "webhook", gathered)
     for i, source in enumerate(sources if isinstance(sources, list) else ()):
         _bring_in_signing_secrets(source, f"sources[{i}]", gathered)
+    hooks = gathered.data.get("hooks")
+    for i, hook in enumerate(hooks if isinstance(hooks, list) else ()):
+        _bring_in_signing_secrets(hook, f"hooks[{i}]", gathered, key="secret_file")
     if not isinstance(auth, dict):
         return
     if text := _read(auth, "auth.jwt_secret_file", gathered):
@@ -235,8 +238,10 @@ def _bring_in_secrets(gathered: Gathered) -> None:
         auth["jwt_public_keys"] = _joined(auth.get("jwt_public_keys", []), keys)
 
 
-def _bring_in_signing_secrets(table: Any, name: str, gathered: Gathered) -> None:
-    if isinstance(table, dict) and (text := _read(table, f"{name}.secrets_file", gathered)):
+def _bring_in_signing_secrets(
+    table: Any, name: str, gathered: Gathered, *, key: str = "secrets_file"
+) -> None:
+    if isinstance(table, dict) and (text := _read(table, f"{name}.{key}", gathered)):
         # base64 holds neither blanks nor #, nor what a list is written with
         lines = (line.partition("#")[0] for line in text.splitlines())
         secrets = [part for line in lines for part in re.split(r"[\s,;\[\]\"']+", line) if part]

@@ -12,7 +12,7 @@ environment at APNs.
 
 Rooms, and the one direction in which they may import (import-linter keeps it so):
 
-    cli -> app -> {ingest | devices | relay | ops | store | queue | observe}
+    cli -> app -> {ingest | devices | hooks | relay | ops | store | queue | observe}
         -> exchange -> problems -> ports -> events -> core -> errors
 
 Siblings in braces never import each other. All may use `providers.contract`, the vocabulary, and

@@ -274,6 +274,41 @@ class Lifecycle:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class HookPosted:
+    """A batch was posted to a hook: taken, gone, throttled, failed or refused; `events` are how
+    many it has."""
+
+    hook: str
+    outcome: str
+    events: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HookHeld:
+    """A hook wants no more: it answered 410, and is held until a person resumes it."""
+
+    hook: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HookFailing:
+    """A hook failed several times in a row, for this reason; "": it takes events again."""
+
+    hook: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HooksBuried:
+    """So many events waited too long for a hook, or were too many: they are its dead letters."""
+
+    hook: str
+    events: int
+
+
 GatewayEvent = (
     WebhookAnswered
     | NotificationsPosted
@@ -299,6 +334,10 @@ GatewayEvent = (
     | ClockDoubted
     | ClockCorrected
     | ConnectionRefused
+    | HookPosted
+    | HookHeld
+    | HookFailing
+    | HooksBuried
     | StoreFailed
     | Fault
     | Lifecycle

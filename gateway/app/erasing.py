@@ -19,7 +19,7 @@ from gateway.core.model import UserRef
 from gateway.core.pace import Pace
 from gateway.errors import GatewayError
 from gateway.events import Observer, StoreFailed
-from gateway.ports import KEPT, Asked, Erasures
+from gateway.ports import KEPT, Asked, Erasures, Hooks
 from gateway.store.erasing import needles, who_is_named
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Eraser:
         self,
         erasures: Erasures,
         *,
+        hooks: Hooks,
         texts_of: TextsOf | None,
         name: str,
         observer: Observer,
@@ -60,6 +61,7 @@ class Eraser:
         searched: Callable[[int], None] = lambda _rows: None,
     ) -> None:
         self._erasures = erasures
+        self._hooks = hooks
         self._texts_of = texts_of
         self._name = name
         self._observer = observer
@@ -118,6 +120,7 @@ class Eraser:
         at again."""
         later: set[Key] = set()
         await self._erasures.settled()
+        await self._hooks.empty([(*one.words, one.asked_at) for one in wanted])
         for one in wanted:
             for event_id in await self._erasures.indexed(one.user):
                 await self._erase(event_id, one, later)
@@ -198,6 +201,7 @@ def eraser_of(
     """The job of a process on these stores."""
     return Eraser(
         stores.store.erasures,
+        hooks=stores.store.hooks,
         texts_of=None if stores.broker is None else stores.broker.texts_of,
         name=name,
         observer=observer,

@@ -13,6 +13,7 @@ from gateway.app.beating import beating
 from gateway.app.dates import ask_dates, hosts_of
 from gateway.app.descriptors import OPS_CONNECTIONS
 from gateway.app.doubts import doubting, keeping_notes
+from gateway.app.hooking import posting
 from gateway.app.ids import RANDOM
 from gateway.app.lanes import plan_lanes
 from gateway.app.listeners import listen, ops_application, public_application
@@ -111,12 +112,11 @@ async def open_gateway(
             observer=gateway.observe,
             most=OPS_CONNECTIONS,
         )
-        ask = partial(ask_dates, hosts_of(settings, plans), timekeeper.told)
         stack.push_async_callback(timekeeper.stop)
         await timekeeper.start(
             stores.store.times,
             ids.process(),
-            ask=ask,
+            ask=partial(ask_dates, hosts_of(settings, plans), timekeeper.told),
             observer=gateway.observe,
             failed=on_failure,
         )
@@ -138,6 +138,7 @@ async def open_gateway(
             stack.push_async_callback(gateway.relay.stop, settings.relay.drain_s)
             await gateway.relay.start(plans)
             await stack.enter_async_context(stores.waking(gateway.relay.wake))
+        await stack.enter_async_context(posting(gateway.hooking, settings, clocks.wall))
         for loop in (
             gateway.device_counts.run(),
             gateway.audience.run(),

@@ -11,6 +11,7 @@ from gateway.app.storage import Stores
 from gateway.app.storing import Storing
 from gateway.core.clocks import WallClock
 from gateway.errors import StoreUnavailable
+from gateway.hooks.standing import lane_of, standing_of
 from gateway.observe.metrics import Metrics
 from gateway.ports import Depth, Standing, quiet
 from gateway.relay.device_counts import DeviceCounts
@@ -49,6 +50,7 @@ class Gauges:
         self._clock = clock
         self._offset = offset
         self._every_s = every_s
+        self._hooks: Mapping[str, Standing] = {}
         self._depth = Depth(0, None)
         self._accepted_since = 0
 
@@ -66,6 +68,7 @@ class Gauges:
         while True:
             with contextlib.suppress(StoreUnavailable):  # the probes of /readyz report it
                 await self._look_at_queue()
+                await self._look_at_hooks()
             await asyncio.sleep(self._every_s)
 
     async def refresh(self) -> None:
@@ -92,6 +95,9 @@ class Gauges:
             {(part.app, part.vendor, part.name) for part in parts if part.failing}
         )
         self._metrics.set_lane_rows(await self._stores.lanes.all())
+        hooks = self._stores.store.hooks
+        if hooks.plan.hooks:
+            self._metrics.hooks.set(await hooks.counts(), now=now)
 
     def probes(self) -> dict[str, Probe]:
         """The probes of /readyz for parts that the gateway cannot do without: each answers None,
@@ -101,7 +107,7 @@ class Gauges:
     def lane_states(self) -> dict[str, Standing]:
         """The standing of this process' lanes and parts that do not simply send, of sources whose
         events wait here, and of what the database lacks and can do without."""
-        now, states = self._clock(), dict(self._waiting())
+        now, states = self._clock(), {**self._waiting(), **self._hooks}
         states |= {part: one for part, one in self._stores.troubles().items() if part != "store"}
         for lane in self._lanes.values():
             if lane.quiet_for_s > 0:
@@ -115,6 +121,14 @@ class Gauges:
     async def _look_at_queue(self) -> None:
         self._depth = await self._stores.queue.depth()
         self._accepted_since = 0
+
+    async def _look_at_hooks(self) -> None:
+        """How hooks stand, for any process may have changed that."""
+        hooks = self._stores.store.hooks
+        known = hooks.plan.hooks
+        rows = await hooks.rows() if known else []
+        standings = {lane_of(row.id): standing_of(row) for row in rows if row.id in known}
+        self._hooks = {name: one for name, one in standings.items() if one.state != "open"}
 
     async def _store_answers(self) -> str | None:
         try:

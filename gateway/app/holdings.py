@@ -19,7 +19,7 @@ from gateway.core.seen import Asking
 from gateway.devices.records import record_of
 from gateway.ops.lookup import delivery_view, with_waiting
 from gateway.ops.waiting import WaitingLookup
-from gateway.ports import KEPT, Content, DeadLetter, Holdings, Waiting
+from gateway.ports import KEPT, Content, DeadLetter, Holdings, HookRow, Waiting
 from gateway.store.erasing import needles
 from providers.vendor import Vendors
 
@@ -92,9 +92,10 @@ async def collect(
         "named_in_reasons": [
             *[_act(one) for one in held.reasons],
             *_lane_reasons(lanes, user),
+            *_hook_reasons(await store.hooks.rows(), user),
         ],
         "keyed_hashes": _hashes(held),
-        "hooks": [],
+        "hooks": [{"hook": hook, "waiting": waiting} for hook, waiting in held.hooks],
     }
 
 
@@ -252,6 +253,16 @@ def _lane_reasons(lanes: Sequence[Any], user: UserRef) -> list[dict[str, Any]]:
     return [
         {"object": name, "reason": row.reason}
         for name, row in rows
+        if any(one in row.reason for one in ids)
+    ]
+
+
+def _hook_reasons(rows: Sequence[HookRow], user: UserRef) -> list[dict[str, Any]]:
+    """Hooks that somebody paused for a reason that names the person."""
+    ids = [one for one in (user.user_id, user.custom_id) if one]
+    return [
+        {"object": f"hook/{row.id}", "reason": row.reason}
+        for row in rows
         if any(one in row.reason for one in ids)
     ]
 

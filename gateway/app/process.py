@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry
 from gateway.app.doubts import standing
 from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
+from gateway.app.hook_plans import plan_of
+from gateway.app.hooking import hooking_of, ways_of
 from gateway.app.relay import Relay
 from gateway.app.sources import limits_of, names_of, rules_of, webhook_limits, word_with
 from gateway.app.storage import Stores
@@ -27,6 +29,7 @@ from gateway.events import (
     StoreFailed,
     WebhookAnswered,
 )
+from gateway.hooks.hooking import Hooking
 from gateway.ingest.routes import WebhookLimits
 from gateway.observe.metrics import Metrics
 from gateway.ports import Doubt, Standing
@@ -78,6 +81,7 @@ class Gateway:
             sources=names_of(settings),
             now=clocks.wall(),
         )
+        self.metrics.hooks.learn([one.id for one in settings.hooks])
         self.authenticator = Authenticator(auth_rules(settings), stores.keys, clocks=clocks)
         self.device_counts = DeviceCounts(
             stores.registry,
@@ -97,12 +101,22 @@ class Gateway:
             stores, name=ids.process(), observer=self.observe, clocks=clocks, pace=pace
         )
         self.relay: Relay | None = None
+        self.hooking: Hooking | None = None
         if settings.server.role != "ingest":
             self.relay = Relay(
                 settings,
                 vendors,
                 stores,
                 self.device_counts,
+                observer=self.observe,
+                clocks=clocks,
+                ids=ids,
+                pace=pace,
+                failed=on_failure,
+            )
+            self.hooking = hooking_of(
+                stores,
+                lambda: self.settings,
                 observer=self.observe,
                 clocks=clocks,
                 ids=ids,
@@ -202,12 +216,18 @@ class Gateway:
         """
         for app, provider in lanes_of(settings):
             self.metrics.add_lane(app, provider)
+        ways = ways_of(settings, self.clocks.wall)
         if self.relay is not None:
             await self.relay.reload(settings)
         await self.authenticator.reload(auth_rules(settings))
         for source in names_of(settings):
             self.metrics.add_source(source)
+        self.metrics.hooks.learn([one.id for one in settings.hooks])
         self.settings = settings
+        if self.hooking is not None:
+            await self.hooking.learn(ways)
+        else:
+            self.stores.store.hooks.learn(plan_of(settings))
         self._limits = limits_of(settings, word_with(self.stores.secret))
         self._suppress = rules_of(settings, self.stores.secret)
         self.observe(Lifecycle("reloaded"))

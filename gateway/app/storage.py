@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from config.formats import is_postgres, no_broker_beside, without_password
 from gateway.app.clocks import SYSTEM, clocks_beside
+from gateway.app.hook_plans import plan_of
 from gateway.app.ids import RANDOM
 from gateway.app.replaying import cut_again
 from gateway.core.clocks import Clocks
@@ -169,6 +170,7 @@ async def open_store(
         clocks = clocks or await clocks_beside(stores.store)
         secret = await stores.store.secret(ids.secret(SECRET_BYTES))
         stores = replace(stores, secret=secret, clocks=clocks)
+        stores.store.hooks.learn(plan_of(settings))
         if settings.queue.url == "store":
             yield stores
             return

@@ -15,6 +15,7 @@ from gateway.cli.base import Group, State, asynchronous, json_option, reason_opt
 
 if TYPE_CHECKING:
     from gateway.app.holding import Place
+    from gateway.app.hooking import HookPlace
     from gateway.app.storage import Stores
     from gateway.core.audit import What
 
@@ -30,12 +31,15 @@ COLUMNS = (
     "brake",
     "held_back",
 )
-_NAMES = "[APP[/PROVIDER[/PART]]]..."
+_NAMES = "[APP[/PROVIDER[/PART]] | hook/ID]..."
 
 
 @click.group(cls=Group, short_help="Lanes: one per app and provider")
 def lanes() -> None:
-    """Lanes: one per app and provider, with parts that fail apart: APP/PROVIDER/PART."""
+    """Lanes: one per app and provider, with parts that fail apart: APP/PROVIDER/PART.
+
+    A hook is a lane of its own: hook/ID.
+    """
 
 
 @lanes.command(
@@ -48,11 +52,12 @@ async def list_lanes(state: State, as_json: bool) -> None:
     """List each part of each lane: its state, since when and why, and the prune brake."""
     async with state.store() as stores:
         rows = [_view(place) for place in await _named(state, stores, ())]
+        rows += [_hook_view(place) for place in await _hooks(state, stores, ())]
     if as_json:
         show.as_line({"lanes": rows})
         return
     for row in rows:
-        row["lane"] = "{app}/{provider}/{part}".format(**row)
+        row["lane"] = "{app}/{provider}/{part}".format(**row).rstrip("/")
         row["brake"] = "ON since " + str(row["brake_at"]) if row["brake_at"] else ""
         row["errors"] = f"{row['errors']:.1%}"
         row["rate"] = row["rate"] or "no limit"
@@ -76,15 +81,17 @@ lanes_argument = click.argument("names", metavar=_NAMES, nargs=-1)
 @asynchronous
 async def pause(state: State, names: tuple[str, ...], reason: str, as_json: bool) -> int:
     """Pause lanes or parts of them: their pushes wait until they expire or are resumed."""
-    from gateway.app import holding
+    from gateway.app import holding, hooking
 
     if not names:
         raise click.UsageError("name the lanes to pause, as `inkpush lanes list` shows them")
+    lanes_named, hooks_named = _told_apart(names)
     async with state.store() as stores:
-        chosen = await _named(state, stores, names)
-        paused = await holding.pause(
-            stores, chosen, reason=reason, now=stores.clocks.wall(), actor=actor(reason)
-        )
+        now, who = stores.clocks.wall(), actor(reason)
+        chosen = await _named(state, stores, lanes_named) if lanes_named else []
+        hooks = await _hooks(state, stores, hooks_named) if hooks_named else []
+        paused = await holding.pause(stores, chosen, reason=reason, now=now, actor=who)
+        paused += await hooking.pause_hooks(stores, hooks, reason=reason, now=now, actor=who)
     if as_json:
         show.as_line({"held": paused})
     else:
@@ -106,11 +113,15 @@ async def resume(state: State, names: tuple[str, ...], reason: str, as_json: boo
     Accusations of single targets are cleared as well. A part that the gateway held itself is held
     again if the fault is still there.
     """
-    from gateway.app import holding
+    from gateway.app import holding, hooking
 
+    lanes_named, hooks_named = _told_apart(names)
     async with state.store() as stores:
-        chosen = await _named(state, stores, names)
-        lifted = await holding.resume(stores, chosen, now=stores.clocks.wall(), actor=actor(reason))
+        now, who = stores.clocks.wall(), actor(reason)
+        chosen = await _named(state, stores, lanes_named) if lanes_named or not names else []
+        hooks = await _hooks(state, stores, hooks_named) if hooks_named or not names else []
+        lifted = await holding.resume(stores, chosen, now=now, actor=who)
+        lifted += await hooking.resume_hooks(stores, hooks, now=now, actor=who)
     if as_json:
         show.as_line({"resumed": lifted})
     elif lifted:
@@ -170,6 +181,45 @@ async def _named(state: State, stores: Stores, names: tuple[str, ...]) -> list[P
         return holding.named(known, names)
     except holding.UnknownLane as error:
         raise click.UsageError(str(error)) from None
+
+
+def _told_apart(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of lanes and parts, and those of hooks; both may come as separate words."""
+    if len(names) == 2 and names[0] == "hook":
+        names = ("/".join(names),)
+    hooks = tuple(name for name in names if name.startswith("hook/"))
+    return tuple(name for name in names if name not in hooks), hooks
+
+
+async def _hooks(state: State, stores: Stores, names: tuple[str, ...]) -> list[HookPlace]:
+    """The hooks that were named; all if none was."""
+    from gateway.app import hooking
+
+    known = await hooking.hook_places(state.settings(), stores)
+    try:
+        return hooking.named_hooks(known, names) if names else known
+    except hooking.UnknownHook as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _hook_view(place: HookPlace) -> dict[str, object]:
+    standing = place.standing
+    return {
+        "app": "hook",
+        "provider": place.id,
+        "part": "",
+        "state": standing.state,
+        "reason": standing.reason,
+        "hint": standing.hint,
+        "since": show.moment(standing.since),
+        "until": None,
+        "rate": 0.0,
+        "errors": 0.0,
+        "waiting": place.count.waiting,
+        "brake_at": None,
+        "held_back": 0,
+        "seen_at": None,
+    }
 
 
 def _view(place: Place) -> dict[str, object]:

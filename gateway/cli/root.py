@@ -16,6 +16,7 @@ from gateway.cli.deliveries import deliveries
 from gateway.cli.demo import demo, sandbox
 from gateway.cli.devices import devices
 from gateway.cli.events import events
+from gateway.cli.hooks import hooks
 from gateway.cli.lanes import lanes
 from gateway.cli.sending import send
 from gateway.cli.serving import migrate, serve
@@ -49,6 +50,7 @@ COMMANDS: tuple[click.Command, ...] = (
     why,
     events,
     dead,
+    hooks,
     lanes,
     clock,
     keys,

@@ -15,6 +15,26 @@ SECRET_BYTES = 32
 WORD_BYTES = 16
 
 
+class Keyed:
+    """Makes the words of one purpose whose first parts are the same: `of(last)` is
+    `keyed(secret, purpose, *first, last)` in hexadecimal digits, in a third of the time."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, secret: bytes, purpose: str, *first: str) -> None:
+        self._begun = blake2b(key=secret, person=purpose.encode(), digest_size=WORD_BYTES)
+        for part in first:
+            text = part.encode("utf-8", "surrogatepass")
+            self._begun.update(len(text).to_bytes(4) + text)
+
+    def of(self, last: str) -> str:
+        """The word for this last part."""
+        word = self._begun.copy()
+        text = last.encode("utf-8", "surrogatepass")
+        word.update(len(text).to_bytes(4) + text)
+        return word.hexdigest()
+
+
 def keyed(secret: bytes, purpose: str, *parts: str) -> bytes:
     """The word for these texts, 16 bytes. One purpose's words say nothing of another's.
 

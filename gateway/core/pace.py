@@ -96,5 +96,19 @@ class Pace:
     """Seconds between two looks at whether the database still has its tables and indexes."""
     erase_s: float = 5.0
     """Seconds between two looks for erases that another process left half way."""
+    hook_idle_s: float = 0.5
+    """Seconds until it is looked again whether something waits for a hook."""
+    hook_first_s: float = 2.0
+    """Seconds after which a hook that failed is tried again, the first time."""
+    hook_lease_s: float = 60.0
+    """Seconds that a process which went leaves a hook without anybody who posts to it."""
+    hook_end_s: float = 5.0
+    """Seconds that a process which ends gives what is on its way to hooks."""
+    hook_trim_s: float = 10.0
+    """Seconds between two looks for what is too old, or too much, for a hook."""
+    hook_follow_s: float = 5.0
+    """Seconds between two looks for learning events that hooks ask for."""
+    hook_silent_s: float = 86_400.0
+    """Seconds between two looks for devices that have been silent for long."""
     complete_s: float = 20.0
     """Seconds between two looks for events that an ingest left half way."""

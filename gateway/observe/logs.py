@@ -29,6 +29,10 @@ from gateway.events import (
     EventCancelled,
     Fault,
     GatewayEvent,
+    HookFailing,
+    HookHeld,
+    HookPosted,
+    HooksBuried,
     IdsContradict,
     ItemsEnded,
     LaneHeld,
@@ -151,7 +155,11 @@ def _by_strangers(event: GatewayEvent) -> bool:
             return isinstance(event, ConnectionRefused)
 
 
-_PLAIN = {NotificationsPosted: "own notifications accepted", EventCancelled: "event cancelled"}
+_PLAIN = {
+    NotificationsPosted: "own notifications accepted",
+    EventCancelled: "event cancelled",
+    RelaysCounted: "relays counted",
+}
 
 
 def say(event: GatewayEvent) -> Said:
@@ -159,7 +167,7 @@ def say(event: GatewayEvent) -> Said:
     match event:
         case WebhookAnswered(result):
             return _WEBHOOK_LEVELS.get(result, "info"), f"webhook {result}"
-        case NotificationsPosted() | EventCancelled():
+        case NotificationsPosted() | EventCancelled() | RelaysCounted():
             return "info", _PLAIN[type(event)]
         case AttemptsFinished():
             return "debug", "attempts finished"
@@ -182,8 +190,8 @@ def say(event: GatewayEvent) -> Said:
             | LaneThrottled()
         ):
             return _say_of_lane(event)
-        case RelaysCounted():
-            return "info", "relays counted"
+        case HookPosted() | HookHeld() | HookFailing() | HooksBuried():
+            return _say_of_hook(event)
         case ChunkBuried():
             return "error", "chunk given up: no process could finish it"
         case PutAside(what):
@@ -204,6 +212,18 @@ def say(event: GatewayEvent) -> Said:
             return _PHASE_LEVELS.get(phase, "info"), phase.replace("_", " ")
         case _:
             assert_never(event)
+
+
+def _say_of_hook(event: HookPosted | HookHeld | HookFailing | HooksBuried) -> Said:
+    match event:
+        case HookPosted(outcome=outcome):
+            return "debug", f"hook {outcome}"
+        case HookHeld():
+            return "error", "hook held: it answered 410"
+        case HookFailing(reason=reason):
+            return ("warning", "hook failing") if reason else ("info", "hook works again")
+        case HooksBuried():
+            return "error", "events became dead letters of a hook: see `inkpush dead list --hook`"
 
 
 def _say_of_clock(event: ClockDoubted | ClockCorrected) -> Said:

@@ -29,6 +29,10 @@ from gateway.events import (
     EventCancelled,
     Fault,
     GatewayEvent,
+    HookFailing,
+    HookHeld,
+    HookPosted,
+    HooksBuried,
     IdsContradict,
     ItemsEnded,
     LaneHeld,
@@ -51,6 +55,8 @@ from gateway.events import (
 from gateway.observe import histogram
 from gateway.observe.audience import MUTED_LABELS, SEEN_LABELS, AudienceGauges
 from gateway.observe.children import Children
+from gateway.observe.hooks import LABELS as HOOK_LABELS
+from gateway.observe.hooks import HookMetrics
 from gateway.observe.labels import (
     NOTIFICATION_RESULTS,
     ODDITIES,
@@ -96,6 +102,12 @@ class Metrics:
             "Webhooks and notifications that are taken and not as they should be, by kind.",
             "kind",
         )
+        oldest = "Seconds that the oldest event has waited for a hook; 0 when none waits."
+        self.hooks = HookMetrics(
+            self._counter("hook_deliveries", "Posts to hooks; `dead` counts events.", *HOOK_LABELS),
+            self._gauge("hook_waiting", "Events that wait for a hook.", "hook"),
+            self._gauge("hook_oldest_seconds", oldest, "hook"),
+        )
         self._webhook_ack = Histogram(
             "inkpush_webhook_ack_seconds",
             "Seconds from a webhook's arrival to its answer.",
@@ -132,30 +144,14 @@ class Metrics:
             created=now,
             registry=registry,
         )
-        self._queue_depth = Gauge(
-            "inkpush_queue_depth", "Notifications that wait or are worked on.", registry=registry
-        )
-        self._queue_oldest = Gauge(
-            "inkpush_queue_oldest_seconds",
-            "Seconds that the oldest waiting notification has waited; 0 when none waits.",
-            registry=registry,
-        )
-        self._clock_offset = Gauge(
-            "inkpush_clock_offset_seconds",
-            "How far the gateway's time is ahead of this machine's clock; 0 where they agree.",
-            registry=registry,
-        )
-        self._inflight = Gauge(
-            "inkpush_inflight",
-            "Pushes that wait for their verdict.",
-            ["provider"],
-            registry=registry,
-        )
-        self._unreadable = Counter(
-            "inkpush_unreadable",
-            "Stored rows that this version could not read and put aside.",
-            ["what"],
-            registry=registry,
+        waits = "Seconds that the oldest waiting notification has waited; 0 when none waits."
+        ahead = "How far the gateway's time is ahead of this machine's clock; 0 where they agree."
+        self._queue_depth = self._gauge("queue_depth", "Notifications that wait or are worked on.")
+        self._queue_oldest = self._gauge("queue_oldest_seconds", waits)
+        self._clock_offset = self._gauge("clock_offset_seconds", ahead)
+        self._inflight = self._gauge("inflight", "Pushes that wait for their verdict.", "provider")
+        self._unreadable = self._counter(
+            "unreadable", "Stored rows that this version could not read and put aside.", "what"
         )
         self._connections = self._lane_gauge("connections", "Open connections to the vendor.")
         self._rate_limit = self._lane_gauge(
@@ -204,6 +200,9 @@ class Metrics:
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"inkpush_{name}", text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"inkpush_{name}", text, labels, registry=self._registry)
 
     def _lane_counter(self, name: str, text: str, *label: str) -> Counter:
         labels = ["provider", "app", *label]
@@ -288,18 +287,16 @@ class Metrics:
                 self._parts.set_paused(app, provider, part, held)
             case LaneResumed(app, provider, part):
                 self._parts.set_paused(app, provider, part, "")
-            case PartsFailing(parts=parts):
-                self._parts.set_failing(parts, failing=True)
-            case PartsReached(parts=parts):
-                self._parts.set_failing(parts, failing=False)
-            case BrakeTripped(app, provider):
-                self._brake.labels(provider, app).set(1)
-            case BrakeReleased(app, provider):
-                self._brake.labels(provider, app).set(0)
+            case PartsFailing(parts=parts) | PartsReached(parts=parts):
+                self._parts.set_failing(parts, failing=isinstance(event, PartsFailing))
+            case BrakeTripped(app, provider) | BrakeReleased(app, provider):
+                self._brake.labels(provider, app).set(isinstance(event, BrakeTripped))
             case LaneThrottled(app, provider, seconds):
                 self._throttled.labels(provider, app).inc(max(0.0, seconds))
             case PutAside(what, count=count):
                 self._unreadable.labels(what).inc(count)
+            case HookPosted() | HookHeld() | HookFailing() | HooksBuried():
+                self.hooks(event)
             case ReceiptsTold(counts):
                 self._receipts.count(counts)
             case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected() | Lifecycle():

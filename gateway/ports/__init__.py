@@ -15,6 +15,18 @@ from gateway.ports.audit import Audit
 from gateway.ports.cancels import Cancelling, Cancels
 from gateway.ports.doubts import Doubt, Doubts
 from gateway.ports.erasures import KEPT, Asked, Cleared, Erasure, Erasures, Kept, Slice
+from gateway.ports.hooks import (
+    AGAIN,
+    Again,
+    HookBatch,
+    HookCount,
+    HookFailure,
+    HookHolder,
+    HookLetter,
+    HookPage,
+    HookRow,
+    Hooks,
+)
 from gateway.ports.journal import (
     Aside,
     BrokeredJournal,
@@ -45,11 +57,13 @@ Clock = Callable[[], float]
 """The time now, in epoch seconds. New code takes `gateway.core.clocks` instead."""
 
 __all__ = [
+    "AGAIN",
     "FORM_S",
     "KEPT",
     "PERSON",
     "REPLICA_ALIVE_S",
     "SCOPES",
+    "Again",
     "ApiKey",
     "Aside",
     "Asked",
@@ -73,6 +87,14 @@ __all__ = [
     "HeldOf",
     "Holder",
     "Holdings",
+    "HookBatch",
+    "HookCount",
+    "HookFailure",
+    "HookHolder",
+    "HookLetter",
+    "HookPage",
+    "HookRow",
+    "Hooks",
     "Imported",
     "Journal",
     "Kept",

@@ -52,7 +52,9 @@ class Holdings:
     (asked at, done at). `starts` are the times of events of which a push was started for a device,
     beside a keyed hash of what it replaces. `done` are (event id, path, at) of what they are said
     to have done, beside a keyed hash of who. `following`: events whose messages at a broker may
-    name them. `acts` are about them, `reasons` name them in the words of whoever acted."""
+    name them. `acts` are about them, `reasons` name them in the words of whoever acted. `hooks` are
+    those that were told of them or will be: (hook, how many batches that name them it did not
+    take)."""
 
     named_in: Sequence[str] = ()
     letters: Sequence[DeadLetter] = ()
@@ -64,6 +66,7 @@ class Holdings:
     done: Sequence[tuple[str, str, float]] = ()
     acts: Sequence[Row] = ()
     reasons: Sequence[Row] = ()
+    hooks: Sequence[tuple[str, int]] = ()
 
 
 class People(Protocol):

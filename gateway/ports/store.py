@@ -8,6 +8,7 @@ from gateway.ports.audit import Audit
 from gateway.ports.cancels import Cancels
 from gateway.ports.doubts import Doubts
 from gateway.ports.erasures import Erasures
+from gateway.ports.hooks import Hooks
 from gateway.ports.journal import Journal
 from gateway.ports.keys import Keys
 from gateway.ports.lanes import Lanes
@@ -58,6 +59,10 @@ class Store(Protocol):
     @property
     def starts(self) -> Starts:
         """Which push of a device and key was started last."""
+
+    @property
+    def hooks(self) -> Hooks:
+        """What waits for a customer's own systems."""
 
     @property
     def keys(self) -> Keys:

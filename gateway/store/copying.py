@@ -43,6 +43,8 @@ TABLES = (
     Table("erasures", ("", ""), lossy=True),
     Table("erased_events", ("", "", ""), lossy=True),
     Table("audit", (-1.0, "", "", "", "", "")),
+    Table("hooks", ("",)),
+    Table("hook_told", ("", "")),
     Table("lanes", ("", "")),
     Table("lane_parts", ("", "", "")),
     Table("brake_window", ("", "", -1.0)),
@@ -57,6 +59,7 @@ TABLES = (
     Table("failed_attempts", ("", -1, -1), lossy=True),
     Table("receipts", ("", -1, -1, ""), lossy=True),
     Table("dead_letters", (0,), identity=True, lossy=True),
+    Table("hook_batches", (0,), bulk=9, identity=True, lossy=True),
     Table("queue", (0,), bulk=10, identity=True, lossy=True),
 )
 """All that lasts, the registry first. Heartbeats are not copied: they are about processes."""

@@ -25,6 +25,7 @@ from tests.benchmarks.clients.transports import known_transports
 from tests.benchmarks.copying import copy_and_look_up
 from tests.benchmarks.gateways import settable_transports
 from tests.benchmarks.h2load import find_h2load
+from tests.benchmarks.hooks import compare_hooks
 from tests.benchmarks.memory import remember
 from tests.benchmarks.profiling import profile
 from tests.benchmarks.relaying import compare_registries, relay_all
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[Stage], None]] = {
     "goaway": compare_goaway,
     "relay": relay_all,
     "devices": compare_registries,
+    "hooks": compare_hooks,
     "copy": copy_and_look_up,
     "distributed": distributed.compare_engines,
     "distributed-devices": distributed.compare_registries,

@@ -22,6 +22,7 @@ from gateway.core.attempts import Failed, line
 from gateway.core.audit import Actor
 from gateway.core.cancelling import CANCELLED
 from gateway.core.erased import words_of
+from gateway.core.hooks import Hook, Plan
 from gateway.core.instants import to_iso
 from gateway.core.model import Event, Item, Profile, Rejection, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
@@ -289,7 +290,17 @@ async def plant_everywhere(handle: Handle) -> None:
     # named by nothing but a field beside the batch
     beside = {"data": {"notifications": [{"user_id": ELSE}], "sender": {"custom_id": CUSTOM}}}
     await accept(handle, "msg_beside", [item(0, user_id=ELSE)], body=json.dumps(beside).encode())
+    # a hook was told of them, and did not take it
+    hooks = handle.store.hooks
+    hooks.learn(Plan([Hook("crm", ("delivery.settled",), identify=True)]))
+    settled = record("msg_taken", 2, device.id, user_id=USER, custom_id=CUSTOM, day=DAY)
+    await handle.journal.record([settled], [])
+    assert (
+        await hooks.take("crm", "me", now=NOW, until=NOW + 9, name="msg_hook", busy=()) is not None
+    )
     # people write of people
+    act = clerk.does("hooks.pause", "hook/crm", at=NOW - 10.0)
+    await hooks.hold("crm", by="operator", reason=f"{CUSTOM} complained", now=NOW - 10.0, act=act)
     for part in ("", "android"):
         reason = f"{CUSTOM} complained"
         act = clerk.does("lanes.pause", "agent/fcm", at=NOW - 10.0)
@@ -378,6 +389,9 @@ SHOWN: dict[str, Shown] = {
     ),
     "erased_events": lambda found: found["erasures"],
     "lanes": lambda found: "agent/fcm" in {one["object"] for one in found["named_in_reasons"]},
+    "hooks": lambda found: "hook/crm" in {one["object"] for one in found["named_in_reasons"]},
+    "hook_batches": lambda found: found["hooks"] == [{"hook": "crm", "waiting": 1}],
+    "hook_told": lambda found: found["hooks"][0]["hook"] == "crm",
     "lane_parts": lambda found: (
         "agent/fcm/android" in {one["object"] for one in found["named_in_reasons"]}
     ),
@@ -457,7 +471,7 @@ async def test_after_an_erase_only_what_says_that_it_was_is_held(handle: Handle)
     await plant_everywhere(handle)
     await erase(handle, MARY, now=NOW + 10.0)
     found = await held(handle)
-    for name in ("devices", "dead_letters", "removals_held_back", "named_in_reasons"):
+    for name in ("devices", "dead_letters", "removals_held_back", "named_in_reasons", "hooks"):
         assert found[name] == [], name
     assert found["deliveries"] == []
     assert all("keyed hash" in one["what"] for one in found["keyed_hashes"])

@@ -23,6 +23,7 @@ GROUPS = {
     "deliveries": {"show"},
     "events": {"list", "show", "replay", "requeue", "cancel"},
     "dead": {"list", "replay", "drop"},
+    "hooks": {"list", "test", "pause", "resume", "replay"},
     "lanes": {"list", "pause", "resume", "release"},
     "clock": {"accept"},
     "keys": {"create", "list", "revoke"},

@@ -18,6 +18,7 @@ from gateway.app import copy_store
 from gateway.app.copying import Copied
 from gateway.app.storage import sole_relay
 from gateway.core.attempts import Failed, line
+from gateway.core.hooks import Hook, Plan
 from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.prune import Brake, BrakeRule
 from gateway.core.receipts import Key, Kind, Told
@@ -103,6 +104,7 @@ async def filled(file: Path) -> Path:
 
 
 async def fill(source: Handle) -> None:
+    source.store.hooks.learn(Plan([Hook("crm", ("device.pruned",))]))
     for number in range(DEVICES):
         await register(source, f"phone-{number}", f"address-{number}", user_id=f"user-{number}")
     # the largest id is gone, and must not come back
@@ -147,6 +149,10 @@ async def fill(source: Handle) -> None:
             for kind in Kind
         ]
         await source.store.receipts.keep(told, rule="opt_out")
+    batch = await source.store.hooks.take(
+        "crm", "me", now=NOW, until=NOW + 60, name="msg_hook", busy=()
+    )
+    assert batch is not None
     leave = [Start(number, f"key {number}", "msg_0", NOW, "relay/x") for number in range(1, 4)]
     await source.starts.ask(leave, now=NOW, latest=NOW, for_s=1.0)
     correction = Cancelling(NOW, DAY_S, replacement='{"title": "Another"}')
@@ -224,6 +230,9 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "cancelled": 1,
         "suppressions": 1,
         "audit": 3,
+        "hooks": 1,
+        "hook_told": 1,
+        "hook_batches": 1,
         "lanes": 1,
         "lane_parts": 1,
         "brake_window": 1,

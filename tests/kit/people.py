@@ -21,6 +21,9 @@ HOLDING = frozenset(
         "lanes",
         "lane_parts",
         "starts",
+        "hooks",
+        "hook_batches",
+        "hook_told",
         "suppressions",
     }
 )

@@ -291,6 +291,7 @@ def eraser_on(
     """The same on a store, with a clock that moves."""
     return Eraser(
         store.erasures,
+        hooks=store.hooks,
         texts_of=queue.texts_of if isinstance(queue, JetStreamQueue) else None,
         name=name,
         observer=_nobody,

@@ -17,6 +17,7 @@ import gateway.observe
 import providers
 from gateway import __version__
 from gateway.app.vendors import VENDORS
+from gateway.core.clocks import Wall
 from gateway.core.states import DeliveryState
 from gateway.events import (
     AttemptsFinished,
@@ -31,6 +32,10 @@ from gateway.events import (
     EventCancelled,
     Fault,
     GatewayEvent,
+    HookFailing,
+    HookHeld,
+    HookPosted,
+    HooksBuried,
     IdsContradict,
     ItemsEnded,
     LaneHeld,
@@ -48,8 +53,9 @@ from gateway.events import (
     StoreFailed,
     WebhookAnswered,
 )
+from gateway.observe.hooks import OUTCOMES as OUTCOMES_OF_HOOKS
 from gateway.observe.metrics import Metrics
-from gateway.ports import Audience, Depth, LaneRow
+from gateway.ports import Audience, Depth, HookCount, LaneRow
 from providers.contract import VERDICT_LABELS, CredentialStatus
 from providers.vendor import Vendor
 
@@ -80,6 +86,10 @@ EXAMPLES: list[GatewayEvent] = [
     ClockDoubted("stepped", "the database", ""),
     ClockCorrected(-3600.0, 0.0, "the database"),
     ConnectionRefused("slow"),
+    HookPosted("crm", "taken", 7),
+    HookHeld("crm", "it answered 410"),
+    HookFailing("crm", "it answered 500"),
+    HooksBuried("crm", 3),
     StoreFailed("claim", "database is locked"),
     Lifecycle("ready"),
     Fault("request", "KeyError", "trace"),
@@ -108,6 +118,9 @@ CONTRACT = {
     "devices": {"provider", "app", "state"},
     "devices_muted": {"app", "platform"},
     "devices_seen": {"app", "within"},
+    "hook_deliveries_total": {"hook", "outcome"},
+    "hook_waiting": {"hook"},
+    "hook_oldest_seconds": {"hook"},
     "receipts_total": {"app", "platform", "kind"},
     "pruned_total": {"provider", "app", "reason"},
     "prune_brake_active": {"provider", "app"},
@@ -124,6 +137,7 @@ class Meter:
         self.registry = CollectorRegistry()
         lanes = [("agent", "fcm"), ("agent", "apns")]
         self.metrics = Metrics(self.registry, VENDORS, lanes, now=0.0)
+        self.metrics.hooks.learn(["crm"])
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"inkpush_{name}", labels)
@@ -389,6 +403,26 @@ def test_who_is_muted_and_who_was_seen_is_told_by_app_and_what_is_not_named_is_0
     assert meter.value("devices_muted", app="another", platform="ios") is None
     meter.metrics.set_audience(Audience({}, {}))
     assert told() == ([0.0] * 3, [0.0] * 5)
+
+
+def test_of_a_hook_posts_are_counted_and_what_waits_is_shown(meter: Meter) -> None:
+    hooks = meter.metrics.hooks
+    for outcome in OUTCOMES_OF_HOOKS:
+        assert meter.value("hook_deliveries_total", hook="crm", outcome=outcome) == 0
+    meter.metrics(HookPosted("crm", "taken", 7))
+    meter.metrics(HookPosted("removed", "taken", 7))
+    meter.metrics(HooksBuried("crm", 3))
+    assert meter.value("hook_deliveries_total", hook="crm", outcome="taken") == 1
+    assert meter.value("hook_deliveries_total", hook="crm", outcome="dead") == 3
+    assert meter.value("hook_deliveries_total", hook="removed", outcome="taken") is None
+    hooks.set({"crm": HookCount(5, 90.0)}, now=Wall(100.0))
+    assert meter.value("hook_waiting", hook="crm") == 5
+    assert meter.value("hook_oldest_seconds", hook="crm") == 10.0
+    hooks.set({}, now=Wall(100.0))
+    assert meter.value("hook_oldest_seconds", hook="crm") == 0.0
+    hooks.learn(["sheet"])
+    assert meter.value("hook_waiting", hook="crm") is None
+    assert meter.value("hook_waiting", hook="sheet") == 0
 
 
 def test_the_reference_lists_every_metric_with_its_labels_and_meaning(meter: Meter) -> None:

@@ -27,8 +27,8 @@ async def note(
 
 
 async def forget(session: Session, user: UserRef) -> None:
-    """Take a person out of all rows, and out of why lanes are paused, when they are erased in this
-    transaction."""
+    """Take a person out of all rows, and out of why lanes and hooks are paused, when they are
+    erased in this transaction."""
     ids = ids_of(user)
     if ids == (None, None):
         return
@@ -40,6 +40,8 @@ async def forget(session: Session, user: UserRef) -> None:
         await session.run("lane_set_reason", app, provider, without_ids(reason, user))
     for app, provider, part, reason in await session.rows("part_reasons", *ids):
         await session.run("part_set_reason", app, provider, part, without_ids(reason, user))
+    for hook, reason in await session.rows("hook_reasons", *ids):
+        await session.run("hook_set_reason", hook, without_ids(reason, user))
 
 
 async def unlink(session: Session, people: Iterable[UserRef]) -> None:

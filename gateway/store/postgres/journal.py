@@ -26,6 +26,7 @@ from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
 from gateway.store.postgres.partitions import Partitions
+from gateway.store.postgres.tapping import Taps
 from gateway.store.postgres.texts import findable, storable, storable_row
 from gateway.store.removing import removed
 from gateway.store.rows import (
@@ -46,8 +47,9 @@ _DAY_S = 86_400
 class PostgresJournal:
     """The port `gateway.ports.BrokeredJournal`."""
 
-    def __init__(self, database: PostgresDatabase, forms: Forms) -> None:
+    def __init__(self, database: PostgresDatabase, forms: Forms, taps: Taps) -> None:
         self._database = database
+        self._taps = taps
         self.forms = forms
         self._partitions = Partitions(database)
 
@@ -208,7 +210,9 @@ class PostgresJournal:
                     if erased is not None:
                         names_erased = any(map(erased.hides, ended))
                         ended = erased.told(ended)
-                    await session.run("deliveries_upsert", [storable_row(one) for one in ended])
+                    ended = [storable_row(one) for one in ended]
+                    await session.run("deliveries_upsert", ended)
+                    await self._taps.deliveries(session, ended)
                 if aside.number >= 0:
                     await session.run("chunks_done", [aside.event_id], [aside.number])
             letter = letter_of(aside, rows, now=now, names_erased=names_erased)
@@ -321,6 +325,7 @@ class PostgresJournal:
                 orders = [(removal, records[index].at) for index, removal in removals]
                 removing = await remove_devices(session, orders, brakes)
                 done_with, told = removed(records, removals, removing)
+                await self._taps.removals(session, removing.leaving)
             if waiting:
                 # locked, so that nobody takes a chunk between this look and the commit
                 asked = zip(*dict.fromkeys(lease for _, lease in waiting), strict=True)
@@ -337,6 +342,8 @@ class PostgresJournal:
                 hidden = [(*one[:3], one.day) for one in told if erased.hides(one)]
                 if hidden:
                     await session.run("erase_names", *zip(*hidden, strict=True))
+            if self._taps.plan.deliveries and told:
+                await self._taps.deliveries(session, told if erased is None else erased.told(told))
             if tried:
                 await session.run("failed_upsert", *zip(*columns(tried), strict=True))
             letters = [

@@ -13,6 +13,7 @@ from gateway.core.prune import NO_BRAKES, Brake, Gone, LaneKey
 from gateway.ports import Holder, LaneRow
 from gateway.store.postgres import audit
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
+from gateway.store.postgres.tapping import Taps
 from gateway.store.removing import Order, Removing
 from gateway.store.rows import held_values, lane_rows, lane_values, part_values, removal_of
 
@@ -20,8 +21,9 @@ from gateway.store.rows import held_values, lane_rows, lane_values, part_values,
 class PostgresLanes:
     """The port `gateway.ports.Lanes`."""
 
-    def __init__(self, database: PostgresDatabase) -> None:
+    def __init__(self, database: PostgresDatabase, taps: Taps) -> None:
         self._database = database
+        self._taps = taps
 
     async def all(self) -> list[LaneRow]:
         queries = ("lanes_all", "lane_parts_all", "lanes_queued")
@@ -97,7 +99,9 @@ class PostgresLanes:
             orders = [(order, now) for row in held if (order := removal_of(row))]
             gone = 0
             if orders and not discard:
-                gone = len((await remove_devices(session, orders)).leaving)
+                leaving = (await remove_devices(session, orders)).leaving
+                await self._taps.removals(session, leaving)
+                gone = len(leaving)
             await session.run("held_delete", app, provider, [row["device_id"] for row in held])
             await session.run("brake_clear", app, provider)
             if await session.run("lane_release", app, provider):

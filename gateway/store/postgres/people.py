@@ -105,6 +105,10 @@ class PostgresPeople:
                 done=[tuple(row) for row in await session.rows("held_suppressions", *who)],
                 acts=[Row(*row) for row in await session.rows("held_acts", *who)],
                 reasons=[one for one in reasons if without_ids(one.reason, user) != one.reason],
+                hooks=[
+                    tuple(row)
+                    for row in await session.rows("held_hooks", [word for word in who if word])
+                ],
             )
 
         return await self._database.read(work, pace=SLOW)

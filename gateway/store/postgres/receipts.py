@@ -14,6 +14,7 @@ from gateway.store.forgetting import Mark, numbers
 from gateway.store.postgres import hearing
 from gateway.store.postgres.database import PostgresDatabase, Session
 from gateway.store.postgres.erased import secret_of
+from gateway.store.postgres.tapping import Taps
 from gateway.store.postgres.texts import findable
 from gateway.store.receipts import (
     GONE,
@@ -33,8 +34,9 @@ _NOBODYS = ""
 class PostgresReceipts:
     """The port `gateway.ports.Receipts`."""
 
-    def __init__(self, database: PostgresDatabase) -> None:
+    def __init__(self, database: PostgresDatabase, taps: Taps) -> None:
         self._database = database
+        self._taps = taps
 
     async def keep(self, told: Sequence[Told], *, rule: Measure) -> list[Kept]:
         if not told:
@@ -61,7 +63,10 @@ class PostgresReceipts:
                 for row in await session.rows("forgotten_find", hashes):
                     marks[row[0]] = Mark(*row)
             decided = decide(found, rule=rule, erased=None, number=number, marks=marks)
-            return await _written(session, found, decided)
+            kept = await _written(session, found, decided)
+            if self._taps.plan.receipts:
+                await self._taps.receipts(session, found, kept)
+            return kept
 
         return await self._database.write(work, repeatable=True)
 

@@ -38,6 +38,7 @@ from gateway.store.ownership import (
 from gateway.store.postgres import audit, erased, lookup, memory
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session, buckets
 from gateway.store.postgres.importing import part
+from gateway.store.postgres.tapping import Taps
 from gateway.store.postgres.texts import findable
 from providers.contract import Environment
 
@@ -64,8 +65,10 @@ class PostgresRegistry:
         max_per_user: int,
         fresh: Fresh | None,
         words: Callable[[], Awaitable[Words | None]],
+        taps: Taps,
     ) -> None:
         self._database = database
+        self._taps = taps
         self._max_per_user = max_per_user
         self._fresh = fresh
         self._words = words
@@ -199,6 +202,7 @@ class PostgresRegistry:
         gone = await session.rows("erase_devices", *erased.ids_of(user))
         await memory.remember(session, self._fresh, gone_by_erase(gone, user, now))
         await erased.ask(session, user, now=now)
+        await self._taps.erased(session, user, now)
         await audit.note(session, act, count=len(gone), user=user)
         # they may have been registered under the other id only, before that was known with this one
         await audit.unlink(session, map(owner_of, gone))

@@ -17,6 +17,7 @@ from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.doubts import PostgresDoubts
 from gateway.store.postgres.erased import kept_secret
 from gateway.store.postgres.erasure import PostgresErasures
+from gateway.store.postgres.hooks import PostgresHooks
 from gateway.store.postgres.journal import PostgresJournal
 from gateway.store.postgres.keys import PostgresKeys
 from gateway.store.postgres.lanes import PostgresLanes
@@ -29,6 +30,7 @@ from gateway.store.postgres.schema import SchemaWatch
 from gateway.store.postgres.spares import Spares
 from gateway.store.postgres.starts import PostgresStarts
 from gateway.store.postgres.suppressions import PostgresSuppressions
+from gateway.store.postgres.tapping import Taps
 from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.wakeups import Wakeups
 from gateway.store.trial import trial_data
@@ -58,17 +60,19 @@ class PostgresStore:
         self.wakeups = Wakeups(database)
         self.schema = SchemaWatch(database)
         self.spares = Spares(database)
+        taps = Taps()
+        self.hooks = PostgresHooks(database, taps)
         self.registry = PostgresRegistry(
-            database, max_per_user=max_per_user, fresh=fresh, words=self._words
+            database, max_per_user=max_per_user, fresh=fresh, words=self._words, taps=taps
         )
         self.replicas = PostgresReplicas(database)
-        self.journal = PostgresJournal(database, self.replicas.forms)
-        self.receipts = PostgresReceipts(database)
+        self.journal = PostgresJournal(database, self.replicas.forms, taps)
+        self.receipts = PostgresReceipts(database, taps)
         self.people = PostgresPeople(database)
         self.cancels = PostgresCancels(database)
         self.suppressions = PostgresSuppressions(database)
         self.erasures = PostgresErasures(database)
-        self.lanes = PostgresLanes(database)
+        self.lanes = PostgresLanes(database, taps)
         self.starts = PostgresStarts(database)
         self.keys = PostgresKeys(database)
         self.audit = PostgresAudit(database)

@@ -52,14 +52,14 @@ def _after_all(connection: sqlite3.Connection, sql: Sql, row: Row) -> Row:
 
 
 def forget(connection: sqlite3.Connection, sql: Sql, user: UserRef) -> None:
-    """Take a person out of all rows, and out of why lanes are paused, when they are erased in this
-    transaction."""
+    """Take a person out of all rows, and out of why lanes and hooks are paused, when they are
+    erased in this transaction."""
     unlink(connection, sql, [user])
     ids = ids_of(user)
     for found in connection.execute(sql["audit_reasons"], ids).fetchall():
         row = Row(*found)
         _replace(connection, sql, row, row._replace(reason=without_ids(row.reason, user)))
-    for table in ("lane", "part"):
+    for table in ("lane", "part", "hook"):
         for *key, reason in connection.execute(sql[f"{table}_reasons"], ids).fetchall():
             connection.execute(sql[f"{table}_set_reason"], (without_ids(reason, user), *key))
 

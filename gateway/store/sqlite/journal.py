@@ -30,6 +30,7 @@ from gateway.store.rows import (
 from gateway.store.sqlite import audit, starts
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.lanes import remove_devices
+from gateway.store.sqlite.tapping import Taps
 
 #: rows in a run: of these few its place in the indexes by user is still warm when it is written
 _RUN_ROWS = 4096
@@ -47,8 +48,9 @@ _WITH_EVENT = (
 class SqliteJournal:
     """The port `gateway.ports.Journal`."""
 
-    def __init__(self, database: SqliteDatabase, forms: Forms) -> None:
+    def __init__(self, database: SqliteDatabase, forms: Forms, taps: Taps) -> None:
         self._database = database
+        self._taps = taps
         self.forms = forms
         self._sql = database.sql
         self._run = -1
@@ -99,6 +101,7 @@ class SqliteJournal:
                 orders = [(removal, records[index].at) for index, removal in removals]
                 removing = remove_devices(connection, self._sql, orders, brakes)
                 done_with, told = removed(records, removals, removing)
+                self._taps.removals(connection, self._sql, removing.leaving)
             if waiting:
                 held = self._held(connection, dict.fromkeys(lease for _, lease in waiting))
                 told = [*told, *(record for record, lease in waiting if lease in held)]
@@ -112,6 +115,8 @@ class SqliteJournal:
                 told = erased.told(told)
             rows = [_values(one, run) for one in told]
             self._database.write_rows(connection, "delivery_upsert", rows)
+            if self._taps.plan.deliveries:
+                self._taps.deliveries(connection, self._sql, told)
             dead_rows = [dead_values(records[i], item) for i, item in letters]
             self._database.write_rows(connection, "dead_insert", dead_rows)
             self._database.write_rows(connection, "failed_upsert", columns(tried))
@@ -145,6 +150,7 @@ class SqliteJournal:
                 run = self._run_for(connection, len(ended))
                 upserts = [_values(one, run) for one in ended]
                 self._database.write_rows(connection, "delivery_upsert", upserts)
+                self._taps.deliveries(connection, self._sql, ended)
                 if aside.number >= 0:
                     done = [(aside.event_id, aside.number)]
                     self._database.write_rows(connection, "chunk_done", done)

@@ -13,14 +13,16 @@ from gateway.store.removing import Order, Removing
 from gateway.store.rows import held_values, lane_rows, lane_values, part_values, removal_of
 from gateway.store.sqlite import audit
 from gateway.store.sqlite.database import SqliteDatabase
+from gateway.store.sqlite.tapping import Taps
 
 
 class SqliteLanes:
     """The port `gateway.ports.Lanes`."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: SqliteDatabase, taps: Taps) -> None:
         self._database = database
         self._sql = database.sql
+        self._taps = taps
 
     async def all(self) -> list[LaneRow]:
         def work(connection: sqlite3.Connection) -> list[LaneRow]:
@@ -101,6 +103,7 @@ class SqliteLanes:
             held = connection.execute(self._sql["held_of_lane"], lane).fetchall()
             orders = [] if discard else [order for row in held if (order := removal_of(row))]
             removing = remove_devices(connection, self._sql, [(order, now) for order in orders])
+            self._taps.removals(connection, self._sql, removing.leaving)
             connection.execute(self._sql["held_delete"], lane)
             gone = len(removing.leaving)
             connection.execute(self._sql["brake_clear"], lane)

@@ -121,6 +121,7 @@ class SqlitePeople:
                 done=find("held_suppressions", who),
                 acts=sorted(Row(*row) for row in find("audit_of_user", who)),
                 reasons=[one for one in reasons if without_ids(one.reason, user) != one.reason],
+                hooks=find("held_hooks", who),
             )
 
         return await self._database.search(work)

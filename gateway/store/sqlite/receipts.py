@@ -24,13 +24,15 @@ from gateway.store.receipts import (
 from gateway.store.sqlite import hearing
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.erased import secret_of
+from gateway.store.sqlite.tapping import Taps
 
 
 class SqliteReceipts:
     """The port `gateway.ports.Receipts`."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: SqliteDatabase, taps: Taps) -> None:
         self._database = database
+        self._taps = taps
         self._sql = database.sql
 
     async def keep(self, told: Sequence[Told], *, rule: Measure) -> list[Kept]:
@@ -56,6 +58,8 @@ class SqliteReceipts:
             decided = decide(found, rule=rule, erased=erased, number=number, marks=marks)
             self._database.write_rows(connection, "receipt_keep", decided.rows)
             hearing.seen(connection, self._sql, decided.heard)
+            if self._taps.plan.receipts:
+                self._taps.receipts(connection, self._sql, found, decided.kept)
             return list(decided.kept)
 
         return await self._database.write(work)

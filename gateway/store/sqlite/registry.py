@@ -37,6 +37,7 @@ from gateway.store.ownership import (
 from gateway.store.sqlite import audit, erased, lookup, memory, receipts
 from gateway.store.sqlite.bulk import rows_of
 from gateway.store.sqlite.database import SqliteDatabase
+from gateway.store.sqlite.tapping import Taps
 from providers.contract import Environment
 
 _PAGE = 500
@@ -55,8 +56,10 @@ class SqliteRegistry:
         max_per_user: int,
         fresh: Fresh | None,
         words: Callable[[], Awaitable[Words | None]],
+        taps: Taps,
     ) -> None:
         self._database = database
+        self._taps = taps
         self._max_per_user = max_per_user
         self._fresh = fresh
         self._words = words
@@ -241,6 +244,7 @@ class SqliteRegistry:
         gone = rows_of(connection.execute(sql["erase_devices"], erased.ids_of(user)))
         memory.remember(connection, sql, self._fresh, gone_by_erase(gone, user, now))
         erased.ask(connection, sql, user, now=now)
+        self._taps.erased(connection, sql, user, now)
         audit.note(connection, sql, act, count=len(gone), user=user)
         # they may have been registered under the other id only, before that was known with this one
         audit.unlink(connection, sql, map(owner_of, gone))

@@ -17,6 +17,7 @@ from gateway.store.sqlite.doubts import SqliteDoubts
 from gateway.store.sqlite.erased import kept_secret
 from gateway.store.sqlite.erasure import SqliteErasures
 from gateway.store.sqlite.holding import Holder
+from gateway.store.sqlite.hooks import SqliteHooks
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
@@ -25,6 +26,7 @@ from gateway.store.sqlite.receipts import SqliteReceipts
 from gateway.store.sqlite.registry import SqliteRegistry
 from gateway.store.sqlite.starts import SqliteStarts
 from gateway.store.sqlite.suppressions import SqliteSuppressions
+from gateway.store.sqlite.tapping import Taps
 from gateway.store.sqlite.times import SqliteTimes
 from gateway.store.trial import trial_data
 
@@ -42,17 +44,19 @@ class SqliteStore:
         self.database = database
         self._fresh = fresh
         self._made: Words | None = None
+        taps = Taps()
+        self.hooks = SqliteHooks(database, taps)
         self.registry = SqliteRegistry(
-            database, max_per_user=max_per_user, fresh=fresh, words=self._words
+            database, max_per_user=max_per_user, fresh=fresh, words=self._words, taps=taps
         )
         self.replicas = SoleReplica()
-        self.journal = SqliteJournal(database, self.replicas.forms)
-        self.receipts = SqliteReceipts(database)
+        self.journal = SqliteJournal(database, self.replicas.forms, taps)
+        self.receipts = SqliteReceipts(database, taps)
         self.people = SqlitePeople(database)
         self.cancels = SqliteCancels(database)
         self.suppressions = SqliteSuppressions(database)
         self.erasures = SqliteErasures(database)
-        self.lanes = SqliteLanes(database)
+        self.lanes = SqliteLanes(database, taps)
         self.starts = SqliteStarts(database)
         self.keys = SqliteKeys(database)
         self.audit = SqliteAudit(database)

@@ -37,6 +37,9 @@ SELECT name FROM (VALUES
     ('erasures', EXISTS (SELECT 1 FROM erasures)),
     ('erased_events', EXISTS (SELECT 1 FROM erased_events)),
     ('audit', EXISTS (SELECT 1 FROM audit)),
+    ('hooks', EXISTS (SELECT 1 FROM hooks)),
+    ('hook_told', EXISTS (SELECT 1 FROM hook_told)),
+    ('hook_batches', EXISTS (SELECT 1 FROM hook_batches)),
     ('lanes', EXISTS (SELECT 1 FROM lanes)),
     ('brake_window', EXISTS (SELECT 1 FROM brake_window)),
     ('held_removals', EXISTS (SELECT 1 FROM held_removals)),
@@ -62,4 +65,4 @@ SELECT setval(pg_get_serial_sequence($1, 'id'), $2);
 
 -- Statistics at once: autovacuum looks a minute later, and never at a partitioned table as a whole.
 -- name: copy_analyze
-ANALYZE devices, events, chunks_done, deliveries, receipts, dead_letters, queue;
+ANALYZE devices, events, chunks_done, deliveries, receipts, dead_letters, hook_batches, queue;

@@ -29,6 +29,18 @@ SELECT at, who, what, object, user_word, custom_word, affected, origin, remote, 
 FROM audit WHERE (at, who, what, object, user_word, custom_word) > (?, ?, ?, ?, ?, ?)
 ORDER BY at, who, what, object, user_word, custom_word;
 
+-- name: copy_hooks
+SELECT id, held, reason, held_at, trouble, trouble_at, failures, quiet_until, holder, held_until,
+       silent_at, learnt, sealed
+FROM hooks WHERE id > ? ORDER BY id;
+
+-- name: copy_hook_told
+SELECT word, hook, named FROM hook_told WHERE (word, hook) > (?, ?) ORDER BY word, hook;
+
+-- name: copy_hook_batches
+SELECT id, hook, name, at, since, due_at, size, tries, must, lines, people, reason, died_at
+FROM hook_batches WHERE id > ? ORDER BY id;
+
 -- name: copy_lanes
 SELECT app, provider, held, reason, hint, held_at, brake_at, rate, errors, waiting, seen_at,
        resumed_at, quiet_until, quiet_reason
@@ -112,6 +124,9 @@ SELECT 'forgotten', count(*) FROM forgotten UNION ALL
 SELECT 'erasures', count(*) FROM erasures UNION ALL
 SELECT 'erased_events', count(*) FROM erased_events UNION ALL
 SELECT 'audit', count(*) FROM audit UNION ALL
+SELECT 'hooks', count(*) FROM hooks UNION ALL
+SELECT 'hook_told', count(*) FROM hook_told UNION ALL
+SELECT 'hook_batches', count(*) FROM hook_batches UNION ALL
 SELECT 'lanes', count(*) FROM lanes UNION ALL
 SELECT 'lane_parts', count(*) FROM lane_parts UNION ALL
 SELECT 'brake_window', count(*) FROM brake_window UNION ALL

@@ -1,0 +1,1 @@
+"""Hooks: what happened, posted to a customer's own systems."""
