@@ -15,7 +15,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     StringConstraints,
@@ -25,6 +24,8 @@ from pydantic import (
 )
 
 from config import callers, checks, formats, shape, sources
+from config.learning import LearningSettings, RetentionSettings
+from config.section import Section
 from providers.settings import Count, OptionalPath, Seconds
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -35,14 +36,6 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 Secrets = tuple[Annotated[SecretStr, AfterValidator(callers.signing_key)], ...]
 BodyBytes = Annotated[int, Field(ge=1024)]
 UserId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-
-
-class Section(BaseModel):
-    """A table of the configuration file: unchangeable, and without room for unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
-    )
 
 
 class ServerSettings(Section):
@@ -264,15 +257,6 @@ class DevicesSettings(Section):
     as an export may be."""
 
 
-class RetentionSettings(Section):
-    """How long is kept what has no time of its own."""
-
-    audit_days: Count = 400
-    """Days that it is kept who did what (`inkpush audit`). Over a year, to look back at the last
-    time. What a backend does all day, its registrations, its own notifications and its reads of
-    when somebody saw a push, is kept for `relay.retention_days` only."""
-
-
 class PrivacySettings(Section):
     """What is kept of people beyond what their pushes need."""
 
@@ -345,8 +329,10 @@ class Settings(Section):
     """How pushes are sent."""
     devices: DevicesSettings = DevicesSettings()
     """The device registry."""
+    learning: LearningSettings = LearningSettings()
+    """What is kept of events that are not pushes."""
     retention: RetentionSettings = RetentionSettings()
-    """How long it is kept who did what."""
+    """How long is kept what has no time of its own."""
     privacy: PrivacySettings = PrivacySettings()
     """What is kept of people."""
     log: LogSettings = LogSettings()

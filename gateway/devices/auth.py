@@ -64,7 +64,9 @@ class Caller:
     key: ApiKey | None = None
 
     def may(self, scope: str) -> bool:
-        """Whether the caller has this scope; `admin` has all."""
+        """Whether the caller has this scope; `admin` has all, a limited key one at most."""
+        if self.key is not None and self.key.is_limited:
+            return self.key.grants(scope)
         return scope in self.scopes or "admin" in self.scopes
 
     def require(self, scope: str) -> None:
@@ -93,7 +95,7 @@ class Authenticator:
 
     def __init__(self, rules: AuthRules, keys: Keys, *, clocks: Clocks) -> None:
         self._clocks = clocks
-        self._ring = KeyRing(keys, monotonic=clocks.monotonic)
+        self._ring = KeyRing(keys, clocks=clocks)
         self._wrong_keys = CallerLimits(WRONG_KEYS_PER_MINUTE, monotonic=clocks.monotonic)
         self._wrong_logins = CallerLimits(WRONG_LOGINS_PER_MINUTE, monotonic=clocks.monotonic)
         self._bad_tokens = CallerLimits(
@@ -158,7 +160,7 @@ class Authenticator:
             return Caller(name, USER_SCOPES, proven=proven)
         key = await self._ring.find(credential)
         if key is None:
-            raise BadToken("the API key is unknown or revoked")
+            raise BadToken("the API key is unknown, revoked or over")
         return Caller(f"key\0{key.id}", key.scopes, key=key)
 
     def _apply(self, rules: AuthRules) -> None:

@@ -28,7 +28,7 @@ from gateway.ports.journal import (
     Recorded,
     Standings,
 )
-from gateway.ports.keys import SCOPES, ApiKey, Keys
+from gateway.ports.keys import LIMITED, SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
 from gateway.ports.people import Content, Holdings, People, Waiting, WaitingSlice
 from gateway.ports.queue import Depth, Queue
@@ -46,6 +46,7 @@ Clock = Callable[[], float]
 __all__ = [
     "FORM_S",
     "KEPT",
+    "LIMITED",
     "PERSON",
     "REPLICA_ALIVE_S",
     "SCOPES",

@@ -7,7 +7,8 @@ SELECT id, app, provider, installation_id, user_id, custom_id, address, address_
 FROM devices WHERE id > ? ORDER BY id;
 
 -- name: copy_api_keys
-SELECT id, digest, name, scopes, created_at, revoked_at FROM api_keys WHERE id > ? ORDER BY id;
+SELECT id, digest, name, scopes, created_at, revoked_at, expires_at, sources, types
+FROM api_keys WHERE id > ? ORDER BY id;
 
 -- name: copy_secrets
 SELECT name, value FROM secrets WHERE name > ? ORDER BY name;
