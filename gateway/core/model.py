@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from gateway.core.learnt import Learnt
 from gateway.core.sources import LEARNINK, UNLIMITED, Limits
 from gateway.core.states import DeliveryState, DeviceState
 from providers.contract import Address, AddressKind, Environment, Platform, address_hash
@@ -59,8 +60,9 @@ class Event:
     `occurred_at` is the event's own `timestamp` when it has a usable one. `body` is what was
     received, kept for the retention period so that it can be replayed; a batch is kept without
     phone numbers. `people` are ids that it names and the journal will not, so that an erase finds
-    it; they are written with the event, and not read back. `source` is who sent it, and `limits`
-    what that source's pushes might reach when it came.
+    it; they are written with the event, and not read back, and so is what a learning event has
+    `learnt`. `source` is who sent it, and `limits` what that source's pushes might reach when it
+    came.
     """
 
     event_id: str
@@ -76,6 +78,7 @@ class Event:
     people: tuple[str, ...] = field(default=(), repr=False)
     source: str = LEARNINK
     limits: Limits = UNLIMITED
+    learnt: Learnt | None = None
 
 
 class Remainder(NamedTuple):

@@ -1,10 +1,10 @@
 -- name: event_insert
 INSERT INTO events (
     event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-    chunks, reason, body, source, limits
+    chunks, reason, body, source, limits, user_id, custom_id, object, salt, digest
 ) VALUES (
     :event_id, :type, :status, :received_at, :occurred_at, :notifications, :rejected, :rejections,
-    :chunks, :reason, :body, :source, :limits
+    :chunks, :reason, :body, :source, :limits, :user_id, :custom_id, :object, :salt, :digest
 ) ON CONFLICT (event_id) DO NOTHING;
 
 -- name: people_insert
