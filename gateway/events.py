@@ -16,7 +16,7 @@ from gateway.core.sources import LEARNINK
 class WebhookAnswered:
     """A webhook request to a source was answered. `result`: accepted, duplicate, ignored,
     quarantined, unauthorized, too_large, too_slow, overloaded or unavailable. `undated`: the
-    event's own time cannot be read."""
+    event's own time cannot be read. `type`: an event's that is no push."""
 
     result: str
     seconds: float
@@ -26,6 +26,7 @@ class WebhookAnswered:
     reason: str = ""
     source: str = LEARNINK
     undated: bool = False
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

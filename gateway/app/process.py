@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from gateway.app.doubts import standing
 from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
+from gateway.app.learning import rules_of
 from gateway.app.relay import Relay
 from gateway.app.sources import limits_of, names_of, webhook_limits, word_with
 from gateway.app.storage import Stores
@@ -70,6 +71,7 @@ class Gateway:
         self.ops_port = 0
         self._log = log
         self._limits = limits_of(settings, word_with(stores.secret))
+        self._learning = rules_of(settings)
         self.metrics = Metrics(
             CollectorRegistry(),
             vendors,
@@ -77,6 +79,7 @@ class Gateway:
             sources=names_of(settings),
             now=clocks.wall(),
         )
+        self.metrics.learning.tell_apart(settings.learning.types)
         self.authenticator = Authenticator(auth_rules(settings), stores.keys, clocks=clocks)
         self.device_counts = DeviceCounts(
             stores.registry,
@@ -170,7 +173,7 @@ class Gateway:
 
     def webhook_limits(self, source: str) -> WebhookLimits | None:
         """How a source's webhooks are taken now; None: there is no such source."""
-        return webhook_limits(self.settings, source, self._limits)
+        return webhook_limits(self.settings, source, self._limits, self._learning)
 
     def standstill(self) -> str:
         """What has not moved for `ops.stall_s` although there is work for it; "": all moves."""
@@ -206,8 +209,10 @@ class Gateway:
         await self.authenticator.reload(auth_rules(settings))
         for source in names_of(settings):
             self.metrics.add_source(source)
+        self.metrics.learning.tell_apart(settings.learning.types)
         self.settings = settings
         self._limits = limits_of(settings, word_with(self.stores.secret))
+        self._learning = rules_of(settings)
         self.observe(Lifecycle("reloaded"))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from gateway.core.extraction import LearningRules
 from gateway.core.hashes import keyed
 from gateway.core.sources import LEARNINK, UNLIMITED, Limits, Word
 from gateway.ingest.routes import WebhookLimits
@@ -41,10 +42,10 @@ def limits_of(settings: Settings, word: Word) -> dict[str, Limits]:
 
 
 def webhook_limits(
-    settings: Settings, source: str, limits: Mapping[str, Limits]
+    settings: Settings, source: str, limits: Mapping[str, Limits], learning: LearningRules
 ) -> WebhookLimits | None:
     """How a source's webhooks are taken; None: there is no such source. `limits` are `limits_of`
-    these settings."""
+    these settings, `learning` their rules of what is kept."""
     webhook, relay = settings.webhook, settings.relay
     if source == LEARNINK:
         secrets, tolerance_s, max_body_bytes = webhook.secrets, None, None
@@ -61,6 +62,7 @@ def webhook_limits(
         max_age_s=relay.max_age_s,
         max_backlog=relay.max_backlog,
         pushes=limits.get(source, UNLIMITED),
+        learning=learning,
     )
 
 

@@ -18,17 +18,6 @@ def type_fault(word: str) -> str | None:
     return None
 
 
-def means(word: str, event_type: str) -> bool:
-    """Whether a word means a type."""
-    return event_type.startswith(word[:-1]) if word.endswith(EVERY) else event_type == word
-
-
-def covered(words: Iterable[str], event_type: str) -> bool:
-    """Whether one of these words means a type; where there are none, every type is meant."""
-    every = tuple(words)
-    return not every or any(means(word, event_type) for word in every)
-
-
 def label_of(event_type: str, labels: Iterable[str]) -> str:
     """The label by which a metric counts an event: its type, if that is one of the labels."""
     return event_type if event_type in labels else OTHER

@@ -7,6 +7,7 @@ credential was close to right.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from multidict import MultiMapping
@@ -62,6 +63,16 @@ class Caller:
     scopes: frozenset[str]
     proven: UserRef | None = field(default=None, repr=False)
     key: ApiKey | None = None
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """The sources whose events the caller may see; none: all."""
+        return () if self.key is None else self.key.sources
+
+    @property
+    def types(self) -> Sequence[str]:
+        """The types of events that the caller may see; none: all."""
+        return () if self.key is None else self.key.types
 
     def may(self, scope: str) -> bool:
         """Whether the caller has this scope; `admin` has all, a limited key one at most."""
