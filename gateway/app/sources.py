@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gateway.core.extraction import LearningRules
+from gateway.core.extraction import DEFAULT, LearningRules
 from gateway.core.hashes import keyed
 from gateway.core.sources import LEARNINK, UNLIMITED, Limits, Word
 from gateway.ingest.routes import WebhookLimits
@@ -42,7 +42,10 @@ def limits_of(settings: Settings, word: Word) -> dict[str, Limits]:
 
 
 def webhook_limits(
-    settings: Settings, source: str, limits: Mapping[str, Limits], learning: LearningRules
+    settings: Settings,
+    source: str,
+    limits: Mapping[str, Limits],
+    learning: LearningRules = DEFAULT,
 ) -> WebhookLimits | None:
     """How a source's webhooks are taken; None: there is no such source. `limits` are `limits_of`
     these settings, `learning` their rules of what is kept."""
