@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from gateway.app.chaining import Chainer
 from gateway.app.doubts import standing
 from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
@@ -97,6 +98,14 @@ class Gateway:
         self.storing = Storing(stores.store.trial, every_s=pace.trial_s)
         self.eraser = eraser_of(
             stores, name=ids.process(), observer=self.observe, clocks=clocks, pace=pace
+        )
+        self.chainer = Chainer(
+            stores.store.learning,
+            secret=ids.secret,
+            keep_s=lambda: self.settings.relay.retention_days * 86_400.0,
+            observer=self.observe,
+            clocks=clocks,
+            pace=pace,
         )
         self.relay: Relay | None = None
         if settings.server.role != "ingest":

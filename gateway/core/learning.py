@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal, NamedTuple
 
-from gateway.core.learnt import Learnt as Learnt
 from gateway.core.model import UserRef
 
 SALT_BYTES = 32
@@ -103,7 +102,7 @@ class TypeCount(NamedTuple):
     """A type: how many events are kept, when the last came in, and in how many a person is."""
 
     type: str
-    count: int
+    events: int
     last_at: float
     with_person: int
 
@@ -182,15 +181,15 @@ def digest_of(
     salt: bytes,
     source: str,
     event_id: str,
-    type: str,
+    name: str,
     occurred_at: float | None,
     received_at: float,
     body: bytes,
 ) -> bytes:
-    """SHA-256 of a learning event: each part with its length before it, times as IEEE 754 in big
-    endian, and none for a time that it did not name."""
+    """SHA-256 of a learning event, `name` is its type: each part with its length before it, times
+    as IEEE 754 in big endian, and none for a time that it did not name."""
     times = (b"" if occurred_at is None else _time(occurred_at), _time(received_at))
-    return _hashed((salt, _text(source), _text(event_id), _text(type), *times, body))
+    return _hashed((salt, _text(source), _text(event_id), _text(name), *times, body))
 
 
 def erase_digest(number: int, digest: bytes, id_hash: bytes, at: float) -> bytes:

@@ -96,5 +96,7 @@ class Pace:
     """Seconds between two looks at whether the database still has its tables and indexes."""
     erase_s: float = 5.0
     """Seconds between two looks for erases that another process left half way."""
+    chain_s: float = 2.0
+    """Seconds between two looks for learning events that are to be chained."""
     complete_s: float = 20.0
     """Seconds between two looks for events that an ingest left half way."""

@@ -34,6 +34,7 @@ from gateway.events import (
     LaneHeld,
     LaneResumed,
     LaneThrottled,
+    LearningSealed,
     Lifecycle,
     NotificationsPosted,
     PartsFailing,
@@ -302,16 +303,17 @@ class Metrics:
                 self._unreadable.labels(what).inc(count)
             case ReceiptsTold(counts):
                 self._receipts.count(counts)
-            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected() | Lifecycle():
-                pass  # /readyz and the log tell of them
             case ConnectionRefused(reason):
                 self._refused.labels(reason).inc()
+            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected() | Lifecycle():
+                pass  # /readyz and the log tell of them
             case (
                 DevicesRemoved()
                 | RelaysCounted()
                 | EventCancelled()
                 | ChunkBuried()
                 | StoreFailed()
+                | LearningSealed()
                 | Fault()
             ):
                 pass  # other series show what came of it, or the log

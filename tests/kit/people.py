@@ -20,6 +20,8 @@ HOLDING = frozenset(
         "erased_events",
         "lanes",
         "lane_parts",
+        "learning",
+        "learning_outcomes",
         "starts",
     }
 )
@@ -30,6 +32,9 @@ NOBODY = {
     "chunks_done": "numbers of chunks",
     "clocks": "processes' clocks",
     "doubts": "the database's own state",
+    "learning_chain": "numbers and heads of the chain",
+    "learning_days": "numbers and heads of days whose events are over their time",
+    "learning_seals": "numbers, times and heads of hours",
     "pulse": "a health check",
     "relays": "processes",
     "replicas": "processes",

@@ -42,6 +42,11 @@ SELECT name FROM (VALUES
     ('held_removals', EXISTS (SELECT 1 FROM held_removals)),
     ('starts', EXISTS (SELECT 1 FROM starts)),
     ('events', EXISTS (SELECT 1 FROM events)),
+    ('learning', EXISTS (SELECT 1 FROM learning)),
+    ('learning_chain', EXISTS (SELECT 1 FROM learning_chain)),
+    ('learning_seals', EXISTS (SELECT 1 FROM learning_seals)),
+    ('learning_days', EXISTS (SELECT 1 FROM learning_days)),
+    ('learning_outcomes', EXISTS (SELECT 1 FROM learning_outcomes)),
     ('event_people', EXISTS (SELECT 1 FROM event_people)),
     ('cancelled', EXISTS (SELECT 1 FROM cancelled)),
     ('chunks_done', EXISTS (SELECT 1 FROM chunks_done)),
@@ -61,4 +66,4 @@ SELECT setval(pg_get_serial_sequence($1, 'id'), $2);
 
 -- Statistics at once: autovacuum looks a minute later, and never at a partitioned table as a whole.
 -- name: copy_analyze
-ANALYZE devices, events, chunks_done, deliveries, receipts, dead_letters, queue;
+ANALYZE devices, events, learning, chunks_done, deliveries, receipts, dead_letters, queue;

@@ -229,7 +229,7 @@ WHERE d.event_id = dead.event_id AND d.item_index = dead.item_index
 -- name: events_purge
 WITH old AS (
     SELECT event_id FROM events
-    WHERE received_at < $1
+    WHERE received_at < $1 AND NOT (status = 'ignored' AND number IS NULL)
       AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.event_id = events.event_id)
     ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), chunks AS (

@@ -40,13 +40,16 @@ CREATE INDEX learning_source ON learning (source, number) WHERE kind = 'event';
 CREATE INDEX learning_user ON learning (user_id, number) WHERE user_id IS NOT NULL;
 CREATE INDEX learning_custom ON learning (custom_id, number) WHERE custom_id IS NOT NULL;
 
--- Where the chain ends, up to where it is sealed, and the hour (UTC) that is open. One row, or none yet.
+-- Where the chain ends, up to where it is sealed, and of the open hour (UTC) what its seal will say. One row, or none yet.
 CREATE TABLE learning_chain (
     id     bigint PRIMARY KEY,
     number bigint NOT NULL,
     head   bytea NOT NULL,
     sealed bigint NOT NULL,
-    hour   bigint NOT NULL
+    hour   bigint NOT NULL,
+    events bigint NOT NULL,
+    earliest double precision,
+    latest double precision
 );
 
 -- Hours that are closed. `events` are its events, `earliest` and `latest` are of them.
