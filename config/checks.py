@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config import formats, hooks, shape, suppress, typed, wording
+from config import formats, hooks, learning, shape, suppress, typed, wording
 from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside, signing_key
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def _misfits(
             "signed by the same keys; expected one of them, or both "
             f'(audience = "{ANY_AUDIENCE}" where any token of these keys is meant)'
         )
+    yield from learning.misfits(sections, data)
     webhook, apps = data.get("webhook", {}), data.get("apps", [])
     role = _role(data)
     if role in ("all", "ingest") and isinstance(webhook, dict) and not webhook.get("secrets"):
@@ -209,6 +210,7 @@ def _advice(settings: Settings) -> Iterator[str]:
     for i, source in enumerate(settings.sources):
         yield from _secrets_advice(f"sources[{i}]", source.secrets)
     yield from hooks.advice(settings.hooks)
+    yield from learning.advice(settings.learning)
     if settings.webhook.tolerance_s > LONG_TOLERANCE_S:
         yield (
             "webhook.tolerance_s: is over an hour, and so long a captured webhook can be repeated; "

@@ -25,6 +25,7 @@ from pydantic import (
 
 from config import callers, checks, formats, shape, sources
 from config.hooks import HookSettings
+from config.learning import LearningSettings, RetentionSettings
 from config.section import Section
 from config.suppress import SuppressSettings
 from providers.settings import Count, OptionalPath, Seconds
@@ -258,15 +259,6 @@ class DevicesSettings(Section):
     as an export may be."""
 
 
-class RetentionSettings(Section):
-    """How long is kept what has no time of its own."""
-
-    audit_days: Count = 400
-    """Days that it is kept who did what (`inkpush audit`). Over a year, to look back at the last
-    time. What a backend does all day, its registrations, its own notifications and its reads of
-    when somebody saw a push, is kept for `relay.retention_days` only."""
-
-
 class PrivacySettings(Section):
     """What is kept of people beyond what their pushes need."""
 
@@ -339,8 +331,10 @@ class Settings(Section):
     """How pushes are sent."""
     devices: DevicesSettings = DevicesSettings()
     """The device registry."""
+    learning: LearningSettings = LearningSettings()
+    """What is kept of events that are not pushes."""
     retention: RetentionSettings = RetentionSettings()
-    """How long it is kept who did what."""
+    """How long is kept what has no time of its own."""
     privacy: PrivacySettings = PrivacySettings()
     """What is kept of people."""
     hooks: tuple[HookSettings, ...] = ()

@@ -16,7 +16,7 @@ from gateway.core.sources import LEARNINK
 class WebhookAnswered:
     """A webhook request to a source was answered. `result`: accepted, duplicate, ignored,
     quarantined, unauthorized, too_large, too_slow, overloaded or unavailable. `undated`: the
-    event's own time cannot be read."""
+    event's own time cannot be read. `type`: an event's that is no push."""
 
     result: str
     seconds: float
@@ -26,6 +26,7 @@ class WebhookAnswered:
     reason: str = ""
     source: str = LEARNINK
     undated: bool = False
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +248,19 @@ class ClockCorrected:
 
 
 @dataclass(frozen=True, slots=True)
+class LearningSealed:
+    """An hour of the chain of learning events is closed: when it began (epoch seconds), its last
+    number, how many events it has, and the head there, in hex. Whoever keeps that elsewhere can
+    find every change of before. `again`: the newest seal is told once more, as once a day."""
+
+    hour_at: int
+    number: int
+    events: int
+    head: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailed:
     """The store or queue did not answer; `what` was being done."""
 
@@ -338,6 +352,7 @@ GatewayEvent = (
     | HookHeld
     | HookFailing
     | HooksBuried
+    | LearningSealed
     | StoreFailed
     | Fault
     | Lifecycle

@@ -20,6 +20,7 @@ from gateway.app.sites import open_sites
 from gateway.app.skin import OVERLOADED, Intake, add_routes, problem_middleware, remote, unread
 from gateway.app.vendors import taken_by
 from gateway.core.bodies import Bodies
+from gateway.core.learning import SALT_BYTES
 from gateway.core.receipts import ReceiptWords
 from gateway.core.remote import Network, networks
 from gateway.devices.cancelling import CancelRoutes
@@ -31,6 +32,7 @@ from gateway.events import Fault, Observer
 from gateway.ingest.routes import WebhookRoute
 from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
 from gateway.ops.health import HealthRoutes
+from gateway.ops.learning import LearningRoutes
 from gateway.ops.lookup import LookupRoutes
 from gateway.ops.openapi import OpenApiRoutes
 from gateway.ops.waiting import WaitingLookup
@@ -56,6 +58,7 @@ def public_application(gateway: Gateway) -> web.Application:
         limits=gateway.webhook_limits,
         backlog=lambda: gateway.gauges.backlog,
         known=partial(_is_known, stores.journal),
+        salt=partial(gateway.ids.secret, SALT_BYTES),
         wake=gateway.wake,
         observer=gateway.observe,
         clocks=clocks,
@@ -115,6 +118,12 @@ def public_application(gateway: Gateway) -> web.Application:
         clocks=clocks,
         asking=lambda: asking_of(gateway.settings),
     )
+    learning = LearningRoutes(
+        stores.store,
+        gateway.authenticator.authorize,
+        late_after_s=lambda: gateway.settings.learning.late_after_s,
+        clocks=clocks,
+    )
     exports = ExportRoutes(
         stores.registry,
         stores.audit,
@@ -134,7 +143,7 @@ def public_application(gateway: Gateway) -> web.Application:
         monotonic=clocks.monotonic,
     )
     receipts = ReceiptRoutes(book, clocks=clocks)
-    for plain in (webhook, devices, receipts, notifications, cancelling, lookup, exports):
+    for plain in (webhook, devices, receipts, notifications, cancelling, lookup, learning, exports):
         add_routes(application, plain.routes(), intake)
     application.add_routes(OpenApiRoutes().routes())
     allow_origins(application, lambda: gateway.settings.server.allowed_origins)

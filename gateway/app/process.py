@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from gateway.app.chaining import Chainer
 from gateway.app.doubts import standing
 from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
 from gateway.app.hook_plans import plan_of
 from gateway.app.hooking import hooking_of, ways_of
+from gateway.app.learning import rules_of
 from gateway.app.relay import Relay
-from gateway.app.sources import limits_of, names_of, rules_of, webhook_limits, word_with
+from gateway.app.sources import limits_of, names_of, suppressing, webhook_limits, word_with
 from gateway.app.storage import Stores
 from gateway.app.storing import Storing
 from gateway.app.timekeeping import Timekeeper
@@ -73,7 +75,8 @@ class Gateway:
         self.ops_port = 0
         self._log = log
         self._limits = limits_of(settings, word_with(stores.secret))
-        self._suppress = rules_of(settings, stores.secret)
+        self._suppress = suppressing(settings, stores.secret)
+        self._learning = rules_of(settings)
         self.metrics = Metrics(
             CollectorRegistry(),
             vendors,
@@ -82,6 +85,7 @@ class Gateway:
             now=clocks.wall(),
         )
         self.metrics.hooks.learn([one.id for one in settings.hooks])
+        self.metrics.learning.tell_apart(settings.learning.types)
         self.authenticator = Authenticator(auth_rules(settings), stores.keys, clocks=clocks)
         self.device_counts = DeviceCounts(
             stores.registry,
@@ -99,6 +103,14 @@ class Gateway:
         self.storing = Storing(stores.store.trial, every_s=pace.trial_s)
         self.eraser = eraser_of(
             stores, name=ids.process(), observer=self.observe, clocks=clocks, pace=pace
+        )
+        self.chainer = Chainer(
+            stores.store.learning,
+            secret=ids.secret,
+            keep_s=lambda: self.settings.relay.retention_days * 86_400.0,
+            observer=self.observe,
+            clocks=clocks,
+            pace=pace,
         )
         self.relay: Relay | None = None
         self.hooking: Hooking | None = None
@@ -185,7 +197,7 @@ class Gateway:
 
     def webhook_limits(self, source: str) -> WebhookLimits | None:
         """How a source's webhooks are taken now; None: there is no such source."""
-        return webhook_limits(self.settings, source, self._limits, self._suppress)
+        return webhook_limits(self.settings, source, self._limits, self._learning, self._suppress)
 
     def standstill(self) -> str:
         """What has not moved for `ops.stall_s` although there is work for it; "": all moves."""
@@ -223,13 +235,15 @@ class Gateway:
         for source in names_of(settings):
             self.metrics.add_source(source)
         self.metrics.hooks.learn([one.id for one in settings.hooks])
+        self.metrics.learning.tell_apart(settings.learning.types)
         self.settings = settings
         if self.hooking is not None:
             await self.hooking.learn(ways)
         else:
             self.stores.store.hooks.learn(plan_of(settings))
         self._limits = limits_of(settings, word_with(self.stores.secret))
-        self._suppress = rules_of(settings, self.stores.secret)
+        self._suppress = suppressing(settings, self.stores.secret)
+        self._learning = rules_of(settings)
         self.observe(Lifecycle("reloaded"))
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from gateway.core.dotted import parts_of
+from gateway.core.extraction import DEFAULT, LearningRules
 from gateway.core.hashes import keyed
 from gateway.core.sources import LEARNINK, UNLIMITED, Limits, Word
 from gateway.core.suppressing import NO_RULES, Rule, Rules, words_with
@@ -41,17 +43,28 @@ def limits_of(settings: Settings, word: Word) -> dict[str, Limits]:
     return {source.id: _limits(source, word) for source in settings.sources}
 
 
-def rules_of(settings: Settings, secret: bytes) -> Rules:
+def suppressing(settings: Settings, secret: bytes) -> Rules:
     """What learning events make superfluous."""
     rules = [Rule(one.on, one.match, one.path, one.within_s) for one in settings.suppress]
-    return Rules(rules, words_with(secret))
+    learning = settings.learning
+    return Rules(
+        rules,
+        words_with(secret),
+        user_id=[parts_of(path) for path in learning.user_id],
+        custom_id=[parts_of(path) for path in learning.custom_id],
+    )
 
 
 def webhook_limits(
-    settings: Settings, source: str, limits: Mapping[str, Limits], suppress: Rules = NO_RULES
+    settings: Settings,
+    source: str,
+    limits: Mapping[str, Limits],
+    learning: LearningRules = DEFAULT,
+    suppress: Rules = NO_RULES,
 ) -> WebhookLimits | None:
     """How a source's webhooks are taken; None: there is no such source. `limits` are `limits_of`
-    these settings, and `suppress` are `rules_of` them."""
+    these settings, `learning` their rules of what is kept, and `suppress` what `suppressing` makes
+    of them."""
     webhook, relay = settings.webhook, settings.relay
     if source == LEARNINK:
         secrets, tolerance_s, max_body_bytes = webhook.secrets, None, None
@@ -68,6 +81,7 @@ def webhook_limits(
         max_age_s=relay.max_age_s,
         max_backlog=relay.max_backlog,
         pushes=limits.get(source, UNLIMITED),
+        learning=learning,
         suppress=suppress,
     )
 

@@ -21,8 +21,9 @@ from gateway.cli.base import (
 )
 from gateway.ports import SCOPES
 
-COLUMNS = ("id", "name", "scopes", "created_at", "revoked_at")
+COLUMNS = ("id", "name", "scopes", "sources", "types", "created_at", "expires_at", "revoked_at")
 _DAY_S = 86_400
+_LONGEST_LIFE_S = 3_650 * _DAY_S
 
 
 @click.group(cls=Group, short_help="API keys of your backend and of people")
@@ -33,7 +34,8 @@ def keys() -> None:
 @keys.command(
     "create",
     short_help="Make an API key",
-    example="inkpush keys create --scope devices:write --name backend",
+    example="inkpush keys create --scope devices:write --name backend\n"
+    "inkpush keys create --scope events:read --type 'user.course.*' --expires 90d --name bi",
 )
 @click.option(
     "--scope",
@@ -43,26 +45,67 @@ def keys() -> None:
     required=True,
     help="What the key allows; may be given several times. `admin` allows everything.",
 )
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    help="Only events of this source, like learnink; may be given several times.",
+)
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    help="Only events of this type; user.course.* means all that begin so.",
+)
+@click.option(
+    "--expires",
+    type=Span(_LONGEST_LIFE_S),
+    help="How long it holds: seconds, or 12h, 90d. Else until it is revoked.",
+)
 @click.option("--name", default="", help="What the key is for.")
 @reason_option
 @json_option
 @click.pass_obj
 @asynchronous
 async def create(
-    state: State, scopes: tuple[str, ...], name: str, reason: str, as_json: bool
+    state: State,
+    scopes: tuple[str, ...],
+    sources: tuple[str, ...],
+    types: tuple[str, ...],
+    expires: int | None,
+    name: str,
+    reason: str,
+    as_json: bool,
 ) -> None:
-    """Make an API key. It is shown only once, because the store keeps only its hash."""
+    """Make an API key. It is shown only once, because the store keeps only its hash.
+
+    A key that is limited to sources or types reads such events, and nothing else: its scope is
+    events:read alone.
+    """
     from gateway.devices.api_keys import key_digest, new_key
 
     async with state.store() as stores:
         now = stores.clocks.wall()
-        key, text = new_key(name, scopes, now=now, random=secrets.token_bytes)
+        try:
+            key, text = new_key(
+                name,
+                scopes,
+                now=now,
+                random=secrets.token_bytes,
+                expires_at=None if expires is None else now + expires,
+                sources=sources,
+                types=types,
+            )
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
         act = actor(reason).does("keys.create", key.id, at=now)
         await stores.keys.add(key, key_digest(text), act=act)
     if as_json:
         show.as_line({"id": key.id, "key": text})
     else:
-        click.echo(f"Key {key.id} for {', '.join(sorted(key.scopes))}, shown this once:", err=True)
+        ends = "" if key.expires_at is None else f" until {show.moment(key.expires_at)}"
+        what = ", ".join(sorted(key.scopes))
+        click.echo(f"Key {key.id} for {what}{ends}, shown this once:", err=True)
         click.echo(text)
 
 
@@ -78,7 +121,10 @@ async def list_keys(state: State, as_json: bool) -> None:
                 "id": key.id,
                 "name": key.name,
                 "scopes": sorted(key.scopes),
+                "sources": list(key.sources),
+                "types": list(key.types),
                 "created_at": show.moment(key.created_at),
+                "expires_at": show.moment(key.expires_at),
                 "revoked_at": show.moment(key.revoked_at),
             }
             for key in await stores.keys.all()

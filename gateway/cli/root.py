@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway import __version__, signals
+from gateway.cli import learning
 from gateway.cli.access import keys, token
 from gateway.cli.audit import audit
 from gateway.cli.base import Group, State
@@ -60,5 +61,7 @@ COMMANDS: tuple[click.Command, ...] = (
     store,
     config,
 )
+for _one in (learning.types, learning.export):
+    events.add_command(_one)
 for _command in COMMANDS:
     inkpush.add_command(_command)

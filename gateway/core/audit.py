@@ -30,6 +30,8 @@ What = Literal[
     "devices.register",
     "events.cancel",
     "events.correct",
+    "events.export",
+    "events.read",
     "events.replay",
     "events.requeue",
     "hooks.drop",

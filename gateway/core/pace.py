@@ -110,5 +110,7 @@ class Pace:
     """Seconds between two looks for learning events that hooks ask for."""
     hook_silent_s: float = 86_400.0
     """Seconds between two looks for devices that have been silent for long."""
+    chain_s: float = 2.0
+    """Seconds between two looks for learning events that are to be chained."""
     complete_s: float = 20.0
     """Seconds between two looks for events that an ingest left half way."""

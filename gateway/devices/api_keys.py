@@ -12,8 +12,9 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from gateway.core.clocks import MonotonicClock
-from gateway.ports import SCOPES, ApiKey, Keys
+from gateway.core.clocks import Clocks
+from gateway.core.event_types import type_fault
+from gateway.ports import LIMITED, SCOPES, ApiKey, Keys
 
 CACHE_S = 5.0
 """How long a key that was found is trusted: a revoked one ends at most this much later."""
@@ -23,18 +24,33 @@ _MAX_CACHED = 1_024
 
 
 def new_key(
-    name: str, scopes: Iterable[str], *, now: float, random: Callable[[int], bytes]
+    name: str,
+    scopes: Iterable[str],
+    *,
+    now: float,
+    random: Callable[[int], bytes],
+    expires_at: float | None = None,
+    sources: Iterable[str] = (),
+    types: Iterable[str] = (),
 ) -> tuple[ApiKey, str]:
     """Make a key and its text, `ik_<id>_<secret>`, which is shown once and never kept.
 
-    `random` gives that many unpredictable bytes (`secrets.token_bytes`). Raises `ValueError` for
-    an unknown scope, or for none.
+    `random` gives that many unpredictable bytes (`secrets.token_bytes`). `sources` and `types`
+    limit it to these events. Raises `ValueError` for an unknown scope, or for none, and for a
+    limit that some of its scopes know nothing of.
     """
     wanted = frozenset(scopes)
     unknown = wanted - set(SCOPES)
     if unknown or not wanted:
         raise ValueError(f"a key needs scopes out of {', '.join(SCOPES)}")
-    key = ApiKey(random(4).hex(), name, wanted, now)
+    limits = (tuple(dict.fromkeys(sources)), tuple(dict.fromkeys(types)))
+    if any(limits) and wanted != {LIMITED}:
+        raise ValueError(f"a key that is limited to sources or types has the scope {LIMITED} alone")
+    if fault := next((fault for one in limits[1] if (fault := type_fault(one))), ""):
+        raise ValueError(fault)
+    if any(not one or one.split() != [one] for one in limits[0]):
+        raise ValueError("a source is one word, such as learnink")
+    key = ApiKey(random(4).hex(), name, wanted, now, None, expires_at, *limits)
     secret = base64.urlsafe_b64encode(random(32)).decode().rstrip("=")
     return key, f"ik_{key.id}_{secret}"
 
@@ -55,9 +71,9 @@ class KeyRing:
     Misses are not remembered: a new key works at once, and guesses cannot fill the memory.
     """
 
-    def __init__(self, keys: Keys, *, monotonic: MonotonicClock) -> None:
+    def __init__(self, keys: Keys, *, clocks: Clocks) -> None:
         self._keys = keys
-        self._monotonic = monotonic
+        self._clocks = clocks
         self._found: OrderedDict[bytes, tuple[float, ApiKey]] = OrderedDict()
 
     def knows(self, text: str) -> bool:
@@ -69,13 +85,13 @@ class KeyRing:
         """The key in force with this text."""
         if _FORM.fullmatch(text) is None:
             return None
-        digest, now = key_digest(text), self._monotonic()
+        digest, now = key_digest(text), self._clocks.monotonic()
         at, key = self._found.get(digest, (float("-inf"), None))
-        if key is not None and now < at + CACHE_S:
+        if key is not None and now < at + CACHE_S and key.in_force(self._clocks.wall()):
             return key
         self._found.pop(digest, None)
         key = await self._keys.find(digest)
-        if key is None or key.revoked_at is not None:
+        if key is None or not key.in_force(self._clocks.wall()):
             return None
         self._found[digest] = (now, key)
         while len(self._found) > _MAX_CACHED:

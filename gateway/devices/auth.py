@@ -7,6 +7,7 @@ credential was close to right.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from multidict import MultiMapping
@@ -63,8 +64,20 @@ class Caller:
     proven: UserRef | None = field(default=None, repr=False)
     key: ApiKey | None = None
 
+    @property
+    def sources(self) -> Sequence[str]:
+        """The sources whose events the caller may see; none: all."""
+        return () if self.key is None else self.key.sources
+
+    @property
+    def types(self) -> Sequence[str]:
+        """The types of events that the caller may see; none: all."""
+        return () if self.key is None else self.key.types
+
     def may(self, scope: str) -> bool:
-        """Whether the caller has this scope; `admin` has all."""
+        """Whether the caller has this scope; `admin` has all, a limited key one at most."""
+        if self.key is not None and self.key.is_limited:
+            return self.key.grants(scope)
         return scope in self.scopes or "admin" in self.scopes
 
     def require(self, scope: str) -> None:
@@ -93,7 +106,7 @@ class Authenticator:
 
     def __init__(self, rules: AuthRules, keys: Keys, *, clocks: Clocks) -> None:
         self._clocks = clocks
-        self._ring = KeyRing(keys, monotonic=clocks.monotonic)
+        self._ring = KeyRing(keys, clocks=clocks)
         self._wrong_keys = CallerLimits(WRONG_KEYS_PER_MINUTE, monotonic=clocks.monotonic)
         self._wrong_logins = CallerLimits(WRONG_LOGINS_PER_MINUTE, monotonic=clocks.monotonic)
         self._bad_tokens = CallerLimits(
@@ -158,7 +171,7 @@ class Authenticator:
             return Caller(name, USER_SCOPES, proven=proven)
         key = await self._ring.find(credential)
         if key is None:
-            raise BadToken("the API key is unknown or revoked")
+            raise BadToken("the API key is unknown, revoked or over")
         return Caller(f"key\0{key.id}", key.scopes, key=key)
 
     def _apply(self, rules: AuthRules) -> None:

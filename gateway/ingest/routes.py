@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.core.clocks import Clocks
+from gateway.core.extraction import DEFAULT, LearningRules, extract
 from gateway.core.model import CHUNK_SIZE
 from gateway.core.sources import UNLIMITED, Limits, Terms, event_id_of
 from gateway.core.suppressing import NO_RULES, Rules
@@ -17,7 +19,7 @@ from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
 from gateway.exchange import Answer, Request, Route, UnreadableBody
 from gateway.ingest.room import ask_for_room
-from gateway.ingest.schema import understand
+from gateway.ingest.schema import Reading, understand
 from gateway.ingest.signature import BadSignature, Claimed, Key, Stale, claimed
 from gateway.ports import Queue
 from gateway.problems import RETRY_AFTER_S, Problem
@@ -38,7 +40,8 @@ _RESULTS = {
 @dataclass(frozen=True, slots=True)
 class WebhookLimits:
     """The settings of one source's webhook. Seconds, bytes, notifications; `pushes` is what its
-    pushes may reach, `suppress` what its events make superfluous."""
+    pushes may reach, `learning` what is kept of events that are none, and `suppress` what those
+    make superfluous."""
 
     keys: Sequence[Key]
     tolerance_s: float
@@ -46,6 +49,7 @@ class WebhookLimits:
     max_age_s: float
     max_backlog: int
     pushes: Limits = UNLIMITED
+    learning: LearningRules = DEFAULT
     suppress: Rules = NO_RULES
 
 
@@ -55,7 +59,7 @@ class WebhookRoute:
 
     `limits` is asked at each request, so that a reload takes effect: those of a source, or None if
     there is no such source. `backlog` is how many notifications wait, as far as this process knows.
-    `known` looks whether an event is there.
+    `known` looks whether an event is there. `salt` makes 32 random bytes.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class WebhookRoute:
         wake: Callable[[], None],
         observer: Observer,
         clocks: Clocks,
+        salt: Callable[[], bytes],
         chunk_items: int = CHUNK_SIZE,
     ) -> None:
         self._queue = queue
@@ -77,6 +82,7 @@ class WebhookRoute:
         self._wake = wake
         self._observer = observer
         self._clocks = clocks
+        self._salt = salt
         self._chunk_items = chunk_items
 
     def routes(self) -> list[Route]:
@@ -114,6 +120,7 @@ class WebhookRoute:
                 reason=outcome.reason,
                 source=source,
                 undated=outcome.undated,
+                type=outcome.type,
             )
         )
         return Answer(200, outcome.document())
@@ -144,7 +151,9 @@ class WebhookRoute:
             terms=Terms(source, limits.pushes),
             chunk_items=self._chunk_items,
             ahead_s=now - claim.timestamp if self._clocks.doubted() else 0.0,
-            suppress=limits.suppress,
+            reading=Reading(
+                partial(extract, rules=limits.learning, salt=self._salt()), limits.suppress
+            ),
         )
         event = understood.event
         fresh = await self._queue.accept(event, understood.chunks)
@@ -159,6 +168,7 @@ class WebhookRoute:
             rejected=len(event.rejections),
             reason=event.reason,
             undated=fresh and understood.undated,
+            type=event.type if event.status == "ignored" else "",
         )
 
     def _is_stale(self, claim: Claimed, limits: WebhookLimits) -> bool:
@@ -197,6 +207,7 @@ class _Outcome:
     rejected: int
     reason: str
     undated: bool
+    type: str
 
     def document(self) -> dict[str, object]:
         document: dict[str, object] = {"status": self.status, "event_id": self.event_id}

@@ -7,13 +7,14 @@ it, and five days of failures disable the endpoint.
 from __future__ import annotations
 
 import json
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from gateway.core.chunks import cut, deadline_of
+from gateway.core.extraction import Extract, extract
 from gateway.core.fanout import dated
 from gateway.core.instants import read_instant
 from gateway.core.items import parse_items
@@ -37,6 +38,13 @@ class Understood:
     undated: bool = False
 
 
+class Reading(NamedTuple):
+    """How an event is read that is no push: what of it is kept, and what it says was done."""
+
+    extract: Callable[[Any, bytes], Extract] = extract
+    suppress: Rules = NO_RULES
+
+
 class _NotUnderstood(ValueError):
     """Why an event is quarantined, in words without its content."""
 
@@ -51,27 +59,25 @@ def understand(
     rejected: Container[int] | None = None,
     chunk_items: int = CHUNK_SIZE,
     ahead_s: float = 0.0,
-    suppress: Rules = NO_RULES,
+    reading: Reading = Reading(),  # noqa: B008  # unchangeable
 ) -> Understood:
     """Read an event of a source; never raises. `max_age_s`: how long notifications stay fresh, in
     seconds, unless the source's terms say so. They are cut into chunks of at most `chunk_items`.
 
     `rejected`, for an event that is read again: the indexes that were rejected at first, so that
     it comes to the same chunks. `ahead_s`: how far the clock of `received_at`, which is doubted, is
-    ahead of the sender's, by which the event is dated. `suppress` tells what it says was done.
+    ahead of the sender's, by which the event is dated. `reading` is for events that are no push.
     """
     event_type = ""
     document: object = None
 
     def kept(status: EventStatus, **told: Any) -> Understood:
-        """An event without notifications: its body is kept as it came."""
+        """An event without notifications."""
         event = Event(
             event_id,
             event_type,
             status,
             received_at,
-            body=body,
-            people=people_in(document),
             source=terms.source,
             limits=terms.limits,
             **told,
@@ -83,7 +89,7 @@ def understand(
         event_type = _type_of(document)
         if event_type != NOTIFICATIONS_SENT:
             occurred_at = _occurred_at(document)
-            done = suppress and suppress.done_by(
+            done = reading.suppress and reading.suppress.done_by(
                 event_id,
                 event_type,
                 document,
@@ -91,12 +97,14 @@ def understand(
                 occurred_at=occurred_at,
                 received_at=received_at,
             )
-            return kept("ignored", occurred_at=occurred_at, done=done or ())
+            found = reading.extract(document, body)
+            return kept("ignored", occurred_at=occurred_at, done=done or (), **found._asdict())
         return _notifications(
             event_id, document, body, received_at, max_age_s, terms, rejected, chunk_items, ahead_s
         )
     except _NotUnderstood as reason:
-        return kept("quarantined", reason=str(reason))
+        # as it came, for a later version may understand it
+        return kept("quarantined", body=body, people=people_in(document), reason=str(reason))
 
 
 def _notifications(

@@ -38,6 +38,7 @@ from gateway.events import (
     LaneHeld,
     LaneResumed,
     LaneThrottled,
+    LearningSealed,
     Lifecycle,
     NotificationsPosted,
     PartsFailing,
@@ -206,8 +207,8 @@ def say(event: GatewayEvent) -> Said:
             return "error", f"unforeseen failure: {what}"
         case ConnectionRefused(reason):
             return _REFUSALS[reason]
-        case StoreFailed():
-            return "error", "store failed"
+        case StoreFailed() | LearningSealed():
+            return _say_of_store(event)
         case Lifecycle(phase):
             return _PHASE_LEVELS.get(phase, "info"), phase.replace("_", " ")
         case _:
@@ -224,6 +225,12 @@ def _say_of_hook(event: HookPosted | HookHeld | HookFailing | HooksBuried) -> Sa
             return ("warning", "hook failing") if reason else ("info", "hook works again")
         case HooksBuried():
             return "error", "events became dead letters of a hook: see `inkpush dead list --hook`"
+
+
+def _say_of_store(event: StoreFailed | LearningSealed) -> Said:
+    if isinstance(event, StoreFailed):
+        return "error", "store failed"
+    return "info", "learning events sealed"
 
 
 def _say_of_clock(event: ClockDoubted | ClockCorrected) -> Said:

@@ -38,6 +38,7 @@ from gateway.events import (
     LaneHeld,
     LaneResumed,
     LaneThrottled,
+    LearningSealed,
     Lifecycle,
     NotificationsPosted,
     PartsFailing,
@@ -66,6 +67,7 @@ from gateway.observe.labels import (
     WEBHOOK_RESULTS,
     closed,
 )
+from gateway.observe.learning import LearningCounts
 from gateway.observe.parts import PartGauges
 from gateway.observe.receipts import LABELS, ReceiptCounts
 from gateway.ports import Audience, Depth, LaneRow
@@ -189,14 +191,14 @@ class Metrics:
             "credential_last_success_timestamp_seconds",
             "When the vendor last accepted the credential; 0 before the first time.",
         )
-        build = Gauge(
-            "inkpush_build_info", "1, with the version as label.", ["version"], registry=registry
-        )
+        what = "1, with the version as label."
+        build = Gauge("inkpush_build_info", what, ["version"], registry=registry)
         build.labels(__version__).set(1)
         self._make_children(lanes)
         self._sources: list[str] = []
         for source in sources:
             self.add_source(source)
+        self.learning = LearningCounts(registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"inkpush_{name}", text, labels, registry=self._registry)
@@ -205,8 +207,7 @@ class Metrics:
         return Gauge(f"inkpush_{name}", text, labels, registry=self._registry)
 
     def _lane_counter(self, name: str, text: str, *label: str) -> Counter:
-        labels = ["provider", "app", *label]
-        return Counter(f"inkpush_{name}", text, labels, registry=self._registry)
+        return self._counter(name, text, "provider", "app", *label)
 
     def _lane_gauge(self, name: str, text: str, *label: str) -> Gauge:
         labels = ["provider", "app", *label]
@@ -299,16 +300,17 @@ class Metrics:
                 self.hooks(event)
             case ReceiptsTold(counts):
                 self._receipts.count(counts)
-            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected() | Lifecycle():
-                pass  # /readyz and the log tell of them
             case ConnectionRefused(reason):
                 self._refused.labels(reason).inc()
+            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected() | Lifecycle():
+                pass  # /readyz and the log tell of them
             case (
                 DevicesRemoved()
                 | RelaysCounted()
                 | EventCancelled()
                 | ChunkBuried()
                 | StoreFailed()
+                | LearningSealed()
                 | Fault()
             ):
                 pass  # other series show what came of it, or the log
@@ -319,11 +321,12 @@ class Metrics:
         return (*self._vendors[provider].prune_reasons, OTHER)
 
     def _webhook(self, event: WebhookAnswered) -> None:
-        result = closed(event.result, WEBHOOK_RESULTS)
-        self._webhook_events.labels(result, closed(event.source, self._sources)).inc()
+        labels = (closed(event.result, WEBHOOK_RESULTS), closed(event.source, self._sources))
+        self._webhook_events.labels(*labels).inc()
         self._webhook_ack.observe(event.seconds)
         if event.undated:
             self._oddities.labels("timestamp").inc()
+        self.learning.count(event)
         if event.result == "accepted":
             self._accepted(event.notifications, event.rejected)
 

@@ -40,8 +40,9 @@ from gateway.ports.journal import (
     Recorded,
     Standings,
 )
-from gateway.ports.keys import SCOPES, ApiKey, Keys
+from gateway.ports.keys import LIMITED, SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
+from gateway.ports.learning import Learning
 from gateway.ports.people import Content, Holdings, People, Waiting, WaitingSlice
 from gateway.ports.queue import Depth, Queue
 from gateway.ports.receipts import Kept as KeptReceipt
@@ -60,6 +61,7 @@ __all__ = [
     "AGAIN",
     "FORM_S",
     "KEPT",
+    "LIMITED",
     "PERSON",
     "REPLICA_ALIVE_S",
     "SCOPES",
@@ -102,6 +104,7 @@ __all__ = [
     "Keys",
     "LaneRow",
     "Lanes",
+    "Learning",
     "LeaseRef",
     "PartRow",
     "People",

@@ -12,6 +12,7 @@ from gateway.ports.hooks import Hooks
 from gateway.ports.journal import Journal
 from gateway.ports.keys import Keys
 from gateway.ports.lanes import Lanes
+from gateway.ports.learning import Learning
 from gateway.ports.people import People
 from gateway.ports.receipts import Receipts
 from gateway.ports.registry import Registry
@@ -35,6 +36,10 @@ class Store(Protocol):
     @property
     def receipts(self) -> Receipts:
         """What phones told of pushes."""
+
+    @property
+    def learning(self) -> Learning:
+        """Learning events, in one chain."""
 
     @property
     def people(self) -> People:

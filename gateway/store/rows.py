@@ -129,9 +129,10 @@ def spared_record(record: Record) -> Record:
 
 
 def key_of(row: Sequence[Any]) -> ApiKey:
-    """A row of api_keys, without its hash. Scopes that are no text give no right."""
+    """A row of api_keys, without its hash. Scopes, or limits, that are no text give no right."""
     scopes = frozenset(row[2].split()) if isinstance(row[2], str) else frozenset()
-    return ApiKey(row[0], row[1], scopes, row[3], row[4])
+    sources, types = (tuple(one.split()) if isinstance(one, str) else ("",) for one in row[6:8])
+    return ApiKey(row[0], row[1], scopes, row[3], row[4], row[5], sources, types)
 
 
 def removal_of(row: Sequence[Any]) -> Removal | None:

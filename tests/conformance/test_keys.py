@@ -31,6 +31,21 @@ async def test_a_key_may_have_no_scope(handle: Handle) -> None:
     assert await handle.keys.find(digest("one")) == kept
 
 
+async def test_a_key_keeps_its_limits_and_its_end(handle: Handle, replica: Handle) -> None:
+    kept = ApiKey(
+        "key_1",
+        "bi",
+        frozenset({"events:read"}),
+        NOW,
+        expires_at=NOW + 60,
+        sources=("learnink", "staging"),
+        types=("user.course.*",),
+    )
+    await handle.keys.add(kept, digest("one"))
+    assert await replica.keys.find(digest("one")) == kept
+    assert await replica.keys.all() == [kept]
+
+
 async def test_a_revoked_key_is_found_as_revoked_by_everyone_at_once(
     handle: Handle, replica: Handle
 ) -> None:
@@ -39,7 +54,7 @@ async def test_a_revoked_key_is_found_as_revoked_by_everyone_at_once(
     found = await replica.keys.find(digest("one"))
     assert found is not None
     assert found.revoked_at == NOW + 60
-    assert not any(found.allows(scope) for scope in SCOPES)
+    assert not found.in_force(NOW)
 
 
 async def test_a_key_is_revoked_once(handle: Handle) -> None:

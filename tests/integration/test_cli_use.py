@@ -21,7 +21,7 @@ GROUPS = {
     "webhook": {"sign"},
     "devices": {"list", "show", "import", "export", "forget"},
     "deliveries": {"show"},
-    "events": {"list", "show", "replay", "requeue", "cancel"},
+    "events": {"list", "show", "types", "replay", "requeue", "cancel", "export"},
     "dead": {"list", "replay", "drop"},
     "hooks": {"list", "test", "pause", "resume", "replay"},
     "lanes": {"list", "pause", "resume", "release"},

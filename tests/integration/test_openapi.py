@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import gateway
 from gateway.app.vendors import VENDORS
+from gateway.core.learnt import Learnt
 from gateway.core.model import Event, Record, Rejection, day_of
 from gateway.core.receipts import Clock, Kind
 from gateway.core.states import DeliveryState, DeviceState
@@ -218,6 +219,7 @@ async def good_answers(walk: Walk) -> None:
     assert (waits.json["status"], waits.json["settled"]) == ("accepting", False)
     again = await walk.go("post", cancel, event_id=own, token=key, json={"replace": {"body": "x"}})
     assert again.code == "already_replaced"
+    await learning_events(walk)
     await walk.go("get", "/openapi.json")
     john = user_token("john")
     taken = await walk.go("put", device, token=john, json=DEVICE | {"address": "another-one"})
@@ -226,6 +228,21 @@ async def good_answers(walk: Walk) -> None:
     assert (await walk.go("get", "/v1/users/{id}/erasure", token=key)).code == "not_found"
     await walk.go("delete", "/v1/users/{id}", token=key)
     assert (await walk.go("get", "/v1/users/{id}/erasure", token=key)).json["state"] == "running"
+
+
+async def learning_events(walk: Walk) -> None:
+    for number, occurred_at in enumerate((1.7e9, None)):
+        body = b'{"data":{"user_id":"u1","course":{"id":7}}}'
+        event = Event(f"msg_l{number}", "user.course.completed", "ignored", 1.8e9, occurred_at)
+        learnt = Learnt("u1", "mary", "7", bytes(32))
+        await walk.public.queue.accept(replace(event, body=body, learnt=learnt), [])
+    await walk.public.store.learning.chain(now=1.8e9, limit=10, salt=lambda: bytes(32))
+    key = await walk.public.key("events:read")
+    for path, query in (("/v1/events", "?user=mary"), ("/v1/users/{id}/events", "")):
+        listed = await walk.go("get", path, query=query, token=key)
+        assert [one["late"] for one in listed.json["events"]] == [True, False]
+        assert listed.json["undated"] == 1
+        assert listed.json["events"][0]["body"]["data"]["course"] == {"id": 7}
 
 
 async def answers_to_phones(walk: Walk) -> None:
@@ -297,7 +314,9 @@ async def answers_to_bad_requests(walk: Walk) -> None:
         if path.startswith("/v1/users/"):
             assert (await walk.go(method, path, token=key)).code == "ambiguous_id"
             assert (await walk.go(method, path, query="?by=name", token=key)).code == "invalid"
+    assert (await walk.go("get", "/v1/events", query="?user=mary", token=key)).status == 409
     key = await walk.public.key("admin")  # a key has so many requests a minute
+    await walk.go("get", "/v1/events", query="?after=1", token=key)
     await walk.go("get", "/v1/events/{event_id}", query="?items=all", token=key)
     await walk.go("get", "/v1/events/{event_id}", event_id="unknown", token=key)
     await walk.go("post", "/v1/events/{event_id}/cancel", event_id="unknown", token=key)

@@ -35,6 +35,7 @@ from gateway.devices.routes import DeviceRoutes, DeviceRules
 from gateway.events import GatewayEvent
 from gateway.exchange import Answer, Request, Route, answered, too_large
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
+from gateway.ops.learning import LearningRoutes
 from gateway.ops.lookup import LookupRoutes
 from gateway.ops.waiting import WaitingLookup
 from gateway.ops.whys import Views, WhyLookup
@@ -248,6 +249,9 @@ def _routes(public: PublicHandlers) -> list[Route]:
             clocks=_clocks(clock),
             asking=lambda: Asking(public.modes, public.measure),
         ).routes(),
+        *LearningRoutes(
+            store, authenticator.authorize, late_after_s=lambda: 86_400.0, clocks=_clocks(clock)
+        ).routes(),
         *ExportRoutes(
             store.registry,
             store.audit,
@@ -269,5 +273,6 @@ def _routes(public: PublicHandlers) -> list[Route]:
             wake=woke,
             observer=public.events.append,
             clocks=_clocks(clock),
+            salt=lambda: bytes(32),
         ).routes(),
     ]

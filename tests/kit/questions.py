@@ -272,6 +272,28 @@ QUESTIONS = {
     "deliveries of two people": Question(
         409, "ambiguous_id", _of_two("deliveries:read", "GET", "/v1/users/mary/deliveries")
     ),
+    "learning events": Question(200, None, _with_key("events:read", "GET", "/v1/events")),
+    "learning events by a user": Question(
+        403, "forbidden", _plain(asked("GET", "/v1/events", MARY))
+    ),
+    "learning events by a key of another scope": Question(
+        403, "forbidden", _with_key("deliveries:read", "GET", "/v1/events")
+    ),
+    "learning events without a key": Question(
+        401, "unauthorized", _plain(asked("GET", "/v1/events"))
+    ),
+    "learning events by what there is not": Question(
+        422, "invalid", _with_key("events:read", "GET", "/v1/events?kind=x&limit=0&after=1&type=*a")
+    ),
+    "learning events of two people": Question(
+        409, "ambiguous_id", _of_two("events:read", "GET", "/v1/events?user=mary")
+    ),
+    "learning events of one person": Question(
+        200, None, _with_key("events:read", "GET", "/v1/users/mary/events")
+    ),
+    "learning events of one of two people": Question(
+        409, "ambiguous_id", _of_two("events:read", "GET", "/v1/users/mary/events")
+    ),
     "user erased": Question(
         204, None, _after(_REGISTERED, asked("DELETE", "/v1/users/mary", MARY))
     ),

@@ -183,4 +183,5 @@ def _route(webhook: Webhook) -> WebhookRoute:
         wake=woke,
         observer=webhook.heard.append,
         clocks=SYSTEM,
+        salt=lambda: bytes(32),
     )

@@ -69,6 +69,7 @@ class Doors:
             wake=wake,
             observer=observer,
             clocks=clocks,
+            salt=lambda: bytes(32),
             chunk_items=sizes.chunk_items,
         )
         authenticator = Authenticator(AuthRules(jwt_secret=_JWT_SECRET), keys, clocks=clocks)

@@ -16,7 +16,7 @@ from gateway.devices.auth import Authenticator, AuthRules, Caller
 from gateway.devices.jwks import check_jwks_url
 from gateway.devices.limits import CallerLimits
 from gateway.errors import ConfigurationError
-from gateway.ports import ApiKey
+from gateway.ports import SCOPES, ApiKey
 from gateway.problems import Problem
 from tests.kit.clocks import monotonic, wall
 
@@ -69,7 +69,7 @@ def test_a_key_needs_known_scopes(scopes: list[str]) -> None:
 
 async def test_a_revoked_key_ends_within_the_cache_time() -> None:
     clock, table = Clock(), KeyTable()
-    ring = KeyRing(table, monotonic=monotonic(clock))
+    ring = KeyRing(table, clocks=Clocks(wall(clock), monotonic(clock)))
     key, text = new_key("ci", ["admin"], now=0.0, random=lambda size: b"\1" * size)
     assert await ring.find(text) is None
     await table.add(key, key_digest(text))
@@ -79,6 +79,46 @@ async def test_a_revoked_key_ends_within_the_cache_time() -> None:
     assert await ring.find(text) == key
     clock.now += 0.1
     assert await ring.find(text) is None
+
+
+async def test_a_key_ends_at_its_time_also_one_that_was_found_just_now() -> None:
+    clock, table = Clock(), KeyTable()
+    ring = KeyRing(table, clocks=Clocks(wall(clock), monotonic(clock)))
+    key, text = new_key(
+        "ci", ["admin"], now=0.0, random=lambda size: b"\1" * size, expires_at=clock.now + 1
+    )
+    await table.add(key, key_digest(text))
+    assert await ring.find(text) == key
+    clock.now += 0.5
+    assert await ring.find(text) == key
+    clock.now += 0.5
+    assert await ring.find(text) is None
+
+
+@pytest.mark.parametrize(
+    ("scopes", "sources", "types"),
+    [
+        (["admin"], ["staging"], []),
+        (["events:read", "deliveries:read"], [], ["user.*"]),
+        (["events:read"], ["two words"], []),
+        (["events:read"], [], ["user.*.completed"]),
+        (["events:read"], [], [""]),
+    ],
+)
+def test_limits_go_with_the_one_scope_that_knows_them(
+    scopes: list[str], sources: list[str], types: list[str]
+) -> None:
+    with pytest.raises(ValueError, match=r"scope|source|type"):
+        new_key("ci", scopes, now=0.0, random=bytes, sources=sources, types=types)
+
+
+def test_a_key_with_limits_has_one_scope_whatever_is_written_of_it() -> None:
+    every = frozenset(SCOPES)
+    for sources, types in ((("staging",), ()), ((), ("user.*",)), ((), ("",))):
+        key = ApiKey("a", "", every, 0.0, sources=sources, types=types)
+        caller = Caller("key\0a", every, key=key)
+        assert [one for one in SCOPES if caller.may(one)] == ["events:read"]
+        assert [one for one in SCOPES if key.grants(one)] == ["events:read"]
 
 
 async def test_a_clock_set_back_does_not_prolong_a_revoked_key() -> None:
@@ -107,13 +147,13 @@ async def test_a_clock_set_back_does_not_prolong_a_revoked_key() -> None:
 )
 async def test_what_is_no_key_is_not_even_looked_up(text: str) -> None:
     table = KeyTable()
-    assert await KeyRing(table, monotonic=monotonic(Clock())).find(text) is None
+    assert await KeyRing(table, clocks=Clocks(wall(Clock()), monotonic(Clock()))).find(text) is None
     assert table.asked == 0
 
 
 async def test_a_key_in_use_is_looked_up_once_in_a_while() -> None:
     clock, table = Clock(), KeyTable()
-    ring = KeyRing(table, monotonic=monotonic(clock))
+    ring = KeyRing(table, clocks=Clocks(wall(clock), monotonic(clock)))
     key, text = new_key("ci", ["admin"], now=0.0, random=lambda size: b"\3" * size)
     await table.add(key, key_digest(text))
     for _ in range(100):

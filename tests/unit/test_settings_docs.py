@@ -49,7 +49,7 @@ def test_every_setting_says_what_it_means(loc: shape.Loc) -> None:
 
 def test_the_example_shows_every_setting_with_its_default() -> None:
     text = (CONFIG / "inkpush.example.toml").read_text()
-    uncommented = re.sub(r"^# (?=\w+ = |\[\[)", "", text, flags=re.MULTILINE)
+    uncommented = re.sub(r"^# (?=\w+ = |\[)", "", text, flags=re.MULTILINE)
     data = tomllib.loads(uncommented)
     places = {tuple(0 if isinstance(key, int) else key for key in loc) for loc in shape.walk(data)}
     # an empty list has no single value
@@ -57,6 +57,9 @@ def test_the_example_shows_every_setting_with_its_default() -> None:
         ("auth", "jwt_public_keys"),
         ("server", "trusted_proxies"),
         ("server", "allowed_origins"),
+        ("learning", "types"),
+        ("learning", "drop"),
+        ("learning", "keep"),
     }
     # a list has a place for each of its values
     assert {loc[:-1] if loc[-1] == 0 else loc for loc in places} == set(LEAVES)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings, SettingsError
-from gateway.app.sources import rules_of
+from gateway.app.sources import suppressing
 from tests.unit.test_settings_sources import read
 
 ON = 'on = "user.course.completed"'
@@ -29,7 +29,7 @@ def test_what_may_stand_there(tmp_path: Path, lines: tuple[str, ...]) -> None:
     settings = suppress(tmp_path, *lines)
     (one,) = settings.suppress
     assert one.within_s in (0, 86_400, 1_209_600)
-    assert rules_of(settings, b"s" * 32)
+    assert suppressing(settings, b"s" * 32)
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,8 @@ class ConsoleRoutes:
             )
             response.headers.update(problem.headers)
             return response
-        if key is None or not key.allows("admin"):
-            message = "This API key is unknown, revoked or lacks the `admin` scope."
+        if key is None or not key.grants("admin"):
+            message = "This API key is unknown, revoked, over or lacks the `admin` scope."
             return self._page("login.html", status=401, message=message)
         response = web.Response(status=303, headers={**_HEADERS, "Location": "/console"})
         response.set_cookie(
@@ -228,7 +228,9 @@ class ConsoleRoutes:
 
     async def _in_force(self, key_id: str) -> ApiKey | None:
         keys = await self._sources.keys.all()
-        return next((key for key in keys if key.id == key_id and key.allows("admin")), None)
+        now = self._clock()
+        mine = (key for key in keys if key.id == key_id)
+        return next((key for key in mine if key.in_force(now) and key.grants("admin")), None)
 
     def _page(self, name: str, *, status: int = 200, **values: Any) -> web.Response:
         html = self._templates.get_template(name).render(

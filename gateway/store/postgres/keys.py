@@ -16,7 +16,16 @@ class PostgresKeys:
         self._database = database
 
     async def add(self, key: ApiKey, digest: bytes, *, act: Act | None = None) -> None:
-        values = (key.id, digest, key.name, " ".join(sorted(key.scopes)), key.created_at)
+        values = (
+            key.id,
+            digest,
+            key.name,
+            " ".join(sorted(key.scopes)),
+            key.created_at,
+            key.expires_at,
+            " ".join(key.sources),
+            " ".join(key.types),
+        )
 
         async def work(session: Session) -> None:
             await session.run("key_insert", *values)

@@ -21,6 +21,7 @@ from gateway.store.postgres.hooks import PostgresHooks
 from gateway.store.postgres.journal import PostgresJournal
 from gateway.store.postgres.keys import PostgresKeys
 from gateway.store.postgres.lanes import PostgresLanes
+from gateway.store.postgres.learning import PostgresLearning
 from gateway.store.postgres.migrating import migrate
 from gateway.store.postgres.people import PostgresPeople
 from gateway.store.postgres.receipts import PostgresReceipts
@@ -68,6 +69,7 @@ class PostgresStore:
         self.replicas = PostgresReplicas(database)
         self.journal = PostgresJournal(database, self.replicas.forms, taps)
         self.receipts = PostgresReceipts(database, taps)
+        self.learning = PostgresLearning(database)
         self.people = PostgresPeople(database)
         self.cancels = PostgresCancels(database)
         self.suppressions = PostgresSuppressions(database)

@@ -25,6 +25,9 @@ class SqliteKeys:
             "name": key.name,
             "scopes": " ".join(sorted(key.scopes)),
             "created_at": key.created_at,
+            "expires_at": key.expires_at,
+            "sources": " ".join(key.sources),
+            "types": " ".join(key.types),
         }
 
         def work(connection: sqlite3.Connection) -> None:

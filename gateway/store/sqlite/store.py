@@ -21,6 +21,7 @@ from gateway.store.sqlite.hooks import SqliteHooks
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
+from gateway.store.sqlite.learning import SqliteLearning
 from gateway.store.sqlite.people import SqlitePeople
 from gateway.store.sqlite.receipts import SqliteReceipts
 from gateway.store.sqlite.registry import SqliteRegistry
@@ -52,6 +53,7 @@ class SqliteStore:
         self.replicas = SoleReplica()
         self.journal = SqliteJournal(database, self.replicas.forms, taps)
         self.receipts = SqliteReceipts(database, taps)
+        self.learning = SqliteLearning(database)
         self.people = SqlitePeople(database)
         self.cancels = SqliteCancels(database)
         self.suppressions = SqliteSuppressions(database)
