@@ -192,10 +192,10 @@ def _only(value: Any, standing: _Standing) -> Any:
         members = {name: part for name, part in parts.items() if part is not _GONE}
         return members or _GONE
     if isinstance(value, list):
-        found = [
+        every = [
             _only(part, _after(standing, str(index)) | standing) for index, part in enumerate(value)
         ]
-        entries = [part for part in found if part is not _GONE]
+        entries = [part for part in every if part is not _GONE]
         return entries or _GONE
     return _GONE
 

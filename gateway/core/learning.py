@@ -2,7 +2,7 @@
 
 Owns what a digest covers, how entries are chained, and what one reader's page is. Where rows are
 kept, and when they are chained, are others' matter. See
-deploy/docs/decisions/0047-one-chain-of-learning-events.md.
+deploy/docs/decisions/0044-one-chain-of-learning-events.md.
 """
 
 from __future__ import annotations

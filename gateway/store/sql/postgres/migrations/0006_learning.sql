@@ -1,6 +1,6 @@
 -- An older release writes events without what was found in them: they are chained all the same.
 -- What is found in a learning event when it comes in, and its place in the chain once it is chained;
--- see deploy/docs/decisions/0047-one-chain-of-learning-events.md. 0: it was not kept, for it repeats another.
+-- see deploy/docs/decisions/0044-one-chain-of-learning-events.md. 0: it was not kept, for it repeats another.
 ALTER TABLE events ADD COLUMN user_id text COLLATE "C";
 ALTER TABLE events ADD COLUMN custom_id text COLLATE "C";
 ALTER TABLE events ADD COLUMN object text COLLATE "C";

@@ -1,5 +1,5 @@
 -- What is found in a learning event when it comes in, and its place in the chain once it is chained;
--- see deploy/docs/decisions/0047-one-chain-of-learning-events.md. 0: it was not kept, for it repeats another.
+-- see deploy/docs/decisions/0044-one-chain-of-learning-events.md. 0: it was not kept, for it repeats another.
 ALTER TABLE events ADD COLUMN user_id TEXT;
 ALTER TABLE events ADD COLUMN custom_id TEXT;
 ALTER TABLE events ADD COLUMN object TEXT;
