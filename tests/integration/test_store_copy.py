@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.prune import Brake, BrakeRule
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.suppressing import Done
 from gateway.errors import StoreError
 from gateway.ports import ApiKey, Cancelling, Imported, Start
 from gateway.store import copying
@@ -163,6 +165,8 @@ async def fill(source: Handle) -> None:
     quarantined = Event(
         "msg_bad", "", "quarantined", NOW, reason="?", body=b"\xff{", people=("user-1",)
     )
+    said = Done("msg_bad", "/a", "learnink", "a word", "", NOW, 60.0, NOW)
+    quarantined = replace(quarantined, done=(said,))
     await source.queue.accept(quarantined, [])
 
 
@@ -221,6 +225,7 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "event_people": 1,
         "cancelled": 1,
         "audit": 3,
+        "suppressions": 1,
         "hooks": 1,
         "hook_told": 1,
         "hook_batches": 1,
