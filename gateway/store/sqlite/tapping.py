@@ -9,6 +9,8 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+import orjson
+
 from gateway.core.hooks import NO_HOOKS, PRUNED, Group, Happened, of_device
 from gateway.core.model import Record, UserRef
 from gateway.core.receipts import Told
@@ -35,7 +37,7 @@ class Taps:
         """These lines were journaled in this transaction."""
         found = ended(records, self.plan) if self.plan.deliveries else []
         if found:
-            asked = {"asked": json.dumps([one[:3] for one in found])}
+            asked = {"asked": orjson.dumps([one[:3] for one in found]).decode()}
             rows = connection.execute(sql["hook_deliveries"], asked).fetchall()
             self.write(connection, sql, happened_to(found, rows, self.plan))
 
