@@ -10,6 +10,7 @@ from gateway.cli.access import keys, token
 from gateway.cli.audit import audit
 from gateway.cli.base import Group, State
 from gateway.cli.benching import bench
+from gateway.cli.chain import audit_events
 from gateway.cli.clock import clock
 from gateway.cli.configuration import check, config
 from gateway.cli.dead import dead
@@ -59,7 +60,7 @@ COMMANDS: tuple[click.Command, ...] = (
     store,
     config,
 )
-for _one in (learning.types, learning.export):
+for _one in (learning.types, learning.export, audit_events):
     events.add_command(_one)
 for _command in COMMANDS:
     inkpush.add_command(_command)

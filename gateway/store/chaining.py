@@ -7,7 +7,7 @@ entry of a later one. Finding what waits, and writing, are each engine's matter.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway.core.hashes import keyed
@@ -204,8 +204,8 @@ def person_word(secret: bytes, kind: str, one: str) -> str:
 
 def event_of(row: Sequence[Any]) -> LearningEvent:
     """A row that was asked for by a reader."""
-    made = LearningEvent(*row)
-    return made if type(made.remade) is bool else replace(made, remade=bool(made.remade))
+    values = [*row[:-1], bool(row[-1])]
+    return LearningEvent(*values)
 
 
 def entry_of(row: Sequence[Any]) -> Entry:

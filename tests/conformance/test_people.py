@@ -23,6 +23,7 @@ from gateway.core.audit import Actor
 from gateway.core.cancelling import CANCELLED
 from gateway.core.erased import words_of
 from gateway.core.instants import to_iso
+from gateway.core.learnt import Learnt
 from gateway.core.model import Event, Item, Profile, Rejection, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.seen import Asking
@@ -270,6 +271,7 @@ async def plant_everywhere(handle: Handle) -> None:
             NOW,
             body=json.dumps(learnt).encode(),
             people=(USER,),
+            learnt=Learnt(USER, CUSTOM, "7", salt=b"s" * 32),
         ),
         Event(
             "msg_rejected",
@@ -282,6 +284,9 @@ async def plant_everywhere(handle: Handle) -> None:
         ),
     ):
         await handle.queue.accept(event, [])
+    await handle.store.learning.chain(
+        now=NOW, limit=9, salt=lambda: b"s" * 32, outcomes=["user.course.completed"]
+    )
     # named by nothing but a field beside the batch
     beside = {"data": {"notifications": [{"user_id": ELSE}], "sender": {"custom_id": CUSTOM}}}
     await accept(handle, "msg_beside", [item(0, user_id=ELSE)], body=json.dumps(beside).encode())
@@ -352,6 +357,8 @@ SHOWN: dict[str, Shown] = {
         }
         <= _events(found["events"])
     ),
+    "learning": lambda found: "msg_learnt" in _events(found["events"]),
+    "learning_outcomes": lambda found: "msg_learnt" in _events(found["events"]),
     "event_people": lambda found: "msg_learnt" in _events(found["events"]),
     "dead_letters": lambda found: (
         found["dead_letters"][0]["title"] == "Dead"

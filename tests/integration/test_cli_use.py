@@ -21,7 +21,7 @@ GROUPS = {
     "webhook": {"sign"},
     "devices": {"list", "show", "import", "export", "forget"},
     "deliveries": {"show"},
-    "events": {"list", "show", "types", "replay", "requeue", "cancel", "export"},
+    "events": {"list", "show", "types", "replay", "requeue", "cancel", "export", "audit"},
     "dead": {"list", "replay", "drop"},
     "lanes": {"list", "pause", "resume", "release"},
     "clock": {"accept"},

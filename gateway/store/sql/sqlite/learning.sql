@@ -110,6 +110,11 @@ SELECT type FROM names WHERE type IS NOT NULL;
 SELECT type, count(*), max(received_at), count(coalesce(user_id, custom_id))
 FROM learning WHERE kind = 'event' GROUP BY type ORDER BY type;
 
+-- A learning event that outlives its row of events, as that was.
+-- name: learning_event
+SELECT event_id, type, 'ignored', received_at, occurred_at, 0, 0, '[]', 0, '', body, source, ''
+FROM learning WHERE event_id = :event_id AND event_id IS NOT NULL;
+
 -- name: learning_entries
 SELECT number, kind, event_id, id_hash, source, type, occurred_at, received_at, body, salt, digest,
        head, erases, erased_by
