@@ -289,10 +289,8 @@ class Metrics:
                 self._parts.set_paused(app, provider, part, held)
             case LaneResumed(app, provider, part):
                 self._parts.set_paused(app, provider, part, "")
-            case PartsFailing(parts=parts):
-                self._parts.set_failing(parts, failing=True)
-            case PartsReached(parts=parts):
-                self._parts.set_failing(parts, failing=False)
+            case PartsFailing(parts=parts) | PartsReached(parts=parts):
+                self._parts.set_failing(parts, failing=isinstance(event, PartsFailing))
             case BrakeTripped(app, provider):
                 self._brake.labels(provider, app).set(1)
             case BrakeReleased(app, provider):
@@ -305,11 +303,11 @@ class Metrics:
                 self._receipts.count(counts)
             case ConnectionRefused(reason):
                 self._refused.labels(reason).inc()
-            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected() | Lifecycle():
+            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected():
                 pass  # /readyz and the log tell of them
             case DevicesRemoved() | RelaysCounted() | EventCancelled() | ChunkBuried():
                 pass  # other series show what came of it
-            case StoreFailed() | LearningSealed() | Fault():
+            case StoreFailed() | LearningSealed() | Lifecycle() | Fault():
                 pass  # the log tells of them
             case _:
                 assert_never(event)
