@@ -82,10 +82,6 @@ class RetentionSettings(Section):
     learning_days: Count | None = None
     """Days that events that are not pushes are kept. Not given: `relay.retention_days`. It must be
     given where there is a `[learning]` table, for then it is a decision."""
-    max_bytes: Annotated[int, Field(ge=0)] = 0
-    """Bytes that the kept bodies of batches may have together: over it the oldest are dropped,
-    which takes from them that they can be read again. Events that are not pushes are never
-    dropped for it. 0: no limit."""
     audit_days: Count = 400
     """Days that it is kept who did what (`inkpush audit`). Over a year, to look back at the last
     time. What a backend does all day, its registrations, its own notifications and its reads of

@@ -13,7 +13,7 @@ from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
 from gateway.app.hook_plans import plan_of
 from gateway.app.hooking import hooking_of, ways_of
-from gateway.app.learning import rules_of
+from gateway.app.learning import kept_s, rules_of
 from gateway.app.relay import Relay
 from gateway.app.sources import limits_of, names_of, suppressing, webhook_limits, word_with
 from gateway.app.storage import Stores
@@ -107,7 +107,7 @@ class Gateway:
         self.chainer = Chainer(
             stores.store.learning,
             secret=ids.secret,
-            keep_s=lambda: self.settings.relay.retention_days * 86_400.0,
+            keep_s=lambda: kept_s(self.settings),
             observer=self.observe,
             clocks=clocks,
             pace=pace,

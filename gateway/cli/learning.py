@@ -94,7 +94,7 @@ async def types(state: State, as_json: bool) -> None:
         rows = [
             {
                 "type": one.type,
-                "count": one.count,
+                "count": one.events,
                 "last_seen": show.moment(one.last_at),
                 "with_person": one.with_person,
                 "paths": await _paths(learning, one.type, head.number),

@@ -124,6 +124,7 @@ CONTRACT = {
     "hook_waiting": {"hook"},
     "hook_oldest_seconds": {"hook"},
     "receipts_total": {"app", "platform", "kind"},
+    "learning_events_total": {"type"},
     "pruned_total": {"provider", "app", "reason"},
     "prune_brake_active": {"provider", "app"},
     "credential_expiry_timestamp_seconds": {"provider", "app"},
@@ -443,3 +444,15 @@ def test_each_vendor_names_every_reason_that_lets_a_device_go(vendor: Vendor) ->
     table = Path(providers.__path__[0]) / vendor.name / "verdicts.py"
     named = re.findall(r'TokenGone\("(\w+)"', table.read_text())
     assert set(named) <= set(vendor.prune_reasons)
+
+
+def test_learning_events_count_by_the_types_that_are_told_apart(meter: Meter) -> None:
+    def counted(kind: str) -> float | None:
+        return meter.registry.get_sample_value("inkpush_learning_events_total", {"type": kind})
+
+    assert (counted("other"), counted("a")) == (0, None)
+    meter.metrics.learning.tell_apart(["a", "b"])
+    assert (counted("a"), counted("b")) == (0, 0)
+    for kind, result in (("a", "ignored"), ("c", "ignored"), ("b", "duplicate"), ("", "accepted")):
+        meter.metrics(WebhookAnswered(result, 0.1, type=kind))
+    assert (counted("a"), counted("b"), counted("other")) == (1, 0, 1)
