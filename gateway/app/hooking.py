@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gateway.app.hook_plans import hook_of
+from gateway.app.hook_sources import LearntEvents, Seals
 from gateway.app.storage import Stores
 from gateway.core.audit import Actor
 from gateway.core.clocks import Clocks, Wall
@@ -107,8 +108,13 @@ def hooking_of(
     """The hooks of a process that posts to them."""
     process = Process(ids.process(), ids.new, random.random, observer, clocks, pace)
     hooks = stores.store.hooks
+    learning = stores.store.learning
     following = Following(
-        hooks, process, stale_after_days=lambda: settings().devices.stale_after_days
+        hooks,
+        process,
+        stale_after_days=lambda: settings().devices.stale_after_days,
+        learnt=LearntEvents(learning, clocks.wall),
+        sealed=Seals(learning, clocks.wall),
     )
     keep_s = settings().relay.retention_days * _DAY_S
     return Hooking(hooks, following, process, keep_s=keep_s, failed=failed)

@@ -233,7 +233,6 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "cancelled": 1,
         "suppressions": 1,
         "audit": 3,
-        "suppressions": 1,
         "hooks": 1,
         "hook_told": 1,
         "hook_batches": 1,
