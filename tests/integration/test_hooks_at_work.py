@@ -16,11 +16,18 @@ from gateway.core.pace import Pace
 from gateway.errors import ConfigurationError
 from providers.sandbox import Answer
 from tests.kit.audience import Phone, androids, notification
-from tests.kit.gateway import eventually
+from tests.kit.gateway import eventually, post_webhook
 from tests.kit.receiver import SECRET, Receiver, hangs, receiving, says, takes
 from tests.kit.relay_rig import RelayRig, Running
 
-QUICK = Pace(hook_end_s=0.05, hook_idle_s=0.02, hook_first_s=0.02, hook_follow_s=0.05, depth_s=0.05)
+QUICK = Pace(
+    hook_end_s=0.05,
+    hook_idle_s=0.02,
+    hook_first_s=0.02,
+    hook_follow_s=0.05,
+    depth_s=0.05,
+    chain_s=0.05,
+)
 PHONES = androids(range(3))
 
 
@@ -81,6 +88,47 @@ async def test_what_becomes_of_pushes_and_phones_is_told(rig: RelayRig) -> None:
     shown = json.dumps([one.events for one in receiver.taken])
     for secret in ("title", "body", "/learning", PHONES[0].address):
         assert secret not in shown
+
+
+async def learn(running: Running, event_id: str, event_type: str, **data: Any) -> None:
+    """LearnInk tells of it, over HTTP."""
+    url = f"http://127.0.0.1:{running.gateway.public_port}"
+    body = json.dumps({"type": event_type, "data": data}).encode()
+    async with aiohttp.ClientSession() as http:
+        assert (await post_webhook(http, url, event_id, body)).status == 200
+
+
+@pytest.mark.parametrize("bodies", [True, False])
+async def test_learning_events_and_seals_of_their_chain_are_told_from_now_on(
+    rig: RelayRig, bodies: bool
+) -> None:
+    wanted = ("learnink.user.course.*", "learning.sealed")
+    async with receiving() as receiver:
+        with_hook = settings(rig, crm(receiver, *wanted, bodies=bodies))
+        async with rig.gateway(with_hook, QUICK) as running:
+
+            async def follows() -> bool:
+                rows = await running.stores.store.hooks.rows()
+                return any(row.learnt and row.sealed for row in rows)
+
+            await eventually("the hook stands at the end of the chain", follows)
+            await learn(running, "msg_1", "user.course.completed", user_id="mary", course_id=7)
+            await learn(running, "msg_2", "user.joined", user_id="mary")
+            await eventually("it was told", lambda: len(receiver.events) >= 1)
+            in_two_hours = running.clock() + 2 * 3_600
+            assert await running.stores.store.learning.seal(now=in_two_hours) is not None
+            await eventually("all was told", lambda: len(receiver.events) >= 2)
+    told = {(one["type"], one.get("event_id")): one for one in receiver.events}
+    completed = "learnink.user.course.completed"
+    sealed = ("learning.sealed", None)
+    assert set(told) == {(completed, "msg_1"), sealed}
+    first = told[completed, "msg_1"]
+    assert (first["user_id"], first["object"], first["source"]) == ("mary", "7", "learnink")
+    assert ("body" in first) is bodies
+    if bodies:
+        assert first["body"]["data"]["course_id"] == 7
+    assert (told[sealed]["number"], told[sealed]["events"]) == (2, 2)
+    assert len(bytes.fromhex(told[sealed]["head"])) == 32
 
 
 @pytest.mark.parametrize("answer", [hangs, says(500), says(302, Location="http://127.0.0.1:9/")])
