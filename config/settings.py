@@ -15,7 +15,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     StringConstraints,
@@ -25,6 +24,8 @@ from pydantic import (
 )
 
 from config import callers, checks, formats, shape, sources
+from config.effect import EffectSettings
+from config.section import Section
 from providers.settings import Count, OptionalPath, Seconds
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -35,14 +36,6 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 Secrets = tuple[Annotated[SecretStr, AfterValidator(callers.signing_key)], ...]
 BodyBytes = Annotated[int, Field(ge=1024)]
 UserId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-
-
-class Section(BaseModel):
-    """A table of the configuration file: unchangeable, and without room for unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
-    )
 
 
 class ServerSettings(Section):
@@ -349,6 +342,8 @@ class Settings(Section):
     """How long it is kept who did what."""
     privacy: PrivacySettings = PrivacySettings()
     """What is kept of people."""
+    effect: EffectSettings = EffectSettings()
+    """How what pushes do is counted."""
     log: LogSettings = LogSettings()
     """What is logged."""
     apps: tuple[AppSettings, ...] = ()

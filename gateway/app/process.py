@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
+from gateway.app.counting import DayCounter, person_of
 from gateway.app.doubts import standing
 from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
+from gateway.app.lanes import asking_of
 from gateway.app.relay import Relay
 from gateway.app.sources import limits_of, names_of, webhook_limits, word_with
 from gateway.app.storage import Stores
@@ -94,6 +97,14 @@ class Gateway:
         self.storing = Storing(stores.store.trial, every_s=pace.trial_s)
         self.eraser = eraser_of(
             stores, name=ids.process(), observer=self.observe, clocks=clocks, pace=pace
+        )
+        self.days = DayCounter(
+            stores.store.effects,
+            name=person_of(stores.secret),
+            source=lambda: (asking_of(self.settings), ZoneInfo(self.settings.effect.zone)),
+            observer=self.observe,
+            clocks=clocks,
+            pace=pace,
         )
         self.relay: Relay | None = None
         if settings.server.role != "ingest":

@@ -17,6 +17,7 @@ from gateway.cli.demo import demo, sandbox
 from gateway.cli.devices import devices
 from gateway.cli.events import events
 from gateway.cli.lanes import lanes
+from gateway.cli.report import report
 from gateway.cli.sending import send
 from gateway.cli.serving import migrate, serve
 from gateway.cli.store import store
@@ -47,6 +48,7 @@ COMMANDS: tuple[click.Command, ...] = (
     users,
     deliveries,
     why,
+    report,
     events,
     dead,
     lanes,

@@ -96,5 +96,7 @@ class Pace:
     """Seconds between two looks at whether the database still has its tables and indexes."""
     erase_s: float = 5.0
     """Seconds between two looks for erases that another process left half way."""
+    count_days_s: float = 600.0
+    """Seconds between two looks for days that are over and not counted yet."""
     complete_s: float = 20.0
     """Seconds between two looks for events that an ingest left half way."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from gateway.ports.audit import Audit
 from gateway.ports.cancels import Cancels
 from gateway.ports.doubts import Doubts
+from gateway.ports.effect import Effects
 from gateway.ports.erasures import Erasures
 from gateway.ports.journal import Journal
 from gateway.ports.keys import Keys
@@ -33,6 +34,10 @@ class Store(Protocol):
     @property
     def receipts(self) -> Receipts:
         """What phones told of pushes."""
+
+    @property
+    def effects(self) -> Effects:
+        """What was counted of whole days."""
 
     @property
     def people(self) -> People:

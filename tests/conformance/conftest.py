@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 #: suites of the store alone: a backend that differs in its queue has nothing new for them
 STORE_SUITES = {
     "test_doubts.py",
+    "test_effects.py",
     "test_keys.py",
     "test_lanes.py",
     "test_registry.py",

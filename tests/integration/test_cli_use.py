@@ -31,7 +31,19 @@ GROUPS = {
     "store": ("copy",),
     "sandbox": ("phones",),
 }
-ALONE = {"serve", "demo", "bench", "sandbox", "clock", "check", "send", "migrate", "audit", "why"}
+ALONE = {
+    "serve",
+    "demo",
+    "bench",
+    "sandbox",
+    "clock",
+    "check",
+    "send",
+    "migrate",
+    "audit",
+    "why",
+    "report",
+}
 
 
 @pytest.fixture

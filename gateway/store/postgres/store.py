@@ -15,6 +15,7 @@ from gateway.store.postgres.audit_rows import PostgresAudit
 from gateway.store.postgres.cancels import PostgresCancels
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.doubts import PostgresDoubts
+from gateway.store.postgres.effect import PostgresEffects
 from gateway.store.postgres.erased import kept_secret
 from gateway.store.postgres.erasure import PostgresErasures
 from gateway.store.postgres.journal import PostgresJournal
@@ -63,6 +64,7 @@ class PostgresStore:
         self.replicas = PostgresReplicas(database)
         self.journal = PostgresJournal(database, self.replicas.forms)
         self.receipts = PostgresReceipts(database)
+        self.effects = PostgresEffects(database)
         self.people = PostgresPeople(database)
         self.cancels = PostgresCancels(database)
         self.erasures = PostgresErasures(database)

@@ -51,6 +51,24 @@ FROM held_removals WHERE device_id > ? ORDER BY device_id;
 SELECT device_id, key, received_at, holder, until FROM starts
 WHERE (device_id, key) > (?, ?) ORDER BY device_id, key;
 
+-- name: copy_effect_marks
+SELECT what, begins, ends, counted_at, settled FROM effect_marks
+WHERE (what, begins) > (?, ?) ORDER BY what, begins;
+
+-- name: copy_effect_days
+SELECT day, experiment, app, platform, source, people, taken, can_tell, shown, opened
+FROM effect_days WHERE (day, experiment, app, platform, source) > (?, ?, ?, ?, ?)
+ORDER BY day, experiment, app, platform, source;
+
+-- name: copy_effect_reasons
+SELECT day, experiment, app, platform, source, reason, people
+FROM effect_reasons WHERE (day, experiment, app, platform, source, reason) > (?, ?, ?, ?, ?, ?)
+ORDER BY day, experiment, app, platform, source, reason;
+
+-- name: copy_effect_phones
+SELECT day, app, platform, what, phones FROM effect_phones
+WHERE (day, app, platform, what) > (?, ?, ?, ?) ORDER BY day, app, platform, what;
+
 -- name: copy_events
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
        chunks, reason, body, source, limits
@@ -113,6 +131,10 @@ SELECT 'lane_parts', count(*) FROM lane_parts UNION ALL
 SELECT 'brake_window', count(*) FROM brake_window UNION ALL
 SELECT 'held_removals', count(*) FROM held_removals UNION ALL
 SELECT 'starts', count(*) FROM starts UNION ALL
+SELECT 'effect_marks', count(*) FROM effect_marks UNION ALL
+SELECT 'effect_days', count(*) FROM effect_days UNION ALL
+SELECT 'effect_reasons', count(*) FROM effect_reasons UNION ALL
+SELECT 'effect_phones', count(*) FROM effect_phones UNION ALL
 SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'event_people', count(*) FROM event_people UNION ALL
 SELECT 'cancelled', count(*) FROM cancelled UNION ALL
