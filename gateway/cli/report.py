@@ -75,7 +75,7 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield "Phones"
         for one in found["phones"]:
-            yield f"  {one['app']} on {one['platform']}: {phones_in_words(one)}"
+            yield f"  {name_of(one)}: {phones_in_words(one)}"
     yield from _mend(found)
 
 
@@ -93,10 +93,12 @@ def _people(found: Mapping[str, Any]) -> Iterator[str]:
 def name_of(cell: Mapping[str, Any]) -> str:
     """Whom a line is about."""
     if cell["app"] == "other":
-        return "others, too few to be told alone"
+        return "others, some too few to be told alone"
     if not cell["app"]:
         return "no phone"
-    return f"{cell['app']} on {cell['platform'] or 'phones that are gone'}"
+    from gateway.core.report import PLATFORMS
+
+    return f"{cell['app']} on {PLATFORMS.get(cell['platform'], cell['platform'])}"
 
 
 def way_in_words(one: Mapping[str, Any]) -> str:
@@ -126,9 +128,9 @@ def amount(count: int) -> str:
     return f"{count:,}".replace(",", " ")
 
 
-def few(count: int | None) -> str:
-    """A count of phones, of which some are too few to tell."""
-    return "fewer than 20" if count is None else amount(count)
+def few(count: int | None, too_few: str = "fewer than 20") -> str:
+    """A count of phones; `too_few`, where there are some and not 20."""
+    return too_few if count is None else amount(count)
 
 
 def _mend(found: Mapping[str, Any]) -> Iterator[str]:

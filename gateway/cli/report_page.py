@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from gateway.cli.report import amount, few, name_of, phones_in_words, way_in_words
+from gateway.cli.report import amount, few, name_of, way_in_words
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5a6473; --line: #d9dee6; --page: #fff;
@@ -22,12 +22,15 @@ p { margin: .25rem 0; }
 .soft { color: var(--soft); font-size: .9rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
+th:first-child, td:first-child { min-width: 5.5rem; }
 th, td { text-align: left; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 th { color: var(--soft); font-weight: 600; font-size: .9rem; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .bar { display: block; height: .5rem; min-width: 4rem; background: var(--rest);
   border-radius: .25rem; overflow: hidden; margin-top: .3rem; }
+@media (max-width: 40rem) { table { font-size: .9rem; } th, td { padding-right: .4rem; }
+  th { font-size: .8rem; } .bar { min-width: 2rem; } }
 .bar i { display: block; height: 100%; background: var(--bar); }
 ol.mend { background: var(--mend); border-left: 4px solid var(--edge); margin: 0;
   padding: .75rem 1rem .75rem 2.25rem; }
@@ -47,7 +50,7 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>"
     yield f"<h1>{escape(title)}</h1>"
-    yield f'<p class="soft">Days of {escape(found["zone"])}; made {escape(found["made_at"])}.</p>'
+    yield f'<p class="soft">Days of {escape(found["zone"])}; made {moment(found["made_at"])}.</p>'
     yield from mend(found["mend"])
     if not found["days"]:
         yield "<p>Nothing is counted yet: a day is counted a day after it ended.</p>"
@@ -68,10 +71,17 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
         yield from table(("", "People"), rows)
     if found["phones"]:
         yield "<h2>Phones</h2>"
-        names = ("", "In service", "Came", "Went", "")
+        names = ("", "In service", "Came", "Went", "Show nothing", "Silent")
         yield from table(names, map(_phone, found["phones"]))
+        yield '<p class="soft">Of 100 phones: those that show nothing, as notifications are off'
+        yield "there, and those not heard of for 60 days.</p>"
     yield '<p class="soft">Whole days only. Nothing is told of fewer than 20 people; counts under'
     yield "1 000 are rounded to 5.</p>\n</body>\n</html>"
+
+
+def moment(at: str) -> str:
+    """`2026-12-01 05:05 UTC`."""
+    return f"{escape(at[:10])} {escape(at[11:16])} UTC"
 
 
 def mend(advice: Sequence[Mapping[str, str]]) -> Iterator[str]:
@@ -106,9 +116,8 @@ def _cell(cell: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _phone(one: Mapping[str, Any]) -> tuple[str, ...]:
-    _, _, rest = phones_in_words(one).partition("; ")
-    counts = (few(one[name]) for name in ("active", "won", "lost"))
-    return escape(f"{one['app']} on {one['platform']}"), *counts, escape(rest)
+    counts = (few(one[name], "&lt; 20") for name in ("active", "won", "lost"))
+    return escape(name_of(one)), *counts, share(one["muted_of_100"]), share(one["silent_of_100"])
 
 
 def share(of_100: int | None) -> str:

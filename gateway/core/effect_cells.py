@@ -8,7 +8,7 @@ where even that is too small, nothing of it is counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 LEAST = 20
@@ -51,20 +51,23 @@ def cuts(days: Iterable[Day]) -> list[float]:
     return ends
 
 
-def merged(cells: Mapping[Key, Sequence[int]], least: int = LEAST) -> tuple[list[Key], list[Key]]:
+def merged(
+    cells: Mapping[Key, Sequence[int]], least: int = LEAST, *, last: Collection[Key] = ()
+) -> tuple[list[Key], list[Key]]:
     """The cells to show, and those to show together as "other", in the order given.
 
     A cell has a size for each group; its people are in no other cell. Each shown size is at least
     `least`. What is left over has nobody in a group, or 20 people or more; where that cannot be
-    had, both lists are empty.
+    had, both lists are empty. The smallest cells join first what is left over, and those of `last`
+    after all others.
     """
     shown = {key: sizes for key, sizes in cells.items() if min(sizes) >= least}
     rest = [key for key in cells if key not in shown]
-    smallest_first = sorted(shown, key=lambda key: min(shown[key]))
+    joining = sorted(shown, key=lambda key: (key in last, min(shown[key])))
     while not all(map(is_enough, _sum(cells, rest))):
-        if not smallest_first:
+        if not joining:
             return [], []
-        rest.append(smallest_first.pop(0))
+        rest.append(joining.pop(0))
     left = dict.fromkeys(rest)
     return [key for key in shown if key not in left], [key for key in cells if key in left]
 

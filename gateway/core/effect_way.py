@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from gateway.core.effect_cells import LEAST, able, merged
+from gateway.core.effect_cells import LEAST, OTHER, able, merged
 from gateway.core.fanout import CONTRADICTION, GONE
 from gateway.core.receipts import IMPLIED, Measure, Mode, is_measured
 from gateway.core.sources import NO_APP, NO_TESTER
@@ -192,13 +192,34 @@ def reason_of(state: str, reason: str) -> str:
 
 
 def told(counted: Counted) -> dict[Cell | None, Told]:
-    """What may be shown of a day, by cell; None: the cells that are too small, together."""
-    sizes = {cell: (sums.people,) for cell, sums in counted.cells.items()}
-    shown, rest = merged(sizes)
-    parts: list[tuple[Cell | None, list[Cell]]] = [(cell, [cell]) for cell in shown]
-    if rest:
-        parts.append((None, rest))
-    return {name: of_cells(counted, cells) for name, cells in parts}
+    """What may be shown of a day, by cell.
+
+    Cells of an app that are too small are told together, under the platform "other"; apps that
+    are too small, under None.
+    """
+    return {name: of_cells(counted, cells) for name, cells in units(counted.cells).items()}
+
+
+def units(cells: Mapping[Cell, Sums]) -> dict[Cell | None, list[Cell]]:
+    """Which cells are told together, under which name."""
+    sizes = {cell: (sums.people,) for cell, sums in cells.items()}
+    found: dict[Cell, list[Cell]] = {}
+    few: list[Cell] = []
+    for app in dict.fromkeys(cell.app for cell in cells):
+        theirs = {cell: size for cell, size in sizes.items() if cell.app == app}
+        shown, rest = merged(theirs)
+        found |= {cell: [cell] for cell in shown}
+        if rest:
+            found[Cell(app, OTHER if app else "", "")] = rest
+        elif not shown:
+            few += theirs
+    whole = {name: (sum(sizes[cell][0] for cell in of),) for name, of in found.items()}
+    whole |= {cell: sizes[cell] for cell in few}
+    # nobody's phone is the most telling of all: it is mixed with others last
+    named, rest = merged(whole, last=[cell for cell in found if not cell.app])
+    together = [cell for name in rest for cell in found.get(name, [name])]
+    told_alone: dict[Cell | None, list[Cell]] = {name: found.get(name, [name]) for name in named}
+    return told_alone | ({None: together} if together else {})
 
 
 def of_cells(counted: Counted, cells: Iterable[Cell]) -> Told:

@@ -17,6 +17,14 @@ _HUNDRED = 100
 _MANY_UNREACHED, _MANY_PHONES = 5, 20
 _REASONS_SHOWN = 8
 
+PLATFORMS = {
+    "android": "Android",
+    "ios": "iOS",
+    "web": "the web",
+    "other": "other phones",
+    "": "phones that are gone",
+}
+
 WORDS: Mapping[str, tuple[str, str]] = {
     "no_device": (
         "no phone was registered for them",
@@ -183,7 +191,7 @@ def to_mend(
         if do and share is not None and share >= _MANY_UNREACHED:
             advice.append(Advice(f"Of 100 people, {share} got nothing: {one['text']}.", do))
     for count in counts:
-        name = f"{count.app} on {count.platform}"
+        name = f"{count.app} on {PLATFORMS.get(count.platform, count.platform)}"
         if count.active < LEAST:
             continue
         muted, silent = (of_100(some, count.active) or 0 for some in (count.muted, count.silent))

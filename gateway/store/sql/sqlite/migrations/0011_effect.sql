@@ -1,5 +1,5 @@
 -- What was counted of whole days, for `inkpush effect` and `inkpush report`; nobody is named: see
--- deploy/docs/decisions/0046-effect.md. `what` is "way" for the tables below, or an experiment; a day
+-- deploy/docs/decisions/0042-counted-days.md. `what` is "way" for the tables below, or an experiment; a day
 -- begins where the one before it ended, and is counted anew until it is `settled`.
 CREATE TABLE effect_marks (
     what       TEXT NOT NULL,
