@@ -102,7 +102,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "deliveries_revive": (("deliveries_d100_pkey",), (["msg_7"], [1], [701], 1.0)),
     "effect_events": (("events_received",), (1000.0, 1010.0, 1000.0, "msg_7", 10)),
     "effect_pushed": (
-        ("deliveries_d100_pkey", "receipts_pkey", "devices_pkey"),
+        ("deliveries_d100_pkey", "devices_pkey"),
         (["msg_7"], [100], 0, 99),
     ),
     "devices_touched": (

@@ -18,12 +18,14 @@ from gateway.app import copy_store
 from gateway.app.copying import Copied
 from gateway.app.storage import sole_relay
 from gateway.core.attempts import Failed, line
+from gateway.core.effect_way import Cell, Counted, Sums
 from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.prune import Brake, BrakeRule
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.states import DeliveryState, DeviceState
 from gateway.errors import StoreError
 from gateway.ports import ApiKey, Cancelling, Imported, Start
+from gateway.ports.effect import Mark, Phones
 from gateway.store import copying
 from gateway.store.copying import TABLES, Checksum, Table
 from gateway.store.postgres import open_postgres
@@ -150,6 +152,11 @@ async def fill(source: Handle) -> None:
     await source.starts.ask(leave, now=NOW, latest=NOW, for_s=1.0)
     correction = Cancelling(NOW, DAY_S, replacement='{"title": "Another"}')
     assert await source.store.cancels.cancel("msg_0", correction) is not None
+    cell = Cell("agent", "android", "learnink")
+    day = Mark(NOW, NOW + DAY_S, NOW + 2 * DAY_S, settled=False)
+    counted = Counted({cell: Sums(40, 20)}, {(cell, "expired"): 20})
+    phones = [Phones("agent", "android", 1, 0, 9, 0, 0)]
+    await source.store.effects.keep(day, {"": counted}, phones)
     erased = UserRef(user_id="somebody")
     await source.registry.erase(erased, now=NOW)
     for asked in await source.store.erasures.take("job", now=NOW, until=NOW + 60):
@@ -220,6 +227,10 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "brake_window": 1,
         "held_removals": 1,
         "starts": 3,
+        "effect_marks": 1,
+        "effect_days": 1,
+        "effect_reasons": 1,
+        "effect_phones": 2,
         "events": EVENTS + 1,
         "chunks_done": EVENTS,
         "deliveries": EVENTS * RECORDS,
