@@ -30,7 +30,7 @@ _DAY_S = 86_400.0
 _FIRST_S, _SETTLE_S = _DAY_S, 3 * _DAY_S
 _SILENT_S = 60 * _DAY_S
 #: events of a page, deliveries read at once, and how much longer than its work a rest is
-_PAGE, _SLICE, _REST = 512, 1024, 3.0
+_PAGE, _SLICE, _REST = 512, 512, 3.0
 #: people who are counted in one pass: some 40 MB
 _PEOPLE = 250_000
 

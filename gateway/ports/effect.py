@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from gateway.core.effect_standing import Entered
 from gateway.core.effect_way import Counted, Pushed
 
 WAY = "way"
@@ -44,6 +45,14 @@ class Phones(NamedTuple):
     active: int
     muted: int
     silent: int
+
+
+class Outcomes(NamedTuple):
+    """Which events are outcomes: their types, and the window in seconds."""
+
+    window_s: float
+    completed: Sequence[str]
+    began: Sequence[str]
 
 
 class Way(NamedTuple):
@@ -88,3 +97,29 @@ class Effects(Protocol):
 
     async def phones_between(self, since: float, until: float) -> Sequence[tuple[float, Phones]]:
         """What was kept of phones, by day."""
+
+    # --- experiments ----------------------------------------------------------------------------
+
+    async def first_entry(self, experiment: str) -> float | None:
+        """When the first person entered."""
+
+    async def reminded_on(self, experiment: str, begins: float, ends: float) -> Collection[str]:
+        """The words of those who entered in this time and were reminded."""
+
+    async def entered(
+        self, experiment: str, begins: float, ends: float, asked: Outcomes
+    ) -> Sequence[Entered]:
+        """Those who entered in this time, with the outcomes that are known now."""
+
+    async def keep_entered(self, experiment: str, mark: Mark, rows: Sequence[Entered]) -> None:
+        """Keep a day of an experiment. Where it was kept before, its people and outcomes stay, and
+        what is more now came late."""
+
+    async def entered_of(self, experiment: str) -> Sequence[Entered]:
+        """What was kept of an experiment, by day."""
+
+    async def keep_terms(self, experiment: str, terms: str) -> None:
+        """Keep what an experiment is counted by, as JSON."""
+
+    async def terms(self) -> Mapping[str, str]:
+        """What is kept of every experiment, by its id."""

@@ -51,7 +51,9 @@ class Holdings:
     (went at, erased at, 0: never) of names that are kept as keyed hashes alone. `erasures` are
     (asked at, done at). `starts` are the times of events of which a push was started for a device,
     beside a keyed hash of what it replaces. `following`: events whose messages at a broker may
-    name them. `acts` are about them, `reasons` name them in the words of whoever acted."""
+    name them. `acts` are about them, `reasons` name them in the words of whoever acted. `members`
+    are (experiment, held, since, until), `outcomes` (type, occurred at, object), both kept under a
+    keyed hash."""
 
     named_in: Sequence[str] = ()
     letters: Sequence[DeadLetter] = ()
@@ -62,6 +64,8 @@ class Holdings:
     following: Sequence[str] = ()
     acts: Sequence[Row] = ()
     reasons: Sequence[Row] = ()
+    members: Sequence[tuple[Any, ...]] = ()
+    outcomes: Sequence[tuple[Any, ...]] = ()
 
 
 class People(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gateway.core.effect_standing import Entered
 from gateway.core.effect_way import Cell, Counted, Sums
 from gateway.ports.effect import Mark, Phones, Way
 
@@ -69,4 +70,25 @@ def phones_of(rows: Iterable[Sequence[Any]]) -> list[tuple[float, Phones]]:
     return [
         (day, Phones(app, platform, *(counts.get(name, 0) for name in names)))
         for (day, app, platform), counts in found.items()
+    ]
+
+
+def entered_of(rows: Iterable[Sequence[Any]]) -> list[Entered]:
+    """Those who entered, as they are kept."""
+    return [Entered._make((*row[:4], bool(row[4]), *row[5:])) for row in rows]
+
+
+def counted_now(begins: float, ends: float, rows: Iterable[Sequence[Any]]) -> list[Entered]:
+    """Those who entered on a day, as they are counted."""
+    return [
+        Entered._make((begins, ends, app, platform, bool(held), *counts, 0, 0))
+        for app, platform, held, *counts in rows
+    ]
+
+
+def entered_rows(experiment: str, rows: Sequence[Entered]) -> list[Row]:
+    """The rows of `effect_outcomes`, in the order of their keys."""
+    return [
+        (experiment, one.begins, one.app, one.platform, int(one.held), *one[5:10])
+        for one in sorted(rows)
     ]

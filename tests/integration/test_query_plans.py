@@ -85,6 +85,15 @@ INDEXES = {
     ),
     "deliveries_between": ("PRIMARY KEY (event_id=? AND item_index>? AND item_index<?)",),
     "delivery_revive": ("PRIMARY KEY (event_id=? AND item_index=? AND device_id=?)",),
+    "effect_entered": (
+        "PRIMARY KEY (experiment=?)",
+        "PRIMARY KEY (person=? AND type=? AND occurred_at>? AND occurred_at<?)",
+        "PRIMARY KEY (person=? AND type=?",
+    ),
+    "erase_members": ("experiment_members_person (person=?)",),
+    "erase_outcomes": ("PRIMARY KEY (person=?)",),
+    "held_members": ("experiment_members_person (person=?)",),
+    "held_outcomes": ("PRIMARY KEY (person=?)",),
     "effect_events": ("events_received (received_at>? AND received_at<?)",),
     "effect_pushed": (
         "PRIMARY KEY (event_id=? AND item_index>? AND item_index<?)",

@@ -18,6 +18,7 @@ from gateway.app import copy_store
 from gateway.app.copying import Copied
 from gateway.app.storage import sole_relay
 from gateway.core.attempts import Failed, line
+from gateway.core.effect_standing import Entered
 from gateway.core.effect_way import Cell, Counted, Sums
 from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.prune import Brake, BrakeRule
@@ -35,7 +36,8 @@ from gateway.store.sqlite import open_sqlite
 from tests.kit.build import ALICE, NOW, item
 from tests.kit.clocks import wall
 from tests.kit.commands import INKPUSH, Workplace
-from tests.kit.planting import TOO_NEW, plant
+from tests.kit.experiments import member, outcome
+from tests.kit.planting import TOO_NEW, change, plant
 from tests.kit.postgres import databases
 from tests.kit.stores import (
     BACKENDS,
@@ -157,6 +159,11 @@ async def fill(source: Handle) -> None:
     counted = Counted({cell: Sums(40, 20)}, {(cell, "expired"): 20})
     phones = [Phones("agent", "android", 1, 0, 9, 0, 0)]
     await source.store.effects.keep(day, {"": counted}, phones)
+    entered = Entered(NOW, NOW + DAY_S, "agent", "android", True, 30, 9, 9, 0, 0, 0, 0)
+    await source.store.effects.keep_entered("spring", day, [entered])
+    await source.store.effects.keep_terms("spring", "{}")
+    await change(source, member("spring", "mary"))
+    await change(source, outcome("mary", "done", NOW))
     erased = UserRef(user_id="somebody")
     await source.registry.erase(erased, now=NOW)
     for asked in await source.store.erasures.take("job", now=NOW, until=NOW + 60):
@@ -227,10 +234,14 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "brake_window": 1,
         "held_removals": 1,
         "starts": 3,
-        "effect_marks": 1,
+        "effect_marks": 2,
         "effect_days": 1,
         "effect_reasons": 1,
         "effect_phones": 2,
+        "effect_terms": 1,
+        "effect_outcomes": 1,
+        "experiment_members": 1,
+        "learning_outcomes": 1,
         "events": EVENTS + 1,
         "chunks_done": EVENTS,
         "deliveries": EVENTS * RECORDS,

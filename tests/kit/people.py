@@ -21,6 +21,8 @@ HOLDING = frozenset(
         "lanes",
         "lane_parts",
         "starts",
+        "experiment_members",
+        "learning_outcomes",
     }
 )
 NOBODY = {
@@ -31,6 +33,8 @@ NOBODY = {
     "clocks": "processes' clocks",
     "effect_days": "counts of people by day",
     "effect_marks": "which days were counted",
+    "effect_outcomes": "counts of people by day",
+    "effect_terms": "what experiments were counted by",
     "effect_phones": "counts of phones by day",
     "effect_reasons": "counts of people by day",
     "doubts": "the database's own state",

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from gateway.core.effect_standing import Entered
 from gateway.core.effect_way import Counted, Pushed
 from gateway.core.model import day_of
-from gateway.ports.effect import EVERYBODY, WAY, Mark, Phones, SentEvent, Way
-from gateway.store.effect import day_rows, marks_of, phone_rows, phones_of, reason_rows, way_of
+from gateway.ports.effect import EVERYBODY, WAY, Mark, Outcomes, Phones, SentEvent, Way
+from gateway.store.effect import (
+    counted_now,
+    day_rows,
+    entered_of,
+    entered_rows,
+    marks_of,
+    phone_rows,
+    phones_of,
+    reason_rows,
+    way_of,
+)
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 
 
@@ -90,3 +101,45 @@ class PostgresEffects:
 
     async def phones_between(self, since: float, until: float) -> Sequence[tuple[float, Phones]]:
         return phones_of(await self._database.rows("effect_phones_between", since, until))
+
+    async def first_entry(self, experiment: str) -> float | None:
+        at: float | None = (await self._database.rows("effect_first_entry", experiment))[0][0]
+        return at
+
+    async def reminded_on(self, experiment: str, begins: float, ends: float) -> Collection[str]:
+        rows = await self._database.rows("effect_members_on", experiment, begins, ends)
+        return {row[0] for row in rows}
+
+    async def entered(
+        self, experiment: str, begins: float, ends: float, asked: Outcomes
+    ) -> Sequence[Entered]:
+        values = (experiment, begins, ends, asked.window_s, [*asked.completed], [*asked.began])
+
+        async def work(session: Session) -> Sequence[Entered]:
+            return counted_now(begins, ends, await session.rows("effect_entered", *values))
+
+        return await self._database.read(work, pace=SLOW)
+
+    async def keep_entered(self, experiment: str, mark: Mark, rows: Sequence[Entered]) -> None:
+        async def work(session: Session) -> None:
+            await session.run("effect_alone")
+            known = (await session.row("effect_is_marked", experiment, mark.begins))[0]
+            await session.run("effect_mark_put", experiment, *mark[:3], int(mark.settled))
+            if not known:
+                if told := entered_rows(experiment, rows):
+                    await session.run("effect_outcomes_put", *zip(*told, strict=True))
+                return
+            for one in rows:
+                key = (experiment, mark.begins, one.app, one.platform, int(one.held))
+                await session.run("effect_outcomes_late", *key, one.completed, one.began)
+
+        await self._database.write(work, repeatable=True)
+
+    async def entered_of(self, experiment: str) -> Sequence[Entered]:
+        return entered_of(await self._database.rows("effect_outcomes_of", experiment))
+
+    async def keep_terms(self, experiment: str, terms: str) -> None:
+        await self._database.rows("effect_terms_put", experiment, terms)
+
+    async def terms(self) -> Mapping[str, str]:
+        return dict(map(tuple, await self._database.rows("effect_terms_all")))

@@ -33,7 +33,10 @@ async def ask(session: Session, user: UserRef, *, now: float) -> None:
     await session.run("erase_held")
     await session.run("erase_letters", *ids)
     if ids != (None, None):
-        await session.run("erasure_ask", *await words(session, user), now, *ids)
+        who = await words(session, user)
+        await session.run("erase_members", *who)
+        await session.run("erase_outcomes", *who)
+        await session.run("erasure_ask", *who, now, *ids)
 
 
 async def erased_at(session: Session, people: Iterable[Ids]) -> dict[Ids, float]:

@@ -104,6 +104,8 @@ class PostgresPeople:
                 following=[row[0] for row in await session.rows("held_following", *who)],
                 acts=[Row(*row) for row in await session.rows("held_acts", *who)],
                 reasons=[one for one in reasons if without_ids(one.reason, user) != one.reason],
+                members=[tuple(row) for row in await session.rows("held_members", *who)],
+                outcomes=[tuple(row) for row in await session.rows("held_outcomes", *who)],
             )
 
         return await self._database.read(work, pace=SLOW)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from gateway.core.effect_standing import Entered
 from gateway.core.effect_way import Counted, Pushed
-from gateway.ports.effect import EVERYBODY, WAY, Mark, Phones, SentEvent, Way
-from gateway.store.effect import day_rows, marks_of, phone_rows, phones_of, reason_rows, way_of
+from gateway.ports.effect import EVERYBODY, WAY, Mark, Outcomes, Phones, SentEvent, Way
+from gateway.store.effect import (
+    counted_now,
+    day_rows,
+    entered_of,
+    entered_rows,
+    marks_of,
+    phone_rows,
+    phones_of,
+    reason_rows,
+    way_of,
+)
 from gateway.store.sqlite.database import SqliteDatabase
 
 
@@ -96,3 +107,52 @@ class SqliteEffects:
     async def phones_between(self, since: float, until: float) -> Sequence[tuple[float, Phones]]:
         asked = {"since": since, "until": until}
         return phones_of(await self._database.rows("effect_phones_between", asked))
+
+    async def first_entry(self, experiment: str) -> float | None:
+        rows = await self._database.rows("effect_first_entry", {"experiment": experiment})
+        at: float | None = rows[0][0]
+        return at
+
+    async def reminded_on(self, experiment: str, begins: float, ends: float) -> Collection[str]:
+        asked = {"experiment": experiment, "begins": begins, "ends": ends}
+        return {row[0] for row in await self._database.rows("effect_members_on", asked)}
+
+    async def entered(
+        self, experiment: str, begins: float, ends: float, asked: Outcomes
+    ) -> Sequence[Entered]:
+        sql = self._sql["effect_entered"]
+        values = {"experiment": experiment, "begins": begins, "ends": ends}
+        values |= {"window": asked.window_s}
+        values |= {"completed": json.dumps([*asked.completed]), "began": json.dumps([*asked.began])}
+        rows = await self._database.search(
+            lambda connection: connection.execute(sql, values).fetchall()
+        )
+        return counted_now(begins, ends, rows)
+
+    async def keep_entered(self, experiment: str, mark: Mark, rows: Sequence[Entered]) -> None:
+        named = {"what": experiment, "begins": mark.begins}
+
+        def work(connection: sqlite3.Connection) -> None:
+            known = connection.execute(self._sql["effect_is_marked"], named).fetchone()[0]
+            connection.execute(self._sql["effect_mark_put"], {**named, **mark._asdict()})
+            if not known:
+                told = entered_rows(experiment, rows)
+                self._database.write_rows(connection, "effect_outcomes_put", told)
+                return
+            for one in rows:
+                key = {"experiment": experiment, "day": mark.begins, **one._asdict()}
+                connection.execute(self._sql["effect_outcomes_late"], key)
+
+        await self._database.write(work)
+
+    async def entered_of(self, experiment: str) -> Sequence[Entered]:
+        return entered_of(
+            await self._database.rows("effect_outcomes_of", {"experiment": experiment})
+        )
+
+    async def keep_terms(self, experiment: str, terms: str) -> None:
+        sql, named = self._sql["effect_terms_put"], {"experiment": experiment, "terms": terms}
+        await self._database.write(lambda connection: connection.execute(sql, named).rowcount)
+
+    async def terms(self) -> Mapping[str, str]:
+        return dict(await self._database.rows("effect_terms_all", {}))

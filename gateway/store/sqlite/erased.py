@@ -20,6 +20,8 @@ def ask(connection: sqlite3.Connection, sql: Sql, user: UserRef, *, now: float) 
     connection.execute(sql["erase_held"])
     connection.execute(sql["erase_letters"], ids_of(user))
     who = words(connection, sql, user)
+    connection.execute(sql["erase_members"], who)
+    connection.execute(sql["erase_outcomes"], who)
     connection.execute(sql["erasure_ask"], {**ids_of(user), **who, "now": now})
 
 

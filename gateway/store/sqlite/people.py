@@ -120,6 +120,8 @@ class SqlitePeople:
                 following=[row[0] for row in find("held_following", who)],
                 acts=sorted(Row(*row) for row in find("audit_of_user", who)),
                 reasons=[one for one in reasons if without_ids(one.reason, user) != one.reason],
+                members=find("held_members", who),
+                outcomes=find("held_outcomes", who),
             )
 
         return await self._database.search(work)

@@ -93,3 +93,103 @@ ORDER BY day, app, platform, source, reason;
 -- name: effect_phones_between
 SELECT day, app, platform, what, phones FROM effect_phones
 WHERE day >= $1 AND day < $2 ORDER BY day, app, platform, what;
+
+-- Those who entered on a day, and who of them had an outcome: within the window, and in as much time
+-- before. An event of something that the person had completed already is none.
+-- name: effect_entered
+SELECT m.app, m.platform, m.held, count(*),
+count(*) FILTER (WHERE EXISTS (
+    SELECT 1 FROM unnest($5::text[]) t CROSS JOIN learning_outcomes o
+    WHERE o.person = m.person AND o.type = t
+      AND o.occurred_at > m.since AND o.occurred_at <= m.since + $4
+      AND NOT EXISTS (
+          SELECT 1 FROM learning_outcomes e
+          WHERE e.person = o.person AND e.type = o.type AND e.object = o.object AND e.object <> ''
+            AND (e.occurred_at, e.seq) < (o.occurred_at, o.seq)
+      )
+)),
+count(*) FILTER (WHERE EXISTS (
+    SELECT 1 FROM unnest($6::text[]) t CROSS JOIN learning_outcomes o
+    WHERE o.person = m.person AND o.type = t
+      AND o.occurred_at > m.since AND o.occurred_at <= m.since + $4
+      AND NOT EXISTS (
+          SELECT 1 FROM learning_outcomes e
+          WHERE e.person = o.person AND e.type = o.type AND e.object = o.object AND e.object <> ''
+            AND (e.occurred_at, e.seq) < (o.occurred_at, o.seq)
+      )
+)),
+count(*) FILTER (WHERE EXISTS (
+    SELECT 1 FROM unnest($5::text[]) t CROSS JOIN learning_outcomes o
+    WHERE o.person = m.person AND o.type = t
+      AND o.occurred_at > m.since - $4 AND o.occurred_at <= m.since
+      AND NOT EXISTS (
+          SELECT 1 FROM learning_outcomes e
+          WHERE e.person = o.person AND e.type = o.type AND e.object = o.object AND e.object <> ''
+            AND (e.occurred_at, e.seq) < (o.occurred_at, o.seq)
+      )
+)),
+count(*) FILTER (WHERE EXISTS (
+    SELECT 1 FROM unnest($6::text[]) t CROSS JOIN learning_outcomes o
+    WHERE o.person = m.person AND o.type = t
+      AND o.occurred_at > m.since - $4 AND o.occurred_at <= m.since
+      AND NOT EXISTS (
+          SELECT 1 FROM learning_outcomes e
+          WHERE e.person = o.person AND e.type = o.type AND e.object = o.object AND e.object <> ''
+            AND (e.occurred_at, e.seq) < (o.occurred_at, o.seq)
+      )
+))
+FROM experiment_members m
+WHERE m.experiment = $1 AND m.since >= $2 AND m.since < $3
+GROUP BY m.app, m.platform, m.held ORDER BY m.app, m.platform, m.held;
+
+-- name: effect_members_on
+SELECT person FROM experiment_members
+WHERE experiment = $1 AND held = 0 AND since >= $2 AND since < $3;
+
+-- name: effect_first_entry
+SELECT min(since) FROM experiment_members WHERE experiment = $1;
+
+-- name: effect_terms_put
+INSERT INTO effect_terms (experiment, terms) VALUES ($1, $2)
+ON CONFLICT (experiment) DO UPDATE SET terms = excluded.terms;
+
+-- name: effect_terms_all
+SELECT experiment, terms FROM effect_terms ORDER BY experiment;
+
+-- name: effect_outcomes_put
+INSERT INTO effect_outcomes (
+    experiment, day, app, platform, held, people, completed, began, completed_before, began_before,
+    completed_late, began_late
+)
+SELECT *, 0, 0 FROM unnest(
+    $1::text[], $2::float8[], $3::text[], $4::text[], $5::int[], $6::int[], $7::int[], $8::int[],
+    $9::int[], $10::int[]
+)
+ON CONFLICT (experiment, day, app, platform, held) DO NOTHING;
+
+-- What came later: more than was known when the day was settled.
+-- name: effect_outcomes_late
+UPDATE effect_outcomes SET
+    completed_late = greatest(completed_late, least(people, $6) - completed),
+    began_late = greatest(began_late, least(people, $7) - began)
+WHERE experiment = $1 AND day = $2 AND app = $3 AND platform = $4 AND held = $5;
+
+-- name: effect_outcomes_of
+SELECT o.day, k.ends, o.app, o.platform, o.held, o.people, o.completed, o.began,
+       o.completed_before, o.began_before, o.completed_late, o.began_late
+FROM effect_marks k JOIN effect_outcomes o ON o.experiment = k.what AND o.day = k.begins
+WHERE k.what = $1 ORDER BY o.day, o.app, o.platform, o.held;
+
+-- name: erase_members
+DELETE FROM experiment_members WHERE person IN ($1, $2) AND person <> '';
+
+-- name: erase_outcomes
+DELETE FROM learning_outcomes WHERE person IN ($1, $2) AND person <> '';
+
+-- name: held_members
+SELECT experiment, held, since, until FROM experiment_members
+WHERE person IN ($1, $2) AND person <> '' ORDER BY since, experiment;
+
+-- name: held_outcomes
+SELECT type, occurred_at, object FROM learning_outcomes
+WHERE person IN ($1, $2) AND person <> '' ORDER BY occurred_at, type;

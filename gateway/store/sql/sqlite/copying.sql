@@ -69,6 +69,23 @@ ORDER BY day, experiment, app, platform, source, reason;
 SELECT day, app, platform, what, phones FROM effect_phones
 WHERE (day, app, platform, what) > (?, ?, ?, ?) ORDER BY day, app, platform, what;
 
+-- name: copy_effect_terms
+SELECT experiment, terms FROM effect_terms WHERE experiment > ? ORDER BY experiment;
+
+-- name: copy_effect_outcomes
+SELECT experiment, day, app, platform, held, people, completed, began, completed_before,
+       began_before, completed_late, began_late
+FROM effect_outcomes WHERE (experiment, day, app, platform, held) > (?, ?, ?, ?, ?)
+ORDER BY experiment, day, app, platform, held;
+
+-- name: copy_experiment_members
+SELECT experiment, person, held, since, until, app, platform, source
+FROM experiment_members WHERE (experiment, person) > (?, ?) ORDER BY experiment, person;
+
+-- name: copy_learning_outcomes
+SELECT person, type, occurred_at, seq, object FROM learning_outcomes
+WHERE (person, type, occurred_at, seq) > (?, ?, ?, ?) ORDER BY person, type, occurred_at, seq;
+
 -- name: copy_events
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
        chunks, reason, body, source, limits
@@ -135,6 +152,10 @@ SELECT 'effect_marks', count(*) FROM effect_marks UNION ALL
 SELECT 'effect_days', count(*) FROM effect_days UNION ALL
 SELECT 'effect_reasons', count(*) FROM effect_reasons UNION ALL
 SELECT 'effect_phones', count(*) FROM effect_phones UNION ALL
+SELECT 'effect_terms', count(*) FROM effect_terms UNION ALL
+SELECT 'effect_outcomes', count(*) FROM effect_outcomes UNION ALL
+SELECT 'experiment_members', count(*) FROM experiment_members UNION ALL
+SELECT 'learning_outcomes', count(*) FROM learning_outcomes UNION ALL
 SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'event_people', count(*) FROM event_people UNION ALL
 SELECT 'cancelled', count(*) FROM cancelled UNION ALL

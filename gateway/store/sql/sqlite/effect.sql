@@ -84,3 +84,100 @@ ORDER BY day, app, platform, source, reason;
 -- name: effect_phones_between
 SELECT day, app, platform, what, phones FROM effect_phones
 WHERE day >= :since AND day < :until ORDER BY day, app, platform, what;
+
+-- Those who entered on a day, and who of them had an outcome: within the window, and in as much time
+-- before. An event of something that the person had completed already is none.
+-- name: effect_entered
+SELECT m.app, m.platform, m.held, count(*),
+sum(EXISTS (
+    SELECT 1 FROM json_each(:completed) t CROSS JOIN learning_outcomes o
+    WHERE o.person = m.person AND o.type = t.value
+      AND o.occurred_at > m.since AND o.occurred_at <= m.since + :window
+      AND NOT EXISTS (
+          SELECT 1 FROM learning_outcomes e
+          WHERE e.person = o.person AND e.type = o.type AND e.object = o.object AND e.object <> ''
+            AND (e.occurred_at, e.seq) < (o.occurred_at, o.seq)
+      )
+)),
+sum(EXISTS (
+    SELECT 1 FROM json_each(:began) t CROSS JOIN learning_outcomes o
+    WHERE o.person = m.person AND o.type = t.value
+      AND o.occurred_at > m.since AND o.occurred_at <= m.since + :window
+      AND NOT EXISTS (
+          SELECT 1 FROM learning_outcomes e
+          WHERE e.person = o.person AND e.type = o.type AND e.object = o.object AND e.object <> ''
+            AND (e.occurred_at, e.seq) < (o.occurred_at, o.seq)
+      )
+)),
+sum(EXISTS (
+    SELECT 1 FROM json_each(:completed) t CROSS JOIN learning_outcomes o
+    WHERE o.person = m.person AND o.type = t.value
+      AND o.occurred_at > m.since - :window AND o.occurred_at <= m.since
+      AND NOT EXISTS (
+          SELECT 1 FROM learning_outcomes e
+          WHERE e.person = o.person AND e.type = o.type AND e.object = o.object AND e.object <> ''
+            AND (e.occurred_at, e.seq) < (o.occurred_at, o.seq)
+      )
+)),
+sum(EXISTS (
+    SELECT 1 FROM json_each(:began) t CROSS JOIN learning_outcomes o
+    WHERE o.person = m.person AND o.type = t.value
+      AND o.occurred_at > m.since - :window AND o.occurred_at <= m.since
+      AND NOT EXISTS (
+          SELECT 1 FROM learning_outcomes e
+          WHERE e.person = o.person AND e.type = o.type AND e.object = o.object AND e.object <> ''
+            AND (e.occurred_at, e.seq) < (o.occurred_at, o.seq)
+      )
+))
+FROM experiment_members m
+WHERE m.experiment = :experiment AND m.since >= :begins AND m.since < :ends
+GROUP BY m.app, m.platform, m.held ORDER BY m.app, m.platform, m.held;
+
+-- name: effect_members_on
+SELECT person FROM experiment_members
+WHERE experiment = :experiment AND held = 0 AND since >= :begins AND since < :ends;
+
+-- name: effect_first_entry
+SELECT min(since) FROM experiment_members WHERE experiment = :experiment;
+
+-- name: effect_terms_put
+INSERT INTO effect_terms (experiment, terms) VALUES (:experiment, :terms)
+ON CONFLICT (experiment) DO UPDATE SET terms = excluded.terms;
+
+-- name: effect_terms_all
+SELECT experiment, terms FROM effect_terms ORDER BY experiment;
+
+-- name: effect_outcomes_put
+INSERT INTO effect_outcomes (
+    experiment, day, app, platform, held, people, completed, began, completed_before, began_before,
+    completed_late, began_late
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)
+ON CONFLICT (experiment, day, app, platform, held) DO NOTHING;
+
+-- What came later: more than was known when the day was settled.
+-- name: effect_outcomes_late
+UPDATE effect_outcomes SET
+    completed_late = max(completed_late, min(people, :completed) - completed),
+    began_late = max(began_late, min(people, :began) - began)
+WHERE experiment = :experiment AND day = :day AND app = :app AND platform = :platform
+  AND held = :held;
+
+-- name: effect_outcomes_of
+SELECT o.day, k.ends, o.app, o.platform, o.held, o.people, o.completed, o.began,
+       o.completed_before, o.began_before, o.completed_late, o.began_late
+FROM effect_marks k JOIN effect_outcomes o ON o.experiment = k.what AND o.day = k.begins
+WHERE k.what = :experiment ORDER BY o.day, o.app, o.platform, o.held;
+
+-- name: erase_members
+DELETE FROM experiment_members WHERE person IN (:who_user, :who_custom) AND person <> '';
+
+-- name: erase_outcomes
+DELETE FROM learning_outcomes WHERE person IN (:who_user, :who_custom) AND person <> '';
+
+-- name: held_members
+SELECT experiment, held, since, until FROM experiment_members
+WHERE person IN (:who_user, :who_custom) AND person <> '' ORDER BY since, experiment;
+
+-- name: held_outcomes
+SELECT type, occurred_at, object FROM learning_outcomes
+WHERE person IN (:who_user, :who_custom) AND person <> '' ORDER BY occurred_at, type;

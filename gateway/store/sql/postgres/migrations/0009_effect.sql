@@ -47,3 +47,52 @@ CREATE TABLE effect_phones (
     phones   integer NOT NULL,
     PRIMARY KEY (day, app, platform, what)
 );
+
+-- Who is in an experiment, of both groups; `person` is the keyed word by which an erase knows its
+-- people. `until` is when the held are let go.
+CREATE TABLE experiment_members (
+    experiment text COLLATE "C" NOT NULL,
+    person     text COLLATE "C" NOT NULL,
+    held       integer NOT NULL,
+    since      double precision NOT NULL,
+    until      double precision NOT NULL,
+    app        text COLLATE "C" NOT NULL,
+    platform   text COLLATE "C" NOT NULL,
+    source     text COLLATE "C" NOT NULL,
+    PRIMARY KEY (experiment, person)
+);
+CREATE INDEX experiment_members_person ON experiment_members (person);
+
+-- What people began and completed, of the types that some experiment lists; `object` "" is not known.
+CREATE TABLE learning_outcomes (
+    person      text COLLATE "C" NOT NULL,
+    type        text COLLATE "C" NOT NULL,
+    occurred_at double precision NOT NULL,
+    seq         bigint NOT NULL,
+    object      text COLLATE "C" NOT NULL,
+    PRIMARY KEY (person, type, occurred_at, seq)
+);
+
+-- What an experiment was counted by, as JSON: it is told also when nothing else knows it any more.
+CREATE TABLE effect_terms (
+    experiment text COLLATE "C" PRIMARY KEY,
+    terms      text NOT NULL
+);
+
+-- Those who entered on a day, by group and cell; how many of them had an outcome within the window, in
+-- as much time before, and how many of those within it became known after the day was settled.
+CREATE TABLE effect_outcomes (
+    experiment       text COLLATE "C" NOT NULL,
+    day              double precision NOT NULL,
+    app              text COLLATE "C" NOT NULL,
+    platform         text COLLATE "C" NOT NULL,
+    held             integer NOT NULL,
+    people           integer NOT NULL,
+    completed        integer NOT NULL,
+    began            integer NOT NULL,
+    completed_before integer NOT NULL,
+    began_before     integer NOT NULL,
+    completed_late   integer NOT NULL,
+    began_late       integer NOT NULL,
+    PRIMARY KEY (experiment, day, app, platform, held)
+);

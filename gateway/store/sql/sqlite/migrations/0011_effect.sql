@@ -47,3 +47,52 @@ CREATE TABLE effect_phones (
     phones   INTEGER NOT NULL,
     PRIMARY KEY (day, app, platform, what)
 ) WITHOUT ROWID;
+
+-- Who is in an experiment, of both groups; `person` is the keyed word by which an erase knows its
+-- people. `until` is when the held are let go.
+CREATE TABLE experiment_members (
+    experiment TEXT NOT NULL,
+    person     TEXT NOT NULL,
+    held       INTEGER NOT NULL,
+    since      REAL NOT NULL,
+    until      REAL NOT NULL,
+    app        TEXT NOT NULL,
+    platform   TEXT NOT NULL,
+    source     TEXT NOT NULL,
+    PRIMARY KEY (experiment, person)
+) WITHOUT ROWID;
+CREATE INDEX experiment_members_person ON experiment_members (person);
+
+-- What people began and completed, of the types that some experiment lists; `object` "" is not known.
+CREATE TABLE learning_outcomes (
+    person      TEXT NOT NULL,
+    type        TEXT NOT NULL,
+    occurred_at REAL NOT NULL,
+    seq         INTEGER NOT NULL,
+    object      TEXT NOT NULL,
+    PRIMARY KEY (person, type, occurred_at, seq)
+) WITHOUT ROWID;
+
+-- What an experiment was counted by, as JSON: it is told also when nothing else knows it any more.
+CREATE TABLE effect_terms (
+    experiment TEXT PRIMARY KEY,
+    terms      TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Those who entered on a day, by group and cell; how many of them had an outcome within the window, in
+-- as much time before, and how many of those within it became known after the day was settled.
+CREATE TABLE effect_outcomes (
+    experiment       TEXT NOT NULL,
+    day              REAL NOT NULL,
+    app              TEXT NOT NULL,
+    platform         TEXT NOT NULL,
+    held             INTEGER NOT NULL,
+    people           INTEGER NOT NULL,
+    completed        INTEGER NOT NULL,
+    began            INTEGER NOT NULL,
+    completed_before INTEGER NOT NULL,
+    began_before     INTEGER NOT NULL,
+    completed_late   INTEGER NOT NULL,
+    began_late       INTEGER NOT NULL,
+    PRIMARY KEY (experiment, day, app, platform, held)
+) WITHOUT ROWID;
