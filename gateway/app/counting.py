@@ -1,4 +1,5 @@
-"""The background job that counts days: how far pushes came, and which phones came and went.
+"""The background job that counts days: how far pushes came, which phones came and went, and what
+the people of experiments did.
 
 A day is counted first a day after it ended, when nearly all that becomes of its pushes has become
 of them; and anew each night until three days after it, for phones tell late. Owns when that is, in
@@ -11,23 +12,28 @@ Any process may do it. Two that do it at once find the same, and the first one's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import tzinfo
 from functools import partial
+from typing import NamedTuple
 
 from gateway.core.clocks import Clocks
 from gateway.core.days import day_begins, day_ends
+from gateway.core.effect_standing import Asked, Heard, terms_of
 from gateway.core.effect_way import Cell, Counted, Counter, Name, Sums
-from gateway.core.hashes import keyed
+from gateway.core.erased import word_of
 from gateway.core.pace import Pace
 from gateway.core.seen import Asking
 from gateway.errors import GatewayError
 from gateway.events import Observer, StoreFailed
 from gateway.ports import Effects
-from gateway.ports.effect import EVERYBODY, WAY, Mark, SentEvent
+from gateway.ports.effect import EVERYBODY, WAY, Mark, Outcomes, SentEvent
 
 _DAY_S = 86_400.0
+_HOUR_S = 3_600.0
 _FIRST_S, _SETTLE_S = _DAY_S, 3 * _DAY_S
+#: how long after a day of an experiment is settled what comes late is still added
+_LATE_S = 30 * _DAY_S
 _SILENT_S = 60 * _DAY_S
 #: events of a page, deliveries read at once, and how much longer than its work a rest is
 _PAGE, _SLICE, _REST = 512, 512, 3.0
@@ -38,16 +44,42 @@ Source = Callable[[], tuple[Asking, tzinfo]]
 """What phones are asked, and the zone that cuts days, as the process is configured now."""
 
 
-def person_of(secret: bytes) -> Name:
-    """Makes the words by which people are told apart while a day is counted."""
-    word = partial(keyed, secret, "effect day")
+class Running(NamedTuple):
+    """An experiment as it is to be counted: `person` is the kind of its people's ids; a day is
+    settled so many seconds after its last window; `last` is when the last person may have entered,
+    None while it runs. What was heard, who was left out and who also got pushes is as of now."""
 
-    def name(user_id: str | None, custom_id: str | None) -> bytes | None:
-        if user_id is not None:
-            return word("user_id", user_id)
-        return None if custom_id is None else word("custom_id", custom_id)
+    asked: Asked
+    person: str
+    settle_s: float
+    last: float | None
+    heard: Mapping[str, Heard]
+    left_out: Mapping[str, int]
+    also_got: int
 
-    return name
+
+Experiments = Callable[[], Awaitable[Sequence[Running]]]
+"""The experiments that run, or ended not long ago."""
+
+
+async def no_experiments() -> Sequence[Running]:
+    """There are none."""
+    return ()
+
+
+def people_words(secret: bytes) -> Callable[[str], Name]:
+    """Makes the words by which people are told apart, by the kind of id that goes first: those by
+    which an erase knows them, and an experiment."""
+
+    def by(kind: str) -> Name:
+        def name(user_id: str | None, custom_id: str | None) -> bytes | None:
+            if user_id is not None and (kind == "user_id" or custom_id is None):
+                return word_of("user_id", user_id, secret)
+            return None if custom_id is None else word_of("custom_id", custom_id, secret)
+
+        return name
+
+    return by
 
 
 class DayCounter:
@@ -57,16 +89,18 @@ class DayCounter:
         self,
         effects: Effects,
         *,
-        name: Name,
+        named: Callable[[str], Name],
         source: Source,
+        experiments: Experiments = no_experiments,
         observer: Observer,
         clocks: Clocks,
         pace: Pace,
         most_people: int = _PEOPLE,
     ) -> None:
         self._effects = effects
-        self._name = name
+        self._named = named
         self._source = source
+        self._experiments = experiments
         self._observer = observer
         self._clocks = clocks
         self._pace = pace
@@ -88,16 +122,19 @@ class DayCounter:
         now = self._clocks.wall()
         _, zone = self._source()
         tonight = day_begins(now, zone)
+        running = await self._experiments()
         for mark in await self._effects.unsettled(WAY):
             if mark.counted_at < tonight:
-                await self._count(mark.begins, mark.ends, now, again=True)
+                await self._count(mark.begins, mark.ends, now, running, again=True)
         begins = await self._next(zone)
         while begins is not None:
             ends = day_ends(begins, zone)
             if ends + _FIRST_S > now:
                 break
-            await self._count(begins, ends, now)
+            await self._count(begins, ends, now, running)
             begins = ends
+        for one in running:
+            await self._outcomes(one, now, zone)
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -109,17 +146,64 @@ class DayCounter:
         first = await self._effects.first_event_at()
         return None if first is None else day_begins(first, zone)
 
-    async def _count(self, begins: float, ends: float, now: float, *, again: bool = False) -> None:
+    async def _outcomes(self, one: Running, now: float, zone: tzinfo) -> None:
+        """Count the days of an experiment whose outcomes are settled, and what came late of those
+        before."""
+        asked, effects = one.asked, self._effects
+        window_s = asked.window_h * _HOUR_S
+        types = asked.types
+        outcomes = Outcomes(window_s, types.get("completed", ()), types.get("began", ()))
+
+        async def keep(begins: float, ends: float) -> None:
+            rows = await effects.entered(asked.id, begins, ends, outcomes)
+            over = ends + window_s + one.settle_s + _LATE_S <= now
+            await effects.keep_entered(asked.id, Mark(begins, ends, now, over), rows)
+
+        for mark in await effects.unsettled(asked.id):
+            if mark.counted_at < day_begins(now, zone):
+                await keep(mark.begins, mark.ends)
+        newest = await effects.last(asked.id)
+        first = await effects.first_entry(asked.id)
+        begins = None if first is None else day_begins(first, zone)
+        if newest is not None:
+            begins = newest.ends
+        while begins is not None and (one.last is None or begins <= one.last):
+            ends = day_ends(begins, zone)
+            if ends + window_s + one.settle_s > now:
+                break
+            await keep(begins, ends)
+            begins = ends
+        if begins is not None:
+            ended = one.last is not None and begins > one.last
+            terms = terms_of(one.asked._replace(ended=ended), one.heard, one.left_out, one.also_got)
+            await effects.keep_terms(asked.id, terms)
+
+    async def _count(
+        self,
+        begins: float,
+        ends: float,
+        now: float,
+        running: Sequence[Running],
+        *,
+        again: bool = False,
+    ) -> None:
         phones = []
         if not again:
             silent = now - _SILENT_S
             phones = [*await self._effects.phones(begins, ends, silent_before=silent)]
         mark = Mark(begins, ends, now, settled=ends + _SETTLE_S <= now)
-        counted = await self._people(begins, ends)
-        await self._effects.keep(mark, {EVERYBODY: counted}, phones)
+        counted = {EVERYBODY: await self._people(begins, ends, "user_id", None)}
+        for one in running:
+            words = await self._effects.reminded_on(one.asked.id, begins, ends)
+            if words:
+                only = {bytes.fromhex(word) for word in words}
+                counted[one.asked.id] = await self._people(begins, ends, one.person, only)
+        await self._effects.keep(mark, counted, phones)
 
-    async def _people(self, begins: float, ends: float) -> Counted:
-        """The people of a day, in as many passes as memory asks for."""
+    async def _people(
+        self, begins: float, ends: float, kind: str, only: Collection[bytes] | None
+    ) -> Counted:
+        """The people of a day, in as many passes as memory asks for; `only` some of them."""
         size = 0
         async for page in self._pages(begins, ends):
             size += sum(event.items for event in page)
@@ -127,7 +211,8 @@ class DayCounter:
         cells: dict[Cell, Sums] = {}
         reasons: dict[tuple[Cell, str], int] = {}
         for turn in range(passes):
-            found = await self._pass(begins, ends, partial(self._share, turn, passes))
+            name = partial(_share, self._named(kind), turn, passes, only)
+            found = await self._pass(begins, ends, name)
             for cell, sums in found.cells.items():
                 cells[cell] = cells[cell].plus(sums) if cell in cells else sums
             for key, people in found.reasons.items():
@@ -146,20 +231,26 @@ class DayCounter:
                 await asyncio.sleep((self._clocks.monotonic() - began) * _REST)
         return counter.counted()
 
-    def _share(
-        self, turn: int, passes: int, user_id: str | None, custom_id: str | None
-    ) -> bytes | None:
-        """The person's word, where it is this pass's turn."""
-        word = self._name(user_id, custom_id)
-        if word is None or passes == 1:
-            return word
-        return word if int.from_bytes(word[:4]) % passes == turn else None
-
     async def _pages(self, begins: float, ends: float) -> AsyncIterator[list[SentEvent]]:
         after = (begins, "")
         while page := await self._effects.events(begins, ends, after=after, limit=_PAGE):
             yield [*page]
             after = page[-1][:2]
+
+
+def _share(
+    name: Name,
+    turn: int,
+    passes: int,
+    only: Collection[bytes] | None,
+    user_id: str | None,
+    custom_id: str | None,
+) -> bytes | None:
+    """The person's word, where they are asked of and it is this pass's turn."""
+    word = name(user_id, custom_id)
+    if word is None or (only is not None and word not in only):
+        return None
+    return word if int.from_bytes(word[:4]) % passes == turn else None
 
 
 def slices(page: list[SentEvent]) -> list[tuple[list[SentEvent], int, int]]:

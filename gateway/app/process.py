@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
-from gateway.app.counting import DayCounter, person_of
+from gateway.app.counting import DayCounter, people_words
 from gateway.app.doubts import standing
 from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
@@ -100,7 +100,7 @@ class Gateway:
         )
         self.days = DayCounter(
             stores.store.effects,
-            name=person_of(stores.secret),
+            named=people_words(stores.secret),
             source=lambda: (asking_of(self.settings), ZoneInfo(self.settings.effect.zone)),
             observer=self.observe,
             clocks=clocks,

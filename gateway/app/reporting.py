@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import tzinfo
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from gateway.app.effects import Since, experiments_of, span_of
 from gateway.app.lanes import asking_of
-from gateway.core.days import iso_day, span_words
 from gateway.core.effect_way import Counted
 from gateway.core.instants import to_iso
 from gateway.core.model import lane_name
@@ -24,14 +23,11 @@ from gateway.core.report import (
     whole,
 )
 from gateway.ports import LaneRow
-from gateway.ports.effect import WAY, Mark, Phones
+from gateway.ports.effect import WAY, Phones
 
 if TYPE_CHECKING:
     from config.settings import Settings
     from gateway.app.storage import Stores
-
-Since = Callable[[float], float]
-"""From when on: an age counts from the end of the last day that was counted."""
 
 
 async def report_of(stores: Stores, settings: Settings, since: Since) -> dict[str, Any]:
@@ -49,6 +45,8 @@ async def report_of(stores: Stores, settings: Settings, since: Since) -> dict[st
     receipts = any(mode != "off" for mode in asking.modes.values())
     days: list[Counted] = [way.by_day[day] for day in sorted(way.by_day)]
     parts = reached(days)
+    experiments = await experiments_of(effects, settings.effect.zone, since=begin)
+    settled = [one for one in experiments if one["state"] == "settled"]
     mend = to_mend(parts, counts, stopped, receipts=receipts)
     return {
         "made_at": to_iso(now),
@@ -56,23 +54,9 @@ async def report_of(stores: Stores, settings: Settings, since: Since) -> dict[st
         "people": whole(parts.values()).view(),
         "cells": cells(parts),
         "reasons": reasons_of(parts),
+        "effect": settled,
         "phones": [_phones(one) for one in counts],
         "mend": [one._asdict() for one in mend],
-    }
-
-
-def span_of(marks: Sequence[Mark], zone: tzinfo, name: str) -> dict[str, Any]:
-    """Which days were counted."""
-    if not marks:
-        return {"days": 0, "from": None, "to": None, "span": "", "zone": name, "settled": True}
-    begins, ends = marks[0].begins, marks[-1].ends
-    return {
-        "days": len(marks),
-        "from": iso_day(begins, zone),
-        "to": iso_day(ends - 1, zone),
-        "span": span_words(begins, ends, zone),
-        "zone": name,
-        "settled": all(mark.settled for mark in marks),
     }
 
 

@@ -10,6 +10,8 @@ import click
 from gateway.cli import show
 from gateway.cli.base import Command, Moment, State, When, asynchronous, json_option
 
+NOTHING = "Nothing is counted yet: a day is counted a day after it ended."
+
 
 @click.command(
     cls=Command,
@@ -59,13 +61,10 @@ async def report(state: State, since: When, page: TextIO | None, as_json: bool) 
 
 def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
     """The report as text."""
-    if not found["days"]:
-        yield "Nothing is counted yet: a day is counted a day after it ended."
-        yield from _mend(found)
-        return
-    yield f"Pushes of {found['span']} (days of {found['zone']})"
-    yield ""
-    yield from _people(found)
+    yield from people_lines(found)
+    for one in found["effect"]:
+        yield ""
+        yield from one["words"]
     if found["reasons"]:
         yield ""
         yield "Why pushes reached nobody"
@@ -79,7 +78,13 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _mend(found)
 
 
-def _people(found: Mapping[str, Any]) -> Iterator[str]:
+def people_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """How far the pushes of some days came, with a line for each cell."""
+    if not found["days"]:
+        yield NOTHING
+        return
+    yield f"Pushes of {found['span']} (days of {found['zone']})"
+    yield ""
     everybody = found["people"]
     if not everybody["people"]:
         yield "On none of these days were there 20 people or more, so nothing is told of them."

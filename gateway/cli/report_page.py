@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from gateway.cli.report import amount, few, name_of, way_in_words
+from gateway.cli.report import NOTHING, amount, few, name_of, way_in_words
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5a6473; --line: #d9dee6; --page: #fff;
@@ -53,7 +53,7 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
     yield f'<p class="soft">Days of {escape(found["zone"])}; made {moment(found["made_at"])}.</p>'
     yield from mend(found["mend"])
     if not found["days"]:
-        yield "<p>Nothing is counted yet: a day is counted a day after it ended.</p>"
+        yield f"<p>{NOTHING}</p>"
     elif not found["people"]["people"]:
         yield "<p>On none of these days were there 20 people or more: nothing is told of them.</p>"
     else:
@@ -65,6 +65,10 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
             ("", "People", "Taken", "Can tell", "Shown", "Tapped"), map(_cell, found["cells"])
         )
         yield '<p class="soft">Of 100 each; shown and tapped of those whose phones can tell.</p>'
+    for one in found["effect"]:
+        head, *said = one["words"]
+        yield f"<h2>{escape(head)}</h2>"
+        yield from (f"<p>{escape(line)}</p>" for line in said)
     if found["reasons"]:
         yield "<h2>Why pushes reached nobody</h2>"
         rows = ((escape(one["text"]), amount(one["people"])) for one in found["reasons"])

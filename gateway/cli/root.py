@@ -15,6 +15,7 @@ from gateway.cli.dead import dead
 from gateway.cli.deliveries import deliveries
 from gateway.cli.demo import demo, sandbox
 from gateway.cli.devices import devices
+from gateway.cli.effect import effect
 from gateway.cli.events import events
 from gateway.cli.lanes import lanes
 from gateway.cli.report import report
@@ -48,6 +49,7 @@ COMMANDS: tuple[click.Command, ...] = (
     users,
     deliveries,
     why,
+    effect,
     report,
     events,
     dead,

@@ -8,7 +8,7 @@ where even that is too small, nothing of it is counted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 LEAST = 20
@@ -61,7 +61,17 @@ def merged(
     had, both lists are empty. The smallest cells join first what is left over, and those of `last`
     after all others.
     """
-    shown = {key: sizes for key, sizes in cells.items() if min(sizes) >= least}
+    return divided(cells, lambda sizes: min(sizes) >= least, last=last)
+
+
+def divided(
+    cells: Mapping[Key, Sequence[int]],
+    is_fine: Callable[[Sequence[int]], bool],
+    *,
+    last: Collection[Key] = (),
+) -> tuple[list[Key], list[Key]]:
+    """The same for cells of which the fine ones may be shown."""
+    shown = {key: sizes for key, sizes in cells.items() if is_fine(sizes)}
     rest = [key for key in cells if key not in shown]
     joining = sorted(shown, key=lambda key: (key in last, min(shown[key])))
     while not all(map(is_enough, _sum(cells, rest))):

@@ -7,6 +7,7 @@ settled, parts are told as well, those who were left out, and how far the remind
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,7 +23,17 @@ from gateway.core.effect import (
     Verdict,
     figure_of,
 )
-from gateway.core.effect_cells import LEAST, OTHER, Day, able, cuts, is_enough, merged, rounded
+from gateway.core.effect_cells import (
+    LEAST,
+    OTHER,
+    Day,
+    able,
+    cuts,
+    divided,
+    is_enough,
+    merged,
+    rounded,
+)
 from gateway.core.effect_way import Sums
 
 OUTCOMES = ("completed", "began")
@@ -157,6 +168,21 @@ def way_of(standing: Standing, way: Mapping[float, Sums]) -> dict[str, Any] | No
     }
 
 
+def can_be_told(
+    rows: Sequence[Entered], way: Mapping[float, Sums], everybody: Mapping[float, Sums]
+) -> bool:
+    """Whether how far the first reminders came can be told beside how far all pushes of those days
+    came: on each day 20 people or more got others, or nobody did."""
+    reminded: dict[float, int] = {}
+    for row in rows:
+        reminded[row.begins] = reminded.get(row.begins, 0) + (0 if row.held else row.people)
+    for day, count in reminded.items():
+        found, people = way.get(day, Sums()).people, everybody.get(day, Sums()).people
+        if people - found < LEAST and not people == found == count:
+            return False
+    return True
+
+
 def left_out_of(counts: Mapping[str, int]) -> dict[str, int]:
     """Who was left out, by reason, the most frequent first; {} where they are too few."""
     named, rest = merged({reason: (count,) for reason, count in counts.items()})
@@ -234,13 +260,17 @@ def _few(count: int) -> int | None:
 def _parts(
     asked: Asked, rows: Sequence[Entered], whole: Figure
 ) -> tuple[dict[tuple[str, str], Figure], Groups | None]:
-    """The figure by app and platform, where both groups hold 100, and all others together."""
+    """The figure by app and platform, where both groups hold 100, and all others together.
+
+    A part has 20 people of a group or nobody between any two cuts: the whole was told at each of
+    them, and would differ from it by what a few did.
+    """
     theirs: dict[tuple[str, str], list[Entered]] = {}
     for row in rows:
         theirs.setdefault((row.app, row.platform), []).append(row)
     groups = {key: groups_of(of, asked.main) for key, of in theirs.items()}
-    sizes = {key: (one.reminded.people, one.held.people) for key, one in groups.items()}
-    named, rest = merged(sizes, LEAST_IN_GROUP)
+    sizes = {key: _by_block(of, _ends(rows)) for key, of in theirs.items()}
+    named, rest = divided(sizes, _is_part)
     if whole.interval is None or (not named and not rest):
         return {}, None
     fine = Checks(1, 0, Groups())
@@ -274,10 +304,63 @@ def _days(rows: Sequence[Entered]) -> list[Day]:
     return [Day(end, *found[end]) for end in sorted(found)]
 
 
+def _ends(rows: Sequence[Entered]) -> list[float]:
+    return cuts(_days(rows))
+
+
+def _by_block(rows: Sequence[Entered], ends: Sequence[float]) -> list[int]:
+    """How many entered between two cuts, first the reminded, then the held."""
+    sizes = [0] * (2 * len(ends))
+    for row in rows:
+        sizes[bisect_left(ends, row.ends) + row.held * len(ends)] += row.people
+    return sizes
+
+
+def _is_part(sizes: Sequence[int]) -> bool:
+    half = len(sizes) // 2
+    both = sum(sizes[:half]), sum(sizes[half:])
+    return min(both) >= LEAST_IN_GROUP and all(map(is_enough, sizes))
+
+
 def _blocks(rows: Sequence[Entered]) -> list[list[Entered]]:
     """The days between two cuts."""
-    ends = cuts(_days(rows))
+    ends = _ends(rows)
     blocks: list[list[Entered]] = [[] for _ in ends]
     for row in rows:
         blocks[bisect_left(ends, row.ends)].append(row)
     return blocks
+
+
+class Kept(NamedTuple):
+    """What is kept of an experiment beside its days."""
+
+    asked: Asked
+    heard: Mapping[str, Heard]
+    left_out: Mapping[str, int]
+    also_got: int
+
+
+def terms_of(
+    asked: Asked, heard: Mapping[str, Heard], left_out: Mapping[str, int], also_got: int
+) -> str:
+    """All of it as JSON."""
+    terms = asked.terms._asdict()
+    kept = asked._asdict() | {"terms": terms, "types": dict(asked.types)}
+    kept |= {"heard": {name: [*one] for name, one in heard.items()}}
+    return json.dumps(kept | {"left_out": dict(left_out), "also_got": also_got})
+
+
+def read_terms(text: str) -> Kept:
+    """What `terms_of` wrote."""
+    found = json.loads(text)
+    asked = Asked(
+        id=found["id"],
+        paths=tuple(found["paths"]),
+        window_h=found["window_h"],
+        terms=Terms(**found["terms"]),
+        main=found["main"],
+        types={name: tuple(types) for name, types in found["types"].items()},
+        ended=found["ended"],
+    )
+    heard = {name: Heard(*one) for name, one in found["heard"].items()}
+    return Kept(asked, heard, found["left_out"], found["also_got"])

@@ -222,6 +222,14 @@ def units(cells: Mapping[Cell, Sums]) -> dict[Cell | None, list[Cell]]:
     return told_alone | ({None: together} if together else {})
 
 
+def sum_of(counted: Counted) -> Sums:
+    """All cells together."""
+    total = Sums()
+    for sums in counted.cells.values():
+        total = total.plus(sums)
+    return total
+
+
 def of_cells(counted: Counted, cells: Iterable[Cell]) -> Told:
     """What may be shown of the people of these cells together, who are 20 or more."""
     sums = Sums()

@@ -37,7 +37,9 @@ from gateway.queue.nats import JetStreamQueue
 from gateway.store.postgres import PostgresStore
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.build import NOW, item
+from tests.kit.experiments import member, outcome
 from tests.kit.people import HOLDING, NOBODY
+from tests.kit.planting import change
 from tests.kit.stores import (
     SECRET,
     Handle,
@@ -233,6 +235,8 @@ async def plant_everywhere(handle: Handle) -> None:
     await hold_back(handle, [removal(device)], now=NOW - 90.0)
     start = Start(device.id, "a key", "msg_taken", NOW - 80.0, "holder")
     await handle.store.starts.ask([start], now=NOW, latest=NOW + 60.0, for_s=1.0)
+    await change(handle, member("spring", USER, held=True, since=NOW - 70.0))
+    await change(handle, outcome(USER, "user.course.completed", NOW - 60.0, what="algebra"))
     # a push that failed, was taken, and was opened
     await queue_for(handle, "msg_taken", UserRef(ELSE), MARY)
     taken = record("msg_taken", 1, device.id, user_id=USER, custom_id=CUSTOM, day=DAY)
@@ -371,6 +375,8 @@ SHOWN: dict[str, Shown] = {
         )
         or found["named_in_reasons"]
     ),
+    "experiment_members": lambda found: found["experiments"][0]["held_back"],
+    "learning_outcomes": lambda found: found["outcomes"][0]["object"] == "algebra",
     "erased_events": lambda found: found["erasures"],
     "lanes": lambda found: "agent/fcm" in {one["object"] for one in found["named_in_reasons"]},
     "lane_parts": lambda found: (

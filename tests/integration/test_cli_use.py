@@ -43,6 +43,7 @@ ALONE = {
     "audit",
     "why",
     "report",
+    "effect",
 }
 
 

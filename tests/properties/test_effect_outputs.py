@@ -3,13 +3,22 @@ people, or differ by 20 or more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.effect import Terms
 from gateway.core.effect_cells import LEAST, is_enough
+from gateway.core.effect_standing import (
+    Asked,
+    Beside,
+    Entered,
+    Heard,
+    standing_of,
+    view_of,
+)
 from gateway.core.effect_way import Cell, Counted, Sums, told, units
 
 CELLS = [
@@ -73,7 +82,6 @@ def shown(people: list[tuple[Person, Cell, str, bool]]) -> Iterator[tuple[str, f
             yield f"reason {reason} {name}", frozenset(why)
 
 
-@settings(max_examples=150)
 @given(st.lists(groups, min_size=1, max_size=3))
 def test_any_two_figures_are_about_the_same_people_or_differ_by_20(
     days: list[list[tuple[Cell, str, bool, int]]],
@@ -92,5 +100,73 @@ def test_any_two_figures_are_about_the_same_people_or_differ_by_20(
             for name, some in names.items():
                 span.setdefault(name, set()).update(some)
         figures += [frozenset(people) for people in span.values()]
+    for one, other in combinations(figures, 2):
+        assert is_enough(len(one ^ other))
+
+
+# --- experiments ----------------------------------------------------------------------------------
+
+ASKED = Asked(
+    id="spring",
+    paths=("/learning",),
+    window_h=168,
+    terms=Terms(0.2, 0.03, 1000),
+    main="completed",
+    types={"completed": ("done",), "began": ()},
+    ended=False,
+)
+HEARD = {"completed": Heard(1, 0)}
+_PLATFORMS = ("android", "ios", "web")
+
+entries = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from(_PLATFORMS), st.booleans(), st.integers(1, 150)), max_size=5
+    ),
+    max_size=4,
+)
+
+
+def told_of_experiment(rows: list[Entered], *, ended: bool) -> Iterator[frozenset[Person]]:
+    """Whom the figures are about, of an experiment of which these days are settled."""
+
+    def people(some: Iterable[Entered], held: bool) -> frozenset[Person]:
+        return frozenset(
+            (int(row.begins) * 6 + _PLATFORMS.index(row.platform) * 2 + held, number)
+            for row in some
+            if row.held is held
+            for number in range(row.people)
+        )
+
+    held_ones = sum(row.people for row in rows if row.held)
+    share = min(max(held_ones / max(sum(row.people for row in rows), 1), 0.01), 0.99)
+    asked = ASKED._replace(ended=ended, terms=ASKED.terms._replace(holdout=share))
+    standing = standing_of(asked, rows, HEARD)
+    view = view_of(asked, standing, Beside())
+    for held in (False, True):
+        if view["reminded"] is not None:
+            yield people(standing.rows, held)
+        named = {platform for _, platform in standing.parts}
+        for platform in sorted(named):
+            yield people((row for row in standing.rows if row.platform == platform), held)
+        if view["others"] is not None:
+            yield people((row for row in standing.rows if row.platform not in named), held)
+
+
+@given(entries)
+def test_any_two_looks_at_an_experiment_are_about_the_same_people_or_differ_by_20(
+    days: list[list[tuple[str, bool, int]]],
+) -> None:
+    rows: list[Entered] = []
+    figures: list[frozenset[Person]] = []
+    for number, day in enumerate(days):
+        sizes: dict[tuple[str, bool], int] = {}
+        for platform, held, size in day:
+            sizes[platform, held] = sizes.get((platform, held), 0) + size
+        for (platform, held), size in sorted(sizes.items()):
+            done = min(size, 9)
+            ends = float(number + 1)
+            rows.append(Entered(number, ends, "agent", platform, held, size, done, 0, 0, 0, 0, 0))
+        figures += told_of_experiment(rows, ended=False)
+    figures += told_of_experiment(rows, ended=True)
     for one, other in combinations(figures, 2):
         assert is_enough(len(one ^ other))

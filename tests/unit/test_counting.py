@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.app.counting import DayCounter, person_of, slices
+from gateway.app.counting import DayCounter, people_words, slices
 from gateway.core.effect_way import Cell, Sums
 from gateway.core.model import Profile, day_of
 from gateway.core.pace import Pace
@@ -48,7 +48,7 @@ async def handle(tmp_path: Path) -> AsyncIterator[Handle]:
 def counter(handle: Handle, time: Time, most_people: int = 1000) -> DayCounter:
     return DayCounter(
         handle.store.effects,
-        name=person_of(SECRET),
+        named=people_words(SECRET),
         source=lambda: (Asking({"agent": "opened"}, "opt_in"), time.zone),
         observer=lambda _event: None,
         clocks=both(lambda: time.now),
@@ -175,12 +175,12 @@ async def test_nothing_is_counted_where_nothing_ever_came(handle: Handle, time: 
 
 
 def test_small_events_are_read_together_and_large_ones_in_parts() -> None:
-    page = [SentEvent(0, str(n), "learnink", items) for n, items in enumerate((400, 600, 50, 2100))]
+    page = [SentEvent(0, str(n), "learnink", items) for n, items in enumerate((200, 300, 50, 1100))]
     read = [([event.event_id for event in events], low, high) for events, low, high in slices(page)]
     assert read == [
-        (["0", "1"], 0, 1024),
-        (["3"], 0, 1023),
-        (["3"], 1024, 2047),
-        (["3"], 2048, 3071),
-        (["2"], 0, 1024),
+        (["0", "1"], 0, 512),
+        (["3"], 0, 511),
+        (["3"], 512, 1023),
+        (["3"], 1024, 1535),
+        (["2"], 0, 512),
     ]
