@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config import formats, shape, typed, wording
+from config import formats, shape, suppress, typed, wording
 from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside, signing_key
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ def _misfits(
         yield f"apps: is missing; expected at least one [[apps]] with {' or '.join(vendors)}"
     if isinstance(apps, list):
         yield from _app_misfits(apps, vendors)
+    if isinstance(entries := data.get("suppress", []), list):
+        yield from suppress.misfits(entries, sections.get("relay"))
     sources = data.get("sources", [])
     if isinstance(sources, list):
         yield from _source_misfits(sources, apps, role)

@@ -26,6 +26,7 @@ from pydantic import (
 from config import callers, checks, formats, shape, sources
 from config.effect import EffectSettings
 from config.section import Section
+from config.suppress import SuppressSettings
 from providers.settings import Count, OptionalPath, Seconds
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -344,6 +345,8 @@ class Settings(Section):
     """What is kept of people."""
     effect: EffectSettings = EffectSettings()
     """How what pushes do is counted."""
+    suppress: tuple[SuppressSettings, ...] = ()
+    """Events that make reminders superfluous."""
     log: LogSettings = LogSettings()
     """What is logged."""
     apps: tuple[AppSettings, ...] = ()

@@ -21,7 +21,7 @@ from gateway.core.clocks import Clocks
 from gateway.core.days import day_begins, day_ends
 from gateway.core.effect_standing import Asked, Heard, terms_of
 from gateway.core.effect_way import Cell, Counted, Counter, Name, Sums
-from gateway.core.erased import word_of
+from gateway.core.hashes import person_word
 from gateway.core.pace import Pace
 from gateway.core.seen import Asking
 from gateway.errors import GatewayError
@@ -68,14 +68,14 @@ async def no_experiments() -> Sequence[Running]:
 
 
 def people_words(secret: bytes) -> Callable[[str], Name]:
-    """Makes the words by which people are told apart, by the kind of id that goes first: those by
-    which an erase knows them, and an experiment."""
+    """Makes the words by which people are told apart, by the kind of id that goes first: those of
+    experiments."""
 
     def by(kind: str) -> Name:
         def name(user_id: str | None, custom_id: str | None) -> bytes | None:
             if user_id is not None and (kind == "user_id" or custom_id is None):
-                return word_of("user_id", user_id, secret)
-            return None if custom_id is None else word_of("custom_id", custom_id, secret)
+                return person_word(secret, "user_id", user_id)
+            return None if custom_id is None else person_word(secret, "custom_id", custom_id)
 
         return name
 

@@ -38,6 +38,10 @@ _STARTS = (
     "when the event came of which a push was started last for a phone of this person; the place or "
     "person that it is for is kept as a keyed hash"
 )
+_DONE = (
+    "that this person has done what stands at {path}, by event {event_id}, so that no reminder of "
+    "it goes out; who it was is kept as a keyed hash"
+)
 
 
 def _nothing(_rows: int) -> None:
@@ -273,4 +277,10 @@ def _hashes(held: Holdings) -> list[dict[str, Any]]:
             "erased_at": to_iso(erased_at) if erased_at else None,
         }
         for at, erased_at in held.forgotten
-    ] + [{"what": _STARTS, "at": to_iso(at), "erased_at": None} for at in held.starts]
+    ] + [
+        {"what": what, "at": to_iso(at), "erased_at": None}
+        for what, at in [
+            *((_STARTS, at) for at in held.starts),
+            *((_DONE.format(path=path, event_id=name), at) for name, path, at in held.done),
+        ]
+    ]

@@ -14,7 +14,7 @@ from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
 from gateway.app.lanes import asking_of
 from gateway.app.relay import Relay
-from gateway.app.sources import limits_of, names_of, webhook_limits, word_with
+from gateway.app.sources import limits_of, names_of, rules_of, webhook_limits, word_with
 from gateway.app.storage import Stores
 from gateway.app.storing import Storing
 from gateway.app.timekeeping import Timekeeper
@@ -73,6 +73,7 @@ class Gateway:
         self.ops_port = 0
         self._log = log
         self._limits = limits_of(settings, word_with(stores.secret))
+        self._suppress = rules_of(settings, stores.secret)
         self.metrics = Metrics(
             CollectorRegistry(),
             vendors,
@@ -181,7 +182,7 @@ class Gateway:
 
     def webhook_limits(self, source: str) -> WebhookLimits | None:
         """How a source's webhooks are taken now; None: there is no such source."""
-        return webhook_limits(self.settings, source, self._limits)
+        return webhook_limits(self.settings, source, self._limits, self._suppress)
 
     def standstill(self) -> str:
         """What has not moved for `ops.stall_s` although there is work for it; "": all moves."""
@@ -219,6 +220,7 @@ class Gateway:
             self.metrics.add_source(source)
         self.settings = settings
         self._limits = limits_of(settings, word_with(self.stores.secret))
+        self._suppress = rules_of(settings, self.stores.secret)
         self.observe(Lifecycle("reloaded"))
 
 

@@ -26,6 +26,7 @@ from gateway.core.newer import NEWER_SENT
 from gateway.core.pace import Pace
 from gateway.core.receipts import ReceiptWords
 from gateway.core.states import DeliveryState
+from gateway.core.suppressing import words_with
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer
 from gateway.relay.collapsing import Collapsing
@@ -45,6 +46,7 @@ from gateway.relay.reaching import Reaching
 from gateway.relay.receipting import Receipting
 from gateway.relay.settle import Settler
 from gateway.relay.stopping import Stops
+from gateway.relay.superseding import Superseding
 from gateway.relay.watch import Watch
 from gateway.relay.work import Delivery
 from gateway.relay.write import Writer
@@ -100,6 +102,9 @@ class Relay:
         self._receipting = Receipting(ReceiptWords(stores.secret))
         self._receipting.learn(receipts_of(settings))
         self._collapsing = Collapsing(collapses_of(settings))
+        done, words = stores.store.suppressions, words_with(stores.secret)
+        self._superseding = Superseding(done, words, pace.chunk_items, woken=wake.set)
+        self._superseding.learn(bool(settings.suppress))
         ports = RelayPorts(
             stores.registry,
             stores.journal,
@@ -109,6 +114,7 @@ class Relay:
             self.reaching,
             self._collapsing,
             self._receipting,
+            self._superseding,
         )
         self._leases = Leases(
             stores.queue,
@@ -151,10 +157,8 @@ class Relay:
         )
         self._holds = Holds(stores.lanes, observer=observer, wall=clocks.wall)
         self._lookups = Lookups(
-            stores.registry,
-            stores.journal,
+            ports,
             stores.store.cancels,
-            reaching=self.reaching,
             order=self._order,
             gone=self._settler.gone,
             returned=self._settler.returned,
@@ -179,8 +183,8 @@ class Relay:
             wake.set,
         )
         self._stops = Stops(
+            ports,
             stores.store.cancels,
-            stores.queue,
             self.lanes,
             known=cancelled,
             stopped=self._lookups.stop,
@@ -291,6 +295,7 @@ class Relay:
         plans = {plan.name: plan for plan in planned}
         self.reaching.learn(limits_of(settings, self._word), settings.devices.stale_after_days)
         self._receipting.learn(receipts_of(settings))
+        self._superseding.learn(bool(settings.suppress))
         self._collapsing.learn(collapses_of(settings))
         for name, plan in plans.items():
             lane = self.lanes.get(name)

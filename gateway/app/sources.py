@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core.hashes import keyed
 from gateway.core.sources import LEARNINK, UNLIMITED, Limits, Word
+from gateway.core.suppressing import NO_RULES, Rule, Rules, words_with
 from gateway.ingest.routes import WebhookLimits
 from gateway.ingest.signature import Key, decode_key
 
@@ -40,11 +41,17 @@ def limits_of(settings: Settings, word: Word) -> dict[str, Limits]:
     return {source.id: _limits(source, word) for source in settings.sources}
 
 
+def rules_of(settings: Settings, secret: bytes) -> Rules:
+    """What learning events make superfluous."""
+    rules = [Rule(one.on, one.match, one.path, one.within_s) for one in settings.suppress]
+    return Rules(rules, words_with(secret))
+
+
 def webhook_limits(
-    settings: Settings, source: str, limits: Mapping[str, Limits]
+    settings: Settings, source: str, limits: Mapping[str, Limits], suppress: Rules = NO_RULES
 ) -> WebhookLimits | None:
     """How a source's webhooks are taken; None: there is no such source. `limits` are `limits_of`
-    these settings."""
+    these settings, and `suppress` are `rules_of` them."""
     webhook, relay = settings.webhook, settings.relay
     if source == LEARNINK:
         secrets, tolerance_s, max_body_bytes = webhook.secrets, None, None
@@ -61,6 +68,7 @@ def webhook_limits(
         max_age_s=relay.max_age_s,
         max_backlog=relay.max_backlog,
         pushes=limits.get(source, UNLIMITED),
+        suppress=suppress,
     )
 
 

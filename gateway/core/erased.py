@@ -21,16 +21,11 @@ NOBODY = ""
 _erased_at = attrgetter("erased_at")
 
 
-def word_of(kind: str, name: str, secret: bytes) -> bytes:
-    """The word for an id of this kind, `user_id` or `custom_id`."""
-    return keyed(secret, f"erased {kind}", name)
-
-
 def words_of(user_id: str | None, custom_id: str | None, secret: bytes) -> tuple[str, str]:
     """The words for a user's two ids. The same id as the other kind has another word."""
     return (
-        NOBODY if user_id is None else word_of("user_id", user_id, secret).hex(),
-        NOBODY if custom_id is None else word_of("custom_id", custom_id, secret).hex(),
+        NOBODY if user_id is None else keyed(secret, "erased user_id", user_id).hex(),
+        NOBODY if custom_id is None else keyed(secret, "erased custom_id", custom_id).hex(),
     )
 
 

@@ -10,7 +10,7 @@ time. The queue adds a leftover again only if no other message still holds that 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -57,6 +57,12 @@ class Plan:
     waits: list[Wait] = field(default_factory=list)
     ended: list[Record] = field(default_factory=list)
     contradicting: int = 0
+
+    def without(self, reasons: Mapping[int, str], ended: Sequence[Record]) -> None:
+        """Leave these items out, by index: they end like this."""
+        self.sends = [one for one in self.sends if one.item.index not in reasons]
+        self.waits = [one for one in self.waits if one.item.index not in reasons]
+        self.ended = [one for one in self.ended if one.index not in reasons] + list(ended)
 
 
 def plan(
@@ -155,6 +161,24 @@ def stop(chunk: Chunk, known: Known, *, now: float) -> list[Record]:
     later, and items of which nothing was tried."""
     state, reason = DeliveryState.CANCELLED, CANCELLED
     return [one._replace(state=state, reason=reason) for one in expire(chunk, known, now=now)]
+
+
+def supersede(
+    chunk: Chunk,
+    known: Known,
+    reasons: Mapping[int, str],
+    *,
+    now: float,
+    devices: Mapping[int, Sequence[Target]] = MappingProxyType({}),
+) -> list[Record]:
+    """End what is not settled of the items that are not needed any more, by index, each with its
+    reason. `devices` has those of items that were `begun`, by index: the others end as a whole."""
+    theirs = tuple(entry for entry in chunk.items if entry.item.index in reasons)
+    begun_here = {item.index: devices.get(item.index, ()) for item in begun(chunk, known)}
+    return [
+        one._replace(state=DeliveryState.CANCELLED, reason=reasons[one.index])
+        for one in expire(replace(chunk, items=theirs), known, now=now, devices=begun_here)
+    ]
 
 
 def too_old(chunk: Chunk) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gateway.core.sources import LEARNINK, UNLIMITED, Limits
 from gateway.core.states import DeliveryState, DeviceState
@@ -59,8 +59,9 @@ class Event:
     `occurred_at` is the event's own `timestamp` when it has a usable one. `body` is what was
     received, kept for the retention period so that it can be replayed; a batch is kept without
     phone numbers. `people` are ids that it names and the journal will not, so that an erase finds
-    it; they are written with the event, and not read back. `source` is who sent it, and `limits`
-    what that source's pushes might reach when it came.
+    it; they are written with the event, and not read back; nor is `done`, what it says that
+    somebody has done (rows of `core.suppressing.Done`). `source` is who sent it, and `limits` what
+    that source's pushes might reach when it came.
     """
 
     event_id: str
@@ -76,6 +77,7 @@ class Event:
     people: tuple[str, ...] = field(default=(), repr=False)
     source: str = LEARNINK
     limits: Limits = UNLIMITED
+    done: tuple[tuple[Any, ...], ...] = field(default=(), repr=False)
 
 
 class Remainder(NamedTuple):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from gateway.core.clocks import Clocks
 from gateway.core.model import CHUNK_SIZE
 from gateway.core.sources import UNLIMITED, Limits, Terms, event_id_of
+from gateway.core.suppressing import NO_RULES, Rules
 from gateway.dating import time_to_keep
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, WebhookAnswered
@@ -37,7 +38,7 @@ _RESULTS = {
 @dataclass(frozen=True, slots=True)
 class WebhookLimits:
     """The settings of one source's webhook. Seconds, bytes, notifications; `pushes` is what its
-    pushes may reach."""
+    pushes may reach, `suppress` what its events make superfluous."""
 
     keys: Sequence[Key]
     tolerance_s: float
@@ -45,6 +46,7 @@ class WebhookLimits:
     max_age_s: float
     max_backlog: int
     pushes: Limits = UNLIMITED
+    suppress: Rules = NO_RULES
 
 
 class WebhookRoute:
@@ -142,6 +144,7 @@ class WebhookRoute:
             terms=Terms(source, limits.pushes),
             chunk_items=self._chunk_items,
             ahead_s=now - claim.timestamp if self._clocks.doubted() else 0.0,
+            suppress=limits.suppress,
         )
         event = understood.event
         fresh = await self._queue.accept(event, understood.chunks)

@@ -20,6 +20,7 @@ from gateway.core.items import parse_items
 from gateway.core.model import CHUNK_SIZE, Chunk, Event, EventStatus
 from gateway.core.private import people_in, without_phones
 from gateway.core.sources import LEARNINKS, Terms
+from gateway.core.suppressing import NO_RULES, Rules
 
 NOTIFICATIONS_SENT = "notifications.sent"
 _MOST_NOTIFICATIONS = 100_000
@@ -50,13 +51,14 @@ def understand(
     rejected: Container[int] | None = None,
     chunk_items: int = CHUNK_SIZE,
     ahead_s: float = 0.0,
+    suppress: Rules = NO_RULES,
 ) -> Understood:
     """Read an event of a source; never raises. `max_age_s`: how long notifications stay fresh, in
     seconds, unless the source's terms say so. They are cut into chunks of at most `chunk_items`.
 
     `rejected`, for an event that is read again: the indexes that were rejected at first, so that
     it comes to the same chunks. `ahead_s`: how far the clock of `received_at`, which is doubted, is
-    ahead of the sender's, by which the event is dated.
+    ahead of the sender's, by which the event is dated. `suppress` tells what it says was done.
     """
     event_type = ""
     document: object = None
@@ -80,7 +82,16 @@ def understand(
         document = _document(body)
         event_type = _type_of(document)
         if event_type != NOTIFICATIONS_SENT:
-            return kept("ignored", occurred_at=_occurred_at(document))
+            occurred_at = _occurred_at(document)
+            done = suppress and suppress.done_by(
+                event_id,
+                event_type,
+                document,
+                source=terms.source,
+                occurred_at=occurred_at,
+                received_at=received_at,
+            )
+            return kept("ignored", occurred_at=occurred_at, done=done or ())
         return _notifications(
             event_id, document, body, received_at, max_age_s, terms, rejected, chunk_items, ahead_s
         )

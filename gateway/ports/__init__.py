@@ -39,6 +39,7 @@ from gateway.ports.registry import Audience, Imported, Registered, Registry
 from gateway.ports.replicas import FORM_S, REPLICA_ALIVE_S, Replicas
 from gateway.ports.starts import Start, Starts
 from gateway.ports.store import Store
+from gateway.ports.suppressions import Suppressions
 from gateway.ports.times import PERSON, ClockRow, Times
 
 Clock = Callable[[], float]
@@ -97,6 +98,7 @@ __all__ = [
     "Start",
     "Starts",
     "Store",
+    "Suppressions",
     "Times",
     "Waiting",
     "WaitingSlice",

@@ -50,7 +50,8 @@ class Holdings:
     are (device id, app, provider, state, reason, seen at) that a brake holds back. `forgotten` are
     (went at, erased at, 0: never) of names that are kept as keyed hashes alone. `erasures` are
     (asked at, done at). `starts` are the times of events of which a push was started for a device,
-    beside a keyed hash of what it replaces. `following`: events whose messages at a broker may
+    beside a keyed hash of what it replaces. `done` are (event id, path, at) of what they are said
+    to have done, beside a keyed hash of who. `following`: events whose messages at a broker may
     name them. `acts` are about them, `reasons` name them in the words of whoever acted. `members`
     are (experiment, held, since, until), `outcomes` (type, occurred at, object), both kept under a
     keyed hash."""
@@ -62,6 +63,7 @@ class Holdings:
     erasures: Sequence[tuple[float, float | None]] = ()
     starts: Sequence[float] = ()
     following: Sequence[str] = ()
+    done: Sequence[tuple[str, str, float]] = ()
     acts: Sequence[Row] = ()
     reasons: Sequence[Row] = ()
     members: Sequence[tuple[Any, ...]] = ()

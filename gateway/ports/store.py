@@ -17,6 +17,7 @@ from gateway.ports.receipts import Receipts
 from gateway.ports.registry import Registry
 from gateway.ports.replicas import Replicas
 from gateway.ports.starts import Starts
+from gateway.ports.suppressions import Suppressions
 from gateway.ports.times import Times
 
 
@@ -46,6 +47,10 @@ class Store(Protocol):
     @property
     def cancels(self) -> Cancels:
         """Which events were cancelled."""
+
+    @property
+    def suppressions(self) -> Suppressions:
+        """What people have done already."""
 
     @property
     def erasures(self) -> Erasures:

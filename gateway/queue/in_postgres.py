@@ -90,10 +90,12 @@ class PostgresQueue:
         async def work(session: Session) -> bool:
             (answer,) = await session.rows("event_insert", *values)
             is_new = has_arrived(event, answer, again=False)
+            if is_new and event.done:
+                await session.run("suppressions_insert", *_columns(event.done))
             await session.note(act if is_new else None, count=event.notifications)
             return is_new
 
-        if act is None:
+        if act is None and not event.done:
             answer, again = await self._database.row_or_again("event_insert", *values)
             if again and met_unseen(answer):
                 (answer,) = await self._database.rows("event_insert", *values)

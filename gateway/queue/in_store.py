@@ -63,6 +63,7 @@ class InStoreQueue:
                 return False
             self._database.write_rows(connection, "queue_insert", rows)
             self._database.write_rows(connection, "people_insert", people)
+            self._database.write_rows(connection, "suppressions_insert", event.done)
             self._database.note(connection, act, count=event.notifications)
             return True
 

@@ -16,7 +16,7 @@ from gateway.core.chunks import fresh_until
 from gateway.core.clocks import Clocks
 from gateway.core.collapsing import collapse_id
 from gateway.core.erased import for_their_time
-from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan, stop
+from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan, stop, supersede
 from gateway.core.model import (
     DATA_MESSAGES,
     Claim,
@@ -206,6 +206,9 @@ class Dispatcher:
         targets, barred = self._ports.reaching.of(items, for_their_time(found, chunk.first_seen))
         before = self._ports.reaching.stale_before()
         targets = without_stale(chunk, items, targets, known, before=before, able=self._is_able)
+        reasons: Mapping[int, str] = {}
+        if self._ports.superseding.is_on and not is_hopeless:
+            reasons = await self._superseded(work)
         await self._leases.prove([work])
         if work.lost or work.proven_until <= self._monotonic():
             # The lookups took so long that another process may have the chunk and end it.
@@ -214,7 +217,11 @@ class Dispatcher:
             self._bury(work, known, now)
         elif is_late:
             devices = {item.index: theirs for item, theirs in zip(items, targets, strict=True)}
-            self._settler.begin(work, expire(chunk, known, now=now, devices=devices))
+            ended = expire(chunk, known, now=now, devices=devices)
+            if reasons:
+                ended = [one for one in ended if one.index not in reasons]
+                ended += supersede(chunk, known, reasons, now=now, devices=devices)
+            self._settler.begin(work, ended)
         else:
             todo = plan(
                 chunk,
@@ -224,6 +231,10 @@ class Dispatcher:
                 barred=barred,
                 contradicting=found.contradicting,
             )
+            if reasons:
+                devices = {item.index: theirs for item, theirs in zip(items, targets, strict=True)}
+                ended = supersede(chunk, known, reasons, now=now, devices=devices)
+                todo.without(reasons, ended)
             if todo.contradicting:
                 self._observer(IdsContradict(chunk.event_id, todo.contradicting))
             self._keep(work, todo.waits)
@@ -240,6 +251,15 @@ class Dispatcher:
             self._leases.drop(work)
         else:
             self._settler.begin(work, stop(work.chunk, known, now=now))
+
+    async def _superseded(self, work: Work) -> dict[int, str]:
+        """Which items of a chunk are not needed any more, by index, and why."""
+        chunk = work.chunk
+        why = await self._ports.superseding.among(
+            (entry.item, chunk.first_seen) for entry in chunk.items
+        )
+        items = (entry.item for entry in chunk.items)
+        return {item.index: why[id(item)] for item in items if id(item) in why}
 
     async def _leave(self, work: Work) -> None:
         """Leave a chunk for a moment: to a process that knows its source, or until the time is
@@ -272,7 +292,7 @@ class Dispatcher:
         last: Item | None = None
         message = Message(event_id, "", "", None)
         sign = self._ports.receipting.of_event(event_id, work.chunk.day)
-        asked, receipt, mode = self._ports.receipting.modes, "", None
+        asked = self._ports.receipting.modes
         collapsing = self._ports.collapsing
         for send in sends:
             item, target = send.item, send.target
@@ -287,9 +307,6 @@ class Dispatcher:
             if item is not last:
                 # shared by all devices of its user, whose pushes come one after the other
                 last, message = item, Message(event_id, item.title, item.body, item.path)
-            if sign is not None:
-                mode = asked.get(target.app)
-                receipt = (mode and sign(item.index, target.device_id, target.measure)) or ""
             part = lane.part_of(target.address)
             delivery = Delivery(
                 delivery_id=delivery_id(event_id, item.index, target.device_id),
@@ -303,12 +320,13 @@ class Dispatcher:
                 looked_up=looked_up,
                 attempts=send.attempts,
                 word=target.word_for(item),
-                receipt=receipt,
-                mutable=mode == "received",
-                collapse_id=""
-                if item.collapse_id is None
-                else collapse_id(event_id, item, target.device_id),
             )
+            # what few pushes have is set here: an argument would cost each of them
+            if sign is not None and (mode := asked.get(target.app)):
+                delivery.receipt = sign(item.index, target.device_id, target.measure)
+                delivery.mutable = mode == "received"
+            if item.collapse_id is not None:
+                delivery.collapse_id = collapse_id(event_id, item, target.device_id)
             if target.stated & DATA_MESSAGES:
                 delivery.is_data = True
             if collapsing.modes:

@@ -12,10 +12,9 @@ import contextlib
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from gateway.core.clocks import Clocks
-from gateway.core.model import Chunk, Claim
+from gateway.core.model import Claim
 from gateway.core.pace import Pace
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
@@ -83,20 +82,17 @@ class Leases:
     def take(self, claim: Claim, proven_until: float) -> Work | None:
         """Take a claimed chunk; returns it if it may begin now.
 
-        None: it goes on under the new lease, it comes by `ready` once its earlier pushes ended, or
-        it has dates of before the time was moved, and is claimed anew.
+        None: it comes by `ready` once its earlier pushes ended, or it has dates of before the time
+        was moved, and is claimed anew.
         """
         if proven_until <= self._outdated:
             return None
         proven_until = self._proof(proven_until)
         at_work = self._works.get(claim.queue_id)
-        if at_work is not None and _what(at_work.chunk) == _what(claim.chunk):
-            # The lease ran out while we held it (the clock jumped, or the process stood still).
-            # Nobody else took the chunk, so its pushes continue under the new lease.
-            at_work.claim, at_work.proven_until = claim, proven_until
-            return None
         if at_work is not None:
-            # A lost stream was made anew and reuses its numbers: this is another chunk.
+            # Its lease ran out while we held it (we stood still, or a lost stream was made anew and
+            # reuses its numbers). Another relay may have had the chunk since, and lost it too, so
+            # only the journal knows what is left: it begins anew, behind what is on its way.
             self.drop(at_work)
         work = Work(
             claim,
@@ -239,9 +235,3 @@ class Leases:
                 self.drop(work)
             else:
                 work.proven_until = self._proof(proven_until)
-
-
-def _what(chunk: Chunk) -> tuple[Any, ...]:
-    """What a chunk is, whoever claims it and whenever it is due."""
-    places = [(entry.item.index, entry.remainders) for entry in chunk.items]
-    return chunk.event_id, chunk.number, places

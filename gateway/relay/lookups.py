@@ -8,7 +8,7 @@ is asked once at a time, for all that wait; while it is away, nothing old starts
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from gateway.core.cancelling import CANCELLED
@@ -18,10 +18,10 @@ from gateway.core.fanout import CONTRADICTION, GONE
 from gateway.core.model import Found, Item, Target
 from gateway.core.states import DeliveryState
 from gateway.events import IdsContradict, Observer, StoreFailed
-from gateway.ports import Cancels, Journal, Registry
+from gateway.ports import Cancels
 from gateway.relay.order import Order
 from gateway.relay.part import Part
-from gateway.relay.reaching import Reaching
+from gateway.relay.ports import RelayPorts
 from gateway.relay.retrying import until_stored
 from gateway.relay.work import FRESH_S, Delivery
 
@@ -40,28 +40,27 @@ class Lookups:
 
     def __init__(
         self,
-        registry: Registry,
-        journal: Journal,
+        ports: RelayPorts,
         cancels: Cancels,
         *,
-        reaching: Reaching,
         order: Order,
         gone: Callable[[Sequence[Delivery], DeliveryState, str, bool], None],
         returned: Callable[[Sequence[Delivery], str, float | None], None],
         observer: Observer,
         monotonic: MonotonicClock,
     ) -> None:
-        self._registry = registry
-        self._journal = journal
+        self._registry = ports.registry
+        self._journal = ports.journal
         self._cancels = cancels
-        self._reaching = reaching
+        self._reaching = ports.reaching
+        self._superseding = ports.superseding
         self._order = order
         self._gone = gone
         self._returned = returned
         self._observer = observer
         self._monotonic = monotonic
         self._asked: list[Asked] = []
-        self._stopped: list[Delivery] = []
+        self._stopped: list[Gone] = []
         #: when devices changed (monotonic), the latest last; older ones are of no use
         self.changed: dict[int, float] = {}
         self._wake = asyncio.Event()
@@ -71,9 +70,9 @@ class Lookups:
         self._asked.append((part, deliveries))
         self._wake.set()
 
-    def stop(self, deliveries: Sequence[Delivery]) -> None:
-        """The events of these were cancelled: they end."""
-        self._stopped += deliveries
+    def stop(self, deliveries: Iterable[Delivery], reason: str = CANCELLED) -> None:
+        """These end: their events were cancelled, or they are not needed any more."""
+        self._stopped += [_stop(delivery, reason) for delivery in deliveries]
         self._wake.set()
 
     def change(self, device_ids: Sequence[int]) -> None:
@@ -92,8 +91,7 @@ class Lookups:
             await self._wake.wait()
             self._wake.clear()
             asked, self._asked = self._asked, []
-            stopped, self._stopped = self._stopped, []
-            gone = [_stop(delivery) for delivery in stopped]
+            gone, self._stopped = self._stopped, []
             if asked:
                 gone += await self._look(asked)
             for (event_id, day, state, reason), lost in _by_event(gone).items():
@@ -105,8 +103,11 @@ class Lookups:
         """Look these up; returns what ends."""
         items = {id(one.item): one.item for _, deliveries in asked for one in deliveries}
         events = {one.work.chunk.event_id for _, deliveries in asked for one in deliveries}
-        asked_at, found, cancelled = await until_stored(
-            partial(self._look_up, list(items.values()), events), refused=self._refused
+        seen = {
+            id(one.item): one.work.chunk.first_seen for _, deliveries in asked for one in deliveries
+        }
+        asked_at, found, cancelled, done = await until_stored(
+            partial(self._look_up, list(items.values()), events, seen), refused=self._refused
         )
         targets = {
             item: {target.device_id: target for target in devices}
@@ -120,19 +121,30 @@ class Lookups:
         }
         gone: list[Gone] = []
         for part, deliveries in asked:
-            gone += self._judge(part, deliveries, targets, others, cancelled, asked_at)
+            needed = deliveries
+            if done:
+                needed = [one for one in deliveries if id(one.item) not in done or one.work.lost]
+                gone += [
+                    _stop(one, done[id(one.item)])
+                    for one in deliveries
+                    if id(one.item) in done and not one.work.lost
+                ]
+                part.looked_up(len(deliveries) - len(needed))
+            gone += self._judge(part, needed, targets, others, cancelled, asked_at)
         return gone
 
     async def _look_up(
-        self, items: Sequence[Item], events: Collection[str]
-    ) -> tuple[float, Found, Collection[str]]:
-        """Ask once for the devices, and which events were cancelled; the age of the answer counts
-        from now."""
+        self, items: Sequence[Item], events: Collection[str], seen: Mapping[int, float]
+    ) -> tuple[float, Found, Collection[str], Mapping[int, str]]:
+        """Ask once for the devices, which events were cancelled, and which items are not needed any
+        more; the age of the answer counts from now."""
         asked_at = self._monotonic()
-        found, cancelled = await asyncio.gather(
-            self._registry.targets(items), self._cancels.among(events)
+        found, cancelled, done = await asyncio.gather(
+            self._registry.targets(items),
+            self._cancels.among(events),
+            self._superseding.among((item, seen[id(item)]) for item in items),
         )
-        return asked_at, found, cancelled
+        return asked_at, found, cancelled, done
 
     def _judge(
         self,
@@ -203,8 +215,8 @@ class Lookups:
         self._observer(StoreFailed("look up devices again", str(error)))
 
 
-def _stop(delivery: Delivery) -> Gone:
-    return delivery, DeliveryState.CANCELLED, CANCELLED
+def _stop(delivery: Delivery, reason: str = CANCELLED) -> Gone:
+    return delivery, DeliveryState.CANCELLED, reason
 
 
 def _by_event(

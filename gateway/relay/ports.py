@@ -9,6 +9,7 @@ from gateway.ports import Journal, Lanes, Queue, Registry
 from gateway.relay.collapsing import Collapsing
 from gateway.relay.reaching import Reaching
 from gateway.relay.receipting import Receipting
+from gateway.relay.superseding import Superseding
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +24,4 @@ class RelayPorts:
     reaching: Reaching
     collapsing: Collapsing
     receipting: Receipting = field(default_factory=Receipting)
+    superseding: Superseding = field(default_factory=Superseding)

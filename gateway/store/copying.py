@@ -59,6 +59,7 @@ TABLES = (
     Table("events", ("",), bulk=10, lossy=True),
     Table("event_people", ("", ""), lossy=True),
     Table("cancelled", ("",), lossy=True),
+    Table("suppressions", ("", ""), lossy=True),
     Table("chunks_done", ("", -1), lossy=True),
     Table("deliveries", ("", -1, -1), lossy=True),
     Table("failed_attempts", ("", -1, -1), lossy=True),

@@ -94,7 +94,11 @@ def gone_with(
     row: Row, at: float, *, address_at: float | None = None, stays: bool = False
 ) -> list[Gone]:
     """What goes with a device: its installation and its address; and its user, if it said that no
-    receipts may be kept, which is remembered, unless the row `stays` theirs."""
+    receipts may be kept, which is remembered, unless the row `stays` theirs.
+
+    It goes after it was seen, whatever the clock says by which `at` is told.
+    """
+    at = max(at, row["last_seen_at"])
     whose = (row["user_id"], row["custom_id"], row["user_changed_at"])
     gone = [
         Gone(installation(row), at, *whose),
@@ -114,6 +118,7 @@ def purged(row: Row) -> list[Gone]:
 def gone_by_erase(rows: Iterable[Row], user: UserRef, now: float) -> list[Gone]:
     """What an erase leaves: the devices that went, and who shall not come back from a file."""
     found = [one for row in rows for one in gone_with(row, now)]
+    now = max((now, *(one.at for one in found)))
     people = {("user_id", user.user_id), ("custom_id", user.custom_id)}
     people |= {(kind, getattr(one, kind)) for one in found for kind in ("user_id", "custom_id")}
     names = [one.name for one in found]

@@ -31,6 +31,9 @@ from gateway.store import forgetting
 from gateway.store.forgetting import Gone, Memory, Name, Row, gone_with, latest
 from providers.contract import AddressKind, Environment, Platform
 
+APART_S = 60.0
+"""So far the clock of a file's writer may be ahead, and its times are believed."""
+
 _WHOSE = ("user_id", "custom_id", "address", "environment")
 _CONSENT = ("notifications", "measure")
 _MEASURE_BITS = {"granted": MEASURED, "denied": NOT_MEASURED}
@@ -111,8 +114,9 @@ def all_gone(todo: Takeover, evicted: Sequence[Row], now: float) -> list[Gone]:
 
 def possible(registrations: Sequence[Registration], now: float) -> Sequence[Registration]:
     """Registrations of an import, without times that cannot be. A line may say that a phone was
-    seen next year: it was seen by now, or else it would stay fresh until then, and newer than all
-    that its app says meanwhile. What was before 1970 is not known."""
+    seen next year: then it is not known when, or else the phone would stay fresh until then, and
+    the line would be newer than all that is known. So it is with what was before 1970. Clocks may
+    be apart by `APART_S`."""
     return [
         one if one.seen_at is None else _possible(one, one.seen_at, now) for one in registrations
     ]
@@ -122,7 +126,7 @@ def _possible(asked: Registration, seen_at: float, now: float) -> Registration:
     changed_at = asked.user_changed_at
     return replace(
         asked,
-        seen_at=min(max(seen_at, 0.0), now),
+        seen_at=min(seen_at, now) if 0.0 < seen_at <= now + APART_S else 0.0,
         heard_at=min(max(asked.heard_at, 0.0), now),
         user_changed_at=None if changed_at is None else min(changed_at, now),
     )

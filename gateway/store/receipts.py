@@ -15,16 +15,20 @@ from gateway.core.model import Record
 from gateway.core.receipts import Measure, Row, Told, earliest, is_measured, kept_time
 from gateway.core.states import DeliveryState
 from gateway.ports.receipts import Kept
+from gateway.store.erasing import names_of
 from gateway.store.forgetting import Mark, Name, Number, refusals
 
 GONE = Kept("gone")
+NOBODY = (None, None)
 _NOT_MEASURED = Kept("not_measured")
 
 
 class Facts(NamedTuple):
     """What is known of a receipt's delivery: when its event came in (None: it is not kept any
     more); the journal's row, without a state while it is on its way there; and the device's row,
-    without an app where it is gone. `known_at`: the time that is kept of the receipt's kind."""
+    without an app where it is gone. `known_at`: the time that is kept of the receipt's kind.
+    `has_moved`: the device has been somebody else's since the event came, or is gone, and the
+    journal does not say yet whose the push was. The event's item says it: `item_user`."""
 
     received_at: float | None
     state: str | None
@@ -38,6 +42,8 @@ class Facts(NamedTuple):
     measure: str | None
     platform: str | None
     known_at: float | None
+    has_moved: bool
+    item_user: tuple[str | None, str | None] = NOBODY
 
     @property
     def taken(self) -> float:
@@ -47,7 +53,10 @@ class Facts(NamedTuple):
 
     @property
     def user(self) -> tuple[str | None, str | None]:
-        """Whose delivery it is. What is not journaled yet went to who has the device."""
+        """Whose delivery it is. What is not journaled yet went to who has had the device since its
+        event came."""
+        if self.has_moved:
+            return self.item_user
         if self.state is None:
             return self.device_user_id, self.device_custom_id
         return self.user_id, self.custom_id
@@ -68,6 +77,24 @@ class Decided(NamedTuple):
     kept: Sequence[Kept]
     rows: Sequence[Row]
     heard: Mapping[int, float]
+
+
+def moved_meanwhile(found: Iterable[tuple[Told, Facts]]) -> set[str]:
+    """The events whose bodies say whose the push was: for `with_users`."""
+    return {one.key.event_id for one, facts in found if facts.has_moved}
+
+
+def with_users(
+    found: Iterable[tuple[Told, Facts]], bodies: Iterable[tuple[str, bytes | None]]
+) -> list[tuple[Told, Facts]]:
+    """The same, with the users that the bodies of those events name."""
+    named = {event_id: names_of(body) for event_id, body in bodies if body is not None}
+    return [
+        (one, facts._replace(item_user=named.get(one.key.event_id, {}).get(one.key.index, NOBODY)))
+        if facts.has_moved
+        else (one, facts)
+        for one, facts in found
+    ]
 
 
 def asked_before(told: Iterable[tuple[Told, Facts]]) -> list[Name]:
@@ -97,7 +124,7 @@ def decide(
     for one, facts in told:
         key = one.key
         user = facts.user
-        if facts.received_at is None or user == (None, None):
+        if facts.received_at is None or user == NOBODY:
             kept.append(GONE)
             continue
         if erased is not None and erased.has(key.event_id, key.index, *user):

@@ -88,6 +88,9 @@ class BodyTemplates:
     def __init__(self, style: ApnsStyle) -> None:
         self._style = style
         self._templates: dict[tuple[bool, bool, bool], Template] = {}
+        # what most pushes are, without a look at what few have
+        self._with_path = _template(False, True, False, style)
+        self._without = _template(True, True, False, style)
         self._texts = Texts()
 
     def fill(
@@ -102,8 +105,9 @@ class BodyTemplates:
         values = self._texts.of(message)
         values["delivery_id"] = f'"{delivery_id}"'
         values["word"] = quoted(word)
-        if receipt:
-            values["receipt"] = f'"{receipt}"'
+        if not (receipt or mutable):
+            return (self._without if message.path is None else self._with_path).fill(values)
+        values["receipt"] = f'"{receipt}"'
         key = (message.path is None, receipt == "", mutable)
         template = self._templates.get(key)
         if template is None:

@@ -103,6 +103,7 @@ class BodyTemplates:
     def __init__(self, style: FcmStyle) -> None:
         self._style = style
         self._templates: dict[_Form, Template] = {}
+        self._last: tuple[_Form, Template] | None = None
         self._texts = Texts()
         #: expires_at and now of the values that depend on them
         self._life: tuple[float, float] | None = None
@@ -133,10 +134,16 @@ class BodyTemplates:
             no_receipt,
             push.mutable,
         )
+        last = self._last
+        if last is None or last[0] != key:  # most pushes have the form of the one before
+            last = self._last = key, self._template(key)
+        return last[1].fill(values)
+
+    def _template(self, key: _Form) -> Template:
         template = self._templates.get(key)
         if template is None:
             template = self._templates[key] = _template(key, self._style)
-        return template.fill(values)
+        return template
 
     def _live(self, values: dict[str, str], expires_at: float, now: float) -> None:
         """What the pushes of one event have in common at one time, coded once."""

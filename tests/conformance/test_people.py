@@ -22,6 +22,7 @@ from gateway.core.attempts import Failed, line
 from gateway.core.audit import Actor
 from gateway.core.cancelling import CANCELLED
 from gateway.core.erased import words_of
+from gateway.core.hashes import person_words
 from gateway.core.instants import to_iso
 from gateway.core.model import Event, Item, Profile, Rejection, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
@@ -395,6 +396,7 @@ async def test_all_that_is_held_of_a_person_is_in_the_document(handle: Handle) -
     assert SHOWN.keys() == HOLDING
     assert tables.keys() <= HOLDING | NOBODY.keys()
     names = [USER, CUSTOM, "phone-mary", "address-mary", *words_of(USER, CUSTOM, SECRET)]
+    names += person_words(SECRET, USER, CUSTOM)
     naming = {
         table
         for table, rows in tables.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -62,11 +63,25 @@ async def phone(
     return await register(handle, installation, address, user_id=user, profile=profile, now=now)
 
 
+def batch_for(user: str) -> bytes:
+    """A stored body with one notification."""
+    return json.dumps(
+        {"data": {"notifications": [{"title": "a", "body": "b", "user_id": user}]}}
+    ).encode()
+
+
 async def delivered(
-    handle: Handle, *devices: Device, event_id: str = "msg_1", user: str = "mary"
+    handle: Handle,
+    *devices: Device,
+    event_id: str = "msg_1",
+    user: str = "mary",
+    journaled: bool = True,
 ) -> None:
-    """A push to these, journaled; the event stays queued, as if it had more to send."""
-    await accept(handle, event_id, [item(user_id=user)])
+    """A push to these; the event stays queued, as if it had more to send. Not `journaled`: its
+    lines are on their way."""
+    await accept(handle, event_id, [item(user_id=user)], body=batch_for(user))
+    if not journaled:
+        return
     lines = [record(event_id, 0, one.id, user_id=user, at=NOW + 1, day=TODAY) for one in devices]
     await handle.journal.record(lines, [])
 
@@ -173,50 +188,57 @@ async def test_no_receipt_of_what_nobody_has_and_nobody_had(handle: Handle) -> N
 
 @pytest.mark.parametrize("now_said", ["granted", "denied", None])
 @pytest.mark.parametrize("then_said", ["granted", "denied", None])
+@pytest.mark.parametrize("journaled", [True, False])
 async def test_it_speaks_of_its_deliverys_user_and_by_their_word(
-    handle: Handle, then_said: str | None, now_said: str | None
+    handle: Handle, then_said: str | None, now_said: str | None, journaled: bool
 ) -> None:
     device = await phone(handle, measure=then_said)
-    await delivered(handle, device)
+    await delivered(handle, device, journaled=journaled)
     taken_over = await phone(handle, user="bob", measure=now_said, now=NOW + 5)
     assert taken_over.id == device.id
     kept = await said(handle, told(device, measure=then_said))
     assert kept == ["" if then_said == "granted" else "not_measured"]
 
 
-async def test_a_no_between_the_push_and_the_next_user_is_remembered(handle: Handle) -> None:
+@pytest.mark.parametrize("journaled", [True, False])
+async def test_a_no_between_the_push_and_the_next_user_is_remembered(
+    handle: Handle, journaled: bool
+) -> None:
     device = await phone(handle)
-    await delivered(handle, device)
+    await delivered(handle, device, journaled=journaled)
     await phone(handle, measure="denied", now=NOW + 5)
     await phone(handle, user="bob", now=NOW + 6)
     await phone(handle, user="carol", now=NOW + 7)
     assert await said(handle, told(device)) == ["not_measured"]
 
 
-async def test_a_no_before_a_yes_does_not_count(handle: Handle) -> None:
+@pytest.mark.parametrize("journaled", [True, False])
+async def test_a_no_before_a_yes_does_not_count(handle: Handle, journaled: bool) -> None:
     await phone(handle, measure="denied", now=NOW - 60)
     await phone(handle, user="bob", now=NOW - 50)
     device = await phone(handle, now=NOW - 40)
-    await delivered(handle, device)
+    await delivered(handle, device, journaled=journaled)
     await phone(handle, user="bob", now=NOW + 5)
     assert await said(handle, told(device)) == [""]
 
 
 @pytest.mark.parametrize("measure", ["granted", "denied"])
+@pytest.mark.parametrize("journaled", [True, False])
 async def test_a_phone_that_was_logged_out_speaks_of_who_had_it(
-    handle: Handle, measure: str
+    handle: Handle, measure: str, journaled: bool
 ) -> None:
     device = await phone(handle)
-    await delivered(handle, device)
+    await delivered(handle, device, journaled=journaled)
     await phone(handle, measure=measure, now=NOW + 5)
     await handle.registry.forget("phone", proven=None, now=NOW + 6)
     expected = "" if measure == "granted" else "not_measured"
     assert await said(handle, told(device)) == [expected]
 
 
-async def test_only_who_has_the_phone_still_is_heard_of(handle: Handle) -> None:
+@pytest.mark.parametrize("journaled", [True, False])
+async def test_only_who_has_the_phone_still_is_heard_of(handle: Handle, journaled: bool) -> None:
     mine, others = await phone(handle, "mine"), await phone(handle, "others")
-    await delivered(handle, mine, others)
+    await delivered(handle, mine, others, journaled=journaled)
     await phone(handle, "others", user="bob", now=NOW + 5)
     later = NOW + 5 * HOUR
     await keep(handle, told(mine, at=later), told(others, at=later))
@@ -248,12 +270,24 @@ async def test_an_erase_takes_what_was_told_of_a_push_before_its_line_was_writte
     handle: Handle,
 ) -> None:
     device = await phone(handle)
-    body = b'{"data":{"notifications":[{"title":"a","body":"b","user_id":"mary"}]}}'
-    await accept(handle, "msg_1", [item(0, user_id="mary")], body=body)
+    await delivered(handle, journaled=False)
     assert await said(handle, told(device)) == [""]
     await erase(handle, MARY, now=NOW + 20)
     await handle.journal.record([record(device_id=device.id, at=NOW + 30)], [])
     assert await rows(handle, record(device_id=device.id)) == []
+
+
+async def test_an_erase_takes_what_a_phone_told_that_had_moved_before_the_line_was_written(
+    handle: Handle,
+) -> None:
+    device = await phone(handle)
+    await delivered(handle, journaled=False)
+    await phone(handle, user="bob", now=NOW + 5)
+    assert await said(handle, told(device)) == [""]
+    await erase(handle, MARY, now=NOW + 20)
+    await handle.journal.record([record(device_id=device.id, at=NOW + 30)], [])
+    assert await rows(handle, record(device_id=device.id)) == []
+    assert await said(handle, told(device)) == ["gone"]
 
 
 async def test_what_is_told_again_after_an_erase_is_of_nobody(handle: Handle) -> None:

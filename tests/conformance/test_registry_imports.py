@@ -179,8 +179,11 @@ ERASES: dict[str, Act] = {
 }
 ALL = ENDS | ERASES
 
+OLD = {"old": BEGAN, "of the same time": DONE, "none": 0.0, "to come": DONE + 366 * 86_400}
+"""Times of lines that are newer than nothing."""
 
-@pytest.mark.parametrize("seen_at", [BEGAN, DONE, 0.0], ids=["old", "of the same time", "none"])
+
+@pytest.mark.parametrize("seen_at", OLD.values(), ids=OLD)
 @pytest.mark.parametrize("end", ALL)
 async def test_an_old_line_changes_nothing_and_is_told(
     handle: Handle, end: str, seen_at: float
@@ -208,7 +211,7 @@ async def test_force_lets_the_file_win(handle: Handle, end: str) -> None:
     assert device.state is DeviceState.ACTIVE
 
 
-@pytest.mark.parametrize("seen_at", [BEGAN, DONE, 0.0], ids=["old", "of the same time", "none"])
+@pytest.mark.parametrize("seen_at", OLD.values(), ids=OLD)
 @pytest.mark.parametrize("end", ERASES)
 async def test_force_brings_nothing_back_that_was_erased(
     handle: Handle, end: str, seen_at: float
@@ -485,3 +488,17 @@ async def test_an_import_that_moves_a_phone_to_another_user_is_a_change_of_user(
     await register(handle, user_id="mary", now=BEGAN)
     await imported(handle, [registration(user_id="bob", seen_at=DONE)], now=LATER)
     assert (await everything(handle))["phone"].user_changed_at == LATER
+
+
+@pytest.mark.parametrize("end", ["forget", "erase"])
+async def test_what_went_by_a_clock_of_1970_is_later_than_what_it_ended(
+    handle: Handle, end: str
+) -> None:
+    await register(handle, user_id="mary", now=BEGAN)
+    (old,) = await exported(handle)
+    if end == "erase":
+        await handle.registry.erase(UserRef(user_id="mary"), now=30.0)
+    else:
+        await handle.registry.forget("phone", proven=None, now=30.0)
+    assert await imported(handle, [old], now=LATER) == Imported(0, 0, newer=(0,))
+    assert await everything(handle) == {}

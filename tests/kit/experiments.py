@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from gateway.core.erased import word_of
+from gateway.core.hashes import person_word
 from tests.kit.build import NOW
 from tests.kit.stores import SECRET
 
 
 def word(user: str) -> str:
     """The word under which a store keeps this `user_id`."""
-    return word_of("user_id", user, SECRET).hex()
+    return person_word(SECRET, "user_id", user).hex()
 
 
 def member(

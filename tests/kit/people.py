@@ -23,6 +23,7 @@ HOLDING = frozenset(
         "starts",
         "experiment_members",
         "learning_outcomes",
+        "suppressions",
     }
 )
 NOBODY = {

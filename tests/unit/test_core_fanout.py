@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.fanout import CONTRADICTION, GONE, Send, Wait, begun, bury, expire, plan
+from gateway.core.fanout import (
+    CONTRADICTION,
+    GONE,
+    Send,
+    Wait,
+    begun,
+    bury,
+    expire,
+    plan,
+    supersede,
+)
 from gateway.core.model import Record, Remainder
 from gateway.core.states import DeliveryState
 from gateway.ports import Progress
@@ -257,3 +267,25 @@ def test_a_leftover_whose_phone_has_stated_another_id_since_ends_so() -> None:
     ]
     assert [send.target.device_id for send in todo.sends] == [3]
     assert todo.contradicting == 1
+
+
+def test_what_is_done_ends_wherever_it_stands_and_nothing_else_does() -> None:
+    """One is new, one was tried and waits, one has a device that was not tried; one is not done."""
+    late = item(3)
+    of = chunk([item(0), (item(1), [Remainder(1, 2)]), item(2), late])
+    known = {(1, 1): Progress(PENDING, 2, NOW + 60), (2, 1): Progress(DELIVERED, 1)}
+    devices = [[target(1)], [target(1)], [target(1), target(2)], [target(1)]]
+    reasons = dict.fromkeys((0, 1, 2), "superseded by msg_e")
+    todo = plan(of, devices, known, now=NOW)
+    by_index = dict(enumerate(devices))
+    todo.without(reasons, supersede(of, known, reasons, now=NOW, devices=by_index))
+    assert todo.sends == [Send(late, target(1), attempts=0)]
+    assert todo.waits == []
+    assert sorted((one.index, one.device_id, one.attempts) for one in todo.ended) == [
+        (0, 0, 0),
+        (1, 1, 2),
+        (2, 2, 0),
+    ]
+    assert {(one.state, one.reason) for one in todo.ended} == {
+        (DeliveryState.CANCELLED, "superseded by msg_e")
+    }

@@ -138,6 +138,7 @@ class PostgresErasures:
         async def work(session: Session) -> None:
             # again: an older replica may have erased, or a person written the id into a reason
             await audit.forget(session, asked.user)
+            await session.run("suppressions_erase", *asked.words)
             await session.run("erasure_unname", *asked.words, asked.asked_at)
 
         await self._database.write(work)

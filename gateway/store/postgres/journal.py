@@ -72,10 +72,13 @@ class PostgresJournal:
 
         async def work(session: Session) -> bool:
             is_new = has_arrived(event, await session.row("event_insert", *values), again=False)
+            if is_new and event.done:
+                columns = zip(*event.done, strict=True)
+                await session.run("suppressions_insert", *columns)
             await audit.note(session, act if is_new else None, count=event.notifications)
             return is_new
 
-        if act is None:
+        if act is None and not event.done:
             answer, again = await self._database.row_or_again("event_insert", *values)
             if again and met_unseen(answer):
                 (answer,) = await self._database.rows("event_insert", *values)

@@ -15,7 +15,17 @@ from gateway.store.postgres import hearing
 from gateway.store.postgres.database import PostgresDatabase, Session
 from gateway.store.postgres.erased import secret_of
 from gateway.store.postgres.texts import findable
-from gateway.store.receipts import GONE, Decided, Facts, asked_before, decide, keys_of, told_of
+from gateway.store.receipts import (
+    GONE,
+    Decided,
+    Facts,
+    asked_before,
+    decide,
+    keys_of,
+    moved_meanwhile,
+    told_of,
+    with_users,
+)
 
 _NOBODYS = ""
 
@@ -41,6 +51,9 @@ class PostgresReceipts:
             await session.rows("receipt_devices", devices)
             rows = await session.rows("receipt_facts", *zip(*asked, strict=True))
             found = [(one, Facts(*row)) for one, row in zip(told, rows, strict=True)]
+            if moved := moved_meanwhile(found):
+                bodies = await session.rows("receipt_events", sorted(moved))
+                found = with_users(found, [(row[0], row[1]) for row in bodies])
             number = cache(numbers(await secret_of(session)))
             marks: dict[int, Mark] = {}
             if names := asked_before(found):

@@ -29,6 +29,7 @@ from gateway.store.postgres.replicas import PostgresReplicas
 from gateway.store.postgres.schema import SchemaWatch
 from gateway.store.postgres.spares import Spares
 from gateway.store.postgres.starts import PostgresStarts
+from gateway.store.postgres.suppressions import PostgresSuppressions
 from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.wakeups import Wakeups
 from gateway.store.trial import trial_data
@@ -67,6 +68,7 @@ class PostgresStore:
         self.effects = PostgresEffects(database)
         self.people = PostgresPeople(database)
         self.cancels = PostgresCancels(database)
+        self.suppressions = PostgresSuppressions(database)
         self.erasures = PostgresErasures(database)
         self.lanes = PostgresLanes(database)
         self.starts = PostgresStarts(database)

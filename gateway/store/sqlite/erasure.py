@@ -149,6 +149,7 @@ class SqliteErasures:
         def work(connection: sqlite3.Connection) -> None:
             # again: a person may have written the id into a reason meanwhile
             audit.forget(connection, self._sql, asked.user)
+            connection.execute(self._sql["suppressions_erase"], _named(asked))
             connection.execute(self._sql["erasure_unname"], this)
 
         await self._database.write(work)

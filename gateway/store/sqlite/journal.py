@@ -35,6 +35,13 @@ from gateway.store.sqlite.lanes import remove_devices
 _RUN_ROWS = 4096
 _PURGE_EVENTS = 50
 _PURGE_ROWS = 2_000
+#: what goes with an event, and is not counted
+_WITH_EVENT = (
+    "event_people_delete",
+    "event_failed_delete",
+    "cancel_delete",
+    "suppressions_delete",
+)
 
 
 class SqliteJournal:
@@ -248,7 +255,7 @@ class SqliteJournal:
             key["limit"] = limit - rows
             rows += connection.execute(self._sql["event_deliveries_delete"], key).rowcount
         if rows < limit:
-            for query in ("event_people_delete", "event_failed_delete", "cancel_delete"):
+            for query in _WITH_EVENT:
                 connection.execute(self._sql[query], key)
             for query in ("event_chunks_delete", "event_dead_delete", "event_delete"):
                 rows += connection.execute(self._sql[query], key).rowcount

@@ -12,7 +12,15 @@ from gateway.core.model import Record
 from gateway.core.receipts import Measure, Told
 from gateway.ports.receipts import Kept
 from gateway.store.forgetting import Mark, Row, numbers
-from gateway.store.receipts import Facts, asked_before, decide, keys_of, told_of
+from gateway.store.receipts import (
+    Facts,
+    asked_before,
+    decide,
+    keys_of,
+    moved_meanwhile,
+    told_of,
+    with_users,
+)
 from gateway.store.sqlite import hearing
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.erased import secret_of
@@ -32,7 +40,12 @@ class SqliteReceipts:
 
         def work(connection: sqlite3.Connection) -> list[Kept]:
             rows = connection.execute(self._sql["receipt_facts"], {"asked": asked}).fetchall()
-            found = list(zip(told, map(Facts._make, rows), strict=True))
+            found = [(one, Facts(*row)) for one, row in zip(told, rows, strict=True)]
+            if moved := moved_meanwhile(found):
+                asked_events = {"events": json.dumps(sorted(moved))}
+                found = with_users(
+                    found, connection.execute(self._sql["receipt_events"], asked_events)
+                )
             erased = self._database.erased_from(connection, {one.key.event_id for one in told})
             number = cache(numbers(secret_of(connection, self._sql)))
             marks: dict[int, Mark] = {}

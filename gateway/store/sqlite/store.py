@@ -25,6 +25,7 @@ from gateway.store.sqlite.people import SqlitePeople
 from gateway.store.sqlite.receipts import SqliteReceipts
 from gateway.store.sqlite.registry import SqliteRegistry
 from gateway.store.sqlite.starts import SqliteStarts
+from gateway.store.sqlite.suppressions import SqliteSuppressions
 from gateway.store.sqlite.times import SqliteTimes
 from gateway.store.trial import trial_data
 
@@ -51,6 +52,7 @@ class SqliteStore:
         self.effects = SqliteEffects(database)
         self.people = SqlitePeople(database)
         self.cancels = SqliteCancels(database)
+        self.suppressions = SqliteSuppressions(database)
         self.erasures = SqliteErasures(database)
         self.lanes = SqliteLanes(database)
         self.starts = SqliteStarts(database)

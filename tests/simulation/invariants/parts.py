@@ -126,7 +126,9 @@ class PartInvariants:
         if part.held_at is None or any(who == name[0] for who, _ in self._findings.quiet):
             return
         accused = part.accused(now, since=self._findings.followed_at(name[1]))
-        if device_id in accused and others - accused:
+        # what a key says of the other environment takes the device out of service, and no part
+        blamed = accused - self._findings.faltered.keys()
+        if device_id in blamed and others - accused:
             text = f"{_told(name)} is probed with device {device_id}, which is accused"
             self._broken("probe", text)
 

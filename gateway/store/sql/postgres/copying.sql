@@ -52,6 +52,7 @@ SELECT name FROM (VALUES
     ('events', EXISTS (SELECT 1 FROM events)),
     ('event_people', EXISTS (SELECT 1 FROM event_people)),
     ('cancelled', EXISTS (SELECT 1 FROM cancelled)),
+    ('suppressions', EXISTS (SELECT 1 FROM suppressions)),
     ('chunks_done', EXISTS (SELECT 1 FROM chunks_done)),
     ('deliveries', EXISTS (SELECT 1 FROM deliveries)),
     ('failed_attempts', EXISTS (SELECT 1 FROM failed_attempts)),

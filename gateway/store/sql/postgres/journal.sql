@@ -238,6 +238,8 @@ WITH old AS (
     DELETE FROM failed_attempts WHERE event_id = ANY(ARRAY(SELECT event_id FROM old))
 ), stops AS (
     DELETE FROM cancelled WHERE event_id = ANY(ARRAY(SELECT event_id FROM old))
+), done AS (
+    DELETE FROM suppressions WHERE event_id = ANY(ARRAY(SELECT event_id FROM old))
 ), letters AS (
     DELETE FROM dead_letters WHERE event_id = ANY(ARRAY(SELECT event_id FROM old)) RETURNING 1
 ), gone AS (

@@ -6,7 +6,8 @@ SELECT 1 FROM devices WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
 -- What is known of the deliveries that these receipts are of, in the order asked.
 -- name: receipt_facts
 SELECT e.received_at, d.state, d.at, d.user_id, d.custom_id, d.app,
-       v.app, v.user_id, v.custom_id, v.measure, v.platform, r.at
+       v.app, v.user_id, v.custom_id, v.measure, v.platform, r.at,
+       d.state IS NULL AND (v.id IS NULL OR coalesce(v.user_changed_at, 0) > e.received_at)
 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::int[])
      WITH ORDINALITY AS asked (event_id, item_index, device_id, kind, day, place)
 LEFT JOIN events e ON e.event_id = asked.event_id
@@ -16,6 +17,10 @@ LEFT JOIN devices v ON v.id = asked.device_id
 LEFT JOIN receipts r ON r.event_id = asked.event_id AND r.item_index = asked.item_index
     AND r.device_id = asked.device_id AND r.kind = asked.kind
 ORDER BY asked.place;
+
+-- Who the items of these events are for.
+-- name: receipt_events
+SELECT event_id, body FROM events WHERE event_id = ANY($1::text[]);
 
 -- In the order of the key, so that two replicas that meet wait for each other in one direction. Of
 -- two that tell the same at once, one finds it new.

@@ -49,6 +49,10 @@ UPDATE receipts SET at = at + :by WHERE at BETWEEN :since AND :until;
 UPDATE cancelled SET at = at + :by, until = until + :by, deadline = deadline + :by
 WHERE at BETWEEN :since AND :until;
 
+-- name: redate_suppressions
+UPDATE suppressions SET received_at = received_at + :by, at = at + :by * (at = received_at)
+WHERE received_at BETWEEN :since AND :until;
+
 -- Its own, and nobody else's: one relay works on a file. It claims them anew.
 -- name: redate_leases
 UPDATE queue SET due_at = :now, lease_id = NULL, tries = max(tries - 1, 0), alone = 0
@@ -196,6 +200,12 @@ UPDATE cancelled SET
     until = until - at + :now, deadline = deadline - at + :now,
     at = (SELECT becomes FROM recalled WHERE was = at)
 WHERE at IN (SELECT was FROM recalled);
+
+-- name: recall_suppressions
+UPDATE suppressions SET
+    at = min(at, (SELECT becomes FROM recalled WHERE was = received_at)),
+    received_at = (SELECT becomes FROM recalled WHERE was = received_at)
+WHERE received_at IN (SELECT was FROM recalled);
 
 -- name: recall_devices
 UPDATE devices SET

@@ -99,6 +99,10 @@ WHERE (person, event_id) > (?, ?) ORDER BY person, event_id;
 SELECT event_id, at, cancelled, taken, until, deadline, digest, replacement
 FROM cancelled WHERE event_id > ? ORDER BY event_id;
 
+-- name: copy_suppressions
+SELECT event_id, path, source, who_user, who_custom, at, within_s, received_at
+FROM suppressions WHERE (event_id, path) > (?, ?) ORDER BY event_id, path;
+
 -- name: copy_chunks_done
 SELECT event_id, number FROM chunks_done
 WHERE (event_id, number) > (?, ?) ORDER BY event_id, number;
@@ -159,6 +163,7 @@ SELECT 'learning_outcomes', count(*) FROM learning_outcomes UNION ALL
 SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'event_people', count(*) FROM event_people UNION ALL
 SELECT 'cancelled', count(*) FROM cancelled UNION ALL
+SELECT 'suppressions', count(*) FROM suppressions UNION ALL
 SELECT 'chunks_done', count(*) FROM chunks_done UNION ALL
 SELECT 'deliveries', count(*) FROM deliveries UNION ALL
 SELECT 'failed_attempts', count(*) FROM failed_attempts UNION ALL

@@ -1,7 +1,8 @@
 -- What is known of the deliveries that these receipts are of, in the order asked.
 -- name: receipt_facts
 SELECT e.received_at, d.state, d.at, d.user_id, d.custom_id, d.app,
-       v.app, v.user_id, v.custom_id, v.measure, v.platform, r.at
+       v.app, v.user_id, v.custom_id, v.measure, v.platform, r.at,
+       d.state IS NULL AND (v.id IS NULL OR coalesce(v.user_changed_at, 0) > e.received_at)
 FROM json_each(:asked) asked
 LEFT JOIN events e ON e.event_id = asked.value ->> 0
 LEFT JOIN deliveries d ON d.event_id = asked.value ->> 0 AND d.item_index = asked.value ->> 1
@@ -10,6 +11,11 @@ LEFT JOIN devices v ON v.id = asked.value ->> 2
 LEFT JOIN receipts r ON r.event_id = asked.value ->> 0 AND r.item_index = asked.value ->> 1
     AND r.device_id = asked.value ->> 2 AND r.kind = asked.value ->> 3
 ORDER BY asked.key;
+
+-- Who the items of these events are for.
+-- name: receipt_events
+SELECT event_id, body FROM events
+WHERE event_id IN (SELECT value FROM json_each(:events));
 
 -- name: receipt_keep
 INSERT INTO receipts (event_id, item_index, device_id, kind, at, clock, day)

@@ -1,5 +1,5 @@
 -- What was counted of whole days, for `inkpush effect` and `inkpush report`; nobody is named: see
--- deploy/docs/decisions/0042-counted-days.md. `what` is "way" for the tables below, or an experiment; a day
+-- deploy/docs/decisions/0043-counted-days.md. `what` is "way" for the tables below, or an experiment; a day
 -- begins where the one before it ended, and is counted anew until it is `settled`.
 CREATE TABLE effect_marks (
     what       text COLLATE "C" NOT NULL,
@@ -48,8 +48,8 @@ CREATE TABLE effect_phones (
     PRIMARY KEY (day, app, platform, what)
 );
 
--- Who is in an experiment, of both groups; `person` is the keyed word by which an erase knows its
--- people. `until` is when the held are let go.
+-- Who is in an experiment, of both groups; `person` is a keyed hash, as in `learning_outcomes`.
+-- `until` is when the held are let go.
 CREATE TABLE experiment_members (
     experiment text COLLATE "C" NOT NULL,
     person     text COLLATE "C" NOT NULL,
