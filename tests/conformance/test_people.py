@@ -28,6 +28,7 @@ from gateway.core.model import Event, Item, Profile, Rejection, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.seen import Asking
 from gateway.core.states import DeliveryState
+from gateway.core.suppressing import Done
 from gateway.core.why import Waits
 from gateway.errors import StoreUnavailable
 from gateway.ops.waiting import WaitingLookup, waiting_record
@@ -275,6 +276,9 @@ async def plant_everywhere(handle: Handle) -> None:
             NOW,
             body=json.dumps(learnt).encode(),
             people=(USER,),
+            done=(
+                Done("msg_learnt", "/7", "learnink", *words_of(USER, None, SECRET), NOW, 60.0, NOW),
+            ),
         ),
         Event(
             "msg_rejected",
@@ -368,6 +372,7 @@ SHOWN: dict[str, Shown] = {
         and len(found["keyed_hashes"]) >= 3
     ),
     "starts": lambda found: any("started last" in one["what"] for one in found["keyed_hashes"]),
+    "suppressions": lambda found: any("msg_learnt" in one["what"] for one in found["keyed_hashes"]),
     "erasures": lambda found: len(found["erasures"]) >= 1,
     "audit": lambda found: (
         (

@@ -69,6 +69,11 @@ SELECT 'msg_' || (i / 100), i % 100, i, 1, repeat('x', 100) FROM generate_series
 
 INSERT INTO event_people SELECT 'user-' || i, 'msg_' || (i / 10) FROM generate_series(0, 19999) i;
 
+INSERT INTO suppressions
+SELECT 'msg_' || i, '/' || (i % 9), 'learnink', 'word-' || i, CASE WHEN i % 2 > 0 THEN 'own-' || i
+       ELSE '' END, i, 60, i
+FROM generate_series(0, 19999) i;
+
 INSERT INTO dead_letters (
     event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, user_id,
     custom_id
@@ -177,6 +182,17 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
         ("deliveries_d100_user_id_at_idx", "deliveries_d100_custom_id_at_idx"),
         (7, "user-6", "custom-6"),
     ),
+    "suppressions_of": (("suppressions_user", "suppressions_custom"), (["word-7"], ["/7"])),
+    "suppressions_hasten": (
+        (
+            "event_people_event",
+            "deliveries_d100_user_id_at_idx",
+            "deliveries_d104_custom_id_at_idx",
+        ),
+        ("msg_7", 0.0, 256),
+    ),
+    "suppressions_recent": (("suppressions_received",), (19990.0,)),
+    "suppressions_erase": (("suppressions_user", "suppressions_custom"), ("word-7", "own-7")),
     "targets": (("devices_user", "devices_custom"), (["user-7"], ["custom-8"])),
 }
 
@@ -189,7 +205,7 @@ SCANS = {
 
 LARGE = re.compile(
     r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done|forgotten|audit"
-    r"|failed_attempts)\b"
+    r"|failed_attempts|suppressions)\b"
 )
 
 

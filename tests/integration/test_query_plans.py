@@ -173,6 +173,22 @@ INDEXES = {
         "receipts USING PRIMARY KEY (event_id=? AND item_index=? AND device_id=? AND kind=?)",
     ),
     "runs": ("COVERING INDEX deliveries_user", "COVERING INDEX deliveries_custom"),
+    "suppressions_of": (
+        "suppressions_user (who_user=? AND path=?)",
+        "suppressions_custom (who_custom=? AND path=?)",
+    ),
+    "suppressions_recent": ("suppressions_received (received_at>?)",),
+    "suppressions_erase": (
+        "suppressions_user (who_user=?)",
+        "suppressions_custom (who_custom=?)",
+    ),
+    "suppressions_delete": ("suppressions USING PRIMARY KEY (event_id=?)",),
+    "suppressions_people": ("event_people_event (event_id=?)",),
+    "suppressions_pending": (
+        "deliveries_user (run=? AND user_id=?)",
+        "deliveries_custom (run=? AND custom_id=?)",
+    ),
+    "suppressions_waiting": ("queue_event (event_id=?)",),
     "targets": (
         "d USING COVERING INDEX devices_user (user_id=?)",
         "d USING COVERING INDEX devices_custom (custom_id=?)",

@@ -24,6 +24,7 @@ from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.prune import Brake, BrakeRule
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.states import DeliveryState, DeviceState
+from gateway.core.suppressing import Done
 from gateway.errors import StoreError
 from gateway.ports import ApiKey, Cancelling, Imported, Start
 from gateway.ports.effect import Mark, Phones
@@ -169,7 +170,14 @@ async def fill(source: Handle) -> None:
     for asked in await source.store.erasures.take("job", now=NOW, until=NOW + 60):
         await source.store.erasures.erase("msg_gone", asked, now=NOW, follow=True)
     quarantined = Event(
-        "msg_bad", "", "quarantined", NOW, reason="?", body=b"\xff{", people=("user-1",)
+        "msg_bad",
+        "",
+        "quarantined",
+        NOW,
+        reason="?",
+        body=b"\xff{",
+        people=("user-1",),
+        done=(Done("msg_bad", "/a", "learnink", "word", "", NOW, 60.0, NOW),),
     )
     await source.queue.accept(quarantined, [])
 
@@ -228,6 +236,7 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "erased_events": 1,
         "event_people": 1,
         "cancelled": 1,
+        "suppressions": 1,
         "audit": 3,
         "lanes": 1,
         "lane_parts": 1,

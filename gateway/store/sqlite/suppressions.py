@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Collection, Sequence
 
 from gateway.core.suppressing import Done
@@ -20,14 +21,24 @@ class SqliteSuppressions:
         return sorted(Done(*row) for row in await self._database.rows("suppressions_of", asked))
 
     async def hasten(self, event_id: str, *, now: float, chunk_items: int) -> bool:
-        asked = {"event_id": event_id, "now": now, "size": chunk_items}
         sql = self._database.sql
-        rows = await self._database.search(
-            lambda connection: connection.execute(sql["suppressions_waiting"], asked).fetchall()
-        )
-        if not rows:
+
+        def work(connection: sqlite3.Connection) -> list[int]:
+            people = connection.execute(sql["suppressions_people"], {"event_id": event_id})
+            oldest, newest = connection.execute(sql["runs"]).fetchone()
+            found: dict[int, None] = {}
+            for (person,) in people.fetchall() if newest is not None else ():
+                asked = {"person": person, "oldest": oldest, "newest": newest}
+                for event, index in connection.execute(sql["suppressions_pending"], asked):
+                    place = {"event_id": event, "index": index, "size": chunk_items, "now": now}
+                    rows = connection.execute(sql["suppressions_waiting"], place)
+                    found |= dict.fromkeys(row[0] for row in rows)
+            return list(found)
+
+        found = await self._database.search(work)
+        if not found:
             return False
-        ids = {"ids": json.dumps([row[0] for row in rows])}
+        ids = {"ids": json.dumps(found)}
         hastened: int = await self._database.write(
             lambda connection: connection.execute(sql["suppressions_hasten"], ids).rowcount
         )

@@ -29,27 +29,29 @@ SELECT event_id, path, at FROM suppressions
 WHERE (who_user = :who_user AND who_user <> '') OR (who_custom = :who_custom AND who_custom <> '')
 ORDER BY at, event_id, path;
 
--- Leftovers that hold a delivery which waits, of somebody whom this event names. A chunk's number is
--- told by its items' places, less those that were rejected before it.
--- name: suppressions_waiting
+-- name: suppressions_people
+SELECT person FROM event_people WHERE event_id = :event_id ORDER BY person;
+
+-- name: suppressions_pending
 WITH RECURSIVE runs(run) AS (
-    SELECT min(run) FROM deliveries
+    SELECT :oldest
     UNION ALL
-    SELECT run + 1 FROM runs WHERE run < (SELECT max(run) FROM deliveries)
-), waiting AS (
-    SELECT d.event_id, d.item_index FROM event_people p CROSS JOIN runs
-    CROSS JOIN deliveries d ON d.run = runs.run AND d.user_id = p.person
-    WHERE p.event_id = :event_id AND d.state = 'pending'
-    UNION
-    SELECT d.event_id, d.item_index FROM event_people p CROSS JOIN runs
-    CROSS JOIN deliveries d ON d.run = runs.run AND d.custom_id = p.person
-    WHERE p.event_id = :event_id AND d.state = 'pending'
+    SELECT run + 1 FROM runs WHERE run < :newest
 )
-SELECT DISTINCT q.id FROM waiting w
-CROSS JOIN events e ON e.event_id = w.event_id
-CROSS JOIN queue q ON q.event_id = w.event_id
-WHERE q.number BETWEEN (w.item_index - e.rejected) / :size AND w.item_index / :size
-  AND q.lease_id IS NULL AND (q.lane <> '' OR q.due_at > :now);
+SELECT event_id, item_index FROM runs CROSS JOIN deliveries USING (run)
+WHERE user_id = :person AND state = 'pending'
+UNION
+SELECT event_id, item_index FROM runs CROSS JOIN deliveries USING (run)
+WHERE custom_id = :person AND state = 'pending';
+
+-- Leftovers that hold an item. A chunk's number is told by its items' places, less those that were
+-- rejected before it.
+-- name: suppressions_waiting
+SELECT id FROM queue
+WHERE event_id = :event_id AND lease_id IS NULL AND (lane <> '' OR due_at > :now)
+  AND number BETWEEN
+      (:index - coalesce((SELECT rejected FROM events WHERE event_id = :event_id), 0)) / :size
+      AND :index / :size;
 
 -- name: suppressions_hasten
 UPDATE queue SET lane = '', part = '', due_at = 0
