@@ -247,6 +247,19 @@ class ClockCorrected:
 
 
 @dataclass(frozen=True, slots=True)
+class LearningSealed:
+    """An hour of the chain of learning events is closed: when it began (epoch seconds), its last
+    number, how many events it has, and the head there, in hex. Whoever keeps that elsewhere can
+    find every change of before. `again`: the newest seal is told once more, as once a day."""
+
+    hour_at: int
+    number: int
+    events: int
+    head: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailed:
     """The store or queue did not answer; `what` was being done."""
 
@@ -299,6 +312,7 @@ GatewayEvent = (
     | ClockDoubted
     | ClockCorrected
     | ConnectionRefused
+    | LearningSealed
     | StoreFailed
     | Fault
     | Lifecycle

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
+from gateway.app.chaining import Chainer
 from gateway.app.counting import DayCounter, people_words
 from gateway.app.doubts import standing
 from gateway.app.erasing import eraser_of
@@ -103,6 +104,14 @@ class Gateway:
             stores.store.effects,
             named=people_words(stores.secret),
             source=lambda: (asking_of(self.settings), ZoneInfo(self.settings.effect.zone)),
+            observer=self.observe,
+            clocks=clocks,
+            pace=pace,
+        )
+        self.chainer = Chainer(
+            stores.store.learning,
+            secret=ids.secret,
+            keep_s=lambda: self.settings.relay.retention_days * 86_400.0,
             observer=self.observe,
             clocks=clocks,
             pace=pace,

@@ -9,6 +9,7 @@ from gateway.cli.access import keys, token
 from gateway.cli.audit import audit
 from gateway.cli.base import Group, State
 from gateway.cli.benching import bench
+from gateway.cli.chain import audit_events
 from gateway.cli.clock import clock
 from gateway.cli.configuration import check, config
 from gateway.cli.dead import dead
@@ -62,5 +63,6 @@ COMMANDS: tuple[click.Command, ...] = (
     store,
     config,
 )
+events.add_command(audit_events)
 for _command in COMMANDS:
     inkpush.add_command(_command)

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from gateway.core.learnt import Learnt
 from gateway.core.sources import LEARNINK, UNLIMITED, Limits
 from gateway.core.states import DeliveryState, DeviceState
 from providers.contract import Address, AddressKind, Environment, Platform, address_hash
@@ -60,8 +61,8 @@ class Event:
     received, kept for the retention period so that it can be replayed; a batch is kept without
     phone numbers. `people` are ids that it names and the journal will not, so that an erase finds
     it; they are written with the event, and not read back; nor is `done`, what it says that
-    somebody has done (rows of `core.suppressing.Done`). `source` is who sent it, and `limits` what
-    that source's pushes might reach when it came.
+    somebody has done (rows of `core.suppressing.Done`), nor what a learning event has `learnt`.
+    `source` is who sent it, and `limits` what that source's pushes might reach when it came.
     """
 
     event_id: str
@@ -78,6 +79,7 @@ class Event:
     source: str = LEARNINK
     limits: Limits = UNLIMITED
     done: tuple[tuple[Any, ...], ...] = field(default=(), repr=False)
+    learnt: Learnt | None = None
 
 
 class Remainder(NamedTuple):

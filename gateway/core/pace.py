@@ -98,5 +98,7 @@ class Pace:
     """Seconds between two looks for erases that another process left half way."""
     count_days_s: float = 600.0
     """Seconds between two looks for days that are over and not counted yet."""
+    chain_s: float = 2.0
+    """Seconds between two looks for learning events that are to be chained."""
     complete_s: float = 20.0
     """Seconds between two looks for events that an ingest left half way."""

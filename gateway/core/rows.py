@@ -5,16 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gateway.core.learning import digest_of
 from gateway.core.model import Event
 from gateway.core.stored import write_rejections
 from gateway.core.stored_limits import write_limits
 
+#: columns of what a learning event has learnt, which has no chunks and is not replayed
+_LEARNT = ("user_id", "custom_id", "object", "salt", "digest")
 #: of a row of the queue as it is written
 _QUEUE_COLUMNS = 10
 
 
 def event_row(event: Event, form: int) -> Mapping[str, Any]:
     """The columns of `events`, by name; its stored forms in this version."""
+    learnt = event.learnt
+    digest = None
+    if learnt is not None:
+        digest = digest_of(
+            learnt.salt,
+            event.source,
+            event.event_id,
+            event.type,
+            event.occurred_at,
+            event.received_at,
+            event.body,
+        )
     return {
         "event_id": event.event_id,
         "type": event.type,
@@ -29,13 +44,18 @@ def event_row(event: Event, form: int) -> Mapping[str, Any]:
         "body": event.body,
         "source": event.source,
         "limits": write_limits(event.limits),
+        "user_id": learnt and learnt.user_id,
+        "custom_id": learnt and learnt.custom_id,
+        "object": learnt and learnt.object,
+        "salt": learnt and learnt.salt,
+        "digest": digest,
     }
 
 
 def replayed_row(event: Event, form: int) -> Mapping[str, Any]:
     """The same for an event that is read again: what it came with stays as it is."""
     row = event_row(event, form)
-    stays = ("received_at", "body", "source", "limits")
+    stays = ("received_at", "body", "source", "limits", *_LEARNT)
     return {name: value for name, value in row.items() if name not in stays}
 
 

@@ -34,6 +34,7 @@ from gateway.events import (
     LaneHeld,
     LaneResumed,
     LaneThrottled,
+    LearningSealed,
     Lifecycle,
     NotificationsPosted,
     PartsFailing,
@@ -198,12 +199,18 @@ def say(event: GatewayEvent) -> Said:
             return "error", f"unforeseen failure: {what}"
         case ConnectionRefused(reason):
             return _REFUSALS[reason]
-        case StoreFailed():
-            return "error", "store failed"
+        case StoreFailed() | LearningSealed():
+            return _say_of_store(event)
         case Lifecycle(phase):
             return _PHASE_LEVELS.get(phase, "info"), phase.replace("_", " ")
         case _:
             assert_never(event)
+
+
+def _say_of_store(event: StoreFailed | LearningSealed) -> Said:
+    if isinstance(event, StoreFailed):
+        return "error", "store failed"
+    return "info", "learning events sealed"
 
 
 def _say_of_clock(event: ClockDoubted | ClockCorrected) -> Said:

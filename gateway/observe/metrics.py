@@ -34,6 +34,7 @@ from gateway.events import (
     LaneHeld,
     LaneResumed,
     LaneThrottled,
+    LearningSealed,
     Lifecycle,
     NotificationsPosted,
     PartsFailing,
@@ -292,29 +293,22 @@ class Metrics:
                 self._parts.set_failing(parts, failing=True)
             case PartsReached(parts=parts):
                 self._parts.set_failing(parts, failing=False)
-            case BrakeTripped(app, provider):
-                self._brake.labels(provider, app).set(1)
-            case BrakeReleased(app, provider):
-                self._brake.labels(provider, app).set(0)
+            case BrakeTripped(app, provider) | BrakeReleased(app, provider):
+                self._brake.labels(provider, app).set(isinstance(event, BrakeTripped))
             case LaneThrottled(app, provider, seconds):
                 self._throttled.labels(provider, app).inc(max(0.0, seconds))
             case PutAside(what, count=count):
                 self._unreadable.labels(what).inc(count)
             case ReceiptsTold(counts):
                 self._receipts.count(counts)
-            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected() | Lifecycle():
-                pass  # /readyz and the log tell of them
             case ConnectionRefused(reason):
                 self._refused.labels(reason).inc()
-            case (
-                DevicesRemoved()
-                | RelaysCounted()
-                | EventCancelled()
-                | ChunkBuried()
-                | StoreFailed()
-                | Fault()
-            ):
-                pass  # other series show what came of it, or the log
+            case SourceUnknown() | SourceKnown() | ClockDoubted() | ClockCorrected() | Lifecycle():
+                pass  # /readyz and the log tell of them
+            case DevicesRemoved() | RelaysCounted() | EventCancelled() | ChunkBuried():
+                pass  # other series show what came of it
+            case StoreFailed() | LearningSealed() | Fault():
+                pass  # the log tells of them
             case _:
                 assert_never(event)
 

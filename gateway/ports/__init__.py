@@ -31,6 +31,7 @@ from gateway.ports.journal import (
 )
 from gateway.ports.keys import SCOPES, ApiKey, Keys
 from gateway.ports.lanes import Holder, LaneRow, Lanes, PartRow, Standing, quiet
+from gateway.ports.learning import Learning
 from gateway.ports.people import Content, Holdings, People, Waiting, WaitingSlice
 from gateway.ports.queue import Depth, Queue
 from gateway.ports.receipts import Kept as KeptReceipt
@@ -82,6 +83,7 @@ __all__ = [
     "Keys",
     "LaneRow",
     "Lanes",
+    "Learning",
     "LeaseRef",
     "PartRow",
     "People",

@@ -27,9 +27,10 @@ class Asked:
     user: UserRef = field(repr=False)
 
 
-Kept = Literal["bodies", "queue", "letters"]
-"""What is searched: bodies of events, queued chunks, and dead letters that nobody could read."""
-KEPT: tuple[Kept, ...] = ("bodies", "queue", "letters")
+Kept = Literal["bodies", "queue", "letters", "learning"]
+"""What is searched: bodies of events, queued chunks, dead letters that nobody could read, and the
+chain of learning events."""
+KEPT: tuple[Kept, ...] = ("bodies", "queue", "letters", "learning")
 
 
 class Slice(NamedTuple):

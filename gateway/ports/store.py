@@ -12,6 +12,7 @@ from gateway.ports.erasures import Erasures
 from gateway.ports.journal import Journal
 from gateway.ports.keys import Keys
 from gateway.ports.lanes import Lanes
+from gateway.ports.learning import Learning
 from gateway.ports.people import People
 from gateway.ports.receipts import Receipts
 from gateway.ports.registry import Registry
@@ -39,6 +40,10 @@ class Store(Protocol):
     @property
     def effects(self) -> Effects:
         """What was counted of whole days."""
+
+    @property
+    def learning(self) -> Learning:
+        """Learning events, in one chain."""
 
     @property
     def people(self) -> People:

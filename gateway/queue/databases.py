@@ -33,6 +33,9 @@ class Database(Protocol):
     def note(self, connection: Any, act: Act | None, *, count: int) -> None:
         """Write the row of an act, if it is one, in the transaction that carries it out."""
 
+    def has_learnt(self, connection: Any, event_id: str) -> bool:
+        """Whether a learning event is kept by now, or was erased."""
+
     def erased_from(self, connection: Any, event_ids: Collection[str]) -> Erased | None:
         """Who was erased since these events came in; None, nearly always: nobody."""
 
@@ -61,6 +64,9 @@ class SharedDatabase(Protocol):
 
     async def row_or_again(self, query: str, *values: Any) -> tuple[Any, bool]:
         """The row of such a query, and whether it was asked again, because an answer was lost."""
+
+    async def has_learnt(self, event_id: str) -> bool:
+        """Whether a learning event is kept by now, or was erased."""
 
     async def write(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """Run `work(session)`, perhaps several times, in a transaction; returns when it is durable.

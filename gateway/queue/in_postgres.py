@@ -86,6 +86,8 @@ class PostgresQueue:
         form = self._forms.writes
         queued = [chunk_values(chunk, form) for chunk in chunks]
         values = arriving(event, form, queued)
+        if event.status == "ignored" and await self._database.has_learnt(event.event_id):
+            return False
 
         async def work(session: Session) -> bool:
             (answer,) = await session.rows("event_insert", *values)

@@ -58,7 +58,11 @@ class InStoreQueue:
         values = event_row(event, self._forms.writes)
         people = [(person, event.event_id) for person in event.people]
 
+        is_learning = event.status == "ignored"
+
         def work(connection: Any) -> bool:
+            if is_learning and self._database.has_learnt(connection, event.event_id):
+                return False
             if connection.execute(self._sql["event_insert"], values).rowcount == 0:
                 return False
             self._database.write_rows(connection, "queue_insert", rows)

@@ -7,6 +7,7 @@ Pure. Owns the order in which they go and the checksum; reading is `sqlite.snaps
 from __future__ import annotations
 
 import marshal
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -55,8 +56,12 @@ TABLES = (
     Table("effect_terms", ("",)),
     Table("effect_outcomes", ("", -1.0, "", "", -1)),
     Table("experiment_members", ("", "")),
-    Table("learning_outcomes", ("", "", -1.0, -1), lossy=True),
     Table("events", ("",), bulk=10, lossy=True),
+    Table("learning", (0,), bulk=18, lossy=True),
+    Table("learning_chain", (0,)),
+    Table("learning_seals", (0,)),
+    Table("learning_days", (0,)),
+    Table("learning_outcomes", ("", "", -math.inf, 0), lossy=True),
     Table("event_people", ("", ""), lossy=True),
     Table("cancelled", ("",), lossy=True),
     Table("suppressions", ("", ""), lossy=True),

@@ -38,6 +38,7 @@ STORE_SUITES = {
     "test_effects_outcomes.py",
     "test_keys.py",
     "test_lanes.py",
+    "test_learning.py",
     "test_registry.py",
     "test_registry_ids.py",
     "test_registry_imports.py",

@@ -21,7 +21,7 @@ GROUPS = {
     "webhook": {"sign"},
     "devices": {"list", "show", "import", "export", "forget"},
     "deliveries": {"show"},
-    "events": {"list", "show", "replay", "requeue", "cancel"},
+    "events": {"list", "show", "replay", "requeue", "cancel", "audit"},
     "dead": {"list", "replay", "drop"},
     "lanes": {"list", "pause", "resume", "release"},
     "clock": {"accept"},

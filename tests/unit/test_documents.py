@@ -41,6 +41,7 @@ from gateway.events import (
     LaneHeld,
     LaneResumed,
     LaneThrottled,
+    LearningSealed,
     Lifecycle,
     PartsFailing,
     PartsReached,
@@ -80,6 +81,7 @@ SAID: list[GatewayEvent] = [
     SourceKnown("staging"),
     ClockDoubted("stepped", "the database", ""),
     ClockCorrected(-3600.0, 0.0, "the database"),
+    LearningSealed(0, 2, 2, "00"),
     StoreFailed("claim", "locked"),
     *(
         Lifecycle(phase)

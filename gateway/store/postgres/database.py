@@ -25,6 +25,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_r
 from gateway.core.audit import Act
 from gateway.core.erased import Erased
 from gateway.errors import GatewayError, StoreUnavailable
+from gateway.store.chaining import id_hash
 from gateway.store.postgres.audit import note
 from gateway.store.postgres.connections import (
     CONNECT_S,
@@ -33,7 +34,7 @@ from gateway.store.postgres.connections import (
     Connection,
     leave_as_is,
 )
-from gateway.store.postgres.erased import erased_from
+from gateway.store.postgres.erased import HASHES, erased_from
 from gateway.store.postgres.failures import FOREIGN, is_broken, is_passing, translated
 from gateway.store.queries import load_queries
 
@@ -201,6 +202,13 @@ class PostgresDatabase:
 
         row = await _within(QUICK, once)
         return row, asked > 1
+
+    async def has_learnt(self, event_id: str) -> bool:
+        """Whether a learning event is kept by now, or was erased."""
+        ((is_kept, secret),) = await self.rows("learning_had", event_id, HASHES)
+        if is_kept or secret is None:
+            return bool(is_kept)
+        return bool(await self.rows("learning_hashes", [id_hash(secret, event_id)]))
 
     async def read(self, work: Work[T], *, pace: Pace = QUICK) -> T:
         """Run `work(session)` on one snapshot of the data."""

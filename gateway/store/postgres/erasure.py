@@ -8,6 +8,7 @@ the server's: see deploy/docs/operations.md.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from gateway.core.model import UserRef, day_of
 from gateway.ports import Asked, Cleared, Erasure, Kept, Slice
 from gateway.store.erasing import ERASED, came_later, rewrite, who_is_named
-from gateway.store.postgres import audit
+from gateway.store.postgres import audit, learning
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.erased import ids_of, words
 from gateway.store.postgres.partitions import make_partition
@@ -79,7 +80,7 @@ class PostgresErasures:
         async def work(session: Session) -> list[bytes]:
             return [
                 row[-1]
-                for query in ("erase_body", "erase_queued", "erase_raws")
+                for query in ("erase_body", "erase_queued", "erase_raws", "erase_learning")
                 for row in await session.rows(query, event_id)
             ]
 
@@ -122,10 +123,16 @@ class PostgresErasures:
             await session.run("erase_deliveries", event_id, found.indexes)
             await session.run("erase_receipts", event_id, found.indexes)
             await session.run("erase_people", event_id, *ids)
+            await session.run("erase_learnt", event_id, *ids)
             if follow:
                 await session.run("erase_follow", *asked.words, event_id)
 
         await self._database.write(work, pace=SLOW)
+        # by itself, and later: who chains has the end of the chain first, and rows of events then
+        before = asked.asked_at if event is None else math.inf
+        await self._database.write(
+            partial(learning.empty, event_id=event_id, asked_at=before, now=now)
+        )
         return Cleared(found.unread, found.later)
 
     async def followed(self, asked: Asked) -> list[str]:

@@ -69,6 +69,8 @@ class PostgresJournal:
 
     async def begin(self, event: Event, *, act: Act | None = None) -> Event | None:
         values = arriving(event, self.forms.writes)
+        if event.status == "ignored" and await self._database.has_learnt(event.event_id):
+            return event
 
         async def work(session: Session) -> bool:
             is_new = has_arrived(event, await session.row("event_insert", *values), again=False)

@@ -79,6 +79,7 @@ class PostgresPeople:
         self, event_id: str, user: UserRef, indexes: Sequence[int] = ()
     ) -> Content | None:
         rows = await self._database.rows("event_get", findable(event_id))
+        rows = rows or await self._database.rows("learning_event", findable(event_id))
         if not rows:
             return None
         event = event_of(rows[0])

@@ -21,6 +21,7 @@ from gateway.store.postgres.erasure import PostgresErasures
 from gateway.store.postgres.journal import PostgresJournal
 from gateway.store.postgres.keys import PostgresKeys
 from gateway.store.postgres.lanes import PostgresLanes
+from gateway.store.postgres.learning import PostgresLearning
 from gateway.store.postgres.migrating import migrate
 from gateway.store.postgres.people import PostgresPeople
 from gateway.store.postgres.receipts import PostgresReceipts
@@ -66,6 +67,7 @@ class PostgresStore:
         self.journal = PostgresJournal(database, self.replicas.forms)
         self.receipts = PostgresReceipts(database)
         self.effects = PostgresEffects(database)
+        self.learning = PostgresLearning(database)
         self.people = PostgresPeople(database)
         self.cancels = PostgresCancels(database)
         self.suppressions = PostgresSuppressions(database)

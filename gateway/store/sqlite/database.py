@@ -20,6 +20,7 @@ from gateway.store.sqlite.audit import note
 from gateway.store.sqlite.bulk import write_rows
 from gateway.store.sqlite.engine import Ended, Engine, Kind, ThreadEngine
 from gateway.store.sqlite.erased import erased_from
+from gateway.store.sqlite.had import has_learnt
 from gateway.store.sqlite.holding import Holder
 from gateway.store.sqlite.jobs import Job
 from gateway.store.sqlite.opening import Connections, open_connections
@@ -65,6 +66,10 @@ class SqliteDatabase:
     ) -> Erased | None:
         """Who was erased since these events came in; None, nearly always: nobody."""
         return erased_from(connection, self.sql, event_ids)
+
+    def has_learnt(self, connection: sqlite3.Connection, event_id: str) -> bool:
+        """Whether a learning event is kept by now, or was erased."""
+        return has_learnt(connection, self.sql, event_id)
 
     def note(self, connection: sqlite3.Connection, act: Act | None, *, count: int) -> None:
         """Write the row of an act, if it is one, in the transaction that carries it out."""

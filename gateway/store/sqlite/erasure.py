@@ -7,6 +7,7 @@ writes is small.
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,14 +15,21 @@ from typing import Any
 from gateway.core.model import UserRef
 from gateway.ports import Asked, Cleared, Erasure, Kept, Slice
 from gateway.store.erasing import ERASED, Rewrite, came_later, rewrite, who_is_named
-from gateway.store.sqlite import audit
+from gateway.store.sqlite import audit, learning
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.erased import ids_of, words
 
 #: how long the last step may keep a writer waiting, in milliseconds
 _SWEEP_MS = 50
 #: what goes of an event with a person's items
-_ERASE = ("erase_dead", "erase_raw", "erase_deliveries", "erase_receipts", "erase_people")
+_ERASE = (
+    "erase_dead",
+    "erase_raw",
+    "erase_deliveries",
+    "erase_receipts",
+    "erase_people",
+    "erase_learnt",
+)
 
 
 class SqliteErasures:
@@ -83,6 +91,7 @@ class SqliteErasures:
                 *connection.execute(self._sql["erase_body"], key),
                 *connection.execute(self._sql["erase_queued"], key),
                 *connection.execute(self._sql["erase_raws"], key),
+                *connection.execute(self._sql["erase_learning"], key),
             ]
             found = {
                 user
@@ -104,7 +113,7 @@ class SqliteErasures:
         sql, user = self._sql, asked.user
         key: dict[str, Any] = {**ids_of(user), "event_id": event_id}
 
-        def look(connection: sqlite3.Connection) -> Rewrite | None:
+        def look(connection: sqlite3.Connection) -> tuple[Rewrite, bool] | None:
             indexes = [row[0] for row in connection.execute(sql["erase_indexes"], key)]
             event = connection.execute(sql["erase_body"], key).fetchone()
             (asked_at,) = connection.execute(sql["erasure_asked"], _named(asked)).fetchone()
@@ -112,11 +121,12 @@ class SqliteErasures:
             if came_later(event, asked.asked_at if asked_at is None else asked_at):
                 return None
             queued = connection.execute(sql["erase_queued"], key).fetchall()
-            return rewrite(user, indexes, event, queued)
+            return rewrite(user, indexes, event, queued), event is not None
 
-        found = await self._database.search(look)
-        if found is None:
+        looked = await self._database.search(look)
+        if looked is None:
             return Cleared(0, False)
+        found, is_there = looked
 
         def work(connection: sqlite3.Connection) -> None:
             told = key | {"indexes": json.dumps(found.indexes), "reason": ERASED, "now": now}
@@ -130,6 +140,9 @@ class SqliteErasures:
                 connection.execute(sql["erase_set_queued"], {"id": queue_id, "items": items})
             for query in _ERASE:
                 connection.execute(sql[query], told)
+            # of an event that is there the dates were compared
+            before = math.inf if is_there else asked.asked_at
+            learning.empty(connection, sql, event_id, asked_at=before, now=now)
             if follow:
                 connection.execute(sql["erase_follow"], key | _named(asked))
 

@@ -88,6 +88,8 @@ class SqlitePeople:
             key = {"event_id": event_id}
             row = connection.execute(self._sql["event_get"], key).fetchone()
             if row is None:
+                row = connection.execute(self._sql["learning_event"], key).fetchone()
+            if row is None:
                 return None
             event = event_of(row)
             learnt = event.status == "ignored"

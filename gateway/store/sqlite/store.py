@@ -21,6 +21,7 @@ from gateway.store.sqlite.holding import Holder
 from gateway.store.sqlite.journal import SqliteJournal
 from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.lanes import SqliteLanes
+from gateway.store.sqlite.learning import SqliteLearning
 from gateway.store.sqlite.people import SqlitePeople
 from gateway.store.sqlite.receipts import SqliteReceipts
 from gateway.store.sqlite.registry import SqliteRegistry
@@ -50,6 +51,7 @@ class SqliteStore:
         self.journal = SqliteJournal(database, self.replicas.forms)
         self.receipts = SqliteReceipts(database)
         self.effects = SqliteEffects(database)
+        self.learning = SqliteLearning(database)
         self.people = SqlitePeople(database)
         self.cancels = SqliteCancels(database)
         self.suppressions = SqliteSuppressions(database)

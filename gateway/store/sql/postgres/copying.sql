@@ -48,8 +48,12 @@ SELECT name FROM (VALUES
     ('effect_terms', EXISTS (SELECT 1 FROM effect_terms)),
     ('effect_outcomes', EXISTS (SELECT 1 FROM effect_outcomes)),
     ('experiment_members', EXISTS (SELECT 1 FROM experiment_members)),
-    ('learning_outcomes', EXISTS (SELECT 1 FROM learning_outcomes)),
     ('events', EXISTS (SELECT 1 FROM events)),
+    ('learning', EXISTS (SELECT 1 FROM learning)),
+    ('learning_chain', EXISTS (SELECT 1 FROM learning_chain)),
+    ('learning_seals', EXISTS (SELECT 1 FROM learning_seals)),
+    ('learning_days', EXISTS (SELECT 1 FROM learning_days)),
+    ('learning_outcomes', EXISTS (SELECT 1 FROM learning_outcomes)),
     ('event_people', EXISTS (SELECT 1 FROM event_people)),
     ('cancelled', EXISTS (SELECT 1 FROM cancelled)),
     ('suppressions', EXISTS (SELECT 1 FROM suppressions)),
@@ -70,4 +74,4 @@ SELECT setval(pg_get_serial_sequence($1, 'id'), $2);
 
 -- Statistics at once: autovacuum looks a minute later, and never at a partitioned table as a whole.
 -- name: copy_analyze
-ANALYZE devices, events, chunks_done, deliveries, receipts, dead_letters, queue;
+ANALYZE devices, events, learning, chunks_done, deliveries, receipts, dead_letters, queue;

@@ -100,7 +100,14 @@ SELECT event_id FROM dead_letters WHERE user_id = $1
 UNION
 SELECT event_id FROM dead_letters WHERE custom_id = $2
 UNION
-SELECT event_id FROM event_people WHERE person IN ($1, $2);
+SELECT event_id FROM event_people WHERE person IN ($1, $2)
+UNION
+SELECT event_id FROM learning WHERE user_id = $1
+UNION
+SELECT event_id FROM learning WHERE custom_id = $2
+UNION
+SELECT event_id FROM events WHERE status = 'ignored' AND number IS NULL
+    AND (user_id = $1 OR custom_id = $2);
 
 -- A slice of what is kept, behind a place and so many rows long: its last place, and the events
 -- whose bytes have one of the needles, or a NUL, which JSON in UTF-8 never has.
@@ -132,6 +139,24 @@ SELECT max(place), array_agg(event_id) FILTER (
     WHERE position('\x00'::bytea IN raw) > 0
        OR EXISTS (SELECT 1 FROM unnest($3::bytea[]) needle WHERE position(needle IN raw) > 0)
 ) FROM slice;
+
+-- name: search_learning
+WITH slice AS (
+    SELECT number AS place, event_id, body FROM learning WHERE number > $1 ORDER BY number LIMIT $2
+)
+SELECT max(place), array_agg(event_id) FILTER (
+    WHERE event_id IS NOT NULL AND (position('\x00'::bytea IN body) > 0
+       OR EXISTS (SELECT 1 FROM unnest($3::bytea[]) needle WHERE position(needle IN body) > 0))
+) FROM slice;
+
+-- name: erase_learning
+SELECT body FROM learning WHERE event_id = $1;
+
+-- A learning event that is not chained yet. Without a salt it will be chained as an emptied one.
+-- name: erase_learnt
+UPDATE events SET user_id = NULL, custom_id = NULL, object = NULL, salt = NULL, body = ''::bytea
+WHERE event_id = $1 AND status = 'ignored' AND number IS NULL
+  AND (user_id = $2 OR custom_id = $3 OR body = ''::bytea);
 
 -- name: erase_indexes
 SELECT DISTINCT item_index FROM deliveries

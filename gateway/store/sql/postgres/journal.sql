@@ -5,13 +5,15 @@
 WITH new AS (
     INSERT INTO events (
         event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-        chunks, reason, body, source, limits
-    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        chunks, reason, body, source, limits, user_id, custom_id, object, salt, digest
+    ) VALUES (
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+    )
     ON CONFLICT (event_id) DO NOTHING
     RETURNING event_id
 ), people AS (
     INSERT INTO event_people (person, event_id)
-    SELECT person, new.event_id FROM new, unnest($14::text[]) person ORDER BY person
+    SELECT person, new.event_id FROM new, unnest($19::text[]) person ORDER BY person
     ON CONFLICT DO NOTHING
 ), chunks AS (
     INSERT INTO queue (
@@ -19,8 +21,8 @@ WITH new AS (
     )
     SELECT given.event_id, number, lane, part, first_seen, deadline, due_at, 0, size, items, day
     FROM new, unnest(
-        $15::text[], $16::int[], $17::text[], $18::text[], $19::float8[], $20::float8[],
-        $21::float8[], $22::int[], $23::bytea[], $24::int[]
+        $20::text[], $21::int[], $22::text[], $23::text[], $24::float8[], $25::float8[],
+        $26::float8[], $27::int[], $28::bytea[], $29::int[]
     ) AS given (event_id, number, lane, part, first_seen, deadline, due_at, size, items, day)
 )
 SELECT EXISTS (SELECT 1 FROM new), (SELECT received_at FROM events WHERE event_id = $1);
@@ -227,7 +229,7 @@ WHERE d.event_id = dead.event_id AND d.item_index = dead.item_index
 -- name: events_purge
 WITH old AS (
     SELECT event_id FROM events
-    WHERE received_at < $1
+    WHERE received_at < $1 AND NOT (status = 'ignored' AND number IS NULL)
       AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.event_id = events.event_id)
     ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), chunks AS (

@@ -69,7 +69,15 @@ WHERE event_id = ANY(ARRAY(SELECT event_id FROM event_people WHERE person IN ($1
 ORDER BY received_at DESC LIMIT $3;
 
 -- name: held_named_in
-SELECT DISTINCT event_id FROM event_people WHERE person IN ($1, $2) ORDER BY event_id;
+SELECT event_id FROM event_people WHERE person IN ($1, $2)
+UNION
+SELECT event_id FROM learning WHERE user_id = $1
+UNION
+SELECT event_id FROM learning WHERE custom_id = $2
+UNION
+SELECT event_id FROM events WHERE status = 'ignored' AND number IS NULL
+    AND (user_id = $1 OR custom_id = $2)
+ORDER BY event_id;
 
 -- name: held_letters
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,

@@ -33,7 +33,9 @@ WHERE state = 'pending' AND (at BETWEEN :since AND :until OR (:by < 0 AND next_a
   AND event_id IN (SELECT event_id FROM queue);
 
 -- name: redate_events
-UPDATE events SET received_at = received_at + :by WHERE received_at BETWEEN :since AND :until;
+UPDATE events SET received_at = received_at + :by,
+    digest = iif(number IS NULL AND salt IS NOT NULL, NULL, digest)
+WHERE received_at BETWEEN :since AND :until;
 
 -- name: redate_starts
 UPDATE starts SET received_at = received_at + :by WHERE received_at BETWEEN :since AND :until;
@@ -181,7 +183,8 @@ UPDATE queue SET
 WHERE first_seen IN (SELECT was FROM recalled);
 
 -- name: recall_events
-UPDATE events SET received_at = (SELECT becomes FROM recalled WHERE was = received_at)
+UPDATE events SET received_at = (SELECT becomes FROM recalled WHERE was = received_at),
+    digest = iif(number IS NULL AND salt IS NOT NULL, NULL, digest)
 WHERE received_at IN (SELECT was FROM recalled);
 
 -- name: recall_starts

@@ -82,14 +82,30 @@ ORDER BY experiment, day, app, platform, held;
 SELECT experiment, person, held, since, until, app, platform, source
 FROM experiment_members WHERE (experiment, person) > (?, ?) ORDER BY experiment, person;
 
+-- name: copy_events
+SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
+       chunks, reason, body, source, limits, user_id, custom_id, object, salt, digest, number
+FROM events WHERE event_id > ? ORDER BY event_id;
+
+-- name: copy_learning
+SELECT number, kind, event_id, id_hash, source, type, occurred_at, received_at, at, user_id, custom_id,
+       object, digest, salt, head, remade, erases, erased_by, body
+FROM learning WHERE number > ? ORDER BY number;
+
+-- name: copy_learning_chain
+SELECT id, number, head, sealed, hour, events, earliest, latest FROM learning_chain
+WHERE id > ? ORDER BY id;
+
+-- name: copy_learning_seals
+SELECT last, hour, first, events, head, earliest, latest FROM learning_seals
+WHERE last > ? ORDER BY last;
+
+-- name: copy_learning_days
+SELECT last, day, first, events, head FROM learning_days WHERE last > ? ORDER BY last;
+
 -- name: copy_learning_outcomes
 SELECT person, type, occurred_at, seq, object FROM learning_outcomes
 WHERE (person, type, occurred_at, seq) > (?, ?, ?, ?) ORDER BY person, type, occurred_at, seq;
-
--- name: copy_events
-SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-       chunks, reason, body, source, limits
-FROM events WHERE event_id > ? ORDER BY event_id;
 
 -- name: copy_event_people
 SELECT person, event_id FROM event_people
@@ -159,8 +175,12 @@ SELECT 'effect_phones', count(*) FROM effect_phones UNION ALL
 SELECT 'effect_terms', count(*) FROM effect_terms UNION ALL
 SELECT 'effect_outcomes', count(*) FROM effect_outcomes UNION ALL
 SELECT 'experiment_members', count(*) FROM experiment_members UNION ALL
-SELECT 'learning_outcomes', count(*) FROM learning_outcomes UNION ALL
 SELECT 'events', count(*) FROM events UNION ALL
+SELECT 'learning', count(*) FROM learning UNION ALL
+SELECT 'learning_chain', count(*) FROM learning_chain UNION ALL
+SELECT 'learning_seals', count(*) FROM learning_seals UNION ALL
+SELECT 'learning_days', count(*) FROM learning_days UNION ALL
+SELECT 'learning_outcomes', count(*) FROM learning_outcomes UNION ALL
 SELECT 'event_people', count(*) FROM event_people UNION ALL
 SELECT 'cancelled', count(*) FROM cancelled UNION ALL
 SELECT 'suppressions', count(*) FROM suppressions UNION ALL

@@ -88,7 +88,14 @@ SELECT event_id FROM dead_letters WHERE user_id = :user_id
 UNION
 SELECT event_id FROM dead_letters WHERE custom_id = :custom_id
 UNION
-SELECT event_id FROM event_people WHERE person IN (:user_id, :custom_id);
+SELECT event_id FROM event_people WHERE person IN (:user_id, :custom_id)
+UNION
+SELECT event_id FROM learning WHERE user_id = :user_id
+UNION
+SELECT event_id FROM learning WHERE custom_id = :custom_id
+UNION
+SELECT event_id FROM events WHERE status = 'ignored' AND number IS NULL
+    AND (user_id = :user_id OR custom_id = :custom_id);
 
 -- A slice of what is kept, behind a place and so many rows long: its last place, and the events
 -- whose bytes have one of the needles, or a NUL, which JSON in UTF-8 never has.
@@ -119,6 +126,24 @@ SELECT max(place), json_group_array(event_id) FILTER (
     WHERE instr(raw, x'00') > 0
        OR EXISTS (SELECT 1 FROM json_each(:needles) WHERE instr(raw, CAST(value AS BLOB)) > 0)
 ) FROM slice;
+
+-- name: search_learning
+WITH slice AS (
+    SELECT number AS place, event_id, body FROM learning WHERE number > :after ORDER BY number LIMIT :rows
+)
+SELECT max(place), json_group_array(event_id) FILTER (
+    WHERE event_id IS NOT NULL AND (instr(body, x'00') > 0
+       OR EXISTS (SELECT 1 FROM json_each(:needles) WHERE instr(body, CAST(value AS BLOB)) > 0))
+) FROM slice;
+
+-- name: erase_learning
+SELECT body FROM learning WHERE event_id = :event_id AND event_id IS NOT NULL;
+
+-- A learning event that is not chained yet. Without a salt it will be chained as an emptied one.
+-- name: erase_learnt
+UPDATE events SET user_id = NULL, custom_id = NULL, object = NULL, salt = NULL, body = x''
+WHERE event_id = :event_id AND status = 'ignored' AND number IS NULL
+  AND (user_id = :user_id OR custom_id = :custom_id OR body = x'');
 
 -- name: erasure_asked
 SELECT max(asked_at) FROM erasures WHERE who_user = :who_user AND who_custom = :who_custom;

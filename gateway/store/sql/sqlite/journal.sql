@@ -1,10 +1,10 @@
 -- name: event_insert
 INSERT INTO events (
     event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-    chunks, reason, body, source, limits
+    chunks, reason, body, source, limits, user_id, custom_id, object, salt, digest
 ) VALUES (
     :event_id, :type, :status, :received_at, :occurred_at, :notifications, :rejected, :rejections,
-    :chunks, :reason, :body, :source, :limits
+    :chunks, :reason, :body, :source, :limits, :user_id, :custom_id, :object, :salt, :digest
 ) ON CONFLICT (event_id) DO NOTHING;
 
 -- name: people_insert
@@ -152,7 +152,7 @@ WHERE event_id = :event_id AND item_index = :item_index AND device_id = :device_
 
 -- name: old_events
 SELECT event_id FROM events
-WHERE received_at < :before
+WHERE received_at < :before AND NOT (status = 'ignored' AND number IS NULL)
   AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.event_id = events.event_id)
 ORDER BY received_at LIMIT :limit;
 

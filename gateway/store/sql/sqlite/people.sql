@@ -41,7 +41,15 @@ WHERE person IN (:user_id, :custom_id) AND (status = 'quarantined' OR rejected >
 ORDER BY received_at DESC LIMIT :limit;
 
 -- name: held_named_in
-SELECT DISTINCT event_id FROM event_people WHERE person IN (:user_id, :custom_id) ORDER BY event_id;
+SELECT event_id FROM event_people WHERE person IN (:user_id, :custom_id)
+UNION
+SELECT event_id FROM learning WHERE user_id = :user_id
+UNION
+SELECT event_id FROM learning WHERE custom_id = :custom_id
+UNION
+SELECT event_id FROM events WHERE status = 'ignored' AND number IS NULL
+    AND (user_id = :user_id OR custom_id = :custom_id)
+ORDER BY event_id;
 
 -- name: held_letters
 SELECT id, event_id, item_index, device_id, app, provider, reason, attempts, died_at, title, body, path,

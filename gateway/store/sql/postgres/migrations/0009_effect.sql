@@ -63,15 +63,6 @@ CREATE TABLE experiment_members (
 );
 CREATE INDEX experiment_members_person ON experiment_members (person);
 
--- What people began and completed, of the types that some experiment lists; `object` "" is not known.
-CREATE TABLE learning_outcomes (
-    person      text COLLATE "C" NOT NULL,
-    type        text COLLATE "C" NOT NULL,
-    occurred_at double precision NOT NULL,
-    seq         bigint NOT NULL,
-    object      text COLLATE "C" NOT NULL,
-    PRIMARY KEY (person, type, occurred_at, seq)
-);
 
 -- What an experiment was counted by, as JSON: it is told also when nothing else knows it any more.
 CREATE TABLE effect_terms (

@@ -63,16 +63,6 @@ CREATE TABLE experiment_members (
 ) WITHOUT ROWID;
 CREATE INDEX experiment_members_person ON experiment_members (person);
 
--- What people began and completed, of the types that some experiment lists; `object` "" is not known.
-CREATE TABLE learning_outcomes (
-    person      TEXT NOT NULL,
-    type        TEXT NOT NULL,
-    occurred_at REAL NOT NULL,
-    seq         INTEGER NOT NULL,
-    object      TEXT NOT NULL,
-    PRIMARY KEY (person, type, occurred_at, seq)
-) WITHOUT ROWID;
-
 -- What an experiment was counted by, as JSON: it is told also when nothing else knows it any more.
 CREATE TABLE effect_terms (
     experiment TEXT PRIMARY KEY,
