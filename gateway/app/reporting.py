@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from gateway.app.storage import Stores
 
 
+_DATE = len("2026-12-01")
+
+
 async def report_of(stores: Stores, settings: Settings, since: Since) -> dict[str, Any]:
     """The report, as plain data. It reads counts, never the journal."""
     zone = ZoneInfo(settings.effect.zone)
@@ -54,9 +57,25 @@ async def report_of(stores: Stores, settings: Settings, since: Since) -> dict[st
         "people": whole(parts.values()).view(),
         "cells": cells(parts),
         "reasons": reasons_of(parts),
+        "learning": await learning_of(stores),
         "effect": settled,
         "phones": [_phones(one) for one in counts],
         "mend": [one._asdict() for one in mend],
+    }
+
+
+async def learning_of(stores: Stores) -> dict[str, Any]:
+    """The learning events that are kept, by type, and the head of their chain: whoever keeps it
+    elsewhere can find every change of what is before it."""
+    learning = stores.store.learning
+    head = await learning.head()
+    return {
+        "types": [
+            {"type": one.type, "events": phones(one.events), "last_on": to_iso(one.last_at)[:_DATE]}
+            for one in sorted(await learning.types(), key=lambda one: (-one.events, one.type))
+        ],
+        "number": head.number,
+        "head": head.head.hex(),
     }
 
 

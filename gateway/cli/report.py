@@ -70,6 +70,13 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
         yield "Why pushes reached nobody"
         for one in found["reasons"]:
             yield f"  {amount(one['people']):>7}  {one['text']}"
+    learning = found["learning"]
+    if learning["types"]:
+        yield ""
+        yield "Learning events that are kept"
+        for one in learning["types"]:
+            yield f"  {few(one['events'])}  {one['type']}, the last on {one['last_on']}"
+        yield f"  the chain's head at {learning['number']}: {learning['head']}"
     if found["phones"]:
         yield ""
         yield "Phones"

@@ -35,6 +35,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
 ol.mend { background: var(--mend); border-left: 4px solid var(--edge); margin: 0;
   padding: .75rem 1rem .75rem 2.25rem; }
 ol.mend li { margin: .25rem 0; overflow-wrap: anywhere; }
+.head { overflow-wrap: anywhere; }
 @media print { body { max-width: none; } }
 """
 
@@ -73,6 +74,16 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
         yield "<h2>Why pushes reached nobody</h2>"
         rows = ((escape(one["text"]), amount(one["people"])) for one in found["reasons"])
         yield from table(("", "People"), rows)
+    learning = found["learning"]
+    if learning["types"]:
+        yield "<h2>Learning events that are kept</h2>"
+        kinds = (
+            (escape(one["type"]), few(one["events"], "&lt; 20"), one["last_on"])
+            for one in learning["types"]
+        )
+        yield from table(("", "Events", "Last"), kinds)
+        head = f"The chain's head at {learning['number']}: {learning['head']}"
+        yield f'<p class="soft head">{head}</p>'
     if found["phones"]:
         yield "<h2>Phones</h2>"
         names = ("", "In service", "Came", "Went", "Show nothing", "Silent")

@@ -13,9 +13,13 @@ from click.testing import CliRunner
 
 from gateway.cli.root import inkpush
 from gateway.core.effect_way import Cell, Counted, Sums
+from gateway.core.learnt import Learnt
+from gateway.core.model import Event
 from gateway.ports.effect import Mark, Phones
 from gateway.store.sqlite import open_sqlite
+from tests.kit.build import NOW
 from tests.kit.commands import Done, Workplace
+from tests.kit.stores import BACKENDS
 
 DAY = 86_400.0
 ANDROID = Cell("agent", "android", "learnink")
@@ -161,3 +165,39 @@ def test_a_lane_that_stands_still_is_to_be_mended_first(counted: Workplace) -> N
     assert counted.run("lanes", "pause", "agent/fcm", "--reason", "a new key").status == 0
     mend = counted.run("report", "--json").json["mend"]
     assert mend[0]["what"] == "agent/fcm is paused: a new key."
+
+
+async def learn(folder: Path, events: int) -> str:
+    """Have so many learning events in the chain; returns its head."""
+    async with BACKENDS["sqlite"].open(folder, lambda: NOW) as handle:
+        for number in range(events):
+            event = Event(
+                f"msg_{number}",
+                "user.course.completed",
+                "ignored",
+                NOW,
+                body=b"{}",
+                learnt=Learnt("mary", None, "7", salt=bytes(32)),
+            )
+            await handle.queue.accept(event, ())
+        await handle.store.learning.chain(now=NOW + 600, limit=1000, salt=lambda: bytes(32))
+        return (await handle.store.learning.head()).head.hex()
+
+
+def test_learning_events_are_told_by_type_with_the_head_of_their_chain(place: Workplace) -> None:
+    head = asyncio.run(learn(place.folder, 23))
+    found = place.run("report", "--json").json["learning"]
+    assert found == {
+        "types": [{"type": "user.course.completed", "events": 25, "last_on": "2027-01-15"}],
+        "number": 23,
+        "head": head,
+    }
+    for told in (place.run("report").out, place.run("report", "--html", "-").out):
+        assert head in told
+        assert "user.course.completed" in told
+
+
+def test_a_type_of_which_few_came_has_no_number(place: Workplace) -> None:
+    asyncio.run(learn(place.folder, 3))
+    assert place.run("report", "--json").json["learning"]["types"][0]["events"] is None
+    assert "fewer than 20  user.course.completed" in place.run("report").out
