@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from config import callers, checks, formats, shape, sources
+from config.effect import EffectSettings
 from config.hooks import HookSettings
 from config.learning import LearningSettings, RetentionSettings
 from config.section import Section
@@ -337,6 +338,8 @@ class Settings(Section):
     """How long is kept what has no time of its own."""
     privacy: PrivacySettings = PrivacySettings()
     """What is kept of people."""
+    effect: EffectSettings = EffectSettings()
+    """How what pushes do is counted."""
     hooks: tuple[HookSettings, ...] = ()
     """A customer's own systems that are told what happens."""
     suppress: tuple[SuppressSettings, ...] = ()

@@ -143,6 +143,7 @@ async def open_gateway(
             gateway.device_counts.run(),
             gateway.audience.run(),
             gateway.eraser.run(),
+            gateway.days.run(),
             gateway.chainer.run(),
         ):
             await stack.enter_async_context(_running(loop, on_failure))

@@ -94,6 +94,19 @@ async def collect(
             *_lane_reasons(lanes, user),
             *_hook_reasons(await store.hooks.rows(), user),
         ],
+        "experiments": [
+            {
+                "experiment": experiment,
+                "held_back": bool(is_held),
+                "since": to_iso(since),
+                "until": to_iso(until),
+            }
+            for experiment, is_held, since, until in held.members
+        ],
+        "outcomes": [
+            {"type": kind, "occurred_at": to_iso(at), "object": what}
+            for kind, at, what in held.outcomes
+        ],
         "keyed_hashes": _hashes(held),
         "hooks": [{"hook": hook, "waiting": waiting} for hook, waiting in held.hooks],
     }

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
 from gateway.app.chaining import Chainer
+from gateway.app.counting import DayCounter, people_words
 from gateway.app.doubts import standing
 from gateway.app.erasing import eraser_of
 from gateway.app.gauges import Gauges, Probe
 from gateway.app.hook_plans import plan_of
 from gateway.app.hooking import hooking_of, ways_of
+from gateway.app.lanes import asking_of
 from gateway.app.learning import kept_s, rules_of
 from gateway.app.relay import Relay
 from gateway.app.sources import limits_of, names_of, suppressing, webhook_limits, word_with
@@ -103,6 +106,14 @@ class Gateway:
         self.storing = Storing(stores.store.trial, every_s=pace.trial_s)
         self.eraser = eraser_of(
             stores, name=ids.process(), observer=self.observe, clocks=clocks, pace=pace
+        )
+        self.days = DayCounter(
+            stores.store.effects,
+            named=people_words(stores.secret),
+            source=lambda: (asking_of(self.settings), ZoneInfo(self.settings.effect.zone)),
+            observer=self.observe,
+            clocks=clocks,
+            pace=pace,
         )
         self.chainer = Chainer(
             stores.store.learning,

@@ -17,9 +17,11 @@ from gateway.cli.dead import dead
 from gateway.cli.deliveries import deliveries
 from gateway.cli.demo import demo, sandbox
 from gateway.cli.devices import devices
+from gateway.cli.effect import effect
 from gateway.cli.events import events
 from gateway.cli.hooks import hooks
 from gateway.cli.lanes import lanes
+from gateway.cli.report import report
 from gateway.cli.sending import send
 from gateway.cli.serving import migrate, serve
 from gateway.cli.store import store
@@ -50,6 +52,8 @@ COMMANDS: tuple[click.Command, ...] = (
     users,
     deliveries,
     why,
+    effect,
+    report,
     events,
     dead,
     hooks,

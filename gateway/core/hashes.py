@@ -47,3 +47,17 @@ def keyed(secret: bytes, purpose: str, *parts: str) -> bytes:
         word.update(len(text).to_bytes(4))
         word.update(text)
     return word.digest()
+
+
+def person_word(secret: bytes, kind: str, name: str) -> bytes:
+    """The word for a person in experiments and in what people learnt; as hexadecimal text in the
+    store. `kind` is the id's: `user_id` or `custom_id`."""
+    return keyed(secret, "outcomes", kind, name)
+
+
+def person_words(secret: bytes, user_id: str | None, custom_id: str | None) -> tuple[str, str]:
+    """Both words of somebody, as the store has them; "" for an id that is not known."""
+    return (
+        "" if user_id is None else person_word(secret, "user_id", user_id).hex(),
+        "" if custom_id is None else person_word(secret, "custom_id", custom_id).hex(),
+    )

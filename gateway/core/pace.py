@@ -110,6 +110,8 @@ class Pace:
     """Seconds between two looks for learning events that hooks ask for."""
     hook_silent_s: float = 86_400.0
     """Seconds between two looks for devices that have been silent for long."""
+    count_days_s: float = 600.0
+    """Seconds between two looks for days that are over and not counted yet."""
     chain_s: float = 2.0
     """Seconds between two looks for learning events that are to be chained."""
     complete_s: float = 20.0

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from gateway.ports.audit import Audit
 from gateway.ports.cancels import Cancelling, Cancels
 from gateway.ports.doubts import Doubt, Doubts
+from gateway.ports.effect import Effects
 from gateway.ports.erasures import KEPT, Asked, Cleared, Erasure, Erasures, Kept, Slice
 from gateway.ports.hooks import (
     AGAIN,
@@ -82,6 +83,7 @@ __all__ = [
     "Depth",
     "Doubt",
     "Doubts",
+    "Effects",
     "Erasure",
     "Erasures",
     "EventSummary",

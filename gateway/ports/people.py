@@ -54,7 +54,8 @@ class Holdings:
     to have done, beside a keyed hash of who. `following`: events whose messages at a broker may
     name them. `acts` are about them, `reasons` name them in the words of whoever acted. `hooks` are
     those that were told of them or will be: (hook, how many batches that name them it did not
-    take)."""
+    take). `members` are (experiment, held, since, until), `outcomes` (type, occurred at, object),
+    both kept under a keyed hash."""
 
     named_in: Sequence[str] = ()
     letters: Sequence[DeadLetter] = ()
@@ -67,6 +68,8 @@ class Holdings:
     acts: Sequence[Row] = ()
     reasons: Sequence[Row] = ()
     hooks: Sequence[tuple[str, int]] = ()
+    members: Sequence[tuple[Any, ...]] = ()
+    outcomes: Sequence[tuple[Any, ...]] = ()
 
 
 class People(Protocol):

@@ -7,6 +7,7 @@ from typing import Protocol
 from gateway.ports.audit import Audit
 from gateway.ports.cancels import Cancels
 from gateway.ports.doubts import Doubts
+from gateway.ports.effect import Effects
 from gateway.ports.erasures import Erasures
 from gateway.ports.hooks import Hooks
 from gateway.ports.journal import Journal
@@ -36,6 +37,10 @@ class Store(Protocol):
     @property
     def receipts(self) -> Receipts:
         """What phones told of pushes."""
+
+    @property
+    def effects(self) -> Effects:
+        """What was counted of whole days."""
 
     @property
     def learning(self) -> Learning:

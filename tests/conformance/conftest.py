@@ -35,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
 STORE_SUITES = {
     "test_doubts.py",
     "test_hooks.py",
+    "test_effects.py",
+    "test_effects_outcomes.py",
     "test_keys.py",
     "test_lanes.py",
     "test_learning.py",

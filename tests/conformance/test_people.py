@@ -22,6 +22,7 @@ from gateway.core.attempts import Failed, line
 from gateway.core.audit import Actor
 from gateway.core.cancelling import CANCELLED
 from gateway.core.erased import words_of
+from gateway.core.hashes import person_words
 from gateway.core.hooks import Hook, Plan
 from gateway.core.instants import to_iso
 from gateway.core.learnt import Learnt
@@ -40,7 +41,9 @@ from gateway.queue.nats import JetStreamQueue
 from gateway.store.postgres import PostgresStore
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.build import NOW, item
+from tests.kit.experiments import member, outcome
 from tests.kit.people import HOLDING, NOBODY
+from tests.kit.planting import change
 from tests.kit.stores import (
     SECRET,
     Handle,
@@ -236,6 +239,8 @@ async def plant_everywhere(handle: Handle) -> None:
     await hold_back(handle, [removal(device)], now=NOW - 90.0)
     start = Start(device.id, "a key", "msg_taken", NOW - 80.0, "holder")
     await handle.store.starts.ask([start], now=NOW, latest=NOW + 60.0, for_s=1.0)
+    await change(handle, member("spring", USER, held=True, since=NOW - 70.0))
+    await change(handle, outcome(USER, "user.course.completed", NOW - 60.0, what="algebra"))
     # a push that failed, was taken, and was opened
     await queue_for(handle, "msg_taken", UserRef(ELSE), MARY)
     taken = record("msg_taken", 1, device.id, user_id=USER, custom_id=CUSTOM, day=DAY)
@@ -394,6 +399,7 @@ SHOWN: dict[str, Shown] = {
         )
         or found["named_in_reasons"]
     ),
+    "experiment_members": lambda found: found["experiments"][0]["held_back"],
     "erased_events": lambda found: found["erasures"],
     "lanes": lambda found: "agent/fcm" in {one["object"] for one in found["named_in_reasons"]},
     "hooks": lambda found: "hook/crm" in {one["object"] for one in found["named_in_reasons"]},
@@ -415,6 +421,7 @@ async def test_all_that_is_held_of_a_person_is_in_the_document(handle: Handle) -
     assert SHOWN.keys() == HOLDING
     assert tables.keys() <= HOLDING | NOBODY.keys()
     names = [USER, CUSTOM, "phone-mary", "address-mary", *words_of(USER, CUSTOM, SECRET)]
+    names += person_words(SECRET, USER, CUSTOM)
     naming = {
         table
         for table, rows in tables.items()

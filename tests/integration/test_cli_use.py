@@ -32,7 +32,20 @@ GROUPS = {
     "store": ("copy",),
     "sandbox": ("phones",),
 }
-ALONE = {"serve", "demo", "bench", "sandbox", "clock", "check", "send", "migrate", "audit", "why"}
+ALONE = {
+    "serve",
+    "demo",
+    "bench",
+    "sandbox",
+    "clock",
+    "check",
+    "send",
+    "migrate",
+    "audit",
+    "why",
+    "report",
+    "effect",
+}
 
 
 @pytest.fixture

@@ -105,6 +105,11 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
         ("user-6", "custom-6", 0.0, 10),
     ),
     "deliveries_revive": (("deliveries_d100_pkey",), (["msg_7"], [1], [701], 1.0)),
+    "effect_events": (("events_received",), (1000.0, 1010.0, 1000.0, "msg_7", 10)),
+    "effect_pushed": (
+        ("deliveries_d100_pkey", "devices_pkey"),
+        (["msg_7"], [100], 0, 99),
+    ),
     "devices_touched": (
         ("devices_installation", "devices_address"),
         ("phone-7", "agent", "fcm", ["address-7"]),

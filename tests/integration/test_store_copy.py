@@ -19,6 +19,8 @@ from gateway.app import copy_store
 from gateway.app.copying import Copied
 from gateway.app.storage import sole_relay
 from gateway.core.attempts import Failed, line
+from gateway.core.effect_standing import Entered
+from gateway.core.effect_way import Cell, Counted, Sums
 from gateway.core.hooks import Hook, Plan
 from gateway.core.learnt import Learnt
 from gateway.core.model import Event, Item, Removal, UserRef, day_of
@@ -28,6 +30,7 @@ from gateway.core.states import DeliveryState, DeviceState
 from gateway.core.suppressing import Done
 from gateway.errors import StoreError
 from gateway.ports import ApiKey, Cancelling, Imported, Start
+from gateway.ports.effect import Mark, Phones
 from gateway.store import copying
 from gateway.store.copying import TABLES, Checksum, Table
 from gateway.store.postgres import open_postgres
@@ -37,7 +40,8 @@ from gateway.store.sqlite import open_sqlite
 from tests.kit.build import ALICE, NOW, item
 from tests.kit.clocks import wall
 from tests.kit.commands import INKPUSH, Workplace
-from tests.kit.planting import TOO_NEW, plant
+from tests.kit.experiments import member, outcome
+from tests.kit.planting import TOO_NEW, change, plant
 from tests.kit.postgres import databases
 from tests.kit.stores import (
     BACKENDS,
@@ -106,6 +110,25 @@ async def filled(file: Path) -> Path:
     return file
 
 
+async def fill_chain(source: Handle) -> None:
+    """Learning events, of which the oldest day is over."""
+    for age in range(LEARNT):
+        learnt = Event(
+            f"msg_learnt_{age}",
+            "user.course.completed",
+            "ignored",
+            NOW - (LEARNT - 1 - age) * DAY_S,
+            body=b'{"n": 0}',
+            learnt=Learnt("mary", None, "course", salt=b"s" * 32),
+        )
+        await source.queue.accept(learnt, [])
+    chained = await source.store.learning.chain(
+        now=NOW, limit=LEARNT, salt=lambda: b"s" * 32, outcomes=["user.course.completed"]
+    )
+    assert chained.entries == LEARNT
+    assert len(await source.store.learning.retain(before=NOW - DAY_S)) == 1
+
+
 async def fill(source: Handle) -> None:
     source.store.hooks.learn(Plan([Hook("crm", ("device.pruned",))]))
     for number in range(DEVICES):
@@ -160,6 +183,16 @@ async def fill(source: Handle) -> None:
     await source.starts.ask(leave, now=NOW, latest=NOW, for_s=1.0)
     correction = Cancelling(NOW, DAY_S, replacement='{"title": "Another"}')
     assert await source.store.cancels.cancel("msg_0", correction) is not None
+    cell = Cell("agent", "android", "learnink")
+    day = Mark(NOW, NOW + DAY_S, NOW + 2 * DAY_S, settled=False)
+    counted = Counted({cell: Sums(40, 20)}, {(cell, "expired"): 20})
+    phones = [Phones("agent", "android", 1, 0, 9, 0, 0)]
+    await source.store.effects.keep(day, {"": counted}, phones)
+    entered = Entered(NOW, NOW + DAY_S, "agent", "android", True, 30, 9, 9, 0, 0, 0, 0)
+    await source.store.effects.keep_entered("spring", day, [entered])
+    await source.store.effects.keep_terms("spring", "{}")
+    await change(source, member("spring", "mary"))
+    await change(source, outcome("mary", "done", NOW))
     erased = UserRef(user_id="somebody")
     await source.registry.erase(erased, now=NOW)
     for asked in await source.store.erasures.take("job", now=NOW, until=NOW + 60):
@@ -176,21 +209,7 @@ async def fill(source: Handle) -> None:
     said = Done("msg_bad", "/a", "learnink", "a word", "", NOW, 60.0, NOW)
     quarantined = replace(quarantined, done=(said,))
     await source.queue.accept(quarantined, [])
-    for day in range(LEARNT):
-        learnt = Event(
-            f"msg_learnt_{day}",
-            "user.course.completed",
-            "ignored",
-            NOW - (LEARNT - 1 - day) * DAY_S,
-            body=b'{"n": 0}',
-            learnt=Learnt("mary", None, "course", salt=b"s" * 32),
-        )
-        await source.queue.accept(learnt, [])
-    chained = await source.store.learning.chain(
-        now=NOW, limit=LEARNT, salt=lambda: b"s" * 32, outcomes=["user.course.completed"]
-    )
-    assert chained.entries == LEARNT
-    assert len(await source.store.learning.retain(before=NOW - DAY_S)) == 1
+    await fill_chain(source)
 
 
 async def everything(url: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -257,6 +276,13 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "brake_window": 1,
         "held_removals": 1,
         "starts": 3,
+        "effect_marks": 2,
+        "effect_days": 1,
+        "effect_reasons": 1,
+        "effect_phones": 2,
+        "effect_terms": 1,
+        "effect_outcomes": 1,
+        "experiment_members": 1,
         "events": EVENTS + 1 + LEARNT,
         "learning": LEARNT - 1,
         "learning_chain": 1,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 from gateway.core.erased import NOBODY, Erased, words_of
+from gateway.core.hashes import person_words
 from gateway.core.model import UserRef
 from gateway.errors import StoreError
 from gateway.store.postgres.texts import findable
@@ -34,6 +35,9 @@ async def ask(session: Session, user: UserRef, *, now: float) -> None:
     await session.run("erase_letters", *ids)
     if ids != (None, None):
         who = await words(session, user)
+        learner = person_words(await secret_of(session), user.user_id, user.custom_id)
+        await session.run("erase_members", *learner)
+        await session.run("erase_outcomes", *learner)
         await session.run("suppressions_erase", *who)
         await session.run("erasure_ask", *who, now, *ids)
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from gateway.core.audit import Row, without_ids
+from gateway.core.hashes import person_words
 from gateway.core.model import Event, UserRef, day_of
 from gateway.ports import Content, DeadLetter, Holdings, WaitingSlice
 from gateway.store.erasing import needles
@@ -91,6 +92,9 @@ class PostgresPeople:
             ids = ids_of(user)
             secret = await kept_secret(session)
             who = ("", "") if secret is None else await words(session, user)
+            learner = ("", "")
+            if secret is not None:
+                learner = person_words(secret, user.user_id, user.custom_id)
             people = [] if secret is None else numbers_of(secret, user, devices)
             reasons = [Row(*row) for row in await session.rows("held_reasons", *ids)]
             return Holdings(
@@ -110,6 +114,8 @@ class PostgresPeople:
                     tuple(row)
                     for row in await session.rows("held_hooks", [word for word in who if word])
                 ],
+                members=[tuple(row) for row in await session.rows("held_members", *learner)],
+                outcomes=[tuple(row) for row in await session.rows("held_outcomes", *learner)],
             )
 
         return await self._database.read(work, pace=SLOW)

@@ -15,6 +15,7 @@ from gateway.store.postgres.audit_rows import PostgresAudit
 from gateway.store.postgres.cancels import PostgresCancels
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.doubts import PostgresDoubts
+from gateway.store.postgres.effect import PostgresEffects
 from gateway.store.postgres.erased import kept_secret
 from gateway.store.postgres.erasure import PostgresErasures
 from gateway.store.postgres.hooks import PostgresHooks
@@ -69,6 +70,7 @@ class PostgresStore:
         self.replicas = PostgresReplicas(database)
         self.journal = PostgresJournal(database, self.replicas.forms, taps)
         self.receipts = PostgresReceipts(database, taps)
+        self.effects = PostgresEffects(database)
         self.learning = PostgresLearning(database)
         self.people = PostgresPeople(database)
         self.cancels = PostgresCancels(database)

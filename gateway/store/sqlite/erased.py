@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Collection, Mapping
 
 from gateway.core.erased import Erased, words_of
+from gateway.core.hashes import person_words
 from gateway.core.model import UserRef
 from gateway.errors import StoreError
 
@@ -20,6 +21,9 @@ def ask(connection: sqlite3.Connection, sql: Sql, user: UserRef, *, now: float) 
     connection.execute(sql["erase_held"])
     connection.execute(sql["erase_letters"], ids_of(user))
     who = words(connection, sql, user)
+    learners = learner(connection, sql, user)
+    connection.execute(sql["erase_members"], learners)
+    connection.execute(sql["erase_outcomes"], learners)
     connection.execute(sql["suppressions_erase"], who)
     connection.execute(sql["erasure_ask"], {**ids_of(user), **who, "now": now})
 
@@ -67,6 +71,12 @@ def secret_of(connection: sqlite3.Connection, sql: Sql) -> bytes:
 def words(connection: sqlite3.Connection, sql: Sql, user: UserRef) -> dict[str, str]:
     """The words for a user's ids, as the queries name them."""
     said = words_of(user.user_id, user.custom_id, secret_of(connection, sql))
+    return dict(zip(("who_user", "who_custom"), said, strict=True))
+
+
+def learner(connection: sqlite3.Connection, sql: Sql, user: UserRef) -> dict[str, str]:
+    """The words for a user in experiments and in what people learnt, as the queries name them."""
+    said = person_words(secret_of(connection, sql), user.user_id, user.custom_id)
     return dict(zip(("who_user", "who_custom"), said, strict=True))
 
 

@@ -15,7 +15,7 @@ from gateway.store.forgetting import numbers_of
 from gateway.store.naming import parts_of
 from gateway.store.rows import event_of
 from gateway.store.sqlite.database import SqliteDatabase
-from gateway.store.sqlite.erased import ids_of, kept_secret, words
+from gateway.store.sqlite.erased import ids_of, kept_secret, learner, words
 from gateway.store.waiting import candidates, in_chunks, still_waiting
 
 
@@ -103,9 +103,10 @@ class SqlitePeople:
         def work(connection: sqlite3.Connection) -> Holdings:
             ids = ids_of(user)
             secret = kept_secret(connection, sql)
-            who = {"who_user": "", "who_custom": ""}
+            who = learners = {"who_user": "", "who_custom": ""}
             if secret is not None:
                 who = words(connection, sql, user)
+                learners = learner(connection, sql, user)
             people = [] if secret is None else numbers_of(secret, user, devices)
 
             def find(query: str, values: Any) -> list[Any]:
@@ -124,6 +125,8 @@ class SqlitePeople:
                 acts=sorted(Row(*row) for row in find("audit_of_user", who)),
                 reasons=[one for one in reasons if without_ids(one.reason, user) != one.reason],
                 hooks=find("held_hooks", who),
+                members=find("held_members", learners),
+                outcomes=find("held_outcomes", learners),
             )
 
         return await self._database.search(work)

@@ -14,6 +14,7 @@ from gateway.store.sqlite.audit_rows import SqliteAudit
 from gateway.store.sqlite.cancels import SqliteCancels
 from gateway.store.sqlite.database import SqliteDatabase, open_database
 from gateway.store.sqlite.doubts import SqliteDoubts
+from gateway.store.sqlite.effect import SqliteEffects
 from gateway.store.sqlite.erased import kept_secret
 from gateway.store.sqlite.erasure import SqliteErasures
 from gateway.store.sqlite.holding import Holder
@@ -53,6 +54,7 @@ class SqliteStore:
         self.replicas = SoleReplica()
         self.journal = SqliteJournal(database, self.replicas.forms, taps)
         self.receipts = SqliteReceipts(database, taps)
+        self.effects = SqliteEffects(database)
         self.learning = SqliteLearning(database)
         self.people = SqlitePeople(database)
         self.cancels = SqliteCancels(database)

@@ -64,6 +64,37 @@ FROM held_removals WHERE device_id > ? ORDER BY device_id;
 SELECT device_id, key, received_at, holder, until FROM starts
 WHERE (device_id, key) > (?, ?) ORDER BY device_id, key;
 
+-- name: copy_effect_marks
+SELECT what, begins, ends, counted_at, settled FROM effect_marks
+WHERE (what, begins) > (?, ?) ORDER BY what, begins;
+
+-- name: copy_effect_days
+SELECT day, experiment, app, platform, source, people, taken, can_tell, shown, opened
+FROM effect_days WHERE (day, experiment, app, platform, source) > (?, ?, ?, ?, ?)
+ORDER BY day, experiment, app, platform, source;
+
+-- name: copy_effect_reasons
+SELECT day, experiment, app, platform, source, reason, people
+FROM effect_reasons WHERE (day, experiment, app, platform, source, reason) > (?, ?, ?, ?, ?, ?)
+ORDER BY day, experiment, app, platform, source, reason;
+
+-- name: copy_effect_phones
+SELECT day, app, platform, what, phones FROM effect_phones
+WHERE (day, app, platform, what) > (?, ?, ?, ?) ORDER BY day, app, platform, what;
+
+-- name: copy_effect_terms
+SELECT experiment, terms FROM effect_terms WHERE experiment > ? ORDER BY experiment;
+
+-- name: copy_effect_outcomes
+SELECT experiment, day, app, platform, held, people, completed, began, completed_before,
+       began_before, completed_late, began_late
+FROM effect_outcomes WHERE (experiment, day, app, platform, held) > (?, ?, ?, ?, ?)
+ORDER BY experiment, day, app, platform, held;
+
+-- name: copy_experiment_members
+SELECT experiment, person, held, since, until, app, platform, source
+FROM experiment_members WHERE (experiment, person) > (?, ?) ORDER BY experiment, person;
+
 -- name: copy_events
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
        chunks, reason, body, source, limits, learnt_user, learnt_custom,
@@ -154,6 +185,13 @@ SELECT 'lane_parts', count(*) FROM lane_parts UNION ALL
 SELECT 'brake_window', count(*) FROM brake_window UNION ALL
 SELECT 'held_removals', count(*) FROM held_removals UNION ALL
 SELECT 'starts', count(*) FROM starts UNION ALL
+SELECT 'effect_marks', count(*) FROM effect_marks UNION ALL
+SELECT 'effect_days', count(*) FROM effect_days UNION ALL
+SELECT 'effect_reasons', count(*) FROM effect_reasons UNION ALL
+SELECT 'effect_phones', count(*) FROM effect_phones UNION ALL
+SELECT 'effect_terms', count(*) FROM effect_terms UNION ALL
+SELECT 'effect_outcomes', count(*) FROM effect_outcomes UNION ALL
+SELECT 'experiment_members', count(*) FROM experiment_members UNION ALL
 SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'learning', count(*) FROM learning UNION ALL
 SELECT 'learning_chain', count(*) FROM learning_chain UNION ALL
