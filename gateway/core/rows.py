@@ -11,7 +11,7 @@ from gateway.core.stored import write_rejections
 from gateway.core.stored_limits import write_limits
 
 #: columns of what a learning event has learnt, which has no chunks and is not replayed
-_LEARNT = ("user_id", "custom_id", "object", "salt", "digest")
+_LEARNT = ("learnt_user", "learnt_custom", "learnt_object", "learnt_salt", "learnt_digest")
 #: of a row of the queue as it is written
 _QUEUE_COLUMNS = 10
 
@@ -44,11 +44,11 @@ def event_row(event: Event, form: int) -> Mapping[str, Any]:
         "body": event.body,
         "source": event.source,
         "limits": write_limits(event.limits),
-        "user_id": learnt and learnt.user_id,
-        "custom_id": learnt and learnt.custom_id,
-        "object": learnt and learnt.object,
-        "salt": learnt and learnt.salt,
-        "digest": digest,
+        "learnt_user": learnt and learnt.user_id,
+        "learnt_custom": learnt and learnt.custom_id,
+        "learnt_object": learnt and learnt.object,
+        "learnt_salt": learnt and learnt.salt,
+        "learnt_digest": digest,
     }
 
 

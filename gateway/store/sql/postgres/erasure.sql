@@ -106,8 +106,8 @@ SELECT event_id FROM learning WHERE user_id = $1
 UNION
 SELECT event_id FROM learning WHERE custom_id = $2
 UNION
-SELECT event_id FROM events WHERE status = 'ignored' AND number IS NULL
-    AND (user_id = $1 OR custom_id = $2);
+SELECT event_id FROM events WHERE status = 'ignored' AND learnt_number IS NULL
+    AND (learnt_user = $1 OR learnt_custom = $2);
 
 -- A slice of what is kept, behind a place and so many rows long: its last place, and the events
 -- whose bytes have one of the needles, or a NUL, which JSON in UTF-8 never has.
@@ -154,9 +154,9 @@ SELECT body FROM learning WHERE event_id = $1;
 
 -- A learning event that is not chained yet. Without a salt it will be chained as an emptied one.
 -- name: erase_learnt
-UPDATE events SET user_id = NULL, custom_id = NULL, object = NULL, salt = NULL, body = ''::bytea
-WHERE event_id = $1 AND status = 'ignored' AND number IS NULL
-  AND (user_id = $2 OR custom_id = $3 OR body = ''::bytea);
+UPDATE events SET learnt_user = NULL, learnt_custom = NULL, learnt_object = NULL, learnt_salt = NULL, body = ''::bytea
+WHERE event_id = $1 AND status = 'ignored' AND learnt_number IS NULL
+  AND (learnt_user = $2 OR learnt_custom = $3 OR body = ''::bytea);
 
 -- name: erase_indexes
 SELECT DISTINCT item_index FROM deliveries

@@ -5,7 +5,8 @@
 WITH new AS (
     INSERT INTO events (
         event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-        chunks, reason, body, source, limits, user_id, custom_id, object, salt, digest
+        chunks, reason, body, source, limits, learnt_user,
+        learnt_custom, learnt_object, learnt_salt, learnt_digest
     ) VALUES (
         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
     )
@@ -229,7 +230,7 @@ WHERE d.event_id = dead.event_id AND d.item_index = dead.item_index
 -- name: events_purge
 WITH old AS (
     SELECT event_id FROM events
-    WHERE received_at < $1 AND NOT (status = 'ignored' AND number IS NULL)
+    WHERE received_at < $1 AND NOT (status = 'ignored' AND learnt_number IS NULL)
       AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.event_id = events.event_id)
     ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), chunks AS (

@@ -21,8 +21,9 @@ UPDATE learning_chain SET
 WHERE id = 1;
 
 -- name: learning_waiting
-SELECT event_id, source, type, occurred_at, received_at, user_id, custom_id, object, digest, salt, body
-FROM events WHERE status = 'ignored' AND number IS NULL
+SELECT event_id, source, type, occurred_at, received_at, learnt_user, learnt_custom, learnt_object,
+       learnt_digest, learnt_salt, body
+FROM events WHERE status = 'ignored' AND learnt_number IS NULL
 ORDER BY received_at, event_id LIMIT $1;
 
 -- name: learning_known
@@ -48,7 +49,8 @@ SELECT * FROM unnest(
 
 -- What a repeat, or an erased one, had in it goes; the rest is an event as any.
 -- name: learning_placed
-UPDATE events SET number = placed.number, user_id = NULL, custom_id = NULL, object = NULL,
+UPDATE events SET learnt_number = placed.number, learnt_user = NULL,
+    learnt_custom = NULL, learnt_object = NULL,
     body = CASE placed.number WHEN 0 THEN ''::bytea ELSE body END
 FROM unnest($1::bigint[], $2::text[]) AS placed (number, event_id)
 WHERE events.event_id = placed.event_id;

@@ -75,8 +75,8 @@ SELECT event_id FROM learning WHERE user_id = $1
 UNION
 SELECT event_id FROM learning WHERE custom_id = $2
 UNION
-SELECT event_id FROM events WHERE status = 'ignored' AND number IS NULL
-    AND (user_id = $1 OR custom_id = $2)
+SELECT event_id FROM events WHERE status = 'ignored' AND learnt_number IS NULL
+    AND (learnt_user = $1 OR learnt_custom = $2)
 ORDER BY event_id;
 
 -- name: held_letters

@@ -34,7 +34,9 @@ WHERE state = 'pending' AND (at BETWEEN :since AND :until OR (:by < 0 AND next_a
 
 -- name: redate_events
 UPDATE events SET received_at = received_at + :by,
-    digest = iif(number IS NULL AND salt IS NOT NULL, NULL, digest)
+    learnt_digest = iif(
+        learnt_number IS NULL AND learnt_salt IS NOT NULL, NULL, learnt_digest
+    )
 WHERE received_at BETWEEN :since AND :until;
 
 -- name: redate_starts
@@ -180,7 +182,9 @@ WHERE first_seen IN (SELECT was FROM recalled);
 
 -- name: recall_events
 UPDATE events SET received_at = (SELECT becomes FROM recalled WHERE was = received_at),
-    digest = iif(number IS NULL AND salt IS NOT NULL, NULL, digest)
+    learnt_digest = iif(
+        learnt_number IS NULL AND learnt_salt IS NOT NULL, NULL, learnt_digest
+    )
 WHERE received_at IN (SELECT was FROM recalled);
 
 -- name: recall_starts

@@ -54,7 +54,8 @@ WHERE (device_id, key) > (?, ?) ORDER BY device_id, key;
 
 -- name: copy_events
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-       chunks, reason, body, source, limits, user_id, custom_id, object, salt, digest, number
+       chunks, reason, body, source, limits, learnt_user, learnt_custom,
+       learnt_object, learnt_salt, learnt_digest, learnt_number
 FROM events WHERE event_id > ? ORDER BY event_id;
 
 -- name: copy_learning

@@ -94,8 +94,8 @@ SELECT event_id FROM learning WHERE user_id = :user_id
 UNION
 SELECT event_id FROM learning WHERE custom_id = :custom_id
 UNION
-SELECT event_id FROM events WHERE status = 'ignored' AND number IS NULL
-    AND (user_id = :user_id OR custom_id = :custom_id);
+SELECT event_id FROM events WHERE status = 'ignored' AND learnt_number IS NULL
+    AND (learnt_user = :user_id OR learnt_custom = :custom_id);
 
 -- A slice of what is kept, behind a place and so many rows long: its last place, and the events
 -- whose bytes have one of the needles, or a NUL, which JSON in UTF-8 never has.
@@ -141,9 +141,9 @@ SELECT body FROM learning WHERE event_id = :event_id AND event_id IS NOT NULL;
 
 -- A learning event that is not chained yet. Without a salt it will be chained as an emptied one.
 -- name: erase_learnt
-UPDATE events SET user_id = NULL, custom_id = NULL, object = NULL, salt = NULL, body = x''
-WHERE event_id = :event_id AND status = 'ignored' AND number IS NULL
-  AND (user_id = :user_id OR custom_id = :custom_id OR body = x'');
+UPDATE events SET learnt_user = NULL, learnt_custom = NULL, learnt_object = NULL, learnt_salt = NULL, body = x''
+WHERE event_id = :event_id AND status = 'ignored' AND learnt_number IS NULL
+  AND (learnt_user = :user_id OR learnt_custom = :custom_id OR body = x'');
 
 -- name: erasure_asked
 SELECT max(asked_at) FROM erasures WHERE who_user = :who_user AND who_custom = :who_custom;

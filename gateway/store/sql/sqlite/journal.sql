@@ -1,10 +1,12 @@
 -- name: event_insert
 INSERT INTO events (
     event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
-    chunks, reason, body, source, limits, user_id, custom_id, object, salt, digest
+    chunks, reason, body, source, limits, learnt_user,
+    learnt_custom, learnt_object, learnt_salt, learnt_digest
 ) VALUES (
     :event_id, :type, :status, :received_at, :occurred_at, :notifications, :rejected, :rejections,
-    :chunks, :reason, :body, :source, :limits, :user_id, :custom_id, :object, :salt, :digest
+    :chunks, :reason, :body, :source, :limits, :learnt_user,
+    :learnt_custom, :learnt_object, :learnt_salt, :learnt_digest
 ) ON CONFLICT (event_id) DO NOTHING;
 
 -- name: people_insert
@@ -152,7 +154,7 @@ WHERE event_id = :event_id AND item_index = :item_index AND device_id = :device_
 
 -- name: old_events
 SELECT event_id FROM events
-WHERE received_at < :before AND NOT (status = 'ignored' AND number IS NULL)
+WHERE received_at < :before AND NOT (status = 'ignored' AND learnt_number IS NULL)
   AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.event_id = events.event_id)
 ORDER BY received_at LIMIT :limit;
 

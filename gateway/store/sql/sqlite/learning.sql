@@ -11,8 +11,9 @@ UPDATE learning_chain SET
 WHERE id = 1;
 
 -- name: learning_waiting
-SELECT event_id, source, type, occurred_at, received_at, user_id, custom_id, object, digest, salt, body
-FROM events WHERE status = 'ignored' AND number IS NULL
+SELECT event_id, source, type, occurred_at, received_at, learnt_user, learnt_custom, learnt_object,
+       learnt_digest, learnt_salt, body
+FROM events WHERE status = 'ignored' AND learnt_number IS NULL
 ORDER BY received_at, event_id LIMIT :limit;
 
 -- name: learning_known
@@ -33,7 +34,8 @@ INSERT INTO learning (
 
 -- What a repeat, or an erased one, had in it goes; the rest is an event as any.
 -- name: learning_placed
-UPDATE events SET number = placed.value ->> 0, user_id = NULL, custom_id = NULL, object = NULL,
+UPDATE events SET learnt_number = placed.value ->> 0, learnt_user = NULL,
+    learnt_custom = NULL, learnt_object = NULL,
     body = iif(placed.value ->> 0 = 0, x'', body)
 FROM json_each(:placed) AS placed WHERE events.event_id = placed.value ->> 1;
 

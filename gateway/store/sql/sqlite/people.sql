@@ -47,8 +47,8 @@ SELECT event_id FROM learning WHERE user_id = :user_id
 UNION
 SELECT event_id FROM learning WHERE custom_id = :custom_id
 UNION
-SELECT event_id FROM events WHERE status = 'ignored' AND number IS NULL
-    AND (user_id = :user_id OR custom_id = :custom_id)
+SELECT event_id FROM events WHERE status = 'ignored' AND learnt_number IS NULL
+    AND (learnt_user = :user_id OR learnt_custom = :custom_id)
 ORDER BY event_id;
 
 -- name: held_letters

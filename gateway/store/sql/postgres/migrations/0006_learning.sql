@@ -1,14 +1,14 @@
 -- An older release writes events without what was found in them: they are chained all the same.
 -- What is found in a learning event when it comes in, and its place in the chain once it is chained;
 -- see deploy/docs/decisions/0047-one-chain-of-learning-events.md. 0: it was not kept, for it repeats another.
-ALTER TABLE events ADD COLUMN user_id text COLLATE "C";
-ALTER TABLE events ADD COLUMN custom_id text COLLATE "C";
-ALTER TABLE events ADD COLUMN object text COLLATE "C";
-ALTER TABLE events ADD COLUMN salt bytea;
-ALTER TABLE events ADD COLUMN digest bytea;
-ALTER TABLE events ADD COLUMN number bigint;
+ALTER TABLE events ADD COLUMN learnt_user text COLLATE "C";
+ALTER TABLE events ADD COLUMN learnt_custom text COLLATE "C";
+ALTER TABLE events ADD COLUMN learnt_object text COLLATE "C";
+ALTER TABLE events ADD COLUMN learnt_salt bytea;
+ALTER TABLE events ADD COLUMN learnt_digest bytea;
+ALTER TABLE events ADD COLUMN learnt_number bigint;
 CREATE INDEX IF NOT EXISTS events_unchained ON events (received_at, event_id)
-    WHERE status = 'ignored' AND number IS NULL;
+    WHERE status = 'ignored' AND learnt_number IS NULL;
 
 -- The chain: learning events, emptied ones, and the entries which say so (`erases`: whose number).
 -- `at` is when it happened, else when it came in. `remade`: its digest was made when it was chained.

@@ -1,13 +1,13 @@
 -- What is found in a learning event when it comes in, and its place in the chain once it is chained;
 -- see deploy/docs/decisions/0047-one-chain-of-learning-events.md. 0: it was not kept, for it repeats another.
-ALTER TABLE events ADD COLUMN user_id TEXT;
-ALTER TABLE events ADD COLUMN custom_id TEXT;
-ALTER TABLE events ADD COLUMN object TEXT;
-ALTER TABLE events ADD COLUMN salt BLOB;
-ALTER TABLE events ADD COLUMN digest BLOB;
-ALTER TABLE events ADD COLUMN number INTEGER;
+ALTER TABLE events ADD COLUMN learnt_user TEXT;
+ALTER TABLE events ADD COLUMN learnt_custom TEXT;
+ALTER TABLE events ADD COLUMN learnt_object TEXT;
+ALTER TABLE events ADD COLUMN learnt_salt BLOB;
+ALTER TABLE events ADD COLUMN learnt_digest BLOB;
+ALTER TABLE events ADD COLUMN learnt_number INTEGER;
 CREATE INDEX events_unchained ON events (received_at, event_id)
-    WHERE status = 'ignored' AND number IS NULL;
+    WHERE status = 'ignored' AND learnt_number IS NULL;
 
 -- The chain: learning events, emptied ones, and the entries which say so (`erases`: whose number).
 -- `at` is when it happened, else when it came in. `remade`: its digest was made when it was chained.
