@@ -265,7 +265,7 @@ class Metrics:
 
     # --- what happens --------------------------------------------------------------------------
 
-    def __call__(self, event: GatewayEvent) -> None:  # noqa: PLR0912  # a case a kind
+    def __call__(self, event: GatewayEvent) -> None:
         """Count an event."""
         match event:
             case WebhookAnswered():

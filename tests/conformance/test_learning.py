@@ -288,7 +288,8 @@ async def test_a_chain_that_was_made_anew_is_found_by_a_head_that_was_kept(handl
     await by_hand(
         handle,
         "DELETE FROM learning WHERE number > 0; DELETE FROM learning_chain WHERE id = 1;"
-        "UPDATE events SET learnt_number = NULL, learnt_digest = NULL, type = 'another' WHERE event_id > ''",
+        "UPDATE events SET learnt_number = NULL, learnt_digest = NULL, type = 'another'"
+        " WHERE event_id > ''",
     )
     await chain(handle)
     assert not (await audited(handle)).faults
