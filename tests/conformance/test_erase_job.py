@@ -307,6 +307,7 @@ async def test_an_indexed_event_is_found_without_a_search(handle: Handle) -> Non
 async def test_the_index_goes_with_its_event(handle: Handle) -> None:
     event = Event("msg_1", "t", "ignored", NOW, body=b"{}", people=("mary",))
     assert await handle.queue.accept(event, [])
+    await handle.store.learning.chain(now=NOW, limit=1, salt=lambda: b"s" * 32)
     await handle.journal.purge(before=NOW + 3 * 86_400)
     assert await handle.store.erasures.indexed(MARY) == []
 

@@ -18,6 +18,7 @@ from gateway.app import copy_store
 from gateway.app.copying import Copied
 from gateway.app.storage import sole_relay
 from gateway.core.attempts import Failed, line
+from gateway.core.learnt import Learnt
 from gateway.core.model import Event, Item, Removal, UserRef, day_of
 from gateway.core.prune import Brake, BrakeRule
 from gateway.core.receipts import Key, Kind, Told
@@ -49,6 +50,7 @@ PASSWORD = "hush-hush"
 DAY_S = 86_400.0
 EVENTS = 3
 RECEIPTS = 19 * len(Kind)
+LEARNT = 3
 #: deliveries of each event
 RECORDS = 40
 DEVICES = 25
@@ -158,6 +160,21 @@ async def fill(source: Handle) -> None:
         "msg_bad", "", "quarantined", NOW, reason="?", body=b"\xff{", people=("user-1",)
     )
     await source.queue.accept(quarantined, [])
+    for day in range(LEARNT):
+        learnt = Event(
+            f"msg_learnt_{day}",
+            "user.course.completed",
+            "ignored",
+            NOW - (LEARNT - 1 - day) * DAY_S,
+            body=b'{"n": 0}',
+            learnt=Learnt("mary", None, "course", salt=b"s" * 32),
+        )
+        await source.queue.accept(learnt, [])
+    chained = await source.store.learning.chain(
+        now=NOW, limit=LEARNT, salt=lambda: b"s" * 32, outcomes=["user.course.completed"]
+    )
+    assert chained.entries == LEARNT
+    assert len(await source.store.learning.retain(before=NOW - DAY_S)) == 1
 
 
 async def everything(url: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -220,7 +237,12 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "brake_window": 1,
         "held_removals": 1,
         "starts": 3,
-        "events": EVENTS + 1,
+        "events": EVENTS + 1 + LEARNT,
+        "learning": LEARNT - 1,
+        "learning_chain": 1,
+        "learning_seals": LEARNT - 2,
+        "learning_days": 1,
+        "learning_outcomes": LEARNT - 1,
         "chunks_done": EVENTS,
         "deliveries": EVENTS * RECORDS,
         "failed_attempts": EVENTS,
