@@ -148,6 +148,7 @@ ACTING: dict[str, tuple[Does, ...]] = {
         Does(("agent/fcm",), (("lanes.release", "agent/fcm", 1),), _braked),
         Does(("agent/fcm", "--discard"), (("lanes.discard", "agent/fcm", 0),), _braked),
     ),
+    "events export": (Does(("--type", "user.*", "-"), (("events.export", "user.*", 0),)),),
     "lanes resume": (
         Does((), (("lanes.resume", "agent/fcm", 1),), _paused),
         Does(("agent/fcm/ios",), (("lanes.resume", "agent/fcm/ios", 1),), _paused),
@@ -180,8 +181,10 @@ LOOKING = {
     "demo": "works on a store of its own",
     "devices list": "shows rows",
     "devices show": "shows rows",
+    "events audit": "shows what was changed past Inkpush, and nobody's events",
     "events list": "shows rows",
     "events show": "the same as `why`",
+    "events types": "shows names of fields, and no values",
     "keys list": "shows rows",
     "lanes list": "shows rows",
     "migrate": "changes the schema, and nothing that is kept",
