@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from gateway.app.clocks import SYSTEM
 from gateway.app.correcting import chunks_of
 from gateway.core.audit import Actor
 from gateway.core.clocks import Clocks
+from gateway.core.extraction import DEFAULT, LearningRules, extract
 from gateway.core.instants import to_iso
 from gateway.core.model import CHUNK_SIZE, Chunk, Event, EventStatus, day_of
 from gateway.core.sources import Terms, corrected_by
 from gateway.errors import StoreError
-from gateway.ingest.schema import understand
+from gateway.ingest.schema import Reading, understand
 
 if TYPE_CHECKING:
     from gateway.app.copying import Progress
@@ -44,12 +46,14 @@ async def replay(
     max_age_s: float,
     fresh: bool,
     actor: Actor,
+    learning: LearningRules = DEFAULT,
     clocks: Clocks = SYSTEM,
 ) -> Replayed:
     """Read a quarantined event again and queue its notifications; no other event is touched, and
     none that was cancelled.
 
-    `fresh`: its age counts from now, else from its own time.
+    `fresh`: its age counts from now, else from its own time. `learning`: what is kept of it, if it
+    turns out to be no push.
     """
     summary = await journal.event(event_id)
     if summary is None:
@@ -59,7 +63,7 @@ async def replay(
     if await cancels.of(event_id) is not None:
         return Replayed(event_id, "cancelled")
     now = clocks.wall()
-    event, chunks = _read_again(summary.event, max_age_s, now=now, fresh=fresh)
+    event, chunks = _read_again(summary.event, max_age_s, learning, now=now, fresh=fresh)
     if event.status != "quarantined":
         if event.body != summary.event.body:
             # it came before it was understood, with phone numbers
@@ -111,7 +115,7 @@ def cut_again(event: Event, *, max_age_s: float, chunk_items: int = CHUNK_SIZE) 
 
 
 def _read_again(
-    event: Event, max_age_s: float, *, now: float, fresh: bool
+    event: Event, max_age_s: float, learning: LearningRules, *, now: float, fresh: bool
 ) -> tuple[Event, tuple[Chunk, ...]]:
     """An event as this version understands it, and its chunks: due now, on the day it came, for its
     source as that was then."""
@@ -121,6 +125,7 @@ def _read_again(
         received_at=now,
         max_age_s=max_age_s,
         terms=Terms(event.source, event.limits),
+        reading=Reading(partial(extract, rules=learning)),
     )
     day, own_s = day_of(event.received_at), event.limits.max_age_s
     chunks = []

@@ -169,8 +169,10 @@ async def replay(
 ) -> int:
     """Read quarantined events again, as this version understands them, and send their pushes."""
     from gateway.app import replaying
+    from gateway.app.learning import rules_of
 
-    max_age_s = state.settings().relay.max_age_s
+    settings = state.settings()
+    max_age_s = settings.relay.max_age_s
     async with state.store() as stores:
         replayed = [
             await replaying.replay(
@@ -181,6 +183,7 @@ async def replay(
                 max_age_s=max_age_s,
                 fresh=fresh,
                 actor=actor(reason),
+                learning=rules_of(settings),
                 clocks=stores.clocks,
             )
             for event_id in event_ids

@@ -360,6 +360,24 @@ async def test_a_quarantined_event_is_read_again_and_sent(peopled: Workplace) ->
     assert claim.chunk.deadline > 1.78e9
 
 
+async def test_a_learning_event_that_is_read_again_is_kept_without_what_is_dropped(
+    peopled: Workplace,
+) -> None:
+    said = {"type": "user.joined", "data": {"user_id": "mary", "phone_number": "+254700000001"}}
+    async with opened(peopled) as stores:
+        body = json.dumps(said).encode()
+        event = Event("msg_1", "", "quarantined", 1000.0, reason="?", body=body)
+        await stores.queue.accept(event, [])
+    peopled.variables["INKPUSH_LEARNING__DROP"] = '["**.phone_number"]'
+    peopled.variables["INKPUSH_RETENTION__LEARNING_DAYS"] = "14"
+    done = peopled.run("events", "replay", "msg_1", "--json")
+    assert [one["result"] for one in done.json["events"]] == ["ignored"]
+    async with opened(peopled) as stores:
+        summary = await stores.journal.event("msg_1")
+    assert summary is not None
+    assert json.loads(summary.event.body) == {"type": "user.joined", "data": {"user_id": "mary"}}
+
+
 async def test_a_users_deliveries_tell_what_the_vendor_said(peopled: Workplace) -> None:
     async with opened(peopled) as stores:
         (device,) = await stores.registry.devices_of(UserRef(user_id="mary"))
