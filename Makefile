@@ -42,7 +42,7 @@ test: check $(VENV)/.servers  ## everything that CI runs: check, then all suites
 	$(BIN)/pytest --numprocesses $(WAITING_JOBS) --dist worksteal tests/acceptance $(call once_more,tests/acceptance)
 
 test-long: check $(VENV)/.servers  ## test with more of all that has a number: some hours
-	WHY_DELIVERIES=1000000 CANCEL_PUSHES=10000 EFFECT_SEEDS=1000 EFFECT_PEOPLE=300,3000 $(BIN)/pytest --hypothesis-profile long \
+	WHY_DELIVERIES=1000000 CANCEL_PUSHES=10000 SUPPRESS_PUSHES=10000 LEARNING_EVENTS=10000 EFFECT_SEEDS=1000 EFFECT_PEOPLE=300,3000 $(BIN)/pytest --hypothesis-profile long \
 		--numprocesses $(JOBS) --dist loadfile \
 		$(filter-out tests/simulation,$(BESIDE))
 	DEFECT_ROUNDS=3 $(BIN)/pytest --numprocesses $(JOBS) tests/simulation

@@ -27,7 +27,7 @@ from tests.kit.stores import Handle, erase
 ALL = Wanted()
 MARY = UserRef(user_id="mary")
 HOUR = 3_600.0
-EVENTS = int(os.environ.get("INKPUSH_LEARNING_EVENTS", "60"))
+EVENTS = int(os.environ.get("LEARNING_EVENTS", "60"))
 
 
 def salted() -> bytes:

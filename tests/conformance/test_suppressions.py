@@ -75,5 +75,6 @@ async def test_it_goes_with_its_event(handle: Handle) -> None:
     old = event("msg_old", done("msg_old"), received_at=NOW - 20 * 86_400)
     await accept(handle, old)
     await accept(handle, event("msg_e", done()))
+    await handle.store.learning.chain(now=NOW, limit=9, salt=lambda: bytes(32))
     await handle.journal.purge(before=NOW - 10 * 86_400)
     assert [row.event_id for row in await handle.store.suppressions.recent(since=0.0)] == ["msg_e"]
