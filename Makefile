@@ -18,8 +18,8 @@ JOBS ?= 4
 WAITING_JOBS ?= 5
 # histories that `make test` goes through: about a minute on two cores, in
 # which all is seen that must be
-HISTORIES ?= 1000
-NATIVE_HISTORIES ?= 300
+HISTORIES ?= 700
+NATIVE_HISTORIES ?= 200
 
 # What failed beside others runs once more, alone. That is for machines with more to do than they can:
 # whoever reads it mends the test that passed only so.
