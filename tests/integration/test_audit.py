@@ -166,11 +166,18 @@ exports."""
 NAMELESS = ("clock.accept", "devices.export", "devices.import", "users.erase", "users.export")
 """Acts without an object."""
 ELSEWHERE = {
+    "hooks pause": "tests/integration/test_cli_hooks.py",
+    "hooks replay": "tests/integration/test_cli_hooks.py",
+    "hooks resume": "tests/integration/test_cli_hooks.py",
     "events requeue": "acts on what a broker held: tests/integration/test_relay_sources.py",
     "store copy": "its row is in the copy: tests/integration/test_store_copy.py",
 }
 """Those that act as well, and where they are tested."""
 LOOKING = {
+    "effect": "shows counts",
+    "hooks list": "shows how hooks stand",
+    "hooks test": "posts an event about nobody; its row says so, without a reason",
+    "report": "shows counts",
     "audit": "shows rows",
     "bench": "works on a store of its own",
     "check": "changes nothing",
