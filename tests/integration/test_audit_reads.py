@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.app.skin import problem_middleware
 from gateway.app.vendors import taken_by
 from gateway.core.audit import Row
+from gateway.core.learnt import Learnt
 from gateway.core.model import Event, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
 from gateway.core.seen import Asking
@@ -35,6 +36,7 @@ from tests.kit.stores import BACKENDS, Handle, record, register
 
 MARY, OTIS = UserRef(custom_id="mary"), UserRef(custom_id="otis")
 SECRET = b"s" * 32
+COMPLETED = "user.course.completed"
 
 
 class Wanted(NamedTuple):
@@ -49,13 +51,16 @@ class Wanted(NamedTuple):
 TIMES = Wanted("users.read", "times", 1, True)
 OF_ONE = Wanted("users.read", "msg_one", 1, True)
 OF_TWO = Wanted("users.read", "msg_two", 2, False)
+HERS = Wanted("events.read", "", 1, True)
+ALL = Wanted("events.read", "", 2, False)
 EXPORT = Wanted("users.export", "", 1, True)
 DEVICES = Wanted("devices.export", "", 2, False)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def handle(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Handle]:
-    """Mary opened a push of her own and one that Otis opened as well; nobody told of the third."""
+    """Mary opened a push of her own and one that Otis opened as well; nobody told of the third.
+    Each of them completed a course."""
     async with BACKENDS[request.param].open(tmp_path, lambda: NOW) as opened:
         phones = {}
         for who in ("mary", "otis"):
@@ -77,6 +82,11 @@ async def handle(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
                     key = Key(event_id, index, device_id, day, "granted")
                     told = Told(key, Kind.OPENED, NOW + 60.0, 5.0, True)
                     await opened.store.receipts.keep([told], rule="opt_out")
+        for who in ("mary", "otis"):
+            learnt = Learnt(None, who, "course_1", salt=SECRET)
+            event = Event(f"evt_{who}", COMPLETED, "ignored", NOW, NOW, body=b"{}", learnt=learnt)
+            await opened.queue.accept(event, [])
+        await opened.store.learning.chain(now=NOW, limit=10, salt=lambda: SECRET)
         yield opened
 
 
@@ -94,6 +104,7 @@ async def said(handle: Handle) -> list[Wanted]:
 # --- routes -----------------------------------------------------------------------------------
 
 SEES = ("deliveries:read", "receipts:read")
+LEARNS = ("events:read",)
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,12 @@ CALLS = (
     Call("/v1/events/{event_id}", "/v1/events/msg_one"),
     Call("/v1/events/{event_id}", "/v1/events/msg_none?items=1"),
     Call("/v1/events/{event_id}", "/v1/events/msg_9?items=1", status=404),
+    Call("/v1/users/{id}/events", "/v1/users/mary/events", HERS, LEARNS),
+    Call("/v1/users/{id}/events", "/v1/users/zoe/events", None, LEARNS),
+    Call("/v1/users/{id}/events", "/v1/users/mary/events?limit=0", None, LEARNS, 422),
+    Call("/v1/events", "/v1/events", ALL, LEARNS),
+    Call("/v1/events", "/v1/events?user=mary", HERS, LEARNS),
+    Call("/v1/events", "/v1/events?type=user.badge.earned", None, LEARNS),
     Call("/v1/users/{id}", "/v1/users/mary", EXPORT, ("admin",)),
     Call("/v1/users/{id}", "/v1/users/mary?by=phone", None, ("admin",), 422),
     # of a device it is shown when its app was last heard of, which is no push that somebody saw
@@ -165,7 +182,7 @@ async def test_what_a_call_shows_of_people_s_times_has_a_row_and_nothing_else(
             assert newest.who.startswith("test (key ")
             assert newest.origin == "api"
             # what a backend does all day goes with the journal, an export does not
-            assert newest.routine == (newest.what == "users.read")
+            assert newest.routine == (newest.what in {"users.read", "events.read"})
     for row in await rows(handle):
         assert not {"mary", "otis"} & set(str(row).replace("'", " ").split())
 

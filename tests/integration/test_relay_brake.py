@@ -13,6 +13,7 @@ from providers.sandbox import Answer
 from tests.kit.audience import APP, Phone, androids
 from tests.kit.gateway import eventually
 from tests.kit.nats_cluster import running_cluster
+from tests.kit.older import as_of_version
 from tests.kit.postgres import databases
 from tests.kit.relay_rig import RelayRig, Running
 
@@ -249,12 +250,7 @@ async def test_what_the_version_before_pruned_lately_counts(rig: RelayRig) -> No
         await running.register(*phones)
         await running.queue_for("msg_1", die(rig, phones[:40]))
         await running.settled("msg_1")
-    later = ("starts", "cancelled", "receipts", "failed_attempts")
-    for table in ("relays", "doubts", "brake_window", "audit", "clocks", *later):
-        rig.sql(f"DROP TABLE {table}")
-    rig.sql("ALTER TABLE lanes DROP COLUMN quiet_reason")
-    rig.sql("ALTER TABLE devices DROP COLUMN heard_at")
-    rig.sql("PRAGMA user_version = 5")
+    as_of_version(rig.database, 5)
     async with rig.running() as running:
         await running.queue_for("msg_2", die(rig, phones[40:60]))
         assert await running.settled("msg_2") == {"pruned": 10, "refused": 10}

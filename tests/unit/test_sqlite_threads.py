@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from gateway.errors import StoreEnded, StoreUnavailable
 from gateway.store.sqlite import SqliteDatabase, engine
+from gateway.store.sqlite.database import open_database
 from gateway.store.sqlite.engine import ThreadEngine
 from gateway.store.sqlite.opening import open_connections
 
@@ -226,3 +228,15 @@ async def test_a_query_that_takes_long_moves(rig: Rig, monkeypatch: pytest.Monke
     count = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) "
     await rig.database.search(lambda one: one.execute(count + "SELECT sum(i) FROM n").fetchone())
     assert looks > 5
+
+
+async def test_no_log_is_left_behind(tmp_path: Path) -> None:
+    """The last connection to close moves the log into the file; of two that close at once, each
+    left it to the other."""
+    for _ in range(60):
+        database = await open_database(tmp_path / "inkpush.db")
+        await asyncio.gather(
+            *(database.read(lambda one: one.execute("SELECT 1")) for _ in range(4))
+        )
+        await database.aclose()
+        assert "inkpush.db-wal" not in os.listdir(tmp_path)  # noqa: PTH208  # of an async test

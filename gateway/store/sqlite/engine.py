@@ -183,12 +183,19 @@ class ThreadEngine:
         self._told.append(told)
 
     async def aclose(self) -> None:
+        # The writer closes last: the last connection to close moves the log into the file, and one
+        # that only reads may not.
+        writer, *readers = self._workers
         if not self._closed:
             self._closed = True
-            for worker in self._workers:
+            for worker in readers:
                 worker.line.put(None)
-        for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+        try:
+            for thread in self._threads[1:]:
+                await asyncio.to_thread(thread.join)
+        finally:
+            writer.line.put(None)
+        await asyncio.to_thread(self._threads[0].join)
 
     # --- in the threads -----------------------------------------------------------------------
 
