@@ -44,6 +44,8 @@ class DeliveryState(StrEnum):
     DEAD = "dead"
     #: taken back, or overtaken by a newer one, before a vendor took it
     CANCELLED = "cancelled"
+    #: held back by an experiment, and sent later if nothing newer of the same person is
+    HELD_OUT = "held_out"
 
     @property
     def is_terminal(self) -> bool:
@@ -60,6 +62,7 @@ DELIVERY_STEPS: dict[DeliveryState, frozenset[DeliveryState]] = {
     DeliveryState.REFUSED: frozenset(),
     DeliveryState.DEAD: frozenset({DeliveryState.PENDING}),
     DeliveryState.CANCELLED: frozenset(),
+    DeliveryState.HELD_OUT: frozenset(),
 }
 
 

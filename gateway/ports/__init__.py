@@ -16,6 +16,7 @@ from gateway.ports.cancels import Cancelling, Cancels
 from gateway.ports.doubts import Doubt, Doubts
 from gateway.ports.effect import Effects
 from gateway.ports.erasures import KEPT, Asked, Cleared, Erasure, Erasures, Kept, Slice
+from gateway.ports.experiments import Experiments
 from gateway.ports.hooks import (
     AGAIN,
     Again,

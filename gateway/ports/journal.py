@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from gateway.core.attempts import Failed, Failures, Key
 from gateway.core.audit import Act
 from gateway.core.cancelling import CANCELLED
+from gateway.core.drawn import Drawn
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.prune import NO_BRAKES, Admission, Brake, LaneKey
@@ -176,6 +177,7 @@ class Journal(Protocol):
         brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
         waiting: Sequence[tuple[Record, LeaseRef]] = (),
         failed: Sequence[Failed] = (),
+        drawn: Sequence[Drawn] = (),
     ) -> Recorded:
         """Write the states of deliveries, in one transaction.
 
@@ -191,6 +193,11 @@ class Journal(Protocol):
         `waiting` are deliveries whose chunk goes on, each with the lease of that chunk, in a queue
         beside this journal. One is written only while the lease holds: whoever took the chunk since
         has read what there was, and would not end a row that comes later.
+
+        `drawn` is what the lot made of reminders; nothing is kept of those for a user who was erased
+        since, nor of a stage that is over. Of a person of an experiment only the first entry counts,
+        of the reminders that are held back the newest. One that is held back is kept also where the
+        experiment has ended meanwhile, or the person is exempt by now: they are let go then.
 
         `failed` are attempts that failed, one entry a delivery; nothing is kept of those for a
         person who was erased since.

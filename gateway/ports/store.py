@@ -9,6 +9,7 @@ from gateway.ports.cancels import Cancels
 from gateway.ports.doubts import Doubts
 from gateway.ports.effect import Effects
 from gateway.ports.erasures import Erasures
+from gateway.ports.experiments import Experiments
 from gateway.ports.hooks import Hooks
 from gateway.ports.journal import Journal
 from gateway.ports.keys import Keys
@@ -57,6 +58,10 @@ class Store(Protocol):
     @property
     def suppressions(self) -> Suppressions:
         """What people have done already."""
+
+    @property
+    def experiments(self) -> Experiments:
+        """Experiments, and who is in them."""
 
     @property
     def erasures(self) -> Erasures:
