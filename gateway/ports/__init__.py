@@ -88,6 +88,7 @@ __all__ = [
     "Erasure",
     "Erasures",
     "EventSummary",
+    "Experiments",
     "Held",
     "HeldOf",
     "Holder",

@@ -194,10 +194,11 @@ class Journal(Protocol):
         beside this journal. One is written only while the lease holds: whoever took the chunk since
         has read what there was, and would not end a row that comes later.
 
-        `drawn` is what the lot made of reminders; nothing is kept of those for a user who was erased
-        since, nor of a stage that is over. Of a person of an experiment only the first entry counts,
-        of the reminders that are held back the newest. One that is held back is kept also where the
-        experiment has ended meanwhile, or the person is exempt by now: they are let go then.
+        `drawn` is what the lot made of reminders; nothing is kept of those for a user who was
+        erased since, nor of a stage that is over. Of a person of an experiment only the first entry
+        counts, of the reminders that are held back the newest. One that is held back is kept also
+        where the experiment has ended meanwhile, or the person is exempt by now: they are let go
+        then.
 
         `failed` are attempts that failed, one entry a delivery; nothing is kept of those for a
         person who was erased since.
