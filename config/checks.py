@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config import formats, hooks, learning, shape, suppress, typed, wording
+from config import experiments, formats, hooks, learning, shape, suppress, typed, wording
 from config.formats import SQLITE_PREFIX, is_postgres, no_broker_beside, signing_key
 
 if TYPE_CHECKING:
@@ -106,6 +106,9 @@ def _misfits(
     if isinstance(entries := data.get("suppress", []), list):
         yield from suppress.misfits(entries, sections.get("relay"))
     sources = data.get("sources", [])
+    if isinstance(entries := data.get("experiments", []), list):
+        known = sources if isinstance(sources, list) else []
+        yield from experiments.misfits(entries, sections.get("relay"), known)
     if isinstance(sources, list):
         yield from _source_misfits(sources, apps, role)
         yield from _shared_secrets(webhook, sources)

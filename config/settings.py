@@ -25,6 +25,7 @@ from pydantic import (
 
 from config import callers, checks, formats, shape, sources
 from config.effect import EffectSettings
+from config.experiments import ExperimentSettings
 from config.hooks import HookSettings
 from config.learning import LearningSettings, RetentionSettings
 from config.section import Section
@@ -344,6 +345,8 @@ class Settings(Section):
     """A customer's own systems that are told what happens."""
     suppress: tuple[SuppressSettings, ...] = ()
     """Events that make reminders superfluous."""
+    experiments: tuple[ExperimentSettings, ...] = ()
+    """Whether reminders lead to learning."""
     log: LogSettings = LogSettings()
     """What is logged."""
     apps: tuple[AppSettings, ...] = ()

@@ -15,7 +15,8 @@ _BATCHES = "notifications.sent"
 _LONGEST = 1_024
 
 
-def _event_type(value: str) -> str:
+def event_type(value: str) -> str:
+    """Check the type of a learning event."""
     if value == _BATCHES:
         raise ValueError("is a batch of pushes; expected the type of a learning event")
     if "*" in value:
@@ -29,7 +30,8 @@ def _dotted(value: str) -> str:
     return value
 
 
-def _place(value: str) -> str:
+def place(value: str) -> str:
+    """Check a path of pushes, which may end in `*`."""
     if value and (not value.startswith("/") or value.startswith("//")):
         raise ValueError("does not start with one /; expected a path as pushes carry it")
     if "*" in value[:-1]:
@@ -41,12 +43,12 @@ class SuppressSettings(Section):
     """An event after which reminders of the same thing, to the same person, need not go out. All
     processes need the same."""
 
-    on: Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_event_type)]
+    on: Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(event_type)]
     """Type of the learning events that say so, such as `user.course.completed`."""
     match: Annotated[str, AfterValidator(_dotted)] = ""
     """Dotted path to the place in the event that was done, such as `data.course.path`: reminders
     with exactly this `path` end. Empty: those with `path`."""
-    path: Annotated[str, StringConstraints(max_length=_LONGEST), AfterValidator(_place)] = ""
+    path: Annotated[str, StringConstraints(max_length=_LONGEST), AfterValidator(place)] = ""
     """With `match`: only places like this; it may end in `*`. Without it: the place itself."""
     within_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 86_400
     """Seconds for which a reminder that comes after the event is superfluous, too; by the times

@@ -60,6 +60,8 @@ def test_the_example_shows_every_setting_with_its_default() -> None:
         ("learning", "types"),
         ("learning", "drop"),
         ("learning", "keep"),
+        ("experiments", 0, "never_paths"),
+        ("experiments", 0, "began"),
     }
     # a list has a place for each of its values
     assert {loc[:-1] if loc[-1] == 0 else loc for loc in places} == set(LEAVES)
