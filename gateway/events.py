@@ -278,6 +278,14 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class ExperimentEnded:
+    """An experiment ended by itself: nobody is held any more."""
+
+    experiment: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lifecycle:
     """The process changed phase: starting, ready, reloaded, reload_refused, draining, stopped; or
     failed, or given_up, by a third signal. Or stood_still: it did not run for a while. Or stalled,
@@ -353,6 +361,7 @@ GatewayEvent = (
     | HookFailing
     | HooksBuried
     | LearningSealed
+    | ExperimentEnded
     | StoreFailed
     | Fault
     | Lifecycle

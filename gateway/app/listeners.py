@@ -31,6 +31,7 @@ from gateway.devices.routes import DeviceRoutes, DeviceRules
 from gateway.events import Fault, Observer
 from gateway.ingest.routes import WebhookRoute
 from gateway.ops.console.pages import ConsoleRoutes, ConsoleSources
+from gateway.ops.experiments import ExperimentRoutes
 from gateway.ops.health import HealthRoutes
 from gateway.ops.learning import LearningRoutes
 from gateway.ops.lookup import LookupRoutes
@@ -124,6 +125,9 @@ def public_application(gateway: Gateway) -> web.Application:
         late_after_s=lambda: gateway.settings.learning.late_after_s,
         clocks=clocks,
     )
+    experiments = ExperimentRoutes(
+        stores.store, gateway.authenticator.authorize, secret=stores.secret, clocks=clocks
+    )
     exports = ExportRoutes(
         stores.registry,
         stores.audit,
@@ -143,7 +147,17 @@ def public_application(gateway: Gateway) -> web.Application:
         monotonic=clocks.monotonic,
     )
     receipts = ReceiptRoutes(book, clocks=clocks)
-    for plain in (webhook, devices, receipts, notifications, cancelling, lookup, learning, exports):
+    for plain in (
+        webhook,
+        devices,
+        receipts,
+        notifications,
+        cancelling,
+        lookup,
+        learning,
+        experiments,
+        exports,
+    ):
         add_routes(application, plain.routes(), intake)
     application.add_routes(OpenApiRoutes().routes())
     allow_origins(application, lambda: gateway.settings.server.allowed_origins)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.app.correcting import Corrector
+from gateway.app.experimenting import Experimenter
 from gateway.app.lanes import (
     LanePlan,
     brake_rule,
@@ -17,6 +18,7 @@ from gateway.app.lanes import (
     plan_lanes,
     receipts_of,
 )
+from gateway.app.learning import keep_of
 from gateway.app.replaying import cut_again
 from gateway.app.sources import limits_of, word_with
 from gateway.app.storage import Stores
@@ -35,7 +37,7 @@ from gateway.relay.dispatcher import Dispatcher
 from gateway.relay.gate import Gate
 from gateway.relay.heartbeat import Heartbeat
 from gateway.relay.holds import Holds
-from gateway.relay.housekeeping import Housekeeping, Keep
+from gateway.relay.housekeeping import Housekeeping
 from gateway.relay.lane import Lane
 from gateway.relay.leases import Leases
 from gateway.relay.listeners import Listeners
@@ -57,7 +59,6 @@ from providers.vendor import Vendors
 if TYPE_CHECKING:
     from config.settings import Settings
 
-_DAY_S = 86_400.0
 _CLOSE_S = 60.0
 
 
@@ -105,6 +106,9 @@ class Relay:
         done, words = stores.store.suppressions, words_with(stores.secret)
         self._superseding = Superseding(done, words, pace.chunk_items, woken=wake.set)
         self._superseding.learn(bool(settings.suppress))
+        self._experimenter = Experimenter(
+            stores, wake=wake.set, observer=observer, clocks=clocks, pace=pace
+        )
         ports = RelayPorts(
             stores.registry,
             stores.journal,
@@ -115,6 +119,7 @@ class Relay:
             self._collapsing,
             self._receipting,
             self._superseding,
+            self._experimenter.drawing,
         )
         self._leases = Leases(
             stores.queue,
@@ -214,12 +219,7 @@ class Relay:
             observer=observer,
             clocks=clocks,
             pace=pace,
-            keep=Keep(
-                journal_s=settings.relay.retention_days * _DAY_S,
-                pruned_s=settings.devices.keep_pruned_days * _DAY_S,
-                forgotten_s=settings.devices.keep_forgotten_days * _DAY_S,
-                audit_s=settings.retention.audit_days * _DAY_S,
-            ),
+            keep=keep_of(settings),
         )
         self._heartbeat = Heartbeat(
             stores.store.replicas,
@@ -238,6 +238,7 @@ class Relay:
     async def start(self, plans: list[LanePlan]) -> None:
         """Open the lanes and begin to claim."""
         await self._heartbeat.beat()
+        await self._experimenter.learn(self._settings)
         for plan in plans:
             self.lanes[plan.name] = await self._open_lane(plan, self._settings)
         await self._stores.queue.rescue()
@@ -252,6 +253,7 @@ class Relay:
             self._run(self._lookups.run()),
             self._run(self._order.run()),
             self._run(self._stops.run()),
+            self._run(self._experimenter.run()),
         ]
 
     def wake(self) -> None:
@@ -293,6 +295,7 @@ class Relay:
         """
         planned = plan_lanes(settings, self._vendors, clock=self._clocks.wall)
         plans = {plan.name: plan for plan in planned}
+        await self._experimenter.learn(settings)
         self.reaching.learn(limits_of(settings, self._word), settings.devices.stale_after_days)
         self._receipting.learn(receipts_of(settings))
         self._superseding.learn(bool(settings.suppress))

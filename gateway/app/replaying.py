@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Literal
 
 from gateway.app.clocks import SYSTEM
 from gateway.app.correcting import chunks_of
+from gateway.app.experimenting import chunks_of as make_up_chunks
 from gateway.core.audit import Actor
 from gateway.core.clocks import Clocks
 from gateway.core.extraction import DEFAULT, LearningRules, extract
 from gateway.core.instants import to_iso
 from gateway.core.model import CHUNK_SIZE, Chunk, Event, EventStatus, day_of
-from gateway.core.sources import Terms, corrected_by
+from gateway.core.sources import Terms, corrected_by, made_up_by
 from gateway.errors import StoreError
 from gateway.ingest.schema import Reading, understand
 
@@ -103,6 +104,8 @@ def cut_again(event: Event, *, max_age_s: float, chunk_items: int = CHUNK_SIZE) 
     whatever its source may reach now."""
     if corrected_by(event.event_id) is not None:
         return chunks_of(event, chunk_items=chunk_items)
+    if made_up_by(event.event_id) is not None:
+        return make_up_chunks(event, chunk_items=chunk_items)
     return understand(
         event.event_id,
         event.body,

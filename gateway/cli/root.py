@@ -19,6 +19,7 @@ from gateway.cli.demo import demo, sandbox
 from gateway.cli.devices import devices
 from gateway.cli.effect import effect
 from gateway.cli.events import events
+from gateway.cli.experiments import experiments
 from gateway.cli.hooks import hooks
 from gateway.cli.lanes import lanes
 from gateway.cli.report import report
@@ -53,6 +54,7 @@ COMMANDS: tuple[click.Command, ...] = (
     deliveries,
     why,
     effect,
+    experiments,
     report,
     events,
     dead,

@@ -181,6 +181,16 @@ def supersede(
     ]
 
 
+def hold(chunk: Chunk, reasons: Mapping[int, str], *, now: float) -> list[Record]:
+    """End the items of a chunk that an experiment holds back, by index, each with its reason. They
+    begin with it: nothing of them was tried."""
+    return [
+        _ended(chunk, item, 0, DeliveryState.HELD_OUT, now, reasons[item.index])
+        for item, _ in chunk.items
+        if item.index in reasons
+    ]
+
+
 def too_old(chunk: Chunk) -> str:
     """Why a chunk comes too late. One that was too old already when it came names its own date: the
     sender's test examples have a fixed one."""

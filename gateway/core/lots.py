@@ -7,17 +7,16 @@ but what their devices are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
+from gateway.core.experiments import Experiment
 from gateway.core.model import Item, Target
 from gateway.core.sources import LEARNINK
 from gateway.core.suppressing import fits
 
-Person = Literal["user_id", "custom_id"]
 LeftOut = Literal["no_device", "shared", "exempt", "not_measured", "only_users", "held_lately"]
 """Why a person does not enter, in the order in which it is asked."""
 
@@ -32,28 +31,13 @@ _MONTHS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Experiment:
-    """What is fixed from the first entry on. `holdout` is a share, `window_s` seconds; paths may
-    end in `*`."""
-
-    id: str
-    holdout: float
-    sources: tuple[str, ...]
-    paths: tuple[str, ...]
-    never_paths: tuple[str, ...] = ()
-    person: Person = "user_id"
-    window_s: float = 604_800.0
-
-
 class Standing(NamedTuple):
-    """What is known of a person before the lot. `user_changed_at` is when each of their devices
-    came from another user (None: from none that is known), by its number; `held_until` is when the
-    last hold by another experiment ended, 0 if none did."""
+    """What is known of a person before the lot. `targets` are their devices, without stale ones;
+    `user_changed_at` is when each of them came from another user (None: from none that is known),
+    by its number; `held_until` is when the last hold by another experiment ended, 0 if none did."""
 
     targets: Sequence[Target]
     user_changed_at: Mapping[int, float | None]
-    stale: Collection[int] = frozenset()
     is_exempt: bool = False
     held_until: float = 0.0
 
@@ -75,12 +59,7 @@ def person_of(experiment: Experiment, item: Item) -> str | None:
 
 def left_out(item: Item, standing: Standing, *, now: float, measure: str) -> LeftOut | None:
     """Why a person does not enter; None: they do. `measure` is `[privacy] measure`."""
-    able = [
-        one
-        for one in standing.targets
-        if not one.is_denied and not one.fault and one.device_id not in standing.stale
-    ]
-    if not able:
+    if not any(is_able(one) for one in standing.targets):
         return "no_device"
     changes = (standing.user_changed_at.get(one.device_id) for one in standing.targets)
     if any(at is not None and at > now - SHARED_S for at in changes):
@@ -95,6 +74,11 @@ def left_out(item: Item, standing: Standing, *, now: float, measure: str) -> Lef
     if standing.held_until and standing.held_until > now - LATELY_S:
         return "held_lately"
     return None
+
+
+def is_able(target: Target) -> bool:
+    """Whether a device may show something, as far as is known."""
+    return not target.is_denied and not target.fault
 
 
 def is_held(experiment: Experiment, person: str, key: bytes) -> bool:

@@ -28,6 +28,9 @@ Word = Callable[[str], str]
 CORRECTION = "r1"
 """What stands behind the last colon of a correction's id."""
 _BEHIND = f":{CORRECTION}"
+MAKE_UP = "m1"
+"""What stands behind the last colon of a make-up's id, behind the number of the item."""
+_MADE_UP = re.compile(rf"(.+):(\d{{1,9}}):{MAKE_UP}", re.DOTALL)
 
 _KEPT_OTHERWISE = {":": "%3A", "%": "%25"}
 _TO_KEEP_OTHERWISE = re.compile(r":|%(?=3A|25|72)")
@@ -69,7 +72,8 @@ LEARNINKS = Terms()
 def event_id_of(source: str, message_id: str) -> str:
     """Name an event, so that no sender can write another source's id, or a correction's.
 
-    A colon stands behind a source's name, before the mark of a correction, and nowhere else; those
+    A colon stands behind a source's name, before the marks of corrections and make-ups, and nowhere
+    else; those
     of the sender are kept as `%3A`. A source's own id that is the mark of a correction is kept as
     `%721`. A percent sign that could be read as part of such a mark is kept as `%25`, so that two
     ids never become one.
@@ -90,10 +94,28 @@ def corrected_by(event_id: str) -> str | None:
     return event_id.removesuffix(_BEHIND) if event_id.endswith(_BEHIND) else None
 
 
+def make_up_of(event_id: str, index: int) -> str:
+    """Name the event by which a notification goes out that an experiment held back."""
+    return f"{event_id}:{index}:{MAKE_UP}"
+
+
+def made_up_by(event_id: str) -> tuple[str, int] | None:
+    """The event and the item that this one makes up for; None: it is no make-up. No sender can
+    write such an id: it has a colon more."""
+    found = _MADE_UP.fullmatch(event_id)
+    return None if found is None else (found[1], int(found[2]))
+
+
 def source_of(event_id: str) -> str:
     """The source that an event's id names."""
-    while (corrected := corrected_by(event_id)) is not None:
-        event_id = corrected
+    while True:
+        corrected, made_up = corrected_by(event_id), made_up_by(event_id)
+        if corrected is not None:
+            event_id = corrected
+        elif made_up is not None:
+            event_id = made_up[0]
+        else:
+            break
     source, colon, _ = event_id.partition(":")
     return source if colon else LEARNINK
 

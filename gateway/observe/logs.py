@@ -27,6 +27,7 @@ from gateway.events import (
     DeliveriesSettled,
     DevicesRemoved,
     EventCancelled,
+    ExperimentEnded,
     Fault,
     GatewayEvent,
     HookFailing,
@@ -207,7 +208,7 @@ def say(event: GatewayEvent) -> Said:
             return "error", f"unforeseen failure: {what}"
         case ConnectionRefused(reason):
             return _REFUSALS[reason]
-        case StoreFailed() | LearningSealed():
+        case StoreFailed() | LearningSealed() | ExperimentEnded():
             return _say_of_store(event)
         case Lifecycle(phase):
             return _PHASE_LEVELS.get(phase, "info"), phase.replace("_", " ")
@@ -227,9 +228,11 @@ def _say_of_hook(event: HookPosted | HookHeld | HookFailing | HooksBuried) -> Sa
             return "error", "events became dead letters of a hook: see `inkpush dead list --hook`"
 
 
-def _say_of_store(event: StoreFailed | LearningSealed) -> Said:
+def _say_of_store(event: StoreFailed | LearningSealed | ExperimentEnded) -> Said:
     if isinstance(event, StoreFailed):
         return "error", "store failed"
+    if isinstance(event, ExperimentEnded):
+        return "warning", "experiment ended"
     return "info", "learning events sealed"
 
 

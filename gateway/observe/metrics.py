@@ -27,6 +27,7 @@ from gateway.events import (
     DeliveriesSettled,
     DevicesRemoved,
     EventCancelled,
+    ExperimentEnded,
     Fault,
     GatewayEvent,
     HookFailing,
@@ -306,7 +307,7 @@ class Metrics:
                 pass  # the same
             case DevicesRemoved() | RelaysCounted() | EventCancelled() | ChunkBuried():
                 pass  # other series show what came of it
-            case StoreFailed() | LearningSealed() | Fault() | Lifecycle():
+            case StoreFailed() | LearningSealed() | ExperimentEnded() | Fault() | Lifecycle():
                 pass  # /readyz and the log tell of them
             case _:
                 assert_never(event)

@@ -14,6 +14,7 @@ SCOPES = (
     "receipts:read",
     "notifications:write",
     "events:read",
+    "ops",
     "admin",
 )
 """What an API key may be allowed; `admin` includes all others."""

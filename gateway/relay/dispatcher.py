@@ -16,7 +16,7 @@ from gateway.core.chunks import fresh_until
 from gateway.core.clocks import Clocks
 from gateway.core.collapsing import collapse_id
 from gateway.core.erased import for_their_time
-from gateway.core.fanout import Known, Send, Wait, begun, bury, expire, plan, stop, supersede
+from gateway.core.fanout import Known, Send, Wait, begun, bury, plan, stop
 from gateway.core.model import (
     DATA_MESSAGES,
     Claim,
@@ -38,6 +38,7 @@ from gateway.relay.leases import Leases
 from gateway.relay.ports import RelayPorts
 from gateway.relay.retrying import until_stored
 from gateway.relay.settle import Settler
+from gateway.relay.sifting import ALL_GO, sift
 from gateway.relay.trials import Trials
 from gateway.relay.work import Delivery, Work
 from gateway.relay.write import Writer
@@ -206,9 +207,10 @@ class Dispatcher:
         targets, barred = self._ports.reaching.of(items, for_their_time(found, chunk.first_seen))
         before = self._ports.reaching.stale_before()
         targets = without_stale(chunk, items, targets, known, before=before, able=self._is_able)
-        reasons: Mapping[int, str] = {}
-        if self._ports.superseding.is_on and not is_hopeless:
-            reasons = await self._superseded(work)
+        sifted = ALL_GO
+        if not is_hopeless:
+            draws = not is_late and doubt is None
+            sifted = await sift(self._ports, chunk, targets, known, now=now, draws=draws)
         await self._leases.prove([work])
         if work.lost or work.proven_until <= self._monotonic():
             # The lookups took so long that another process may have the chunk and end it.
@@ -216,12 +218,8 @@ class Dispatcher:
         elif is_hopeless:
             self._bury(work, known, now)
         elif is_late:
-            devices = {item.index: theirs for item, theirs in zip(items, targets, strict=True)}
-            ended = expire(chunk, known, now=now, devices=devices)
-            if reasons:
-                ended = [one for one in ended if one.index not in reasons]
-                ended += supersede(chunk, known, reasons, now=now, devices=devices)
-            self._settler.begin(work, ended)
+            theirs = zip(items, targets, strict=True)
+            self._settler.begin(work, sifted.expired(chunk, known, theirs, now=now))
         else:
             todo = plan(
                 chunk,
@@ -231,10 +229,10 @@ class Dispatcher:
                 barred=barred,
                 contradicting=found.contradicting,
             )
-            if reasons:
-                devices = {item.index: theirs for item, theirs in zip(items, targets, strict=True)}
-                ended = supersede(chunk, known, reasons, now=now, devices=devices)
-                todo.without(reasons, ended)
+            theirs = zip(items, targets, strict=True)
+            sifted.take_out_of(todo, chunk, known, theirs, now=now)
+            if sifted.lots.rows:
+                self._writer.batch.draw(sifted.lots.rows)
             if todo.contradicting:
                 self._observer(IdsContradict(chunk.event_id, todo.contradicting))
             self._keep(work, todo.waits)
@@ -251,15 +249,6 @@ class Dispatcher:
             self._leases.drop(work)
         else:
             self._settler.begin(work, stop(work.chunk, known, now=now))
-
-    async def _superseded(self, work: Work) -> dict[int, str]:
-        """Which items of a chunk are not needed any more, by index, and why."""
-        chunk = work.chunk
-        why = await self._ports.superseding.among(
-            (entry.item, chunk.first_seen) for entry in chunk.items
-        )
-        items = (entry.item for entry in chunk.items)
-        return {item.index: why[id(item)] for item in items if id(item) in why}
 
     async def _leave(self, work: Work) -> None:
         """Leave a chunk for a moment: to a process that knows its source, or until the time is

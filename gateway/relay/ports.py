@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gateway.ports import Journal, Lanes, Queue, Registry
 from gateway.relay.collapsing import Collapsing
+from gateway.relay.drawing import Drawing
 from gateway.relay.reaching import Reaching
 from gateway.relay.receipting import Receipting
 from gateway.relay.superseding import Superseding
@@ -25,3 +26,4 @@ class RelayPorts:
     collapsing: Collapsing
     receipting: Receipting = field(default_factory=Receipting)
     superseding: Superseding = field(default_factory=Superseding)
+    drawing: Drawing = field(default_factory=Drawing)

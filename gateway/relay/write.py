@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from gateway.core.attempts import Failed, Key
 from gateway.core.clocks import Clocks
+from gateway.core.drawn import Drawn
 from gateway.core.model import Item, Record, Removal
 from gateway.core.pace import Pace
 from gateway.core.prune import Brake
@@ -45,7 +46,14 @@ from providers.contract import Address
 
 T = TypeVar("T")
 
-_UNSENT = frozenset((DeliveryState.NO_DEVICE, DeliveryState.EXPIRED, DeliveryState.CANCELLED))
+_UNSENT = frozenset(
+    (
+        DeliveryState.NO_DEVICE,
+        DeliveryState.EXPIRED,
+        DeliveryState.CANCELLED,
+        DeliveryState.HELD_OUT,
+    )
+)
 
 
 @dataclass(slots=True)
@@ -55,7 +63,8 @@ class Batch:
     `waiting` are the records of deliveries that are left for later, with their chunks. Records that
     have ended may be journaled before the others (`is_ended_recorded`). `delivered`
     has, by (app, provider), the age of each delivered push's event; all other records are the
-    `others`. Everything comes in by methods, which call `grown` to wake the writer.
+    `others`. `drawn` is what the lot made of reminders. Everything comes in by methods, which call
+    `grown` to wake the writer.
     """
 
     grown: Callable[[], None]
@@ -68,10 +77,11 @@ class Batch:
     delivered: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     environments: dict[int, Address] = field(default_factory=dict)
     failed: dict[Key, Failed] = field(default_factory=dict)
+    drawn: list[Drawn] = field(default_factory=list)
     is_ended_recorded: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.records or self.waiting or self.finished or self.failed)
+        return bool(self.records or self.waiting or self.finished or self.failed or self.drawn)
 
     @property
     def size(self) -> int:
@@ -104,6 +114,11 @@ class Batch:
         """Take an attempt that failed."""
         key = failed[:3]
         self.failed[key] = failed.before(self.failed.get(key))
+        self.grown()
+
+    def draw(self, rows: Iterable[Drawn]) -> None:
+        """Take what the lot made of reminders, with the records of those that are held back."""
+        self.drawn += rows
         self.grown()
 
     def finish(self, work: Work) -> None:
@@ -244,7 +259,7 @@ class Writer:
         removals = [(index, removal) for index, removal, _ in batch.removals]
         failed = list(batch.failed.values())
         return await self._journal.record(
-            records, removals, batch.dead, done, brakes, under, failed
+            records, removals, batch.dead, done, brakes, under, failed, batch.drawn
         )
 
     async def _record_ended(self, batch: Batch) -> None:
@@ -260,7 +275,7 @@ class Writer:
             if record.state.is_terminal and index not in bound
         ]
         if ended:
-            await self._journal.record(ended, [], [], [], {}, [])
+            await self._journal.record(ended, [], [], [], {}, [], [], batch.drawn)
             batch.is_ended_recorded = True
 
     async def _until_stored(self, step: Callable[[], Awaitable[T]]) -> T:

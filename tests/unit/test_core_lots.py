@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.core.lots import Experiment, LeftOut, Standing, is_held, left_out, person_of, reason
+from gateway.core.experiments import Experiment
+from gateway.core.lots import LeftOut, Standing, is_held, left_out, person_of, reason
 from gateway.core.model import DENIED, MEASURED, NOT_MEASURED, Item
 from gateway.core.sources import Limits
 from tests.kit.build import NOW, item, target
@@ -56,7 +57,6 @@ GRANTED = target()._replace(stated=MEASURED)
         ({"targets": [target()]}, "opt_out", None),
         ({"targets": []}, "opt_in", "no_device"),
         ({"targets": [GRANTED._replace(stated=MEASURED | DENIED)]}, "opt_in", "no_device"),
-        ({"stale": {1}}, "opt_in", "no_device"),
         ({"targets": [GRANTED, target(2)._replace(stated=DENIED)]}, "opt_in", None),
         ({"user_changed_at": {1: NOW - 89 * DAY_S}}, "opt_in", "shared"),
         ({"user_changed_at": {1: NOW - 91 * DAY_S}}, "opt_in", None),
