@@ -39,6 +39,8 @@ def meaning(state: DeliveryState) -> str:
             return "Given up after the last try; it can be replayed."
         case DeliveryState.CANCELLED:
             return "It was taken back, or a newer one was sent in its place."
+        case DeliveryState.HELD_OUT:
+            return "An experiment holds it back; the newest of a person is sent later."
         case _:
             assert_never(state)
 
