@@ -80,8 +80,12 @@ def experiment_in(text: str) -> Experiment:
     """The terms that are kept. What a later version added is left out."""
     document: dict[str, Any] = json.loads(text)
     names = [one.name for one in fields(Experiment)]
-    given = {name: document[name] for name in names if name in document}
-    return Experiment(**{n: tuple(v) if isinstance(v, list) else v for n, v in given.items()})
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value := document[name], list) else value
+        for name in names
+        if name in document
+    }
+    return Experiment(**given)
 
 
 def changed(kept: Experiment, asked: Experiment) -> Sequence[str]:

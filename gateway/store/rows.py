@@ -128,6 +128,28 @@ def spared_record(record: Record) -> Record:
     )
 
 
+def last_words(records: Sequence[Record]) -> Sequence[Record]:
+    """Keep one record per delivery, because a statement may touch a row once: the last one before
+    a terminal state, with the recipient fields of the first."""
+    if len({record[:3] for record in records}) == len(records):
+        return records
+    told: dict[tuple[Any, ...], Record] = {}
+    for record in records:
+        earlier = told.setdefault(record[:3], record)
+        if earlier is not record and earlier.state is DeliveryState.PENDING:
+            told[record[:3]] = record._replace(
+                user_id=earlier.user_id,
+                custom_id=earlier.custom_id,
+                app=earlier.app,
+                provider=earlier.provider,
+                day=earlier.day,
+                reason=record.reason
+                or (earlier.reason if record.state is DeliveryState.PENDING else ""),
+                vendor_id=record.vendor_id or earlier.vendor_id,
+            )
+    return list(told.values())
+
+
 def key_of(row: Sequence[Any]) -> ApiKey:
     """A row of api_keys, without its hash. Scopes, or limits, that are no text give no right."""
     scopes = frozenset(row[2].split()) if isinstance(row[2], str) else frozenset()

@@ -13,6 +13,8 @@ from gateway.store.postgres.texts import findable
 
 HASHES = "hashes"
 """The name of the secret that keyed hashes are made with."""
+OF_EXPERIMENTS = ("erase_members", "erase_left_out", "erase_also")
+"""What takes somebody out of all experiments, by their words there."""
 
 
 class Session(Protocol):
@@ -36,8 +38,8 @@ async def ask(session: Session, user: UserRef, *, now: float) -> None:
     if ids != (None, None):
         who = await words(session, user)
         learner = person_words(await secret_of(session), user.user_id, user.custom_id)
-        await session.run("erase_members", *learner)
-        await session.run("erase_outcomes", *learner)
+        for query in ("erase_exempt", *OF_EXPERIMENTS, "erase_held_back", "erase_outcomes"):
+            await session.run(query, *learner)
         await session.run("suppressions_erase", *who)
         await session.run("erasure_ask", *who, now, *ids)
 

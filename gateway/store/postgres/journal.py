@@ -12,16 +12,16 @@ from typing import Any
 
 from gateway.core.attempts import Failed, Failures, Key, columns, read
 from gateway.core.audit import Act
+from gateway.core.drawn import Drawn
 from gateway.core.erased import Erased
 from gateway.core.model import Event, Item, Record, Removal, UserRef, day_of
 from gateway.core.prune import NO_BRAKES, Brake, LaneKey
 from gateway.core.rows import arriving, has_arrived, met_unseen, replayed_row
-from gateway.core.states import DeliveryState
 from gateway.core.stored import Forms
 from gateway.errors import StoreUnavailable
 from gateway.ports import Aside, DeadLetter, EventSummary, HeldOf, LeaseRef, Recorded, Standings
 from gateway.store.asides import endings, is_told, letter_of, span_of
-from gateway.store.postgres import audit, starts
+from gateway.store.postgres import audit, experiments, starts
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
 from gateway.store.postgres.failures import is_day_missing, is_unstorable
 from gateway.store.postgres.lanes import remove_devices
@@ -35,6 +35,7 @@ from gateway.store.rows import (
     deliveries_in,
     delivery_state,
     event_of,
+    last_words,
     progress_of,
     summary_of,
 )
@@ -167,11 +168,12 @@ class PostgresJournal:
         brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
         waiting: Sequence[tuple[Record, LeaseRef]] = (),
         failed: Sequence[Failed] = (),
+        drawn: Sequence[Drawn] = (),
     ) -> Recorded:
         days = {record.day for record in records} | {record.day for record, _ in waiting}
         await self._partitions.ensure(days)
         try:
-            return await self._record(records, removals, dead, done, brakes, waiting, failed)
+            return await self._record(records, removals, dead, done, brakes, waiting, failed, drawn)
         except StoreUnavailable as error:
             if is_day_missing(error):
                 self._partitions.doubt()
@@ -181,9 +183,10 @@ class PostgresJournal:
                 dead = [(index, storable_row(item)) for index, item in dead]
                 waiting = [(storable_row(record), lease) for record, lease in waiting]
                 failed = [storable_row(one) for one in failed]
+                drawn = [storable_row(one) for one in drawn]
             else:
                 raise
-        return await self._record(records, removals, dead, done, brakes, waiting, failed)
+        return await self._record(records, removals, dead, done, brakes, waiting, failed, drawn)
 
     async def failures(self, keys: Sequence[Key]) -> Mapping[Key, Failures]:
         if not keys:
@@ -320,6 +323,7 @@ class PostgresJournal:
         brakes: Mapping[LaneKey, Brake],
         waiting: Sequence[tuple[Record, LeaseRef]],
         failed: Sequence[Failed],
+        drawn: Sequence[Drawn],
     ) -> Recorded:
         async def work(session: Session) -> Recorded:
             done_with, told = Recorded(), records
@@ -333,11 +337,13 @@ class PostgresJournal:
                 asked = zip(*dict.fromkeys(lease for _, lease in waiting), strict=True)
                 held = {tuple(row) for row in await session.rows("queue_held", *asked)}
                 told = [*told, *(record for record, lease in waiting if lease in held)]
-            erased, tried = None, failed
-            if told or failed:
+            erased, tried, stands = None, failed, {}
+            if told or failed or drawn:
                 if told:
-                    await session.run("deliveries_upsert", _last_words(told))
+                    await session.run("deliveries_upsert", last_words(told))
+                stands = await experiments.standings(session, drawn) if drawn else {}
                 events = {one.event_id for one in told} | {one.event_id for one in failed}
+                events |= {one.event_id for one in drawn}
                 erased = await session.erased_from(events)
             if erased is not None:
                 tried = [one for one in failed if not erased.hides(one)]
@@ -358,32 +364,14 @@ class PostgresJournal:
                 await session.run("dead_insert", *zip(*by_delivery.values(), strict=True))
             if done:
                 await session.run("chunks_done", *zip(*done, strict=True))
+            if drawn:
+                await experiments.keep_drawn(session, drawn, stands, erased)
             return done_with
 
-        # Upserts may be repeated; by then another process may have changed a letter or a device.
-        return await self._database.write(work, repeatable=not removals and not dead)
-
-
-def _last_words(records: Sequence[Record]) -> Sequence[Record]:
-    """Keep one record per delivery, because a statement may touch a row once: the last one before
-    a terminal state, with the recipient fields of the first."""
-    if len({record[:3] for record in records}) == len(records):
-        return records
-    told: dict[tuple[Any, ...], Record] = {}
-    for record in records:
-        earlier = told.setdefault(record[:3], record)
-        if earlier is not record and earlier.state is DeliveryState.PENDING:
-            told[record[:3]] = record._replace(
-                user_id=earlier.user_id,
-                custom_id=earlier.custom_id,
-                app=earlier.app,
-                provider=earlier.provider,
-                day=earlier.day,
-                reason=record.reason
-                or (earlier.reason if record.state is DeliveryState.PENDING else ""),
-                vendor_id=record.vendor_id or earlier.vendor_id,
-            )
-    return list(told.values())
+        # Upserts may be repeated; by then another process may have changed a letter or a device,
+        # or sent what was held back.
+        is_plain = not removals and not dead and not drawn
+        return await self._database.write(work, repeatable=is_plain)
 
 
 def _record(row: Any) -> Record:

@@ -18,6 +18,7 @@ from gateway.store.postgres.doubts import PostgresDoubts
 from gateway.store.postgres.effect import PostgresEffects
 from gateway.store.postgres.erased import kept_secret
 from gateway.store.postgres.erasure import PostgresErasures
+from gateway.store.postgres.experiments import PostgresExperiments
 from gateway.store.postgres.hooks import PostgresHooks
 from gateway.store.postgres.journal import PostgresJournal
 from gateway.store.postgres.keys import PostgresKeys
@@ -75,6 +76,7 @@ class PostgresStore:
         self.people = PostgresPeople(database)
         self.cancels = PostgresCancels(database)
         self.suppressions = PostgresSuppressions(database)
+        self.experiments = PostgresExperiments(database)
         self.erasures = PostgresErasures(database)
         self.lanes = PostgresLanes(database, taps)
         self.starts = PostgresStarts(database)

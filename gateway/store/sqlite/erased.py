@@ -14,6 +14,8 @@ from gateway.errors import StoreError
 Sql = Mapping[str, str]
 HASHES = "hashes"
 """The name of the secret that keyed hashes are made with."""
+OF_EXPERIMENTS = ("erase_members", "erase_left_out", "erase_also")
+"""What takes somebody out of all experiments, by their words there."""
 
 
 def ask(connection: sqlite3.Connection, sql: Sql, user: UserRef, *, now: float) -> None:
@@ -22,8 +24,8 @@ def ask(connection: sqlite3.Connection, sql: Sql, user: UserRef, *, now: float) 
     connection.execute(sql["erase_letters"], ids_of(user))
     who = words(connection, sql, user)
     learners = learner(connection, sql, user)
-    connection.execute(sql["erase_members"], learners)
-    connection.execute(sql["erase_outcomes"], learners)
+    for query in ("erase_exempt", *OF_EXPERIMENTS, "erase_held_back", "erase_outcomes"):
+        connection.execute(sql[query], learners)
     connection.execute(sql["suppressions_erase"], who)
     connection.execute(sql["erasure_ask"], {**ids_of(user), **who, "now": now})
 

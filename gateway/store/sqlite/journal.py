@@ -14,6 +14,7 @@ from typing import Any
 
 from gateway.core.attempts import Failed, Failures, Key, columns, read
 from gateway.core.audit import Act
+from gateway.core.drawn import Drawn
 from gateway.core.model import Event, Item, Record, Removal, UserRef
 from gateway.core.prune import NO_BRAKES, Brake, LaneKey
 from gateway.core.stored import Forms
@@ -27,7 +28,7 @@ from gateway.store.rows import (
     progress_of,
     summary_of,
 )
-from gateway.store.sqlite import audit, starts
+from gateway.store.sqlite import audit, experiments, starts
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.lanes import remove_devices
 from gateway.store.sqlite.tapping import Taps
@@ -94,6 +95,7 @@ class SqliteJournal:
         brakes: Mapping[LaneKey, Brake] = NO_BRAKES,
         waiting: Sequence[tuple[Record, LeaseRef]] = (),
         failed: Sequence[Failed] = (),
+        drawn: Sequence[Drawn] = (),
     ) -> Recorded:
         def work(connection: sqlite3.Connection) -> Recorded:
             done_with, told = Recorded(), records
@@ -108,6 +110,7 @@ class SqliteJournal:
             run = self._run_for(connection, len(records) + len(waiting))
             letters, tried = dead, failed
             events = {one.event_id for one in told} | {one.event_id for one in failed}
+            events |= {one.event_id for one in drawn}
             erased = self._database.erased_from(connection, events)
             if erased is not None:
                 tried = [one for one in failed if not erased.hides(one)]
@@ -121,6 +124,8 @@ class SqliteJournal:
             self._database.write_rows(connection, "dead_insert", dead_rows)
             self._database.write_rows(connection, "failed_upsert", columns(tried))
             self._database.write_rows(connection, "chunk_done", done)
+            if drawn:
+                experiments.keep_drawn(connection, self._sql, drawn, erased)
             return done_with
 
         return await self._database.write(work)

@@ -17,6 +17,7 @@ from gateway.store.sqlite.doubts import SqliteDoubts
 from gateway.store.sqlite.effect import SqliteEffects
 from gateway.store.sqlite.erased import kept_secret
 from gateway.store.sqlite.erasure import SqliteErasures
+from gateway.store.sqlite.experiments import SqliteExperiments
 from gateway.store.sqlite.holding import Holder
 from gateway.store.sqlite.hooks import SqliteHooks
 from gateway.store.sqlite.journal import SqliteJournal
@@ -59,6 +60,7 @@ class SqliteStore:
         self.people = SqlitePeople(database)
         self.cancels = SqliteCancels(database)
         self.suppressions = SqliteSuppressions(database)
+        self.experiments = SqliteExperiments(database)
         self.erasures = SqliteErasures(database)
         self.lanes = SqliteLanes(database, taps)
         self.starts = SqliteStarts(database)

@@ -37,7 +37,8 @@ CREATE TABLE experiment_exempt (
 ) WITHOUT ROWID;
 
 -- The newest reminder that is held back of each person, with its content, in the stored form of
--- `gateway/core/stored.py`; its time comes with `until` of the member.
+-- `gateway/core/stored.py`; its time comes with `until` of the member, or at once where there is none.
+-- `who_user` and `who_custom` are the words of both ids that the content names, "" for none.
 CREATE TABLE experiment_held (
     experiment TEXT NOT NULL,
     person     TEXT NOT NULL,
@@ -45,7 +46,10 @@ CREATE TABLE experiment_held (
     item       INTEGER NOT NULL,
     seen_at    REAL NOT NULL,
     content    BLOB NOT NULL,
+    who_user   TEXT NOT NULL,
+    who_custom TEXT NOT NULL,
     PRIMARY KEY (experiment, person)
 ) WITHOUT ROWID;
-CREATE INDEX experiment_held_person ON experiment_held (person);
-CREATE INDEX experiment_members_until ON experiment_members (until) WHERE held = 1;
+CREATE INDEX experiment_held_user ON experiment_held (who_user) WHERE who_user <> '';
+CREATE INDEX experiment_held_custom ON experiment_held (who_custom) WHERE who_custom <> '';
+CREATE INDEX experiment_held_event ON experiment_held (event_id, item);
