@@ -32,8 +32,8 @@ from gateway.ports.effect import EVERYBODY, WAY, Mark, Outcomes, SentEvent
 _DAY_S = 86_400.0
 _HOUR_S = 3_600.0
 _FIRST_S, _SETTLE_S = _DAY_S, 3 * _DAY_S
-#: how long after a day of an experiment is settled what comes late is still added
-_LATE_S = 30 * _DAY_S
+LATE_S = 30 * _DAY_S
+"""How long after a day of an experiment is settled what comes late is still added."""
 _SILENT_S = 60 * _DAY_S
 #: events of a page, deliveries read at once, and how much longer than its work a rest is
 _PAGE, _SLICE, _REST = 512, 512, 3.0
@@ -156,7 +156,7 @@ class DayCounter:
 
         async def keep(begins: float, ends: float) -> None:
             rows = await effects.entered(asked.id, begins, ends, outcomes)
-            over = ends + window_s + one.settle_s + _LATE_S <= now
+            over = ends + window_s + one.settle_s + LATE_S <= now
             await effects.keep_entered(asked.id, Mark(begins, ends, now, over), rows)
 
         for mark in await effects.unsettled(asked.id):

@@ -15,13 +15,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from gateway.app.counting import LATE_S, Experiments, Running
 from gateway.core.chunks import cut
 from gateway.core.clocks import Clocks
-from gateway.core.drawn import HeldBack, Kept, Stage
+from gateway.core.drawn import HeldBack, Kept, Stage, Tally
 from gateway.core.effect import has_enough, so_far
-from gateway.core.effect_standing import groups_of
+from gateway.core.effect_standing import Heard, groups_of
 from gateway.core.experiments import Experiment, changed, experiment_in, planned_people
 from gateway.core.items import parse_items
+from gateway.core.learning import TypeCount
 from gateway.core.model import Chunk, Event
 from gateway.core.pace import Pace
 from gateway.core.sources import LEARNINK, UNLIMITED, Terms, make_up_of
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 OVER = "its time is over"
 LEFT_THE_FILE = "the configuration does not name it any more"
+#: so long after the last outcome was settled rows of people are kept, for what comes late
+FORGET_S = LATE_S + 2 * 86_400.0
 _AT_ONCE = 100
 
 
@@ -80,6 +84,53 @@ def misfits(settings: Settings, kept: Sequence[Kept]) -> list[str]:
             for name in names
         ]
     return found
+
+
+def outcome_types(settings: Settings) -> frozenset[str]:
+    """The types of learning events that some experiment of the configuration counts."""
+    return frozenset(kind for one in settings.experiments for kind in (*one.completed, *one.began))
+
+
+def counted(stores: Stores, clocks: Clocks) -> Experiments:
+    """The experiments whose days are to be counted. Of one that is counted for good, the rows of
+    people are removed."""
+
+    async def found() -> list[Running]:
+        experiments, now = stores.store.experiments, clocks.wall()
+        begun = [one for one in await experiments.all() if one.started_at]
+        if not begun:
+            return []
+        heard = {one.type: one for one in await stores.store.learning.types()}
+        running = []
+        for one in begun:
+            experiment = experiment_in(one.terms)
+            last = min(one.ended_at or one.ends_at, one.ends_at)
+            tally = await experiments.tally(one.id)
+            if one.ended_at and now > last + experiment.window_s + experiment.settle_s + FORGET_S:
+                if tally != Tally():
+                    await experiments.forget(one.id)
+                continue
+            running.append(
+                Running(
+                    experiment.asked(ended=False),
+                    experiment.person,
+                    experiment.settle_s,
+                    last if one.ended_at or last <= now else None,
+                    {name: _heard(types, heard) for name, types in experiment.types.items()},
+                    tally.left_out,
+                    tally.also_got,
+                )
+            )
+        return running
+
+    return found
+
+
+def _heard(types: Sequence[str], heard: Mapping[str, TypeCount]) -> Heard:
+    there = [heard[one] for one in types if one in heard]
+    return Heard(
+        sum(one.events for one in there), sum(one.events - one.with_person for one in there)
+    )
 
 
 class Experimenter:

@@ -12,6 +12,7 @@ from gateway.app.chaining import Chainer
 from gateway.app.counting import DayCounter, people_words
 from gateway.app.doubts import standing
 from gateway.app.erasing import eraser_of
+from gateway.app.experimenting import counted, outcome_types
 from gateway.app.gauges import Gauges, Probe
 from gateway.app.hook_plans import plan_of
 from gateway.app.hooking import hooking_of, ways_of
@@ -111,6 +112,7 @@ class Gateway:
             stores.store.effects,
             named=people_words(stores.secret),
             source=lambda: (asking_of(self.settings), ZoneInfo(self.settings.effect.zone)),
+            experiments=counted(stores, clocks),
             observer=self.observe,
             clocks=clocks,
             pace=pace,
@@ -119,6 +121,7 @@ class Gateway:
             stores.store.learning,
             secret=ids.secret,
             keep_s=lambda: kept_s(self.settings),
+            outcomes=lambda: outcome_types(self.settings),
             observer=self.observe,
             clocks=clocks,
             pace=pace,

@@ -106,7 +106,7 @@ class Relay:
         done, words = stores.store.suppressions, words_with(stores.secret)
         self._superseding = Superseding(done, words, pace.chunk_items, woken=wake.set)
         self._superseding.learn(bool(settings.suppress))
-        self._experimenter = Experimenter(
+        self.experimenter = Experimenter(
             stores, wake=wake.set, observer=observer, clocks=clocks, pace=pace
         )
         ports = RelayPorts(
@@ -119,7 +119,7 @@ class Relay:
             self._collapsing,
             self._receipting,
             self._superseding,
-            self._experimenter.drawing,
+            self.experimenter.drawing,
         )
         self._leases = Leases(
             stores.queue,
@@ -238,7 +238,7 @@ class Relay:
     async def start(self, plans: list[LanePlan]) -> None:
         """Open the lanes and begin to claim."""
         await self._heartbeat.beat()
-        await self._experimenter.learn(self._settings)
+        await self.experimenter.learn(self._settings)
         for plan in plans:
             self.lanes[plan.name] = await self._open_lane(plan, self._settings)
         await self._stores.queue.rescue()
@@ -253,7 +253,7 @@ class Relay:
             self._run(self._lookups.run()),
             self._run(self._order.run()),
             self._run(self._stops.run()),
-            self._run(self._experimenter.run()),
+            self._run(self.experimenter.run()),
         ]
 
     def wake(self) -> None:
@@ -295,7 +295,7 @@ class Relay:
         """
         planned = plan_lanes(settings, self._vendors, clock=self._clocks.wall)
         plans = {plan.name: plan for plan in planned}
-        await self._experimenter.learn(settings)
+        await self.experimenter.learn(settings)
         self.reaching.learn(limits_of(settings, self._word), settings.devices.stale_after_days)
         self._receipting.learn(receipts_of(settings))
         self._superseding.learn(bool(settings.suppress))

@@ -36,7 +36,7 @@ async def test_smoke(handle: Handle) -> None:
         keeps=True,
     )
     await handle.journal.record([record("msg_1")], [], drawn=[one])
-    print((await e.met([word], [1])))
+    print(await e.met([word], [1]))
     assert not await e.due(now=NOW, limit=9)
     print(await e.due(now=NOW + 9, limit=9))
     print(await e.tally("spring"))
