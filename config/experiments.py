@@ -59,7 +59,7 @@ class ExperimentSettings(Section):
     completed: Annotated[tuple[EventType, ...], Field(max_length=_MOST)] = ()
     """Types of the learning events that say that somebody completed something."""
     began: Annotated[tuple[EventType, ...], Field(max_length=_MOST)] = ()
-    """Types of those that say that somebody began. A tap that opens a course may itself send one."""
+    """Types of those that say that somebody began. A tap that opens a course may send one."""
     main: Literal["completed", "began"] = "completed"
     """Which of the two is the main figure, named beforehand."""
     settle_days: Count = 3
@@ -67,7 +67,7 @@ class ExperimentSettings(Section):
     dry_run_days: Annotated[int, Field(ge=0, le=60)] = 7
     """Days that it is noted whom the lot would hold back, before anybody is."""
     ends: Annotated[str, AfterValidator(_day)]
-    """Day on which nobody enters any more, such as `2027-02-01`: 60 days after its start at most."""
+    """Day from which on nobody enters, such as `2027-02-01`: 60 days after its start at most."""
     stop_points: Points = 10
     """It ends by itself when even the cautious interval says that of 100 held back so many
     complete less."""
@@ -99,7 +99,7 @@ def misfits(entries: Sequence[Any], relay: Any, sources: Any) -> Iterator[str]:
             continue
         if window_h / 24 + settle > relay.retention_days:
             yield (
-                f"{where}.window_h: is {window_h}, which with settle_days ({settle}) is longer than "
-                f"the journal is kept; expected window_h / 24 + settle_days of at most "
+                f"{where}.window_h: is {window_h}, which with settle_days ({settle}) is longer "
+                f"than the journal is kept; expected window_h / 24 + settle_days of at most "
                 f"relay.retention_days ({relay.retention_days})"
             )

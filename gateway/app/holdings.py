@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.core.attempts import Failures, Key
 from gateway.core.audit import Row
+from gateway.core.drawn import HeldBack
 from gateway.core.instants import to_iso
 from gateway.core.model import Device, Record, UserRef
 from gateway.core.seen import Asking
@@ -100,9 +101,18 @@ async def collect(
                 "held_back": bool(is_held),
                 "since": to_iso(since),
                 "until": to_iso(until),
+                "also_got": bool(also_got),
             }
-            for experiment, is_held, since, until in held.members
+            for experiment, is_held, since, until, also_got in held.members
         ],
+        "experiments_left_out": [
+            {"experiment": experiment, "reason": reason, "since": to_iso(since)}
+            for experiment, reason, since in held.left_out
+        ],
+        "experiments_exempt_since": (
+            None if held.exempt_since is None else to_iso(held.exempt_since)
+        ),
+        "reminders_held_back": [_reminder(one) for one in held.reminders],
         "outcomes": [
             {"type": kind, "occurred_at": to_iso(at), "object": what}
             for kind, at, what in held.outcomes
@@ -242,6 +252,21 @@ def _letter(letter: DeadLetter) -> dict[str, Any]:
         "title": item.title,
         "body": item.body,
         "path": item.path,
+    }
+
+
+def _reminder(held: HeldBack) -> dict[str, Any]:
+    return {
+        "experiment": held.experiment,
+        "event_id": held.event_id,
+        "index": held.item.index,
+        "seen_at": to_iso(held.seen_at),
+        "until": to_iso(held.until),
+        "user_id": held.item.user_id,
+        "custom_id": held.item.custom_id,
+        "title": held.item.title,
+        "body": held.item.body,
+        "path": held.item.path,
     }
 
 

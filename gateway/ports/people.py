@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from gateway.core.audit import Row
+from gateway.core.drawn import HeldBack
 from gateway.core.model import Event, UserRef
 from gateway.ports.journal import DeadLetter
 
@@ -54,8 +55,10 @@ class Holdings:
     to have done, beside a keyed hash of who. `following`: events whose messages at a broker may
     name them. `acts` are about them, `reasons` name them in the words of whoever acted. `hooks` are
     those that were told of them or will be: (hook, how many batches that name them it did not
-    take). `members` are (experiment, held, since, until), `outcomes` (type, occurred at, object),
-    both kept under a keyed hash."""
+    take). `members` are (experiment, held, since, until, whether they also got something else),
+    `left_out` (experiment, reason, since), `outcomes` (type, occurred at, object), and
+    `exempt_since` is when they became exempt from experiments: all kept under a keyed hash.
+    `reminders` are held back for them; one that cannot be read has the columns only."""
 
     named_in: Sequence[str] = ()
     letters: Sequence[DeadLetter] = ()
@@ -69,6 +72,9 @@ class Holdings:
     reasons: Sequence[Row] = ()
     hooks: Sequence[tuple[str, int]] = ()
     members: Sequence[tuple[Any, ...]] = ()
+    left_out: Sequence[tuple[str, str, float]] = ()
+    exempt_since: float | None = None
+    reminders: Sequence[HeldBack] = ()
     outcomes: Sequence[tuple[Any, ...]] = ()
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gateway.core.drawn import Drawn, HeldBack, Kept, Member, Stage, Tally, What
 from gateway.core.erased import Erased
 from gateway.core.hashes import person_words
-from gateway.core.model import ChunkItem
+from gateway.core.model import ChunkItem, Item
 from gateway.core.states import as_it_is
 from gateway.core.stored import Unreadable, read_items, write_items
 
@@ -135,6 +135,13 @@ def held_of(row: Sequence[Any]) -> HeldBack | None:
     except (Unreadable, ValueError):
         return None
     return HeldBack(experiment, person, event_id, entry.item, seen_at, until)
+
+
+def reminder_of(row: Sequence[Any]) -> HeldBack:
+    """The same for people to see; one that cannot be read has no content."""
+    experiment, person, event_id, index, seen_at, until, _ = row
+    nothing = Item(index, "", "", None, None, None)
+    return held_of(row) or HeldBack(experiment, person, event_id, nothing, seen_at, until)
 
 
 def after(row: Sequence[Any]) -> tuple[float, str, str]:

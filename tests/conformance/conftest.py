@@ -37,6 +37,7 @@ STORE_SUITES = {
     "test_hooks.py",
     "test_effects.py",
     "test_effects_outcomes.py",
+    "test_experiments.py",
     "test_keys.py",
     "test_lanes.py",
     "test_learning.py",

@@ -21,6 +21,7 @@ from gateway.app.vendors import VENDORS
 from gateway.core.attempts import Failed, line
 from gateway.core.audit import Actor
 from gateway.core.cancelling import CANCELLED
+from gateway.core.drawn import What
 from gateway.core.erased import words_of
 from gateway.core.hashes import person_words
 from gateway.core.hooks import Hook, Plan
@@ -41,7 +42,7 @@ from gateway.queue.nats import JetStreamQueue
 from gateway.store.postgres import PostgresStore
 from gateway.store.sqlite.store import SqliteStore
 from tests.kit.build import NOW, item
-from tests.kit.experiments import member, outcome
+from tests.kit.experiments import drawn, kept, outcome, word
 from tests.kit.people import HOLDING, NOBODY
 from tests.kit.planting import change
 from tests.kit.stores import (
@@ -222,6 +223,23 @@ async def test_searches_follow_one_another(handle: Handle) -> None:
 # --- all that is held -----------------------------------------------------------------------------
 
 
+async def plant_experiments(handle: Handle) -> None:
+    """In one held back and got something else, left out of another one; exempt since."""
+    for name in ("spring", "autumn"):
+        assert await handle.store.experiments.begin(kept(experiment=name))
+    reminder = item(0, title="Held", user_id=USER, custom_id=CUSTOM)
+    await handle.journal.record(
+        [],
+        [],
+        drawn=[
+            drawn(What.HELD, USER, item=reminder, since=NOW - 70.0),
+            drawn(What.ALSO, USER),
+            drawn(What.LEFT_OUT, USER, experiment="autumn"),
+        ],
+    )
+    await handle.store.experiments.exempt([word(USER)], is_exempt=True, at=NOW)
+
+
 async def plant_everywhere(handle: Handle) -> None:
     """Leave a person's traces in every table, as life would."""
     # somebody of these ids was erased before, came back, and had another phone that went
@@ -239,7 +257,7 @@ async def plant_everywhere(handle: Handle) -> None:
     await hold_back(handle, [removal(device)], now=NOW - 90.0)
     start = Start(device.id, "a key", "msg_taken", NOW - 80.0, "holder")
     await handle.store.starts.ask([start], now=NOW, latest=NOW + 60.0, for_s=1.0)
-    await change(handle, member("spring", USER, held=True, since=NOW - 70.0))
+    await plant_experiments(handle)
     await change(handle, outcome(USER, "user.course.completed", NOW - 60.0, what="algebra"))
     # a push that failed, was taken, and was opened
     await queue_for(handle, "msg_taken", UserRef(ELSE), MARY)
@@ -400,6 +418,15 @@ SHOWN: dict[str, Shown] = {
         or found["named_in_reasons"]
     ),
     "experiment_members": lambda found: found["experiments"][0]["held_back"],
+    "experiment_also": lambda found: found["experiments"][0]["also_got"],
+    "experiment_left_out": lambda found: (
+        [one["experiment"] for one in found["experiments_left_out"]] == ["autumn"]
+    ),
+    "experiment_exempt": lambda found: found["experiments_exempt_since"] == to_iso(NOW),
+    "experiment_held": lambda found: (
+        [(one["title"], one["until"]) for one in found["reminders_held_back"]]
+        == [("Held", to_iso(NOW))]
+    ),
     "erased_events": lambda found: found["erasures"],
     "lanes": lambda found: "agent/fcm" in {one["object"] for one in found["named_in_reasons"]},
     "hooks": lambda found: "hook/crm" in {one["object"] for one in found["named_in_reasons"]},
@@ -488,6 +515,9 @@ async def test_after_an_erase_only_what_says_that_it_was_is_held(handle: Handle)
     for name in ("devices", "dead_letters", "removals_held_back", "named_in_reasons", "hooks"):
         assert found[name] == [], name
     assert found["deliveries"] == []
+    for name in ("experiments", "experiments_left_out", "reminders_held_back", "outcomes"):
+        assert found[name] == [], name
+    assert found["experiments_exempt_since"] is None
     assert all("keyed hash" in one["what"] for one in found["keyed_hashes"])
     assert found["erasures"]
     if not isinstance(handle.queue, JetStreamQueue):

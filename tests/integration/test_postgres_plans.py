@@ -88,6 +88,24 @@ INSERT INTO queue (
 SELECT 'msg_' || (i % 1500), 0, CASE WHEN i < 4000 THEN 'agent/apns' ELSE '' END, i, 99999, i, 0,
        256, convert_to(repeat('x', 3000), 'UTF8'), 100
 FROM generate_series(0, 4999) i;
+
+INSERT INTO experiment_members
+SELECT 'spring', 'word-' || i, CASE WHEN i % 5 > 0 THEN 0 ELSE 1 END, i, i + 9, 'agent', 'android',
+       'learnink'
+FROM generate_series(0, 19999) i;
+
+INSERT INTO experiment_held
+SELECT 'spring', 'word-' || (i * 5), 'msg_' || (i % 200), i / 200, i,
+       convert_to(repeat('x', 400), 'UTF8'), 'word-' || (i * 5),
+       CASE WHEN i % 2 > 0 THEN 'own-' || i ELSE '' END
+FROM generate_series(0, 3999) i;
+
+INSERT INTO experiment_left_out
+SELECT 'spring', 'out-' || i, 'no_device', i FROM generate_series(0, 19999) i;
+
+INSERT INTO experiment_also SELECT 'spring', 'word-' || (i * 5) FROM generate_series(0, 19999) i;
+
+INSERT INTO experiment_exempt SELECT 'exempt-' || i, i FROM generate_series(0, 19999) i;
 """
 
 #: what a query has to find its rows by; the values are those that it is planned for
@@ -194,18 +212,52 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "suppressions_recent": (("suppressions_received",), (19990.0,)),
     "suppressions_erase": (("suppressions_user", "suppressions_custom"), ("word-7", "own-7")),
     "targets": (("devices_user", "devices_custom"), (["user-7"], ["custom-8"])),
+    "experiment_members_of": (("experiment_members_person",), (["word-7"],)),
+    "experiment_exempt_of": (("experiment_exempt_pkey",), (["exempt-7"],)),
+    "experiment_devices": (("devices_pkey",), ([7, 8],)),
+    "experiment_due": ((), (5.0, 0.0, "", "", 10)),
+    "experiment_sent": (("experiment_held_pkey",), ("spring", "word-5", "msg_1", 0)),
+    "experiment_let_people_go": (
+        (
+            "experiment_members_person",
+            "experiment_held_user",
+            "experiment_held_custom",
+            "experiment_members_pkey",
+        ),
+        (["word-7"], 5.0),
+    ),
+    "experiment_members_let_go": (
+        ("experiment_members_pkey",),
+        (["spring"], ["word-5"], [5.0]),
+    ),
+    "erase_members": (("experiment_members_person",), ("word-7", "own-7")),
+    "erase_left_out": (("experiment_left_out_person",), ("word-7", "own-7")),
+    "erase_also": (("experiment_also_person",), ("word-7", "own-7")),
+    "erase_exempt": (("experiment_exempt_pkey",), ("word-7", "own-7")),
+    "erase_held_back": (
+        ("experiment_held_user", "experiment_held_custom"),
+        ("word-7", "own-7"),
+    ),
+    "erase_held_items": (("experiment_held_event",), ("msg_7", [1])),
+    "held_left_out": (("experiment_left_out_person",), ("word-7", "own-7")),
+    "held_exempt": (("experiment_exempt_pkey",), ("word-7", "own-7")),
+    "held_reminders": (
+        ("experiment_held_user", "experiment_held_custom", "experiment_members_pkey"),
+        ("word-7", "own-7"),
+    ),
 }
 
 #: what goes through a whole table, and why it may
 SCANS = {
     "waiting_queued_count": "where a second was not enough to look through what waits",
+    "experiment_due": "at most one of each person who is held now",
     "held_forgotten": "only where all that is held of a person is asked for",
     "events_requeue": "once, when a stream was lost: what is pending, of all days",
 }
 
 LARGE = re.compile(
     r"Seq Scan on (devices|deliveries\w*|queue|events|dead_letters|chunks_done|forgotten|audit"
-    r"|failed_attempts|suppressions)\b"
+    r"|failed_attempts|suppressions|experiment_\w+)\b"
 )
 
 

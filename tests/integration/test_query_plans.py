@@ -64,6 +64,25 @@ WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4999)
 INSERT INTO queue (event_id, number, lane, first_seen, deadline, due_at, tries, size, items)
 SELECT 'msg_' || (i % 150), 0, iif(i < 4000, 'agent/apns', ''), i, 99999, i, 0, 256, zeroblob(3000)
 FROM n;
+
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+INSERT INTO experiment_members
+SELECT 'spring', 'word-' || i, i % 5 = 0, i, i + 9, 'agent', 'android', 'learnink' FROM n;
+
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3999)
+INSERT INTO experiment_held
+SELECT 'spring', 'word-' || (i * 5), 'msg_' || (i % 200), i / 200, i, zeroblob(400),
+       'word-' || (i * 5), iif(i % 2, 'own-' || i, '')
+FROM n;
+
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3999)
+INSERT INTO experiment_left_out SELECT 'spring', 'out-' || i, 'no_device', i FROM n;
+
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3999)
+INSERT INTO experiment_also SELECT 'spring', 'word-' || (i * 5) FROM n;
+
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3999)
+INSERT INTO experiment_exempt SELECT 'exempt-' || i, i FROM n;
 """
 
 #: which index a query has to use; where there are several, all of them
@@ -94,6 +113,37 @@ INDEXES = {
     "erase_outcomes": ("PRIMARY KEY (person=?)",),
     "held_members": ("experiment_members_person (person=?)",),
     "held_outcomes": ("PRIMARY KEY (person=?)",),
+    "erase_left_out": ("experiment_left_out_person (person=?)",),
+    "erase_also": ("experiment_also_person (person=?)",),
+    "erase_exempt": ("PRIMARY KEY (person=?)",),
+    "erase_held_back": (
+        "experiment_held_user (who_user=?)",
+        "experiment_held_custom (who_custom=?)",
+    ),
+    "erase_held_items": ("experiment_held_event (event_id=? AND item=?)",),
+    "held_left_out": ("experiment_left_out_person (person=?)",),
+    "held_exempt": ("PRIMARY KEY (person=?)",),
+    "held_reminders": (
+        "experiment_held_user (who_user=?)",
+        "experiment_held_custom (who_custom=?)",
+        "PRIMARY KEY (experiment=? AND person=?)",
+    ),
+    "experiment_members_of": ("experiment_members_person (person=?)",),
+    "experiment_exempt_of": ("PRIMARY KEY (person=?)",),
+    "experiment_devices": ("INTEGER PRIMARY KEY (rowid=?)",),
+    "experiment_due": (
+        "m USING PRIMARY KEY (experiment=? AND person=?)",
+        "h USING PRIMARY KEY (experiment=? AND person=?)",
+    ),
+    "experiment_sent": ("PRIMARY KEY (experiment=? AND person=?)",),
+    "experiment_let_people_go": (
+        "experiment_members_person (person=?)",
+        "experiment_held_user (who_user=?)",
+        "experiment_held_custom (who_custom=?)",
+    ),
+    "experiment_member_let_go": ("PRIMARY KEY (experiment=? AND person=?)",),
+    "experiment_counts": ("PRIMARY KEY (experiment=?)",),
+    "experiment_left_out_counts": ("PRIMARY KEY (experiment=? AND person=?)",),
     "effect_events": ("events_received (received_at>? AND received_at<?)",),
     "effect_pushed": (
         "PRIMARY KEY (event_id=? AND item_index>? AND item_index<?)",
@@ -203,6 +253,7 @@ SCANS = {
     "copy_counts": "for the progress of a copy, which reads every row after it",
     "devices_audience": "for metrics, in the background, for two hundredths of the time at most",
     "effect_phones_count": "once a day, in the background, beside the readers",
+    "experiment_due": "at most one of each person who is held now",
     "doubts_newest": "once, at the start of a process: the last ten thousand devices",
     "erase_find_events": "along the index of learning events that are not chained yet",
     "held_named_in": "the same",
@@ -223,11 +274,19 @@ SCANS = {
     "recall_receipts": "the same",
     "recall_starts": "the same",
     "recall_holders": "the same",
+    "recall_members": "the same",
+    "recall_held": "the same",
+    "recall_left_out": "the same",
+    "recall_exempt": "the same",
     "redate_devices": "once, when a clock that was wrong is found out",
     "redate_forgotten": "the same",
     "redate_receipts": "the same",
     "redate_starts": "the same",
     "redate_holders": "the same",
+    "redate_members": "the same",
+    "redate_held": "the same",
+    "redate_left_out": "the same",
+    "redate_exempt": "the same",
     "redate_leases": "the same",
     "redate_queue": "the same",
     "queue_suspect": "along the index of suspects, fewest lone ends first, until one is due",
@@ -235,7 +294,8 @@ SCANS = {
 }
 
 LARGE = re.compile(
-    r"SCAN (devices|d|deliveries|queue|events|forgotten|audit|failed_attempts|receipts|starts)\b"
+    r"SCAN (devices|d|deliveries|queue|events|forgotten|audit|failed_attempts|receipts|starts"
+    r"|experiment_\w+|waits)\b"
     r"(?! USING COVERING INDEX)"
 )
 

@@ -19,6 +19,7 @@ from gateway.app import copy_store
 from gateway.app.copying import Copied
 from gateway.app.storage import sole_relay
 from gateway.core.attempts import Failed, line
+from gateway.core.drawn import What
 from gateway.core.effect_standing import Entered
 from gateway.core.effect_way import Cell, Counted, Sums
 from gateway.core.hooks import Hook, Plan
@@ -40,7 +41,7 @@ from gateway.store.sqlite import open_sqlite
 from tests.kit.build import ALICE, NOW, item
 from tests.kit.clocks import wall
 from tests.kit.commands import INKPUSH, Workplace
-from tests.kit.experiments import member, outcome
+from tests.kit.experiments import drawn, kept, member, outcome, word
 from tests.kit.planting import TOO_NEW, change, plant
 from tests.kit.postgres import databases
 from tests.kit.stores import (
@@ -129,6 +130,13 @@ async def fill_chain(source: Handle) -> None:
     assert len(await source.store.learning.retain(before=NOW - DAY_S)) == 1
 
 
+async def experiment(source: Handle) -> None:
+    """One that is on: somebody is held, got something else, and somebody is exempt."""
+    assert await source.store.experiments.begin(kept())
+    await source.journal.record([], [], drawn=[drawn(what, what.value) for what in What])
+    await source.store.experiments.exempt([word("exempt")], is_exempt=True, at=NOW)
+
+
 async def fill(source: Handle) -> None:
     source.store.hooks.learn(Plan([Hook("crm", ("device.pruned",))]))
     for number in range(DEVICES):
@@ -191,6 +199,7 @@ async def fill(source: Handle) -> None:
     entered = Entered(NOW, NOW + DAY_S, "agent", "android", True, 30, 9, 9, 0, 0, 0, 0)
     await source.store.effects.keep_entered("spring", day, [entered])
     await source.store.effects.keep_terms("spring", "{}")
+    await experiment(source)
     await change(source, member("spring", "mary"))
     await change(source, outcome("mary", "done", NOW))
     erased = UserRef(user_id="somebody")
@@ -282,7 +291,12 @@ async def test_all_tables_are_the_same_afterwards(filled: Path, target: str) -> 
         "effect_phones": 2,
         "effect_terms": 1,
         "effect_outcomes": 1,
-        "experiment_members": 1,
+        "experiments": 1,
+        "experiment_members": 3,
+        "experiment_left_out": 1,
+        "experiment_also": 1,
+        "experiment_exempt": 1,
+        "experiment_held": 1,
         "events": EVENTS + 1 + LEARNT,
         "learning": LEARNT - 1,
         "learning_chain": 1,

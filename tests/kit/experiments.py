@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from gateway.core.drawn import Drawn, Kept, Stage, What
 from gateway.core.hashes import person_word
-from tests.kit.build import NOW
+from tests.kit.build import NOW, item
 from tests.kit.stores import SECRET
 
 
@@ -36,3 +39,37 @@ def outcome(user: str, kind: str, at: float, *, seq: int = 1, what: str = "") ->
         "INSERT INTO learning_outcomes (person, type, occurred_at, seq, object) "
         f"VALUES ('{word(user)}', '{kind}', {at!r}, {seq}, '{what}')"
     )
+
+
+WINDOW_S = 604_800.0
+
+
+def kept(stage: Stage = Stage.RUNNING, experiment: str = "spring", **changed: Any) -> Kept:
+    """An experiment that begins now, for two months."""
+    values: dict[str, Any] = {
+        "terms": '{"holdout": 0.1}',
+        "key": b"k" * 32,
+        "dry_at": NOW - 86_400.0,
+        "started_at": NOW if stage is Stage.RUNNING else 0.0,
+        "ends_at": NOW + 60 * 86_400.0,
+    }
+    return Kept(experiment, stage, **(values | changed))
+
+
+def drawn(what: What = What.HELD, user: str = "mary", **changed: Any) -> Drawn:
+    """What the lot made now of a reminder of somebody, in an experiment that runs."""
+    values: dict[str, Any] = {
+        "stage": Stage.RUNNING,
+        "experiment": "spring",
+        "person": word(user),
+        "event_id": "msg_1",
+        "item": item(0, user_id=user),
+        "since": NOW,
+        "seen_at": NOW,
+        "app": "agent",
+        "platform": "android",
+        "source": "learnink",
+        "reason": "no_device" if what is What.LEFT_OUT else "",
+        "keeps": what is What.HELD,
+    } | changed
+    return Drawn(what, until=values.pop("until", values["since"] + WINDOW_S), **values)

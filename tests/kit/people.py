@@ -26,6 +26,10 @@ HOLDING = frozenset(
         "hook_batches",
         "hook_told",
         "experiment_members",
+        "experiment_left_out",
+        "experiment_also",
+        "experiment_exempt",
+        "experiment_held",
         "learning_outcomes",
         "suppressions",
     }
@@ -42,6 +46,7 @@ NOBODY = {
     "effect_terms": "what experiments were counted by",
     "effect_phones": "counts of phones by day",
     "effect_reasons": "counts of people by day",
+    "experiments": "what was fixed, and the key of the lot",
     "doubts": "the database's own state",
     "learning_chain": "numbers and heads of the chain",
     "learning_days": "numbers and heads of days whose events are over their time",

@@ -37,9 +37,9 @@ async def ask(session: Session, user: UserRef, *, now: float) -> None:
     await session.run("erase_letters", *ids)
     if ids != (None, None):
         who = await words(session, user)
-        learner = person_words(await secret_of(session), user.user_id, user.custom_id)
+        learners = await learner(session, user)
         for query in ("erase_exempt", *OF_EXPERIMENTS, "erase_held_back", "erase_outcomes"):
-            await session.run(query, *learner)
+            await session.run(query, *learners)
         await session.run("suppressions_erase", *who)
         await session.run("erasure_ask", *who, now, *ids)
 
@@ -86,6 +86,11 @@ async def secret_of(session: Session) -> bytes:
 async def words(session: Session, user: UserRef) -> tuple[str, str]:
     """The words for a user's ids."""
     return words_of(*ids_of(user), await secret_of(session))
+
+
+async def learner(session: Session, user: UserRef) -> tuple[str, str]:
+    """The words for a user in experiments and in what people learnt."""
+    return person_words(await secret_of(session), user.user_id, user.custom_id)
 
 
 def ids_of(user: UserRef) -> Ids:

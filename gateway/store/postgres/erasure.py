@@ -18,7 +18,7 @@ from gateway.ports import Asked, Cleared, Erasure, Kept, Slice
 from gateway.store.erasing import ERASED, came_later, rewrite, who_is_named
 from gateway.store.postgres import audit, learning
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
-from gateway.store.postgres.erased import ids_of, words
+from gateway.store.postgres.erased import OF_EXPERIMENTS, ids_of, learner, words
 from gateway.store.postgres.partitions import make_partition
 
 _LOOK_S = 0.02
@@ -124,6 +124,7 @@ class PostgresErasures:
             await session.run("erase_receipts", event_id, found.indexes)
             await session.run("erase_people", event_id, *ids)
             await session.run("erase_learnt", event_id, *ids)
+            await session.run("erase_held_items", event_id, found.indexes)
             if follow:
                 await session.run("erase_follow", *asked.words, event_id)
 
@@ -146,6 +147,10 @@ class PostgresErasures:
             # again: an older replica may have erased, or a person written the id into a reason
             await audit.forget(session, asked.user)
             await session.run("suppressions_erase", *asked.words)
+            # a transaction that wrote beside the erase did not see it
+            learners = await learner(session, asked.user)
+            for query in OF_EXPERIMENTS:
+                await session.run(query, *learners)
             await session.run("erasure_unname", *asked.words, asked.asked_at)
 
         await self._database.write(work)

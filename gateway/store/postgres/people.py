@@ -9,14 +9,14 @@ from functools import partial
 from typing import Any
 
 from gateway.core.audit import Row, without_ids
-from gateway.core.hashes import person_words
 from gateway.core.model import Event, UserRef, day_of
 from gateway.ports import Content, DeadLetter, Holdings, WaitingSlice
 from gateway.store.erasing import needles
+from gateway.store.experiments import reminder_of
 from gateway.store.forgetting import numbers_of
 from gateway.store.naming import parts_of
 from gateway.store.postgres.database import SLOW, PostgresDatabase, Session
-from gateway.store.postgres.erased import ids_of, kept_secret, words
+from gateway.store.postgres.erased import ids_of, kept_secret, learner, words
 from gateway.store.postgres.texts import findable
 from gateway.store.rows import event_of
 from gateway.store.waiting import candidates, in_chunks, still_waiting
@@ -92,9 +92,7 @@ class PostgresPeople:
             ids = ids_of(user)
             secret = await kept_secret(session)
             who = ("", "") if secret is None else await words(session, user)
-            learner = ("", "")
-            if secret is not None:
-                learner = person_words(secret, user.user_id, user.custom_id)
+            learners = ("", "") if secret is None else await learner(session, user)
             people = [] if secret is None else numbers_of(secret, user, devices)
             reasons = [Row(*row) for row in await session.rows("held_reasons", *ids)]
             return Holdings(
@@ -114,8 +112,13 @@ class PostgresPeople:
                     tuple(row)
                     for row in await session.rows("held_hooks", [word for word in who if word])
                 ],
-                members=[tuple(row) for row in await session.rows("held_members", *learner)],
-                outcomes=[tuple(row) for row in await session.rows("held_outcomes", *learner)],
+                members=[tuple(row) for row in await session.rows("held_members", *learners)],
+                left_out=[tuple(row) for row in await session.rows("held_left_out", *learners)],
+                exempt_since=(await session.row("held_exempt", *learners))[0],
+                reminders=[
+                    reminder_of(row) for row in await session.rows("held_reminders", *learners)
+                ],
+                outcomes=[tuple(row) for row in await session.rows("held_outcomes", *learners)],
             )
 
         return await self._database.read(work, pace=SLOW)

@@ -17,7 +17,7 @@ from gateway.ports import Asked, Cleared, Erasure, Kept, Slice
 from gateway.store.erasing import ERASED, Rewrite, came_later, rewrite, who_is_named
 from gateway.store.sqlite import audit, learning
 from gateway.store.sqlite.database import SqliteDatabase
-from gateway.store.sqlite.erased import ids_of, words
+from gateway.store.sqlite.erased import OF_EXPERIMENTS, ids_of, learner, words
 
 #: how long the last step may keep a writer waiting, in milliseconds
 _SWEEP_MS = 50
@@ -29,6 +29,7 @@ _ERASE = (
     "erase_receipts",
     "erase_people",
     "erase_learnt",
+    "erase_held_items",
 )
 
 
@@ -163,6 +164,9 @@ class SqliteErasures:
             # again: a person may have written the id into a reason meanwhile
             audit.forget(connection, self._sql, asked.user)
             connection.execute(self._sql["suppressions_erase"], _named(asked))
+            learners = learner(connection, self._sql, asked.user)
+            for query in OF_EXPERIMENTS:
+                connection.execute(self._sql[query], learners)
             connection.execute(self._sql["erasure_unname"], this)
 
         await self._database.write(work)

@@ -11,6 +11,7 @@ from gateway.core.audit import Row, without_ids
 from gateway.core.model import Event, UserRef
 from gateway.ports import Content, DeadLetter, Holdings, WaitingSlice
 from gateway.store.erasing import needles
+from gateway.store.experiments import reminder_of
 from gateway.store.forgetting import numbers_of
 from gateway.store.naming import parts_of
 from gateway.store.rows import event_of
@@ -126,6 +127,9 @@ class SqlitePeople:
                 reasons=[one for one in reasons if without_ids(one.reason, user) != one.reason],
                 hooks=find("held_hooks", who),
                 members=find("held_members", learners),
+                left_out=find("held_left_out", learners),
+                exempt_since=find("held_exempt", learners)[0][0],
+                reminders=[reminder_of(row) for row in find("held_reminders", learners)],
                 outcomes=find("held_outcomes", learners),
             )
 

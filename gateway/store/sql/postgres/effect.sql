@@ -187,8 +187,11 @@ DELETE FROM experiment_members WHERE person IN ($1, $2) AND person <> '';
 DELETE FROM learning_outcomes WHERE person IN ($1, $2) AND person <> '';
 
 -- name: held_members
-SELECT experiment, held, since, until FROM experiment_members
-WHERE person IN ($1, $2) AND person <> '' ORDER BY since, experiment;
+SELECT m.experiment, m.held, m.since, m.until, EXISTS (
+    SELECT 1 FROM experiment_also a WHERE a.experiment = m.experiment AND a.person = m.person
+)
+FROM experiment_members m
+WHERE m.person IN ($1, $2) AND m.person <> '' ORDER BY m.since, m.experiment;
 
 -- name: held_outcomes
 SELECT type, occurred_at, object FROM learning_outcomes

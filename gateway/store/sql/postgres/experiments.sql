@@ -87,9 +87,9 @@ DELETE FROM experiment_exempt WHERE person = ANY($1::text[]);
 -- name: experiment_due
 SELECT h.experiment, h.person, h.event_id, h.item, h.seen_at, d.until, h.content
 FROM (
-    SELECT w.experiment, w.person, coalesce(m.until, w.seen_at) AS until
-    FROM experiment_held w LEFT JOIN experiment_members m
-        ON m.experiment = w.experiment AND m.person = w.person AND m.held = 1
+    SELECT waits.experiment, waits.person, coalesce(m.until, waits.seen_at) AS until
+    FROM experiment_held waits LEFT JOIN experiment_members m
+        ON m.experiment = waits.experiment AND m.person = waits.person AND m.held = 1
     WHERE m.until IS NULL OR m.until <= $1
 ) d JOIN experiment_held h ON h.experiment = d.experiment AND h.person = d.person
 WHERE (d.until, d.experiment, d.person) > ($2, $3, $4)
@@ -165,10 +165,6 @@ DELETE FROM experiment_held WHERE event_id = $1 AND item = ANY($2::int[]);
 -- name: held_left_out
 SELECT experiment, reason, since FROM experiment_left_out
 WHERE person IN ($1, $2) AND person <> '' ORDER BY since, experiment;
-
--- name: held_also
-SELECT experiment FROM experiment_also
-WHERE person IN ($1, $2) AND person <> '' ORDER BY experiment;
 
 -- name: held_exempt
 SELECT min(since) FROM experiment_exempt WHERE person IN ($1, $2) AND person <> '';

@@ -57,6 +57,30 @@ WHERE at BETWEEN :since AND :until;
 UPDATE suppressions SET received_at = received_at + :by, at = at + :by * (at = received_at)
 WHERE received_at BETWEEN :since AND :until;
 
+-- Nobody is held for longer, nor for less long: until when somebody is goes with since when.
+-- name: redate_members
+UPDATE experiment_members SET since = since + :by, until = until + :by
+WHERE since BETWEEN :since AND :until;
+
+-- name: redate_held
+UPDATE experiment_held SET seen_at = seen_at + :by WHERE seen_at BETWEEN :since AND :until;
+
+-- name: redate_left_out
+UPDATE experiment_left_out SET since = since + :by WHERE since BETWEEN :since AND :until;
+
+-- name: redate_exempt
+UPDATE experiment_exempt SET since = since + :by WHERE since BETWEEN :since AND :until;
+
+-- When one ends is in its terms.
+-- name: redate_experiments
+UPDATE experiments SET
+    dry_at = dry_at + :by * (dry_at BETWEEN :since AND :until),
+    started_at = started_at + :by * (started_at BETWEEN :since AND :until),
+    ended_at = ended_at + :by * (ended_at BETWEEN :since AND :until)
+WHERE dry_at BETWEEN :since AND :until
+   OR started_at BETWEEN :since AND :until
+   OR ended_at BETWEEN :since AND :until;
+
 -- Its own, and nobody else's: one relay works on a file. It claims them anew.
 -- name: redate_leases
 UPDATE queue SET due_at = :now, lease_id = NULL, tries = max(tries - 1, 0), alone = 0
@@ -168,6 +192,13 @@ SELECT at FROM (
     UNION ALL SELECT received_at FROM starts
     UNION ALL SELECT at FROM receipts
     UNION ALL SELECT at FROM cancelled
+    UNION ALL SELECT since FROM experiment_members
+    UNION ALL SELECT seen_at FROM experiment_held
+    UNION ALL SELECT since FROM experiment_left_out
+    UNION ALL SELECT since FROM experiment_exempt
+    UNION ALL SELECT dry_at FROM experiments
+    UNION ALL SELECT started_at FROM experiments
+    UNION ALL SELECT ended_at FROM experiments
 )
 WHERE at BETWEEN :since AND :until AND at > 0;
 
@@ -213,6 +244,33 @@ UPDATE suppressions SET
     at = min(at, (SELECT becomes FROM recalled WHERE was = received_at)),
     received_at = (SELECT becomes FROM recalled WHERE was = received_at)
 WHERE received_at IN (SELECT was FROM recalled);
+
+-- name: recall_members
+UPDATE experiment_members SET
+    until = until - since + (SELECT becomes FROM recalled WHERE was = since),
+    since = (SELECT becomes FROM recalled WHERE was = since)
+WHERE since IN (SELECT was FROM recalled);
+
+-- name: recall_held
+UPDATE experiment_held SET seen_at = (SELECT becomes FROM recalled WHERE was = seen_at)
+WHERE seen_at IN (SELECT was FROM recalled);
+
+-- name: recall_left_out
+UPDATE experiment_left_out SET since = (SELECT becomes FROM recalled WHERE was = since)
+WHERE since IN (SELECT was FROM recalled);
+
+-- name: recall_exempt
+UPDATE experiment_exempt SET since = (SELECT becomes FROM recalled WHERE was = since)
+WHERE since IN (SELECT was FROM recalled);
+
+-- name: recall_experiments
+UPDATE experiments SET
+    dry_at = coalesce((SELECT becomes FROM recalled WHERE was = dry_at), dry_at),
+    started_at = coalesce((SELECT becomes FROM recalled WHERE was = started_at), started_at),
+    ended_at = coalesce((SELECT becomes FROM recalled WHERE was = ended_at), ended_at)
+WHERE dry_at IN (SELECT was FROM recalled)
+   OR started_at IN (SELECT was FROM recalled)
+   OR ended_at IN (SELECT was FROM recalled);
 
 -- name: recall_devices
 UPDATE devices SET

@@ -95,6 +95,25 @@ ORDER BY experiment, day, app, platform, held;
 SELECT experiment, person, held, since, until, app, platform, source
 FROM experiment_members WHERE (experiment, person) > (?, ?) ORDER BY experiment, person;
 
+-- name: copy_experiments
+SELECT id, stage, terms, key, dry_at, started_at, ends_at, ended_at, reason FROM experiments
+WHERE id > ? ORDER BY id;
+
+-- name: copy_experiment_left_out
+SELECT experiment, person, reason, since FROM experiment_left_out
+WHERE (experiment, person) > (?, ?) ORDER BY experiment, person;
+
+-- name: copy_experiment_also
+SELECT experiment, person FROM experiment_also
+WHERE (experiment, person) > (?, ?) ORDER BY experiment, person;
+
+-- name: copy_experiment_exempt
+SELECT person, since FROM experiment_exempt WHERE person > ? ORDER BY person;
+
+-- name: copy_experiment_held
+SELECT experiment, person, event_id, item, seen_at, content, who_user, who_custom
+FROM experiment_held WHERE (experiment, person) > (?, ?) ORDER BY experiment, person;
+
 -- name: copy_events
 SELECT event_id, type, status, received_at, occurred_at, notifications, rejected, rejections,
        chunks, reason, body, source, limits, learnt_user, learnt_custom,
@@ -192,6 +211,11 @@ SELECT 'effect_phones', count(*) FROM effect_phones UNION ALL
 SELECT 'effect_terms', count(*) FROM effect_terms UNION ALL
 SELECT 'effect_outcomes', count(*) FROM effect_outcomes UNION ALL
 SELECT 'experiment_members', count(*) FROM experiment_members UNION ALL
+SELECT 'experiments', count(*) FROM experiments UNION ALL
+SELECT 'experiment_left_out', count(*) FROM experiment_left_out UNION ALL
+SELECT 'experiment_also', count(*) FROM experiment_also UNION ALL
+SELECT 'experiment_exempt', count(*) FROM experiment_exempt UNION ALL
+SELECT 'experiment_held', count(*) FROM experiment_held UNION ALL
 SELECT 'events', count(*) FROM events UNION ALL
 SELECT 'learning', count(*) FROM learning UNION ALL
 SELECT 'learning_chain', count(*) FROM learning_chain UNION ALL

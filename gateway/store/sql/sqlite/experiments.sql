@@ -82,9 +82,9 @@ DELETE FROM experiment_exempt WHERE person IN (SELECT value FROM json_each(:word
 -- name: experiment_due
 SELECT h.experiment, h.person, h.event_id, h.item, h.seen_at, d.until, h.content
 FROM (
-    SELECT w.experiment, w.person, coalesce(m.until, w.seen_at) AS until
-    FROM experiment_held w LEFT JOIN experiment_members m
-        ON m.experiment = w.experiment AND m.person = w.person AND m.held = 1
+    SELECT waits.experiment, waits.person, coalesce(m.until, waits.seen_at) AS until
+    FROM experiment_held waits LEFT JOIN experiment_members m
+        ON m.experiment = waits.experiment AND m.person = waits.person AND m.held = 1
     WHERE m.until IS NULL OR m.until <= :now
 ) d CROSS JOIN experiment_held h ON h.experiment = d.experiment AND h.person = d.person
 WHERE (d.until, d.experiment, d.person) > (:until, :experiment, :person)
@@ -153,10 +153,6 @@ WHERE event_id = :event_id AND item IN (SELECT value FROM json_each(:indexes));
 -- name: held_left_out
 SELECT experiment, reason, since FROM experiment_left_out
 WHERE person IN (:who_user, :who_custom) AND person <> '' ORDER BY since, experiment;
-
--- name: held_also
-SELECT experiment FROM experiment_also
-WHERE person IN (:who_user, :who_custom) AND person <> '' ORDER BY experiment;
 
 -- name: held_exempt
 SELECT min(since) FROM experiment_exempt
