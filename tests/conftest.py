@@ -24,7 +24,7 @@ settings.load_profile("inkpush")
 APART = ("tests/simulation/test_defects.py",)
 
 
-class ByFile(LoadFileScheduling):  # type: ignore[misc]  # the library has no types
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # it ships no types
     """Whole files to one process each, but for those that are apart."""
 
     def _split_scope(self, nodeid: str) -> str:
