@@ -25,19 +25,22 @@ class Experiments(Protocol):
         earlier, and the key goes. False: it had ended, or is not known."""
 
     async def met(self, words: Collection[str], device_ids: Collection[int]) -> Met:
-        """What is known of people with these words, in any experiment, and of these devices."""
+        """What is known of people with these words, in any experiment, and of these devices. Whom
+        a dry run noted is among them, though nobody is held there."""
 
     async def exempt(
         self, words: Sequence[str], *, is_exempt: bool, at: float, act: Act | None = None
     ) -> None:
         """Nothing more is held of a person with these words, in any experiment: they are let go
-        `at` then, and stay in their group. Or take that back."""
+        `at` then, and stay in their group. Or take that back. The act has a row where that
+        changes anything."""
 
     async def is_exempt(self, words: Collection[str]) -> bool:
         """Whether any of these words is exempt."""
 
     async def due(self, *, now: float, limit: int) -> Sequence[HeldBack]:
-        """Reminders of people who were let go by now, the longest ago first."""
+        """Reminders of people who were let go by now, the longest ago first. One of somebody who
+        is no member was let go when it came; one that cannot be read stays, and is left out."""
 
     async def sent(self, held: HeldBack) -> None:
         """This one needs not be kept any more; a newer one of the same person stays."""

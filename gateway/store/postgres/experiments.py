@@ -95,11 +95,11 @@ class PostgresExperiments:
         async def work(session: Session) -> None:
             if is_exempt:
                 await session.rows("experiments_alone")
-                await session.run("experiment_exempt_put", said, at)
+                changed = await session.run("experiment_exempt_put", said, at)
                 await session.run("experiment_let_people_go", said, at)
             else:
-                await session.run("experiment_exempt_delete", said)
-            await audit.note(session, act)
+                changed = await session.run("experiment_exempt_delete", said)
+            await audit.note(session, act if changed else None)
 
         await self._database.write(work)
 

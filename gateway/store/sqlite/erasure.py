@@ -23,13 +23,13 @@ from gateway.store.sqlite.erased import OF_EXPERIMENTS, ids_of, learner, words
 _SWEEP_MS = 50
 #: what goes of an event with a person's items
 _ERASE = (
+    "erase_held_items",
     "erase_dead",
     "erase_raw",
     "erase_deliveries",
     "erase_receipts",
     "erase_people",
     "erase_learnt",
-    "erase_held_items",
 )
 
 

@@ -102,13 +102,11 @@ class SqliteExperiments:
         values = {"words": json.dumps(said), "at": at}
 
         def work(connection: sqlite3.Connection) -> None:
+            query = "experiment_exempt_put" if is_exempt else "experiment_exempt_delete"
+            changed = connection.execute(self._sql[query], values).rowcount
             if is_exempt:
-                rows = [(word, at) for word in said]
-                write_rows(connection, self._sql["experiment_exempt_put"], rows)
                 connection.execute(self._sql["experiment_let_people_go"], values)
-            else:
-                connection.execute(self._sql["experiment_exempt_delete"], values)
-            audit.note(connection, self._sql, act)
+            audit.note(connection, self._sql, act if changed else None)
 
         await self._database.write(work)
 

@@ -28,16 +28,18 @@ WHERE experiment = :id AND held = 1 AND until > :at;
 
 -- name: experiment_let_people_go
 UPDATE experiment_members SET until = :at
-WHERE held = 1 AND until > :at AND (
-    person IN (SELECT value FROM json_each(:words))
-    OR (experiment, person) IN (
-        SELECT h.experiment, h.person FROM json_each(:words) w
-        CROSS JOIN experiment_held h ON h.who_user = w.value AND h.who_user <> ''
-        UNION ALL
-        SELECT h.experiment, h.person FROM json_each(:words) w
-        CROSS JOIN experiment_held h ON h.who_custom = w.value AND h.who_custom <> ''
-    )
-);
+FROM (
+    SELECT experiment, person FROM experiment_members
+    WHERE person IN (SELECT value FROM json_each(:words))
+    UNION
+    SELECT experiment, person FROM experiment_held
+    WHERE who_user IN (SELECT value FROM json_each(:words)) AND who_user <> ''
+    UNION
+    SELECT experiment, person FROM experiment_held
+    WHERE who_custom IN (SELECT value FROM json_each(:words)) AND who_custom <> ''
+) found
+WHERE experiment_members.experiment = found.experiment
+  AND experiment_members.person = found.person AND held = 1 AND until > :at;
 
 -- name: experiment_member_let_go
 UPDATE experiment_members SET until = :at
@@ -72,7 +74,8 @@ SELECT id, user_changed_at, platform FROM devices
 WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- name: experiment_exempt_put
-INSERT INTO experiment_exempt (person, since) VALUES (?, ?) ON CONFLICT (person) DO NOTHING;
+INSERT INTO experiment_exempt (person, since) SELECT value, :at FROM json_each(:words) WHERE true
+ON CONFLICT (person) DO NOTHING;
 
 -- name: experiment_exempt_delete
 DELETE FROM experiment_exempt WHERE person IN (SELECT value FROM json_each(:words));

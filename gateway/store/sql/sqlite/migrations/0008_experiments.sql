@@ -52,4 +52,5 @@ CREATE TABLE experiment_held (
 ) WITHOUT ROWID;
 CREATE INDEX experiment_held_user ON experiment_held (who_user) WHERE who_user <> '';
 CREATE INDEX experiment_held_custom ON experiment_held (who_custom) WHERE who_custom <> '';
-CREATE INDEX experiment_held_event ON experiment_held (event_id, item);
+-- With the time: what is due is found without reading the content of what is not.
+CREATE INDEX experiment_held_event ON experiment_held (event_id, item, seen_at);
