@@ -20,7 +20,15 @@ WEBHOOK_RESULTS = (
     "unavailable",
     OTHER,
 )
-NOTIFICATION_RESULTS = ("accepted", "rejected", "no_device", "expired", "cancelled", OTHER)
+NOTIFICATION_RESULTS = (
+    "accepted",
+    "rejected",
+    "no_device",
+    "expired",
+    "cancelled",
+    "held_out",
+    OTHER,
+)
 OUTCOMES = (
     *(state for state in DeliveryState if state not in {"pending", "no_device"}),
     OTHER,

@@ -166,6 +166,9 @@ exports."""
 NAMELESS = ("clock.accept", "devices.export", "devices.import", "users.erase", "users.export")
 """Acts without an object."""
 ELSEWHERE = {
+    "experiments end": "tests/integration/test_cli_experiments.py",
+    "experiments exempt": "tests/integration/test_cli_experiments.py",
+    "experiments start": "tests/integration/test_cli_experiments.py",
     "hooks pause": "tests/integration/test_cli_hooks.py",
     "hooks replay": "tests/integration/test_cli_hooks.py",
     "hooks resume": "tests/integration/test_cli_hooks.py",
@@ -175,6 +178,8 @@ ELSEWHERE = {
 """Those that act as well, and where they are tested."""
 LOOKING = {
     "effect": "shows counts",
+    "experiments list": "shows counts",
+    "experiments plan": "reads no store",
     "hooks list": "shows how hooks stand",
     "hooks test": "posts an event about nobody; its row says so, without a reason",
     "report": "shows counts",

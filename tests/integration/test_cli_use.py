@@ -23,6 +23,7 @@ GROUPS = {
     "deliveries": {"show"},
     "events": {"list", "show", "types", "replay", "requeue", "cancel", "export", "audit"},
     "dead": {"list", "replay", "drop"},
+    "experiments": {"plan", "start", "end", "list", "exempt"},
     "hooks": {"list", "test", "pause", "resume", "replay"},
     "lanes": {"list", "pause", "resume", "release"},
     "clock": {"accept"},

@@ -58,6 +58,7 @@ class Store:
         _brakes: object,
         waiting: Sequence[tuple[Record, LeaseRef]],
         _failed: object = (),
+        _drawn: object = (),
     ) -> Recorded:
         self.asked += 1
         await self.answers.wait()
