@@ -392,8 +392,12 @@ ROUTES: dict[tuple[str, str], Request] = {
     ("POST", "/v1/events/{event_id}/cancel"): Request(
         "POST", "/v1/events/msg_1/cancel", None, ("events.cancel", "msg_1", 2)
     ),
+    ("PUT", "/v1/users/{id}/experiments"): Request(
+        "PUT", "/v1/users/mary/experiments", {"exempt": True}, ("experiments.exempt", "exempt", 1)
+    ),
 }
 """Routes that change devices of others, or events, and the export of a person."""
+KEYS_ONLY = ("/v1/notifications", "/v1/events/msg_1/cancel", "/v1/users/mary/experiments")
 NO_ACTS = {
     ("POST", "/v1/receipts"): "a phone tells what it did itself",
     ("POST", "/webhooks/{source}"): "the sender's event is its own record",
@@ -462,7 +466,7 @@ async def test_a_call_with_a_key_leaves_a_row(public: PublicListener, request_: 
 async def test_what_a_person_does_to_their_own_devices_is_nobody_elses_business(
     public: PublicListener, request_: Request
 ) -> None:
-    if request_.path in ("/v1/notifications", "/v1/events/msg_1/cancel"):
+    if request_.path in KEYS_ONLY:
         return  # no token of a person's may do that
     token = user_token("mary")
     if request_.method == "DELETE":
@@ -534,6 +538,8 @@ NOBODYS = {
     "app/holding.py: stores.lanes.hold",
     # the cancellation that asked for it has the row
     "app/correcting.py: self.queue.accept",
+    # the experiment that held it back has the row
+    "app/experimenting.py: self._queue.accept",
     # the sender's event is its own record
     "ingest/routes.py: self._queue.accept",
 }

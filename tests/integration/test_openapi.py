@@ -52,6 +52,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("put", "/v1/devices/{installation_id}"): DEVICE | {"custom_id": "mary"},
     ("post", "/v1/notifications"): ITEM,
     ("post", "/v1/receipts"): {"receipts": []},
+    ("put", "/v1/users/{id}/experiments"): {"exempt": True},
     ("post", "/v1/events/{event_id}/cancel"): {"replace": {"title": "No"}},
 }
 OPEN = {"/openapi.json", "/webhooks/{source}", "/v1/receipts"}
@@ -220,6 +221,7 @@ async def good_answers(walk: Walk) -> None:
     again = await walk.go("post", cancel, event_id=own, token=key, json={"replace": {"body": "x"}})
     assert again.code == "already_replaced"
     await learning_events(walk)
+    await exemptions(walk)
     await walk.go("get", "/openapi.json")
     john = user_token("john")
     taken = await walk.go("put", device, token=john, json=DEVICE | {"address": "another-one"})
@@ -228,6 +230,14 @@ async def good_answers(walk: Walk) -> None:
     assert (await walk.go("get", "/v1/users/{id}/erasure", token=key)).code == "not_found"
     await walk.go("delete", "/v1/users/{id}", token=key)
     assert (await walk.go("get", "/v1/users/{id}/erasure", token=key)).json["state"] == "running"
+
+
+async def exemptions(walk: Walk) -> None:
+    key = await walk.public.key("ops")
+    for exempt in (True, False):
+        body = {"exempt": exempt}
+        told = await walk.go("put", "/v1/users/{id}/experiments", token=key, json=body)
+        assert told.json == body
 
 
 async def learning_events(walk: Walk) -> None:
@@ -301,6 +311,7 @@ async def answers_to_bad_requests(walk: Walk) -> None:
         (("post", "/v1/receipts"), 70_000),
         (("post", "/v1/notifications"), 100_001),
         (("post", "/v1/events/{event_id}/cancel"), 600_000),
+        (("put", "/v1/users/{id}/experiments"), 10_000),
     ):
         await walk.go(method, path, token=key, data=b"{")
         await walk.go(method, path, token=key, data=b" " * size)
@@ -310,10 +321,14 @@ async def answers_to_bad_requests(walk: Walk) -> None:
     for phone, ids in (("one", {"user_id": "mary"}), ("two", {"custom_id": "mary"})):
         device = {"platform": "android", "provider": "fcm", "address": f"fcm-address-{phone}"}
         await walk.public.call("PUT", f"/v1/devices/{phone}", token=key, json=device | ids)
+    key = await walk.public.key("admin")  # a key has so many requests a minute
     for method, path in OPERATIONS:
         if path.startswith("/v1/users/"):
-            assert (await walk.go(method, path, token=key)).code == "ambiguous_id"
-            assert (await walk.go(method, path, query="?by=name", token=key)).code == "invalid"
+            body = BODIES.get((method, path))
+            answer = await walk.go(method, path, token=key, json=body)
+            assert answer.code == "ambiguous_id"
+            answer = await walk.go(method, path, query="?by=name", token=key, json=body)
+            assert answer.code == "invalid"
     assert (await walk.go("get", "/v1/events", query="?user=mary", token=key)).status == 409
     key = await walk.public.key("admin")  # a key has so many requests a minute
     await walk.go("get", "/v1/events", query="?after=1", token=key)

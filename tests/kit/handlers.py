@@ -35,6 +35,7 @@ from gateway.devices.routes import DeviceRoutes, DeviceRules
 from gateway.events import GatewayEvent
 from gateway.exchange import Answer, Request, Route, answered, too_large
 from gateway.ingest.routes import WebhookLimits, WebhookRoute
+from gateway.ops.experiments import ExperimentRoutes
 from gateway.ops.learning import LearningRoutes
 from gateway.ops.lookup import LookupRoutes
 from gateway.ops.waiting import WaitingLookup
@@ -251,6 +252,9 @@ def _routes(public: PublicHandlers) -> list[Route]:
         ).routes(),
         *LearningRoutes(
             store, authenticator.authorize, late_after_s=lambda: 86_400.0, clocks=_clocks(clock)
+        ).routes(),
+        *ExperimentRoutes(
+            store, authenticator.authorize, secret=SECRET, clocks=_clocks(clock)
         ).routes(),
         *ExportRoutes(
             store.registry,

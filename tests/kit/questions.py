@@ -26,6 +26,7 @@ T0 = 1_800_000_000
 
 WEBHOOK = "/webhooks/learnink"
 PHONE = "/v1/devices/phone"
+EXPERIMENTS = "/v1/users/mary/experiments"
 NOTIFICATIONS = "/v1/notifications"
 RECEIPTS = "/v1/receipts"
 MARY = user_token("mary")
@@ -138,7 +139,9 @@ async def _too_many_failures(public: PublicHandlers) -> Sent:
     return sent
 
 
-def _of_two(scope: str, method: str, path: str) -> Callable[[PublicHandlers], Awaitable[Sent]]:
+def _of_two(
+    scope: str, method: str, path: str, document: Any = None
+) -> Callable[[PublicHandlers], Awaitable[Sent]]:
     """About an id that is one person's user_id and another's custom_id."""
 
     async def prepare(public: PublicHandlers) -> Sent:
@@ -148,7 +151,7 @@ def _of_two(scope: str, method: str, path: str) -> Callable[[PublicHandlers], Aw
             address = {"address": f"fcm-address-{number}"}
             done = await ask(public, asked("PUT", f"{PHONE}-{number}", key, device | address))
             assert done.status == 201
-        return asked(method, path, await public.key(scope))
+        return asked(method, path, await public.key(scope), document)
 
     return prepare
 
@@ -271,6 +274,22 @@ QUESTIONS = {
     ),
     "deliveries of two people": Question(
         409, "ambiguous_id", _of_two("deliveries:read", "GET", "/v1/users/mary/deliveries")
+    ),
+    "exempt": Question(200, None, _with_key("ops", "PUT", EXPERIMENTS, {"exempt": True})),
+    "exempt by a user": Question(
+        403, "forbidden", _plain(asked("PUT", EXPERIMENTS, MARY, {"exempt": True}))
+    ),
+    "exempt by a key of another scope": Question(
+        403, "forbidden", _with_key("deliveries:read", "PUT", EXPERIMENTS, {"exempt": True})
+    ),
+    "exempt without a key": Question(
+        401, "unauthorized", _plain(asked("PUT", EXPERIMENTS, "", {"exempt": True}))
+    ),
+    "exempt by what there is not": Question(
+        422, "invalid", _with_key("ops", "PUT", EXPERIMENTS, {"exempt": "yes", "more": 1})
+    ),
+    "exempt of two people": Question(
+        409, "ambiguous_id", _of_two("ops", "PUT", EXPERIMENTS, {"exempt": True})
     ),
     "learning events": Question(200, None, _with_key("events:read", "GET", "/v1/events")),
     "learning events by a user": Question(
