@@ -6,7 +6,7 @@ from __future__ import annotations
 from gateway.core.model import Event, UserRef
 from gateway.core.suppressing import Done, words_with
 from tests.kit.build import NOW
-from tests.kit.stores import SECRET, Handle
+from tests.kit.stores import SECRET, Handle, eraser_of_handle
 
 words = words_with(SECRET)
 MARY = words("mary", None)
@@ -63,6 +63,18 @@ async def test_an_erase_takes_it_and_nobody_elses(handle: Handle) -> None:
     assert list(held.done) == [("msg_e", "/a", NOW - 9)]
     await handle.registry.erase(UserRef(user_id="mary"), now=NOW + 5)
     assert list(await handle.store.suppressions.recent(since=0.0)) == []
+
+
+async def test_what_was_done_after_an_erase_was_asked_outlives_it(handle: Handle) -> None:
+    """Also what came before and was written late goes with it."""
+    await handle.registry.erase(UserRef(user_id="mary"), now=NOW + 5)
+    await accept(handle, event("msg_e", done()))
+    await accept(handle, event("msg_f", done("msg_f"), received_at=NOW + 6))
+    await eraser_of_handle(handle, now=NOW + 10).carry_on()
+    standing = await handle.store.erasures.state(UserRef(user_id="mary"))
+    assert standing is not None
+    assert standing.done_at is not None
+    assert [row.event_id for row in await handle.store.suppressions.recent(since=0.0)] == ["msg_f"]
 
 
 async def test_the_same_id_as_the_other_kind_is_somebody_else(handle: Handle) -> None:

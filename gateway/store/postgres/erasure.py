@@ -146,7 +146,7 @@ class PostgresErasures:
         async def work(session: Session) -> None:
             # again: an older replica may have erased, or a person written the id into a reason
             await audit.forget(session, asked.user)
-            await session.run("suppressions_erase", *asked.words)
+            await session.run("suppressions_unname", *asked.words)
             # a transaction that wrote beside the erase did not see it
             learners = await learner(session, asked.user)
             for query in OF_EXPERIMENTS:

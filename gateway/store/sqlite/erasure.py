@@ -163,7 +163,7 @@ class SqliteErasures:
         def work(connection: sqlite3.Connection) -> None:
             # again: a person may have written the id into a reason meanwhile
             audit.forget(connection, self._sql, asked.user)
-            connection.execute(self._sql["suppressions_erase"], _named(asked))
+            connection.execute(self._sql["suppressions_unname"], _named(asked))
             learners = learner(connection, self._sql, asked.user)
             for query in OF_EXPERIMENTS:
                 connection.execute(self._sql[query], learners)

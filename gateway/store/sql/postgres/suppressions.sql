@@ -24,6 +24,14 @@ WHERE received_at >= $1 ORDER BY received_at, event_id, path;
 DELETE FROM suppressions
 WHERE (who_user = $1 AND who_user <> '') OR (who_custom = $2 AND who_custom <> '');
 
+-- What was done since the erase was asked is of somebody who came back, and stays.
+-- name: suppressions_unname
+DELETE FROM suppressions
+WHERE ((who_user = $1 AND who_user <> '') OR (who_custom = $2 AND who_custom <> ''))
+  AND received_at <= (
+      SELECT max(asked_at) FROM erasures WHERE who_user = $1 AND who_custom = $2
+  );
+
 -- name: held_suppressions
 SELECT event_id, path, at FROM suppressions
 WHERE (who_user = $1 AND who_user <> '') OR (who_custom = $2 AND who_custom <> '')

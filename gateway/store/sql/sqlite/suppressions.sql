@@ -21,6 +21,14 @@ WHERE received_at >= :since ORDER BY received_at, event_id, path;
 DELETE FROM suppressions
 WHERE (who_user = :who_user AND who_user <> '') OR (who_custom = :who_custom AND who_custom <> '');
 
+-- What was done since the erase was asked is of somebody who came back, and stays.
+-- name: suppressions_unname
+DELETE FROM suppressions
+WHERE ((who_user = :who_user AND who_user <> '') OR (who_custom = :who_custom AND who_custom <> ''))
+  AND received_at <= (
+      SELECT max(asked_at) FROM erasures WHERE who_user = :who_user AND who_custom = :who_custom
+  );
+
 -- name: suppressions_delete
 DELETE FROM suppressions WHERE event_id = :event_id;
 
