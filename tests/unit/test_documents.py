@@ -38,6 +38,7 @@ from gateway.events import (
     ClockCorrected,
     ClockDoubted,
     DevicesRemoved,
+    ExperimentEnded,
     GatewayEvent,
     LaneHeld,
     LaneResumed,
@@ -83,6 +84,7 @@ SAID: list[GatewayEvent] = [
     ClockDoubted("stepped", "the database", ""),
     ClockCorrected(-3600.0, 0.0, "the database"),
     LearningSealed(0, 2, 2, "00"),
+    ExperimentEnded("spring", "its time is over"),
     StoreFailed("claim", "locked"),
     *(
         Lifecycle(phase)
