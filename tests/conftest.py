@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -18,6 +19,12 @@ settings.register_profile(
 )
 settings.register_profile("long", settings.get_profile("inkpush"), max_examples=1000)
 settings.load_profile("inkpush")
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: who looks for what a test left behind need not go through it."""
+    gc.collect()
+    gc.freeze()
 
 
 #: files whose tests share nothing, and take long: each goes to whoever is free
