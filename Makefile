@@ -13,7 +13,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # suites that wait more than they compute, and may do so beside each other; acceptance comes after
 # them, for its tests start processes of their own
 BESIDE := tests/unit tests/properties tests/conformance tests/integration tests/simulation
-JOBS ?= 6
+JOBS ?= 4
 # acceptance tests mostly wait for processes, clocks and leases
 WAITING_JOBS ?= 5
 # histories that `make test` goes through: about a minute on two cores, in
