@@ -112,12 +112,6 @@ def correction(
     ]
     terms = Terms(event.source, event.limits)
     left, rejections = parse_items(entries, terms=terms)
-    body = {
-        "object": "event",
-        "type": NOTIFICATIONS_SENT,
-        "deadline": asked.deadline,
-        "data": {"notifications": entries},
-    }
     return Event(
         event_id=correction_of(event.event_id),
         type=NOTIFICATIONS_SENT,
@@ -127,7 +121,7 @@ def correction(
         notifications=len(left),
         rejections=tuple(rejections),
         reason="" if entries else NOBODY_TOOK_IT,
-        body=json.dumps(body).encode(),
+        body=body_of(entries, deadline=asked.deadline),
         people=people_in([entries[one.index] for one in rejections]),
         source=event.source,
         limits=event.limits,
@@ -136,30 +130,46 @@ def correction(
 
 def chunks_of(event: Event, *, chunk_items: int) -> list[Chunk]:
     """The chunks of a correction, by its body alone: each item for the devices that it names."""
+    entries, chunks = cut_by_body(event, chunk_items=chunk_items)
+    return [
+        replace(chunk, items=tuple(_placed(item, entries[item.index]) for item, _ in chunk.items))
+        for chunk in chunks
+    ]
+
+
+def body_of(entries: Sequence[Mapping[str, Any]], *, deadline: float) -> bytes:
+    """The body of an event that the gateway makes: all that `cut_by_body` asks for."""
+    body = {
+        "object": "event",
+        "type": NOTIFICATIONS_SENT,
+        "deadline": deadline,
+        "data": {"notifications": entries},
+    }
+    return json.dumps(body).encode()
+
+
+def cut_by_body(
+    event: Event, *, chunk_items: int, occurred_at: float | None = None
+) -> tuple[Sequence[Mapping[str, Any]], list[Chunk]]:
+    """The entries of such an event and its chunks, by its body alone; none of a body that is not
+    kept any more. Its items carry `occurred_at`."""
     try:
         document: Mapping[str, Any] = json.loads(event.body)
         entries: Sequence[Mapping[str, Any]] = document["data"]["notifications"]
         deadline = float(document["deadline"])
     except (ValueError, LookupError, TypeError):
-        return []  # its body is not kept any more
+        return [], []
     terms = Terms(event.source, event.limits)
     rejected = {one.index for one in event.rejections}
-    items, _ = parse_items(entries, rejected=rejected, terms=terms)
-    placed = [item._replace(collapse_id=entries[item.index].get("in_place_of")) for item in items]
+    items, _ = parse_items(entries, rejected=rejected, terms=terms, occurred_at=occurred_at)
     chunks = cut(
         event.event_id,
-        placed,
+        items,
         received_at=event.received_at,
         deadline=deadline,
         chunk_items=chunk_items,
     )
-    return [
-        replace(
-            chunk,
-            items=tuple(ChunkItem(item, _devices(entries[item.index])) for item, _ in chunk.items),
-        )
-        for chunk in chunks
-    ]
+    return entries, chunks
 
 
 def _has(row: Record, event_id: str) -> bool:
@@ -168,6 +178,11 @@ def _has(row: Record, event_id: str) -> bool:
     if row.state is DeliveryState.DELIVERED or row.vendor_id == MAYBE_TAKEN:
         return True
     return row.reason == CANCELLED and corrected_by(event_id) is not None
+
+
+def _placed(item: Item, entry: Mapping[str, Any]) -> ChunkItem:
+    """An item of a correction: in whose place it comes, and for which devices."""
+    return ChunkItem(item._replace(collapse_id=entry.get("in_place_of")), _devices(entry))
 
 
 def _devices(entry: Mapping[str, Any]) -> tuple[Remainder, ...] | None:

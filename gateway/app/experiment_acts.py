@@ -36,7 +36,7 @@ class NotNow(GatewayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class Started:
     """What a start did: the experiment as it is kept now, and what the dry run before it noted.
     `changed` are the settings for which the dry run had to begin anew."""
 
@@ -76,7 +76,7 @@ def planned(*, base: float, holdout: float) -> dict[str, Any]:
 
 async def start(
     stores: Stores, settings: Settings, name: str, *, actor: Actor, secret: Callable[[int], bytes]
-) -> Begun:
+) -> Started:
     """Begin the dry run of an experiment; or, once that is over, have people enter.
 
     Raises NotNow, with nothing changed, where it may not.
@@ -123,7 +123,7 @@ async def start(
     act = reasoned.does("experiments.start", f"{name}: {word}", at=now)
     if not await experiments.begin(kept, act=act):
         raise NotNow(f"{name} was begun or ended by somebody else just now")
-    return Begun(kept, noted, tuple(other))
+    return Started(kept, noted, tuple(other))
 
 
 async def stop(stores: Stores, name: str, *, actor: Actor) -> None:

@@ -9,24 +9,22 @@ is let go. Any number of processes may do so at once.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from gateway.app.correcting import body_of, cut_by_body
 from gateway.app.counting import LATE_S, Experiments, Running
-from gateway.core.chunks import cut
 from gateway.core.clocks import Clocks
 from gateway.core.drawn import HeldBack, Kept, Stage, Tally
 from gateway.core.effect import has_enough, so_far
 from gateway.core.effect_standing import Heard, groups_of
-from gateway.core.experiments import Experiment, changed, experiment_in, planned_people
-from gateway.core.items import parse_items
+from gateway.core.experiments import Experiment, changed, experiment_in
 from gateway.core.learning import TypeCount
 from gateway.core.model import Chunk, Event
 from gateway.core.pace import Pace
-from gateway.core.sources import LEARNINK, UNLIMITED, Terms, make_up_of
+from gateway.core.sources import LEARNINK, UNLIMITED, make_up_of
 from gateway.errors import ConfigurationError, StoreUnavailable
 from gateway.events import ExperimentEnded, NotificationsPosted, Observer, StoreFailed
 from gateway.ingest.schema import NOTIFICATIONS_SENT
@@ -62,7 +60,6 @@ def experiment_of(asked: ExperimentSettings) -> Experiment:
         settle_days=asked.settle_days,
         worth_points=asked.worth_points,
         make_up=asked.make_up,
-        planned=planned_people(worth_points=asked.worth_points, holdout=asked.holdout),
     )
 
 
@@ -162,7 +159,7 @@ class Experimenter:
         try:
             kept = await self._experiments.all()
         except StoreUnavailable:
-            # what was fixed is gone by in any case, and looked up as soon as it can be
+            # the lot goes by what the store has fixed, which is read once the store is back
             self._settings = settings
             return
         if found := misfits(settings, kept):
@@ -258,12 +255,6 @@ def make_up(held: HeldBack, *, now: float, max_age_s: float) -> Event:
         "user_id": item.user_id,
         "custom_id": item.custom_id,
     }
-    body = {
-        "object": "event",
-        "type": NOTIFICATIONS_SENT,
-        "deadline": now + max_age_s,
-        "data": {"notifications": [entry]},
-    }
     return Event(
         event_id=make_up_of(held.event_id, item.index),
         type=NOTIFICATIONS_SENT,
@@ -272,7 +263,7 @@ def make_up(held: HeldBack, *, now: float, max_age_s: float) -> Event:
         occurred_at=occurred_at,
         notifications=1,
         chunks=1,
-        body=json.dumps(body).encode(),
+        body=body_of([entry], deadline=now + max_age_s),
         source=item.source or LEARNINK,
         limits=item.limits or UNLIMITED,
     )
@@ -280,19 +271,5 @@ def make_up(held: HeldBack, *, now: float, max_age_s: float) -> Event:
 
 def chunks_of(event: Event, *, chunk_items: int) -> list[Chunk]:
     """The chunks of a make-up, by its body alone."""
-    try:
-        document: Mapping[str, Any] = json.loads(event.body)
-        entries: Sequence[Mapping[str, Any]] = document["data"]["notifications"]
-        deadline = float(document["deadline"])
-    except (ValueError, LookupError, TypeError):
-        return []  # its body is not kept any more
-    rejected = {one.index for one in event.rejections}
-    terms = Terms(event.source, event.limits)
-    items, _ = parse_items(entries, rejected=rejected, terms=terms, occurred_at=event.occurred_at)
-    return cut(
-        event.event_id,
-        items,
-        received_at=event.received_at,
-        deadline=deadline,
-        chunk_items=chunk_items,
-    )
+    _, chunks = cut_by_body(event, chunk_items=chunk_items, occurred_at=event.occurred_at)
+    return chunks

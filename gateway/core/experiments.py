@@ -20,15 +20,14 @@ MOST_S = 60 * 86_400.0
 """People enter for so long at most."""
 _HOUR_S, _DAY_S = 3_600.0, 86_400.0
 #: of the people who are held, how many complete something, before anybody knows better
-BASE = 0.3
-_EVENLY = ("planned",)
+_BASE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
     """What is fixed when people begin to enter. `holdout` is a share; paths may end in `*`; `main`
     says which of the two lists of event types is the main figure; `worth_points` is the lift worth
-    having, in people of 100, and `planned` how many people it takes to find that."""
+    having, in people of 100."""
 
     id: str
     holdout: float
@@ -43,7 +42,6 @@ class Experiment:
     settle_days: int = 3
     worth_points: float = 3.0
     make_up: bool = True
-    planned: int = 0
 
     @property
     def window_s(self) -> float:
@@ -60,15 +58,15 @@ class Experiment:
         """The event types of each outcome."""
         return {"completed": self.completed, "began": self.began}
 
+    @property
+    def planned(self) -> int:
+        """How many people find a lift of `worth_points` in 8 of 10 experiments."""
+        return people_needed(base=_BASE, lift=self.worth_points / 100, holdout=self.holdout)
+
     def asked(self, *, ended: bool) -> Asked:
         """It, as far as its figure needs it."""
         terms = Terms(self.holdout, self.worth_points / 100, self.planned)
         return Asked(self.id, self.paths, self.window_h, terms, self.main, self.types, ended)
-
-
-def planned_people(*, worth_points: float, holdout: float) -> int:
-    """How many people find a lift of so many points in 8 of 10 experiments."""
-    return people_needed(base=BASE, lift=worth_points / 100, holdout=holdout)
 
 
 def text_of(experiment: Experiment) -> str:
@@ -90,5 +88,5 @@ def experiment_in(text: str) -> Experiment:
 
 def changed(kept: Experiment, asked: Experiment) -> Sequence[str]:
     """The settings in which the file now differs from what was fixed."""
-    names = [one.name for one in fields(Experiment) if one.name not in _EVENLY]
+    names = [one.name for one in fields(Experiment)]
     return [name for name in names if getattr(kept, name) != getattr(asked, name)]

@@ -73,10 +73,9 @@ def event_id_of(source: str, message_id: str) -> str:
     """Name an event, so that no sender can write another source's id, or a correction's.
 
     A colon stands behind a source's name, before the marks of corrections and make-ups, and nowhere
-    else; those
-    of the sender are kept as `%3A`. A source's own id that is the mark of a correction is kept as
-    `%721`. A percent sign that could be read as part of such a mark is kept as `%25`, so that two
-    ids never become one.
+    else. Those of the sender are kept as `%3A`. A source's own id that is the mark of a correction
+    is kept as `%721`. A percent sign that could be read as part of such a mark is kept as `%25`, so
+    that two ids never become one.
     """
     own = _TO_KEEP_OTHERWISE.sub(lambda found: _KEPT_OTHERWISE[found[0]], message_id)
     if source == LEARNINK:

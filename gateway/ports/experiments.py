@@ -35,9 +35,6 @@ class Experiments(Protocol):
         `at` then, and stay in their group. Or take that back. The act has a row where that
         changes anything."""
 
-    async def is_exempt(self, words: Collection[str]) -> bool:
-        """Whether any of these words is exempt."""
-
     async def due(self, *, now: float, limit: int) -> Sequence[HeldBack]:
         """Reminders of people who were let go by now, the longest ago first. One of somebody who
         is no member was let go when it came; one that cannot be read stays, and is left out."""

@@ -108,7 +108,11 @@ class _Turn:
         self._measure = measure
         self._seen_at = seen_at
         self._now = now
-        self._members = {(one.experiment, one.person): one for one in met.members}
+        self._dry = {one.experiment.id for one in begun if one.stage is Stage.DRY}
+        #: by person, then by experiment
+        self._members: dict[str, dict[str, Member]] = {}
+        for one in met.members:
+            self._members.setdefault(one.person, {})[one.experiment] = one
         self.reasons: dict[int, str] = {}
         self.rows: list[Drawn] = []
 
@@ -122,7 +126,7 @@ class _Turn:
             word = words[0 if experiment.person == "user_id" else 1]
             if person is None or not word:
                 continue
-            member = self._members.get((experiment.id, word))
+            member = self._member(begun, word)
             if member is None:
                 if self._now >= begun.ends_at:
                     continue
@@ -150,34 +154,35 @@ class _Turn:
             is_exempt=word in self._met.exempt,
             held_until=self._held_until(experiment.id, word),
         )
-        why = left_out(item, standing, now=now, measure=self._measure)
-        row = Drawn(
-            What.LEFT_OUT,
-            begun.stage,
-            experiment.id,
-            word,
-            event_id,
-            item,
-            now,
-            until(experiment, now),
-            self._seen_at,
-            source=item.source or LEARNINK,
-            reason=why or "",
-        )
-        if why is not None:
-            self.rows.append(row)
+        member = Member(experiment.id, word, False, now, until(experiment, now))
+        row = self._row(What.LEFT_OUT, begun, member, event_id, item)
+        row = row._replace(source=item.source or LEARNINK)
+        if (why := left_out(item, standing, now=now, measure=self._measure)) is not None:
+            self.rows.append(row._replace(reason=why))
             return None
         first = next(one for one in targets if is_able(one))
-        held = is_held(experiment, person, begun.key)
         platform = self._met.platforms.get(first.device_id, "")
-        self.rows.append(
-            row._replace(
-                what=What.HELD if held else What.REMINDED, app=first.app, platform=platform
-            )
-        )
-        member = Member(experiment.id, word, held, now, row.until)
-        self._members[experiment.id, word] = member
+        member = member._replace(held=is_held(experiment, person, begun.key))
+        what = What.HELD if member.held else What.REMINDED
+        self.rows.append(row._replace(what=what, app=first.app, platform=platform))
+        self._members.setdefault(word, {})[experiment.id] = member
         return member
+
+    def _member(self, begun: Begun, word: str) -> Member | None:
+        return self._members.get(word, {}).get(begun.experiment.id)
+
+    def _row(self, what: What, begun: Begun, member: Member, event_id: str, item: Item) -> Drawn:
+        return Drawn(
+            what,
+            begun.stage,
+            member.experiment,
+            member.person,
+            event_id,
+            item,
+            member.since,
+            member.until,
+            self._seen_at,
+        )
 
     def _holds(self, begun: Begun, member: Member) -> bool:
         return begun.stage is Stage.RUNNING and member.held and self._now < member.until
@@ -185,49 +190,24 @@ class _Turn:
     def _hold(self, begun: Begun, member: Member, event_id: str, item: Item) -> None:
         """The item is held back; it is kept if it may go out later."""
         self.reasons[item.index] = reason(begun.experiment.id, member.until)
-        self.rows.append(
-            Drawn(
-                What.HELD,
-                begun.stage,
-                member.experiment,
-                member.person,
-                event_id,
-                item,
-                member.since,
-                member.until,
-                self._seen_at,
-                keeps=begun.experiment.make_up,
-            )
-        )
+        row = self._row(What.HELD, begun, member, event_id, item)
+        self.rows.append(row._replace(keeps=begun.experiment.make_up))
 
     def _note_others(self, event_id: str, item: Item, words: tuple[str, str]) -> None:
         """Note of an item that goes out whom of the held it goes to."""
         for begun in self._begun:
             for word in words:
-                member = self._members.get((begun.experiment.id, word))
+                member = self._member(begun, word)
                 if member is not None and self._holds(begun, member):
-                    self.rows.append(
-                        Drawn(
-                            What.ALSO,
-                            begun.stage,
-                            member.experiment,
-                            member.person,
-                            event_id,
-                            item,
-                            member.since,
-                            member.until,
-                            self._seen_at,
-                        )
-                    )
+                    self.rows.append(self._row(What.ALSO, begun, member, event_id, item))
 
     def _held_until(self, name: str, word: str) -> float:
         """When another experiment let somebody go that it held, last; 0: none did."""
-        dry = [one.experiment.id for one in self._begun if one.stage is Stage.DRY]
         return max(
             (
                 one.until
-                for one in self._members.values()
-                if one.held and one.person == word and one.experiment not in (name, *dry)
+                for experiment, one in self._members.get(word, {}).items()
+                if one.held and experiment != name and experiment not in self._dry
             ),
             default=0.0,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,6 +86,15 @@ async def start(running: Running, made: Settings) -> Kept:
     return begun.kept
 
 
+@asynccontextmanager
+async def begun(rig: RelayRig, made: Settings) -> AsyncIterator[Running]:
+    """A gateway with all phones, whose experiment has begun."""
+    async with rig.gateway(made) as running:
+        await running.register(*PHONES)
+        await start(running, made)
+        yield running
+
+
 async def look(running: Running) -> None:
     """What a relay does each second."""
     assert running.gateway.relay is not None
@@ -103,9 +113,7 @@ async def test_the_lot_holds_some_back_and_the_newest_goes_out_when_their_window
     rig: RelayRig,
 ) -> None:
     made = settings(rig)
-    async with rig.gateway(made) as running:
-        await running.register(*PHONES)
-        await start(running, made)
+    async with begun(rig, made) as running:
         await running.queue_for("msg_1", PHONES)
         many = {"delivered": len(REMINDED), "held_out": len(HELD)}
         assert await running.settled("msg_1") == many
@@ -141,9 +149,7 @@ async def test_all_else_reaches_them(rig: RelayRig) -> None:
         notification(OWNER) | {"path": "/news"},
         notification(OWNER) | {"user_id": None},
     ]
-    async with rig.gateway(made) as running:
-        await running.register(*PHONES)
-        await start(running, made)
+    async with begun(rig, made) as running:
         await running.queue("msg_1", [notification(OWNER)])
         assert await running.settled("msg_1") == {"held_out": 1}
         await running.queue("msg_2", others)
@@ -191,9 +197,7 @@ async def test_who_is_exempt_gets_what_is_held_at_once_and_is_not_held_again(
     rig: RelayRig,
 ) -> None:
     made = settings(rig)
-    async with rig.gateway(made) as running:
-        await running.register(*PHONES)
-        await start(running, made)
+    async with begun(rig, made) as running:
         await running.queue("msg_1", [notification(OWNER)])
         assert await running.settled("msg_1") == {"held_out": 1}
         stores, now = running.stores, running.clock()
@@ -210,9 +214,7 @@ async def test_who_is_exempt_gets_what_is_held_at_once_and_is_not_held_again(
 @pytest.mark.parametrize("how", ["command", "file"])
 async def test_an_end_lets_everybody_go(rig: RelayRig, how: str) -> None:
     made = settings(rig)
-    async with rig.gateway(made) as running:
-        await running.register(*PHONES)
-        await start(running, made)
+    async with begun(rig, made) as running:
         await running.queue_for("msg_1", PHONES)
         assert (await running.settled("msg_1"))["held_out"] == len(HELD)
         if how == "command":
@@ -232,9 +234,7 @@ async def test_an_end_lets_everybody_go(rig: RelayRig, how: str) -> None:
 
 async def test_it_ends_by_itself_a_window_after_the_last_may_enter(rig: RelayRig) -> None:
     made = settings(rig, ends_in_s=2 * DAY_S)
-    async with rig.gateway(made) as running:
-        await running.register(*PHONES)
-        await start(running, made)
+    async with begun(rig, made) as running:
         rig.clock.ahead_s += 2.1 * DAY_S
         await running.queue_for("msg_1", PHONES)
         assert await running.settled("msg_1") == {"delivered": len(PHONES)}
@@ -248,9 +248,7 @@ async def test_it_ends_by_itself_a_window_after_the_last_may_enter(rig: RelayRig
 
 async def test_what_was_done_meanwhile_is_not_made_up_for(rig: RelayRig) -> None:
     made = settings(rig, suppress=True)
-    async with rig.gateway(made) as running:
-        await running.register(*PHONES)
-        await start(running, made)
+    async with begun(rig, made) as running:
         await running.queue("msg_1", [notification(OWNER)])
         assert await running.settled("msg_1") == {"held_out": 1}
         assert await completes(running, OWNER) == 200
@@ -262,9 +260,7 @@ async def test_what_was_done_meanwhile_is_not_made_up_for(rig: RelayRig) -> None
 
 async def test_nothing_is_made_up_for_where_that_is_not_wanted(rig: RelayRig) -> None:
     made = settings(rig, make_up=False)
-    async with rig.gateway(made) as running:
-        await running.register(*PHONES)
-        await start(running, made)
+    async with begun(rig, made) as running:
         await running.queue("msg_1", [notification(OWNER)])
         assert await running.settled("msg_1") == {"held_out": 1}
         assert (await tally(running)).waiting == 0
@@ -294,9 +290,7 @@ async def test_who_may_not_enter_is_left_out_and_reminded(rig: RelayRig) -> None
 
 async def test_it_is_as_before_after_a_restart(rig: RelayRig) -> None:
     made = settings(rig)
-    async with rig.gateway(made) as running:
-        await running.register(*PHONES)
-        await start(running, made)
+    async with begun(rig, made) as running:
         await running.queue("msg_1", [notification(OWNER)])
         assert await running.settled("msg_1") == {"held_out": 1}
     async with rig.gateway(made) as running:
@@ -309,9 +303,7 @@ async def test_it_is_as_before_after_a_restart(rig: RelayRig) -> None:
 
 async def test_an_erase_in_mid_window_leaves_nothing_to_send(rig: RelayRig) -> None:
     made = settings(rig)
-    async with rig.gateway(made) as running:
-        await running.register(*PHONES)
-        await start(running, made)
+    async with begun(rig, made) as running:
         await running.queue("msg_1", [notification(OWNER)])
         assert await running.settled("msg_1") == {"held_out": 1}
         await running.stores.registry.erase(

@@ -103,9 +103,6 @@ class PostgresExperiments:
 
         await self._database.write(work)
 
-    async def is_exempt(self, words: Collection[str]) -> bool:
-        return bool(await self._database.rows("experiment_exempt_of", sorted(words)))
-
     async def due(self, *, now: float, limit: int) -> Sequence[HeldBack]:
         found: list[HeldBack] = []
         place = BEFORE_ALL

@@ -110,10 +110,6 @@ class SqliteExperiments:
 
         await self._database.write(work)
 
-    async def is_exempt(self, words: Collection[str]) -> bool:
-        said = {"words": json.dumps(sorted(words))}
-        return bool(await self._database.rows("experiment_exempt_of", said))
-
     async def due(self, *, now: float, limit: int) -> Sequence[HeldBack]:
         found: list[HeldBack] = []
         place = BEFORE_ALL
